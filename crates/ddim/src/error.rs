@@ -1,0 +1,38 @@
+//! What can be wrong with the numbers a caller gives.
+
+/// An invalid schedule, trajectory, deviation or batch. The message says what was found and what was expected.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+}
+
+/// Which argument of the mathematics an [`Error`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Betas, T, or a name of a schedule.
+    Schedule,
+    /// The number of steps, or an explicit list of timesteps.
+    Trajectory,
+    /// η, or an explicit σ.
+    Sigma,
+    /// Clipping or thresholding.
+    Clip,
+    /// A prediction that a level cannot be left with (ε at ᾱ = 0).
+    Prediction,
+    /// Lengths of batches that do not go together, or elements that are not finite.
+    Batch,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// Which argument this is about.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}

@@ -1,0 +1,170 @@
+//! Training objectives: L_γ (Eq. 5), L_simple, the variational objective J_σ (Eq. 11), and the γ and C of Theorem 1 that tie them.
+//!
+//! Everything holds over any sub-sequence τ (appendix C.1), with (τ_{i-1}, τ_i) in place of (t-1, t). Norms are squared sums over an image,
+//! not means, and values are per image in nats.
+
+use crate::denoiser::{Denoiser, Real, batch_len};
+use crate::error::{Error, ErrorKind};
+use crate::noise;
+use crate::process::{Conditional, marginal, posterior};
+use crate::sample::{Sigma, check_total};
+use crate::schedule::NoiseSchedule;
+use crate::trajectory::Trajectory;
+
+/// Noise of the marginals in [`l_gamma`] is drawn under `seed` and this step on, away from what [`j_sigma`] draws.
+const MARGINAL_STEP: u64 = 1 << 32;
+
+/// γ of L_simple: 1 at every step of the trajectory.
+pub fn gamma_simple(trajectory: &Trajectory) -> Vec<f64> {
+    vec![1.0; trajectory.len()]
+}
+
+/// γ of Theorem 1 for the deviations σ_{τ_1}..σ_{τ_S} > 0, so that J_σ = L_γ + C with [`constant`].
+///
+/// KL(q_σ(x_s|x_t, x_0) ‖ q_σ(x_s|x_t, f_θ)) = A² ‖x_0 - f_θ‖²/(2σ²), with A the weight of x_0 in the mean (Eq. 7), and
+/// x_0 - f_θ = √(1-ᾱ_t)/√ᾱ_t (ε_θ - ε); so γ_t = A_t² (1-ᾱ_t)/(2 σ_t² ᾱ_t). For the step to the image A = 1.
+/// (The paper writes 1/(2dσ²ᾱ) for it, which drops A and 1-ᾱ.)
+///
+/// # Errors
+/// A σ that is 0, or out of its range, or not one a step; ᾱ_T = 0.
+pub fn gamma(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Result<Vec<f64>, Error> {
+    check(schedule, trajectory, sigma)?;
+    let terms = trajectory.pairs().zip(sigma).map(|((s, t), &sigma)| {
+        let a = posterior(schedule, s, t, sigma)?.x_0;
+        let alpha_bar = schedule.alpha_bar(t);
+        Ok(a * a * (1.0 - alpha_bar) / (2.0 * sigma * sigma * alpha_bar))
+    });
+    terms.collect()
+}
+
+/// C of Theorem 1 for images of `dim` elements with mean squared norm E‖x_0‖²: KL(q(x_T|x_0) ‖ N(0, I)) + d/2 ln(2π σ_1²).
+///
+/// # Errors
+/// As [`gamma`].
+pub fn constant(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64], dim: usize, square_norm: f64) -> Result<f64, Error> {
+    check(schedule, trajectory, sigma)?;
+    let d = dim as f64;
+    let last = schedule.alpha_bar(trajectory.levels()[trajectory.len() - 1]);
+    let variance = 1.0 - last;
+    let prior = 0.5 * (d * (variance - 1.0 - variance.ln()) + last * square_norm);
+    Ok(prior + 0.5 * d * (2.0 * std::f64::consts::PI * sigma[0] * sigma[0]).ln())
+}
+
+fn check(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Result<(), Error> {
+    check_total(schedule, trajectory)?;
+    // The ranges are those of sampling; the densities of J_σ need more.
+    Sigma::Explicit(sigma.to_vec()).values(schedule, trajectory)?;
+    if let Some(zero) = sigma.iter().find(|s| **s <= 0.0) {
+        return Err(Error::new(ErrorKind::Sigma, format!("sigma {zero}: J and gamma need every sigma above 0")));
+    }
+    if schedule.alpha_bar(trajectory.levels()[trajectory.len() - 1]) == 0.0 {
+        return Err(Error::new(ErrorKind::Schedule, "J and gamma need alpha_bar above 0 at every level"));
+    }
+    Ok(())
+}
+
+/// One Monte-Carlo draw of L_γ = Σ_i γ_i ‖ε - ε_θ(x_{τ_i}, τ_i)‖² for each image of `x_0`, as terms: `[image][step]`, ascending steps.
+///
+/// Image `i` uses the noise of sample `first + i` of `seed`, another at each step.
+///
+/// # Errors
+/// What the denoiser says; lengths that do not go together.
+pub fn l_gamma<T: Real, D: Denoiser<T> + ?Sized>(
+    schedule: &NoiseSchedule,
+    trajectory: &Trajectory,
+    gamma: &[f64],
+    denoiser: &D,
+    x_0: &[T],
+    seed: u64,
+    first: u64,
+) -> Result<Vec<Vec<f64>>, D::Error> {
+    check_total(schedule, trajectory)?;
+    let dim = denoiser.dim();
+    let n = batch_len(x_0.len(), dim)?;
+    if gamma.len() != trajectory.len() {
+        let message = format!("{} gammas for {} steps: expected one a step", gamma.len(), trajectory.len());
+        return Err(Error::new(ErrorKind::Batch, message).into());
+    }
+    let mut terms = vec![Vec::with_capacity(gamma.len()); n];
+    let mut epsilon = vec![T::from_f64(0.0); x_0.len()];
+    for (&t, gamma) in trajectory.levels().iter().zip(gamma) {
+        noise::fill_batch(&mut epsilon, dim, seed, first, MARGINAL_STEP + t as u64);
+        let q = marginal(schedule, t);
+        let x_t: Vec<T> = x_0.iter().zip(&epsilon).map(|(x_0, e)| T::from_f64(q.x_0 * x_0.to_f64() + q.std * e.to_f64())).collect();
+        let predicted = predict(schedule, denoiser, &x_t, t)?;
+        for (i, terms) in terms.iter_mut().enumerate() {
+            let at = i * dim..(i + 1) * dim;
+            let square: f64 = epsilon[at.clone()].iter().zip(&predicted[at]).map(|(e, p)| (e.to_f64() - p.1).powi(2)).sum();
+            terms.push(gamma * square);
+        }
+    }
+    Ok(terms)
+}
+
+/// (f_θ, ε_θ) of a batch at one level.
+fn predict<T: Real, D: Denoiser<T> + ?Sized>(
+    schedule: &NoiseSchedule,
+    denoiser: &D,
+    x_t: &[T],
+    level: usize,
+) -> Result<Vec<(f64, f64)>, D::Error> {
+    let mut out = vec![T::from_f64(0.0); x_t.len()];
+    denoiser.predict(x_t, &vec![level; x_t.len() / denoiser.dim()], &mut out)?;
+    let (prediction, alpha_bar) = (denoiser.prediction(), schedule.alpha_bar(level));
+    Ok(out.iter().zip(x_t).map(|(o, x)| prediction.x0_and_epsilon(o.to_f64(), x.to_f64(), alpha_bar)).collect())
+}
+
+/// One Monte-Carlo draw of J_σ = log q_σ(x_{1:T}|x_0) - log p_θ(x_{0:T}) for each image of `x_0` (Eq. 11), from the log-densities
+/// themselves: x_T from q(x_T|x_0), each x_s from q_σ(x_s|x_t, x_0), and p_θ by Eq. 10.
+///
+/// Image `i` uses the noise of sample `first + i` of `seed`; it does not depend on the denoiser, so differences between two denoisers
+/// under one seed have little variance.
+///
+/// # Errors
+/// As [`gamma`], and what the denoiser says.
+pub fn j_sigma<T: Real, D: Denoiser<T> + ?Sized>(
+    schedule: &NoiseSchedule,
+    trajectory: &Trajectory,
+    sigma: &[f64],
+    denoiser: &D,
+    x_0: &[T],
+    seed: u64,
+    first: u64,
+) -> Result<Vec<f64>, D::Error> {
+    check(schedule, trajectory, sigma)?;
+    let dim = denoiser.dim();
+    let n = batch_len(x_0.len(), dim)?;
+    let top = trajectory.levels()[trajectory.len() - 1];
+    let mut j = vec![0.0; n];
+    let mut z = vec![T::from_f64(0.0); x_0.len()];
+
+    // x_T ~ q(x_T|x_0) against the prior N(0, I).
+    let q = marginal(schedule, top);
+    let prior = Conditional { given: 0.0, x_0: 0.0, std: 1.0 };
+    noise::fill_batch(&mut z, dim, seed, first, noise::LATENT);
+    let mut x: Vec<T> = x_0.iter().zip(&z).map(|(x_0, z)| T::from_f64(q.x_0 * x_0.to_f64() + q.std * z.to_f64())).collect();
+    for (i, (x, x_0)) in x.iter().zip(x_0).enumerate() {
+        j[i / dim] += q.log_density(x.to_f64(), 0.0, x_0.to_f64()) - prior.log_density(x.to_f64(), 0.0, 0.0);
+    }
+
+    for ((s, t), &sigma) in trajectory.pairs().zip(sigma).rev() {
+        let predicted = predict(schedule, denoiser, &x, t)?;
+        if s == 0 {
+            // p_θ(x_0|x_1) = N(f_θ(x_1), σ_1² I), evaluated at x_0 itself.
+            let p = Conditional { given: 0.0, x_0: 1.0, std: sigma };
+            for (i, (x_0, (f, _))) in x_0.iter().zip(&predicted).enumerate() {
+                j[i / dim] -= p.log_density(x_0.to_f64(), 0.0, *f);
+            }
+            break;
+        }
+        let q = posterior(schedule, s, t, sigma)?;
+        noise::fill_batch(&mut z, dim, seed, first, t as u64);
+        for (i, (((x, x_0), z), (f, _))) in x.iter_mut().zip(x_0).zip(&z).zip(&predicted).enumerate() {
+            let (given, x_0) = (x.to_f64(), x_0.to_f64());
+            let next = q.mean(given, x_0) + q.std * z.to_f64();
+            j[i / dim] += q.log_density(next, given, x_0) - q.log_density(next, given, *f);
+            *x = T::from_f64(next);
+        }
+    }
+    Ok(j)
+}

@@ -1,0 +1,220 @@
+//! Noise schedules: betas -> ᾱ over the levels 0..=T.
+
+use crate::error::{Error, ErrorKind};
+use std::str::FromStr;
+
+/// How β_1..β_T are laid between `beta_start` and `beta_end`. Names are diffusers' and, for the last three, the authors'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BetaSchedule {
+    /// Evenly spaced: DDPM's.
+    Linear,
+    /// Evenly spaced in √β (the authors' `quad`).
+    ScaledLinear,
+    /// ᾱ(u) = cos²((u + 0.008)/1.008 · π/2), β at most 0.999. Ignores `beta_start` and `beta_end`.
+    SquaredCosCapV2,
+    /// A logistic curve over [-6, 6].
+    Sigmoid,
+    /// The authors' name for [`BetaSchedule::ScaledLinear`].
+    Quad,
+    /// β_t = `beta_end`.
+    Const,
+    /// β_t = 1/(T - t + 1): ends in pure noise, ᾱ_T = 0. Ignores `beta_start` and `beta_end`.
+    Jsd,
+}
+
+impl BetaSchedule {
+    const ALL: [(&str, BetaSchedule); 7] = [
+        ("linear", Self::Linear),
+        ("scaled_linear", Self::ScaledLinear),
+        ("squaredcos_cap_v2", Self::SquaredCosCapV2),
+        ("sigmoid", Self::Sigmoid),
+        ("quad", Self::Quad),
+        ("const", Self::Const),
+        ("jsd", Self::Jsd),
+    ];
+
+    /// The name in a `scheduler_config.json`.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, s)| *s == self).expect("every schedule is listed").0
+    }
+}
+
+impl FromStr for BetaSchedule {
+    type Err = Error;
+    fn from_str(s: &str) -> Result<Self, Error> {
+        Self::ALL.iter().find(|(name, _)| *name == s).map(|(_, schedule)| *schedule).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|(name, _)| *name).collect();
+            Error::new(ErrorKind::Schedule, format!("beta schedule {s:?}: expected one of {}", names.join(", ")))
+        })
+    }
+}
+
+/// ᾱ over the levels 0..=T, ᾱ_0 = 1 (section 2 of the paper, where ᾱ is written α).
+#[derive(Debug, Clone, PartialEq)]
+pub struct NoiseSchedule {
+    alpha_bar: Vec<f64>,
+    /// ᾱ of what the last sampling step arrives at: 1, or ᾱ_1 where a scheduler says `set_alpha_to_one: false`.
+    final_alpha_bar: f64,
+}
+
+/// `n` numbers from `a` to `b`, both included.
+fn linspace(a: f64, b: f64, n: usize) -> impl Iterator<Item = f64> {
+    let step = if n > 1 { (b - a) / (n - 1) as f64 } else { 0.0 };
+    (0..n).map(move |i| if n > 1 && i + 1 == n { b } else { a + step * i as f64 })
+}
+
+impl NoiseSchedule {
+    /// The schedule of the paper and of DDPM: linear betas from 1e-4 to 0.02, T = 1000.
+    pub fn ddpm() -> Self {
+        Self::new(BetaSchedule::Linear, 1e-4, 0.02, 1000).expect("DDPM's betas are valid")
+    }
+
+    /// `levels` = T betas between `beta_start` and `beta_end`.
+    ///
+    /// # Errors
+    /// T = 0, or a β outside (0, 1] (1 is allowed at T only), or one that is not finite.
+    pub fn new(schedule: BetaSchedule, beta_start: f64, beta_end: f64, levels: usize) -> Result<Self, Error> {
+        let betas: Vec<f64> = match schedule {
+            BetaSchedule::Linear => linspace(beta_start, beta_end, levels).collect(),
+            BetaSchedule::ScaledLinear | BetaSchedule::Quad => {
+                linspace(beta_start.sqrt(), beta_end.sqrt(), levels).map(|b| b * b).collect()
+            }
+            BetaSchedule::SquaredCosCapV2 => {
+                let alpha_bar = |u: f64| ((u + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2);
+                let t = levels as f64;
+                (0..levels).map(|i| (1.0 - alpha_bar((i + 1) as f64 / t) / alpha_bar(i as f64 / t)).min(0.999)).collect()
+            }
+            BetaSchedule::Sigmoid => {
+                linspace(-6.0, 6.0, levels).map(|u| (beta_end - beta_start) / (1.0 + (-u).exp()) + beta_start).collect()
+            }
+            BetaSchedule::Const => vec![beta_end; levels],
+            BetaSchedule::Jsd => linspace(levels as f64, 1.0, levels).map(|d| 1.0 / d).collect(),
+        };
+        Self::from_betas(&betas)
+    }
+
+    /// ᾱ_t = Π_{s ≤ t} (1 - β_s) for explicit β_1..β_T.
+    ///
+    /// # Errors
+    /// No betas, or a β outside (0, 1] (1 is allowed at T only), or one that is not finite.
+    pub fn from_betas(betas: &[f64]) -> Result<Self, Error> {
+        if betas.is_empty() {
+            return Err(Error::new(ErrorKind::Schedule, "a schedule needs at least one beta, found none"));
+        }
+        if let Some((i, b)) = betas.iter().enumerate().find(|&(i, &b)| {
+            let top = if i + 1 == betas.len() { b <= 1.0 } else { b < 1.0 };
+            !(b > 0.0 && top)
+        }) {
+            return Err(Error::new(
+                ErrorKind::Schedule,
+                format!("beta {b} at code timestep {i}: expected a number in (0, 1); 1 is allowed at the last only"),
+            ));
+        }
+        let mut product = 1.0;
+        let alpha_bar = std::iter::once(1.0)
+            .chain(betas.iter().map(|b| {
+                product *= 1.0 - b;
+                product
+            }))
+            .collect();
+        Ok(Self { alpha_bar, final_alpha_bar: 1.0 })
+    }
+
+    /// Shifts and scales √ᾱ so that ᾱ_T = 0 and ᾱ_1 stays (arXiv 2305.08891, algorithm 1; diffusers' `rescale_betas_zero_snr`).
+    /// With T = 1 there is nothing to keep, so the schedule stays as it is.
+    pub fn rescale_zero_terminal_snr(&self) -> Self {
+        let root: Vec<f64> = self.alpha_bar[1..].iter().map(|a| a.sqrt()).collect();
+        let (first, last) = (root[0], root[root.len() - 1]);
+        if root.len() == 1 || last == 0.0 {
+            return self.clone();
+        }
+        let scaled = root.iter().map(|r| ((r - last) * first / (first - last)).powi(2));
+        Self { alpha_bar: std::iter::once(1.0).chain(scaled).collect(), ..*self }
+    }
+
+    /// T: the number of noisy levels, and of the network's code timesteps.
+    pub fn levels(&self) -> usize {
+        self.alpha_bar.len() - 1
+    }
+
+    /// ᾱ_t for a level `t` in 0..=T.
+    ///
+    /// # Panics
+    /// If `level` > T.
+    pub fn alpha_bar(&self, level: usize) -> f64 {
+        self.alpha_bar[level]
+    }
+
+    /// diffusers' `set_alpha_to_one`: whether the last sampling step arrives at the clean image (true, the paper) or at the noise of
+    /// ᾱ_1 (false). Marginals are not affected: ᾱ_0 is 1.
+    pub fn with_set_alpha_to_one(self, set_alpha_to_one: bool) -> Self {
+        let final_alpha_bar = if set_alpha_to_one { 1.0 } else { self.alpha_bar[1] };
+        Self { final_alpha_bar, ..self }
+    }
+
+    /// ᾱ of the lower end of a sampling step: [`alpha_bar`](Self::alpha_bar), but for level 0 what
+    /// [`with_set_alpha_to_one`](Self::with_set_alpha_to_one) chose.
+    ///
+    /// # Panics
+    /// If `level` > T.
+    pub fn arrival_alpha_bar(&self, level: usize) -> f64 {
+        if level == 0 { self.final_alpha_bar } else { self.alpha_bar[level] }
+    }
+
+    /// β_t = 1 - ᾱ_t/ᾱ_{t-1} for a level in 1..=T.
+    ///
+    /// # Panics
+    /// If `level` is 0 or > T.
+    pub fn beta(&self, level: usize) -> f64 {
+        1.0 - self.alpha_bar[level] / self.alpha_bar[level - 1]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: f64, b: f64, relative: f64) -> bool {
+        (a - b).abs() <= relative * b.abs().max(1e-300)
+    }
+
+    #[test]
+    fn ddpm_alpha_bar_is_the_papers() {
+        let s = NoiseSchedule::ddpm();
+        assert_eq!(s.levels(), 1000);
+        assert_eq!(s.alpha_bar(0), 1.0);
+        for (code, expected) in [(0, 0.9999), (499, 0.0785872), (999, 4.03583e-5)] {
+            assert!(close(s.alpha_bar(code + 1), expected, 2e-6), "{code}: {}", s.alpha_bar(code + 1));
+        }
+    }
+
+    #[test]
+    fn every_schedule_falls_strictly() {
+        for (name, schedule) in BetaSchedule::ALL {
+            for levels in [1, 2, 10, 1000] {
+                let s = NoiseSchedule::new(schedule, 1e-4, 0.02, levels).unwrap_or_else(|e| panic!("{name} {levels}: {e}"));
+                assert!((1..=levels).all(|t| s.alpha_bar(t) < s.alpha_bar(t - 1)), "{name} {levels}");
+            }
+            assert_eq!(name.parse::<BetaSchedule>().unwrap().name(), name);
+        }
+    }
+
+    #[test]
+    fn zero_snr_ends_at_zero_and_keeps_the_first() {
+        let s = NoiseSchedule::ddpm();
+        let z = s.rescale_zero_terminal_snr();
+        assert_eq!(z.alpha_bar(1000), 0.0);
+        assert!(close(z.alpha_bar(1), s.alpha_bar(1), 1e-12));
+        assert_eq!(z.rescale_zero_terminal_snr(), z);
+    }
+
+    #[test]
+    fn bad_betas_are_refused() {
+        for betas in [&[][..], &[0.0], &[-0.1], &[1.0, 0.5], &[1.5], &[f64::NAN], &[f64::INFINITY]] {
+            assert_eq!(NoiseSchedule::from_betas(betas).unwrap_err().kind(), ErrorKind::Schedule, "{betas:?}");
+        }
+        assert!(NoiseSchedule::new(BetaSchedule::Linear, 1e-4, 0.02, 0).is_err());
+        assert!(NoiseSchedule::new(BetaSchedule::Linear, f64::NAN, 0.02, 10).is_err());
+        assert!("cosine".parse::<BetaSchedule>().unwrap_err().to_string().contains("squaredcos_cap_v2"));
+    }
+}

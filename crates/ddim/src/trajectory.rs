@@ -1,0 +1,205 @@
+//! Trajectories τ: which noise levels a sampler visits (section 4.2 and appendix D.2 of the paper).
+
+use crate::error::{Error, ErrorKind};
+
+/// An increasing sub-sequence τ_1 < … < τ_S of the levels 1..=T. τ_0 = 0 is implied.
+///
+/// Constructors are named after their authors' conventions and take (T, S). Where a convention repeats a timestep the duplicate is
+/// dropped, so that [`Trajectory::len`] may be below the S that was asked for; the authors' [`uniform`](Self::uniform) may exceed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trajectory {
+    levels: Vec<usize>,
+    total: usize,
+}
+
+fn check(total: usize, steps: usize) -> Result<(), Error> {
+    if steps == 0 || steps > total {
+        return Err(Error::new(ErrorKind::Trajectory, format!("{steps} steps: expected 1 to {total}, the model's timesteps")));
+    }
+    Ok(())
+}
+
+impl Trajectory {
+    /// From ascending code timesteps that may repeat or overshoot; both are mended.
+    fn from_ascending_codes(total: usize, codes: impl IntoIterator<Item = usize>) -> Self {
+        let mut levels: Vec<usize> = codes.into_iter().map(|code| code.min(total - 1) + 1).collect();
+        levels.dedup();
+        Self { levels, total }
+    }
+
+    /// The authors' `uniform`: `range(0, T, T // S)`. Where S does not divide T this has more than S steps (S = 300: 334).
+    ///
+    /// # Errors
+    /// S outside 1..=T.
+    pub fn uniform(total: usize, steps: usize) -> Result<Self, Error> {
+        check(total, steps)?;
+        Ok(Self::from_ascending_codes(total, (0..total).step_by(total / steps)))
+    }
+
+    /// The authors' `quad`: `int(linspace(0, √(0.8 T), S)²)`, duplicates dropped.
+    ///
+    /// # Errors
+    /// S outside 1..=T.
+    pub fn quadratic(total: usize, steps: usize) -> Result<Self, Error> {
+        check(total, steps)?;
+        let end = (total as f64 * 0.8).sqrt();
+        // numpy's linspace: i·step, and the end itself last.
+        let step = end / (steps.max(2) - 1) as f64;
+        let root = |i: usize| if i > 0 && i + 1 == steps { end } else { i as f64 * step };
+        Ok(Self::from_ascending_codes(total, (0..steps).map(|i| (root(i) * root(i)) as usize)))
+    }
+
+    /// The paper's quadratic: τ_i = ⌊c i²⌋ with c = T/S², so that the last level is T itself; levels below 1 are raised to 1 and
+    /// duplicates dropped.
+    ///
+    /// # Errors
+    /// S outside 1..=T.
+    pub fn quadratic_full(total: usize, steps: usize) -> Result<Self, Error> {
+        check(total, steps)?;
+        // Integers, so that the floor is exact.
+        let level = |i: usize| (i as u128 * i as u128 * total as u128 / (steps as u128 * steps as u128)) as usize;
+        Ok(Self::from_ascending_codes(total, (1..=steps).map(|i| level(i).max(1) - 1)))
+    }
+
+    /// diffusers' `leading`: `i·(T // S) + steps_offset`. What the offset pushes past T - 1 is moved back to it.
+    ///
+    /// # Errors
+    /// S outside 1..=T.
+    pub fn leading(total: usize, steps: usize, offset: usize) -> Result<Self, Error> {
+        check(total, steps)?;
+        Ok(Self::from_ascending_codes(total, (0..steps).map(|i| (i * (total / steps)).saturating_add(offset))))
+    }
+
+    /// diffusers' `trailing`: `round_half_even(T, T - T/S, …) - 1`, in the floating-point arithmetic of numpy's `arange`.
+    ///
+    /// # Errors
+    /// S outside 1..=T.
+    pub fn trailing(total: usize, steps: usize) -> Result<Self, Error> {
+        check(total, steps)?;
+        let start = total as f64;
+        let delta = (start - start / steps as f64) - start;
+        let code = |i: usize| ((start + i as f64 * delta).round_ties_even() as usize).max(1) - 1;
+        Ok(Self::from_ascending_codes(total, (0..steps).rev().map(code)))
+    }
+
+    /// diffusers' `linspace`: `round(linspace(0, T - 1, S))`.
+    ///
+    /// # Errors
+    /// S outside 1..=T.
+    pub fn linspace(total: usize, steps: usize) -> Result<Self, Error> {
+        check(total, steps)?;
+        let end = (total - 1) as f64;
+        let step = end / (steps.max(2) - 1) as f64;
+        let at = |i: usize| if i > 0 && i + 1 == steps { end } else { i as f64 * step };
+        Ok(Self::from_ascending_codes(total, (0..steps).map(|i| at(i).round_ties_even() as usize)))
+    }
+
+    /// Explicit code timesteps (0..T-1) in the order in which a sampler visits them: strictly descending.
+    ///
+    /// # Errors
+    /// An empty list, a timestep that is T or more, or one that does not lie below its predecessor.
+    pub fn from_timesteps(total: usize, timesteps: &[usize]) -> Result<Self, Error> {
+        let error = |message| Err(Error::new(ErrorKind::Trajectory, message));
+        if timesteps.is_empty() {
+            return error("an explicit trajectory needs at least one timestep, found none".to_owned());
+        }
+        if let Some(t) = timesteps.iter().find(|&&t| t >= total) {
+            return error(format!("timestep {t}: expected 0 to {}", total.saturating_sub(1)));
+        }
+        if let Some(w) = timesteps.windows(2).find(|w| w[1] >= w[0]) {
+            return error(format!("timestep {} after {}: expected strictly descending timesteps", w[1], w[0]));
+        }
+        Ok(Self { levels: timesteps.iter().rev().map(|t| t + 1).collect(), total })
+    }
+
+    /// Every level, 1..=T.
+    ///
+    /// # Errors
+    /// T = 0.
+    pub fn full(total: usize) -> Result<Self, Error> {
+        Self::uniform(total, total)
+    }
+
+    /// τ_1 < … < τ_S as levels in 1..=T.
+    pub fn levels(&self) -> &[usize] {
+        &self.levels
+    }
+
+    /// The code timesteps (0..T-1) in the order in which a sampler visits them: descending.
+    pub fn timesteps(&self) -> impl DoubleEndedIterator<Item = usize> + ExactSizeIterator {
+        self.levels.iter().rev().map(|level| level - 1)
+    }
+
+    /// (τ_{i-1}, τ_i) for i = 1..=S, ascending, τ_0 = 0.
+    pub fn pairs(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + ExactSizeIterator {
+        (0..self.levels.len()).map(|i| (if i == 0 { 0 } else { self.levels[i - 1] }, self.levels[i]))
+    }
+
+    /// S: how often the network is evaluated.
+    #[allow(clippy::len_without_is_empty)] // a trajectory is never empty
+    pub fn len(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// T of the schedule that this was made for.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn codes(t: &Trajectory) -> Vec<usize> {
+        t.timesteps().rev().collect()
+    }
+
+    #[test]
+    fn the_authors_examples() {
+        assert_eq!(codes(&Trajectory::quadratic(1000, 10).unwrap()), [0, 9, 39, 88, 158, 246, 355, 483, 632, 800]);
+        assert_eq!(codes(&Trajectory::uniform(1000, 10).unwrap()), (0..10).map(|i| i * 100).collect::<Vec<_>>());
+        assert_eq!(Trajectory::uniform(1000, 300).unwrap().len(), 334);
+        assert_eq!(Trajectory::uniform(1000, 1000).unwrap(), Trajectory::full(1000).unwrap());
+        // Appendix D.2 asks for a last level close to T.
+        assert_eq!(*Trajectory::quadratic_full(1000, 50).unwrap().levels().last().unwrap(), 1000);
+        assert_eq!(Trajectory::quadratic_full(1000, 10).unwrap().levels(), [10, 40, 90, 160, 250, 360, 490, 640, 810, 1000]);
+    }
+
+    #[test]
+    fn diffusers_examples() {
+        assert_eq!(codes(&Trajectory::leading(1000, 4, 1).unwrap()), [1, 251, 501, 751]);
+        assert_eq!(codes(&Trajectory::trailing(1000, 4).unwrap()), [249, 499, 749, 999]);
+        assert_eq!(codes(&Trajectory::linspace(1000, 4).unwrap()), [0, 333, 666, 999]);
+        // steps_offset 1 at S = T: the last would be T.
+        assert_eq!(*Trajectory::leading(1000, 1000, 1).unwrap().levels().last().unwrap(), 1000);
+    }
+
+    #[test]
+    fn bad_counts_and_lists_are_refused() {
+        for steps in [0, 1001] {
+            assert!(Trajectory::trailing(1000, steps).unwrap_err().to_string().contains("1 to 1000"));
+        }
+        for list in [&[][..], &[1, 2], &[5, 5], &[1000], &[900, 500, 600]] {
+            assert_eq!(Trajectory::from_timesteps(1000, list).unwrap_err().kind(), ErrorKind::Trajectory, "{list:?}");
+        }
+        assert_eq!(Trajectory::from_timesteps(1000, &[999, 500, 0]).unwrap().levels(), [1, 501, 1000]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_spacing_is_strictly_increasing_within_the_levels(total in 1usize..2000, share in 0.0f64..=1.0, offset in 0usize..3) {
+            let steps = ((total as f64 * share) as usize).clamp(1, total);
+            for t in [
+                Trajectory::uniform(total, steps), Trajectory::quadratic(total, steps), Trajectory::quadratic_full(total, steps),
+                Trajectory::leading(total, steps, offset), Trajectory::trailing(total, steps), Trajectory::linspace(total, steps),
+            ] {
+                let t = t.unwrap();
+                prop_assert!(!t.levels().is_empty());
+                prop_assert!(t.levels()[0] >= 1 && *t.levels().last().unwrap() <= total);
+                prop_assert!(t.levels().windows(2).all(|w| w[0] < w[1]));
+            }
+        }
+    }
+}
