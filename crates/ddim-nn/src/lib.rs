@@ -1,1 +1,29 @@
+//! The U-Net of diffusers' `UNet2DModel` in [burn](https://burn.dev), diffusers' pipeline folders, and a [`ddim::Denoiser`] over them.
+//!
+//! ```no_run
+//! use ddim_nn::{Network, Pipeline, cpu};
+//!
+//! let pipeline = Pipeline::load("ddpm-cifar10-32".as_ref(), &cpu())?;
+//! let trajectory = pipeline.scheduler.trajectory(50)?;
+//! let sampler = ddim::Sampler::new(&pipeline.scheduler.schedule(), &trajectory, &ddim::Sigma::Eta(0.0))?;
+//! let network = Network::new(pipeline, &cpu())?;
+//! let [c, h, w] = network.shape();
+//! let mut x = vec![0f32; 16 * c * h * w];
+//! ddim::noise::fill_batch(&mut x, c * h * w, 0, 0, ddim::noise::LATENT);
+//! ddim::sample(&sampler, &network, &mut x, 0, 0, |_| {})?;
+//! # Ok::<(), ddim_nn::Error>(())
+//! ```
 
+mod error;
+mod network;
+mod pipeline;
+mod scheduler;
+mod unet;
+mod weights;
+
+pub use error::{Error, ErrorKind, Result};
+pub use network::Network;
+pub use pipeline::{EmbeddedPipeline, Pipeline, cpu};
+pub use scheduler::SchedulerConfig;
+pub use unet::{Condition, SampleSize, UNet, UNetConfig};
+pub use weights::WeightsDtype;

@@ -1,0 +1,118 @@
+//! diffusers' `UNet2DModel`. Fields are named as its state dict is, so that checkpoints load without a table of names.
+
+mod blocks;
+mod config;
+mod embedding;
+mod resnet;
+
+pub(crate) use config::diffusers_version;
+pub use config::{SampleSize, UNetConfig};
+
+use blocks::{DownBlock, MidBlock, UpBlock};
+use burn::module::Module;
+use burn::nn::GroupNorm;
+use burn::nn::conv::Conv2d;
+use burn::tensor::activation::silu;
+use burn::tensor::{Device, Tensor, TensorData};
+use embedding::{ClassEmbedding, TimeProjection, TimestepEmbedding, look_up};
+use resnet::{conv3x3, group_norm};
+
+/// The class condition of a batch.
+#[derive(Debug, Clone, Default)]
+pub enum Condition {
+    /// None: for networks without class embedding.
+    #[default]
+    None,
+    /// One label an image, for a table (`num_class_embeds`) or `class_embed_type: timestep`.
+    Labels(Vec<usize>),
+    /// One embedding an image, [n, time_embed_dim] flat, for `class_embed_type: identity`.
+    Embeddings(Vec<f32>),
+}
+
+impl Condition {
+    /// The condition of image `i` of `n`.
+    pub(crate) fn of(&self, i: usize, n: usize) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Labels(labels) => Self::Labels(vec![labels[i]]),
+            Self::Embeddings(e) => Self::Embeddings(e[i * e.len() / n..(i + 1) * e.len() / n].to_vec()),
+        }
+    }
+}
+
+/// The network. See [`UNetConfig`] for what it can be.
+#[derive(Module, Debug)]
+pub struct UNet {
+    conv_in: Conv2d,
+    time_proj: TimeProjection,
+    time_embedding: TimestepEmbedding,
+    class_embedding: Option<ClassEmbedding>,
+    down_blocks: Vec<DownBlock>,
+    mid_block: Option<MidBlock>,
+    up_blocks: Vec<UpBlock>,
+    conv_norm_out: GroupNorm,
+    conv_out: Conv2d,
+    center_input_sample: bool,
+}
+
+impl UNet {
+    /// A network with burn's default initialisation.
+    pub fn new(config: &UNetConfig, device: &Device) -> Self {
+        let channels = &config.block_out_channels;
+        let blocks = channels.len();
+        Self {
+            conv_in: conv3x3(config.in_channels, channels[0], device),
+            time_proj: TimeProjection::new(config, device),
+            time_embedding: TimestepEmbedding::new(TimeProjection::width(config), config.time_embed_dim(), device),
+            class_embedding: ClassEmbedding::new(config, device),
+            down_blocks: (0..blocks).map(|i| DownBlock::new(config, i, device)).collect(),
+            mid_block: config.mid_block_type.is_some().then(|| MidBlock::new(config, device)),
+            up_blocks: (0..blocks).map(|i| UpBlock::new(config, i, device)).collect(),
+            conv_norm_out: group_norm(channels[0], config.groups(), config.norm_eps, device),
+            conv_out: conv3x3(channels[0], config.out_channels, device),
+            center_input_sample: config.center_input_sample,
+        }
+    }
+
+    /// Images [n, c_in, h, w] at `timesteps` (code indices 0..T-1, one an image) -> [n, c_out, h, w].
+    ///
+    /// # Panics
+    /// On shapes, labels or timesteps that the configuration does not allow; [`Network`](crate::Network) checks them first.
+    pub fn forward(&self, x: Tensor<4>, timesteps: &[usize], condition: &Condition) -> Tensor<4> {
+        let device = x.device();
+        let n = x.dims()[0];
+        let mut embedding = self.time_embedding.forward(self.time_proj.forward(timesteps, &device));
+        if let Some(class_embedding) = &self.class_embedding {
+            embedding = embedding
+                + match (class_embedding, condition) {
+                    (ClassEmbedding::Table(table), Condition::Labels(labels)) => look_up(table, labels, &device),
+                    (ClassEmbedding::Timestep(layers), Condition::Labels(labels)) => {
+                        layers.forward(self.time_proj.forward(labels, &device))
+                    }
+                    (ClassEmbedding::Identity(_), Condition::Embeddings(e)) => {
+                        Tensor::from_data(TensorData::new(e.clone(), [n, e.len() / n]), &device)
+                    }
+                    (embedding, condition) => panic!("{embedding} does not take {condition:?}"),
+                };
+        }
+        let x = if self.center_input_sample { x * 2.0 - 1.0 } else { x };
+        let mut x = self.conv_in.forward(x);
+        let mut skips = vec![x.clone()];
+        for block in &self.down_blocks {
+            x = block.forward(x, &embedding, &mut skips);
+        }
+        if let Some(block) = &self.mid_block {
+            x = block.forward(x, &embedding);
+        }
+        for block in &self.up_blocks {
+            x = block.forward(x, &embedding, &mut skips);
+        }
+        x = self.conv_out.forward(silu(self.conv_norm_out.forward(x)));
+        if let TimeProjection::Fourier(_) = self.time_proj {
+            // diffusers divides by the noise level, which these networks take as their timestep.
+            let levels: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
+            x = x / Tensor::<1>::from_floats(levels.as_slice(), &device).reshape([n, 1, 1, 1]);
+        }
+        x
+    }
+}

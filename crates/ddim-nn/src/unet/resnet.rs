@@ -1,0 +1,173 @@
+//! Residual blocks and attention.
+
+use super::config::{Activation, UNetConfig};
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{Dropout, DropoutConfig, GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::activation::{gelu, mish, relu, silu};
+use burn::tensor::module::{attention, avg_pool2d, interpolate};
+use burn::tensor::ops::{AttentionModuleOptions, AvgPoolOptions, InterpolateMode, InterpolateOptions};
+use burn::tensor::{Device, Tensor};
+
+impl Activation {
+    fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Silu => silu(x),
+            Self::Mish => mish(x),
+            Self::Gelu => gelu(x),
+            Self::Relu => relu(x),
+        }
+    }
+}
+
+/// A 3×3 convolution that keeps the size.
+pub(crate) fn conv3x3(channels_in: usize, channels_out: usize, device: &Device) -> Conv2d {
+    Conv2dConfig::new([channels_in, channels_out], [3, 3]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)).init(device)
+}
+
+pub(crate) fn group_norm(channels: usize, groups: usize, eps: f64, device: &Device) -> GroupNorm {
+    GroupNormConfig::new(groups, channels).with_epsilon(eps).init(device)
+}
+
+/// Nearest-neighbour ×2: [n, c, h, w] -> [n, c, 2h, 2w].
+pub(crate) fn upsample_nearest(x: Tensor<4>) -> Tensor<4> {
+    let [_, _, h, w] = x.dims();
+    interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]))
+}
+
+/// What a residual block does to the resolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resample {
+    Keep,
+    Up,
+    Down,
+}
+
+/// diffusers' `ResnetBlock2D`.
+#[derive(Module, Debug)]
+pub(crate) struct ResnetBlock2D {
+    norm1: GroupNorm,
+    conv1: Conv2d,
+    time_emb_proj: Linear,
+    norm2: GroupNorm,
+    dropout: Dropout,
+    conv2: Conv2d,
+    conv_shortcut: Option<Conv2d>,
+    #[module(skip)]
+    activation: Activation,
+    #[module(skip)]
+    resample: Resample,
+    scale_shift: bool,
+    output_scale_factor: f64,
+}
+
+impl ResnetBlock2D {
+    pub(crate) fn new(
+        config: &UNetConfig,
+        [channels_in, channels_out]: [usize; 2],
+        resample: Resample,
+        output_scale_factor: f64,
+        device: &Device,
+    ) -> Self {
+        let scale_shift = config.resnet_time_scale_shift == "scale_shift";
+        let (groups, eps) = (config.groups(), config.norm_eps);
+        let projected = if scale_shift { 2 * channels_out } else { channels_out };
+        Self {
+            norm1: group_norm(channels_in, groups, eps, device),
+            conv1: conv3x3(channels_in, channels_out, device),
+            time_emb_proj: LinearConfig::new(config.time_embed_dim(), projected).init(device),
+            norm2: group_norm(channels_out, groups, eps, device),
+            dropout: DropoutConfig::new(config.dropout).init(),
+            conv2: conv3x3(channels_out, channels_out, device),
+            conv_shortcut: (channels_in != channels_out).then(|| Conv2dConfig::new([channels_in, channels_out], [1, 1]).init(device)),
+            activation: config.activation(),
+            resample,
+            scale_shift,
+            output_scale_factor,
+        }
+    }
+
+    /// x [n, c_in, h, w] and the time embedding [n, d] -> [n, c_out, h', w'].
+    pub(crate) fn forward(&self, x: Tensor<4>, embedding: &Tensor<2>) -> Tensor<4> {
+        let mut h = self.activation.apply(self.norm1.forward(x.clone()));
+        let mut x = x;
+        match self.resample {
+            Resample::Keep => {}
+            Resample::Up => (x, h) = (upsample_nearest(x), upsample_nearest(h)),
+            Resample::Down => {
+                let halve = |x| avg_pool2d(x, AvgPoolOptions::new([2, 2]));
+                (x, h) = (halve(x), halve(h));
+            }
+        }
+        h = self.conv1.forward(h);
+        let embedding = self.time_emb_proj.forward(self.activation.apply(embedding.clone()));
+        let embedding: Tensor<4> = embedding.unsqueeze_dim::<3>(2).unsqueeze_dim(3);
+        if self.scale_shift {
+            let mut parts = embedding.chunk(2, 1).into_iter();
+            let (scale, shift) = (parts.next().expect("two chunks"), parts.next().expect("two chunks"));
+            h = self.norm2.forward(h) * (scale + 1.0) + shift;
+        } else {
+            h = self.norm2.forward(h + embedding);
+        }
+        h = self.conv2.forward(self.dropout.forward(self.activation.apply(h)));
+        if let Some(shortcut) = &self.conv_shortcut {
+            x = shortcut.forward(x);
+        }
+        rescale(x + h, self.output_scale_factor)
+    }
+}
+
+/// x / factor, without an operation for the factor 1.
+fn rescale(x: Tensor<4>, factor: f64) -> Tensor<4> {
+    if factor == 1.0 { x } else { x / factor }
+}
+
+/// diffusers' `Attention` as the U-Net uses it: group norm, self-attention over the pixels, residual.
+#[derive(Module, Debug)]
+pub(crate) struct Attention {
+    group_norm: Option<GroupNorm>,
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    /// diffusers keeps a dropout of probability 0 behind it, so that the layer is `to_out.0`.
+    to_out: Vec<Linear>,
+    heads: usize,
+    output_scale_factor: f64,
+}
+
+impl Attention {
+    pub(crate) fn new(config: &UNetConfig, channels: usize, norm_groups: Option<usize>, output_scale_factor: f64, device: &Device) -> Self {
+        let head_dim = config.attention_head_dim.unwrap_or(channels);
+        let heads = channels / head_dim;
+        let inner = heads * head_dim;
+        let linear = |a, b| LinearConfig::new(a, b).init(device);
+        Self {
+            group_norm: norm_groups.map(|g| group_norm(channels, g, config.norm_eps, device)),
+            to_q: linear(channels, inner),
+            to_k: linear(channels, inner),
+            to_v: linear(channels, inner),
+            to_out: vec![linear(inner, channels)],
+            heads,
+            output_scale_factor,
+        }
+    }
+
+    /// [n, c, h, w] -> [n, c, h, w].
+    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [n, c, h, w] = x.dims();
+        let normed = match &self.group_norm {
+            Some(norm) => norm.forward(x.clone()),
+            None => x.clone(),
+        };
+        let pixels: Tensor<3> = normed.reshape([n, c, h * w]).swap_dims(1, 2);
+        // [n, pixels, inner] -> [n, heads, pixels, head_dim]
+        let project = |linear: &Linear| -> Tensor<4> {
+            linear.forward(pixels.clone()).reshape([n as i64, (h * w) as i64, self.heads as i64, -1]).swap_dims(1, 2)
+        };
+        let (q, k, v) = (project(&self.to_q), project(&self.to_k), project(&self.to_v));
+        let attended = attention(q, k, v, None, None, AttentionModuleOptions::default());
+        let attended: Tensor<3> = attended.swap_dims(1, 2).reshape([n as i64, (h * w) as i64, -1]);
+        let out = self.to_out[0].forward(attended).swap_dims(1, 2).reshape([n, c, h, w]);
+        rescale(out + x, self.output_scale_factor)
+    }
+}

@@ -1,0 +1,171 @@
+//! Weights files: safetensors (f32, f16, bf16) and PyTorch pickles, read without executing anything; safetensors written.
+//!
+//! The names and shapes that a file must hold are those of the modules themselves: there is no second list.
+
+use crate::error::{Error, Result};
+use crate::unet::UNet;
+use burn::tensor::TensorData;
+use burn_store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The element type of a weights file that we write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WeightsDtype {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// bfloat16.
+    Bf16,
+}
+
+/// A tensor in memory.
+pub(crate) struct Array {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: Vec<f32>,
+}
+
+/// Tensors by their names in PyTorch.
+pub(crate) type StateDict = BTreeMap<String, Array>;
+
+fn decode(name: &str, dtype: Dtype, bytes: &[u8]) -> std::result::Result<Vec<f32>, String> {
+    let halves = |convert: fn([u8; 2]) -> f32| bytes.chunks_exact(2).map(|b| convert([b[0], b[1]])).collect();
+    match dtype {
+        Dtype::F32 => Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
+        Dtype::F16 => Ok(halves(|b| f16::from_le_bytes(b).to_f32())),
+        Dtype::BF16 => Ok(halves(|b| bf16::from_le_bytes(b).to_f32())),
+        other => Err(format!("tensor {name} is {other:?}: expected F32, F16 or BF16")),
+    }
+}
+
+/// Parses a safetensors file in memory; `path` is for messages.
+pub(crate) fn parse_safetensors(bytes: &[u8], path: &Path) -> Result<StateDict> {
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|e| Error::weights(path, format!("not a whole safetensors file ({} bytes): {e}", bytes.len())))?;
+    let arrays = file.iter().map(|(name, view)| {
+        let data = decode(name, view.dtype(), view.data()).map_err(|e| Error::weights(path, e))?;
+        Ok((name.to_owned(), Array { shape: view.shape().to_vec(), data }))
+    });
+    arrays.collect()
+}
+
+/// Reads a PyTorch state dict (`.bin`, `.pt`).
+pub(crate) fn read_pickle(path: &Path) -> Result<StateDict> {
+    let reader = pytorch_reader::PytorchReader::new(path).map_err(|e| Error::weights(path, format!("not a PyTorch state dict: {e}")))?;
+    let arrays = reader.tensors().iter().map(|(name, tensor)| {
+        use pytorch_reader::DType;
+        let dtype = match tensor.dtype() {
+            DType::F32 => Dtype::F32,
+            DType::F16 => Dtype::F16,
+            DType::BF16 => Dtype::BF16,
+            other => return Err(Error::weights(path, format!("tensor {name} is {other:?}: expected F32, F16 or BF16"))),
+        };
+        let bytes = tensor.read().map_err(|e| Error::weights(path, format!("tensor {name}: {e}")))?;
+        let data = decode(name, dtype, &bytes).map_err(|e| Error::weights(path, e))?;
+        Ok((name.clone(), Array { shape: tensor.shape().to_vec(), data }))
+    });
+    arrays.collect()
+}
+
+/// Names that diffusers wrote for attention before its version 0.15, in today's.
+fn modern_name(name: String) -> String {
+    if !name.contains("attentions.") {
+        return name;
+    }
+    let renamed = [("query", "to_q"), ("key", "to_k"), ("value", "to_v"), ("proj_attn", "to_out.0")];
+    let (layer, field) = name.rsplit_once('.').unwrap_or((&name, ""));
+    match renamed.iter().find_map(|(old, new)| layer.strip_suffix(old).filter(|l| l.ends_with('.')).map(|l| (l, new))) {
+        Some((parent, new)) => format!("{parent}{new}.{field}"),
+        None => name,
+    }
+}
+
+/// Loads `state` into `unet`: every tensor of the network, none besides, each of its shape.
+pub(crate) fn apply(unet: &mut UNet, state: StateDict, path: &Path) -> Result<()> {
+    let mut state: StateDict = state.into_iter().map(|(name, array)| (modern_name(name), array)).collect();
+    let expected: BTreeMap<String, Vec<usize>> = snapshot(unet).into_iter().map(|t| (t.name.clone(), t.shape.to_vec())).collect();
+    let others = |n: usize| if n > 1 { format!(" (and {} more)", n - 1) } else { String::new() };
+
+    let missing: Vec<_> = expected.keys().filter(|name| !state.contains_key(*name)).collect();
+    if let Some(name) = missing.first() {
+        return Err(Error::weights(path, format!("tensor {name} is missing{}: config.json asks for it", others(missing.len()))));
+    }
+    let extra: Vec<_> = state.keys().filter(|name| !expected.contains_key(*name)).collect();
+    if let Some(name) = extra.first() {
+        return Err(Error::weights(path, format!("tensor {name} is one too many{}: config.json has no place for it", others(extra.len()))));
+    }
+    for (name, shape) in &expected {
+        let found = &state[name].shape;
+        if found != shape {
+            return Err(Error::weights(path, format!("tensor {name} has shape {found:?}: config.json expects {shape:?}")));
+        }
+    }
+    let tensors = expected.keys().map(|name| {
+        let array = state.remove(name).expect("checked above");
+        bridge::from_data(TensorData::new(array.data, array.shape), name.clone(), None)
+    });
+    let result = unet.apply(tensors.collect(), None, Some(Box::new(PyTorchToBurnAdapter)), true);
+    if let Some(error) = result.errors.first() {
+        return Err(Error::weights(path, error));
+    }
+    if let Some((name, _)) = result.missing.first() {
+        return Err(Error::weights(path, format!("tensor {name} was not loaded")));
+    }
+    Ok(())
+}
+
+fn snapshot(unet: &UNet) -> Vec<burn_store::burn_pack::Tensor> {
+    unet.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true)
+}
+
+/// A safetensors file of the network's weights, as diffusers writes it.
+pub(crate) fn to_safetensors(unet: &UNet, dtype: WeightsDtype) -> Result<Vec<u8>> {
+    let encoded: Vec<(String, Vec<usize>, Vec<u8>)> = snapshot(unet)
+        .into_iter()
+        .map(|tensor| {
+            let (name, shape) = (tensor.name.clone(), tensor.shape.to_vec());
+            let data = bridge::into_data(tensor).map_err(|e| Error::input(format!("tensor {name}: {e}")))?;
+            let values: Vec<f32> = data.try_to_vec().map_err(|e| Error::input(format!("tensor {name}: {e:?}")))?;
+            let bytes = match dtype {
+                WeightsDtype::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                WeightsDtype::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
+                WeightsDtype::Bf16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
+            };
+            Ok((name, shape, bytes))
+        })
+        .collect::<Result<_>>()?;
+    let kind = match dtype {
+        WeightsDtype::F32 => Dtype::F32,
+        WeightsDtype::F16 => Dtype::F16,
+        WeightsDtype::Bf16 => Dtype::BF16,
+    };
+    let views = encoded.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(kind, shape.clone(), bytes).expect("as many bytes as the shape needs");
+        (name.as_str(), view)
+    });
+    // Python readers look for it.
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    safetensors::serialize(views, Some(metadata)).map_err(|e| Error::input(format!("safetensors: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::modern_name;
+
+    #[test]
+    fn legacy_attention_names() {
+        for (old, new) in [
+            ("mid_block.attentions.0.query.weight", "mid_block.attentions.0.to_q.weight"),
+            ("mid_block.attentions.0.proj_attn.bias", "mid_block.attentions.0.to_out.0.bias"),
+            ("down_blocks.1.attentions.0.to_k.bias", "down_blocks.1.attentions.0.to_k.bias"),
+            ("down_blocks.1.attentions.0.group_norm.weight", "down_blocks.1.attentions.0.group_norm.weight"),
+            ("conv_in.weight", "conv_in.weight"),
+        ] {
+            assert_eq!(modern_name(old.to_owned()), new);
+        }
+    }
+}

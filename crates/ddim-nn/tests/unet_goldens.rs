@@ -1,0 +1,82 @@
+//! Every folder of conformance/unet: one evaluation of diffusers' UNet2DModel (conformance/make_unet.py).
+
+use burn::tensor::{Tensor, TensorData};
+use ddim_nn::{Condition, Pipeline, WeightsDtype, cpu};
+use safetensors::SafeTensors;
+use std::path::{Path, PathBuf};
+
+fn folders() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/unet");
+    let mut all: Vec<_> = root.read_dir().unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    all.sort();
+    assert!(all.len() >= 8, "found only {all:?}");
+    all
+}
+
+struct Golden {
+    x: TensorData,
+    timesteps: Vec<usize>,
+    condition: Condition,
+    y: Vec<f32>,
+}
+
+fn golden(folder: &Path) -> Golden {
+    let bytes = std::fs::read(folder.join("golden.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let f32s = |name: &str| -> Vec<f32> {
+        file.tensor(name).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    let i64s = |name: &str| -> Vec<usize> {
+        file.tensor(name).unwrap().data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as usize).collect()
+    };
+    let has = |name: &str| file.names().contains(&name);
+    let condition = match (has("labels"), has("embeddings")) {
+        (true, _) => Condition::Labels(i64s("labels")),
+        (_, true) => Condition::Embeddings(f32s("embeddings")),
+        _ => Condition::None,
+    };
+    let x = TensorData::new(f32s("x"), file.tensor("x").unwrap().shape().to_vec());
+    Golden { x, timesteps: i64s("timesteps"), condition, y: f32s("y") }
+}
+
+/// The largest difference from the golden, as a share of the largest output.
+fn error(pipeline: &Pipeline, golden: &Golden) -> f32 {
+    let x = Tensor::<4>::from_data(golden.x.clone(), &cpu());
+    let y: Vec<f32> = pipeline.unet.forward(x, &golden.timesteps, &golden.condition).into_data().try_to_vec().unwrap();
+    assert_eq!(y.len(), golden.y.len());
+    let top = golden.y.iter().fold(0f32, |m, v| m.max(v.abs()));
+    y.iter().zip(&golden.y).fold(0f32, |m, (a, b)| m.max((a - b).abs())) / top
+}
+
+#[test]
+fn one_evaluation_equals_diffusers() {
+    let mut failures = Vec::new();
+    for folder in folders() {
+        let pipeline = Pipeline::load(&folder, &cpu()).unwrap();
+        let e = error(&pipeline, &golden(&folder));
+        println!("{:20} {e:.1e}", folder.file_name().unwrap().display());
+        if !(e < 2e-5) {
+            failures.push((folder, e));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:?}");
+}
+
+#[test]
+fn a_saved_pipeline_loads_the_same() {
+    for folder in folders() {
+        let pipeline = Pipeline::load(&folder, &cpu()).unwrap();
+        let golden = golden(&folder);
+        for (dtype, tolerance) in [(WeightsDtype::F32, 2e-5), (WeightsDtype::F16, 1e-2), (WeightsDtype::Bf16, 1e-1)] {
+            let parent = tempfile::tempdir().unwrap();
+            let copy = parent.path().join("copy");
+            pipeline.save(&copy, dtype).unwrap();
+            let again = Pipeline::load(&copy, &cpu()).unwrap();
+            assert_eq!((&again.config, &again.scheduler), (&pipeline.config, &pipeline.scheduler));
+            let e = error(&again, &golden);
+            assert!(e < tolerance, "{} as {dtype:?}: {e}", folder.display());
+            assert!(pipeline.save(&copy, dtype).unwrap_err().to_string().contains("exists already"));
+            assert_eq!(parent.path().read_dir().unwrap().count(), 1, "nothing is left beside it");
+        }
+    }
+}
