@@ -1,6 +1,7 @@
 //! The down, mid and up blocks.
 
 use super::config::{UNetConfig, block_name};
+use super::ops::conv2d;
 use super::resnet::{Attention, Resample, ResnetBlock2D, conv3x3, upsample_nearest};
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
@@ -79,7 +80,7 @@ impl DownBlock {
         }
         for downsampler in &self.downsamplers {
             x = match downsampler {
-                Downsampler::Conv(resampler) => resampler.conv.forward(x),
+                Downsampler::Conv(resampler) => conv2d(&resampler.conv, x),
                 Downsampler::Resnet(resnet) => resnet.forward(x, embedding),
             };
             skips.push(x.clone());
@@ -167,7 +168,7 @@ impl UpBlock {
         }
         for upsampler in &self.upsamplers {
             x = match upsampler {
-                Upsampler::Conv(resampler) => resampler.conv.forward(upsample_nearest(x)),
+                Upsampler::Conv(resampler) => conv2d(&resampler.conv, upsample_nearest(x)),
                 Upsampler::Resnet(resnet) => resnet.forward(x, embedding),
             };
         }

@@ -3,6 +3,7 @@
 mod blocks;
 mod config;
 mod embedding;
+mod ops;
 mod resnet;
 
 pub(crate) use config::diffusers_version;
@@ -12,9 +13,10 @@ use blocks::{DownBlock, MidBlock, UpBlock};
 use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
-use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor, TensorData};
+use config::Activation;
 use embedding::{ClassEmbedding, TimeProjection, TimestepEmbedding, look_up};
+use ops::{conv2d, norm_activate};
 use resnet::{conv3x3, group_norm};
 
 /// The class condition of a batch.
@@ -96,7 +98,7 @@ impl UNet {
                 };
         }
         let x = if self.center_input_sample { x * 2.0 - 1.0 } else { x };
-        let mut x = self.conv_in.forward(x);
+        let mut x = conv2d(&self.conv_in, x);
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
             x = block.forward(x, &embedding, &mut skips);
@@ -107,7 +109,7 @@ impl UNet {
         for block in &self.up_blocks {
             x = block.forward(x, &embedding, &mut skips);
         }
-        x = self.conv_out.forward(silu(self.conv_norm_out.forward(x)));
+        x = conv2d(&self.conv_out, norm_activate(&self.conv_norm_out, Some(Activation::Silu), x));
         if let TimeProjection::Fourier(_) = self.time_proj {
             // diffusers divides by the noise level, which these networks take as their timestep.
             let levels: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();

@@ -1,24 +1,13 @@
 //! Residual blocks and attention.
 
 use super::config::{Activation, UNetConfig};
+use super::ops::{attention, conv2d, norm_activate};
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Dropout, DropoutConfig, GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::activation::{gelu, mish, relu, silu};
-use burn::tensor::module::{attention, avg_pool2d, interpolate};
-use burn::tensor::ops::{AttentionModuleOptions, AvgPoolOptions, InterpolateMode, InterpolateOptions};
+use burn::tensor::module::{avg_pool2d, interpolate};
+use burn::tensor::ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
-
-impl Activation {
-    fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Silu => silu(x),
-            Self::Mish => mish(x),
-            Self::Gelu => gelu(x),
-            Self::Relu => relu(x),
-        }
-    }
-}
 
 /// A 3×3 convolution that keeps the size.
 pub(crate) fn conv3x3(channels_in: usize, channels_out: usize, device: &Device) -> Conv2d {
@@ -89,7 +78,7 @@ impl ResnetBlock2D {
 
     /// x [n, c_in, h, w] and the time embedding [n, d] -> [n, c_out, h', w'].
     pub(crate) fn forward(&self, x: Tensor<4>, embedding: &Tensor<2>) -> Tensor<4> {
-        let mut h = self.activation.apply(self.norm1.forward(x.clone()));
+        let mut h = norm_activate(&self.norm1, Some(self.activation), x.clone());
         let mut x = x;
         match self.resample {
             Resample::Keep => {}
@@ -99,19 +88,19 @@ impl ResnetBlock2D {
                 (x, h) = (halve(x), halve(h));
             }
         }
-        h = self.conv1.forward(h);
+        h = conv2d(&self.conv1, h);
         let embedding = self.time_emb_proj.forward(self.activation.apply(embedding.clone()));
         let embedding: Tensor<4> = embedding.unsqueeze_dim::<3>(2).unsqueeze_dim(3);
         if self.scale_shift {
             let mut parts = embedding.chunk(2, 1).into_iter();
             let (scale, shift) = (parts.next().expect("two chunks"), parts.next().expect("two chunks"));
-            h = self.norm2.forward(h) * (scale + 1.0) + shift;
+            h = self.activation.apply(norm_activate(&self.norm2, None, h) * (scale + 1.0) + shift);
         } else {
-            h = self.norm2.forward(h + embedding);
+            h = norm_activate(&self.norm2, Some(self.activation), h + embedding);
         }
-        h = self.conv2.forward(self.dropout.forward(self.activation.apply(h)));
+        h = conv2d(&self.conv2, self.dropout.forward(h));
         if let Some(shortcut) = &self.conv_shortcut {
-            x = shortcut.forward(x);
+            x = conv2d(shortcut, x);
         }
         rescale(x + h, self.output_scale_factor)
     }
@@ -154,20 +143,11 @@ impl Attention {
 
     /// [n, c, h, w] -> [n, c, h, w].
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [n, c, h, w] = x.dims();
         let normed = match &self.group_norm {
-            Some(norm) => norm.forward(x.clone()),
+            Some(norm) => norm_activate(norm, None, x.clone()),
             None => x.clone(),
         };
-        let pixels: Tensor<3> = normed.reshape([n, c, h * w]).swap_dims(1, 2);
-        // [n, pixels, inner] -> [n, heads, pixels, head_dim]
-        let project = |linear: &Linear| -> Tensor<4> {
-            linear.forward(pixels.clone()).reshape([n as i64, (h * w) as i64, self.heads as i64, -1]).swap_dims(1, 2)
-        };
-        let (q, k, v) = (project(&self.to_q), project(&self.to_k), project(&self.to_v));
-        let attended = attention(q, k, v, None, None, AttentionModuleOptions::default());
-        let attended: Tensor<3> = attended.swap_dims(1, 2).reshape([n as i64, (h * w) as i64, -1]);
-        let out = self.to_out[0].forward(attended).swap_dims(1, 2).reshape([n, c, h, w]);
+        let out = attention([&self.to_q, &self.to_k, &self.to_v, &self.to_out[0]], self.heads, normed);
         rescale(out + x, self.output_scale_factor)
     }
 }

@@ -1,0 +1,33 @@
+//! Vector functions that pulp does not have.
+
+use pulp::Simd;
+
+/// e^x to about 1 ulp for x in [-87, 88]; outside, that of the nearer end.
+#[inline(always)]
+pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let c = |v: f32| simd.splat_f32s(v);
+    let x = simd.max_f32s(simd.min_f32s(x, c(88.0)), c(-87.0));
+    // x = n ln 2 + r, |r| <= ln 2 / 2: adding 1.5·2^23 rounds to an integer, which the low bits then hold.
+    let magic = c(12_582_912.0);
+    let shifted = simd.mul_add_e_f32s(x, c(std::f32::consts::LOG2_E), magic);
+    let n = simd.sub_f32s(shifted, magic);
+    let r = simd.mul_add_e_f32s(n, c(-0.693_359_4), x);
+    let r = simd.mul_add_e_f32s(n, c(2.121_944_4e-4), r);
+    // Cephes' polynomial for e^r.
+    let coefficients = [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_2e-1];
+    let mut p = c(1.987_569_1e-4);
+    for coefficient in coefficients {
+        p = simd.mul_add_e_f32s(p, r, c(coefficient));
+    }
+    let p = simd.add_f32s(simd.mul_add_e_f32s(simd.mul_f32s(p, r), r, r), c(1.0));
+    // 2^n as bits of the exponent.
+    let bits = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
+    simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(p), bits))
+}
+
+/// x / (1 + e^-x).
+#[inline(always)]
+pub(crate) fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let one = simd.splat_f32s(1.0);
+    simd.div_f32s(x, simd.add_f32s(one, exp(simd, simd.neg_f32s(x))))
+}
