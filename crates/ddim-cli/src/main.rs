@@ -1,1 +1,44 @@
-fn main() {}
+//! `ddim`: arguments in, calls down, pictures and tables out.
+
+mod args;
+mod arrays;
+mod commands;
+mod error;
+mod models;
+mod output;
+mod pictures;
+mod progress;
+mod session;
+
+use args::{Cli, Command};
+use clap::Parser;
+use error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output, which may be closed; usage errors to standard error, with code 2.
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()) * 2);
+        }
+    };
+    let result = match cli.command {
+        Command::Sample(args) => commands::sample::run(&args),
+        Command::Encode(args) => commands::encode::run(&args),
+        Command::Reconstruct(args) => commands::reconstruct::run(&args),
+        Command::Interpolate(args) => commands::interpolate::run(&args),
+        Command::Consistency(args) => commands::consistency::run(&args),
+        Command::Info(args) => commands::info::run(&args),
+        Command::Convert(args) => commands::convert::run(&args),
+    };
+    let (code, message) = match result {
+        Ok(()) | Err(Error::ClosedPipe) => return ExitCode::SUCCESS,
+        Err(Error::Usage(message)) => (2, message),
+        Err(Error::Failure(message)) => (1, message),
+    };
+    let _ = writeln!(std::io::stderr(), "error: {}", message.replace('\n', " "));
+    ExitCode::from(code)
+}

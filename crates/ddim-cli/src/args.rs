@@ -1,0 +1,345 @@
+//! The command line, as clap parses it. What the values mean together is decided in [`crate::session`].
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Denoising diffusion implicit models: train once, then choose any sampling trajectory.
+///
+/// Draws pictures from a diffusion model in 10 to 100 times fewer steps than it was trained with, gives the same picture for the same
+/// latent whatever the number of steps, encodes images to latents and back, and interpolates between them (arXiv 2010.02502).
+#[derive(Debug, Parser)]
+#[command(
+    name = "ddim",
+    version,
+    max_term_width = 110,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Sample(Sample),
+    Encode(Encode),
+    Reconstruct(Reconstruct),
+    Interpolate(Interpolate),
+    Consistency(Consistency),
+    Info(Info),
+    Convert(Convert),
+}
+
+/// Flags of every verb.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// A built-in model, or a diffusers pipeline folder (model_index.json, unet/, scheduler/).
+    #[arg(long, value_name = "NAME|DIR", default_value = crate::models::DEFAULT, help_heading = "Everywhere")]
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Machine {
+    /// Where the network runs: cpu, gpu or gpu:N. The picture of a seed is the same for any number of threads.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: String,
+    /// Images in memory at once. Does not change any result.
+    #[arg(long, value_name = "B", default_value_t = 64)]
+    pub(crate) batch_size: usize,
+    /// Processor threads [default: all].
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// No progress.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Which timesteps are visited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Spacing {
+    /// The DDIM authors' range(0, T, T // S); where S does not divide T it has more than S steps.
+    Uniform,
+    /// The DDIM authors' int(linspace(0, sqrt(0.8 T), S)^2), duplicates dropped.
+    Quadratic,
+    /// The paper's quadratic, up to T itself: floor(c i^2) with c = T / S^2.
+    QuadraticFull,
+    /// diffusers' i (T // S) + steps_offset.
+    Leading,
+    /// diffusers' round(T, T - T/S, ...) - 1.
+    Trailing,
+    /// diffusers' round(linspace(0, T - 1, S)).
+    Linspace,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Trajectory")]
+pub(crate) struct TrajectoryArgs {
+    /// How the S timesteps are chosen from the T of training [default: what the model's scheduler_config.json says].
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub(crate) trajectory: Option<Spacing>,
+}
+
+/// Clipping of the predicted image.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Trajectory")]
+pub(crate) struct ClipArgs {
+    /// Clip the predicted x_0 to the model's clip_sample_range at every step [default: as the model's scheduler_config.json says].
+    #[arg(long, overrides_with = "no_clip")]
+    pub(crate) clip: bool,
+    /// Neither clip nor threshold the predicted x_0.
+    #[arg(long, overrides_with = "clip")]
+    pub(crate) no_clip: bool,
+    /// After clipping, derive the noise again from the clipped x_0 (diffusers' use_clipped_model_output).
+    #[arg(long)]
+    pub(crate) rederive_epsilon: bool,
+}
+
+/// The class of a conditional model.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Trajectory")]
+pub(crate) struct ClassArgs {
+    /// The class of every image, for models trained with classes.
+    #[arg(long, value_name = "K")]
+    pub(crate) class: Option<usize>,
+}
+
+/// Draw images from noise.
+///
+/// Starts from latents x_T of a seed (or a file) and follows Eq. 12 of the paper over S of the model's T timesteps. Image k of a seed is
+/// the same whatever --count, --batch-size and --threads. With no output flag, writes a grid to sample.png.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ddim sample                                            64 images of the built-in model in 50 steps, as sample.png
+  ddim sample --steps 10 --count 16 --grid ten.png       the same latents in ten steps
+  ddim sample --eta 1 --steps 1000                       the DDPM sampler
+  ddim sample --sigma-hat --clip --rederive-epsilon      the authors' ddpm_noisy
+  ddim sample --model ./ddpm-cifar10-32 --out images     a diffusers pipeline; single images in a folder
+  ddim sample --count 16 --animate drawing.gif           x_t and the predicted x_0 as they change")]
+pub(crate) struct Sample {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Number of images.
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<usize>,
+    /// S: how often the network is evaluated for an image.
+    #[arg(long, value_name = "S", default_value_t = 50)]
+    pub(crate) steps: usize,
+    /// Randomness of the process: 0 is DDIM (the image is a function of its latent), 1 is DDPM.
+    #[arg(long, value_name = "E", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) eta: f64,
+    /// DDPM's larger variance, the paper's sigma hat, instead of --eta.
+    #[arg(long, conflicts_with = "eta")]
+    pub(crate) sigma_hat: bool,
+    #[command(flatten)]
+    pub(crate) trajectory: TrajectoryArgs,
+    /// Exactly these code timesteps (0 to T - 1), descending, instead of --steps.
+    #[arg(long, value_name = "T1,T2,...", value_delimiter = ',', conflicts_with_all = ["steps", "trajectory"])]
+    pub(crate) timesteps: Option<Vec<usize>>,
+    /// The seed of latents and of noise.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Start from these latents (f32, [n, c, h, w]) instead of the seed's; --count defaults to all of them.
+    #[arg(long, value_name = "x_T.npy")]
+    pub(crate) latents: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) clip: ClipArgs,
+    #[command(flatten)]
+    pub(crate) class: ClassArgs,
+    /// Write each image to DIR/00000.png, DIR/00001.png, ...
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write all images as one picture; its settings are in the PNG's Description.
+    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    pub(crate) grid: Option<PathBuf>,
+    /// Write the batch as f32 [n, c, h, w], unclamped, in the network's scale [-1, 1].
+    #[arg(long, value_name = "x_0.npy", help_heading = "Output")]
+    pub(crate) save_npy: Option<PathBuf>,
+    /// Write every x_t and predicted x_0 as .npy, and the coefficients of every step as steps.json.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Animate the grid: x_t on the left, predicted x_0 on the right.
+    #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
+    pub(crate) animate: Option<PathBuf>,
+}
+
+/// Turn images into latents along the ODE.
+///
+/// Runs the deterministic process upwards (Eq. 13): the latents decode to the images again with `ddim sample --latents` and the same
+/// --steps and --trajectory. Nothing is clipped. The error falls with S.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ddim encode --input photos/ --save-npy x_T.npy --steps 100
+  ddim sample --latents x_T.npy --steps 100 --no-clip --grid again.png
+  ddim encode --input boot.png --save-npy boot.npy          then: ddim interpolate --latents two.npy")]
+pub(crate) struct Encode {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// An image of the model's size, a folder of them, or a batch x_0.npy (f32, [n, c, h, w], scale [-1, 1]).
+    #[arg(long, value_name = "IMAGE|DIR|x_0.npy")]
+    pub(crate) input: PathBuf,
+    /// Where the latents go: f32 [n, c, h, w].
+    #[arg(long, value_name = "x_T.npy")]
+    pub(crate) save_npy: PathBuf,
+    /// S: how often the network is evaluated for an image.
+    #[arg(long, value_name = "S", default_value_t = 50)]
+    pub(crate) steps: usize,
+    #[command(flatten)]
+    pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) class: ClassArgs,
+}
+
+/// Encode images, decode them again, and measure what was lost (Table 2 of the paper).
+///
+/// Prints the mean squared error per dimension, on images in [0, 1], for each number of steps. Nothing is clipped.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ddim reconstruct --input photos/ --steps 10,20,50,100 --grid reconstruct.png
+  ddim reconstruct --input x_0.npy --json")]
+pub(crate) struct Reconstruct {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// An image of the model's size, a folder of them, or a batch x_0.npy (f32, [n, c, h, w], scale [-1, 1]).
+    #[arg(long, value_name = "IMAGE|DIR|x_0.npy")]
+    pub(crate) input: PathBuf,
+    /// Numbers of steps, the same up and down.
+    #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100])]
+    pub(crate) steps: Vec<usize>,
+    #[command(flatten)]
+    pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) class: ClassArgs,
+    /// Draw the originals (first row), then a row for each number of steps.
+    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    pub(crate) grid: Option<PathBuf>,
+}
+
+/// Walk between latents and draw what lies between (appendix D.5 of the paper).
+///
+/// Slerps between two latents, or over a grid between four: along two pairs, then across. Deterministic (eta 0). With no output flag,
+/// writes interpolate.png.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ddim interpolate --seeds 3,8 --frames 11 --grid line.png --animate line.gif
+  ddim interpolate --seeds 1,2,3,4 --rows 8 --cols 8 --grid square.png
+  ddim interpolate --latents two.npy --steps 100")]
+pub(crate) struct Interpolate {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Two seeds, or four for a grid: top left, top right, bottom left, bottom right. The latent of a seed is that of its image 0.
+    #[arg(long, value_name = "A,B[,C,D]", value_delimiter = ',', default_values_t = [0, 1], conflicts_with = "latents")]
+    pub(crate) seeds: Vec<u64>,
+    /// Two latents (or four), f32 [n, c, h, w], instead of seeds.
+    #[arg(long, value_name = "two.npy")]
+    pub(crate) latents: Option<PathBuf>,
+    /// Images from one latent to the other, both included.
+    #[arg(long, value_name = "N", default_value_t = 11, conflicts_with_all = ["rows", "cols"])]
+    pub(crate) frames: usize,
+    /// Rows of a grid between four latents [default: 8].
+    #[arg(long, value_name = "R")]
+    pub(crate) rows: Option<usize>,
+    /// Columns of a grid between four latents [default: 8].
+    #[arg(long, value_name = "C")]
+    pub(crate) cols: Option<usize>,
+    /// S: how often the network is evaluated for an image.
+    #[arg(long, value_name = "S", default_value_t = 50)]
+    pub(crate) steps: usize,
+    #[command(flatten)]
+    pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) clip: ClipArgs,
+    #[command(flatten)]
+    pub(crate) class: ClassArgs,
+    /// Write the images as one picture.
+    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    pub(crate) grid: Option<PathBuf>,
+    /// Animate the walk there and back (two latents).
+    #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
+    pub(crate) animate: Option<PathBuf>,
+    /// Write the images as f32 [n, c, h, w], unclamped, in the network's scale [-1, 1].
+    #[arg(long, value_name = "x_0.npy", help_heading = "Output")]
+    pub(crate) save_npy: Option<PathBuf>,
+}
+
+/// Draw the same latents with different numbers of steps (section 5.2 of the paper).
+///
+/// One row a latent, one column a number of steps: with eta 0 the picture is decided by the latent. Also prints how far each column is
+/// from the last, as the root mean squared difference of pixels in [0, 1], beside the difference between different latents.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ddim consistency --grid consistency.png
+  ddim consistency --seed 5 --count 4 --steps 5,10,20,50 --grid few.png")]
+pub(crate) struct Consistency {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The seed of the latents.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Number of latents, one a row.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) count: usize,
+    /// Numbers of steps, one a column.
+    #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100, 1000])]
+    pub(crate) steps: Vec<usize>,
+    #[command(flatten)]
+    pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) clip: ClipArgs,
+    #[command(flatten)]
+    pub(crate) class: ClassArgs,
+    /// Where the picture goes.
+    #[arg(long, value_name = "FILE.png", default_value = "consistency.png", help_heading = "Output")]
+    pub(crate) grid: PathBuf,
+}
+
+/// Say what a model is: network, size, schedule, and the defaults that follow.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ddim info                      the default built-in model
+  ddim info ./ddpm-cifar10-32 --json")]
+pub(crate) struct Info {
+    /// A built-in model, or a diffusers pipeline folder.
+    #[arg(value_name = "NAME|DIR", default_value = crate::models::DEFAULT)]
+    pub(crate) model: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Number formats of weights.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Dtype {
+    F32,
+    F16,
+    Bf16,
+}
+
+/// Rewrite a model as a diffusers pipeline folder with safetensors weights.
+///
+/// Reads what --model reads (also .bin pickles and the attention names of old versions) and writes what Python diffusers loads today.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ddim convert ./old-pipeline ./new-pipeline
+  ddim convert fashion ./fashion-f16 --dtype f16")]
+pub(crate) struct Convert {
+    /// A built-in model, or a diffusers pipeline folder.
+    #[arg(value_name = "SRC")]
+    pub(crate) source: String,
+    /// The folder to make.
+    #[arg(value_name = "DST")]
+    pub(crate) destination: PathBuf,
+    /// Number format of the weights.
+    #[arg(long, value_enum, default_value_t = Dtype::F32)]
+    pub(crate) dtype: Dtype,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,39 @@
+//! `ddim encode`
+
+use crate::args::Encode;
+use crate::arrays;
+use crate::error::Result;
+use crate::output::{OutputFile, report};
+use crate::pictures::read_inputs;
+use crate::progress::Progress;
+use crate::session::{Session, timesteps};
+use serde_json::json;
+
+pub(crate) fn run(args: &Encode) -> Result<()> {
+    let session = Session::new(&args.common, &args.class)?;
+    let trajectory = session.trajectory(&args.trajectory, args.steps)?;
+    let (mut x, inputs) = read_inputs(&args.input, session.shape())?;
+    let file = OutputFile::create(&args.save_npy)?;
+    let progress = Progress::new("encoding", inputs.len() * trajectory.len(), session.quiet);
+    session.encode(&trajectory, &mut x, &progress)?;
+    let seconds = progress.finish();
+    let (mean, std) = moments(&x);
+    let path = file.commit(&arrays::to_bytes(&x, session.shape()))?;
+    let object = json!({
+        "command": "encode", "model": session.model, "inputs": inputs, "steps": trajectory.len(), "timesteps": timesteps(&trajectory),
+        "latent_mean": mean, "latent_std": std, "seconds": seconds, "files": [path],
+    });
+    let human = format!(
+        "{} images to latents in {} steps: {seconds:.1} s; mean {mean:.3}, deviation {std:.3} (noise has 0 and 1)\n{}\n",
+        inputs.len(),
+        trajectory.len(),
+        path.display()
+    );
+    report(session.json, &object, &human)
+}
+
+fn moments(x: &[f32]) -> (f64, f64) {
+    let n = x.len() as f64;
+    let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
+    (mean, (x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt())
+}

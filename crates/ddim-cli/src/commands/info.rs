@@ -1,0 +1,68 @@
+//! `ddim info`
+
+use crate::args::Info;
+use crate::error::Result;
+use crate::models;
+use crate::output::report;
+use ddim::Clip;
+use serde_json::json;
+
+pub(crate) fn run(args: &Info) -> Result<()> {
+    let pipeline = models::load(&args.model)?;
+    let (config, scheduler) = (&pipeline.config, &pipeline.scheduler);
+    let schedule = scheduler.schedule();
+    let top = schedule.levels();
+    let size = config.sample_size.map(ddim_nn::SampleSize::dims);
+    let clip = match scheduler.clip() {
+        Clip::None => "none".to_owned(),
+        Clip::Range(r) => format!("predicted x_0 to [-{r}, {r}]"),
+        Clip::Dynamic { ratio, max } => format!("dynamic thresholding, quantile {ratio}, at most {max}"),
+    };
+    let betas = match &scheduler.trained_betas {
+        Some(_) => "trained betas".to_owned(),
+        None => format!("{} betas from {} to {}", scheduler.beta_schedule, scheduler.beta_start, scheduler.beta_end),
+    };
+    let object = json!({
+        "command": "info", "model": args.model, "weights": pipeline.weights_file, "parameters": pipeline.parameters(),
+        "channels": config.in_channels, "size": size, "timesteps": top, "alpha_bar_last": schedule.alpha_bar(top),
+        "prediction_type": scheduler.prediction().name(), "clip": clip, "unet": config, "scheduler": scheduler,
+    });
+    let size = size.map_or("any size".to_owned(), |[h, w]| format!("{h} x {w}"));
+    let classes = match (&config.class_embed_type, config.num_class_embeds) {
+        (Some(kind), _) => format!("class embedding of type {kind}"),
+        (None, Some(n)) => format!("{n} classes"),
+        (None, None) => "no classes".to_owned(),
+    };
+    let heads = config.attention_head_dim.map_or("one head".to_owned(), |d| format!("heads of {d} channels"));
+    let rows = [
+        ("model", args.model.clone()),
+        ("weights", pipeline.weights_file.display().to_string()),
+        ("images", format!("{size}, {} channel{}", config.in_channels, if config.in_channels == 1 { "" } else { "s" })),
+        ("network", format!("UNet2DModel, {} parameters, {classes}", with_commas(pipeline.parameters()))),
+        ("channels", format!("{:?}, {} layers a block", config.block_out_channels, config.layers_per_block)),
+        ("down", config.down_block_types.join(", ")),
+        ("middle", config.mid_block_type.clone().unwrap_or("none".into())),
+        ("up", config.up_block_types.join(", ")),
+        ("attention", heads),
+        ("schedule", format!("{betas}, T = {top}, alpha_bar_T = {:.3e}", schedule.alpha_bar(top))),
+        ("zero SNR", if scheduler.rescale_betas_zero_snr { "yes" } else { "no" }.to_owned()),
+        ("predicts", scheduler.prediction().name().to_owned()),
+        ("trajectory", format!("{}, offset {}", scheduler.timestep_spacing, scheduler.steps_offset)),
+        ("clipping", clip),
+        ("last step", if scheduler.set_alpha_to_one { "to the clean image" } else { "to the noise of timestep 0" }.to_owned()),
+    ];
+    let human: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();
+    report(args.json, &object, &human)
+}
+
+fn with_commas(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

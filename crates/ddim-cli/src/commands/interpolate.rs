@@ -1,0 +1,92 @@
+//! `ddim interpolate`
+
+use crate::args::Interpolate;
+use crate::arrays;
+use crate::error::{Error, Result};
+use crate::output::{OutputFile, report};
+use crate::pictures::{self, Picture};
+use crate::progress::Progress;
+use crate::session::{Session, clip_flags, spacing_name};
+use ddim::Sigma;
+use serde_json::json;
+use std::path::PathBuf;
+
+pub(crate) fn run(args: &Interpolate) -> Result<()> {
+    let session = Session::new(&args.common, &args.class)?;
+    let (shape, dim) = (session.shape(), session.dim());
+    let ends: Vec<Vec<f32>> = match &args.latents {
+        Some(path) => arrays::read(path, shape)?.chunks_exact(dim).map(<[f32]>::to_vec).collect(),
+        None => args.seeds.iter().map(|&seed| session.latents(seed, 0, 1)).collect(),
+    };
+    let path = |n: usize| {
+        let found = args.latents.as_ref().map_or_else(|| format!("--seeds: {n} seeds"), |p| format!("{}: {n} latents", p.display()));
+        Error::usage(format!("{found}: expected two, or four for a grid"))
+    };
+    let (mut x, columns) = match &ends[..] {
+        [a, b] => {
+            if args.rows.is_some() || args.cols.is_some() {
+                return Err(Error::usage("--rows and --cols: expected four seeds or latents, found two (use --frames)"));
+            }
+            check_size("--frames", args.frames)?;
+            (ddim::frames(a, b, args.frames).map_err(Error::usage)?, args.frames)
+        }
+        [a, b, c, d] => {
+            let (rows, cols) = (args.rows.unwrap_or(8), args.cols.unwrap_or(8));
+            check_size("--rows", rows)?;
+            check_size("--cols", cols)?;
+            (ddim::slerp_grid([a, b, c, d], rows, cols).map_err(Error::usage)?, cols)
+        }
+        other => return Err(path(other.len())),
+    };
+    if args.animate.is_some() && ends.len() != 2 {
+        return Err(Error::usage("--animate: expected two seeds or latents, found four"));
+    }
+    let trajectory = session.trajectory(&args.trajectory, args.steps)?;
+    let sampler = session.sampler(&trajectory, &Sigma::Eta(0.0), &args.clip)?;
+    let default_grid = PathBuf::from("interpolate.png");
+    let grid_path = args.grid.as_ref().or((args.animate.is_none() && args.save_npy.is_none()).then_some(&default_grid));
+    if grid_path.is_some() || args.animate.is_some() {
+        pictures::check_drawable(shape)?;
+    }
+    let grid = OutputFile::create_optional(grid_path)?;
+    let gif = OutputFile::create_optional(args.animate.as_ref())?;
+    let npy = OutputFile::create_optional(args.save_npy.as_ref())?;
+
+    let count = x.len() / dim;
+    let progress = Progress::new("interpolating", count * trajectory.len(), session.quiet);
+    session.sample(&sampler, &mut x, 0, &progress)?;
+    let seconds = progress.finish();
+
+    let seeds: Vec<_> = args.seeds.iter().map(u64::to_string).collect();
+    let source = args.latents.as_ref().map_or_else(|| format!("--seeds {}", seeds.join(",")), |p| format!("--latents {}", p.display()));
+    let size = if ends.len() == 2 { format!("--frames {count}") } else { format!("--rows {} --cols {columns}", count / columns) };
+    let spacing = spacing_name(&session, &args.trajectory);
+    let (model, flags) = (&session.model, clip_flags(&args.clip));
+    let caption = format!("ddim interpolate --model {model} {source} {size} --steps {} --trajectory {spacing}{flags}", args.steps);
+    let mut files = Vec::new();
+    if let Some(file) = grid {
+        files.push(file.commit(&pictures::grid(&x, shape, columns).to_png(&caption))?);
+    }
+    if let Some(file) = gif {
+        let there: Vec<Picture> = x.chunks_exact(dim).map(|image| pictures::grid(image, shape, 1)).collect();
+        let back = there.iter().rev().skip(1).take(there.len().saturating_sub(2));
+        let both: Vec<Picture> = there.iter().chain(back).cloned().collect();
+        files.push(file.commit(&pictures::to_gif(&both, false)?)?);
+    }
+    if let Some(file) = npy {
+        files.push(file.commit(&arrays::to_bytes(&x, shape))?);
+    }
+    let object = json!({
+        "command": "interpolate", "model": model, "count": count, "columns": columns, "steps": trajectory.len(), "seconds": seconds,
+        "files": files,
+    });
+    let names: Vec<_> = files.iter().map(|f| f.display().to_string()).collect();
+    report(session.json, &object, &format!("{count} images in {} steps: {seconds:.1} s\n{}\n", trajectory.len(), names.join("\n")))
+}
+
+fn check_size(flag: &str, n: usize) -> Result<()> {
+    if (1..=10_000).contains(&n) {
+        return Ok(());
+    }
+    Err(Error::flag(flag, format!("{n}: expected 1 to 10000")))
+}

@@ -1,0 +1,9 @@
+//! One module a verb.
+
+pub(crate) mod consistency;
+pub(crate) mod convert;
+pub(crate) mod encode;
+pub(crate) mod info;
+pub(crate) mod interpolate;
+pub(crate) mod reconstruct;
+pub(crate) mod sample;

@@ -1,0 +1,46 @@
+//! `ddim reconstruct`
+
+use crate::args::Reconstruct;
+use crate::error::Result;
+use crate::output::{OutputFile, report};
+use crate::pictures::{self, read_inputs};
+use crate::progress::Progress;
+use crate::session::{Session, spacing_name};
+use serde_json::json;
+
+pub(crate) fn run(args: &Reconstruct) -> Result<()> {
+    let session = Session::new(&args.common, &args.class)?;
+    let trajectories = args.steps.iter().map(|&s| session.trajectory(&args.trajectory, s)).collect::<Result<Vec<_>>>()?;
+    let (images, inputs) = read_inputs(&args.input, session.shape())?;
+    let grid = OutputFile::create_optional(args.grid.as_ref())?;
+    if grid.is_some() {
+        pictures::check_drawable(session.shape())?;
+    }
+    let total: usize = trajectories.iter().map(|t| 2 * t.len()).sum();
+    let progress = Progress::new("reconstructing", inputs.len() * total, session.quiet);
+    let mut rows = images.clone();
+    let mut table = Vec::new();
+    for trajectory in &trajectories {
+        let mut x = images.clone();
+        session.encode(trajectory, &mut x, &progress)?;
+        session.sample(&session.decoder(trajectory)?, &mut x, 0, &progress)?;
+        // On [0, 1], half the scale of the network.
+        let square: f64 = x.iter().zip(&images).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+        table.push((trajectory.len(), square / 4.0 / images.len() as f64));
+        rows.extend(x);
+    }
+    let seconds = progress.finish();
+    let spacing = spacing_name(&session, &args.trajectory);
+    let list: Vec<_> = args.steps.iter().map(usize::to_string).collect();
+    let caption = format!("ddim reconstruct --model {} --steps {} --trajectory {spacing}", session.model, list.join(","));
+    let file = grid.map(|g| g.commit(&pictures::grid(&rows, session.shape(), inputs.len()).to_png(&caption))).transpose()?;
+    let object = json!({
+        "command": "reconstruct", "model": session.model, "images": inputs.len(), "trajectory": spacing, "seconds": seconds,
+        "mse": table.iter().map(|(steps, mse)| json!({"steps": steps, "mse": mse})).collect::<Vec<_>>(), "files": file.iter().collect::<Vec<_>>(),
+    });
+    let mut human = format!("{} images, {spacing} trajectory, mean squared error per dimension on [0, 1]\n", inputs.len());
+    human += "steps      MSE\n";
+    table.iter().for_each(|(steps, mse)| human += &format!("{steps:>5}  {mse:.5}\n"));
+    file.iter().for_each(|f| human += &format!("{}\n", f.display()));
+    report(session.json, &object, &human)
+}

@@ -1,0 +1,188 @@
+//! `ddim sample`
+
+use crate::args::Sample;
+use crate::arrays;
+use crate::error::{Error, Result};
+use crate::output::{OutputFile, create_folder, report};
+use crate::pictures::{self, Picture};
+use crate::progress::Progress;
+use crate::session::{Session, clip_flags, spacing_name, timesteps};
+use ddim::{Observed, Sampler, Sigma, Trajectory};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+pub(crate) const DEFAULT_COUNT: usize = 64;
+
+pub(crate) fn run(args: &Sample) -> Result<()> {
+    let session = Session::new(&args.common, &args.class)?;
+    let shape = session.shape();
+    let trajectory = match &args.timesteps {
+        Some(list) => Trajectory::from_timesteps(session.schedule.levels(), list).map_err(|e| Error::flag("--timesteps", e))?,
+        None => session.trajectory(&args.trajectory, args.steps)?,
+    };
+    let sigma = if args.sigma_hat { Sigma::Hat } else { Sigma::Eta(args.eta) };
+    let sampler = session.sampler(&trajectory, &sigma, &args.clip)?;
+    let given = args.latents.as_deref().map(|path| arrays::read(path, shape)).transpose()?;
+    let count = count(args, given.as_ref().map(|x| x.len() / session.dim()))?;
+
+    let default_grid = PathBuf::from("sample.png");
+    let quiet_outputs = args.out.is_none() && args.save_npy.is_none() && args.trace.is_none() && args.animate.is_none();
+    let grid_path = args.grid.as_ref().or(quiet_outputs.then_some(&default_grid));
+    if grid_path.is_some() || args.out.is_some() || args.animate.is_some() {
+        pictures::check_drawable(shape)?;
+    }
+    let grid = OutputFile::create_optional(grid_path)?;
+    let npy = OutputFile::create_optional(args.save_npy.as_ref())?;
+    let gif = OutputFile::create_optional(args.animate.as_ref())?;
+    args.out.iter().chain(&args.trace).try_for_each(|folder| create_folder(folder))?;
+
+    let settings = settings(&session, args, &trajectory);
+    let progress = Progress::new("sampling", count * trajectory.len(), session.quiet);
+    let mut watcher = Watcher::new(args, shape, count, gif.is_some());
+    // Traces and animations show all images at once.
+    let batches = if watcher.watches() { vec![(0, count)] } else { session.batches(count).collect() };
+    let keep = grid.is_some() || npy.is_some();
+    let mut kept = Vec::new();
+    for (first, n) in batches {
+        let at = first * session.dim()..(first + n) * session.dim();
+        let mut x = given.as_ref().map_or_else(|| session.latents(args.seed, first, n), |x| x[at].to_vec());
+        watcher.start(&x, &sampler)?;
+        session.sample_batch(&sampler, &mut x, (args.seed, first), &progress, |o| watcher.step(&o))?;
+        if let Some(folder) = &args.out {
+            write_singles(folder, &x, shape, first, &settings)?;
+        }
+        if keep {
+            kept.extend(x);
+        }
+    }
+    let seconds = progress.finish();
+
+    let mut files: Vec<PathBuf> = args.out.iter().chain(&args.trace).cloned().collect();
+    let columns = pictures::square_columns(count);
+    let caption = format!("ddim sample --count {count} {settings}");
+    if let Some(file) = grid {
+        files.push(file.commit(&pictures::grid(&kept, shape, columns).to_png(&caption))?);
+    }
+    if let Some(file) = npy {
+        files.push(file.commit(&arrays::to_bytes(&kept, shape))?);
+    }
+    if let Some(file) = gif {
+        files.push(file.commit(&pictures::to_gif(&watcher.frames, true)?)?);
+    }
+    watcher.finish(&session, &sampler, &caption)?;
+
+    let evaluations = (count * trajectory.len()) as f64;
+    let object = json!({
+        "command": "sample", "model": session.model, "count": count, "steps": trajectory.len(), "timesteps": timesteps(&trajectory),
+        "eta": if args.sigma_hat { json!("hat") } else { json!(args.eta) }, "seed": args.seed, "seconds": seconds,
+        "ms_per_image_step": seconds * 1e3 / evaluations, "files": files,
+    });
+    let names: Vec<_> = files.iter().map(|f| f.display().to_string()).collect();
+    let human = format!(
+        "{count} images of {} in {} steps: {seconds:.1} s, {:.2} ms an image and step\n{}\n",
+        session.model,
+        trajectory.len(),
+        seconds * 1e3 / evaluations,
+        names.join("\n")
+    );
+    report(session.json, &object, &human)
+}
+
+fn count(args: &Sample, latents: Option<usize>) -> Result<usize> {
+    match (args.count, latents) {
+        (Some(0), _) => Err(Error::flag("--count", "0: expected 1 or more")),
+        (Some(count), Some(n)) if count > n => {
+            let path = args.latents.as_deref().unwrap_or(Path::new(""));
+            Err(Error::flag("--count", format!("{count}: expected at most {n}, the latents in {}", path.display())))
+        }
+        (count, latents) => Ok(count.or(latents).unwrap_or(DEFAULT_COUNT)),
+    }
+}
+
+/// The flags that decide the pictures, as one would type them.
+fn settings(session: &Session, args: &Sample, trajectory: &Trajectory) -> String {
+    let noise = if args.sigma_hat { "--sigma-hat".to_owned() } else { format!("--eta {}", args.eta) };
+    let path = match &args.timesteps {
+        Some(_) => {
+            let list: Vec<_> = trajectory.timesteps().map(|t| t.to_string()).collect();
+            format!("--timesteps {}", list.join(","))
+        }
+        None => format!("--steps {} --trajectory {}", args.steps, spacing_name(session, &args.trajectory)),
+    };
+    let class = args.class.class.map_or(String::new(), |k| format!(" --class {k}"));
+    let latents = args.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", p.display()));
+    format!("--model {} {path} {noise} --seed {}{}{class}{latents}", session.model, args.seed, clip_flags(&args.clip))
+}
+
+/// DIR/00000.png, …; the caption of an image does not say how many others there were.
+fn write_singles(folder: &Path, x: &[f32], shape: [usize; 3], first: usize, settings: &str) -> Result<()> {
+    for (i, image) in x.chunks_exact(shape.iter().product()).enumerate() {
+        let file = OutputFile::create(&folder.join(format!("{:05}.png", first + i)))?;
+        file.commit(&pictures::single(image, shape).to_png(&format!("ddim sample {settings}, image {}", first + i)))?;
+    }
+    Ok(())
+}
+
+/// Frames and traces of one batch that holds all images.
+struct Watcher {
+    shape: [usize; 3],
+    columns: usize,
+    animate: bool,
+    trace: Option<PathBuf>,
+    x_t: Option<Picture>,
+    frames: Vec<Picture>,
+    next_timestep: Option<usize>,
+}
+
+impl Watcher {
+    fn new(args: &Sample, shape: [usize; 3], count: usize, animate: bool) -> Self {
+        let columns = pictures::square_columns(count);
+        Self { shape, columns, animate, trace: args.trace.clone(), x_t: None, frames: Vec::new(), next_timestep: None }
+    }
+
+    fn watches(&self) -> bool {
+        self.animate || self.trace.is_some()
+    }
+
+    fn write(&self, name: &str, x: &[f32]) -> Result<()> {
+        let Some(folder) = &self.trace else { return Ok(()) };
+        OutputFile::create(&folder.join(name))?.commit(&arrays::to_bytes(x, self.shape)).map(drop)
+    }
+
+    fn start(&mut self, x: &[f32], sampler: &Sampler) -> Result<()> {
+        self.next_timestep = sampler.steps().first().map(|s| s.level - 1);
+        if self.animate {
+            self.x_t = Some(pictures::grid(x, self.shape, self.columns));
+        }
+        self.write(&format!("x_t_{:04}.npy", self.next_timestep.unwrap_or(0)), x)
+    }
+
+    fn step(&mut self, o: &Observed<'_, f32>) -> Result<()> {
+        if self.animate {
+            // What the network saw, and what it made of it.
+            let made = pictures::grid(o.x_0, self.shape, self.columns);
+            let saw = self.x_t.replace(pictures::grid(o.x, self.shape, self.columns));
+            self.frames.extend(saw.map(|saw| saw.beside(&made)));
+            if let (0, Some(last)) = (o.step.next, &self.x_t) {
+                self.frames.push(last.beside(&made));
+            }
+        }
+        self.write(&format!("x_0_{:04}.npy", o.step.level - 1), o.x_0)?;
+        let name = if o.step.next == 0 { "x_final.npy".to_owned() } else { format!("x_t_{:04}.npy", o.step.next - 1) };
+        self.write(&name, o.x)
+    }
+
+    fn finish(&self, session: &Session, sampler: &Sampler, caption: &str) -> Result<()> {
+        let Some(folder) = &self.trace else { return Ok(()) };
+        let steps = sampler.steps().iter().map(|s| {
+            json!({
+                "timestep": s.level - 1, "next_timestep": s.next.checked_sub(1), "alpha_bar": s.alpha_bar,
+                "alpha_bar_next": s.alpha_bar_next, "direction": s.direction, "sigma": s.sigma,
+            })
+        });
+        let object = json!({
+            "caption": caption, "prediction_type": session.scheduler.prediction().name(), "steps": steps.collect::<Vec<_>>(),
+        });
+        OutputFile::create(&folder.join("steps.json"))?.commit(format!("{object:#}\n").as_bytes()).map(drop)
+    }
+}

@@ -1,0 +1,56 @@
+//! What the binary says when something is wrong, and the exit code that goes with it.
+
+use std::fmt::Display;
+use std::path::Path;
+
+/// A `Result` of the binary.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// Flags that do not make sense: exit code 2.
+    Usage(String),
+    /// Anything else: exit code 1.
+    Failure(String),
+    /// Whoever read our standard output has gone: no message, exit code 0, as `yes | head` does.
+    ClosedPipe,
+}
+
+impl Error {
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self::Usage(message.to_string())
+    }
+
+    /// A flag whose value is out of range.
+    pub(crate) fn flag(flag: &str, error: impl Display) -> Self {
+        Self::Usage(format!("{flag}: {error}"))
+    }
+
+    pub(crate) fn failure(message: impl Display) -> Self {
+        Self::Failure(message.to_string())
+    }
+
+    pub(crate) fn file(path: &Path, error: impl Display) -> Self {
+        Self::Failure(format!("{}: {error}", path.display()))
+    }
+
+    /// An error of writing to standard output.
+    pub(crate) fn stdout(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self::ClosedPipe;
+        }
+        Self::Failure(format!("standard output: {error}"))
+    }
+}
+
+impl From<ddim_nn::Error> for Error {
+    fn from(error: ddim_nn::Error) -> Self {
+        Self::Failure(error.to_string())
+    }
+}
+
+impl From<ddim::Error> for Error {
+    fn from(error: ddim::Error) -> Self {
+        Self::Failure(error.to_string())
+    }
+}

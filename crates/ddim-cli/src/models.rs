@@ -1,0 +1,37 @@
+//! The models that are built in.
+
+use crate::error::{Error, Result};
+use ddim_nn::{EmbeddedPipeline, Pipeline, cpu};
+use std::path::Path;
+
+/// What `--model` is when it is not given.
+pub(crate) const DEFAULT: &str = "fashion";
+
+macro_rules! built_in {
+    ($name:literal) => {
+        EmbeddedPipeline {
+            name: $name,
+            config: include_str!(concat!("../../../models/", $name, "/unet/config.json")),
+            scheduler: include_str!(concat!("../../../models/", $name, "/scheduler/scheduler_config.json")),
+            safetensors: include_bytes!(concat!("../../../models/", $name, "/unet/diffusion_pytorch_model.safetensors")),
+        }
+    };
+}
+
+const BUILT_IN: [EmbeddedPipeline; 1] = [built_in!("fashion")];
+
+/// Loads a built-in model or a pipeline folder.
+pub(crate) fn load(model: &str) -> Result<Pipeline> {
+    if let Some(files) = BUILT_IN.iter().find(|m| m.name == model) {
+        return Ok(Pipeline::embedded(files, &cpu())?);
+    }
+    let folder = Path::new(model);
+    if !folder.exists() {
+        let names: Vec<_> = BUILT_IN.iter().map(|m| m.name).collect();
+        return Err(Error::failure(format!(
+            "{model}: no such folder, nor a built-in model: expected {} or a pipeline folder",
+            names.join(", ")
+        )));
+    }
+    Ok(Pipeline::load(folder, &cpu())?)
+}

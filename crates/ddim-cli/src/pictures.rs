@@ -1,0 +1,215 @@
+//! Images to bytes and back: grids, PNG with a caption, animated GIF.
+
+use crate::error::{Error, Result};
+use image::{DynamicImage, ImageReader};
+use std::path::{Path, PathBuf};
+
+/// An 8-bit picture of 1 or 3 channels, interleaved rows.
+#[derive(Clone)]
+pub(crate) struct Picture {
+    width: usize,
+    height: usize,
+    channels: usize,
+    pixels: Vec<u8>,
+}
+
+/// [-1, 1] to a byte: clamped, then 255·x rounded half up.
+fn byte(x: f32) -> u8 {
+    ((x.clamp(-1.0, 1.0) + 1.0) * 0.5 * 255.0 + 0.5).floor() as u8
+}
+
+/// Whether images of this shape can be drawn.
+pub(crate) fn check_drawable([c, _, _]: [usize; 3]) -> Result<()> {
+    if c == 1 || c == 3 {
+        return Ok(());
+    }
+    Err(Error::failure(format!("images of {c} channels cannot be drawn: expected 1 or 3 (use --save-npy)")))
+}
+
+/// Pixels between the tiles of a grid.
+const GAP: usize = 2;
+/// Their colour.
+const PAPER: u8 = 255;
+
+/// Tiles smaller than this are enlarged by a whole factor, so that a grid can be looked at.
+const COMFORTABLE: usize = 64;
+
+/// The images of a batch [n, c, h, w] in rows of `columns`, enlarged to be seen; missing ones stay blank.
+pub(crate) fn grid(batch: &[f32], [c, h, w]: [usize; 3], columns: usize) -> Picture {
+    let n = batch.len() / (c * h * w);
+    let scale = (COMFORTABLE / h.max(w)).max(1);
+    let rows = n.div_ceil(columns);
+    let (tile_h, tile_w) = (h * scale, w * scale);
+    let (width, height) = (columns * (tile_w + GAP) + GAP, rows * (tile_h + GAP) + GAP);
+    let mut pixels = vec![PAPER; width * height * c];
+    for (i, image) in batch.chunks_exact(c * h * w).enumerate() {
+        let (top, left) = (GAP + i / columns * (tile_h + GAP), GAP + i % columns * (tile_w + GAP));
+        for y in 0..tile_h {
+            for x in 0..tile_w {
+                let at = ((top + y) * width + left + x) * c;
+                for channel in 0..c {
+                    pixels[at + channel] = byte(image[(channel * h + y / scale) * w + x / scale]);
+                }
+            }
+        }
+    }
+    Picture { width, height, channels: c, pixels }
+}
+
+/// The number of columns that makes `n` tiles closest to a square.
+pub(crate) fn square_columns(n: usize) -> usize {
+    (1..=n).find(|columns| columns * columns >= n).unwrap_or(1)
+}
+
+/// One image [c, h, w] at its own size.
+pub(crate) fn single(image: &[f32], [c, h, w]: [usize; 3]) -> Picture {
+    let pixels = (0..h * w).flat_map(|p| (0..c).map(move |channel| byte(image[channel * h * w + p]))).collect();
+    Picture { width: w, height: h, channels: c, pixels }
+}
+
+impl Picture {
+    /// Two pictures of the same height, with a gap between.
+    pub(crate) fn beside(&self, other: &Self) -> Self {
+        assert_eq!((self.height, self.channels), (other.height, other.channels));
+        let width = self.width + 4 * GAP + other.width;
+        let mut pixels = Vec::with_capacity(width * self.height * self.channels);
+        let rows = |p: &Self| p.pixels.chunks_exact(p.width * p.channels).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        for (left, right) in rows(self).iter().zip(rows(other)) {
+            pixels.extend_from_slice(left);
+            pixels.extend(std::iter::repeat_n(PAPER, 4 * GAP * self.channels));
+            pixels.extend_from_slice(&right);
+        }
+        Self { width, pixels, ..*self }
+    }
+
+    /// A PNG file with `caption` as its description.
+    pub(crate) fn to_png(&self, caption: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, self.width as u32, self.height as u32);
+        encoder.set_color(if self.channels == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb });
+        encoder.set_depth(png::BitDepth::Eight);
+        let text = [("Description", caption), ("Software", concat!("ddim ", env!("CARGO_PKG_VERSION")))];
+        for (keyword, value) in text {
+            encoder.add_itxt_chunk(keyword.to_owned(), value.to_owned()).expect("keywords are valid");
+        }
+        let mut writer = encoder.write_header().expect("writing to memory");
+        writer.write_image_data(&self.pixels).expect("as many pixels as the header says");
+        writer.finish().expect("writing to memory");
+        bytes
+    }
+
+    fn to_rgba(&self) -> image::RgbaImage {
+        let rgba = self.pixels.chunks_exact(self.channels).flat_map(|p| [p[0], p[self.channels / 2], p[self.channels - 1], 255]);
+        image::RgbaImage::from_raw(self.width as u32, self.height as u32, rgba.collect()).expect("four bytes a pixel")
+    }
+}
+
+/// Frames of an animation beyond which some are left out, evenly; the last is always kept.
+const MOST_FRAMES: usize = 100;
+
+/// An endless GIF of about four seconds, which rests on its last frame.
+pub(crate) fn to_gif(frames: &[Picture], rest: bool) -> Result<Vec<u8>> {
+    let shown = frames.len().min(MOST_FRAMES);
+    let delay = (4000 / shown.max(1) as u32).clamp(30, 400);
+    let mut bytes = Vec::new();
+    {
+        let mut encoder = image::codecs::gif::GifEncoder::new_with_speed(&mut bytes, 10);
+        encoder.set_repeat(image::codecs::gif::Repeat::Infinite).map_err(Error::failure)?;
+        for i in 0..shown {
+            let frame = &frames[if shown > 1 { i * (frames.len() - 1) / (shown - 1) } else { 0 }];
+            let time = if rest && i + 1 == shown { 1500 } else { delay };
+            let delay = image::Delay::from_numer_denom_ms(time, 1);
+            encoder.encode_frame(image::Frame::from_parts(frame.to_rgba(), 0, 0, delay)).map_err(Error::failure)?;
+        }
+    }
+    Ok(bytes)
+}
+
+/// Reads images for a network of `shape` into [n, c, h, w], scale [-1, 1]: one file, every image of a folder in the order of their
+/// names, or a .npy batch. Also returns the names.
+pub(crate) fn read_inputs(path: &Path, shape: [usize; 3]) -> Result<(Vec<f32>, Vec<String>)> {
+    let extension = |p: &Path| p.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if extension(path) == "npy" {
+        let batch = crate::arrays::read(path, shape)?;
+        let names = (0..batch.len() / shape.iter().product::<usize>()).map(|i| format!("{}[{i}]", path.display()));
+        return Ok((batch, names.collect()));
+    }
+    let files = if path.is_dir() {
+        let entries = path.read_dir().and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(|e| Error::file(path, e))?;
+        let mut files: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
+        files.retain(|p| ["png", "jpg", "jpeg", "webp"].contains(&extension(p).as_str()));
+        files.sort();
+        if files.is_empty() {
+            return Err(Error::file(path, "a folder without images: expected .png, .jpg or .webp files"));
+        }
+        files
+    } else {
+        vec![path.to_owned()]
+    };
+    let mut batch = Vec::with_capacity(files.len() * shape.iter().product::<usize>());
+    for file in &files {
+        read_image(file, shape, &mut batch)?;
+    }
+    Ok((batch, files.iter().map(|f| f.display().to_string()).collect()))
+}
+
+fn read_image(path: &Path, [c, h, w]: [usize; 3], batch: &mut Vec<f32>) -> Result<()> {
+    check_drawable([c, h, w])?;
+    let reader = ImageReader::open(path).map_err(|e| Error::file(path, e))?.with_guessed_format().map_err(|e| Error::file(path, e))?;
+    let size = reader.into_dimensions().map_err(|e| Error::file(path, format!("not an image: {e}")))?;
+    if size != (w as u32, h as u32) {
+        return Err(Error::file(path, format!("{} x {} pixels: expected {w} x {h}, the size of the model", size.0, size.1)));
+    }
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| Error::file(path, e))?;
+    let image = reader.decode().map_err(|e| Error::file(path, format!("a broken image: {e}")))?;
+    if image.color().has_alpha() && image.to_rgba8().pixels().any(|p| p.0[3] != 255) {
+        return Err(Error::file(path, "an image with transparent pixels: expected an opaque one"));
+    }
+    let (bytes, channels) = if c == 1 { (to_gray(&image, path)?, 1) } else { (image.to_rgb8().into_raw(), 3) };
+    for channel in 0..channels {
+        batch.extend(bytes.iter().skip(channel).step_by(channels).map(|b| f32::from(*b) / 255.0 * 2.0 - 1.0));
+    }
+    Ok(())
+}
+
+/// Colours are refused rather than mixed: a network of one channel was trained on gray.
+fn to_gray(image: &DynamicImage, path: &Path) -> Result<Vec<u8>> {
+    let rgb = image.to_rgb8();
+    if rgb.pixels().any(|p| p.0[0] != p.0[1] || p.0[1] != p.0[2]) {
+        return Err(Error::file(path, "an image in colour: expected a gray one, the model has 1 channel"));
+    }
+    Ok(rgb.pixels().map(|p| p.0[0]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_round_half_up_after_clamping() {
+        for (x, b) in [(-2.0, 0), (-1.0, 0), (0.0, 128), (1.0, 255), (9.0, 255), (127.0 / 255.0 * 2.0 - 1.0, 127)] {
+            assert_eq!(byte(x), b, "{x}");
+        }
+        for b in 0..=255u8 {
+            assert_eq!(byte(f32::from(b) / 255.0 * 2.0 - 1.0), b);
+        }
+    }
+
+    #[test]
+    fn grids_are_nearly_square() {
+        for (n, columns) in [(1, 1), (2, 2), (4, 2), (5, 3), (64, 8), (65, 9)] {
+            assert_eq!(square_columns(n), columns);
+        }
+        let picture = grid(&[1.0; 5 * 3 * 64 * 32], [3, 64, 32], 3);
+        assert_eq!((picture.width, picture.height), (3 * 34 + 2, 2 * 66 + 2));
+    }
+
+    #[test]
+    fn captions_survive_in_the_png() {
+        let caption = "ddim sample --eta 0.5 (η)";
+        let bytes = single(&[0.0; 16], [1, 4, 4]).to_png(caption);
+        let reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let texts: Vec<String> = reader.info().utf8_text.iter().map(|t| t.get_text().unwrap()).collect();
+        assert_eq!(texts[0], caption);
+    }
+}
