@@ -1,0 +1,60 @@
+//! Whole sampling and encoding loops of diffusers around the built-in Fashion-MNIST network (conformance/make_ddim.py).
+
+use ddim::{Encoder, Sampler, Sigma, encode, sample};
+use ddim_nn::{EmbeddedPipeline, Network, Pipeline, SchedulerConfig, cpu};
+use safetensors::SafeTensors;
+use std::path::Path;
+
+#[test]
+fn loops_equal_diffusers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let bytes = std::fs::read(root.join("conformance/ddim.safetensors")).unwrap();
+    let golden = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = |name: &str| -> Vec<f32> {
+        golden.tensor(name).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    let text = std::fs::read_to_string(root.join("conformance/ddim.json")).unwrap();
+    let cases: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+    assert!(cases.len() >= 25);
+    let pipeline = Pipeline::load(&root.join("models/fashion"), &cpu()).unwrap();
+    let mut failures = Vec::new();
+    for (name, case) in cases {
+        let scheduler = SchedulerConfig::from_json(&case["scheduler"].to_string(), Path::new(&name)).unwrap();
+        let network = Network::new(Pipeline { scheduler: scheduler.clone(), ..pipeline.clone() }, &cpu()).unwrap();
+        let trajectory = scheduler.trajectory(case["steps"].as_u64().unwrap() as usize).unwrap();
+        let schedule = scheduler.schedule();
+        let mut x;
+        if case["kind"] == "encode" {
+            x = tensor("images");
+            encode(&Encoder::new(&schedule, &trajectory).unwrap(), &network, &mut x, |_| {}).unwrap();
+        } else {
+            x = tensor("x_T");
+            let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0)).unwrap();
+            let sampler = sampler.with_clip(scheduler.clip()).unwrap().with_rederived_epsilon(case["rederive"] == true);
+            sample(&sampler, &network, &mut x, 0, 0, |_| {}).unwrap();
+        }
+        let expected = tensor(&name);
+        let error = x.iter().zip(&expected).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+        println!("{name:32} {error:.1e}");
+        if !(error < 1e-3) {
+            failures.push(format!("{name}: {error}"));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:?}");
+}
+
+/// The files of a built-in model, in memory, are the same model.
+#[test]
+fn an_embedded_pipeline_is_the_folder() {
+    let files = EmbeddedPipeline {
+        name: "fashion",
+        config: include_str!("../../../models/fashion/unet/config.json"),
+        scheduler: include_str!("../../../models/fashion/scheduler/scheduler_config.json"),
+        safetensors: include_bytes!("../../../models/fashion/unet/diffusion_pytorch_model.safetensors"),
+    };
+    let embedded = Pipeline::embedded(&files, &cpu()).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/fashion");
+    let loaded = Pipeline::load(&folder, &cpu()).unwrap();
+    assert_eq!((embedded.config, embedded.scheduler), (loaded.config.clone(), loaded.scheduler.clone()));
+    assert_eq!(loaded.parameters(), 1_112_801);
+}
