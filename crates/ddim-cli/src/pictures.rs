@@ -98,30 +98,39 @@ impl Picture {
         bytes
     }
 
-    fn to_rgba(&self) -> image::RgbaImage {
-        let rgba = self.pixels.chunks_exact(self.channels).flat_map(|p| [p[0], p[self.channels / 2], p[self.channels - 1], 255]);
-        image::RgbaImage::from_raw(self.width as u32, self.height as u32, rgba.collect()).expect("four bytes a pixel")
+    /// A frame of a GIF: gray pixels index the file's palette, colours get one of their own.
+    fn to_frame(&self) -> gif::Frame<'_> {
+        let (width, height) = (self.width as u16, self.height as u16);
+        if self.channels == 1 {
+            return gif::Frame { width, height, buffer: self.pixels.as_slice().into(), ..gif::Frame::default() };
+        }
+        gif::Frame::from_rgb_speed(width, height, &self.pixels, 10)
     }
 }
 
 /// Frames of an animation beyond which some are left out, evenly; the last is always kept.
 const MOST_FRAMES: usize = 100;
 
-/// An endless GIF of about four seconds, which rests on its last frame.
+/// An endless GIF of about four seconds, which rests on its last frame where `rest` says so.
 pub(crate) fn to_gif(frames: &[Picture], rest: bool) -> Result<Vec<u8>> {
+    let Some(first) = frames.first() else { return Err(Error::failure("an animation without frames")) };
+    let (width, height) = (u16::try_from(first.width), u16::try_from(first.height));
+    let (Ok(width), Ok(height)) = (width, height) else {
+        return Err(Error::failure(format!("an animation of {} x {} pixels: a GIF has at most 65535", first.width, first.height)));
+    };
     let shown = frames.len().min(MOST_FRAMES);
-    let delay = (4000 / shown.max(1) as u32).clamp(30, 400);
+    // In hundredths of a second; viewers slow down below 2.
+    let delay = (400 / shown as u16).clamp(3, 40);
+    let gray: Vec<u8> = if first.channels == 1 { (0..=255).flat_map(|v| [v; 3]).collect() } else { Vec::new() };
     let mut bytes = Vec::new();
-    {
-        let mut encoder = image::codecs::gif::GifEncoder::new_with_speed(&mut bytes, 10);
-        encoder.set_repeat(image::codecs::gif::Repeat::Infinite).map_err(Error::failure)?;
-        for i in 0..shown {
-            let frame = &frames[if shown > 1 { i * (frames.len() - 1) / (shown - 1) } else { 0 }];
-            let time = if rest && i + 1 == shown { 1500 } else { delay };
-            let delay = image::Delay::from_numer_denom_ms(time, 1);
-            encoder.encode_frame(image::Frame::from_parts(frame.to_rgba(), 0, 0, delay)).map_err(Error::failure)?;
-        }
+    let mut encoder = gif::Encoder::new(&mut bytes, width, height, &gray).map_err(Error::failure)?;
+    encoder.set_repeat(gif::Repeat::Infinite).map_err(Error::failure)?;
+    for i in 0..shown {
+        let mut frame = frames[if shown > 1 { i * (frames.len() - 1) / (shown - 1) } else { 0 }].to_frame();
+        frame.delay = if rest && i + 1 == shown { 150 } else { delay };
+        encoder.write_frame(&frame).map_err(Error::failure)?;
     }
+    drop(encoder);
     Ok(bytes)
 }
 

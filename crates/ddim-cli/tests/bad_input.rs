@@ -1,0 +1,341 @@
+//! Bad input to the real binary: a clear line, the right exit code, nothing half-written.
+
+mod common;
+
+use common::{CONFIG, SAFETENSORS, SCHEDULER, ddim, edit, listing, npy, refused, with_model};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+const SAMPLE: &[&str] = &["sample", "--model", "model", "--count", "1", "--steps", "1", "-q"];
+
+fn with<'a>(base: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    base.iter().chain(more).copied().collect()
+}
+
+/// Rewrites the weights of the model with one tensor changed: dropped (None), or another dtype and shape, or added.
+fn rewrite(folder: &Path, name: &str, change: Option<(Dtype, Vec<usize>)>) {
+    let path = folder.join(SAFETENSORS);
+    let bytes = fs::read(&path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> =
+        file.iter().filter(|(n, _)| *n != name).map(|(n, v)| (n.to_owned(), v.dtype(), v.shape().to_vec(), v.data().to_vec())).collect();
+    if let Some((dtype, shape)) = change {
+        let size = shape.iter().product::<usize>() * dtype.bitsize() / 8;
+        tensors.push((name.to_owned(), dtype, shape, vec![0; size]));
+    }
+    let views = tensors.iter().map(|(n, d, s, b)| (n.as_str(), TensorView::new(*d, s.clone(), b).unwrap()));
+    fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+#[test]
+fn weights_that_do_not_fit() {
+    let cases: &[(&str, Option<(Dtype, Vec<usize>)>, &[&str])] = &[
+        ("conv_in.weight", None, &["conv_in.weight", "missing"]),
+        ("surplus.weight", Some((Dtype::F32, vec![2])), &["surplus.weight", "no place"]),
+        ("conv_in.weight", Some((Dtype::F32, vec![8, 3, 5, 5])), &["conv_in.weight", "[8, 3, 5, 5]", "[8, 3, 3, 3]"]),
+        ("conv_in.bias", Some((Dtype::I64, vec![8])), &["conv_in.bias", "I64", "F32, F16 or BF16"]),
+    ];
+    for (name, change, words) in cases {
+        let folder = with_model("ddpm");
+        rewrite(folder.path(), name, change.clone());
+        refused(folder.path(), SAMPLE, 1, &with(words, &["diffusion_pytorch_model.safetensors"]));
+    }
+}
+
+#[test]
+fn weights_that_are_broken_or_absent() {
+    let folder = with_model("ddpm");
+    let path = folder.path().join(SAFETENSORS);
+    let whole = fs::read(&path).unwrap();
+    for length in [0, 4, 8, 100, whole.len() / 2, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        refused(folder.path(), SAMPLE, 1, &["safetensors", "not a whole safetensors file", &length.to_string()]);
+    }
+    let mut hostile = whole.clone();
+    hostile[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    fs::write(&path, hostile).unwrap();
+    refused(folder.path(), SAMPLE, 1, &["not a whole safetensors file"]);
+    fs::remove_file(&path).unwrap();
+    refused(folder.path(), SAMPLE, 1, &["diffusion_pytorch_model.safetensors", "not found"]);
+
+    let folder = with_model("legacy_pickle");
+    let path = folder.path().join("model/unet/diffusion_pytorch_model.bin");
+    let whole = fs::read(&path).unwrap();
+    for length in [0, 10, whole.len() / 2] {
+        fs::write(&path, &whole[..length]).unwrap();
+        refused(folder.path(), SAMPLE, 1, &["diffusion_pytorch_model.bin"]);
+    }
+}
+
+#[test]
+fn nan_in_the_weights_is_found() {
+    let folder = with_model("ddpm");
+    let path = folder.path().join(SAFETENSORS);
+    let mut bytes = fs::read(&path).unwrap();
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    refused(folder.path(), SAMPLE, 1, &["sample 0", "not finite"]);
+}
+
+#[test]
+fn network_configs() {
+    let cases = [
+        (json!({"in_channels": null}), "in_channels"),
+        (json!({"block_out_channels": null}), "block_out_channels"),
+        (json!({"layers_per_block": "two"}), "layers_per_block"),
+        (json!({"layers_per_block": -1}), "layers_per_block"),
+        (json!({"layers_per_block": 1e9}), "layers_per_block"),
+        (json!({"down_block_types": ["DownBlock2D", "SkipDownBlock2D"]}), "down_block_types"),
+        (json!({"up_block_types": ["UpBlock2D"]}), "up_block_types"),
+        (json!({"mid_block_type": "UNetMidBlock2DCrossAttn"}), "mid_block_type"),
+        (json!({"act_fn": "tanh"}), "act_fn"),
+        (json!({"resnet_time_scale_shift": "spatial"}), "resnet_time_scale_shift"),
+        (json!({"time_embedding_type": "sine"}), "time_embedding_type"),
+        (json!({"time_embedding_type": "learned"}), "num_train_timesteps"),
+        (json!({"class_embed_type": "projection"}), "class_embed_type"),
+        (json!({"downsample_padding": 2}), "downsample_padding"),
+        (json!({"downsample_type": "fir"}), "downsample_type"),
+        (json!({"upsample_type": "kernel"}), "upsample_type"),
+        (json!({"norm_num_groups": 3}), "norm_num_groups"),
+        (json!({"norm_num_groups": 0}), "norm_num_groups"),
+        (json!({"attn_norm_num_groups": 5}), "attn_norm_num_groups"),
+        (json!({"attention_head_dim": 0}), "attention_head_dim"),
+        (json!({"attention_head_dim": 99}), "attention_head_dim"),
+        (json!({"dropout": 2}), "dropout"),
+        (json!({"mid_block_scale_factor": 0}), "mid_block_scale_factor"),
+        (json!({"sample_size": 7}), "sample_size"),
+        (json!({"sample_size": [8, 8, 8]}), "sample_size"),
+        (json!({"block_out_channels": [8, 999_999_999]}), "block_out_channels"),
+        (json!({"_class_name": "UNet2DConditionModel"}), "_class_name"),
+        (json!({"out_channels": 6}), "conv_out"),
+    ];
+    for (changes, key) in cases {
+        let folder = with_model("ddpm");
+        edit(&folder.path().join(CONFIG), changes);
+        refused(folder.path(), SAMPLE, 1, &[key]);
+    }
+    for text in ["", "{", "[]", "null", "not json", "{\"in_channels\": 3}", "{} {}"] {
+        let folder = with_model("ddpm");
+        fs::write(folder.path().join(CONFIG), text).unwrap();
+        refused(folder.path(), SAMPLE, 1, &["config.json"]);
+    }
+    let folder = with_model("six_outputs");
+    refused(folder.path(), SAMPLE, 1, &["in_channels is 3", "out_channels 6"]);
+    let folder = with_model("fourier");
+    refused(folder.path(), SAMPLE, 1, &["timestep 0", "trailing"]);
+}
+
+#[test]
+fn schedulers() {
+    let cases = [
+        (json!({"_class_name": "PNDMScheduler"}), "_class_name"),
+        (json!({"_class_name": null}), "_class_name"),
+        (json!({"num_train_timesteps": 0}), "num_train_timesteps"),
+        (json!({"num_train_timesteps": null}), "num_train_timesteps"),
+        (json!({"beta_schedule": "exp"}), "beta_schedule"),
+        (json!({"beta_start": -1}), "beta_start"),
+        (json!({"beta_end": 1.5}), "beta_end"),
+        (json!({"trained_betas": [0.1, 0.2]}), "trained_betas"),
+        (json!({"prediction_type": "score"}), "prediction_type"),
+        (json!({"timestep_spacing": "karras"}), "timestep_spacing"),
+        (json!({"thresholding": true, "dynamic_thresholding_ratio": 2}), "thresholding"),
+        (json!({"clip_sample": true, "clip_sample_range": -1}), "clip_sample_range"),
+        (json!({"steps_offset": "one"}), "steps_offset"),
+    ];
+    for (changes, key) in cases {
+        let folder = with_model("ddpm");
+        edit(&folder.path().join(SCHEDULER), changes);
+        refused(folder.path(), SAMPLE, 1, &["scheduler_config.json", key]);
+    }
+    let folder = with_model("ddpm");
+    fs::remove_file(folder.path().join(SCHEDULER)).unwrap();
+    refused(folder.path(), SAMPLE, 1, &["scheduler_config.json"]);
+    // Zero SNR and ε: x_0 is not determined at the first step.
+    let folder = with_model("ddpm");
+    edit(&folder.path().join(SCHEDULER), json!({"rescale_betas_zero_snr": true, "timestep_spacing": "trailing"}));
+    refused(folder.path(), SAMPLE, 1, &["epsilon", "timestep 999"]);
+    let folder = with_model("ddpm");
+    edit(&folder.path().join("model/model_index.json"), json!({"unet": ["diffusers", "UNet2DConditionModel"]}));
+    refused(folder.path(), SAMPLE, 1, &["model_index.json", "UNet2DConditionModel"]);
+}
+
+#[test]
+fn flags() {
+    let folder = with_model("ddpm");
+    let base = &["sample", "--model", "model", "-q"];
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["--steps", "0"], 2, "--steps: 0 steps"),
+        (&["--steps", "1001"], 2, "1 to 1000"),
+        (&["--steps=-3"], 2, "--steps"),
+        (&["--steps", "ten"], 2, "--steps"),
+        (&["--eta", "-0.1"], 2, "--eta"),
+        (&["--eta", "1.1"], 2, "--eta"),
+        (&["--eta", "NaN"], 2, "--eta"),
+        (&["--eta", "inf"], 2, "--eta"),
+        (&["--eta", "1", "--sigma-hat"], 2, "--sigma-hat"),
+        (&["--count", "0"], 2, "--count"),
+        (&["--batch-size", "0"], 2, "--batch-size"),
+        (&["--threads", "0"], 2, "--threads"),
+        (&["--device", "tpu"], 2, "--device"),
+        (&["--device", "gpu"], 1, "--device"),
+        (&["--trajectory", "straight"], 2, "--trajectory"),
+        (&["--timesteps", "100,900"], 2, "--timesteps"),
+        (&["--timesteps", "900,900"], 2, "--timesteps"),
+        (&["--timesteps", "1000"], 2, "0 to 999"),
+        (&["--timesteps", "900", "--steps", "3"], 2, "--timesteps"),
+        (&["--class", "1"], 2, "--class"),
+        (&["--bogus"], 2, "--bogus"),
+    ];
+    for (flags, code, word) in cases {
+        refused(folder.path(), &with(base, flags), *code, &[word]);
+    }
+    refused(folder.path(), &["sample", "--model", "nothing", "-q"], 1, &["nothing", "fashion"]);
+    refused(folder.path(), &["sample", "--model", "model/model_index.json", "-q"], 1, &["a file", "pipeline folder"]);
+    refused(folder.path(), &["interpolate", "--model", "model", "--seeds", "1,2,3"], 2, &["3 seeds"]);
+    refused(folder.path(), &["interpolate", "--model", "model", "--frames", "0"], 2, &["--frames"]);
+    refused(folder.path(), &["interpolate", "--model", "model", "--rows", "3"], 2, &["--rows"]);
+    refused(folder.path(), &["consistency", "--model", "model", "--steps", "10,0"], 2, &["--steps"]);
+    refused(folder.path(), &["convert", "model", "model"], 1, &["exists already"]);
+
+    let classes = with_model("learned_classes");
+    let base = &["sample", "--model", "model", "-q", "--steps", "1"];
+    refused(classes.path(), base, 2, &["--class"]);
+    refused(classes.path(), &with(base, &["--class", "5"]), 2, &["0 to 4"]);
+}
+
+#[test]
+fn latents() {
+    let folder = with_model("ddpm");
+    let file = folder.path().join("x.npy");
+    let good = [0u8; 3 * 64 * 4];
+    let mut nan = good;
+    nan[400..404].copy_from_slice(&f32::NAN.to_le_bytes());
+    let cases: &[(&str, bool, &str, &[u8], &str)] = &[
+        ("<f4", false, "(1, 3, 8, 7)", &good, "[n, 3, 8, 8]"),
+        ("<f4", false, "(3, 8, 8)", &good, "[n, 3, 8, 8]"),
+        ("<f4", false, "(0, 3, 8, 8)", &[], "[n, 3, 8, 8]"),
+        ("<f8", false, "(1, 3, 8, 8)", &[0; 3 * 64 * 8], "<f8"),
+        (">f4", false, "(1, 3, 8, 8)", &good, ">f4"),
+        ("<f4", true, "(1, 3, 8, 8)", &good, "Fortran"),
+        ("<f4", false, "(1, 3, 8, 8)", &nan, "NaN in image 0"),
+        ("<f4", false, "(1, 3, 8, 8)", &good[..500], "too short"),
+        ("<f4", false, "(999999999999, 3, 8, 8)", &good, "too short"),
+        ("<f4", false, "(18446744073709551615, 3, 8, 8)", &good, "x.npy"),
+    ];
+    for (descr, fortran, shape, data, word) in cases {
+        npy(&file, descr, *fortran, shape, data);
+        refused(folder.path(), &with(SAMPLE, &["--latents", "x.npy"]), 1, &["x.npy", word]);
+        refused(folder.path(), &["encode", "--model", "model", "--input", "x.npy", "--save-npy", "y.npy"], 1, &["x.npy", word]);
+    }
+    for bytes in [&b""[..], b"text", b"\x93NUMPY\x01\x00\xff\xff{"] {
+        fs::write(&file, bytes).unwrap();
+        refused(folder.path(), &with(SAMPLE, &["--latents", "x.npy"]), 1, &["x.npy"]);
+    }
+    refused(folder.path(), &with(SAMPLE, &["--latents", "absent.npy"]), 1, &["absent.npy"]);
+    npy(&file, "<f4", false, "(1, 3, 8, 8)", &good);
+    let two = ["sample", "--model", "model", "--count", "2", "--latents", "x.npy"];
+    refused(folder.path(), &two, 2, &["--count", "at most 1"]);
+    refused(folder.path(), &["interpolate", "--model", "model", "--latents", "x.npy"], 2, &["1 latents"]);
+    npy(&file, "<f4", false, "(2, 3, 8, 8)", &[0; 2 * 3 * 64 * 4]);
+    refused(folder.path(), &["interpolate", "--model", "model", "--latents", "x.npy"], 2, &["zero"]);
+}
+
+#[test]
+fn images() {
+    let folder = with_model("ddpm");
+    let path = |name: &str| folder.path().join(name);
+    image::RgbImage::from_pixel(9, 8, image::Rgb([1, 2, 3])).save(path("wide.png")).unwrap();
+    image::RgbaImage::from_pixel(8, 8, image::Rgba([1, 2, 3, 7])).save(path("clear.png")).unwrap();
+    image::RgbImage::from_pixel(8, 8, image::Rgb([1, 2, 3])).save(path("good.png")).unwrap();
+    fs::write(path("text.png"), "this is text").unwrap();
+    fs::write(path("empty.png"), "").unwrap();
+    let whole = fs::read(path("good.png")).unwrap();
+    fs::write(path("cut.png"), &whole[..whole.len() - 20]).unwrap();
+    fs::create_dir(path("folder")).unwrap();
+    let encode = |input: &'static str| ["encode", "--model", "model", "--steps", "1", "--input", input, "--save-npy", "x.npy"];
+    for (input, words) in [
+        ("wide.png", ["wide.png", "9 x 8", "expected 8 x 8"]),
+        ("clear.png", ["clear.png", "transparent", "opaque"]),
+        ("text.png", ["text.png", "not an image", ""]),
+        ("empty.png", ["empty.png", "not an image", ""]),
+        ("cut.png", ["cut.png", "broken", ""]),
+        ("folder", ["folder", "without images", ""]),
+        ("absent.png", ["absent.png", "", ""]),
+    ] {
+        refused(folder.path(), &encode(input), 1, &words);
+    }
+    let gray = with_model("scale_shift");
+    image::RgbImage::from_pixel(8, 8, image::Rgb([1, 2, 3])).save(gray.path().join("red.png")).unwrap();
+    refused(gray.path(), &encode("red.png"), 1, &["red.png", "in colour"]);
+    let two = with_model("not_square");
+    refused(two.path(), SAMPLE, 1, &["2 channels", "--save-npy"]);
+}
+
+#[test]
+fn outputs_that_cannot_be_written() {
+    let folder = with_model("ddpm");
+    fs::write(folder.path().join("file"), "kept").unwrap();
+    for (flag, path, word) in [
+        ("--grid", "absent/grid.png", "absent/grid.png"),
+        ("--grid", "file/grid.png", "file/grid.png"),
+        ("--grid", "model", "a folder"),
+        ("--save-npy", "absent/x.npy", "absent/x.npy"),
+        ("--out", "file", "file"),
+        ("--out", "file/below", "file/below"),
+        ("--trace", "file", "file"),
+        ("--animate", "absent/a.gif", "absent/a.gif"),
+    ] {
+        refused(folder.path(), &with(SAMPLE, &[flag, path]), 1, &[word]);
+    }
+    assert_eq!(fs::read_to_string(folder.path().join("file")).unwrap(), "kept");
+    // The file system itself refuses, whoever runs this.
+    if Path::new("/proc/self").exists() {
+        refused(folder.path(), &with(SAMPLE, &["--grid", "/proc/grid.png"]), 1, &["/proc/grid.png", "cannot be written"]);
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_not_an_error() {
+    use assert_cmd::cargo::CommandCargoExt;
+    let folder = with_model("ddpm");
+    for args in [&["info", "model"][..], &["--help"], &with(SAMPLE, &["--json", "--grid", "g.png"])] {
+        let mut command = std::process::Command::cargo_bin("ddim").unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = command.current_dir(folder.path()).args(args).stdout(writer).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""), "{args:?}");
+    }
+    assert!(folder.path().join("g.png").exists());
+}
+
+/// Killed at any moment, a run leaves its outputs absent or whole.
+#[cfg(unix)]
+#[test]
+fn a_killed_run_leaves_no_partial_output() {
+    use assert_cmd::cargo::CommandCargoExt;
+    let folder = with_model("ddpm");
+    let args =
+        ["sample", "--model", "model", "--count", "64", "--steps", "20", "-q", "--out", "images", "--grid", "g.png", "--save-npy", "x.npy"];
+    for delay in [0, 5, 20, 40, 80, 150, 250, 400] {
+        let mut child = std::process::Command::cargo_bin("ddim").unwrap().current_dir(folder.path()).args(args).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for path in listing(folder.path()) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.starts_with(".ddim-") {
+                continue; // the temporary file of the killed run
+            }
+            match path.extension().and_then(|e| e.to_str()) {
+                Some("png") => drop(image::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))),
+                Some("npy") => assert_eq!(common::floats(&path).len(), 64 * 3 * 64),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(ddim(folder.path(), &args).code, 0);
+}

@@ -1,0 +1,183 @@
+//! The verbs of the real binary on small models and on the built-in one.
+
+mod common;
+
+use common::{floats, ok, root, with_model};
+use std::fs;
+use std::path::Path;
+
+fn json(run: &common::Run) -> serde_json::Value {
+    assert_eq!(run.stdout.lines().count(), 1, "one object: {}", run.stdout);
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+/// Determinism on the built-in model: the same bytes for any batch size and thread count, and image k does not depend on --count.
+#[test]
+fn same_seed_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let sample = |count: &str, batch: &str, threads: &str, name: &str| {
+        let (grid, npy) = (format!("{name}.png"), format!("{name}.npy"));
+        let args = ["sample", "--count", count, "--steps", "3", "--eta", "0.5", "--seed", "9", "--batch-size", batch, "--threads", threads];
+        ok(folder.path(), &[&args[..], &["--out", name, "--grid", &grid, "--save-npy", &npy, "-q"]].concat());
+    };
+    sample("64", "1", "1", "a");
+    sample("64", "7", "2", "b");
+    sample("64", "64", "2", "c");
+    sample("64", "64", "1", "d");
+    sample("8", "3", "2", "few");
+    for other in ["b", "c", "d"] {
+        for extension in ["png", "npy"] {
+            let bytes = |name: &str| fs::read(path(&format!("{name}.{extension}"))).unwrap();
+            assert!(bytes("a") == bytes(other), "{other}.{extension} differs");
+        }
+    }
+    for k in 0..8 {
+        let file = format!("{k:05}.png");
+        assert!(fs::read(path("a").join(&file)).unwrap() == fs::read(path("few").join(&file)).unwrap(), "image {k}");
+    }
+    assert_eq!(floats(&path("a.npy"))[..8 * 1024], floats(&path("few.npy")));
+}
+
+#[test]
+fn the_default_run_draws_a_grid() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = ok(folder.path(), &["sample", "--count", "4", "--steps", "2"]);
+    assert!(run.stdout.contains("4 images of fashion in 2 steps") && run.stdout.contains("sample.png"), "{}", run.stdout);
+    let grid = image::open(folder.path().join("sample.png")).unwrap();
+    assert_eq!((grid.width(), grid.height()), (2 * 66 + 2, 2 * 66 + 2));
+    let bytes = fs::read(folder.path().join("sample.png")).unwrap();
+    let caption = "ddim sample --count 4 --model fashion --steps 2 --trajectory leading --eta 0 --seed 0";
+    assert!(bytes.windows(caption.len()).any(|w| w == caption.as_bytes()));
+}
+
+/// Real test images of Fashion-MNIST: the error of encode -> decode falls with S (Table 2).
+#[test]
+fn reconstruction_improves_with_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = root().join("conformance/fashion_test");
+    let args = ["reconstruct", "--input", images.to_str().unwrap(), "--steps", "10,20,50", "--grid", "r.png", "--json", "-q"];
+    let object = json(&ok(folder.path(), &args));
+    let mse: Vec<f64> = object["mse"].as_array().unwrap().iter().map(|row| row["mse"].as_f64().unwrap()).collect();
+    assert_eq!((mse.len(), object["images"].as_u64()), (3, Some(16)));
+    assert!(mse[0] < 0.05 && mse[1] < mse[0] / 1.5 && mse[2] < mse[1] / 1.5, "{mse:?}");
+    assert_eq!(image::open(folder.path().join("r.png")).unwrap().height(), 4 * 66 + 2);
+}
+
+#[test]
+fn latents_of_encode_decode_with_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = root().join("conformance/fashion_test");
+    let encode = ["encode", "--input", images.to_str().unwrap(), "--save-npy", "x_T.npy", "--steps", "50", "--json", "-q"];
+    let object = json(&ok(folder.path(), &encode));
+    assert_eq!(object["inputs"].as_array().unwrap().len(), 16);
+    assert!((object["latent_std"].as_f64().unwrap() - 1.0).abs() < 0.2, "{object}");
+    ok(folder.path(), &["sample", "--latents", "x_T.npy", "--steps", "50", "--no-clip", "--out", "again", "-q"]);
+    let mut square = 0.0;
+    for i in 0..16 {
+        let original = image::open(images.join(format!("{i:02}.png"))).unwrap().to_luma8();
+        let again = image::open(folder.path().join(format!("again/{i:05}.png"))).unwrap().to_luma8();
+        square += original.iter().zip(again.iter()).map(|(a, b)| ((f64::from(*a) - f64::from(*b)) / 255.0).powi(2)).sum::<f64>();
+    }
+    assert!(square / (16.0 * 1024.0) < 0.01, "{}", square / (16.0 * 1024.0));
+}
+
+/// One x_T, many τ: the same picture, where other latents give other pictures.
+#[test]
+fn a_latent_decides_its_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = ok(folder.path(), &["consistency", "--count", "4", "--steps", "10,20,50,100", "--grid", "c.png", "--json", "-q"]);
+    let object = json(&run);
+    let others = object["rms_between_latents"].as_f64().unwrap();
+    let rms: Vec<f64> = object["rms_from_last"].as_array().unwrap().iter().map(|r| r["rms"].as_f64().unwrap()).collect();
+    assert!(rms.iter().all(|r| *r < others / 3.0) && rms[3] == 0.0, "{rms:?}, {others}");
+}
+
+#[test]
+fn interpolation_is_smooth_and_starts_at_its_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let line = ["interpolate", "--seeds", "0,7", "--frames", "9", "--steps", "20", "--save-npy", "line.npy", "--animate", "line.gif", "-q"];
+    ok(dir, &line);
+    ok(dir, &["sample", "--seed", "7", "--count", "1", "--steps", "20", "--save-npy", "end.npy", "-q"]);
+    let x = floats(&dir.join("line.npy"));
+    let frames: Vec<&[f32]> = x.chunks(1024).collect();
+    let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+    assert!(distance(frames[8], &floats(&dir.join("end.npy"))) < 1e-2);
+    let whole = distance(frames[0], frames[8]);
+    assert!(frames.windows(2).all(|w| distance(w[0], w[1]) < 0.8 * whole), "a step as large as the whole way");
+    ok(dir, &["interpolate", "--seeds", "1,2,3,4", "--rows", "2", "--cols", "3", "--steps", "1", "--grid", "g.png", "-q"]);
+    assert_eq!(image::open(dir.join("g.png")).unwrap().width(), 3 * 66 + 2);
+
+    // There and back, the gray levels as they are in the picture.
+    let mut options = gif::DecodeOptions::new();
+    options.set_color_output(gif::ColorOutput::RGBA);
+    let mut gif = options.read_info(fs::File::open(dir.join("line.gif")).unwrap()).unwrap();
+    let mut delays = Vec::new();
+    while let Some(frame) = gif.read_next_frame().unwrap() {
+        let top = frame.buffer.chunks(4).map(|p| p[0]).max().unwrap();
+        assert_eq!((frame.width, frame.height, top), (68, 68, 255), "the paper between pictures is white");
+        delays.push(frame.delay);
+    }
+    assert_eq!(delays.len(), 16);
+}
+
+#[test]
+fn traces_hold_every_step() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    let args = ["sample", "--model", "model", "--count", "3", "--timesteps", "900,500,20", "--trace", "t", "--save-npy", "x.npy", "-q"];
+    ok(dir, &[&args[..], &["--batch-size", "2", "--animate", "a.gif"]].concat());
+    let trace = dir.join("t");
+    let mut names: Vec<_> = trace.read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let expected =
+        ["steps.json", "x_0_0020.npy", "x_0_0500.npy", "x_0_0900.npy", "x_final.npy", "x_t_0020.npy", "x_t_0500.npy", "x_t_0900.npy"];
+    assert_eq!(names, expected);
+    assert_eq!(floats(&trace.join("x_final.npy")), floats(&dir.join("x.npy")));
+    // With η = 0 a later x_t continues to the same end.
+    let args = ["sample", "--model", "model", "--latents", "t/x_t_0500.npy", "--timesteps", "500,20", "--save-npy", "y.npy", "-q"];
+    ok(dir, &args);
+    assert_eq!(floats(&dir.join("x.npy")), floats(&dir.join("y.npy")));
+    let steps: serde_json::Value = serde_json::from_str(&fs::read_to_string(trace.join("steps.json")).unwrap()).unwrap();
+    assert_eq!(steps["steps"][0]["timestep"], 900);
+}
+
+#[test]
+fn conditional_networks_take_a_class() {
+    for (model, classes) in [("learned_classes", ["0", "4"]), ("class_timestep", ["0", "7"])] {
+        let folder = with_model(model);
+        let sample = |class: &str, name: &str| {
+            ok(folder.path(), &["sample", "--model", "model", "--count", "2", "--steps", "2", "--class", class, "--save-npy", name, "-q"]);
+            floats(&folder.path().join(name))
+        };
+        assert_ne!(sample(classes[0], "a.npy"), sample(classes[1], "b.npy"), "{model}");
+    }
+}
+
+/// Every golden pipeline that can be sampled from runs through the whole chain, pickles and f16 among them.
+#[test]
+fn small_models_of_many_kinds() {
+    for model in ["ddpm", "scale_shift", "attn_norm_groups", "resnet_resampling", "one_block", "legacy_pickle", "f16", "bf16"] {
+        let folder = with_model(model);
+        let args = ["sample", "--model", "model", "--count", "2", "--steps", "3", "--trajectory", "trailing", "--eta", "1", "--json", "-q"];
+        let object = json(&ok(folder.path(), &args));
+        assert_eq!(object["timesteps"], serde_json::json!([999, 666, 332]), "{model}");
+        assert_eq!(object["files"], serde_json::json!(["sample.png"]));
+        ok(folder.path(), &["convert", "model", "copy", "--dtype", "f16"]);
+        let info = json(&ok(folder.path(), &["info", "copy", "--json"]));
+        assert!(info["parameters"].as_u64().unwrap() > 10_000);
+    }
+    let fourier = with_model("fourier");
+    ok(fourier.path(), &["sample", "--model", "model", "--count", "1", "--timesteps", "900,100", "-q"]);
+}
+
+#[test]
+fn help_has_an_example_for_every_verb() {
+    let here = Path::new(".");
+    for verb in ["sample", "encode", "reconstruct", "interpolate", "consistency", "info", "convert"] {
+        let run = ok(here, &[verb, "--help"]);
+        assert!(run.stdout.contains("Examples:") && run.stdout.contains(&format!("ddim {verb}")), "{verb}");
+    }
+    assert!(ok(here, &["--version"]).stdout.starts_with("ddim 0."));
+}
