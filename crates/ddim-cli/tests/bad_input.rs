@@ -14,8 +14,11 @@ fn with<'a>(base: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     base.iter().chain(more).copied().collect()
 }
 
+/// What becomes of a tensor: gone, or of this dtype and shape.
+type Change = Option<(Dtype, Vec<usize>)>;
+
 /// Rewrites the weights of the model with one tensor changed: dropped (None), or another dtype and shape, or added.
-fn rewrite(folder: &Path, name: &str, change: Option<(Dtype, Vec<usize>)>) {
+fn rewrite(folder: &Path, name: &str, change: Change) {
     let path = folder.join(SAFETENSORS);
     let bytes = fs::read(&path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -31,7 +34,7 @@ fn rewrite(folder: &Path, name: &str, change: Option<(Dtype, Vec<usize>)>) {
 
 #[test]
 fn weights_that_do_not_fit() {
-    let cases: &[(&str, Option<(Dtype, Vec<usize>)>, &[&str])] = &[
+    let cases: &[(&str, Change, &[&str])] = &[
         ("conv_in.weight", None, &["conv_in.weight", "missing"]),
         ("surplus.weight", Some((Dtype::F32, vec![2])), &["surplus.weight", "no place"]),
         ("conv_in.weight", Some((Dtype::F32, vec![8, 3, 5, 5])), &["conv_in.weight", "[8, 3, 5, 5]", "[8, 3, 3, 3]"]),

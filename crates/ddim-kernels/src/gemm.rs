@@ -1,5 +1,6 @@
 //! The one product: out[m][j] = bias[m] + Σ_k a[m][k] · b[offset_k + j].
 
+use crate::scratch;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -58,7 +59,7 @@ pub(crate) fn product(
     let row_len = out.len() / a.rows;
     let arch = Arch::new();
     let run = |(block, out): (usize, &mut [f32])| {
-        let mut rows = vec![0.0; ROWS * stride];
+        let mut rows = scratch::zeros(ROWS * stride);
         let mut start = [0.0; ROWS];
         if let Some(bias) = bias {
             let bias = &bias[block * ROWS..a.rows.min((block + 1) * ROWS)];
@@ -67,6 +68,7 @@ pub(crate) fn product(
         let a = &a.data[block * ROWS * a.depth..(block + 1) * ROWS * a.depth];
         arch.dispatch(Block { a, offsets, b, columns, start, rows: &mut rows, stride });
         emit(out, &rows, stride);
+        scratch::give_back(rows);
     };
     if a.rows * a.depth * columns >= PARALLEL {
         out.par_chunks_mut(ROWS * row_len).enumerate().for_each(run);

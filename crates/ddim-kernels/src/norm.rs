@@ -6,9 +6,9 @@ use pulp::{Arch, Simd, WithSimd};
 /// A group norm with its affine part. Channels are those of `weight`.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupNorm<'a> {
-    /// [channels].
+    /// One factor a channel.
     pub weight: &'a [f32],
-    /// [channels].
+    /// One summand a channel.
     pub bias: &'a [f32],
     /// A divisor of the channels.
     pub groups: usize,

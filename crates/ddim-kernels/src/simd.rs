@@ -14,7 +14,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let r = simd.mul_add_e_f32s(n, c(-0.693_359_4), x);
     let r = simd.mul_add_e_f32s(n, c(2.121_944_4e-4), r);
     // Cephes' polynomial for e^r.
-    let coefficients = [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_2e-1];
+    let coefficients = [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
     let mut p = c(1.987_569_1e-4);
     for coefficient in coefficients {
         p = simd.mul_add_e_f32s(p, r, c(coefficient));

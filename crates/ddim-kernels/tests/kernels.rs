@@ -1,6 +1,6 @@
 //! Each kernel against the same formula in f64, for odd sizes, odd channel counts, and inputs that are large, tiny or constant.
 
-use ddim_kernels::{Conv2d, GroupNorm, attention, conv2d, group_norm, pointwise};
+use ddim_kernels::{Conv2d, GroupNorm, PreparedConv2d, PreparedPointwise, attention, group_norm};
 use proptest::prelude::*;
 
 /// Numbers that look random, of the size of `scale`.
@@ -39,7 +39,7 @@ proptest! {
         let conv = Conv2d { weight: &weight, bias: bias.as_deref(), channels: [out, inp], kernel, stride, padding: [before, after] };
         let (oh, ow) = (conv.output(h), conv.output(w));
         let mut y = vec![f32::NAN; out * oh * ow];
-        conv2d(&conv, &x, [h, w], &mut y);
+        PreparedConv2d::new(conv).run(&x, [h, w], &mut y);
         let mut expected = Vec::new();
         for o in 0..out {
             for yy in 0..oh {
@@ -65,7 +65,7 @@ proptest! {
     #[test]
     fn linear_over_channels(out in 1usize..40, inp in 1usize..40, pixels in 1usize..200, seed: u64) {
         let (weight, bias, x) = (values(inp * out, seed, 0.5), values(out, seed ^ 1, 1.0), values(inp * pixels, seed ^ 2, 1.0));
-        let y = pointwise(&weight, Some(&bias), &x, pixels);
+        let y = PreparedPointwise::new(&weight, Some(&bias), [out, inp]).run(&x, pixels);
         let at = |o: usize, p: usize| {
             f64::from(bias[o]) + (0..inp).map(|i| f64::from(weight[i * out + o]) * f64::from(x[i * pixels + p])).sum::<f64>()
         };
@@ -132,7 +132,7 @@ fn the_same_bits_for_any_number_of_threads() {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let mut y = vec![0.0; 64 * 32 * 32];
-        pool.install(|| conv2d(&conv, &x, [32, 32], &mut y));
+        pool.install(|| PreparedConv2d::new(conv).run(&x, [32, 32], &mut y));
         (y, pool.install(|| attention(&x, &x, &x, 4, 1024)))
     };
     assert_eq!(run(1), run(3));

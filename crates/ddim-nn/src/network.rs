@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 /// A network with all that a sampler must know of it: the size of its images and what it predicts.
 ///
-/// Images are evaluated one by one, in parallel over rayon's current pool, so that a prediction has the same bits in any batch.
+/// Groups of images are evaluated in parallel over rayon's current pool. Every operation treats each image by itself, so that a
+/// prediction has the same bits in any batch.
 #[derive(Debug, Clone)]
 pub struct Network {
     unet: UNet,
@@ -103,6 +104,9 @@ impl Network {
     }
 }
 
+/// Pixels of the images that are evaluated together: more would only push each other out of the cache.
+const MOST_PIXELS: usize = 4 * 32 * 32;
+
 impl Denoiser<f32> for Network {
     type Error = Error;
 
@@ -119,12 +123,19 @@ impl Denoiser<f32> for Network {
         let dim = self.dim();
         let n = x_t.len() / dim;
         self.check(n, levels)?;
-        x_t.par_chunks(dim).zip(out.par_chunks_mut(dim)).enumerate().try_for_each(|(i, (x, out))| {
-            let x = Tensor::<4>::from_data(TensorData::new(x.to_vec(), [1, c, h, w]), &self.device);
-            // The one place where a level becomes the network's timestep.
-            let y = self.unet.forward(x, &[levels[i] - 1], &self.condition.of(i, n));
-            let data = y.try_into_data().map_err(|e| Error::input(format!("reading the network's output: {e}")))?;
-            out.copy_from_slice(data.as_slice().map_err(|e| Error::input(format!("reading the network's output: {e:?}")))?);
+        let group = (n / (2 * rayon::current_num_threads())).clamp(1, (MOST_PIXELS / (h * w)).max(1));
+        x_t.par_chunks(group * dim).zip(out.par_chunks_mut(group * dim)).enumerate().try_for_each(|(g, (x, out))| {
+            let images: Vec<usize> = (0..x.len() / dim).map(|i| g * group + i).collect();
+            let alike = images.iter().all(|&i| levels[i] == levels[images[0]] && self.condition.alike(i, images[0], n));
+            // An embedding is computed for one image whether it serves one or many: a matrix product may round by its number of rows.
+            let size = if alike { images.len() } else { 1 };
+            for ((x, out), images) in x.chunks(size * dim).zip(out.chunks_mut(size * dim)).zip(images.chunks(size)) {
+                let x = Tensor::<4>::from_data(TensorData::new(x.to_vec(), [size, c, h, w]), &self.device);
+                // The one place where a level becomes the network's timestep.
+                let y = self.unet.forward(x, &[levels[images[0]] - 1], &self.condition.of(images[0], n));
+                let data = y.try_into_data().map_err(|e| Error::input(format!("reading the network's output: {e}")))?;
+                out.copy_from_slice(data.as_slice().map_err(|e| Error::input(format!("reading the network's output: {e:?}")))?);
+            }
             Ok(())
         })
     }

@@ -57,7 +57,7 @@ pub trait Denoiser<T: Real = f32> {
 
 /// `Ok(n)`, the number of images of `dim` elements in a batch, or what is wrong with its length.
 pub(crate) fn batch_len(len: usize, dim: usize) -> Result<usize, Error> {
-    if dim == 0 || len % dim != 0 {
+    if dim == 0 || !len.is_multiple_of(dim) {
         return Err(Error::new(ErrorKind::Batch, format!("a batch of {len} elements: expected a multiple of {dim}, one image")));
     }
     Ok(len / dim)

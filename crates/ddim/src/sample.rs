@@ -91,11 +91,11 @@ impl Clip {
     fn check(&self) -> Result<(), Error> {
         let error = |message| Err(Error::new(ErrorKind::Clip, message));
         match *self {
-            Self::Range(r) if !(r > 0.0) => error(format!("clip range {r}: expected a number above 0")),
+            Self::Range(r) if r.is_nan() || r <= 0.0 => error(format!("clip range {r}: expected a number above 0")),
             Self::Dynamic { ratio, .. } if !(0.0..=1.0).contains(&ratio) => {
                 error(format!("dynamic thresholding ratio {ratio}: expected a number from 0 to 1"))
             }
-            Self::Dynamic { max, .. } if !(max >= 1.0) => error(format!("sample max value {max}: expected a number from 1")),
+            Self::Dynamic { max, .. } if max.is_nan() || max < 1.0 => error(format!("sample max value {max}: expected a number from 1")),
             _ => Ok(()),
         }
     }

@@ -16,6 +16,7 @@ pub(crate) struct Resampler {
 
 /// The last layer of a down block: halves the resolution.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // one a block
 pub(crate) enum Downsampler {
     Conv(Resampler),
     Resnet(ResnetBlock2D),
@@ -23,6 +24,7 @@ pub(crate) enum Downsampler {
 
 /// The last layer of an up block: doubles the resolution.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // one a block
 pub(crate) enum Upsampler {
     Conv(Resampler),
     Resnet(ResnetBlock2D),

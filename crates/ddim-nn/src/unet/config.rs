@@ -240,10 +240,10 @@ impl UNetConfig {
             }
         }
         let mid = self.block_out_channels[self.block_out_channels.len() - 1];
-        if let Some(g) = self.attn_norm_num_groups {
-            if g == 0 || mid % g != 0 {
-                return Err(format!("attn_norm_num_groups is {g}: expected a divisor of the last of block_out_channels, {mid}"));
-            }
+        if let Some(g) = self.attn_norm_num_groups
+            && (g == 0 || !mid.is_multiple_of(g))
+        {
+            return Err(format!("attn_norm_num_groups is {g}: expected a divisor of the last of block_out_channels, {mid}"));
         }
         if let Some(dim) = self.attention_head_dim {
             let down = self.down_block_types.iter().zip(&self.block_out_channels);

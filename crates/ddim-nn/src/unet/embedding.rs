@@ -121,6 +121,7 @@ impl TimestepEmbedding {
 
 /// diffusers' `class_embedding`.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // one a network
 pub(crate) enum ClassEmbedding {
     Table(Embedding),
     Timestep(TimestepEmbedding),

@@ -32,6 +32,18 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Whether images `i` and `j` of `n` have the same condition.
+    pub(crate) fn alike(&self, i: usize, j: usize, n: usize) -> bool {
+        match self {
+            Self::None => true,
+            Self::Labels(labels) => labels[i] == labels[j],
+            Self::Embeddings(e) => {
+                let width = e.len() / n;
+                e[i * width..(i + 1) * width] == e[j * width..(j + 1) * width]
+            }
+        }
+    }
+
     /// The condition of image `i` of `n`.
     pub(crate) fn of(&self, i: usize, n: usize) -> Self {
         match self {
@@ -76,13 +88,14 @@ impl UNet {
         }
     }
 
-    /// Images [n, c_in, h, w] at `timesteps` (code indices 0..T-1, one an image) -> [n, c_out, h, w].
+    /// Images [n, c_in, h, w] -> [n, c_out, h, w], at `timesteps` (code indices 0..T-1) and under `condition`: n of each, one an image,
+    /// or one of each for all images.
     ///
     /// # Panics
     /// On shapes, labels or timesteps that the configuration does not allow; [`Network`](crate::Network) checks them first.
     pub fn forward(&self, x: Tensor<4>, timesteps: &[usize], condition: &Condition) -> Tensor<4> {
         let device = x.device();
-        let n = x.dims()[0];
+        let n = timesteps.len();
         let mut embedding = self.time_embedding.forward(self.time_proj.forward(timesteps, &device));
         if let Some(class_embedding) = &self.class_embedding {
             embedding = embedding

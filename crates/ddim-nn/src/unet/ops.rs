@@ -59,7 +59,8 @@ pub(crate) fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     let x = values(x);
     let mut out = vec![0.0; shape.iter().product()];
     let images = out.par_chunks_exact_mut(shape[1..].iter().product());
-    x.par_chunks_exact(channels_in * h * w).zip(images).for_each(|(x, out)| kernels::conv2d(&plan, x, [h, w], out));
+    let prepared = kernels::PreparedConv2d::new(plan);
+    x.par_chunks_exact(channels_in * h * w).zip(images).for_each(|(x, out)| prepared.run(x, [h, w], out));
     Tensor::from_data(TensorData::new(out, shape), &device)
 }
 
@@ -104,13 +105,16 @@ pub(crate) fn attention([to_q, to_k, to_v, to_out]: [&Linear; 4], heads: usize, 
         let attended: Tensor<3> = attended.swap_dims(1, 2).reshape([n as i64, pixels as i64, -1]);
         return to_out.forward(attended).swap_dims(1, 2).reshape([n, c, h, w]);
     }
-    let layers = [to_q, to_k, to_v, to_out].map(|l| (weights(&l.weight), l.bias.as_ref().map(weights)));
+    let layers = [to_q, to_k, to_v, to_out].map(|l| (weights(&l.weight), l.bias.as_ref().map(weights), l.weight.dims()));
+    let [q, k, v, back] = [0, 1, 2, 3].map(|i| {
+        let (weight, bias, [channels_in, channels_out]) = &layers[i];
+        kernels::PreparedPointwise::new(weight, bias.as_deref(), [*channels_out, *channels_in])
+    });
     let x = values(x);
     let mut out = vec![0.0; x.len()];
     x.par_chunks_exact(c * pixels).zip(out.par_chunks_exact_mut(c * pixels)).for_each(|(x, out)| {
-        let project = |layer: usize, x: &[f32]| kernels::pointwise(&layers[layer].0, layers[layer].1.as_deref(), x, pixels);
-        let attended = kernels::attention(&project(0, x), &project(1, x), &project(2, x), heads, pixels);
-        out.copy_from_slice(&project(3, &attended));
+        let attended = kernels::attention(&q.run(x, pixels), &k.run(x, pixels), &v.run(x, pixels), heads, pixels);
+        out.copy_from_slice(&back.run(&attended, pixels));
     });
     Tensor::from_data(TensorData::new(out, [n, c, h, w]), &device)
 }
