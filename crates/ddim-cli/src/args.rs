@@ -45,13 +45,13 @@ pub(crate) struct Common {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Machine {
-    /// Where the network runs: cpu, gpu or gpu:N. The picture of a seed is the same for any number of threads.
+    /// Where the network runs: cpu, gpu or gpu:N. This version computes on the processor only.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: String,
     /// Images in memory at once. Does not change any result.
     #[arg(long, value_name = "B", default_value_t = 64)]
     pub(crate) batch_size: usize,
-    /// Processor threads [default: all].
+    /// Processor threads [default: all]. Does not change any result.
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Print one JSON object on standard output, and nothing else there.
@@ -80,7 +80,7 @@ pub(crate) enum Spacing {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Trajectory")]
+#[command(next_help_heading = "Sampling")]
 pub(crate) struct TrajectoryArgs {
     /// How the S timesteps are chosen from the T of training [default: what the model's scheduler_config.json says].
     #[arg(long, value_name = "KIND", value_enum)]
@@ -89,7 +89,7 @@ pub(crate) struct TrajectoryArgs {
 
 /// Clipping of the predicted image.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Trajectory")]
+#[command(next_help_heading = "Sampling")]
 pub(crate) struct ClipArgs {
     /// Clip the predicted x_0 to the model's clip_sample_range at every step [default: as the model's scheduler_config.json says].
     #[arg(long, overrides_with = "no_clip")]
@@ -104,7 +104,7 @@ pub(crate) struct ClipArgs {
 
 /// The class of a conditional model.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Trajectory")]
+#[command(next_help_heading = "Sampling")]
 pub(crate) struct ClassArgs {
     /// The class of every image, for models trained with classes.
     #[arg(long, value_name = "K")]
@@ -116,17 +116,16 @@ pub(crate) struct ClassArgs {
 /// Starts from latents x_T of a seed (or a file) and follows Eq. 12 of the paper over S of the model's T timesteps. Image k of a seed is
 /// the same whatever --count, --batch-size and --threads. With no output flag, writes a grid to sample.png.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
-  ddim sample                                            64 images of the built-in model in 50 steps, as sample.png
-  ddim sample --steps 10 --count 16 --grid ten.png       the same latents in ten steps
-  ddim sample --eta 1 --steps 1000                       the DDPM sampler
-  ddim sample --sigma-hat --clip --rederive-epsilon      the authors' ddpm_noisy
-  ddim sample --model ./ddpm-cifar10-32 --out images     a diffusers pipeline; single images in a folder
-  ddim sample --count 16 --animate drawing.gif           x_t and the predicted x_0 as they change")]
+  ddim sample                                         64 images of the built-in model: sample.png
+  ddim sample --steps 10 --count 16 --grid ten.png    the same latents in ten steps
+  ddim sample --eta 1 --steps 1000                    the DDPM sampler
+  ddim sample --sigma-hat --clip --rederive-epsilon   the authors' ddpm_noisy
+  ddim sample --model ./ddpm-cifar10-32 --out images  a diffusers pipeline, single images
+  ddim sample --count 16 --animate drawing.gif        x_t and the predicted x_0 as they change")]
 pub(crate) struct Sample {
-    #[command(flatten)]
-    pub(crate) common: Common,
-    /// Number of images.
+    /// Number of images [default: 64].
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<usize>,
     /// S: how often the network is evaluated for an image.
@@ -168,6 +167,8 @@ pub(crate) struct Sample {
     /// Animate the grid: x_t on the left, predicted x_0 on the right.
     #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
     pub(crate) animate: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// Turn images into latents along the ODE.
@@ -175,13 +176,12 @@ pub(crate) struct Sample {
 /// Runs the deterministic process upwards (Eq. 13): the latents decode to the images again with `ddim sample --latents` and the same
 /// --steps and --trajectory. Nothing is clipped. The error falls with S.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim encode --input photos/ --save-npy x_T.npy --steps 100
   ddim sample --latents x_T.npy --steps 100 --no-clip --grid again.png
   ddim encode --input boot.png --save-npy boot.npy          then: ddim interpolate --latents two.npy")]
 pub(crate) struct Encode {
-    #[command(flatten)]
-    pub(crate) common: Common,
     /// An image of the model's size, a folder of them, or a batch x_0.npy (f32, [n, c, h, w], scale [-1, 1]).
     #[arg(long, value_name = "IMAGE|DIR|x_0.npy")]
     pub(crate) input: PathBuf,
@@ -195,18 +195,19 @@ pub(crate) struct Encode {
     pub(crate) trajectory: TrajectoryArgs,
     #[command(flatten)]
     pub(crate) class: ClassArgs,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// Encode images, decode them again, and measure what was lost (Table 2 of the paper).
 ///
 /// Prints the mean squared error per dimension, on images in [0, 1], for each number of steps. Nothing is clipped.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim reconstruct --input photos/ --steps 10,20,50,100 --grid reconstruct.png
   ddim reconstruct --input x_0.npy --json")]
 pub(crate) struct Reconstruct {
-    #[command(flatten)]
-    pub(crate) common: Common,
     /// An image of the model's size, a folder of them, or a batch x_0.npy (f32, [n, c, h, w], scale [-1, 1]).
     #[arg(long, value_name = "IMAGE|DIR|x_0.npy")]
     pub(crate) input: PathBuf,
@@ -220,6 +221,8 @@ pub(crate) struct Reconstruct {
     /// Draw the originals (first row), then a row for each number of steps.
     #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub(crate) grid: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// Walk between latents and draw what lies between (appendix D.5 of the paper).
@@ -227,13 +230,12 @@ pub(crate) struct Reconstruct {
 /// Slerps between two latents, or over a grid between four: along two pairs, then across. Deterministic (eta 0). With no output flag,
 /// writes interpolate.png.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim interpolate --seeds 3,8 --frames 11 --grid line.png --animate line.gif
   ddim interpolate --seeds 1,2,3,4 --rows 8 --cols 8 --grid square.png
   ddim interpolate --latents two.npy --steps 100")]
 pub(crate) struct Interpolate {
-    #[command(flatten)]
-    pub(crate) common: Common,
     /// Two seeds, or four for a grid: top left, top right, bottom left, bottom right. The latent of a seed is that of its image 0.
     #[arg(long, value_name = "A,B[,C,D]", value_delimiter = ',', default_values_t = [0, 1], conflicts_with = "latents")]
     pub(crate) seeds: Vec<u64>,
@@ -267,6 +269,8 @@ pub(crate) struct Interpolate {
     /// Write the images as f32 [n, c, h, w], unclamped, in the network's scale [-1, 1].
     #[arg(long, value_name = "x_0.npy", help_heading = "Output")]
     pub(crate) save_npy: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// Draw the same latents with different numbers of steps (section 5.2 of the paper).
@@ -274,12 +278,11 @@ pub(crate) struct Interpolate {
 /// One row a latent, one column a number of steps: with eta 0 the picture is decided by the latent. Also prints how far each column is
 /// from the last, as the root mean squared difference of pixels in [0, 1], beside the difference between different latents.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim consistency --grid consistency.png
   ddim consistency --seed 5 --count 4 --steps 5,10,20,50 --grid few.png")]
 pub(crate) struct Consistency {
-    #[command(flatten)]
-    pub(crate) common: Common,
     /// The seed of the latents.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -298,6 +301,8 @@ pub(crate) struct Consistency {
     /// Where the picture goes.
     #[arg(long, value_name = "FILE.png", default_value = "consistency.png", help_heading = "Output")]
     pub(crate) grid: PathBuf,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// Say what a model is: network, size, schedule, and the defaults that follow.

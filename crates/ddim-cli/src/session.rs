@@ -30,9 +30,12 @@ impl Session {
         let pipeline = models::load(&common.model)?;
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = Network::new(pipeline, &cpu())?;
-        if let Some(label) = class.class {
+        if network.is_conditional() || class.class.is_some() {
+            // Any network that takes labels has a class 0.
+            let label = class.class.unwrap_or(0);
             network.with_condition(Condition::Labels(vec![label])).map_err(|e| Error::flag("--class", e))?;
-        } else if network.is_conditional() {
+        }
+        if network.is_conditional() && class.class.is_none() {
             return Err(Error::usage(format!("--class is missing: {} was trained with classes", common.model)));
         }
         let model = common.model.clone();
@@ -113,7 +116,7 @@ impl Session {
 
     /// Samples any number of images in place, a batch at a time.
     pub(crate) fn sample(&self, sampler: &Sampler, x: &mut [f32], seed: u64, progress: &Progress) -> Result<()> {
-        for (i, batch) in x.chunks_mut(self.batch_size * self.dim()).enumerate() {
+        for (i, batch) in x.chunks_mut(self.batch_size.saturating_mul(self.dim())).enumerate() {
             self.sample_batch(sampler, batch, (seed, i * self.batch_size), progress, |_| Ok(()))?;
         }
         Ok(())
@@ -122,7 +125,7 @@ impl Session {
     /// Encodes any number of images in place, a batch at a time.
     pub(crate) fn encode(&self, trajectory: &Trajectory, x: &mut [f32], progress: &Progress) -> Result<()> {
         let encoder = Encoder::new(&self.schedule, trajectory)?;
-        for batch in x.chunks_mut(self.batch_size * self.dim()) {
+        for batch in x.chunks_mut(self.batch_size.saturating_mul(self.dim())) {
             let n = batch.len() / self.dim();
             ddim::encode(&encoder, &self.network_for(n)?, batch, |_| progress.advance(n))?;
         }
@@ -134,6 +137,17 @@ impl Session {
         let size = self.batch_size;
         (0..count).step_by(size).map(move |first| (first, size.min(count - first)))
     }
+}
+
+/// Beyond this a count is a typing error.
+const MOST_IMAGES: usize = 10_000_000;
+
+/// A `--count` that can be worked with.
+pub(crate) fn check_count(count: usize) -> Result<usize> {
+    if (1..=MOST_IMAGES).contains(&count) {
+        return Ok(count);
+    }
+    Err(Error::flag("--count", format!("{count}: expected 1 to {MOST_IMAGES}")))
 }
 
 /// Code timesteps in the order in which they are visited.

@@ -180,6 +180,7 @@ fn flags() {
         (&["--eta", "inf"], 2, "--eta"),
         (&["--eta", "1", "--sigma-hat"], 2, "--sigma-hat"),
         (&["--count", "0"], 2, "--count"),
+        (&["--count", "18446744073709551615"], 2, "--count"),
         (&["--batch-size", "0"], 2, "--batch-size"),
         (&["--threads", "0"], 2, "--threads"),
         (&["--device", "tpu"], 2, "--device"),
@@ -202,11 +203,16 @@ fn flags() {
     refused(folder.path(), &["interpolate", "--model", "model", "--rows", "3"], 2, &["--rows"]);
     refused(folder.path(), &["consistency", "--model", "model", "--steps", "10,0"], 2, &["--steps"]);
     refused(folder.path(), &["convert", "model", "model"], 1, &["exists already"]);
+    refused(folder.path(), &["convert", "model", "absent/copy"], 1, &["absent/copy", "No such file"]);
+    // Not every large number is wrong.
+    common::ok(folder.path(), &with(SAMPLE, &["--batch-size", "18446744073709551615", "--save-npy", "x.npy"]));
 
     let classes = with_model("learned_classes");
     let base = &["sample", "--model", "model", "-q", "--steps", "1"];
     refused(classes.path(), base, 2, &["--class"]);
     refused(classes.path(), &with(base, &["--class", "5"]), 2, &["0 to 4"]);
+    let identity = with_model("class_identity");
+    refused(identity.path(), base, 2, &["--class", "class_embed_type is identity"]);
 }
 
 #[test]
@@ -324,7 +330,8 @@ fn a_killed_run_leaves_no_partial_output() {
     let args =
         ["sample", "--model", "model", "--count", "64", "--steps", "20", "-q", "--out", "images", "--grid", "g.png", "--save-npy", "x.npy"];
     for delay in [0, 5, 20, 40, 80, 150, 250, 400] {
-        let mut child = std::process::Command::cargo_bin("ddim").unwrap().current_dir(folder.path()).args(args).spawn().unwrap();
+        let mut command = std::process::Command::cargo_bin("ddim").unwrap();
+        let mut child = command.current_dir(folder.path()).args(args).stdout(std::process::Stdio::null()).spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(delay));
         child.kill().unwrap();
         child.wait().unwrap();

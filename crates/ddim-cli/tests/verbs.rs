@@ -168,6 +168,16 @@ fn small_models_of_many_kinds() {
         let info = json(&ok(folder.path(), &["info", "copy", "--json"]));
         assert!(info["parameters"].as_u64().unwrap() > 10_000);
     }
+    // The first published pipelines keep everything in one folder, under DDPM's scheduler.
+    let flat = with_model("legacy_pickle");
+    let model = flat.path().join("model");
+    for file in ["unet/config.json", "unet/diffusion_pytorch_model.bin", "scheduler/scheduler_config.json"] {
+        fs::rename(model.join(file), model.join(file.split_once('/').unwrap().1)).unwrap();
+    }
+    fs::remove_dir(model.join("unet")).unwrap();
+    fs::remove_dir(model.join("scheduler")).unwrap();
+    common::edit(&model.join("scheduler_config.json"), serde_json::json!({"_class_name": "DDPMScheduler", "variance_type": "fixed_large"}));
+    ok(flat.path(), &["sample", "--model", "model", "--count", "1", "--steps", "2", "-q"]);
     let fourier = with_model("fourier");
     ok(fourier.path(), &["sample", "--model", "model", "--count", "1", "--timesteps", "900,100", "-q"]);
 }

@@ -54,7 +54,9 @@ impl Network {
         match &condition {
             Condition::None => {}
             _ if !self.is_conditional() => return Err(Error::input("a class condition for a network without classes")),
-            Condition::Labels(_) if identity => return Err(Error::input("class labels: this network takes class embeddings")),
+            Condition::Labels(_) if identity => {
+                return Err(Error::input("class_embed_type is identity: the network takes embeddings, not labels"));
+            }
             Condition::Labels(labels) => {
                 let rows = self.config.num_class_embeds.filter(|_| self.config.class_embed_type.is_none());
                 if let Some((label, rows)) = rows.and_then(|rows| labels.iter().find(|l| **l >= rows).map(|l| (l, rows))) {

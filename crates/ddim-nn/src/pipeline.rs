@@ -43,7 +43,8 @@ pub struct EmbeddedPipeline {
 
 impl Pipeline {
     /// Loads a pipeline folder: `unet/` with its config and weights (safetensors, else a `.bin` pickle), and `scheduler/`. A
-    /// `model_index.json`, where there is one, must name a `UNet2DModel`.
+    /// `model_index.json`, where there is one, must name a `UNet2DModel`. Where a sub-folder is absent its files may lie in `folder`
+    /// itself, as the first published pipelines have them.
     ///
     /// # Errors
     /// A file that is missing or broken, a config that asks for what is not supported, or weights that do not fit it.
@@ -56,14 +57,10 @@ impl Pipeline {
         if index.exists() {
             check_index(&index)?;
         }
-        let json = |file: &str| -> Result<(String, PathBuf)> {
-            let path = folder.join(file);
-            Ok((read_text(&path)?, path))
-        };
-        let (text, path) = json(UNET_CONFIG)?;
-        let config = UNetConfig::from_json(&text, &path)?;
-        let (text, path) = json(SCHEDULER_CONFIG)?;
-        let scheduler = SchedulerConfig::from_json(&text, &path)?;
+        let path = part(folder, UNET_CONFIG);
+        let config = UNetConfig::from_json(&read_text(&path)?, &path)?;
+        let path = part(folder, SCHEDULER_CONFIG);
+        let scheduler = SchedulerConfig::from_json(&read_text(&path)?, &path)?;
         let (state, weights_file) = read_weights(folder)?;
         Self::assemble(config, scheduler, state, weights_file, device)
     }
@@ -144,14 +141,22 @@ fn check_index(path: &Path) -> Result<()> {
     }
 }
 
+/// A file of a pipeline: in its sub-folder, or in the folder itself where there is no such sub-folder (diffusers' rule).
+fn part(folder: &Path, file: &str) -> PathBuf {
+    match file.split_once('/') {
+        Some((sub, name)) if !folder.join(sub).is_dir() && folder.join(name).is_file() => folder.join(name),
+        _ => folder.join(file),
+    }
+}
+
 fn read_weights(folder: &Path) -> Result<(StateDict, PathBuf)> {
-    let path = folder.join(SAFETENSORS);
+    let path = part(folder, SAFETENSORS);
     match std::fs::read(&path) {
         Ok(bytes) => return Ok((weights::parse_safetensors(&bytes, &path)?, path)),
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&path, e)),
         Err(_) => {}
     }
-    let pickle = folder.join(PICKLE);
+    let pickle = part(folder, PICKLE);
     if pickle.exists() {
         return Ok((weights::read_pickle(&pickle)?, pickle));
     }

@@ -86,7 +86,11 @@ fn modern_name(name: String) -> String {
 
 /// Loads `state` into `unet`: every tensor of the network, none besides, each of its shape.
 pub(crate) fn apply(unet: &mut UNet, state: StateDict, path: &Path) -> Result<()> {
+    let found = state.len();
     let mut state: StateDict = state.into_iter().map(|(name, array)| (modern_name(name), array)).collect();
+    if state.len() < found {
+        return Err(Error::weights(path, "an attention layer under two names, such as query and to_q: expected one"));
+    }
     let expected: BTreeMap<String, Vec<usize>> = snapshot(unet).into_iter().map(|t| (t.name.clone(), t.shape.to_vec())).collect();
     let others = |n: usize| if n > 1 { format!(" (and {} more)", n - 1) } else { String::new() };
 

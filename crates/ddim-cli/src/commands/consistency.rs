@@ -1,19 +1,17 @@
 //! `ddim consistency`
 
 use crate::args::Consistency;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::output::{OutputFile, report};
 use crate::pictures;
 use crate::progress::Progress;
-use crate::session::{Session, clip_flags, spacing_name};
+use crate::session::{Session, check_count, clip_flags, spacing_name};
 use ddim::Sigma;
 use serde_json::json;
 
 pub(crate) fn run(args: &Consistency) -> Result<()> {
     let session = Session::new(&args.common, &args.class)?;
-    if args.count == 0 {
-        return Err(Error::flag("--count", "0: expected 1 or more"));
-    }
+    check_count(args.count)?;
     let (shape, dim) = (session.shape(), session.dim());
     pictures::check_drawable(shape)?;
     let trajectories = args.steps.iter().map(|&s| session.trajectory(&args.trajectory, s)).collect::<Result<Vec<_>>>()?;

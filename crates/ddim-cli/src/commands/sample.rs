@@ -6,12 +6,12 @@ use crate::error::{Error, Result};
 use crate::output::{OutputFile, create_folder, report};
 use crate::pictures::{self, Picture};
 use crate::progress::Progress;
-use crate::session::{Session, clip_flags, spacing_name, timesteps};
+use crate::session::{Session, check_count, clip_flags, spacing_name, timesteps};
 use ddim::{Observed, Sampler, Sigma, Trajectory};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-pub(crate) const DEFAULT_COUNT: usize = 64;
+const DEFAULT_COUNT: usize = 64;
 
 pub(crate) fn run(args: &Sample) -> Result<()> {
     let session = Session::new(&args.common, &args.class)?;
@@ -90,12 +90,11 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
 
 fn count(args: &Sample, latents: Option<usize>) -> Result<usize> {
     match (args.count, latents) {
-        (Some(0), _) => Err(Error::flag("--count", "0: expected 1 or more")),
         (Some(count), Some(n)) if count > n => {
             let path = args.latents.as_deref().unwrap_or(Path::new(""));
             Err(Error::flag("--count", format!("{count}: expected at most {n}, the latents in {}", path.display())))
         }
-        (count, latents) => Ok(count.or(latents).unwrap_or(DEFAULT_COUNT)),
+        (count, latents) => check_count(count.or(latents).unwrap_or(DEFAULT_COUNT)),
     }
 }
 

@@ -209,7 +209,12 @@ impl UNetConfig {
         }
         if self.time_embedding_type == "positional" {
             let half = (self.block_out_channels[0] / 2) as f64;
-            expect(half != self.freq_shift, "freq_shift", &self.freq_shift, "other than half of the first of block_out_channels")?;
+            expect(
+                half == 0.0 || half != self.freq_shift,
+                "freq_shift",
+                &self.freq_shift,
+                "other than half of the first of block_out_channels",
+            )?;
         }
         if self.time_embedding_type == "learned" {
             let n = self.num_train_timesteps;
