@@ -2,8 +2,8 @@
 
 use crate::conv::copy_rows;
 use crate::gemm::{Packed, SLACK, product};
-use crate::simd::exp;
-use pulp::{Arch, Simd, WithSimd};
+use crate::simd::{arch, exp};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Pixels whose scores are held at once.
@@ -56,7 +56,7 @@ fn columns(keys: &Packed, values: &Packed, queries: &[f32], dim: usize, pixels: 
         }
     });
     let mut total = vec![0.0; row];
-    Arch::new().dispatch(Softmax { scores: &mut scores, total: &mut total });
+    arch().dispatch(Softmax { scores: &mut scores, total: &mut total });
     scores.resize(pixels * row + SLACK, 0.0);
     let offsets: Vec<usize> = (0..pixels).map(|j| j * row).collect();
     let mut out = vec![0.0; dim * n];

@@ -1,7 +1,8 @@
 //! The one product: out[m][j] = bias[m] + Σ_k a[m][k] · b[offset_k + j].
 
 use crate::scratch;
-use pulp::{Arch, Simd, WithSimd};
+use crate::simd::arch;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Rows of `a` that are packed together, and rows of a register tile with 32 vector registers; half of it with 16.
@@ -57,7 +58,7 @@ pub(crate) fn product(
     assert!(b.len() >= reach, "b has {} elements, the product reads up to {reach}", b.len());
     let stride = columns.next_multiple_of(SLACK);
     let row_len = out.len() / a.rows;
-    let arch = Arch::new();
+    let vectors = arch();
     let run = |(block, out): (usize, &mut [f32])| {
         let mut rows = scratch::zeros(ROWS * stride);
         let mut start = [0.0; ROWS];
@@ -66,7 +67,7 @@ pub(crate) fn product(
             start[..bias.len()].copy_from_slice(bias);
         }
         let a = &a.data[block * ROWS * a.depth..(block + 1) * ROWS * a.depth];
-        arch.dispatch(Block { a, offsets, b, columns, start, rows: &mut rows, stride });
+        vectors.dispatch(Block { a, offsets, b, columns, start, rows: &mut rows, stride });
         emit(out, &rows, stride);
         scratch::give_back(rows);
     };

@@ -1,7 +1,7 @@
 //! Group normalisation, with SiLU fused where it follows.
 
-use crate::simd::silu;
-use pulp::{Arch, Simd, WithSimd};
+use crate::simd::{arch, silu};
+use pulp::{Simd, WithSimd};
 
 /// A group norm with its affine part. Channels are those of `weight`.
 #[derive(Debug, Clone, Copy)]
@@ -28,11 +28,11 @@ pub fn group_norm(norm: &GroupNorm<'_>, x: &mut [f32], pixels: usize) {
     assert_eq!(channels % norm.groups, 0, "{} groups of {channels} channels", norm.groups);
     assert_eq!(x.len() % (channels * pixels), 0);
     let per_group = channels / norm.groups;
-    let arch = Arch::new();
+    let vectors = arch();
     for (i, x) in x.chunks_exact_mut(per_group * pixels).enumerate() {
         let at = i % norm.groups * per_group;
         let (weight, bias) = (&norm.weight[at..at + per_group], &norm.bias[at..at + per_group]);
-        arch.dispatch(Group { x, pixels, weight, bias, eps: norm.eps, silu: norm.silu });
+        vectors.dispatch(Group { x, pixels, weight, bias, eps: norm.eps, silu: norm.silu });
     }
 }
 

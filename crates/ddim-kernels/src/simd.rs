@@ -1,6 +1,18 @@
-//! Vector functions that pulp does not have.
+//! Which vectors are used, and vector functions that pulp does not have.
 
-use pulp::Simd;
+use pulp::{Arch, Simd};
+use std::sync::OnceLock;
+
+/// The widest vectors of the processor, or those that the environment variable `DDIM_SIMD` names: `scalar`, or `avx2` where it is there.
+pub(crate) fn arch() -> Arch {
+    static CHOSEN: OnceLock<Arch> = OnceLock::new();
+    *CHOSEN.get_or_init(|| match std::env::var("DDIM_SIMD").as_deref() {
+        Ok("scalar") => Arch::Scalar,
+        #[cfg(target_arch = "x86_64")]
+        Ok("avx2") => pulp::x86::V3::try_new().map_or(Arch::Scalar, Arch::V3),
+        _ => Arch::new(),
+    })
+}
 
 /// e^x to about 1 ulp for x in [-87, 88]; outside, that of the nearer end.
 #[inline(always)]

@@ -137,3 +137,17 @@ fn the_same_bits_for_any_number_of_threads() {
     };
     assert_eq!(run(1), run(3));
 }
+
+/// All the tests of this file again, with narrower vectors than the processor has.
+#[test]
+fn the_other_paths() {
+    if std::env::var_os("DDIM_SIMD").is_some() {
+        return; // one of the runs below
+    }
+    for path in ["scalar", "avx2"] {
+        let tests = std::env::current_exe().unwrap();
+        let output = std::process::Command::new(tests).env("DDIM_SIMD", path).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("6 passed"), "{path}: {text}");
+    }
+}
