@@ -5,11 +5,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// A file to be written: made beside its final name before the work starts, so that a folder that cannot be written is found at once,
-/// and moved there when its contents are complete.
+/// A file to be written. Its folder is tried before the work starts, so that one that cannot be written is found at once; the contents go
+/// to a temporary name beside it and are moved into place when they are complete. Nothing is left behind if the run ends in between.
 pub(crate) struct OutputFile {
     path: PathBuf,
-    file: NamedTempFile,
 }
 
 impl OutputFile {
@@ -18,17 +17,8 @@ impl OutputFile {
         if path.is_dir() {
             return Err(Error::file(path, "a folder: expected the name of a file"));
         }
-        let folder = match path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".ddim-");
-        // Ordinary files, not the private ones that temporary files are.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-        let file = builder.tempfile_in(folder).map_err(|e| Error::file(path, format!("cannot be written: {}", reason(&e))))?;
-        Ok(Self { path: path.to_owned(), file })
+        temporary(path).map(drop)?;
+        Ok(Self { path: path.to_owned() })
     }
 
     /// [`create`](Self::create) for a flag that may not be given.
@@ -36,13 +26,32 @@ impl OutputFile {
         path.map(|p| Self::create(p)).transpose()
     }
 
-    /// Writes and moves into place.
-    pub(crate) fn commit(mut self, bytes: &[u8]) -> Result<PathBuf> {
-        let written = self.file.write_all(bytes).and_then(|()| self.file.as_file().sync_all());
-        written.map_err(|e| Error::file(&self.path, e))?;
-        self.file.persist(&self.path).map_err(|e| Error::file(&self.path, e.error))?;
+    /// Writes the file.
+    pub(crate) fn commit(self, bytes: &[u8]) -> Result<PathBuf> {
+        write(&self.path, bytes)?;
         Ok(self.path)
     }
+}
+
+/// Writes a file under a temporary name, syncs it and moves it into place.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = temporary(path)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| Error::file(path, e))?;
+    file.persist(path).map(drop).map_err(|e| Error::file(path, e.error))
+}
+
+/// An empty file in the folder of `path`, deleted when it is dropped.
+fn temporary(path: &Path) -> Result<NamedTempFile> {
+    let folder = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".ddim-");
+    // Ordinary files, not the private ones that temporary files are.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    builder.tempfile_in(folder).map_err(|e| Error::file(path, format!("cannot be written: {}", reason(&e))))
 }
 
 /// The operating system's words, without the temporary name that tempfile adds.

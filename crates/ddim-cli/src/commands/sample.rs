@@ -3,7 +3,7 @@
 use crate::args::Sample;
 use crate::arrays;
 use crate::error::{Error, Result};
-use crate::output::{OutputFile, create_folder, report};
+use crate::output::{OutputFile, create_folder, report, write};
 use crate::pictures::{self, Picture};
 use crate::progress::Progress;
 use crate::session::{Session, check_count, clip_flags, spacing_name, timesteps};
@@ -116,8 +116,8 @@ fn settings(session: &Session, args: &Sample, trajectory: &Trajectory) -> String
 /// DIR/00000.png, …; the caption of an image does not say how many others there were.
 fn write_singles(folder: &Path, x: &[f32], shape: [usize; 3], first: usize, settings: &str) -> Result<()> {
     for (i, image) in x.chunks_exact(shape.iter().product()).enumerate() {
-        let file = OutputFile::create(&folder.join(format!("{:05}.png", first + i)))?;
-        file.commit(&pictures::single(image, shape).to_png(&format!("ddim sample {settings}, image {}", first + i)))?;
+        let caption = format!("ddim sample {settings}, image {}", first + i);
+        write(&folder.join(format!("{:05}.png", first + i)), &pictures::single(image, shape).to_png(&caption))?;
     }
     Ok(())
 }
@@ -145,7 +145,7 @@ impl Watcher {
 
     fn write(&self, name: &str, x: &[f32]) -> Result<()> {
         let Some(folder) = &self.trace else { return Ok(()) };
-        OutputFile::create(&folder.join(name))?.commit(&arrays::to_bytes(x, self.shape)).map(drop)
+        write(&folder.join(name), &arrays::to_bytes(x, self.shape))
     }
 
     fn start(&mut self, x: &[f32], sampler: &Sampler) -> Result<()> {
@@ -182,6 +182,6 @@ impl Watcher {
         let object = json!({
             "caption": caption, "prediction_type": session.scheduler.prediction().name(), "steps": steps.collect::<Vec<_>>(),
         });
-        OutputFile::create(&folder.join("steps.json"))?.commit(format!("{object:#}\n").as_bytes()).map(drop)
+        write(&folder.join("steps.json"), format!("{object:#}\n").as_bytes())
     }
 }
