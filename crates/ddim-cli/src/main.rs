@@ -19,11 +19,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version go to standard output, which may be closed; usage errors to standard error, with code 2.
-            let _ = error.print();
-            return ExitCode::from(u8::from(error.use_stderr()) * 2);
-        }
+        Err(error) => return refuse(&error),
     };
     let result = match cli.command {
         Command::Sample(args) => commands::sample::run(&args),
@@ -41,4 +37,19 @@ fn main() -> ExitCode {
     };
     let _ = writeln!(std::io::stderr(), "error: {}", message.replace('\n', " "));
     ExitCode::from(code)
+}
+
+/// Help and version go to standard output, which may be closed; a usage error is one line on standard error, and code 2.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    }
+    let text = error.render().to_string();
+    // What is wrong and a tip; usage and a pointer to --help follow.
+    let said = text.split("\n\nUsage:").next().unwrap_or(&text).replace("\n\n", "; ");
+    let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = line.trim_end_matches("; For more information, try '--help'.");
+    let _ = writeln!(std::io::stderr(), "{line} (see --help)");
+    ExitCode::from(2)
 }

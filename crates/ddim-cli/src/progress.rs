@@ -22,7 +22,7 @@ impl Progress {
         let terminal = std::io::stderr().is_terminal();
         let bar = if quiet || !terminal { ProgressBar::hidden() } else { ProgressBar::new(0) };
         bar.set_length(total as u64);
-        let style = ProgressStyle::with_template("{prefix} {wide_bar} {percent:>3}%  {per_sec:0} image steps  {eta} left");
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {percent:>3}%  image steps {per_sec}  {eta} left");
         bar.set_style(style.expect("the template is valid"));
         bar.set_prefix(label);
         let now = Instant::now();
