@@ -99,9 +99,7 @@ impl SchedulerConfig {
         }
         self.prediction_type.parse::<Prediction>().map_err(|e| format!("prediction_type: {e}"))?;
         self.noise_schedule().map_err(|e| format!("beta_schedule, beta_start, beta_end: {e}"))?;
-        // Refused where it is read, not where it is used.
-        let any = Trajectory::full(1).and_then(|t| ddim::Sampler::new(&NoiseSchedule::from_betas(&[0.5])?, &t, &ddim::Sigma::Eta(0.0)));
-        any.and_then(|s| s.with_clip(self.clip())).map_err(|e| format!("clip_sample_range, thresholding: {e}"))?;
+        self.clip().check().map_err(|e| format!("clip_sample_range, thresholding: {e}"))?;
         Ok(())
     }
 

@@ -88,7 +88,11 @@ pub enum Clip {
 }
 
 impl Clip {
-    fn check(&self) -> Result<(), Error> {
+    /// Whether the parameters can be used.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Clip`]: one that is out of its range, or not a number.
+    pub fn check(&self) -> Result<(), Error> {
         let error = |message| Err(Error::new(ErrorKind::Clip, message));
         match *self {
             Self::Range(r) if r.is_nan() || r <= 0.0 => error(format!("clip range {r}: expected a number above 0")),

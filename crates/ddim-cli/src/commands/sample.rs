@@ -26,8 +26,8 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
     let count = count(args, given.as_ref().map(|x| x.len() / session.dim()))?;
 
     let default_grid = PathBuf::from("sample.png");
-    let quiet_outputs = args.out.is_none() && args.save_npy.is_none() && args.trace.is_none() && args.animate.is_none();
-    let grid_path = args.grid.as_ref().or(quiet_outputs.then_some(&default_grid));
+    let only_default = args.out.is_none() && args.save_npy.is_none() && args.trace.is_none() && args.animate.is_none();
+    let grid_path = args.grid.as_ref().or(only_default.then_some(&default_grid));
     if grid_path.is_some() || args.out.is_some() || args.animate.is_some() {
         pictures::check_drawable(shape)?;
     }
