@@ -1,6 +1,7 @@
 //! Files that appear whole or not at all, and the reports on standard output.
 
 use crate::error::{Error, Result};
+use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -63,6 +64,11 @@ fn reason(error: &std::io::Error) -> String {
 pub(crate) fn create_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be made: {e}")))?;
     OutputFile::create(&path.join("probe")).map(drop)
+}
+
+/// Items as text, with `separator` between.
+pub(crate) fn joined<T: Display>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(separator)
 }
 
 /// Prints a report: `human` lines, or one JSON object.

@@ -5,7 +5,6 @@ use image::{DynamicImage, ImageReader};
 use std::path::{Path, PathBuf};
 
 /// An 8-bit picture of 1 or 3 channels, interleaved rows.
-#[derive(Clone)]
 pub(crate) struct Picture {
     width: usize,
     height: usize,
@@ -108,8 +107,14 @@ impl Picture {
     }
 }
 
-/// Frames of an animation beyond which some are left out, evenly; the last is always kept.
+/// Frames of an animation beyond which some are left out.
 const MOST_FRAMES: usize = 100;
+
+/// The numbers of the frames that an animation of `total` frames shows: evenly spaced, the first and the last among them.
+pub(crate) fn shown_frames(total: usize) -> Vec<usize> {
+    let shown = total.min(MOST_FRAMES);
+    (0..shown).map(|i| if shown > 1 { i * (total - 1) / (shown - 1) } else { 0 }).collect()
+}
 
 /// An endless GIF of about four seconds, which rests on its last frame where `rest` says so.
 pub(crate) fn to_gif(frames: &[Picture], rest: bool) -> Result<Vec<u8>> {
@@ -118,16 +123,15 @@ pub(crate) fn to_gif(frames: &[Picture], rest: bool) -> Result<Vec<u8>> {
     let (Ok(width), Ok(height)) = (width, height) else {
         return Err(Error::failure(format!("an animation of {} x {} pixels: a GIF has at most 65535", first.width, first.height)));
     };
-    let shown = frames.len().min(MOST_FRAMES);
     // In hundredths of a second; viewers slow down below 2.
-    let delay = (400 / shown as u16).clamp(3, 40);
+    let delay = (400 / frames.len()).clamp(3, 40) as u16;
     let gray: Vec<u8> = if first.channels == 1 { (0..=255).flat_map(|v| [v; 3]).collect() } else { Vec::new() };
     let mut bytes = Vec::new();
     let mut encoder = gif::Encoder::new(&mut bytes, width, height, &gray).map_err(Error::failure)?;
     encoder.set_repeat(gif::Repeat::Infinite).map_err(Error::failure)?;
-    for i in 0..shown {
-        let mut frame = frames[if shown > 1 { i * (frames.len() - 1) / (shown - 1) } else { 0 }].to_frame();
-        frame.delay = if rest && i + 1 == shown { 150 } else { delay };
+    for (i, picture) in frames.iter().enumerate() {
+        let mut frame = picture.to_frame();
+        frame.delay = if rest && i + 1 == frames.len() { 150 } else { delay };
         encoder.write_frame(&frame).map_err(Error::failure)?;
     }
     drop(encoder);

@@ -132,6 +132,18 @@ impl Session {
         Ok(())
     }
 
+    /// The flags of clipping and class, as they were given.
+    pub(crate) fn flags(&self, clip: &ClipArgs) -> String {
+        let on = [(clip.clip, " --clip"), (clip.no_clip, " --no-clip"), (clip.rederive_epsilon, " --rederive-epsilon")];
+        let given = on.iter().filter(|(given, _)| *given).map(|(_, flag)| *flag);
+        given.chain([self.class_flag().as_str()]).collect()
+    }
+
+    /// The flag of the class, as it was given.
+    pub(crate) fn class_flag(&self) -> String {
+        self.class.map_or(String::new(), |k| format!(" --class {k}"))
+    }
+
     /// The batches of `count` images: first image and number.
     pub(crate) fn batches(&self, count: usize) -> impl Iterator<Item = (usize, usize)> {
         let size = self.batch_size;
@@ -160,12 +172,6 @@ pub(crate) fn spacing_name(session: &Session, args: &TrajectoryArgs) -> String {
     use clap::ValueEnum;
     let named = args.trajectory.and_then(|t| t.to_possible_value()).map(|v| v.get_name().to_owned());
     named.unwrap_or_else(|| session.scheduler.timestep_spacing.clone())
-}
-
-/// The clipping flags, as they were given.
-pub(crate) fn clip_flags(clip: &ClipArgs) -> String {
-    let on = [(clip.clip, " --clip"), (clip.no_clip, " --no-clip"), (clip.rederive_epsilon, " --rederive-epsilon")];
-    on.iter().filter(|(given, _)| *given).map(|(_, flag)| *flag).collect()
 }
 
 fn check_device(device: &str) -> Result<()> {

@@ -152,6 +152,11 @@ fn conditional_networks_take_a_class() {
             floats(&folder.path().join(name))
         };
         assert_ne!(sample(classes[0], "a.npy"), sample(classes[1], "b.npy"), "{model}");
+        for verb in ["sample", "interpolate", "consistency"] {
+            ok(folder.path(), &[verb, "--model", "model", "--steps", "1", "--class", classes[1], "--grid", "g.png", "-q"]);
+            let (bytes, flag) = (fs::read(folder.path().join("g.png")).unwrap(), format!(" --class {}", classes[1]));
+            assert!(bytes.windows(flag.len()).any(|w| w == flag.as_bytes()), "{verb}: the caption has{flag}");
+        }
     }
 }
 

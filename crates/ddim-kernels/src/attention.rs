@@ -2,6 +2,7 @@
 
 use crate::conv::copy_rows;
 use crate::gemm::{Packed, SLACK, product};
+use crate::scratch;
 use crate::simd::{arch, exp};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -27,9 +28,7 @@ pub fn attention(q: &[f32], k: &[f32], v: &[f32], heads: usize, pixels: usize) -
     {
         let keys = Packed::new(pixels, dim, |j, c| k[c * pixels + j] * scale);
         let values = Packed::new(dim, pixels, |c, j| v[c * pixels + j]);
-        let mut queries = Vec::with_capacity(q.len() + SLACK);
-        queries.extend_from_slice(q);
-        queries.resize(q.len() + SLACK, 0.0);
+        let queries = scratch::with_slack(q, SLACK);
         let starts: Vec<usize> = (0..pixels).step_by(COLUMNS).collect();
         // Columns are independent of each other: blocks of them run in parallel and are put together after.
         let blocks: Vec<Vec<f32>> = starts.par_iter().map(|&start| columns(&keys, &values, &queries, dim, pixels, start)).collect();
@@ -39,6 +38,7 @@ pub fn attention(q: &[f32], k: &[f32], v: &[f32], heads: usize, pixels: usize) -
                 out[start..start + n].copy_from_slice(row);
             }
         }
+        scratch::give_back(queries);
     }
     out
 }
@@ -48,19 +48,16 @@ fn columns(keys: &Packed, values: &Packed, queries: &[f32], dim: usize, pixels: 
     let n = COLUMNS.min(pixels - start);
     // scores[j][i], padded rows so that they are whole vectors and can be read as the second operand.
     let row = n.next_multiple_of(SLACK);
-    let mut scores = vec![0.0; pixels * row];
+    let mut held = scratch::zeros(pixels * row + SLACK);
+    let scores = &mut held[..pixels * row];
     let offsets: Vec<usize> = (0..dim).map(|c| c * pixels + start).collect();
-    product(keys, &offsets, queries, n, None, &mut scores, |out, sums, stride| {
-        for (out, sums) in out.chunks_exact_mut(row).zip(sums.chunks_exact(stride)) {
-            out[..n].copy_from_slice(&sums[..n]);
-        }
-    });
+    product(keys, &offsets, queries, n, None, scores, |out, sums, stride| copy_rows(out, row, sums, stride, n));
     let mut total = vec![0.0; row];
-    arch().dispatch(Softmax { scores: &mut scores, total: &mut total });
-    scores.resize(pixels * row + SLACK, 0.0);
+    arch().dispatch(Softmax { scores, total: &mut total });
     let offsets: Vec<usize> = (0..pixels).map(|j| j * row).collect();
     let mut out = vec![0.0; dim * n];
-    product(values, &offsets, &scores, n, None, &mut out, |out, sums, stride| copy_rows(out, sums, stride, n));
+    product(values, &offsets, &held, n, None, &mut out, |out, sums, stride| copy_rows(out, n, sums, stride, n));
+    scratch::give_back(held);
     for out in out.chunks_exact_mut(n) {
         for (out, total) in out.iter_mut().zip(&total) {
             *out /= total;

@@ -93,9 +93,7 @@ impl<'a> PreparedConv2d<'a> {
             .collect();
         product(&self.packed, &offsets, &phases, (out_h - 1) * row + out_w, conv.bias, out, |out, sums, stride| {
             for (out, sums) in out.chunks_exact_mut(out_h * out_w).zip(sums.chunks_exact(stride)) {
-                for (out, sums) in out.chunks_exact_mut(out_w).zip(sums.chunks(row)) {
-                    out.copy_from_slice(&sums[..out_w]);
-                }
+                copy_rows(out, out_w, sums, row, out_w);
             }
         });
         scratch::give_back(phases);
@@ -127,19 +125,18 @@ impl<'a> PreparedPointwise<'a> {
     pub fn run(&self, x: &[f32], pixels: usize) -> Vec<f32> {
         let [channels_out, channels_in] = self.channels;
         assert_eq!(x.len(), channels_in * pixels);
-        let mut b = scratch::zeros(x.len() + SLACK);
-        b[..x.len()].copy_from_slice(x);
+        let b = scratch::with_slack(x, SLACK);
         let offsets: Vec<usize> = (0..channels_in).map(|k| k * pixels).collect();
         let mut out = vec![0.0; channels_out * pixels];
-        product(&self.packed, &offsets, &b, pixels, self.bias, &mut out, |out, sums, stride| copy_rows(out, sums, stride, pixels));
+        product(&self.packed, &offsets, &b, pixels, self.bias, &mut out, |out, sums, stride| copy_rows(out, pixels, sums, stride, pixels));
         scratch::give_back(b);
         out
     }
 }
 
-/// The first `columns` of each row.
-pub(crate) fn copy_rows(out: &mut [f32], rows: &[f32], stride: usize, columns: usize) {
-    for (out, row) in out.chunks_exact_mut(columns).zip(rows.chunks_exact(stride)) {
-        out.copy_from_slice(&row[..columns]);
+/// The first `columns` of each row of `rows`, `stride` apart, into rows of `out` that are `out_stride` apart. The last row may be short.
+pub(crate) fn copy_rows(out: &mut [f32], out_stride: usize, rows: &[f32], stride: usize, columns: usize) {
+    for (out, row) in out.chunks_exact_mut(out_stride).zip(rows.chunks(stride)) {
+        out[..columns].copy_from_slice(&row[..columns]);
     }
 }

@@ -51,9 +51,9 @@ impl WithSimd for Group<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let n = self.x.len() as f64;
-        let mean = (sum(simd, self.x) / n) as f32;
+        let mean = (sum::<S, false>(simd, self.x, 0.0) / n) as f32;
         // Two passes: E[x²] - E[x]² would cancel for a large mean.
-        let inverse = 1.0 / (square_sum(simd, self.x, mean) / n + f64::from(self.eps)).sqrt();
+        let inverse = 1.0 / (sum::<S, true>(simd, self.x, mean) / n + f64::from(self.eps)).sqrt();
         for ((channel, &weight), &bias) in self.x.chunks_exact_mut(self.pixels).zip(self.weight).zip(self.bias) {
             let scale = simd.splat_f32s((f64::from(weight) * inverse) as f32);
             let (mean, bias) = (simd.splat_f32s(mean), simd.splat_f32s(bias));
@@ -80,28 +80,9 @@ fn apply<S: Simd>(simd: S, x: S::f32s, mean: S::f32s, scale: S::f32s, bias: S::f
 /// Vectors whose sum is kept in f32; sums of such runs are added in f64.
 const RUN: usize = 64;
 
+/// Σ (x - mean), or Σ (x - mean)² where `SQUARE`.
 #[inline(always)]
-fn sum<S: Simd>(simd: S, x: &[f32]) -> f64 {
-    let (vectors, rest) = S::as_simd_f32s(x);
-    let mut total = 0.0;
-    for run in vectors.chunks(RUN) {
-        let mut sums = [simd.splat_f32s(0.0); 2];
-        for pair in run.chunks(2) {
-            for (sum, &x) in sums.iter_mut().zip(pair) {
-                *sum = simd.add_f32s(*sum, x);
-            }
-        }
-        total += f64::from(simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1])));
-    }
-    for &x in rest {
-        total += f64::from(x);
-    }
-    total
-}
-
-/// Σ (x - mean)².
-#[inline(always)]
-fn square_sum<S: Simd>(simd: S, x: &[f32], mean: f32) -> f64 {
+fn sum<S: Simd, const SQUARE: bool>(simd: S, x: &[f32], mean: f32) -> f64 {
     let (vectors, rest) = S::as_simd_f32s(x);
     let means = simd.splat_f32s(mean);
     let mut total = 0.0;
@@ -110,13 +91,14 @@ fn square_sum<S: Simd>(simd: S, x: &[f32], mean: f32) -> f64 {
         for pair in run.chunks(2) {
             for (sum, &x) in sums.iter_mut().zip(pair) {
                 let d = simd.sub_f32s(x, means);
-                *sum = simd.mul_add_e_f32s(d, d, *sum);
+                *sum = if SQUARE { simd.mul_add_e_f32s(d, d, *sum) } else { simd.add_f32s(*sum, d) };
             }
         }
         total += f64::from(simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1])));
     }
     for &x in rest {
-        total += f64::from(x - mean).powi(2);
+        let d = f64::from(x - mean);
+        total += if SQUARE { d * d } else { d };
     }
     total
 }

@@ -15,7 +15,16 @@ pub(crate) fn zeros(len: usize) -> Vec<f32> {
     buffer
 }
 
-/// Keeps the buffer for the next [`zeros`] of this thread, unless it has a larger one.
+/// A copy of `x` with `slack` zeros behind it.
+pub(crate) fn with_slack(x: &[f32], slack: usize) -> Vec<f32> {
+    let mut buffer = SPARE.take();
+    buffer.clear();
+    buffer.extend_from_slice(x);
+    buffer.resize(x.len() + slack, 0.0);
+    buffer
+}
+
+/// Keeps the buffer for the next operation of this thread, unless it has a larger one.
 pub(crate) fn give_back(buffer: Vec<f32>) {
     let spare = SPARE.take();
     SPARE.set(if buffer.capacity() >= spare.capacity() { buffer } else { spare });

@@ -57,8 +57,8 @@ pub struct NoiseSchedule {
     final_alpha_bar: f64,
 }
 
-/// `n` numbers from `a` to `b`, both included.
-fn linspace(a: f64, b: f64, n: usize) -> impl Iterator<Item = f64> {
+/// `n` numbers from `a` to `b`, both included, in numpy's arithmetic; one number is `a`.
+pub(crate) fn linspace(a: f64, b: f64, n: usize) -> impl Iterator<Item = f64> {
     let step = if n > 1 { (b - a) / (n - 1) as f64 } else { 0.0 };
     (0..n).map(move |i| if n > 1 && i + 1 == n { b } else { a + step * i as f64 })
 }

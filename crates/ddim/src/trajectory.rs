@@ -1,6 +1,7 @@
 //! Trajectories τ: which noise levels a sampler visits (section 4.2 and appendix D.2 of the paper).
 
 use crate::error::{Error, ErrorKind};
+use crate::schedule::linspace;
 
 /// An increasing sub-sequence τ_1 < … < τ_S of the levels 1..=T. τ_0 = 0 is implied.
 ///
@@ -43,10 +44,7 @@ impl Trajectory {
     pub fn quadratic(total: usize, steps: usize) -> Result<Self, Error> {
         check(total, steps)?;
         let end = (total as f64 * 0.8).sqrt();
-        // numpy's linspace: i·step, and the end itself last.
-        let step = end / (steps.max(2) - 1) as f64;
-        let root = |i: usize| if i > 0 && i + 1 == steps { end } else { i as f64 * step };
-        Ok(Self::from_ascending_codes(total, (0..steps).map(|i| (root(i) * root(i)) as usize)))
+        Ok(Self::from_ascending_codes(total, linspace(0.0, end, steps).map(|root| (root * root) as usize)))
     }
 
     /// The paper's quadratic: τ_i = ⌊c i²⌋ with c = T/S², so that the last level is T itself; levels below 1 are raised to 1 and
@@ -89,9 +87,7 @@ impl Trajectory {
     pub fn linspace(total: usize, steps: usize) -> Result<Self, Error> {
         check(total, steps)?;
         let end = (total - 1) as f64;
-        let step = end / (steps.max(2) - 1) as f64;
-        let at = |i: usize| if i > 0 && i + 1 == steps { end } else { i as f64 * step };
-        Ok(Self::from_ascending_codes(total, (0..steps).map(|i| at(i).round_ties_even() as usize)))
+        Ok(Self::from_ascending_codes(total, linspace(0.0, end, steps).map(|code| code.round_ties_even() as usize)))
     }
 
     /// Explicit code timesteps (0..T-1) in the order in which a sampler visits them: strictly descending.

@@ -2,10 +2,10 @@
 
 use crate::args::Consistency;
 use crate::error::Result;
-use crate::output::{OutputFile, report};
+use crate::output::{OutputFile, joined, report};
 use crate::pictures;
 use crate::progress::Progress;
-use crate::session::{Session, check_count, clip_flags, spacing_name};
+use crate::session::{Session, check_count, spacing_name};
 use ddim::Sigma;
 use serde_json::json;
 
@@ -34,14 +34,13 @@ pub(crate) fn run(args: &Consistency) -> Result<()> {
         columns.iter().for_each(|x| rows.extend_from_slice(&x[i * dim..(i + 1) * dim]));
     }
     let spacing = spacing_name(&session, &args.trajectory);
-    let list: Vec<_> = args.steps.iter().map(usize::to_string).collect();
     let caption = format!(
         "ddim consistency --model {} --seed {} --count {} --steps {} --trajectory {spacing}{}",
         session.model,
         args.seed,
         args.count,
-        list.join(","),
-        clip_flags(&args.clip)
+        joined(&args.steps, ","),
+        session.flags(&args.clip)
     );
     let path = file.commit(&pictures::grid(&rows, shape, columns.len()).to_png(&caption))?;
 

@@ -3,10 +3,10 @@
 use crate::args::Interpolate;
 use crate::arrays;
 use crate::error::{Error, Result};
-use crate::output::{OutputFile, report};
+use crate::output::{OutputFile, joined, report};
 use crate::pictures::{self, Picture};
 use crate::progress::Progress;
-use crate::session::{Session, clip_flags, spacing_name};
+use crate::session::{Session, spacing_name};
 use ddim::Sigma;
 use serde_json::json;
 use std::path::PathBuf;
@@ -57,21 +57,21 @@ pub(crate) fn run(args: &Interpolate) -> Result<()> {
     session.sample(&sampler, &mut x, 0, &progress)?;
     let seconds = progress.finish();
 
-    let seeds: Vec<_> = args.seeds.iter().map(u64::to_string).collect();
-    let source = args.latents.as_ref().map_or_else(|| format!("--seeds {}", seeds.join(",")), |p| format!("--latents {}", p.display()));
+    let source =
+        args.latents.as_ref().map_or_else(|| format!("--seeds {}", joined(&args.seeds, ",")), |p| format!("--latents {}", p.display()));
     let size = if ends.len() == 2 { format!("--frames {count}") } else { format!("--rows {} --cols {columns}", count / columns) };
     let spacing = spacing_name(&session, &args.trajectory);
-    let (model, flags) = (&session.model, clip_flags(&args.clip));
+    let (model, flags) = (&session.model, session.flags(&args.clip));
     let caption = format!("ddim interpolate --model {model} {source} {size} --steps {} --trajectory {spacing}{flags}", args.steps);
     let mut files = Vec::new();
     if let Some(file) = grid {
         files.push(file.commit(&pictures::grid(&x, shape, columns).to_png(&caption))?);
     }
     if let Some(file) = gif {
-        let there: Vec<Picture> = x.chunks_exact(dim).map(|image| pictures::grid(image, shape, 1)).collect();
-        let back = there.iter().rev().skip(1).take(there.len().saturating_sub(2));
-        let both: Vec<Picture> = there.iter().chain(back).cloned().collect();
-        files.push(file.commit(&pictures::to_gif(&both, false)?)?);
+        let there_and_back: Vec<usize> = (0..count).chain((1..count.saturating_sub(1)).rev()).collect();
+        let draw = |i: usize| pictures::grid(&x[i * dim..(i + 1) * dim], shape, 1);
+        let frames: Vec<Picture> = pictures::shown_frames(there_and_back.len()).iter().map(|&frame| draw(there_and_back[frame])).collect();
+        files.push(file.commit(&pictures::to_gif(&frames, false)?)?);
     }
     if let Some(file) = npy {
         files.push(file.commit(&arrays::to_bytes(&x, shape))?);
@@ -80,8 +80,11 @@ pub(crate) fn run(args: &Interpolate) -> Result<()> {
         "command": "interpolate", "model": model, "count": count, "columns": columns, "steps": trajectory.len(), "seconds": seconds,
         "files": files,
     });
-    let names: Vec<_> = files.iter().map(|f| f.display().to_string()).collect();
-    report(session.json, &object, &format!("{count} images in {} steps: {seconds:.1} s\n{}\n", trajectory.len(), names.join("\n")))
+    report(
+        session.json,
+        &object,
+        &format!("{count} images in {} steps: {seconds:.1} s\n{}\n", trajectory.len(), joined(files.iter().map(|f| f.display()), "\n")),
+    )
 }
 
 fn check_size(flag: &str, n: usize) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::args::Reconstruct;
 use crate::error::Result;
-use crate::output::{OutputFile, report};
+use crate::output::{OutputFile, joined, report};
 use crate::pictures::{self, read_inputs};
 use crate::progress::Progress;
 use crate::session::{Session, spacing_name};
@@ -31,8 +31,12 @@ pub(crate) fn run(args: &Reconstruct) -> Result<()> {
     }
     let seconds = progress.finish();
     let spacing = spacing_name(&session, &args.trajectory);
-    let list: Vec<_> = args.steps.iter().map(usize::to_string).collect();
-    let caption = format!("ddim reconstruct --model {} --steps {} --trajectory {spacing}", session.model, list.join(","));
+    let caption = format!(
+        "ddim reconstruct --model {} --steps {} --trajectory {spacing}{}",
+        session.model,
+        joined(&args.steps, ","),
+        session.class_flag()
+    );
     let file = grid.map(|g| g.commit(&pictures::grid(&rows, session.shape(), inputs.len()).to_png(&caption))).transpose()?;
     let object = json!({
         "command": "reconstruct", "model": session.model, "images": inputs.len(), "trajectory": spacing, "seconds": seconds,

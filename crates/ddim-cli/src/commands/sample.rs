@@ -3,10 +3,10 @@
 use crate::args::Sample;
 use crate::arrays;
 use crate::error::{Error, Result};
-use crate::output::{OutputFile, create_folder, report, write};
+use crate::output::{OutputFile, create_folder, joined, report, write};
 use crate::pictures::{self, Picture};
 use crate::progress::Progress;
-use crate::session::{Session, check_count, clip_flags, spacing_name, timesteps};
+use crate::session::{Session, check_count, spacing_name, timesteps};
 use ddim::{Observed, Sampler, Sigma, Trajectory};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
 
     let settings = settings(&session, args, &trajectory);
     let progress = Progress::new("sampling", count * trajectory.len(), session.quiet);
-    let mut watcher = Watcher::new(args, shape, count, gif.is_some());
+    let mut watcher = Watcher::new(args, shape, count, trajectory.len());
     // Traces and animations show all images at once.
     let batches = if watcher.watches() { vec![(0, count)] } else { session.batches(count).collect() };
     let keep = grid.is_some() || npy.is_some();
@@ -77,13 +77,12 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
         "eta": if args.sigma_hat { json!("hat") } else { json!(args.eta) }, "seed": args.seed, "seconds": seconds,
         "ms_per_image_step": seconds * 1e3 / evaluations, "files": files,
     });
-    let names: Vec<_> = files.iter().map(|f| f.display().to_string()).collect();
     let human = format!(
         "{count} images of {} in {} steps: {seconds:.1} s, {:.2} ms an image and step\n{}\n",
         session.model,
         trajectory.len(),
         seconds * 1e3 / evaluations,
-        names.join("\n")
+        joined(files.iter().map(|f| f.display()), "\n")
     );
     report(session.json, &object, &human)
 }
@@ -103,14 +102,12 @@ fn settings(session: &Session, args: &Sample, trajectory: &Trajectory) -> String
     let noise = if args.sigma_hat { "--sigma-hat".to_owned() } else { format!("--eta {}", args.eta) };
     let path = match &args.timesteps {
         Some(_) => {
-            let list: Vec<_> = trajectory.timesteps().map(|t| t.to_string()).collect();
-            format!("--timesteps {}", list.join(","))
+            format!("--timesteps {}", joined(trajectory.timesteps(), ","))
         }
         None => format!("--steps {} --trajectory {}", args.steps, spacing_name(session, &args.trajectory)),
     };
-    let class = args.class.class.map_or(String::new(), |k| format!(" --class {k}"));
     let latents = args.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", p.display()));
-    format!("--model {} {path} {noise} --seed {}{}{class}{latents}", session.model, args.seed, clip_flags(&args.clip))
+    format!("--model {} {path} {noise} --seed {}{}{latents}", session.model, args.seed, session.flags(&args.clip))
 }
 
 /// DIR/00000.png, …; the caption of an image does not say how many others there were.
@@ -126,21 +123,22 @@ fn write_singles(folder: &Path, x: &[f32], shape: [usize; 3], first: usize, sett
 struct Watcher {
     shape: [usize; 3],
     columns: usize,
-    animate: bool,
     trace: Option<PathBuf>,
-    x_t: Option<Picture>,
+    /// Which of the S + 1 frames of an animation are drawn: none where there is no animation.
+    shown: Vec<usize>,
+    x_t: Vec<f32>,
     frames: Vec<Picture>,
-    next_timestep: Option<usize>,
 }
 
 impl Watcher {
-    fn new(args: &Sample, shape: [usize; 3], count: usize, animate: bool) -> Self {
-        let columns = pictures::square_columns(count);
-        Self { shape, columns, animate, trace: args.trace.clone(), x_t: None, frames: Vec::new(), next_timestep: None }
+    fn new(args: &Sample, shape: [usize; 3], count: usize, steps: usize) -> Self {
+        let (columns, trace) = (pictures::square_columns(count), args.trace.clone());
+        let shown = if args.animate.is_some() { pictures::shown_frames(steps + 1) } else { Vec::new() };
+        Self { shape, columns, trace, shown, x_t: Vec::new(), frames: Vec::new() }
     }
 
     fn watches(&self) -> bool {
-        self.animate || self.trace.is_some()
+        !self.shown.is_empty() || self.trace.is_some()
     }
 
     fn write(&self, name: &str, x: &[f32]) -> Result<()> {
@@ -149,23 +147,25 @@ impl Watcher {
     }
 
     fn start(&mut self, x: &[f32], sampler: &Sampler) -> Result<()> {
-        self.next_timestep = sampler.steps().first().map(|s| s.level - 1);
-        if self.animate {
-            self.x_t = Some(pictures::grid(x, self.shape, self.columns));
+        if !self.watches() {
+            return Ok(());
         }
-        self.write(&format!("x_t_{:04}.npy", self.next_timestep.unwrap_or(0)), x)
+        self.x_t = x.to_vec();
+        self.write(&format!("x_t_{:04}.npy", sampler.steps()[0].level - 1), x)
     }
 
     fn step(&mut self, o: &Observed<'_, f32>) -> Result<()> {
-        if self.animate {
-            // What the network saw, and what it made of it.
-            let made = pictures::grid(o.x_0, self.shape, self.columns);
-            let saw = self.x_t.replace(pictures::grid(o.x, self.shape, self.columns));
-            self.frames.extend(saw.map(|saw| saw.beside(&made)));
-            if let (0, Some(last)) = (o.step.next, &self.x_t) {
-                self.frames.push(last.beside(&made));
+        if !self.watches() {
+            return Ok(());
+        }
+        // What the network saw beside what it made of it; in the last frame, what came out.
+        let draw = |x: &[f32]| pictures::grid(x, self.shape, self.columns);
+        for (frame, x) in [(o.index, &self.x_t[..]), (o.index + 1, o.x)] {
+            if self.shown.contains(&frame) && (frame == o.index || o.step.next == 0) {
+                self.frames.push(draw(x).beside(&draw(o.x_0)));
             }
         }
+        self.x_t.copy_from_slice(o.x);
         self.write(&format!("x_0_{:04}.npy", o.step.level - 1), o.x_0)?;
         let name = if o.step.next == 0 { "x_final.npy".to_owned() } else { format!("x_t_{:04}.npy", o.step.next - 1) };
         self.write(&name, o.x)
