@@ -30,6 +30,7 @@ pub(crate) enum Command {
     Consistency(Consistency),
     Info(Info),
     Convert(Convert),
+    Bench(Bench),
 }
 
 /// Flags of every verb.
@@ -345,6 +346,36 @@ pub(crate) struct Convert {
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
     pub(crate) dtype: Dtype,
     /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Time the network on this machine.
+///
+/// Evaluates a preset's network (untrained: the weights do not matter for the time) or a model on random images, after a first evaluation
+/// that is not counted, for at least two seconds and three times, and reports the median.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ddim bench                                       the DDPM network of CIFAR-10, batch 16
+  ddim bench --batch 1 --threads 1 --profile       where the time goes, an image at a time on one core
+  ddim bench --model fashion --json                the built-in model, for a script")]
+pub(crate) struct Bench {
+    /// One of the paper's networks: ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256.
+    #[arg(long, value_name = "NAME", default_value = "ddpm-cifar10", conflicts_with = "model")]
+    pub(crate) preset: String,
+    /// A built-in model, or a diffusers pipeline folder, instead.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub(crate) model: Option<String>,
+    /// Images evaluated together.
+    #[arg(long, value_name = "B", default_value_t = 16)]
+    pub(crate) batch: usize,
+    /// Processor threads [default: all].
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Show the share of each kind of operation.
+    #[arg(long)]
+    pub(crate) profile: bool,
+    /// Print one JSON object on standard output, and nothing else there.
     #[arg(long)]
     pub(crate) json: bool,
 }

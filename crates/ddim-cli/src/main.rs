@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Consistency(args) => commands::consistency::run(&args),
         Command::Info(args) => commands::info::run(&args),
         Command::Convert(args) => commands::convert::run(&args),
+        Command::Bench(args) => commands::bench::run(&args),
     };
     let (code, message) = match result {
         Ok(()) | Err(Error::ClosedPipe) => return ExitCode::SUCCESS,

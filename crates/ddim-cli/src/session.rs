@@ -183,7 +183,7 @@ fn check_device(device: &str) -> Result<()> {
     }
 }
 
-fn use_threads(threads: Option<usize>) -> Result<()> {
+pub(crate) fn use_threads(threads: Option<usize>) -> Result<()> {
     let Some(threads) = threads else { return Ok(()) };
     if !(1..=1024).contains(&threads) {
         return Err(Error::flag("--threads", format!("{threads}: expected 1 to 1024")));

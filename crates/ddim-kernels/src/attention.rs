@@ -1,97 +1,117 @@
 //! Self-attention over the pixels of one image.
 
-use crate::conv::copy_rows;
-use crate::gemm::{Packed, SLACK, product};
+use crate::gemm::{PANEL, Product};
+use crate::images::Images;
 use crate::scratch;
 use crate::simd::{arch, exp};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Pixels whose scores are held at once.
-const COLUMNS: usize = 4 * SLACK;
+/// Queries whose scores are held at once.
+const QUERIES: usize = 48;
 
-/// softmax(qᵀk / √d) v for each head: `q`, `k`, `v` [heads · d, pixels] -> [heads · d, pixels].
+/// softmax(q kᵀ / √d) v for each head: `qkv` [n, h, w, 3 · heads · d], queries, keys and values one after the other -> `out` [n, h, w, heads · d].
 ///
 /// # Panics
 /// On slices that do not have these shapes.
-pub fn attention(q: &[f32], k: &[f32], v: &[f32], heads: usize, pixels: usize) -> Vec<f32> {
-    let dim = q.len() / (heads * pixels);
-    assert_eq!(q.len(), heads * dim * pixels);
-    assert!(k.len() == q.len() && v.len() == q.len());
+pub fn attention(qkv: &Images<'_>, heads: usize, out: &mut [f32]) {
+    qkv.check();
+    let [n, h, w, channels] = qkv.shape;
+    let (pixels, inner) = (h * w, channels / 3);
+    let dim = inner / heads;
+    assert_eq!(channels, 3 * heads * dim, "queries, keys and values of {heads} heads");
+    assert_eq!(out.len(), n * pixels * inner);
+    let (row, width) = (pixels.next_multiple_of(PANEL), dim.next_multiple_of(16));
+    let (key_len, value_len) = (dim * row, pixels * width);
+    // [image][head]: keys [d][pixel], values [pixel][d].
+    let mut packed = scratch::take(n * heads * (key_len + value_len));
     let scale = 1.0 / (dim as f32).sqrt();
-    let mut out = vec![0.0; q.len()];
-    for (((q, k), v), out) in q
-        .chunks_exact(dim * pixels)
-        .zip(k.chunks_exact(dim * pixels))
-        .zip(v.chunks_exact(dim * pixels))
-        .zip(out.chunks_exact_mut(dim * pixels))
-    {
-        let keys = Packed::new(pixels, dim, |j, c| k[c * pixels + j] * scale);
-        let values = Packed::new(dim, pixels, |c, j| v[c * pixels + j]);
-        let queries = scratch::with_slack(q, SLACK);
-        let starts: Vec<usize> = (0..pixels).step_by(COLUMNS).collect();
-        // Columns are independent of each other: blocks of them run in parallel and are put together after.
-        let blocks: Vec<Vec<f32>> = starts.par_iter().map(|&start| columns(&keys, &values, &queries, dim, pixels, start)).collect();
-        for (&start, block) in starts.iter().zip(&blocks) {
-            let n = COLUMNS.min(pixels - start);
-            for (out, row) in out.chunks_exact_mut(pixels).zip(block.chunks_exact(n)) {
-                out[start..start + n].copy_from_slice(row);
+    packed.par_chunks_exact_mut(key_len + value_len).enumerate().for_each(|(i, packed)| {
+        let (image, head) = (i / heads, i % heads);
+        let (keys, values) = packed.split_at_mut(key_len);
+        keys.fill(0.0);
+        values.fill(0.0);
+        for (p, values) in values.chunks_exact_mut(width).enumerate() {
+            let pixel = qkv.pixel(image * pixels + p);
+            for (c, key) in pixel[inner + head * dim..][..dim].iter().enumerate() {
+                keys[c * row + p] = key * scale;
+            }
+            values[..dim].copy_from_slice(&pixel[2 * inner + head * dim..][..dim]);
+        }
+    });
+    // Blocks of queries, each within one image.
+    let blocks = pixels.div_ceil(QUERIES);
+    let tasks: Vec<(usize, &mut [f32])> =
+        out.chunks_exact_mut(pixels * inner).flat_map(|image| image.chunks_mut(QUERIES * inner)).enumerate().collect();
+    tasks.into_par_iter().for_each(|(i, out)| {
+        let (image, first) = (i / blocks, i % blocks * QUERIES);
+        let queries = out.len() / inner;
+        let mut scores = scratch::take(queries * row);
+        let mut sums = scratch::take(queries * width);
+        for head in 0..heads {
+            let (keys, values) = packed[(image * heads + head) * (key_len + value_len)..][..key_len + value_len].split_at(key_len);
+            let a = &qkv.data[(image * pixels + first) * qkv.stride + head * dim..];
+            arch().dispatch(Product {
+                a,
+                a_stride: qkv.stride,
+                b: keys,
+                b_stride: row,
+                c: &mut scores,
+                c_stride: row,
+                rows: queries,
+                columns: pixels,
+                k: dim,
+                accumulate: false,
+            });
+            let mut totals = [0.0; QUERIES];
+            for (scores, total) in scores.chunks_exact_mut(row).zip(&mut totals) {
+                *total = arch().dispatch(Softmax { scores: &mut scores[..pixels] });
+            }
+            arch().dispatch(Product {
+                a: &scores,
+                a_stride: row,
+                b: values,
+                b_stride: width,
+                c: &mut sums,
+                c_stride: width,
+                rows: queries,
+                columns: dim,
+                k: pixels,
+                accumulate: false,
+            });
+            for ((out, sums), total) in out.chunks_exact_mut(inner).zip(sums.chunks_exact(width)).zip(&totals) {
+                for (out, sum) in out[head * dim..][..dim].iter_mut().zip(sums) {
+                    *out = sum / total;
+                }
             }
         }
-        scratch::give_back(queries);
-    }
-    out
+    });
 }
 
-/// The output of one head for the pixels from `start`, [d, n].
-fn columns(keys: &Packed, values: &Packed, queries: &[f32], dim: usize, pixels: usize, start: usize) -> Vec<f32> {
-    let n = COLUMNS.min(pixels - start);
-    // scores[j][i], padded rows so that they are whole vectors and can be read as the second operand.
-    let row = n.next_multiple_of(SLACK);
-    let mut held = scratch::zeros(pixels * row + SLACK);
-    let scores = &mut held[..pixels * row];
-    let offsets: Vec<usize> = (0..dim).map(|c| c * pixels + start).collect();
-    product(keys, &offsets, queries, n, None, scores, |out, sums, stride| copy_rows(out, row, sums, stride, n));
-    let mut total = vec![0.0; row];
-    arch().dispatch(Softmax { scores, total: &mut total });
-    let offsets: Vec<usize> = (0..pixels).map(|j| j * row).collect();
-    let mut out = vec![0.0; dim * n];
-    product(values, &offsets, &held, n, None, &mut out, |out, sums, stride| copy_rows(out, n, sums, stride, n));
-    scratch::give_back(held);
-    for out in out.chunks_exact_mut(n) {
-        for (out, total) in out.iter_mut().zip(&total) {
-            *out /= total;
-        }
-    }
-    out
-}
-
-/// e^(s - max) down each column of `scores`, whose rows are as long as `total`; `total` takes the sums of the columns.
+/// e^(s - max) of one row; its sum.
 struct Softmax<'a> {
     scores: &'a mut [f32],
-    total: &'a mut [f32],
 }
 
 impl WithSimd for Softmax<'_> {
-    type Output = ();
+    type Output = f32;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let row = self.total.len();
-        let mut top = vec![f32::NEG_INFINITY; row];
-        for scores in self.scores.chunks_exact(row) {
-            let (tops, _) = S::as_mut_simd_f32s(&mut top);
-            for (top, &s) in tops.iter_mut().zip(S::as_simd_f32s(scores).0) {
-                *top = simd.max_f32s(*top, s);
-            }
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        let top = self.scores.iter().fold(f32::NEG_INFINITY, |top, &s| if s > top { s } else { top });
+        let tops = simd.splat_f32s(top);
+        let (vectors, rest) = S::as_mut_simd_f32s(self.scores);
+        let mut sums = simd.splat_f32s(0.0);
+        for s in vectors {
+            *s = exp(simd, simd.sub_f32s(*s, tops));
+            sums = simd.add_f32s(sums, *s);
         }
-        for scores in self.scores.chunks_exact_mut(row) {
-            let (totals, _) = S::as_mut_simd_f32s(self.total);
-            let (tops, _) = S::as_simd_f32s(&top);
-            for ((s, &top), total) in S::as_mut_simd_f32s(scores).0.iter_mut().zip(tops).zip(totals) {
-                *s = exp(simd, simd.sub_f32s(*s, top));
-                *total = simd.add_f32s(*total, *s);
-            }
+        let mut total = simd.reduce_sum_f32s(sums);
+        if !rest.is_empty() {
+            let e = exp(simd, simd.sub_f32s(simd.partial_load_f32s(rest), tops));
+            simd.partial_store_f32s(rest, e);
+            total += rest.iter().sum::<f32>();
         }
+        total
     }
 }

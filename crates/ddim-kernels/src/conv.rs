@@ -1,15 +1,16 @@
-//! Convolutions.
+//! Convolutions, and linear layers as the convolutions of 1×1 images that they are.
 
-use crate::gemm::{Packed, SLACK, product};
+use crate::gemm::{PANEL, accumulate};
+use crate::images::{Finish, Images, Normal, normalised};
 use crate::scratch;
+use crate::simd::{arch, load};
+use crate::winograd::{self, Grid, TILE};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
-/// A square-kernel convolution. Weights are [out, in, kernel, kernel], as PyTorch's.
-#[derive(Debug, Clone, Copy)]
-pub struct Conv2d<'a> {
-    /// \[out, in, kernel, kernel\].
-    pub weight: &'a [f32],
-    /// One number an output channel.
-    pub bias: Option<&'a [f32]>,
+/// What a square-kernel convolution is, without its weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv2d {
     /// Channels out and in.
     pub channels: [usize; 2],
     /// Height and width of the kernel.
@@ -18,125 +19,419 @@ pub struct Conv2d<'a> {
     pub stride: usize,
     /// Rows and columns of zeros before and after the image.
     pub padding: [usize; 2],
+    /// Whether the input is first enlarged to twice its height and width, each pixel four times.
+    pub enlarge: bool,
 }
 
-impl Conv2d<'_> {
+impl Conv2d {
+    /// A linear layer over channels.
+    pub fn pointwise(channels: [usize; 2]) -> Self {
+        Self { channels, kernel: 1, stride: 1, padding: [0, 0], enlarge: false }
+    }
+
     /// The size of the output for an input of `size`.
-    pub fn output(&self, size: usize) -> usize {
-        (size + self.padding[0] + self.padding[1] - self.kernel) / self.stride + 1
+    pub fn output(&self, [h, w]: [usize; 2]) -> [usize; 2] {
+        [h, w].map(|n| (n * if self.enlarge { 2 } else { 1 } + self.padding[0] + self.padding[1] - self.kernel) / self.stride + 1)
+    }
+
+    /// Numbers in the weights.
+    pub fn weights(&self) -> usize {
+        self.channels[0] * self.channels[1] * self.kernel * self.kernel
     }
 }
 
-/// A convolution with its weights packed: made once, run on any number of images.
-pub struct PreparedConv2d<'a> {
-    conv: Conv2d<'a>,
-    packed: Packed,
+/// How the sums are computed. It depends on the layer alone, never on the batch or the threads: so a result does not either.
+enum Weights {
+    /// [panel][tap][in][64].
+    Direct(Vec<f32>),
+    Winograd(winograd::Weights),
 }
 
-impl<'a> PreparedConv2d<'a> {
-    /// Packs the weights.
+/// A convolution with its weights packed for images of one size: made once, run on any number of them.
+pub struct PackedConv2d {
+    conv: Conv2d,
+    size: [usize; 2],
+    /// Filled up with zeros to whole panels.
+    bias: Vec<f32>,
+    weights: Weights,
+}
+
+/// Tiles an image from which transformed weights are kept.
+const KEPT_FROM: usize = 16;
+
+impl PackedConv2d {
+    /// Packs `weight` [out, in, k, k] (PyTorch's order) for inputs of `size` [h, w].
     ///
     /// # Panics
-    /// On weights that do not have the shape [out, in, kernel, kernel].
-    pub fn new(conv: Conv2d<'a>) -> Self {
-        let [channels_out, channels_in] = conv.channels;
-        let depth = channels_in * conv.kernel * conv.kernel;
-        assert_eq!(conv.weight.len(), channels_out * depth, "weights [out, in, k, k]");
-        Self { conv, packed: Packed::new(channels_out, depth, |m, k| conv.weight[m * depth + k]) }
+    /// On slices that do not have these shapes, or inputs smaller than the kernel.
+    pub fn new(conv: Conv2d, size: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
+        assert_eq!(weight.len(), conv.weights(), "weights {conv:?}");
+        let taps = conv.kernel * conv.kernel;
+        let channels_in = conv.channels[1];
+        Self::from_fn(conv, size, bias, |o, i, tap| weight[(o * channels_in + i) * taps + tap])
     }
 
-    /// One image `x` [in, h, w] -> `out` [out, h', w'].
-    ///
-    /// The input is laid out with its padding, split by the stride into phases (even and odd rows and columns), so that every tap of the
-    /// kernel reads a contiguous row: of all outputs at once, those between the rows too, which are dropped.
+    /// The same, of a linear layer with `weight` [in, out].
     ///
     /// # Panics
-    /// On slices that do not have these shapes, or an input smaller than the kernel.
-    pub fn run(&self, x: &[f32], [h, w]: [usize; 2], out: &mut [f32]) {
-        let conv = &self.conv;
-        let [channels_out, channels_in] = conv.channels;
-        let (kernel, stride) = (conv.kernel, conv.stride);
-        assert_eq!(x.len(), channels_in * h * w, "an image of {channels_in} x {h} x {w}");
-        let (out_h, out_w) = (conv.output(h), conv.output(w));
-        assert_eq!(out.len(), channels_out * out_h * out_w, "an output of {channels_out} x {out_h} x {out_w}");
+    /// On slices that do not have these shapes.
+    pub fn linear(channels: [usize; 2], size: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
+        assert_eq!(weight.len(), channels[0] * channels[1], "weights [in, out] of {channels:?}");
+        Self::from_fn(Conv2d::pointwise(channels), size, bias, |o, i, _| weight[i * channels[0] + o])
+    }
 
-        // Phases [channel][row phase][column phase], each `rows` x `row`.
-        let (rows, row) = (out_h + (kernel - 1) / stride, out_w + (kernel - 1) / stride);
-        let plane = rows * row;
-        let mut phases = scratch::zeros(channels_in * stride * stride * plane + SLACK + row);
-        for (c, image) in x.chunks_exact(h * w).enumerate() {
-            for (y, line) in image.chunks_exact(w).enumerate() {
-                let y = y + conv.padding[0];
-                if y / stride >= rows {
-                    continue;
-                }
-                let at = |phase: usize| ((c * stride + y % stride) * stride + phase) * plane + y / stride * row;
-                if stride == 1 {
-                    let copied = w.min(row - conv.padding[0]);
-                    phases[at(0) + conv.padding[0]..][..copied].copy_from_slice(&line[..copied]);
-                    continue;
-                }
-                for (x, &value) in line.iter().enumerate() {
-                    let x = x + conv.padding[0];
-                    if x / stride < row {
-                        phases[at(x % stride) + x / stride] = value;
+    /// From `at(out, in, tap)`.
+    fn from_fn(conv: Conv2d, size: [usize; 2], bias: Option<&[f32]>, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
+        let [channels_out, channels_in] = conv.channels;
+        let panels = channels_out.div_ceil(PANEL);
+        let mut padded = vec![0.0; panels * PANEL];
+        if let Some(bias) = bias {
+            padded[..channels_out].copy_from_slice(bias);
+        }
+        let weights = if by_winograd(&conv, size) {
+            let grid = Grid::new(1, conv.output(size));
+            Weights::Winograd(winograd::Weights::new(conv.channels, grid.tiles[0] * grid.tiles[1] >= KEPT_FROM, at))
+        } else {
+            let taps = conv.kernel * conv.kernel;
+            let mut packed = vec![0.0; panels * taps * channels_in * PANEL];
+            packed.par_chunks_mut(taps * channels_in * PANEL).enumerate().for_each(|(panel, packed)| {
+                for (row, packed) in packed.chunks_exact_mut(PANEL).enumerate() {
+                    let (tap, i) = (row / channels_in, row % channels_in);
+                    for (o, packed) in packed.iter_mut().enumerate() {
+                        let o = panel * PANEL + o;
+                        *packed = if o < channels_out { at(o, i, tap) } else { 0.0 };
                     }
+                }
+            });
+            Weights::Direct(packed)
+        };
+        Self { conv, size, bias: padded, weights }
+    }
+
+    /// What it computes.
+    pub fn conv(&self) -> &Conv2d {
+        &self.conv
+    }
+
+    /// Bytes of the packed weights.
+    pub fn bytes(&self) -> usize {
+        let (Weights::Direct(all) | Weights::Winograd(winograd::Weights::Transformed(all) | winograd::Weights::Raw(all))) = &self.weights;
+        (all.len() + self.bias.len()) * size_of::<f32>()
+    }
+
+    /// `x` [n, h, w, in] -> `out` [n, h', w', out], pixels `stride` apart.
+    ///
+    /// # Panics
+    /// On slices that do not have these shapes.
+    pub fn run(&self, x: &Images<'_>, normal: Option<Normal<'_>>, finish: &Finish<'_>, out: &mut [f32], stride: usize) {
+        let [n, h, w, channels_in] = x.shape;
+        assert_eq!([h, w, channels_in], [self.size[0], self.size[1], self.conv.channels[1]], "{:?}", self.conv);
+        x.check();
+        let size = self.conv.output(self.size);
+        let channels_out = self.conv.channels[0];
+        assert!(stride >= channels_out);
+        let pixels = n * size[0] * size[1];
+        let Some(last) = pixels.checked_sub(1) else { return };
+        let out = &mut out[..last * stride + channels_out];
+        if let Some(residual) = &finish.residual {
+            residual.check();
+            assert_eq!(residual.shape, [n, size[0], size[1], channels_out]);
+        }
+        // Bias and the image's row, added in one.
+        let mut sums = scratch::take(if finish.rows.is_some() { n } else { 1 } * self.bias.len());
+        for (i, sums) in sums.chunks_exact_mut(self.bias.len()).enumerate() {
+            sums.copy_from_slice(&self.bias);
+            if let Some(rows) = finish.rows {
+                assert_eq!(rows.len(), n * channels_out, "a row an image");
+                sums.iter_mut().zip(&rows[i * channels_out..][..channels_out]).for_each(|(sum, row)| *sum += row);
+            }
+        }
+        let sums: &[f32] = &sums;
+        let ending = Ending { sums, per_image: finish.rows.is_some(), width: self.bias.len(), finish, pixels: size[0] * size[1], stride };
+        match &self.weights {
+            Weights::Winograd(weights) => self.run_winograd(weights, x, normal, &ending, out),
+            Weights::Direct(weights) => {
+                let held;
+                let mut x = *x;
+                if let Some(normal) = normal {
+                    let mut copy = scratch::take(n * h * w * channels_in);
+                    normalised(&x, normal, &mut copy);
+                    held = copy;
+                    x = Images::new(&held, x.shape);
+                }
+                self.run_direct(weights, &x, &ending, out);
+            }
+        }
+    }
+
+    fn run_winograd(&self, weights: &winograd::Weights, x: &Images<'_>, normal: Option<Normal<'_>>, ending: &Ending<'_>, out: &mut [f32]) {
+        let channels = self.conv.channels;
+        let grid = Grid::new(x.shape[0], self.conv.output(self.size));
+        let columns = grid.tiles[1];
+        let threads = rayon::current_num_threads();
+        let together = (winograd::tiles_together(weights, grid.bands() * columns, threads) / columns).max(1);
+        let blocks = split(out, (0..grid.bands()).step_by(together).map(|band| grid.first_pixel(band) * ending.stride));
+        let panels = channels[0].div_ceil(PANEL);
+        // Enough blocks: each is one task. Else the panels and bands of a block are.
+        let inner = blocks.len() < threads;
+        let run = |(block, out): (usize, &mut [f32])| {
+            let bands = block * together..((block + 1) * together).min(grid.bands());
+            let input = winograd::transform_input(x, self.conv.enlarge, normal, &grid, bands.clone());
+            let tiles = bands.len() * columns;
+            let len = tiles * TILE * TILE * PANEL;
+            let finish = |first: usize, bands: std::ops::Range<usize>, panel: usize, raw: &[f32], out: &mut [f32]| {
+                arch().dispatch(FinishBands { ending, grid: &grid, bands, first, panel, channels: channels[0], raw, out });
+            };
+            if inner {
+                let mut raw = scratch::take(panels * len);
+                raw.par_chunks_exact_mut(len).enumerate().for_each(|(p, raw)| winograd::panel(weights, channels, p, &input, tiles, raw));
+                let start = grid.first_pixel(bands.start);
+                let parts = split(out, bands.clone().map(|band| (grid.first_pixel(band) - start) * ending.stride));
+                parts.into_par_iter().zip(bands.clone()).for_each(|(out, band)| {
+                    for (p, raw) in raw.chunks_exact(len).enumerate() {
+                        finish(bands.start, band..band + 1, p, raw, out);
+                    }
+                });
+            } else {
+                let mut raw = scratch::take(len);
+                for p in 0..panels {
+                    winograd::panel(weights, channels, p, &input, tiles, &mut raw);
+                    finish(bands.start, bands.clone(), p, &raw, out);
+                }
+            }
+        };
+        if inner {
+            blocks.into_iter().enumerate().for_each(run);
+        } else {
+            blocks.into_par_iter().enumerate().for_each(run);
+        }
+    }
+
+    fn run_direct(&self, weights: &[f32], x: &Images<'_>, ending: &Ending<'_>, out: &mut [f32]) {
+        let total = x.shape[0] * ending.pixels;
+        let together = (total / rayon::current_num_threads()).clamp(6, 96) / 6 * 6;
+        let zeros = scratch::zeros(self.conv.channels[1]);
+        out.par_chunks_mut(together * ending.stride).enumerate().for_each(|(block, out)| {
+            let pixels = block * together..((block + 1) * together).min(total);
+            arch().dispatch(DirectBlock { conv: &self.conv, size: self.size, weights, x, zeros: &zeros, ending, pixels, out });
+        });
+    }
+}
+
+/// Winograd's tiles may reach over the image's edge; where that costs more than they save, sums are computed directly. So they are for few
+/// input channels, where the transforms would be most of the work.
+fn by_winograd(conv: &Conv2d, size: [usize; 2]) -> bool {
+    let [h, w] = conv.output(size);
+    let tiles = h.div_ceil(TILE) * w.div_ceil(TILE);
+    (conv.kernel, conv.stride, conv.padding) == (3, 1, [1, 1]) && conv.channels[1] >= 16 && h * w * 9 > tiles * winograd::POINTS * 4 / 3
+}
+
+/// `slice` cut at `starts`, of which the first is 0.
+fn split(mut slice: &mut [f32], starts: impl Iterator<Item = usize> + Clone) -> Vec<&mut [f32]> {
+    let lengths = starts.clone().zip(starts.skip(1)).map(|(a, b)| b - a);
+    let mut parts = Vec::new();
+    for length in lengths {
+        let (part, rest) = slice.split_at_mut(length);
+        parts.push(part);
+        slice = rest;
+    }
+    parts.push(slice);
+    parts
+}
+
+/// What [`Finish`] and the bias make of a pixel.
+struct Ending<'a> {
+    /// [1 or n][width].
+    sums: &'a [f32],
+    per_image: bool,
+    width: usize,
+    finish: &'a Finish<'a>,
+    /// Of an output image.
+    pixels: usize,
+    /// Of the output.
+    stride: usize,
+}
+
+impl Ending<'_> {
+    /// Channels from `channel` of pixel `pixel` of all images: `raw`, readable up to the next multiple of 16, to `out`.
+    #[inline(always)]
+    fn apply<S: Simd>(&self, simd: S, raw: &[f32], pixel: usize, channel: usize, out: &mut [f32]) {
+        let sums = &self.sums[if self.per_image { pixel / self.pixels * self.width } else { 0 } + channel..];
+        let residual = match &self.finish.residual {
+            Some(residual) => &residual.pixel(pixel)[channel..][..out.len()],
+            None => &[],
+        };
+        let scale = simd.splat_f32s(self.finish.scale);
+        let (vectors, rest) = S::as_mut_simd_f32s(out);
+        let (residuals, residual_rest) = S::as_simd_f32s(residual);
+        let whole = vectors.len();
+        for (v, out) in vectors.iter_mut().enumerate() {
+            let mut y = simd.add_f32s(load::<S>(&raw[v * S::F32_LANES..]), load::<S>(&sums[v * S::F32_LANES..]));
+            if !residual.is_empty() {
+                y = simd.add_f32s(y, residuals[v]);
+            }
+            *out = simd.mul_f32s(y, scale);
+        }
+        if !rest.is_empty() {
+            let mut y = simd.add_f32s(load::<S>(&raw[whole * S::F32_LANES..]), load::<S>(&sums[whole * S::F32_LANES..]));
+            if !residual.is_empty() {
+                y = simd.add_f32s(y, simd.partial_load_f32s(residual_rest));
+            }
+            simd.partial_store_f32s(rest, simd.mul_f32s(y, scale));
+        }
+    }
+}
+
+/// Tiles [tile][4][4][64] of one panel to the pixels of `bands`.
+struct FinishBands<'a> {
+    ending: &'a Ending<'a>,
+    grid: &'a Grid,
+    bands: std::ops::Range<usize>,
+    /// The band of the first tile in `raw`.
+    first: usize,
+    panel: usize,
+    channels: usize,
+    raw: &'a [f32],
+    /// From the first pixel of `bands`.
+    out: &'a mut [f32],
+}
+
+impl WithSimd for FinishBands<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (grid, stride) = (self.grid, self.ending.stride);
+        let w = grid.size[1];
+        let channel = self.panel * PANEL;
+        let columns = PANEL.min(self.channels - channel);
+        let start = grid.first_pixel(self.bands.start);
+        for band in self.bands {
+            let first = grid.first_pixel(band);
+            let lines = (grid.first_pixel(band + 1) - first) / w;
+            for y in 0..lines {
+                for x in 0..w {
+                    let tile = (band - self.first) * grid.tiles[1] + x / TILE;
+                    let raw = &self.raw[(tile * TILE * TILE + y * TILE + x % TILE) * PANEL..][..PANEL];
+                    let pixel = first + y * w + x;
+                    let out = &mut self.out[(pixel - start) * stride + channel..][..columns];
+                    self.ending.apply(simd, raw, pixel, channel, out);
                 }
             }
         }
-        let offsets: Vec<usize> = (0..channels_in * kernel * kernel)
-            .map(|k| {
-                let (c, tap) = (k / (kernel * kernel), k % (kernel * kernel));
-                let (ky, kx) = (tap / kernel, tap % kernel);
-                ((c * stride + ky % stride) * stride + kx % stride) * plane + ky / stride * row + kx / stride
-            })
-            .collect();
-        product(&self.packed, &offsets, &phases, (out_h - 1) * row + out_w, conv.bias, out, |out, sums, stride| {
-            for (out, sums) in out.chunks_exact_mut(out_h * out_w).zip(sums.chunks_exact(stride)) {
-                copy_rows(out, out_w, sums, row, out_w);
+    }
+}
+
+/// A range of output pixels, of all images and all output channels, summed directly over the taps of the kernel.
+struct DirectBlock<'a> {
+    conv: &'a Conv2d,
+    size: [usize; 2],
+    weights: &'a [f32],
+    x: &'a Images<'a>,
+    /// Stand for a pixel outside of the image.
+    zeros: &'a [f32],
+    ending: &'a Ending<'a>,
+    pixels: std::ops::Range<usize>,
+    out: &'a mut [f32],
+}
+
+/// Pixels of a register tile.
+const ROWS: usize = 6;
+
+impl WithSimd for DirectBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let taps = self.conv.kernel * self.conv.kernel;
+        let panel_len = taps * self.conv.channels[1] * PANEL;
+        let sources: Vec<Option<usize>> =
+            self.pixels.clone().flat_map(|p| (0..taps).map(move |tap| (p, tap))).map(|(p, tap)| self.source(p, tap)).collect();
+        for (panel, weights) in self.weights.chunks_exact(panel_len).enumerate() {
+            let channel = panel * PANEL;
+            let columns = PANEL.min(self.conv.channels[0] - channel);
+            let vectors = columns.div_ceil(S::F32_LANES);
+            for first in (0..self.pixels.len()).step_by(ROWS) {
+                let rows = ROWS.min(self.pixels.len() - first);
+                let sources = &sources[first * taps..(first + rows) * taps];
+                let mut sums = [[0.0; PANEL]; ROWS];
+                let most = if S::F32_LANES == 8 { 2 } else { 4 };
+                let mut vector = 0;
+                while vector < vectors {
+                    let column = vector * S::F32_LANES;
+                    match (vectors - vector).min(most) {
+                        1 => self.tiles::<S, 1>(simd, sources, &weights[column..], column, &mut sums),
+                        2 => self.tiles::<S, 2>(simd, sources, &weights[column..], column, &mut sums),
+                        3 => self.tiles::<S, 3>(simd, sources, &weights[column..], column, &mut sums),
+                        _ => self.tiles::<S, 4>(simd, sources, &weights[column..], column, &mut sums),
+                    }
+                    vector += most;
+                }
+                for (r, sums) in sums[..rows].iter().enumerate() {
+                    let pixel = first + r;
+                    let out = &mut self.out[pixel * self.ending.stride + channel..][..columns];
+                    self.ending.apply(simd, sums, self.pixels.start + pixel, channel, out);
+                }
             }
-        });
-        scratch::give_back(phases);
+        }
     }
 }
 
-/// A linear layer over channels with its weights packed.
-pub struct PreparedPointwise<'a> {
-    bias: Option<&'a [f32]>,
-    packed: Packed,
-    channels: [usize; 2],
-}
-
-impl<'a> PreparedPointwise<'a> {
-    /// Packs `weight` [in, out], for [out, in] channels.
-    ///
-    /// # Panics
-    /// On weights of another size.
-    pub fn new(weight: &[f32], bias: Option<&'a [f32]>, [channels_out, channels_in]: [usize; 2]) -> Self {
-        assert_eq!(weight.len(), channels_in * channels_out, "weights [in, out]");
-        let packed = Packed::new(channels_out, channels_in, |m, k| weight[k * channels_out + m]);
-        Self { bias, packed, channels: [channels_out, channels_in] }
+impl DirectBlock<'_> {
+    /// The input pixel under a tap of an output pixel.
+    #[inline(always)]
+    fn source(&self, pixel: usize, tap: usize) -> Option<usize> {
+        let Conv2d { kernel, stride, padding, enlarge, .. } = *self.conv;
+        let [h, w] = self.size;
+        let out_w = self.conv.output(self.size)[1];
+        let (image, within) = (pixel / self.ending.pixels, pixel % self.ending.pixels);
+        let y = (within / out_w * stride + tap / kernel).checked_sub(padding[0])?;
+        let x = (within % out_w * stride + tap % kernel).checked_sub(padding[0])?;
+        let (y, x) = if enlarge { (y / 2, x / 2) } else { (y, x) };
+        (y < h && x < w).then_some((image * h + y) * w + x)
     }
 
-    /// `x` [in, pixels] -> [out, pixels].
-    ///
-    /// # Panics
-    /// If `x` does not have that shape.
-    pub fn run(&self, x: &[f32], pixels: usize) -> Vec<f32> {
-        let [channels_out, channels_in] = self.channels;
-        assert_eq!(x.len(), channels_in * pixels);
-        let b = scratch::with_slack(x, SLACK);
-        let offsets: Vec<usize> = (0..channels_in).map(|k| k * pixels).collect();
-        let mut out = vec![0.0; channels_out * pixels];
-        product(&self.packed, &offsets, &b, pixels, self.bias, &mut out, |out, sums, stride| copy_rows(out, pixels, sums, stride, pixels));
-        scratch::give_back(b);
-        out
+    #[inline(always)]
+    fn tiles<S: Simd, const V: usize>(
+        &self,
+        simd: S,
+        sources: &[Option<usize>],
+        weights: &[f32],
+        column: usize,
+        sums: &mut [[f32; PANEL]; ROWS],
+    ) {
+        let taps = self.conv.kernel * self.conv.kernel;
+        if sources.len() == ROWS * taps {
+            self.tile::<S, ROWS, V>(simd, sources, weights, column, sums);
+            return;
+        }
+        for (r, sources) in sources.chunks_exact(taps).enumerate() {
+            self.tile::<S, 1, V>(simd, sources, weights, column, &mut sums[r..]);
+        }
     }
-}
 
-/// The first `columns` of each row of `rows`, `stride` apart, into rows of `out` that are `out_stride` apart. The last row may be short.
-pub(crate) fn copy_rows(out: &mut [f32], out_stride: usize, rows: &[f32], stride: usize, columns: usize) {
-    for (out, row) in out.chunks_exact_mut(out_stride).zip(rows.chunks(stride)) {
-        out[..columns].copy_from_slice(&row[..columns]);
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        sources: &[Option<usize>],
+        weights: &[f32],
+        column: usize,
+        out: &mut [[f32; PANEL]],
+    ) {
+        let (taps, depth) = (self.conv.kernel * self.conv.kernel, self.conv.channels[1]);
+        let mut sums = [[simd.splat_f32s(0.0); V]; R];
+        for tap in 0..taps {
+            let mut rows: [&[f32]; R] = [self.zeros; R];
+            for (r, row) in rows.iter_mut().enumerate() {
+                if let Some(pixel) = sources[r * taps + tap] {
+                    *row = self.x.pixel(pixel);
+                }
+            }
+            accumulate(simd, &mut sums, rows, &weights[tap * depth * PANEL..], PANEL);
+        }
+        for (out, sums) in out.iter_mut().zip(&sums) {
+            S::as_mut_simd_f32s(&mut out[column..column + V * S::F32_LANES]).0.copy_from_slice(sums);
+        }
     }
 }

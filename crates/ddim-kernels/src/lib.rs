@@ -1,19 +1,25 @@
-//! CPU kernels of a diffusion U-Net on plain `f32` slices in NCHW order: convolution, group norm, attention. Forward only.
+//! CPU kernels of a diffusion U-Net on plain `f32` slices: convolution, linear layer, group norm, attention.
 //!
-//! One product serves them all (gemm.rs): an output tile in registers, rows of the second operand read at any offset, so that a
-//! convolution is a product over shifted rows of its padded input and nothing is unrolled in memory. Written once over [`pulp`]'s SIMD
-//! types; the widest of AVX-512, AVX2+FMA, NEON and scalar code that the processor has is chosen at run time;
-//! the environment variable `DDIM_SIMD` forces `scalar` or `avx2`.
+//! Images are [n, h, w, c] in memory ([`Images`]): a vector register holds channels, every pixel is contiguous, and an odd width or height
+//! costs nothing. One register tile (gemm.rs) does all products; a convolution is 36 of them over transformed tiles (winograd.rs) or one
+//! over shifted pixels (conv.rs). A group norm in front of a convolution is applied as the convolution reads ([`Normal`]); what follows
+//! it, as it writes ([`Finish`]).
+//!
+//! Written once over [`pulp`]'s SIMD types; the widest of AVX-512, AVX2+FMA, NEON and scalar code that the processor has is chosen at run
+//! time; the environment variable `DDIM_SIMD` forces `scalar` or `avx2`.
 //!
 //! Every output element is one sum in a fixed order: results have the same bits for any thread count and any batch.
 
 mod attention;
 mod conv;
 mod gemm;
+mod images;
 mod norm;
 mod scratch;
 mod simd;
+mod winograd;
 
 pub use attention::attention;
-pub use conv::{Conv2d, PreparedConv2d, PreparedPointwise};
-pub use norm::{GroupNorm, group_norm};
+pub use conv::{Conv2d, PackedConv2d};
+pub use images::{Finish, Images, Normal, normalised};
+pub use norm::GroupNorm;

@@ -1,7 +1,10 @@
-//! Group normalisation, with SiLU fused where it follows.
+//! Group normalisation: the statistics. They are applied where the normalised images are read ([`Normal`](crate::Normal)).
 
-use crate::simd::{arch, silu};
+use crate::images::Images;
+use crate::scratch;
+use crate::simd::{arch, load_into};
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
 /// A group norm with its affine part. Channels are those of `weight`.
 #[derive(Debug, Clone, Copy)]
@@ -14,91 +17,116 @@ pub struct GroupNorm<'a> {
     pub groups: usize,
     /// Added to the variance.
     pub eps: f32,
-    /// Whether x / (1 + e^-x) follows.
-    pub silu: bool,
 }
 
-/// Normalises each image of `x` [n, channels, pixels] in place.
-///
-/// # Panics
-/// On slices that do not have these shapes.
-pub fn group_norm(norm: &GroupNorm<'_>, x: &mut [f32], pixels: usize) {
-    let channels = norm.weight.len();
-    assert_eq!(norm.bias.len(), channels);
-    assert_eq!(channels % norm.groups, 0, "{} groups of {channels} channels", norm.groups);
-    assert_eq!(x.len() % (channels * pixels), 0);
-    let per_group = channels / norm.groups;
-    let vectors = arch();
-    for (i, x) in x.chunks_exact_mut(per_group * pixels).enumerate() {
-        let at = i % norm.groups * per_group;
-        let (weight, bias) = (&norm.weight[at..at + per_group], &norm.bias[at..at + per_group]);
-        vectors.dispatch(Group { x, pixels, weight, bias, eps: norm.eps, silu: norm.silu });
+/// Channels and pixels whose moments are taken together; they stay in the first cache for the second look.
+const CHANNELS: usize = 64;
+const PIXELS: usize = 64;
+
+impl GroupNorm<'_> {
+    /// What the norm does to each channel of each image: `center` and `scale` of [`Normal`](crate::Normal), [n, c] each.
+    ///
+    /// Means and squared deviations of runs of 64 pixels, put together in f64: no cancellation, however large the mean.
+    ///
+    /// # Panics
+    /// On slices that do not have these shapes.
+    pub fn statistics(&self, x: &Images<'_>, center: &mut [f32], scale: &mut [f32]) {
+        x.check();
+        let [n, h, w, c] = x.shape;
+        let pixels = h * w;
+        assert!(self.weight.len() == c && self.bias.len() == c && c.is_multiple_of(self.groups), "{} groups of {c} channels", self.groups);
+        assert!(center.len() == n * c && scale.len() == n * c);
+        let (parts, runs) = (c.div_ceil(CHANNELS), pixels.div_ceil(PIXELS));
+        // [image][part][run][mean or deviation][64]
+        let mut moments = scratch::take(n * parts * runs * 2 * CHANNELS);
+        moments.par_chunks_exact_mut(runs * 2 * CHANNELS).enumerate().for_each(|(i, out)| {
+            let (image, first) = (i / parts, i % parts * CHANNELS);
+            let (stride, x) = (x.stride, &x.data[image * pixels * x.stride + first..]);
+            arch().dispatch(Moments { x, stride, channels: CHANNELS.min(c - first), pixels, out });
+        });
+        let per_group = c / self.groups;
+        for (image, (center, scale)) in center.chunks_exact_mut(c).zip(scale.chunks_exact_mut(c)).enumerate() {
+            let moments = &moments[image * parts * runs * 2 * CHANNELS..];
+            let at = |channel: usize, run: usize, which: usize| {
+                f64::from(moments[((channel / CHANNELS * runs + run) * 2 + which) * CHANNELS + channel % CHANNELS])
+            };
+            let length = |run: usize| PIXELS.min(pixels - run * PIXELS) as f64;
+            for group in 0..self.groups {
+                let channels = group * per_group..(group + 1) * per_group;
+                let count = (per_group * pixels) as f64;
+                let each = || channels.clone().flat_map(|channel| (0..runs).map(move |run| (channel, run)));
+                let mean = each().map(|(channel, run)| at(channel, run, 0) * length(run)).sum::<f64>() / count;
+                let squares = each().map(|(channel, run)| at(channel, run, 1) + (at(channel, run, 0) - mean).powi(2) * length(run));
+                let inverse = 1.0 / (squares.sum::<f64>() / count + f64::from(self.eps)).sqrt();
+                for channel in channels {
+                    center[channel] = mean as f32;
+                    scale[channel] = (f64::from(self.weight[channel]) * inverse) as f32;
+                }
+            }
+        }
     }
 }
 
-struct Group<'a> {
-    x: &'a mut [f32],
+/// Mean and summed squared deviation of each of up to 64 channels, of each run of pixels.
+struct Moments<'a> {
+    x: &'a [f32],
+    stride: usize,
+    channels: usize,
     pixels: usize,
-    weight: &'a [f32],
-    bias: &'a [f32],
-    eps: f32,
-    silu: bool,
+    out: &'a mut [f32],
 }
 
-impl WithSimd for Group<'_> {
+impl WithSimd for Moments<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let n = self.x.len() as f64;
-        let mean = (sum::<S, false>(simd, self.x, 0.0) / n) as f32;
-        // Two passes: E[x²] - E[x]² would cancel for a large mean.
-        let inverse = 1.0 / (sum::<S, true>(simd, self.x, mean) / n + f64::from(self.eps)).sqrt();
-        for ((channel, &weight), &bias) in self.x.chunks_exact_mut(self.pixels).zip(self.weight).zip(self.bias) {
-            let scale = simd.splat_f32s((f64::from(weight) * inverse) as f32);
-            let (mean, bias) = (simd.splat_f32s(mean), simd.splat_f32s(bias));
-            let (vectors, rest) = S::as_mut_simd_f32s(channel);
-            for x in vectors {
-                *x = apply(simd, *x, mean, scale, bias, self.silu);
+        let Self { x, stride, channels, pixels, out } = self;
+        for (run, out) in out.chunks_exact_mut(2 * CHANNELS).enumerate() {
+            let first = run * PIXELS;
+            let count = PIXELS.min(pixels - first);
+            let x = &x[first * stride..];
+            let mut channel = 0;
+            while channel + 4 * S::F32_LANES <= channels {
+                moments::<S, 4>(simd, &x[channel..], stride, count, &mut out[channel..]);
+                channel += 4 * S::F32_LANES;
             }
-            if !rest.is_empty() {
-                let x = simd.partial_load_f32s(rest);
-                simd.partial_store_f32s(rest, apply(simd, x, mean, scale, bias, self.silu));
+            while channel + S::F32_LANES <= channels {
+                moments::<S, 1>(simd, &x[channel..], stride, count, &mut out[channel..]);
+                channel += S::F32_LANES;
+            }
+            for channel in channel..channels {
+                let value = |p: usize| x[p * stride + channel];
+                let mean = (0..count).map(value).sum::<f32>() / count as f32;
+                out[channel] = mean;
+                out[CHANNELS + channel] = (0..count).map(|p| (value(p) - mean) * (value(p) - mean)).sum();
             }
         }
     }
 }
 
-// Functions, not closures: only what is sure to be inlined is compiled for the processor that `dispatch` found.
-
+/// V vectors of channels; the deviations go 64 numbers behind the means.
 #[inline(always)]
-fn apply<S: Simd>(simd: S, x: S::f32s, mean: S::f32s, scale: S::f32s, bias: S::f32s, activate: bool) -> S::f32s {
-    let y = simd.mul_add_e_f32s(simd.sub_f32s(x, mean), scale, bias);
-    if activate { silu(simd, y) } else { y }
-}
-
-/// Vectors whose sum is kept in f32; sums of such runs are added in f64.
-const RUN: usize = 64;
-
-/// Σ (x - mean), or Σ (x - mean)² where `SQUARE`.
-#[inline(always)]
-fn sum<S: Simd, const SQUARE: bool>(simd: S, x: &[f32], mean: f32) -> f64 {
-    let (vectors, rest) = S::as_simd_f32s(x);
-    let means = simd.splat_f32s(mean);
-    let mut total = 0.0;
-    for run in vectors.chunks(RUN) {
-        let mut sums = [simd.splat_f32s(0.0); 2];
-        for pair in run.chunks(2) {
-            for (sum, &x) in sums.iter_mut().zip(pair) {
-                let d = simd.sub_f32s(x, means);
-                *sum = if SQUARE { simd.mul_add_e_f32s(d, d, *sum) } else { simd.add_f32s(*sum, d) };
-            }
+fn moments<S: Simd, const V: usize>(simd: S, x: &[f32], stride: usize, count: usize, out: &mut [f32]) {
+    let zero = simd.splat_f32s(0.0);
+    let (mut values, mut means, mut squares) = ([zero; V], [zero; V], [zero; V]);
+    for p in 0..count {
+        load_into::<S, V>(&x[p * stride..], &mut values);
+        for (mean, &value) in means.iter_mut().zip(&values) {
+            *mean = simd.add_f32s(*mean, value);
         }
-        total += f64::from(simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1])));
     }
-    for &x in rest {
-        let d = f64::from(x - mean);
-        total += if SQUARE { d * d } else { d };
+    let count_f32 = simd.splat_f32s(count as f32);
+    for mean in &mut means {
+        *mean = simd.div_f32s(*mean, count_f32);
     }
-    total
+    for p in 0..count {
+        load_into::<S, V>(&x[p * stride..], &mut values);
+        for ((square, &mean), &value) in squares.iter_mut().zip(&means).zip(&values) {
+            let d = simd.sub_f32s(value, mean);
+            *square = simd.mul_add_e_f32s(d, d, *square);
+        }
+    }
+    S::as_mut_simd_f32s(&mut out[..V * S::F32_LANES]).0.copy_from_slice(&means);
+    S::as_mut_simd_f32s(&mut out[CHANNELS..CHANNELS + V * S::F32_LANES]).0.copy_from_slice(&squares);
 }

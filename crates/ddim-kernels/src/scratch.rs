@@ -1,31 +1,66 @@
 //! Buffers that are used again by the next operation of a thread, so that the allocator does not return them to the system in between.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
 
 thread_local! {
-    static SPARE: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// `len` zeros. The buffer is taken, not borrowed: an operation that another thread's work interrupts leaves nothing for it, and that
-/// one allocates.
-pub(crate) fn zeros(len: usize) -> Vec<f32> {
-    let mut buffer = SPARE.take();
-    buffer.clear();
-    buffer.resize(len, 0.0);
-    buffer
+/// Buffers that a thread keeps.
+const KEPT: usize = 8;
+
+/// Numbers of any value; its memory goes back to the thread when it is dropped. Taken, not borrowed: an operation that another one
+/// interrupts on the same thread (rayon steals while it waits) holds its own.
+pub(crate) struct Scratch {
+    buffer: Vec<f32>,
+    len: usize,
 }
 
-/// A copy of `x` with `slack` zeros behind it.
-pub(crate) fn with_slack(x: &[f32], slack: usize) -> Vec<f32> {
-    let mut buffer = SPARE.take();
-    buffer.clear();
-    buffer.extend_from_slice(x);
-    buffer.resize(x.len() + slack, 0.0);
-    buffer
+/// `len` numbers, whatever was there before.
+pub(crate) fn take(len: usize) -> Scratch {
+    let mut buffer = SPARE.with_borrow_mut(|spare| {
+        // The smallest that is large enough, else the largest.
+        let fits = (0..spare.len()).filter(|&i| spare[i].len() >= len).min_by_key(|&i| spare[i].len());
+        let index = fits.or_else(|| (0..spare.len()).max_by_key(|&i| spare[i].len()));
+        index.map(|i| spare.swap_remove(i)).unwrap_or_default()
+    });
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    Scratch { buffer, len }
 }
 
-/// Keeps the buffer for the next operation of this thread, unless it has a larger one.
-pub(crate) fn give_back(buffer: Vec<f32>) {
-    let spare = SPARE.take();
-    SPARE.set(if buffer.capacity() >= spare.capacity() { buffer } else { spare });
+/// `len` zeros.
+pub(crate) fn zeros(len: usize) -> Scratch {
+    let mut scratch = take(len);
+    scratch.fill(0.0);
+    scratch
+}
+
+impl Deref for Scratch {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.buffer[..self.len]
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.buffer[..self.len]
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        // The thread may be ending, and its list with it.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < KEPT {
+                spare.push(buffer);
+            }
+        });
+    }
 }

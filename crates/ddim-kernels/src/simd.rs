@@ -43,3 +43,21 @@ pub(crate) fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
     simd.div_f32s(x, simd.add_f32s(one, exp(simd, simd.neg_f32s(x))))
 }
+
+/// The vector at the start of `x`.
+#[inline(always)]
+pub(crate) fn load<S: Simd>(x: &[f32]) -> S::f32s {
+    S::as_simd_f32s(&x[..S::F32_LANES]).0[0]
+}
+
+/// The first V vectors of `x`.
+#[inline(always)]
+pub(crate) fn load_into<S: Simd, const V: usize>(x: &[f32], out: &mut [S::f32s; V]) {
+    out.copy_from_slice(S::as_simd_f32s(&x[..V * S::F32_LANES]).0);
+}
+
+/// Writes `v` to the start of `x`.
+#[inline(always)]
+pub(crate) fn store<S: Simd>(x: &mut [f32], v: S::f32s) {
+    S::as_mut_simd_f32s(&mut x[..S::F32_LANES]).0[0] = v;
+}

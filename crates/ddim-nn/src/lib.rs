@@ -25,5 +25,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use network::Network;
 pub use pipeline::{EmbeddedPipeline, Pipeline, cpu};
 pub use scheduler::SchedulerConfig;
-pub use unet::{Condition, SampleSize, UNet, UNetConfig};
+pub use unet::{Condition, Profile, SampleSize, Share, UNet, UNetConfig};
 pub use weights::WeightsDtype;

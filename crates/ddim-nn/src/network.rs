@@ -2,16 +2,16 @@
 
 use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
-use crate::unet::{Condition, SampleSize, UNet, UNetConfig};
+use crate::unet::{Arena, Condition, Inputs, Plan, Profile, SampleSize, UNet, UNetConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim::{Denoiser, Prediction};
-use rayon::prelude::*;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A network with all that a sampler must know of it: the size of its images and what it predicts.
 ///
-/// Groups of images are evaluated in parallel over rayon's current pool. Every operation treats each image by itself, so that a
-/// prediction has the same bits in any batch.
-#[derive(Debug, Clone)]
+/// On the processor it is compiled, at the first evaluation, to a plan over the kernels of `ddim-kernels`, which work in parallel on rayon's
+/// current pool. Every operation treats each image by itself, so that a prediction has the same bits in any batch.
+#[derive(Clone)]
 pub struct Network {
     unet: UNet,
     config: UNetConfig,
@@ -20,6 +20,15 @@ pub struct Network {
     timesteps: usize,
     condition: Condition,
     device: Device,
+    compiled: Arc<Compiled>,
+}
+
+/// What the copies of a network share.
+#[derive(Default)]
+struct Compiled {
+    plan: OnceLock<Plan>,
+    /// The memory of runs that are over.
+    arenas: Mutex<Vec<Arena>>,
 }
 
 impl Network {
@@ -40,7 +49,8 @@ impl Network {
         if let Some(rows) = config.num_train_timesteps.filter(|rows| config.time_embedding_type == "learned" && *rows < timesteps) {
             return Err(Error::input(format!("num_train_timesteps is {rows} in unet/config.json and {timesteps} in the scheduler's")));
         }
-        Ok(Self { unet, config, prediction: scheduler.prediction(), size, timesteps, condition: Condition::None, device: device.clone() })
+        let (prediction, device, compiled) = (scheduler.prediction(), device.clone(), Arc::default());
+        Ok(Self { unet, config, prediction, size, timesteps, condition: Condition::None, device, compiled })
     }
 
     /// The same network, for a batch under this condition.
@@ -106,8 +116,46 @@ impl Network {
     }
 }
 
-/// Pixels of the images that are evaluated together: more would only push each other out of the cache.
-const MOST_PIXELS: usize = 4 * 32 * 32;
+/// Pixels of the images that are evaluated together: enough for the kernels, and what they need at once stays small.
+const MOST_PIXELS: usize = 16 * 32 * 32;
+
+impl Network {
+    /// Images from `first` of `n`: their timesteps, and which of the distinct embeddings each has.
+    fn evaluate(&self, x: &[f32], levels: &[usize], [first, n]: [usize; 2], profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
+        let [c, h, w] = self.shape();
+        // The one place where a level becomes the network's timestep.
+        let timesteps: Vec<usize> = levels.iter().map(|level| level - 1).collect();
+        // An embedding is computed for one image whether it serves one or many: a matrix product may round by its number of rows.
+        let mut distinct: Vec<usize> = Vec::new();
+        let mut kinds = Vec::new();
+        for i in 0..timesteps.len() {
+            let alike = |j: &usize| timesteps[*j] == timesteps[i] && self.condition.alike(first + i, first + j, n);
+            let kind = distinct.iter().position(alike).unwrap_or_else(|| {
+                distinct.push(i);
+                distinct.len() - 1
+            });
+            kinds.push(kind);
+        }
+        let condition = |i: usize| self.condition.of(first + i, n);
+        if self.device != Device::flex() {
+            for (i, (x, out)) in x.chunks(c * h * w).zip(out.chunks_mut(c * h * w)).enumerate() {
+                let x = Tensor::<4>::from_data(TensorData::new(x.to_vec(), [1, c, h, w]), &self.device);
+                let y = self.unet.forward(x, &timesteps[i..=i], &condition(i)).try_into_data();
+                let data = y.map_err(|e| Error::input(format!("reading the network's output: {e}")))?;
+                out.copy_from_slice(data.as_slice().map_err(|e| Error::input(format!("reading the network's output: {e:?}")))?);
+            }
+            return Ok(());
+        }
+        let embedding = |&i: &usize| self.unet.embedding(&timesteps[i..=i], &condition(i), &self.device);
+        let embeddings = Tensor::cat(distinct.iter().map(embedding).collect(), 0);
+        let timesteps: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
+        let plan = self.plan();
+        let mut arena = self.compiled.arenas.lock().expect("no run panics while it holds the lock").pop().unwrap_or_default();
+        plan.run(&Inputs { x, embeddings, kinds: &kinds, timesteps: &timesteps }, &mut arena, profile, out);
+        self.compiled.arenas.lock().expect("no run panics while it holds the lock").push(arena);
+        Ok(())
+    }
+}
 
 impl Denoiser<f32> for Network {
     type Error = Error;
@@ -121,24 +169,32 @@ impl Denoiser<f32> for Network {
     }
 
     fn predict(&self, x_t: &[f32], levels: &[usize], out: &mut [f32]) -> Result<()> {
-        let [c, h, w] = self.shape();
+        self.predict_profiled(x_t, levels, None, out)
+    }
+}
+
+impl Network {
+    fn plan(&self) -> &Plan {
+        self.compiled.plan.get_or_init(|| self.unet.plan(self.size))
+    }
+
+    /// Multiply-adds of one evaluation of one image, as the definitions of convolution, linear layer and attention count them.
+    pub fn multiply_adds(&self) -> u64 {
+        self.plan().multiply_adds()
+    }
+
+    /// [`predict`](Denoiser::predict), adding to a profile where one is given and the network runs on our kernels.
+    ///
+    /// # Errors
+    /// As `predict`.
+    pub fn predict_profiled(&self, x_t: &[f32], levels: &[usize], mut profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
         let dim = self.dim();
         let n = x_t.len() / dim;
         self.check(n, levels)?;
-        let group = (n / (2 * rayon::current_num_threads())).clamp(1, (MOST_PIXELS / (h * w)).max(1));
-        x_t.par_chunks(group * dim).zip(out.par_chunks_mut(group * dim)).enumerate().try_for_each(|(g, (x, out))| {
-            let images: Vec<usize> = (0..x.len() / dim).map(|i| g * group + i).collect();
-            let alike = images.iter().all(|&i| levels[i] == levels[images[0]] && self.condition.alike(i, images[0], n));
-            // An embedding is computed for one image whether it serves one or many: a matrix product may round by its number of rows.
-            let size = if alike { images.len() } else { 1 };
-            for ((x, out), images) in x.chunks(size * dim).zip(out.chunks_mut(size * dim)).zip(images.chunks(size)) {
-                let x = Tensor::<4>::from_data(TensorData::new(x.to_vec(), [size, c, h, w]), &self.device);
-                // The one place where a level becomes the network's timestep.
-                let y = self.unet.forward(x, &[levels[images[0]] - 1], &self.condition.of(images[0], n));
-                let data = y.try_into_data().map_err(|e| Error::input(format!("reading the network's output: {e}")))?;
-                out.copy_from_slice(data.as_slice().map_err(|e| Error::input(format!("reading the network's output: {e:?}")))?);
-            }
-            Ok(())
-        })
+        let group = (MOST_PIXELS / (self.size[0] * self.size[1])).max(1);
+        for (g, ((x, out), levels)) in x_t.chunks(group * dim).zip(out.chunks_mut(group * dim)).zip(levels.chunks(group)).enumerate() {
+            self.evaluate(x, levels, [g * group, n], profile.as_deref_mut(), out)?;
+        }
+        Ok(())
     }
 }

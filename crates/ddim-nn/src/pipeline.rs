@@ -83,6 +83,11 @@ impl Pipeline {
         Ok(Self { unet, config, scheduler, weights_file })
     }
 
+    /// A network that has not been trained, with burn's initialisation.
+    pub fn untrained(config: UNetConfig, scheduler: SchedulerConfig, device: &Device) -> Self {
+        Self { unet: UNet::new(&config, device), config, scheduler, weights_file: PathBuf::from("untrained") }
+    }
+
     /// The number of weights.
     pub fn parameters(&self) -> usize {
         self.unet.num_params()

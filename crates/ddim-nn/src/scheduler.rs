@@ -45,6 +45,14 @@ pub struct SchedulerConfig {
     pub trained_betas: Option<Vec<f64>>,
 }
 
+/// The paper's: T = 1000, linear betas from 1e-4 to 0.02, epsilon predicted.
+impl Default for SchedulerConfig {
+    fn default() -> Self {
+        let text = r#"{"_class_name": "DDIMScheduler", "num_train_timesteps": 1000}"#;
+        Self::from_json(text, Path::new("the default scheduler")).expect("it is valid")
+    }
+}
+
 fn beta_start() -> f64 {
     1e-4
 }

@@ -1,5 +1,6 @@
 //! One module a verb.
 
+pub(crate) mod bench;
 pub(crate) mod consistency;
 pub(crate) mod convert;
 pub(crate) mod encode;

@@ -1,12 +1,12 @@
 //! The down, mid and up blocks.
 
 use super::config::{UNetConfig, block_name};
-use super::ops::conv2d;
-use super::resnet::{Attention, Resample, ResnetBlock2D, conv3x3, upsample_nearest};
+use super::ops::Ops;
+use super::resnet::{Attention, Resample, ResnetBlock2D, conv3x3};
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 /// A convolution inside diffusers' `Downsample2D` or `Upsample2D`.
 #[derive(Module, Debug)]
@@ -72,18 +72,18 @@ impl DownBlock {
     }
 
     /// Pushes what the up path takes back onto `skips`.
-    pub(crate) fn forward(&self, mut x: Tensor<4>, embedding: &Tensor<2>, skips: &mut Vec<Tensor<4>>) -> Tensor<4> {
+    pub(crate) fn forward<O: Ops>(&self, ops: &mut O, mut x: O::Image, skips: &mut Vec<O::Image>) -> O::Image {
         for (i, resnet) in self.resnets.iter().enumerate() {
-            x = resnet.forward(x, embedding);
+            x = resnet.forward(ops, x);
             if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(x);
+                x = attention.forward(ops, x);
             }
             skips.push(x.clone());
         }
         for downsampler in &self.downsamplers {
             x = match downsampler {
-                Downsampler::Conv(resampler) => conv2d(&resampler.conv, x),
-                Downsampler::Resnet(resnet) => resnet.forward(x, embedding),
+                Downsampler::Conv(resampler) => ops.conv2d(&resampler.conv, x),
+                Downsampler::Resnet(resnet) => resnet.forward(ops, x),
             };
             skips.push(x.clone());
         }
@@ -117,12 +117,12 @@ impl MidBlock {
         }
     }
 
-    pub(crate) fn forward(&self, x: Tensor<4>, embedding: &Tensor<2>) -> Tensor<4> {
-        let mut x = self.resnets[0].forward(x, embedding);
+    pub(crate) fn forward<O: Ops>(&self, ops: &mut O, x: O::Image) -> O::Image {
+        let mut x = self.resnets[0].forward(ops, x);
         for attention in &self.attentions {
-            x = attention.forward(x);
+            x = attention.forward(ops, x);
         }
-        self.resnets[1].forward(x, embedding)
+        self.resnets[1].forward(ops, x)
     }
 }
 
@@ -160,18 +160,22 @@ impl UpBlock {
     }
 
     /// Pops what the down path left on `skips`.
-    pub(crate) fn forward(&self, mut x: Tensor<4>, embedding: &Tensor<2>, skips: &mut Vec<Tensor<4>>) -> Tensor<4> {
+    pub(crate) fn forward<O: Ops>(&self, ops: &mut O, mut x: O::Image, skips: &mut Vec<O::Image>) -> O::Image {
         for (i, resnet) in self.resnets.iter().enumerate() {
             let skip = skips.pop().expect("the down path pushed one skip for each of these");
-            x = resnet.forward(Tensor::cat(vec![x, skip], 1), embedding);
+            x = ops.concat(x, skip);
+            x = resnet.forward(ops, x);
             if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(x);
+                x = attention.forward(ops, x);
             }
         }
         for upsampler in &self.upsamplers {
             x = match upsampler {
-                Upsampler::Conv(resampler) => conv2d(&resampler.conv, upsample_nearest(x)),
-                Upsampler::Resnet(resnet) => resnet.forward(x, embedding),
+                Upsampler::Conv(resampler) => {
+                    x = ops.enlarge(x);
+                    ops.conv2d(&resampler.conv, x)
+                }
+                Upsampler::Resnet(resnet) => resnet.forward(ops, x),
             };
         }
         x

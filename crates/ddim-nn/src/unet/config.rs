@@ -271,7 +271,7 @@ pub(crate) fn block_name(name: &str) -> &str {
 }
 
 /// diffusers' `act_fn`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Activation {
     Silu,
     Mish,

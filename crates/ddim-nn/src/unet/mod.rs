@@ -4,7 +4,10 @@ mod blocks;
 mod config;
 mod embedding;
 mod ops;
+mod plan;
+mod presets;
 mod resnet;
+mod trace;
 
 pub(crate) use config::diffusers_version;
 pub use config::{SampleSize, UNetConfig};
@@ -16,7 +19,9 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor, TensorData};
 use config::Activation;
 use embedding::{ClassEmbedding, TimeProjection, TimestepEmbedding, look_up};
-use ops::{conv2d, norm_activate};
+use ops::{Eager, Ops};
+pub(crate) use plan::{Arena, Inputs, Plan};
+pub use plan::{Profile, Share};
 use resnet::{conv3x3, group_norm};
 
 /// The class condition of a batch.
@@ -95,39 +100,55 @@ impl UNet {
     /// On shapes, labels or timesteps that the configuration does not allow; [`Network`](crate::Network) checks them first.
     pub fn forward(&self, x: Tensor<4>, timesteps: &[usize], condition: &Condition) -> Tensor<4> {
         let device = x.device();
+        let embedding = self.embedding(timesteps, condition, &device);
+        let levels: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
+        let timesteps = Tensor::from_floats(levels.as_slice(), &device);
+        self.images(&mut Eager { embedding, timesteps }, x)
+    }
+
+    /// Of timesteps and classes, one an image: [n, d].
+    pub(crate) fn embedding(&self, timesteps: &[usize], condition: &Condition, device: &Device) -> Tensor<2> {
         let n = timesteps.len();
-        let mut embedding = self.time_embedding.forward(self.time_proj.forward(timesteps, &device));
-        if let Some(class_embedding) = &self.class_embedding {
-            embedding = embedding
-                + match (class_embedding, condition) {
-                    (ClassEmbedding::Table(table), Condition::Labels(labels)) => look_up(table, labels, &device),
-                    (ClassEmbedding::Timestep(layers), Condition::Labels(labels)) => {
-                        layers.forward(self.time_proj.forward(labels, &device))
-                    }
-                    (ClassEmbedding::Identity(_), Condition::Embeddings(e)) => {
-                        Tensor::from_data(TensorData::new(e.clone(), [n, e.len() / n]), &device)
-                    }
-                    (embedding, condition) => panic!("{embedding} does not take {condition:?}"),
-                };
-        }
-        let x = if self.center_input_sample { x * 2.0 - 1.0 } else { x };
-        let mut x = conv2d(&self.conv_in, x);
+        let embedding = self.time_embedding.forward(self.time_proj.forward(timesteps, device));
+        let Some(class_embedding) = &self.class_embedding else { return embedding };
+        embedding
+            + match (class_embedding, condition) {
+                (ClassEmbedding::Table(table), Condition::Labels(labels)) => look_up(table, labels, device),
+                (ClassEmbedding::Timestep(layers), Condition::Labels(labels)) => layers.forward(self.time_proj.forward(labels, device)),
+                (ClassEmbedding::Identity(_), Condition::Embeddings(e)) => {
+                    Tensor::from_data(TensorData::new(e.clone(), [n, e.len() / n]), device)
+                }
+                (embedding, condition) => panic!("{embedding} does not take {condition:?}"),
+            }
+    }
+
+    /// What happens to the images, in any implementation of the operations.
+    fn images<O: Ops>(&self, ops: &mut O, x: O::Image) -> O::Image {
+        let x = if self.center_input_sample { ops.affine(x, 2.0, -1.0) } else { x };
+        let mut x = ops.conv2d(&self.conv_in, x);
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
-            x = block.forward(x, &embedding, &mut skips);
+            x = block.forward(ops, x, &mut skips);
         }
         if let Some(block) = &self.mid_block {
-            x = block.forward(x, &embedding);
+            x = block.forward(ops, x);
         }
         for block in &self.up_blocks {
-            x = block.forward(x, &embedding, &mut skips);
+            x = block.forward(ops, x, &mut skips);
         }
-        x = conv2d(&self.conv_out, norm_activate(&self.conv_norm_out, Some(Activation::Silu), x));
+        x = ops.norm(&self.conv_norm_out, Some(Activation::Silu), x);
+        x = ops.conv2d(&self.conv_out, x);
         if let TimeProjection::Fourier(_) = self.time_proj {
             // diffusers divides by the noise level, which these networks take as their timestep.
-            let levels: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
-            x = x / Tensor::<1>::from_floats(levels.as_slice(), &device).reshape([n, 1, 1, 1]);
+            x = ops.divide_by_timestep(x);
         }
         x
+    }
+
+    /// The network for images of `size` [h, w], planned for the kernels.
+    pub(crate) fn plan(&self, size: [usize; 2]) -> Plan {
+        let mut tracer = trace::Tracer::new([size[0], size[1], self.conv_in.weight.dims()[1]]);
+        let out = self.images(&mut tracer, trace::INPUT);
+        Plan::new(tracer, out)
     }
 }

@@ -1,27 +1,45 @@
-//! The operations that carry the network's cost: ours where the tensors are on the processor and no gradient is asked for, else burn's.
+//! The operations that a U-Net is made of. The modules say what is computed, once; whoever implements [`Ops`] says how: [`Eager`] runs
+//! burn's operations as they come, [`Tracer`](super::trace::Tracer) writes them down for the planned executor.
 
 use super::config::Activation;
-use burn::module::Param;
 use burn::nn::conv::Conv2d;
-use burn::nn::{GroupNorm, Linear, PaddingConfig2d};
+use burn::nn::{Dropout, GroupNorm, Linear};
+use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu, mish, relu, silu};
-use burn::tensor::module;
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Device, Tensor, TensorData};
-use ddim_kernels as kernels;
-use rayon::prelude::*;
+use burn::tensor::module::{self, avg_pool2d, interpolate};
+use burn::tensor::ops::{AttentionModuleOptions, AvgPoolOptions, InterpolateMode, InterpolateOptions};
 
-/// Whether our kernels take tensors of this device.
-fn ours(device: &Device) -> bool {
-    !device.is_autodiff() && *device == Device::flex()
-}
+/// Operations on a batch of images and on a batch of rows (embeddings), one an image.
+pub(crate) trait Ops {
+    /// n images of some height, width and channels.
+    type Image: Clone;
+    /// n rows of numbers.
+    type Rows;
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().expect("the network is f32")
-}
-
-fn weights<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
-    values(param.val())
+    fn conv2d(&mut self, conv: &Conv2d, x: Self::Image) -> Self::Image;
+    /// A group norm and, where one is given, the activation behind it.
+    fn norm(&mut self, norm: &GroupNorm, activation: Option<Activation>, x: Self::Image) -> Self::Image;
+    fn activate(&mut self, activation: Activation, x: Self::Image) -> Self::Image;
+    /// Self-attention over pixels, with the projections to queries, keys and values and from their result.
+    fn attention(&mut self, layers: [&Linear; 4], heads: usize, x: Self::Image) -> Self::Image;
+    /// Twice the height and width, each pixel four times.
+    fn enlarge(&mut self, x: Self::Image) -> Self::Image;
+    /// Half the height and width, by means.
+    fn halve(&mut self, x: Self::Image) -> Self::Image;
+    fn add(&mut self, x: Self::Image, y: Self::Image) -> Self::Image;
+    /// The channels of `x`, then those of `y`.
+    fn concat(&mut self, x: Self::Image, y: Self::Image) -> Self::Image;
+    /// factor · x + summand.
+    fn affine(&mut self, x: Self::Image, factor: f64, summand: f64) -> Self::Image;
+    fn dropout(&mut self, dropout: &Dropout, x: Self::Image) -> Self::Image;
+    /// A linear layer of the activated embedding of each image.
+    fn project_embedding(&mut self, linear: &Linear, activation: Activation) -> Self::Rows;
+    /// Adds a row to all pixels of its image.
+    fn add_rows(&mut self, x: Self::Image, rows: Self::Rows) -> Self::Image;
+    /// Rows [scale, shift]: x · (1 + scale) + shift.
+    fn scale_shift(&mut self, x: Self::Image, rows: Self::Rows) -> Self::Image;
+    /// Divides each image by its timestep.
+    fn divide_by_timestep(&mut self, x: Self::Image) -> Self::Image;
 }
 
 impl Activation {
@@ -35,66 +53,37 @@ impl Activation {
     }
 }
 
-/// A convolution: [n, c_in, h, w] -> [n, c_out, h', w'].
-pub(crate) fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-    let device = x.device();
-    if !ours(&device) {
-        return conv.forward(x);
-    }
-    let [n, channels_in, h, w] = x.dims();
-    let padding = match conv.padding {
-        PaddingConfig2d::Explicit(top, _, bottom, _) => [top, bottom],
-        _ => [0, 0],
-    };
-    let (weight, bias) = (weights(&conv.weight), conv.bias.as_ref().map(weights));
-    let plan = kernels::Conv2d {
-        weight: &weight,
-        bias: bias.as_deref(),
-        channels: [conv.weight.dims()[0], channels_in],
-        kernel: conv.kernel_size[0],
-        stride: conv.stride[0],
-        padding,
-    };
-    let shape = [n, plan.channels[0], plan.output(h), plan.output(w)];
-    let x = values(x);
-    let mut out = vec![0.0; shape.iter().product()];
-    let images = out.par_chunks_exact_mut(shape[1..].iter().product());
-    let prepared = kernels::PreparedConv2d::new(plan);
-    x.par_chunks_exact(channels_in * h * w).zip(images).for_each(|(x, out)| prepared.run(x, [h, w], out));
-    Tensor::from_data(TensorData::new(out, shape), &device)
+/// burn's own operations on tensors [n, c, h, w], on any device and under autodiff.
+pub(crate) struct Eager {
+    /// [n, d], or [1, d] for all images.
+    pub(crate) embedding: Tensor<2>,
+    /// \[n\] or \[1\].
+    pub(crate) timesteps: Tensor<1>,
 }
 
-/// A group norm and, where one is given, the activation behind it.
-pub(crate) fn norm_activate(norm: &GroupNorm, activation: Option<Activation>, x: Tensor<4>) -> Tensor<4> {
-    let device = x.device();
-    if !ours(&device) {
+impl Ops for Eager {
+    type Image = Tensor<4>;
+    type Rows = Tensor<2>;
+
+    fn conv2d(&mut self, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+        conv.forward(x)
+    }
+
+    fn norm(&mut self, norm: &GroupNorm, activation: Option<Activation>, x: Tensor<4>) -> Tensor<4> {
         let x = norm.forward(x);
-        return match activation {
+        match activation {
             Some(activation) => activation.apply(x),
             None => x,
-        };
+        }
     }
-    let shape = x.dims();
-    let affine = |param: &Option<Param<Tensor<1>>>| weights(param.as_ref().expect("our norms are affine"));
-    let (weight, bias) = (affine(&norm.gamma), affine(&norm.beta));
-    let fused = activation == Some(Activation::Silu);
-    let plan = kernels::GroupNorm { weight: &weight, bias: &bias, groups: norm.num_groups, eps: norm.epsilon as f32, silu: fused };
-    let mut x = values(x);
-    let pixels = shape[2] * shape[3];
-    x.par_chunks_exact_mut(shape[1] * pixels).for_each(|x| kernels::group_norm(&plan, x, pixels));
-    let x = Tensor::from_data(TensorData::new(x, shape), &device);
-    match activation {
-        Some(activation) if !fused => activation.apply(x),
-        _ => x,
-    }
-}
 
-/// Self-attention over pixels, projections included: [n, c, h, w] -> [n, c, h, w].
-pub(crate) fn attention([to_q, to_k, to_v, to_out]: [&Linear; 4], heads: usize, x: Tensor<4>) -> Tensor<4> {
-    let device = x.device();
-    let [n, c, h, w] = x.dims();
-    let pixels = h * w;
-    if !ours(&device) {
+    fn activate(&mut self, activation: Activation, x: Tensor<4>) -> Tensor<4> {
+        activation.apply(x)
+    }
+
+    fn attention(&mut self, [to_q, to_k, to_v, to_out]: [&Linear; 4], heads: usize, x: Tensor<4>) -> Tensor<4> {
+        let [n, c, h, w] = x.dims();
+        let pixels = h * w;
         let x: Tensor<3> = x.reshape([n, c, pixels]).swap_dims(1, 2);
         // [n, pixels, inner] -> [n, heads, pixels, head_dim]
         let project = |linear: &Linear| -> Tensor<4> {
@@ -103,18 +92,54 @@ pub(crate) fn attention([to_q, to_k, to_v, to_out]: [&Linear; 4], heads: usize, 
         let (q, k, v) = (project(to_q), project(to_k), project(to_v));
         let attended = module::attention(q, k, v, None, None, AttentionModuleOptions::default());
         let attended: Tensor<3> = attended.swap_dims(1, 2).reshape([n as i64, pixels as i64, -1]);
-        return to_out.forward(attended).swap_dims(1, 2).reshape([n, c, h, w]);
+        to_out.forward(attended).swap_dims(1, 2).reshape([n, c, h, w])
     }
-    let layers = [to_q, to_k, to_v, to_out].map(|l| (weights(&l.weight), l.bias.as_ref().map(weights), l.weight.dims()));
-    let [q, k, v, back] = [0, 1, 2, 3].map(|i| {
-        let (weight, bias, [channels_in, channels_out]) = &layers[i];
-        kernels::PreparedPointwise::new(weight, bias.as_deref(), [*channels_out, *channels_in])
-    });
-    let x = values(x);
-    let mut out = vec![0.0; x.len()];
-    x.par_chunks_exact(c * pixels).zip(out.par_chunks_exact_mut(c * pixels)).for_each(|(x, out)| {
-        let attended = kernels::attention(&q.run(x, pixels), &k.run(x, pixels), &v.run(x, pixels), heads, pixels);
-        out.copy_from_slice(&back.run(&attended, pixels));
-    });
-    Tensor::from_data(TensorData::new(out, [n, c, h, w]), &device)
+
+    fn enlarge(&mut self, x: Tensor<4>) -> Tensor<4> {
+        let [_, _, h, w] = x.dims();
+        interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]))
+    }
+
+    fn halve(&mut self, x: Tensor<4>) -> Tensor<4> {
+        avg_pool2d(x, AvgPoolOptions::new([2, 2]))
+    }
+
+    fn add(&mut self, x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
+        x + y
+    }
+
+    fn concat(&mut self, x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
+        Tensor::cat(vec![x, y], 1)
+    }
+
+    fn affine(&mut self, x: Tensor<4>, factor: f64, summand: f64) -> Tensor<4> {
+        x * factor + summand
+    }
+
+    fn dropout(&mut self, dropout: &Dropout, x: Tensor<4>) -> Tensor<4> {
+        dropout.forward(x)
+    }
+
+    fn project_embedding(&mut self, linear: &Linear, activation: Activation) -> Tensor<2> {
+        linear.forward(activation.apply(self.embedding.clone()))
+    }
+
+    fn add_rows(&mut self, x: Tensor<4>, rows: Tensor<2>) -> Tensor<4> {
+        x + over_pixels(rows)
+    }
+
+    fn scale_shift(&mut self, x: Tensor<4>, rows: Tensor<2>) -> Tensor<4> {
+        let mut parts = over_pixels(rows).chunk(2, 1).into_iter();
+        let (scale, shift) = (parts.next().expect("two chunks"), parts.next().expect("two chunks"));
+        x * (scale + 1.0) + shift
+    }
+
+    fn divide_by_timestep(&mut self, x: Tensor<4>) -> Tensor<4> {
+        x / self.timesteps.clone().reshape([-1, 1, 1, 1])
+    }
+}
+
+/// [n, c] -> [n, c, 1, 1].
+fn over_pixels(rows: Tensor<2>) -> Tensor<4> {
+    rows.unsqueeze_dim::<3>(2).unsqueeze_dim(3)
 }

@@ -1,13 +1,11 @@
 //! Residual blocks and attention.
 
 use super::config::{Activation, UNetConfig};
-use super::ops::{attention, conv2d, norm_activate};
+use super::ops::Ops;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Dropout, DropoutConfig, GroupNorm, GroupNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::module::{avg_pool2d, interpolate};
-use burn::tensor::ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 /// A 3×3 convolution that keeps the size.
 pub(crate) fn conv3x3(channels_in: usize, channels_out: usize, device: &Device) -> Conv2d {
@@ -16,12 +14,6 @@ pub(crate) fn conv3x3(channels_in: usize, channels_out: usize, device: &Device) 
 
 pub(crate) fn group_norm(channels: usize, groups: usize, eps: f64, device: &Device) -> GroupNorm {
     GroupNormConfig::new(groups, channels).with_epsilon(eps).init(device)
-}
-
-/// Nearest-neighbour ×2: [n, c, h, w] -> [n, c, 2h, 2w].
-pub(crate) fn upsample_nearest(x: Tensor<4>) -> Tensor<4> {
-    let [_, _, h, w] = x.dims();
-    interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([2 * h, 2 * w]))
 }
 
 /// What a residual block does to the resolution.
@@ -76,39 +68,38 @@ impl ResnetBlock2D {
         }
     }
 
-    /// x [n, c_in, h, w] and the time embedding [n, d] -> [n, c_out, h', w'].
-    pub(crate) fn forward(&self, x: Tensor<4>, embedding: &Tensor<2>) -> Tensor<4> {
-        let mut h = norm_activate(&self.norm1, Some(self.activation), x.clone());
+    /// c_in channels -> c_out.
+    pub(crate) fn forward<O: Ops>(&self, ops: &mut O, x: O::Image) -> O::Image {
+        let mut h = ops.norm(&self.norm1, Some(self.activation), x.clone());
         let mut x = x;
         match self.resample {
             Resample::Keep => {}
-            Resample::Up => (x, h) = (upsample_nearest(x), upsample_nearest(h)),
-            Resample::Down => {
-                let halve = |x| avg_pool2d(x, AvgPoolOptions::new([2, 2]));
-                (x, h) = (halve(x), halve(h));
-            }
+            Resample::Up => (x, h) = (ops.enlarge(x), ops.enlarge(h)),
+            Resample::Down => (x, h) = (ops.halve(x), ops.halve(h)),
         }
-        h = conv2d(&self.conv1, h);
-        let embedding = self.time_emb_proj.forward(self.activation.apply(embedding.clone()));
-        let embedding: Tensor<4> = embedding.unsqueeze_dim::<3>(2).unsqueeze_dim(3);
+        h = ops.conv2d(&self.conv1, h);
+        let embedding = ops.project_embedding(&self.time_emb_proj, self.activation);
         if self.scale_shift {
-            let mut parts = embedding.chunk(2, 1).into_iter();
-            let (scale, shift) = (parts.next().expect("two chunks"), parts.next().expect("two chunks"));
-            h = self.activation.apply(norm_activate(&self.norm2, None, h) * (scale + 1.0) + shift);
+            h = ops.norm(&self.norm2, None, h);
+            h = ops.scale_shift(h, embedding);
+            h = ops.activate(self.activation, h);
         } else {
-            h = norm_activate(&self.norm2, Some(self.activation), h + embedding);
+            h = ops.add_rows(h, embedding);
+            h = ops.norm(&self.norm2, Some(self.activation), h);
         }
-        h = conv2d(&self.conv2, self.dropout.forward(h));
+        h = ops.dropout(&self.dropout, h);
+        h = ops.conv2d(&self.conv2, h);
         if let Some(shortcut) = &self.conv_shortcut {
-            x = conv2d(shortcut, x);
+            x = ops.conv2d(shortcut, x);
         }
-        rescale(x + h, self.output_scale_factor)
+        h = ops.add(x, h);
+        rescale(ops, h, self.output_scale_factor)
     }
 }
 
 /// x / factor, without an operation for the factor 1.
-fn rescale(x: Tensor<4>, factor: f64) -> Tensor<4> {
-    if factor == 1.0 { x } else { x / factor }
+fn rescale<O: Ops>(ops: &mut O, x: O::Image, factor: f64) -> O::Image {
+    if factor == 1.0 { x } else { ops.affine(x, 1.0 / factor, 0.0) }
 }
 
 /// diffusers' `Attention` as the U-Net uses it: group norm, self-attention over the pixels, residual.
@@ -141,13 +132,13 @@ impl Attention {
         }
     }
 
-    /// [n, c, h, w] -> [n, c, h, w].
-    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn forward<O: Ops>(&self, ops: &mut O, x: O::Image) -> O::Image {
         let normed = match &self.group_norm {
-            Some(norm) => norm_activate(norm, None, x.clone()),
+            Some(norm) => ops.norm(norm, None, x.clone()),
             None => x.clone(),
         };
-        let out = attention([&self.to_q, &self.to_k, &self.to_v, &self.to_out[0]], self.heads, normed);
-        rescale(out + x, self.output_scale_factor)
+        let out = ops.attention([&self.to_q, &self.to_k, &self.to_v, &self.to_out[0]], self.heads, normed);
+        let out = ops.add(out, x);
+        rescale(ops, out, self.output_scale_factor)
     }
 }

@@ -1,0 +1,124 @@
+//! `ddim bench`
+
+use crate::args::Bench;
+use crate::error::{Error, Result};
+use crate::models;
+use crate::output::report;
+use crate::session::use_threads;
+use ddim::{Denoiser, noise};
+use ddim_nn::{Condition, Network, Pipeline, Profile, SchedulerConfig, UNetConfig, cpu};
+use serde_json::json;
+use std::time::Instant;
+
+/// How long, and how often at least, the network is evaluated.
+const SECONDS: f64 = 2.0;
+const LEAST: usize = 3;
+const MOST_BATCH: usize = 4096;
+
+pub(crate) fn run(args: &Bench) -> Result<()> {
+    if !(1..=MOST_BATCH).contains(&args.batch) {
+        return Err(Error::flag("--batch", format!("{}: expected 1 to {MOST_BATCH}", args.batch)));
+    }
+    use_threads(args.threads)?;
+    let (name, pipeline) = match &args.model {
+        Some(model) => (model.clone(), models::load(model)?),
+        None => (args.preset.clone(), preset(&args.preset)?),
+    };
+    let parameters = pipeline.parameters();
+    let top = pipeline.scheduler.num_train_timesteps;
+    let network = Network::new(pipeline, &cpu())?;
+    let n = args.batch;
+    let condition = if network.is_conditional() { Condition::Labels(vec![0; n]) } else { Condition::None };
+    let network = network.with_condition(condition)?;
+    let mut x = vec![0.0; n * network.dim()];
+    noise::fill_batch(&mut x, network.dim(), 0, 0, noise::LATENT);
+    let levels = vec![top.div_ceil(2); n];
+    let mut out = vec![0.0; x.len()];
+    network.predict(&x, &levels, &mut out)?;
+
+    let (mut profile, mut times) = (Profile::default(), Vec::new());
+    let (begin, cpu_begin) = (Instant::now(), usage().map(|u| u.cpu_seconds));
+    while times.len() < LEAST || begin.elapsed().as_secs_f64() < SECONDS {
+        let start = Instant::now();
+        network.predict_profiled(&x, &levels, Some(&mut profile), &mut out)?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    let used = usage();
+    let runs = times.len();
+    times.sort_by(f64::total_cmp);
+    let per_image = |seconds: f64| seconds * 1e3 / n as f64;
+    let wall = per_image(times[runs / 2]);
+    let cpu = used.as_ref().zip(cpu_begin).map(|(used, begin)| per_image((used.cpu_seconds - begin) / runs as f64));
+    let gflops = |multiply_adds: f64, seconds: f64| 2e-9 * multiply_adds / seconds;
+    let effective = gflops(network.multiply_adds() as f64, wall / 1e3);
+    let threads = rayon::current_num_threads();
+    let total: f64 = profile.shares.iter().map(|share| share.time.as_secs_f64()).sum();
+    profile.shares.sort_by_key(|share| std::cmp::Reverse(share.time));
+
+    let shares: Vec<_> = profile
+        .shares
+        .iter()
+        .map(|share| {
+            let seconds = share.time.as_secs_f64();
+            json!({
+                "kind": share.kind, "ms_per_image_step": per_image(seconds / runs as f64), "share": seconds / total,
+                "effective_gflops": gflops(share.multiply_adds as f64, seconds),
+            })
+        })
+        .collect();
+    let mut object = json!({
+        "command": "bench", "network": name, "parameters": parameters, "batch": n, "threads": threads, "runs": runs,
+        "ms_per_image_step": wall, "cpu_ms_per_image_step": cpu, "effective_gflops": effective,
+        "gflop_per_image_step": 2e-9 * network.multiply_adds() as f64, "peak_memory_bytes": used.as_ref().map(|u| u.peak_memory),
+    });
+    let mut human = format!("{name}, batch {n}, {threads} thread{}: {wall:.2} ms an image and step", if threads == 1 { "" } else { "s" });
+    if let Some(cpu) = cpu {
+        human += &format!(" ({cpu:.2} ms of processor time)");
+    }
+    human += &format!(", {effective:.0} effective GFLOP/s; median of {runs}");
+    if let Some(used) = &used {
+        human += &format!("; peak memory {:.0} MiB", used.peak_memory as f64 / f64::from(1 << 20));
+    }
+    human.push('\n');
+    if args.profile {
+        object["profile"] = json!(shares);
+        for share in &profile.shares {
+            let seconds = share.time.as_secs_f64();
+            human += &format!("  {:<24} {:>8.3} ms {:>5.1} %", share.kind, per_image(seconds / runs as f64), 100.0 * seconds / total);
+            if share.multiply_adds > 0 {
+                human += &format!(" {:>6.0} effective GFLOP/s", gflops(share.multiply_adds as f64, seconds));
+            }
+            human.push('\n');
+        }
+    }
+    report(args.json, &object, &human)
+}
+
+fn preset(name: &str) -> Result<Pipeline> {
+    let Some(config) = UNetConfig::preset(name) else {
+        let known = UNetConfig::presets().collect::<Vec<_>>().join(", ");
+        return Err(Error::flag("--preset", format!("{name}: expected one of {known}")));
+    };
+    Ok(Pipeline::untrained(config, SchedulerConfig::default(), &cpu()))
+}
+
+/// What this process has used so far.
+struct Usage {
+    cpu_seconds: f64,
+    peak_memory: u64,
+}
+
+#[cfg(unix)]
+fn usage() -> Option<Usage> {
+    use nix::sys::resource::{UsageWho, getrusage};
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 * 1e-6;
+    // Bytes on macOS, kibibytes elsewhere.
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    Some(Usage { cpu_seconds: seconds(usage.user_time()) + seconds(usage.system_time()), peak_memory: usage.max_rss() as u64 * unit })
+}
+
+#[cfg(not(unix))]
+fn usage() -> Option<Usage> {
+    None
+}

@@ -1,0 +1,160 @@
+//! Images in memory: pixels one after the other, the channels of a pixel together.
+
+use crate::simd::{arch, silu};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+/// n images [h, w, c] whose pixels are `stride` numbers apart, so that the channels may be a part of those of a wider image.
+#[derive(Debug, Clone, Copy)]
+pub struct Images<'a> {
+    /// From the first channel of the first pixel to the last of the last, at least.
+    pub data: &'a [f32],
+    /// \[n, h, w, c\].
+    pub shape: [usize; 4],
+    /// Numbers from one pixel to the next, at least c.
+    pub stride: usize,
+}
+
+impl<'a> Images<'a> {
+    /// Images without gaps.
+    ///
+    /// # Panics
+    /// If `data` is not as long as `shape` says.
+    pub fn new(data: &'a [f32], shape: [usize; 4]) -> Self {
+        assert_eq!(data.len(), shape.iter().product::<usize>(), "images {shape:?}");
+        Self { data, shape, stride: shape[3] }
+    }
+
+    pub(crate) fn pixels(&self) -> usize {
+        self.shape[..3].iter().product()
+    }
+
+    pub(crate) fn check(&self) {
+        let [_, _, _, c] = self.shape;
+        assert!(self.stride >= c, "{c} channels, pixels {} apart", self.stride);
+        let least = self.pixels().checked_sub(1).map_or(0, |last| last * self.stride + c);
+        assert!(self.data.len() >= least, "images {:?} of {} numbers", self.shape, self.data.len());
+    }
+
+    /// The channels of pixel `p`.
+    #[inline(always)]
+    pub(crate) fn pixel(&self, p: usize) -> &'a [f32] {
+        &self.data[p * self.stride..][..self.shape[3]]
+    }
+}
+
+/// What is done to the input of an operation as it is read: silu((x - center) · scale + shift), as a group norm leaves it.
+#[derive(Debug, Clone, Copy)]
+pub struct Normal<'a> {
+    /// [n, c]: subtracted.
+    pub center: &'a [f32],
+    /// [n, c]: multiplied.
+    pub scale: &'a [f32],
+    /// \[c\]: added.
+    pub shift: &'a [f32],
+    /// Whether x / (1 + e^-x) follows.
+    pub silu: bool,
+}
+
+impl<'a> Normal<'a> {
+    /// The part of image `i`.
+    pub(crate) fn of(&self, i: usize) -> Self {
+        let c = self.shift.len();
+        Self { center: &self.center[i * c..(i + 1) * c], scale: &self.scale[i * c..(i + 1) * c], ..*self }
+    }
+}
+
+/// What is done to the output of an operation before it is written: (y + rows + residual) · scale.
+#[derive(Debug, Clone, Copy)]
+pub struct Finish<'a> {
+    /// [n, c]: one row an image, added to all its pixels.
+    pub rows: Option<&'a [f32]>,
+    /// Added pixel by pixel.
+    pub residual: Option<Images<'a>>,
+    /// 1 leaves the sum as it is.
+    pub scale: f32,
+}
+
+impl Default for Finish<'_> {
+    fn default() -> Self {
+        Self { rows: None, residual: None, scale: 1.0 }
+    }
+}
+
+/// A line of pixels, normalised as it is copied: `x`, pixels `stride` apart, to `out`, pixels `out_stride` apart.
+pub(crate) struct CopyLine<'a> {
+    pub(crate) x: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) channels: usize,
+    pub(crate) pixels: usize,
+    pub(crate) normal: Option<Normal<'a>>,
+    /// Each pixel is written this often (nearest-neighbour enlarging).
+    pub(crate) repeat: usize,
+    pub(crate) out: &'a mut [f32],
+    pub(crate) out_stride: usize,
+}
+
+impl WithSimd for CopyLine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { x, stride, channels, pixels, normal, repeat, out, out_stride } = self;
+        for p in 0..pixels {
+            let x = &x[p * stride..][..channels];
+            let first = p * repeat * out_stride;
+            let y = &mut out[first..first + channels];
+            match normal {
+                None => y.copy_from_slice(x),
+                Some(n) if n.silu => normalise::<S, true>(simd, x, n, y),
+                Some(n) => normalise::<S, false>(simd, x, n, y),
+            }
+            for again in 1..repeat {
+                out.copy_within(first..first + channels, first + again * out_stride);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn normalise<S: Simd, const SILU: bool>(simd: S, x: &[f32], n: Normal<'_>, out: &mut [f32]) {
+    let c = x.len();
+    let (xs, x_rest) = S::as_simd_f32s(x);
+    let (centers, center_rest) = S::as_simd_f32s(&n.center[..c]);
+    let (scales, scale_rest) = S::as_simd_f32s(&n.scale[..c]);
+    let (shifts, shift_rest) = S::as_simd_f32s(&n.shift[..c]);
+    let (outs, out_rest) = S::as_mut_simd_f32s(out);
+    for ((((out, &x), &center), &scale), &shift) in outs.iter_mut().zip(xs).zip(centers).zip(scales).zip(shifts) {
+        *out = affine::<S, SILU>(simd, x, center, scale, shift);
+    }
+    if !x_rest.is_empty() {
+        let part = |s| simd.partial_load_f32s(s);
+        let (x, center, scale, shift) = (part(x_rest), part(center_rest), part(scale_rest), part(shift_rest));
+        simd.partial_store_f32s(out_rest, affine::<S, SILU>(simd, x, center, scale, shift));
+    }
+}
+
+#[inline(always)]
+fn affine<S: Simd, const SILU: bool>(simd: S, x: S::f32s, center: S::f32s, scale: S::f32s, shift: S::f32s) -> S::f32s {
+    let y = simd.mul_add_e_f32s(simd.sub_f32s(x, center), scale, shift);
+    if SILU { silu(simd, y) } else { y }
+}
+
+/// The normalised images, without gaps: `out` [n, h, w, c].
+///
+/// # Panics
+/// On slices that do not have these shapes.
+pub fn normalised(x: &Images<'_>, normal: Normal<'_>, out: &mut [f32]) {
+    x.check();
+    let [_, h, w, c] = x.shape;
+    assert_eq!(out.len(), x.pixels() * c);
+    let lines = out.par_chunks_exact_mut(w * c).enumerate();
+    lines.with_min_len(LINES).for_each(|(line, out)| {
+        let normal = Some(normal.of(line / h));
+        let (stride, x) = (x.stride, &x.data[line * w * x.stride..]);
+        arch().dispatch(CopyLine { x, stride, channels: c, pixels: w, normal, repeat: 1, out, out_stride: c });
+    });
+}
+
+/// Lines of pixels that a task takes at least.
+pub(crate) const LINES: usize = 4;

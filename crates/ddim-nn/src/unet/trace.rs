@@ -1,0 +1,202 @@
+//! The operations of a network written down instead of run.
+
+use super::config::Activation;
+use super::ops::Ops;
+use burn::module::Param;
+use burn::nn::conv::Conv2d;
+use burn::nn::{Dropout, GroupNorm, Linear, PaddingConfig2d};
+use burn::tensor::Tensor;
+use ddim_kernels as kernels;
+
+/// A value: the node that computes it.
+pub(crate) type Id = usize;
+
+/// The node of the network's input.
+pub(crate) const INPUT: Id = 0;
+
+/// What a node does to its inputs.
+pub(crate) enum Op {
+    Input,
+    /// A convolution, or a linear layer over channels.
+    Conv(kernels::Conv2d, Weights),
+    Norm(Norm, Option<Activation>),
+    Activate(Activation),
+    /// Of queries, keys and values, side by side.
+    Attend {
+        heads: usize,
+    },
+    Enlarge,
+    Halve,
+    Add,
+    Concat,
+    Affine {
+        factor: f32,
+        summand: f32,
+    },
+    AddRows(usize),
+    ScaleShift(usize),
+    DivideByTimestep,
+}
+
+/// Where a convolution's weights come from: shared with the module, read when the plan is made.
+pub(crate) enum Weights {
+    /// [out, in, k, k] and bias.
+    Conv(Tensor<4>, Option<Tensor<1>>),
+    /// [in, out] and bias, of layers whose outputs lie side by side.
+    Linear(Vec<(Tensor<2>, Option<Tensor<1>>)>),
+}
+
+/// A group norm's parameters.
+pub(crate) struct Norm {
+    pub(crate) weight: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+    pub(crate) groups: usize,
+    pub(crate) eps: f32,
+}
+
+impl Norm {
+    pub(crate) fn kernel(&self) -> kernels::GroupNorm<'_> {
+        kernels::GroupNorm { weight: &self.weight, bias: &self.bias, groups: self.groups, eps: self.eps }
+    }
+}
+
+/// A layer of the embedding.
+pub(crate) struct Projection {
+    pub(crate) weights: Weights,
+    pub(crate) channels: [usize; 2],
+    pub(crate) activation: Activation,
+}
+
+pub(crate) struct Node {
+    pub(crate) op: Op,
+    pub(crate) inputs: Vec<Id>,
+    /// [h, w, c] of the value.
+    pub(crate) shape: [usize; 3],
+}
+
+/// Writes down what it is asked to do.
+pub(crate) struct Tracer {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) projections: Vec<Projection>,
+}
+
+impl Tracer {
+    /// For images [h, w, c].
+    pub(crate) fn new(shape: [usize; 3]) -> Self {
+        Self { nodes: vec![Node { op: Op::Input, inputs: Vec::new(), shape }], projections: Vec::new() }
+    }
+
+    fn push(&mut self, op: Op, inputs: Vec<Id>, shape: [usize; 3]) -> Id {
+        self.nodes.push(Node { op, inputs, shape });
+        self.nodes.len() - 1
+    }
+
+    /// A node whose value has the shape of its first input.
+    fn same(&mut self, op: Op, inputs: Vec<Id>) -> Id {
+        let shape = self.nodes[inputs[0]].shape;
+        self.push(op, inputs, shape)
+    }
+
+    fn linear(&mut self, layers: &[&Linear], x: Id) -> Id {
+        let [h, w, channels_in] = self.nodes[x].shape;
+        let channels_out = layers.iter().map(|l| l.weight.dims()[1]).sum();
+        let weights = Weights::Linear(layers.iter().map(|l| (l.weight.val(), l.bias.as_ref().map(Param::val))).collect());
+        let conv = kernels::Conv2d::pointwise([channels_out, channels_in]);
+        self.push(Op::Conv(conv, weights), vec![x], [h, w, channels_out])
+    }
+}
+
+/// The numbers of a tensor.
+pub(crate) fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
+    tensor.to_data().try_into_vec().expect("the network is f32")
+}
+
+impl Ops for Tracer {
+    type Image = Id;
+    type Rows = usize;
+
+    fn conv2d(&mut self, conv: &Conv2d, x: Id) -> Id {
+        let [h, w, channels_in] = self.nodes[x].shape;
+        let padding = match conv.padding {
+            PaddingConfig2d::Explicit(top, _, bottom, _) => [top, bottom],
+            _ => [0, 0],
+        };
+        let channels = [conv.weight.dims()[0], channels_in];
+        let plan = kernels::Conv2d { channels, kernel: conv.kernel_size[0], stride: conv.stride[0], padding, enlarge: false };
+        let [out_h, out_w] = plan.output([h, w]);
+        let weights = Weights::Conv(conv.weight.val(), conv.bias.as_ref().map(Param::val));
+        self.push(Op::Conv(plan, weights), vec![x], [out_h, out_w, channels[0]])
+    }
+
+    fn norm(&mut self, norm: &GroupNorm, activation: Option<Activation>, x: Id) -> Id {
+        let affine = |param: &Option<Param<Tensor<1>>>| values(&param.as_ref().expect("our norms are affine").val());
+        let (weight, bias) = (affine(&norm.gamma), affine(&norm.beta));
+        let norm = Norm { weight, bias, groups: norm.num_groups, eps: norm.epsilon as f32 };
+        match activation {
+            Some(activation) if activation != Activation::Silu => {
+                let x = self.same(Op::Norm(norm, None), vec![x]);
+                self.activate(activation, x)
+            }
+            _ => self.same(Op::Norm(norm, activation), vec![x]),
+        }
+    }
+
+    fn activate(&mut self, activation: Activation, x: Id) -> Id {
+        self.same(Op::Activate(activation), vec![x])
+    }
+
+    fn attention(&mut self, [to_q, to_k, to_v, to_out]: [&Linear; 4], heads: usize, x: Id) -> Id {
+        let qkv = self.linear(&[to_q, to_k, to_v], x);
+        let [h, w, channels] = self.nodes[qkv].shape;
+        let attended = self.push(Op::Attend { heads }, vec![qkv], [h, w, channels / 3]);
+        self.linear(&[to_out], attended)
+    }
+
+    fn enlarge(&mut self, x: Id) -> Id {
+        let [h, w, c] = self.nodes[x].shape;
+        self.push(Op::Enlarge, vec![x], [2 * h, 2 * w, c])
+    }
+
+    fn halve(&mut self, x: Id) -> Id {
+        let [h, w, c] = self.nodes[x].shape;
+        self.push(Op::Halve, vec![x], [h / 2, w / 2, c])
+    }
+
+    fn add(&mut self, x: Id, y: Id) -> Id {
+        self.same(Op::Add, vec![x, y])
+    }
+
+    fn concat(&mut self, x: Id, y: Id) -> Id {
+        let [h, w, c] = self.nodes[x].shape;
+        let channels = c + self.nodes[y].shape[2];
+        self.push(Op::Concat, vec![x, y], [h, w, channels])
+    }
+
+    fn affine(&mut self, x: Id, factor: f64, summand: f64) -> Id {
+        self.same(Op::Affine { factor: factor as f32, summand: summand as f32 }, vec![x])
+    }
+
+    /// Plans are for sampling: nothing is dropped.
+    fn dropout(&mut self, _: &Dropout, x: Id) -> Id {
+        x
+    }
+
+    fn project_embedding(&mut self, linear: &Linear, activation: Activation) -> usize {
+        let [channels_in, channels_out] = linear.weight.dims();
+        let weights = Weights::Linear(vec![(linear.weight.val(), linear.bias.as_ref().map(Param::val))]);
+        self.projections.push(Projection { weights, channels: [channels_out, channels_in], activation });
+        self.projections.len() - 1
+    }
+
+    fn add_rows(&mut self, x: Id, rows: usize) -> Id {
+        self.same(Op::AddRows(rows), vec![x])
+    }
+
+    fn scale_shift(&mut self, x: Id, rows: usize) -> Id {
+        self.same(Op::ScaleShift(rows), vec![x])
+    }
+
+    fn divide_by_timestep(&mut self, x: Id) -> Id {
+        self.same(Op::DivideByTimestep, vec![x])
+    }
+}
