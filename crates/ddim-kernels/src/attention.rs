@@ -80,8 +80,9 @@ pub fn attention(qkv: &Images<'_>, heads: usize, out: &mut [f32]) {
                 accumulate: false,
             });
             for ((out, sums), total) in out.chunks_exact_mut(inner).zip(sums.chunks_exact(width)).zip(&totals) {
+                let inverse = 1.0 / total;
                 for (out, sum) in out[head * dim..][..dim].iter_mut().zip(sums) {
-                    *out = sum / total;
+                    *out = sum * inverse;
                 }
             }
         }
@@ -98,9 +99,15 @@ impl WithSimd for Softmax<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f32 {
-        let top = self.scores.iter().fold(f32::NEG_INFINITY, |top, &s| if s > top { s } else { top });
-        let tops = simd.splat_f32s(top);
         let (vectors, rest) = S::as_mut_simd_f32s(self.scores);
+        let mut tops = [simd.splat_f32s(f32::NEG_INFINITY); 2];
+        for pair in vectors.chunks(2) {
+            for (top, &s) in tops.iter_mut().zip(pair) {
+                *top = simd.max_f32s(*top, s);
+            }
+        }
+        let top = rest.iter().fold(simd.reduce_max_f32s(simd.max_f32s(tops[0], tops[1])), |top, &s| if s > top { s } else { top });
+        let tops = simd.splat_f32s(top);
         let mut sums = simd.splat_f32s(0.0);
         for s in vectors {
             *s = exp(simd, simd.sub_f32s(*s, tops));

@@ -1,9 +1,9 @@
 //! Convolutions, and linear layers as the convolutions of 1×1 images that they are.
 
-use crate::gemm::{PANEL, accumulate};
+use crate::gemm::{PANEL, Product, accumulate};
 use crate::images::{Finish, Images, Normal, normalised};
 use crate::scratch;
-use crate::simd::{arch, load};
+use crate::simd::arch;
 use crate::winograd::{self, Grid, TILE};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -169,7 +169,7 @@ impl PackedConv2d {
         let grid = Grid::new(x.shape[0], self.conv.output(self.size));
         let columns = grid.tiles[1];
         let threads = rayon::current_num_threads();
-        let together = (winograd::tiles_together(weights, grid.bands() * columns, threads) / columns).max(1);
+        let together = (winograd::tiles_together(weights, channels[1], grid.bands() * columns, threads) / columns).max(1);
         let blocks = split(out, (0..grid.bands()).step_by(together).map(|band| grid.first_pixel(band) * ending.stride));
         let panels = channels[0].div_ceil(PANEL);
         // Enough blocks: each is one task. Else the panels and bands of a block are.
@@ -178,26 +178,20 @@ impl PackedConv2d {
             let bands = block * together..((block + 1) * together).min(grid.bands());
             let input = winograd::transform_input(x, self.conv.enlarge, normal, &grid, bands.clone());
             let tiles = bands.len() * columns;
-            let len = tiles * TILE * TILE * PANEL;
-            let finish = |first: usize, bands: std::ops::Range<usize>, panel: usize, raw: &[f32], out: &mut [f32]| {
-                arch().dispatch(FinishBands { ending, grid: &grid, bands, first, panel, channels: channels[0], raw, out });
+            let width = |panel: usize| PANEL.min(channels[0] - panel * PANEL);
+            let multiply = |panel: usize| winograd::multiply(weights, channels[1], panel, width(panel), &input, tiles);
+            let finish = |bands: std::ops::Range<usize>, sums: &[winograd::Sums], out: &mut [f32]| {
+                let first = bands.start - block * together;
+                arch().dispatch(FinishBands { ending, grid: &grid, bands, first, channels: channels[0], sums, out });
             };
             if inner {
-                let mut raw = scratch::take(panels * len);
-                raw.par_chunks_exact_mut(len).enumerate().for_each(|(p, raw)| winograd::panel(weights, channels, p, &input, tiles, raw));
+                let sums: Vec<winograd::Sums> = (0..panels).into_par_iter().map(multiply).collect();
                 let start = grid.first_pixel(bands.start);
                 let parts = split(out, bands.clone().map(|band| (grid.first_pixel(band) - start) * ending.stride));
-                parts.into_par_iter().zip(bands.clone()).for_each(|(out, band)| {
-                    for (p, raw) in raw.chunks_exact(len).enumerate() {
-                        finish(bands.start, band..band + 1, p, raw, out);
-                    }
-                });
+                parts.into_par_iter().zip(bands).for_each(|(out, band)| finish(band..band + 1, &sums, out));
             } else {
-                let mut raw = scratch::take(len);
-                for p in 0..panels {
-                    winograd::panel(weights, channels, p, &input, tiles, &mut raw);
-                    finish(bands.start, bands.clone(), p, &raw, out);
-                }
+                let sums: Vec<winograd::Sums> = (0..panels).map(multiply).collect();
+                finish(bands, &sums, out);
             }
         };
         if inner {
@@ -210,6 +204,13 @@ impl PackedConv2d {
     fn run_direct(&self, weights: &[f32], x: &Images<'_>, ending: &Ending<'_>, out: &mut [f32]) {
         let total = x.shape[0] * ending.pixels;
         let together = (total / rayon::current_num_threads()).clamp(6, 96) / 6 * 6;
+        if (self.conv.kernel, self.conv.stride, self.conv.padding, self.conv.enlarge) == (1, 1, [0, 0], false) {
+            out.par_chunks_mut(together * ending.stride).enumerate().for_each(|(block, out)| {
+                let pixels = block * together..((block + 1) * together).min(total);
+                arch().dispatch(PointwiseBlock { channels: self.conv.channels, weights, x, ending, pixels, out });
+            });
+            return;
+        }
         let zeros = scratch::zeros(self.conv.channels[1]);
         out.par_chunks_mut(together * ending.stride).enumerate().for_each(|(block, out)| {
             let pixels = block * together..((block + 1) * together).min(total);
@@ -253,45 +254,50 @@ struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    /// Channels from `channel` of pixel `pixel` of all images: `raw`, readable up to the next multiple of 16, to `out`.
+    /// What is added to channels from `channel` of all pixels of `image`.
     #[inline(always)]
-    fn apply<S: Simd>(&self, simd: S, raw: &[f32], pixel: usize, channel: usize, out: &mut [f32]) {
-        let sums = &self.sums[if self.per_image { pixel / self.pixels * self.width } else { 0 } + channel..];
-        let residual = match &self.finish.residual {
-            Some(residual) => &residual.pixel(pixel)[channel..][..out.len()],
-            None => &[],
-        };
+    fn of(&self, image: usize, channel: usize) -> &[f32] {
+        &self.sums[if self.per_image { image * self.width } else { 0 } + channel..]
+    }
+
+    /// Channels from `channel` of pixel `pixel` of all images: `raw` and `sums`, readable up to the next multiple of 16, to `out`.
+    #[inline(always)]
+    fn apply<S: Simd>(&self, simd: S, raw: &[f32], sums: &[f32], pixel: usize, channel: usize, out: &mut [f32]) {
         let scale = simd.splat_f32s(self.finish.scale);
         let (vectors, rest) = S::as_mut_simd_f32s(out);
-        let (residuals, residual_rest) = S::as_simd_f32s(residual);
         let whole = vectors.len();
-        for (v, out) in vectors.iter_mut().enumerate() {
-            let mut y = simd.add_f32s(load::<S>(&raw[v * S::F32_LANES..]), load::<S>(&sums[v * S::F32_LANES..]));
-            if !residual.is_empty() {
-                y = simd.add_f32s(y, residuals[v]);
+        let (raw, sums) = (S::as_simd_f32s(raw).0, S::as_simd_f32s(sums).0);
+        if let Some(residual) = &self.finish.residual {
+            let residual = &residual.data[pixel * residual.stride + channel..];
+            let residuals = S::as_simd_f32s(residual).0;
+            for (((out, &raw), &sum), &residual) in vectors.iter_mut().zip(raw).zip(sums).zip(residuals) {
+                *out = simd.mul_f32s(simd.add_f32s(simd.add_f32s(raw, sum), residual), scale);
             }
-            *out = simd.mul_f32s(y, scale);
+            if !rest.is_empty() {
+                let residual = simd.partial_load_f32s(&residual[whole * S::F32_LANES..][..rest.len()]);
+                let y = simd.add_f32s(simd.add_f32s(raw[whole], sums[whole]), residual);
+                simd.partial_store_f32s(rest, simd.mul_f32s(y, scale));
+            }
+            return;
+        }
+        for ((out, &raw), &sum) in vectors.iter_mut().zip(raw).zip(sums) {
+            *out = simd.mul_f32s(simd.add_f32s(raw, sum), scale);
         }
         if !rest.is_empty() {
-            let mut y = simd.add_f32s(load::<S>(&raw[whole * S::F32_LANES..]), load::<S>(&sums[whole * S::F32_LANES..]));
-            if !residual.is_empty() {
-                y = simd.add_f32s(y, simd.partial_load_f32s(residual_rest));
-            }
-            simd.partial_store_f32s(rest, simd.mul_f32s(y, scale));
+            simd.partial_store_f32s(rest, simd.mul_f32s(simd.add_f32s(raw[whole], sums[whole]), scale));
         }
     }
 }
 
-/// Tiles [tile][4][4][64] of one panel to the pixels of `bands`.
+/// The products of all panels to the pixels of `bands`.
 struct FinishBands<'a> {
     ending: &'a Ending<'a>,
     grid: &'a Grid,
     bands: std::ops::Range<usize>,
-    /// The band of the first tile in `raw`.
+    /// The first band's place in `sums`.
     first: usize,
-    panel: usize,
     channels: usize,
-    raw: &'a [f32],
+    sums: &'a [winograd::Sums],
     /// From the first pixel of `bands`.
     out: &'a mut [f32],
 }
@@ -301,22 +307,59 @@ impl WithSimd for FinishBands<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (grid, stride) = (self.grid, self.ending.stride);
+        let Self { ending, grid, .. } = self;
         let w = grid.size[1];
-        let channel = self.panel * PANEL;
-        let columns = PANEL.min(self.channels - channel);
         let start = grid.first_pixel(self.bands.start);
-        for band in self.bands {
+        let mut raw = [0.0; TILE * TILE * PANEL];
+        for (index, band) in self.bands.enumerate() {
             let first = grid.first_pixel(band);
             let lines = (grid.first_pixel(band + 1) - first) / w;
-            for y in 0..lines {
-                for x in 0..w {
-                    let tile = (band - self.first) * grid.tiles[1] + x / TILE;
-                    let raw = &self.raw[(tile * TILE * TILE + y * TILE + x % TILE) * PANEL..][..PANEL];
-                    let pixel = first + y * w + x;
-                    let out = &mut self.out[(pixel - start) * stride + channel..][..columns];
-                    self.ending.apply(simd, raw, pixel, channel, out);
+            for tile in 0..grid.tiles[1] {
+                for (panel, sums) in self.sums.iter().enumerate() {
+                    let channel = panel * PANEL;
+                    let columns = PANEL.min(self.channels - channel);
+                    let added = ending.of(band / grid.tiles[0], channel);
+                    sums.outputs(simd, (self.first + index) * grid.tiles[1] + tile, columns, &mut raw);
+                    for y in 0..lines {
+                        for x in tile * TILE..w.min((tile + 1) * TILE) {
+                            let pixel = first + y * w + x;
+                            let out = &mut self.out[(pixel - start) * ending.stride + channel..][..columns];
+                            ending.apply(simd, &raw[(y * TILE + x % TILE) * PANEL..][..PANEL], added, pixel, channel, out);
+                        }
+                    }
                 }
+            }
+        }
+    }
+}
+
+/// A range of pixels of a convolution that looks at one pixel only.
+struct PointwiseBlock<'a> {
+    channels: [usize; 2],
+    weights: &'a [f32],
+    x: &'a Images<'a>,
+    ending: &'a Ending<'a>,
+    pixels: std::ops::Range<usize>,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for PointwiseBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (rows, k) = (self.pixels.len(), self.channels[1]);
+        let mut sums = scratch::take(rows * PANEL);
+        for (panel, b) in self.weights.chunks_exact(k * PANEL).enumerate() {
+            let channel = panel * PANEL;
+            let columns = PANEL.min(self.channels[0] - channel);
+            let (a, a_stride) = (&self.x.data[self.pixels.start * self.x.stride..], self.x.stride);
+            let product = Product { a, a_stride, b, b_stride: PANEL, c: &mut sums, c_stride: PANEL, rows, columns, k, accumulate: false };
+            product.with_simd(simd);
+            for (row, sums) in sums.chunks_exact(PANEL).enumerate() {
+                let out = &mut self.out[row * self.ending.stride + channel..][..columns];
+                let pixel = self.pixels.start + row;
+                self.ending.apply(simd, sums, self.ending.of(pixel / self.ending.pixels, channel), pixel, channel, out);
             }
         }
     }
@@ -368,9 +411,9 @@ impl WithSimd for DirectBlock<'_> {
                     vector += most;
                 }
                 for (r, sums) in sums[..rows].iter().enumerate() {
-                    let pixel = first + r;
-                    let out = &mut self.out[pixel * self.ending.stride + channel..][..columns];
-                    self.ending.apply(simd, sums, self.pixels.start + pixel, channel, out);
+                    let out = &mut self.out[(first + r) * self.ending.stride + channel..][..columns];
+                    let pixel = self.pixels.start + first + r;
+                    self.ending.apply(simd, sums, self.ending.of(pixel / self.ending.pixels, channel), pixel, channel, out);
                 }
             }
         }

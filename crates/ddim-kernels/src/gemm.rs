@@ -95,17 +95,14 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
     b: &[f32],
     stride: usize,
 ) {
-    let k = rows[0].len();
-    let mut held = *sums;
-    for i in 0..k {
+    for i in 0..rows[0].len() {
         let mut vectors = [simd.splat_f32s(0.0); V];
         load_into::<S, V>(&b[i * stride..], &mut vectors);
-        for (sums, row) in held.iter_mut().zip(&rows) {
+        for (sums, row) in sums.iter_mut().zip(&rows) {
             let a = simd.splat_f32s(row[i]);
             for (sum, &vector) in sums.iter_mut().zip(&vectors) {
                 *sum = simd.mul_add_e_f32s(a, vector, *sum);
             }
         }
     }
-    *sums = held;
 }

@@ -45,7 +45,7 @@ impl GroupNorm<'_> {
             arch().dispatch(Moments { x, stride, channels: CHANNELS.min(c - first), pixels, out });
         });
         let per_group = c / self.groups;
-        for (image, (center, scale)) in center.chunks_exact_mut(c).zip(scale.chunks_exact_mut(c)).enumerate() {
+        center.par_chunks_exact_mut(c).zip(scale.par_chunks_exact_mut(c)).enumerate().for_each(|(image, (center, scale))| {
             let moments = &moments[image * parts * runs * 2 * CHANNELS..];
             let at = |channel: usize, run: usize, which: usize| {
                 f64::from(moments[((channel / CHANNELS * runs + run) * 2 + which) * CHANNELS + channel % CHANNELS])
@@ -63,7 +63,7 @@ impl GroupNorm<'_> {
                     scale[channel] = (f64::from(self.weight[channel]) * inverse) as f32;
                 }
             }
-        }
+        });
     }
 }
 

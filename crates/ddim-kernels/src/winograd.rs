@@ -79,25 +79,22 @@ impl WithSimd for TransformWeights<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         for (i, raw) in self.raw.chunks_exact(9 * PANEL).enumerate() {
             for at in (0..PANEL).step_by(S::F32_LANES) {
-                let mut half = [[simd.splat_f32s(0.0); 3]; SIDE];
-                for x in 0..3 {
-                    let column = [
-                        load::<S>(&raw[x * PANEL + at..]),
-                        load::<S>(&raw[(3 + x) * PANEL + at..]),
-                        load::<S>(&raw[(6 + x) * PANEL + at..]),
-                    ];
-                    for (half, value) in half.iter_mut().zip(points_of_weights(simd, column)) {
-                        half[x] = value;
-                    }
-                }
-                for (y, row) in half.into_iter().enumerate() {
-                    for (x, value) in points_of_weights(simd, row).into_iter().enumerate() {
+                let h = [column_of_weights::<S>(simd, raw, at), column_of_weights::<S>(simd, raw, at + PANEL), column_of_weights::<S>(simd, raw, at + 2 * PANEL)];
+                for y in 0..SIDE {
+                    let row = points_of_weights(simd, [h[0][y], h[1][y], h[2][y]]);
+                    for (x, value) in row.into_iter().enumerate() {
                         store::<S>(&mut self.out[(y * SIDE + x) * self.plane + i * PANEL + at..], value);
                     }
                 }
             }
         }
     }
+}
+
+/// G of the three taps below one another at `at`.
+#[inline(always)]
+fn column_of_weights<S: Simd>(simd: S, raw: &[f32], at: usize) -> [S::f32s; SIDE] {
+    points_of_weights(simd, [load::<S>(&raw[at..]), load::<S>(&raw[3 * PANEL + at..]), load::<S>(&raw[6 * PANEL + at..])])
 }
 
 /// G g.
@@ -195,35 +192,43 @@ pub(crate) fn transform_input(
     let stride = c.next_multiple_of(16);
     let plane = bands.len() * columns * stride + SPREAD;
     let mut out = scratch::take(POINTS * plane);
-    // The six rows of input that a band reads, with a column of zeros before and at least one behind.
+    // The six lines of input that a band reads, with a column of zeros before and at least one behind. A band shares two lines with the
+    // next: line y lies at place y modulo 6. What fills up the channels is never read back.
     let line = (columns * TILE + 2) * stride;
-    let mut strip = scratch::zeros(SIDE * line);
+    let mut strip = scratch::take(SIDE * line);
+    for line in strip.chunks_exact_mut(line) {
+        line[..stride].fill(0.0);
+        line[(1 + grid.size[1]) * stride..].fill(0.0);
+    }
     let vectors = arch();
     for (index, band) in bands.clone().enumerate() {
         let (image, row) = (band / rows, band % rows);
         let kept = if index > 0 && row > 0 { 2 } else { 0 };
-        strip.copy_within(TILE * line..(TILE + kept) * line, 0);
-        for (i, strip) in strip.chunks_exact_mut(line).enumerate().skip(kept) {
-            let y = (row * TILE + i).wrapping_sub(1);
+        for y in row * TILE + kept..row * TILE + SIDE {
+            let strip = &mut strip[y % SIDE * line..][..line];
+            let inner = &mut strip[stride..(1 + grid.size[1]) * stride];
+            let y = y.wrapping_sub(1);
             if y >= grid.size[0] {
-                strip.fill(0.0);
+                inner.fill(0.0);
                 continue;
             }
             let (source, repeat) = if enlarge { (y / 2, 2) } else { (y, 1) };
             let x_line = &x.data[(image * h + source) * w * x.stride..];
             let normal = normal.map(|n| n.of(image));
-            let out = &mut strip[stride..];
-            vectors.dispatch(CopyLine { x: x_line, stride: x.stride, channels: c, pixels: w, normal, repeat, out, out_stride: stride });
+            vectors.dispatch(CopyLine { x: x_line, stride: x.stride, channels: c, pixels: w, normal, repeat, out: inner, out_stride: stride });
+        }
+        let mut lines: [&[f32]; SIDE] = [&[]; SIDE];
+        for (i, slot) in lines.iter_mut().enumerate() {
+            *slot = &strip[(row * TILE + i) % SIDE * line..][..line];
         }
         let out = &mut out[index * columns * stride..];
-        vectors.dispatch(TransformBand { strip: &strip, line, stride, columns, out, plane });
+        vectors.dispatch(TransformBand { lines, stride, columns, out, plane });
     }
     Transformed { data: out, plane, stride }
 }
 
 struct TransformBand<'a> {
-    strip: &'a [f32],
-    line: usize,
+    lines: [&'a [f32]; SIDE],
     stride: usize,
     columns: usize,
     out: &'a mut [f32],
@@ -237,18 +242,19 @@ impl WithSimd for TransformBand<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         for tile in 0..self.columns {
             for channel in (0..self.stride).step_by(S::F32_LANES) {
-                let mut half = [[simd.splat_f32s(0.0); SIDE]; SIDE];
-                for x in 0..SIDE {
-                    let mut column = [simd.splat_f32s(0.0); SIDE];
-                    for (y, value) in column.iter_mut().enumerate() {
-                        *value = load::<S>(&self.strip[y * self.line + (tile * TILE + x) * self.stride + channel..]);
-                    }
-                    for (half, value) in half.iter_mut().zip(points_of_input(simd, column)) {
-                        half[x] = value;
-                    }
-                }
-                for (y, row) in half.into_iter().enumerate() {
-                    for (x, value) in points_of_input(simd, row).into_iter().enumerate() {
+                let at = tile * TILE * self.stride + channel;
+                // By columns, then by rows.
+                let h = [
+                    self.column::<S>(simd, at),
+                    self.column::<S>(simd, at + self.stride),
+                    self.column::<S>(simd, at + 2 * self.stride),
+                    self.column::<S>(simd, at + 3 * self.stride),
+                    self.column::<S>(simd, at + 4 * self.stride),
+                    self.column::<S>(simd, at + 5 * self.stride),
+                ];
+                for y in 0..SIDE {
+                    let row = points_of_input(simd, [h[0][y], h[1][y], h[2][y], h[3][y], h[4][y], h[5][y]]);
+                    for (x, value) in row.into_iter().enumerate() {
                         store::<S>(&mut self.out[(y * SIDE + x) * self.plane + tile * self.stride + channel..], value);
                     }
                 }
@@ -257,19 +263,43 @@ impl WithSimd for TransformBand<'_> {
     }
 }
 
-/// Tiles whose products are computed together.
-pub(crate) fn tiles_together(weights: &Weights, total: usize, threads: usize) -> usize {
+impl TransformBand<'_> {
+    /// Bᵀ of the six pixels below one another at `at` of each line.
+    #[inline(always)]
+    fn column<S: Simd>(&self, simd: S, at: usize) -> [S::f32s; SIDE] {
+        let l = &self.lines;
+        let d = [
+            load::<S>(&l[0][at..]),
+            load::<S>(&l[1][at..]),
+            load::<S>(&l[2][at..]),
+            load::<S>(&l[3][at..]),
+            load::<S>(&l[4][at..]),
+            load::<S>(&l[5][at..]),
+        ];
+        points_of_input(simd, d)
+    }
+}
+
+/// Tiles whose products are computed together, for `total` tiles of `channels_in` channels.
+pub(crate) fn tiles_together(weights: &Weights, channels_in: usize, total: usize, threads: usize) -> usize {
     match weights {
-        Weights::Transformed(_) => (total / threads).clamp(16, 64),
+        // Enough rows for the register tile, and few enough that their points stay in the second cache.
+        Weights::Transformed(_) => (total / threads).clamp(16, (8192 / channels_in).clamp(18, 48)),
         // Each block of tiles transforms the weights again.
         Weights::Raw(_) => (total / threads).clamp(96, 192),
     }
 }
 
-/// The outputs of `tiles` tiles and of one panel of output channels, before bias: `out` [tile][4][4][64].
-pub(crate) fn panel(weights: &Weights, channels: [usize; 2], panel: usize, input: &Transformed, tiles: usize, out: &mut [f32]) {
-    let [channels_out, channels_in] = channels;
-    let columns = PANEL.min(channels_out - panel * PANEL);
+/// The products of one panel of output channels, summed over the input channels.
+pub(crate) struct Sums {
+    /// [point][tile][64].
+    data: scratch::Scratch,
+    /// Numbers from one point to the next.
+    plane: usize,
+}
+
+/// Multiplies the transformed input of `tiles` tiles by the weights of one panel of `columns` output channels.
+pub(crate) fn multiply(weights: &Weights, channels_in: usize, panel: usize, columns: usize, input: &Transformed, tiles: usize) -> Sums {
     let plane = tiles * PANEL + SPREAD;
     let mut sums = scratch::take(POINTS * plane);
     let vectors = arch();
@@ -296,39 +326,43 @@ pub(crate) fn panel(weights: &Weights, channels: [usize; 2], panel: usize, input
             }
         }
     }
-    vectors.dispatch(TransformOutput { sums: &sums, plane, columns, out: &mut out[..tiles * TILE * TILE * PANEL] });
+    Sums { data: sums, plane }
 }
 
-struct TransformOutput<'a> {
-    sums: &'a [f32],
-    plane: usize,
-    columns: usize,
-    out: &'a mut [f32],
-}
-
-impl WithSimd for TransformOutput<'_> {
-    type Output = ();
-
+impl Sums {
+    /// Aᵀ m A of tile `tile`: [4][4][64] in `out`, of which `columns` (up to a whole vector) are written.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        for (tile, out) in self.out.chunks_exact_mut(TILE * TILE * PANEL).enumerate() {
-            for column in (0..self.columns).step_by(S::F32_LANES) {
-                let mut half = [[simd.splat_f32s(0.0); SIDE]; TILE];
-                for x in 0..SIDE {
-                    let mut values = [simd.splat_f32s(0.0); SIDE];
-                    for (y, value) in values.iter_mut().enumerate() {
-                        *value = load::<S>(&self.sums[(y * SIDE + x) * self.plane + tile * PANEL + column..]);
-                    }
-                    for (half, value) in half.iter_mut().zip(outputs(simd, values)) {
-                        half[x] = value;
-                    }
-                }
-                for (y, row) in half.into_iter().enumerate() {
-                    for (x, value) in outputs(simd, row).into_iter().enumerate() {
-                        store::<S>(&mut out[(y * TILE + x) * PANEL + column..], value);
-                    }
+    pub(crate) fn outputs<S: Simd>(&self, simd: S, tile: usize, columns: usize, out: &mut [f32; TILE * TILE * PANEL]) {
+        for column in (0..columns).step_by(S::F32_LANES) {
+            let at = tile * PANEL + column;
+            let h = [
+                self.column::<S>(simd, 0, at),
+                self.column::<S>(simd, 1, at),
+                self.column::<S>(simd, 2, at),
+                self.column::<S>(simd, 3, at),
+                self.column::<S>(simd, 4, at),
+                self.column::<S>(simd, 5, at),
+            ];
+            for y in 0..TILE {
+                let row = outputs(simd, [h[0][y], h[1][y], h[2][y], h[3][y], h[4][y], h[5][y]]);
+                for (x, value) in row.into_iter().enumerate() {
+                    store::<S>(&mut out[(y * TILE + x) * PANEL + column..], value);
                 }
             }
         }
+    }
+
+    /// Aᵀ of the six points of column `x`.
+    #[inline(always)]
+    fn column<S: Simd>(&self, simd: S, x: usize, at: usize) -> [S::f32s; TILE] {
+        let m = [
+            load::<S>(&self.data[x * self.plane + at..]),
+            load::<S>(&self.data[(SIDE + x) * self.plane + at..]),
+            load::<S>(&self.data[(2 * SIDE + x) * self.plane + at..]),
+            load::<S>(&self.data[(3 * SIDE + x) * self.plane + at..]),
+            load::<S>(&self.data[(4 * SIDE + x) * self.plane + at..]),
+            load::<S>(&self.data[(5 * SIDE + x) * self.plane + at..]),
+        ];
+        outputs(simd, m)
     }
 }
