@@ -1,7 +1,7 @@
 //! Convolutions, and linear layers as the convolutions of 1×1 images that they are.
 
 use crate::gemm::{PANEL, Product, accumulate};
-use crate::images::{Finish, Images, Normal, normalised};
+use crate::images::{Ending, Finish, Images, Normal, normalised, written};
 use crate::scratch;
 use crate::simd::arch;
 use crate::winograd::{self, Grid, TILE};
@@ -51,7 +51,6 @@ enum Weights {
 pub struct PackedConv2d {
     conv: Conv2d,
     size: [usize; 2],
-    /// Filled up with zeros to whole panels.
     bias: Vec<f32>,
     weights: Weights,
 }
@@ -84,10 +83,8 @@ impl PackedConv2d {
     fn from_fn(conv: Conv2d, size: [usize; 2], bias: Option<&[f32]>, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
         let [channels_out, channels_in] = conv.channels;
         let panels = channels_out.div_ceil(PANEL);
-        let mut padded = vec![0.0; panels * PANEL];
-        if let Some(bias) = bias {
-            padded[..channels_out].copy_from_slice(bias);
-        }
+        let bias = bias.map_or_else(|| vec![0.0; channels_out], <[f32]>::to_vec);
+        assert_eq!(bias.len(), channels_out, "a bias a channel");
         let weights = if by_winograd(&conv, size) {
             let grid = Grid::new(1, conv.output(size));
             Weights::Winograd(winograd::Weights::new(conv.channels, grid.tiles[0] * grid.tiles[1] >= KEPT_FROM, at))
@@ -105,7 +102,7 @@ impl PackedConv2d {
             });
             Weights::Direct(packed)
         };
-        Self { conv, size, bias: padded, weights }
+        Self { conv, size, bias, weights }
     }
 
     /// What it computes.
@@ -127,27 +124,11 @@ impl PackedConv2d {
         let [n, h, w, channels_in] = x.shape;
         assert_eq!([h, w, channels_in], [self.size[0], self.size[1], self.conv.channels[1]], "{:?}", self.conv);
         x.check();
-        let size = self.conv.output(self.size);
-        let channels_out = self.conv.channels[0];
-        assert!(stride >= channels_out);
-        let pixels = n * size[0] * size[1];
-        let Some(last) = pixels.checked_sub(1) else { return };
-        let out = &mut out[..last * stride + channels_out];
-        if let Some(residual) = &finish.residual {
-            residual.check();
-            assert_eq!(residual.shape, [n, size[0], size[1], channels_out]);
-        }
-        // Bias and the image's row, added in one.
-        let mut sums = scratch::take(if finish.rows.is_some() { n } else { 1 } * self.bias.len());
-        for (i, sums) in sums.chunks_exact_mut(self.bias.len()).enumerate() {
-            sums.copy_from_slice(&self.bias);
-            if let Some(rows) = finish.rows {
-                assert_eq!(rows.len(), n * channels_out, "a row an image");
-                sums.iter_mut().zip(&rows[i * channels_out..][..channels_out]).for_each(|(sum, row)| *sum += row);
-            }
-        }
-        let sums: &[f32] = &sums;
-        let ending = Ending { sums, per_image: finish.rows.is_some(), width: self.bias.len(), finish, pixels: size[0] * size[1], stride };
+        let [out_h, out_w] = self.conv.output(self.size);
+        let shape = [n, out_h, out_w, self.conv.channels[0]];
+        let Some(len) = written(shape, stride) else { return };
+        let out = &mut out[..len];
+        let ending = Ending::new(&self.bias, finish, shape, stride);
         match &self.weights {
             Weights::Winograd(weights) => self.run_winograd(weights, x, normal, &ending, out),
             Weights::Direct(weights) => {
@@ -238,55 +219,6 @@ fn split(mut slice: &mut [f32], starts: impl Iterator<Item = usize> + Clone) -> 
     }
     parts.push(slice);
     parts
-}
-
-/// What [`Finish`] and the bias make of a pixel.
-struct Ending<'a> {
-    /// [1 or n][width].
-    sums: &'a [f32],
-    per_image: bool,
-    width: usize,
-    finish: &'a Finish<'a>,
-    /// Of an output image.
-    pixels: usize,
-    /// Of the output.
-    stride: usize,
-}
-
-impl Ending<'_> {
-    /// What is added to channels from `channel` of all pixels of `image`.
-    #[inline(always)]
-    fn of(&self, image: usize, channel: usize) -> &[f32] {
-        &self.sums[if self.per_image { image * self.width } else { 0 } + channel..]
-    }
-
-    /// Channels from `channel` of pixel `pixel` of all images: `raw` and `sums`, readable up to the next multiple of 16, to `out`.
-    #[inline(always)]
-    fn apply<S: Simd>(&self, simd: S, raw: &[f32], sums: &[f32], pixel: usize, channel: usize, out: &mut [f32]) {
-        let scale = simd.splat_f32s(self.finish.scale);
-        let (vectors, rest) = S::as_mut_simd_f32s(out);
-        let whole = vectors.len();
-        let (raw, sums) = (S::as_simd_f32s(raw).0, S::as_simd_f32s(sums).0);
-        if let Some(residual) = &self.finish.residual {
-            let residual = &residual.data[pixel * residual.stride + channel..];
-            let residuals = S::as_simd_f32s(residual).0;
-            for (((out, &raw), &sum), &residual) in vectors.iter_mut().zip(raw).zip(sums).zip(residuals) {
-                *out = simd.mul_f32s(simd.add_f32s(simd.add_f32s(raw, sum), residual), scale);
-            }
-            if !rest.is_empty() {
-                let residual = simd.partial_load_f32s(&residual[whole * S::F32_LANES..][..rest.len()]);
-                let y = simd.add_f32s(simd.add_f32s(raw[whole], sums[whole]), residual);
-                simd.partial_store_f32s(rest, simd.mul_f32s(y, scale));
-            }
-            return;
-        }
-        for ((out, &raw), &sum) in vectors.iter_mut().zip(raw).zip(sums) {
-            *out = simd.mul_f32s(simd.add_f32s(raw, sum), scale);
-        }
-        if !rest.is_empty() {
-            simd.partial_store_f32s(rest, simd.mul_f32s(simd.add_f32s(raw[whole], sums[whole]), scale));
-        }
-    }
 }
 
 /// The products of all panels to the pixels of `bands`.

@@ -1,5 +1,6 @@
 //! Images in memory: pixels one after the other, the channels of a pixel together.
 
+use crate::scratch;
 use crate::simd::{arch, silu};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -78,6 +79,78 @@ pub struct Finish<'a> {
 impl Default for Finish<'_> {
     fn default() -> Self {
         Self { rows: None, residual: None, scale: 1.0 }
+    }
+}
+
+/// Numbers from the first of the first pixel to the last of the last; none where there is no pixel.
+pub(crate) fn written([n, h, w, c]: [usize; 4], stride: usize) -> Option<usize> {
+    assert!(stride >= c, "{c} channels, pixels {stride} apart");
+    Some((n * h * w).checked_sub(1)? * stride + c)
+}
+
+/// What [`Finish`] and a bias make of a pixel.
+pub(crate) struct Ending<'a> {
+    /// [1 or n][width]: the bias and, where there is one, the image's row.
+    sums: scratch::Scratch,
+    width: usize,
+    finish: &'a Finish<'a>,
+    /// Of an image.
+    pub(crate) pixels: usize,
+    /// Of the output.
+    pub(crate) stride: usize,
+}
+
+impl<'a> Ending<'a> {
+    pub(crate) fn new(bias: &[f32], finish: &'a Finish<'a>, shape @ [n, h, w, c]: [usize; 4], stride: usize) -> Self {
+        if let Some(residual) = &finish.residual {
+            residual.check();
+            assert_eq!(residual.shape, shape, "a residual like the output");
+        }
+        // Whole vectors can be read from any channel.
+        let width = c + 16;
+        let mut sums = scratch::zeros(if finish.rows.is_some() { n } else { 1 } * width);
+        for (i, sums) in sums.chunks_exact_mut(width).enumerate() {
+            sums[..c].copy_from_slice(bias);
+            if let Some(rows) = finish.rows {
+                assert_eq!(rows.len(), n * c, "a row an image");
+                sums.iter_mut().zip(&rows[i * c..(i + 1) * c]).for_each(|(sum, row)| *sum += row);
+            }
+        }
+        Self { sums, width, finish, pixels: h * w, stride }
+    }
+
+    /// What is added to channels from `channel` of all pixels of `image`.
+    #[inline(always)]
+    pub(crate) fn of(&self, image: usize, channel: usize) -> &[f32] {
+        &self.sums[if self.finish.rows.is_some() { image * self.width } else { 0 } + channel..]
+    }
+
+    /// Channels from `channel` of pixel `pixel` of all images: `raw` and `sums`, readable up to the next multiple of 16, to `out`.
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd>(&self, simd: S, raw: &[f32], sums: &[f32], pixel: usize, channel: usize, out: &mut [f32]) {
+        let scale = simd.splat_f32s(self.finish.scale);
+        let (vectors, rest) = S::as_mut_simd_f32s(out);
+        let whole = vectors.len();
+        let (raw, sums) = (S::as_simd_f32s(raw).0, S::as_simd_f32s(sums).0);
+        if let Some(residual) = &self.finish.residual {
+            let residual = &residual.data[pixel * residual.stride + channel..];
+            let residuals = S::as_simd_f32s(residual).0;
+            for (((out, &raw), &sum), &residual) in vectors.iter_mut().zip(raw).zip(sums).zip(residuals) {
+                *out = simd.mul_f32s(simd.add_f32s(simd.add_f32s(raw, sum), residual), scale);
+            }
+            if !rest.is_empty() {
+                let residual = simd.partial_load_f32s(&residual[whole * S::F32_LANES..][..rest.len()]);
+                let y = simd.add_f32s(simd.add_f32s(raw[whole], sums[whole]), residual);
+                simd.partial_store_f32s(rest, simd.mul_f32s(y, scale));
+            }
+            return;
+        }
+        for ((out, &raw), &sum) in vectors.iter_mut().zip(raw).zip(sums) {
+            *out = simd.mul_f32s(simd.add_f32s(raw, sum), scale);
+        }
+        if !rest.is_empty() {
+            simd.partial_store_f32s(rest, simd.mul_f32s(simd.add_f32s(raw[whole], sums[whole]), scale));
+        }
     }
 }
 

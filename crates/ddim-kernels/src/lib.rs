@@ -19,7 +19,7 @@ mod scratch;
 mod simd;
 mod winograd;
 
-pub use attention::attention;
+pub use attention::Attention;
 pub use conv::{Conv2d, PackedConv2d};
 pub use images::{Finish, Images, Normal, normalised};
 pub use norm::GroupNorm;

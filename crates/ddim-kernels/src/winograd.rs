@@ -79,7 +79,11 @@ impl WithSimd for TransformWeights<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         for (i, raw) in self.raw.chunks_exact(9 * PANEL).enumerate() {
             for at in (0..PANEL).step_by(S::F32_LANES) {
-                let h = [column_of_weights::<S>(simd, raw, at), column_of_weights::<S>(simd, raw, at + PANEL), column_of_weights::<S>(simd, raw, at + 2 * PANEL)];
+                let h = [
+                    column_of_weights::<S>(simd, raw, at),
+                    column_of_weights::<S>(simd, raw, at + PANEL),
+                    column_of_weights::<S>(simd, raw, at + 2 * PANEL),
+                ];
                 for y in 0..SIDE {
                     let row = points_of_weights(simd, [h[0][y], h[1][y], h[2][y]]);
                     for (x, value) in row.into_iter().enumerate() {
@@ -215,7 +219,16 @@ pub(crate) fn transform_input(
             let (source, repeat) = if enlarge { (y / 2, 2) } else { (y, 1) };
             let x_line = &x.data[(image * h + source) * w * x.stride..];
             let normal = normal.map(|n| n.of(image));
-            vectors.dispatch(CopyLine { x: x_line, stride: x.stride, channels: c, pixels: w, normal, repeat, out: inner, out_stride: stride });
+            vectors.dispatch(CopyLine {
+                x: x_line,
+                stride: x.stride,
+                channels: c,
+                pixels: w,
+                normal,
+                repeat,
+                out: inner,
+                out_stride: stride,
+            });
         }
         let mut lines: [&[f32]; SIDE] = [&[]; SIDE];
         for (i, slot) in lines.iter_mut().enumerate() {

@@ -1,7 +1,7 @@
 //! Each kernel against the same formula in f64: odd sizes, channels that are no multiple of a vector, and inputs that are large, tiny,
 //! denormal or constant.
 
-use ddim_kernels::{Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, attention, normalised};
+use ddim_kernels::{Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, normalised};
 use proptest::prelude::*;
 
 /// Numbers that look random, of the size of `scale`.
@@ -26,6 +26,13 @@ fn worst(a: &[f32], b: &[f64]) -> f64 {
 
 fn largest(values: &[f64]) -> f64 {
     values.iter().fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()))
+}
+
+/// Attention over queries, keys and values that lie side by side.
+fn attend(qkv: &[f32], shape @ [.., inner]: [usize; 4], heads: usize) -> Attention<'_> {
+    let part = |which: usize| Images { data: &qkv[which * inner..], shape, stride: 3 * inner };
+    let scale = ((inner / heads) as f32).sqrt().recip();
+    Attention { queries: part(0), keys: part(1), values: part(2), heads, scale }
 }
 
 const SCALES: [f32; 5] = [1.0, 1e-20, 1e-40, 1e25, 0.0];
@@ -204,12 +211,14 @@ proptest! {
 
     #[test]
     fn self_attention(
-        n in 1usize..4, heads in 1usize..4, dim in 1usize..40, h in 1usize..18, w in 1usize..18, scale in prop::sample::select(vec![1f32, 30.0, 0.0]), seed: u64,
+        n in 1usize..4, heads in 1usize..4, dim in prop_oneof![1usize..40, 60usize..140], h in 1usize..18, w in 1usize..18, scale in prop::sample::select(vec![1f32, 30.0, 0.0]), seed: u64,
     ) {
         let (pixels, inner) = (h * w, heads * dim);
         let qkv = values(n * pixels * 3 * inner, seed, scale);
-        let mut out = vec![f32::NAN; n * pixels * inner];
-        attention(&Images::new(&qkv, [n, h, w, 3 * inner]), heads, &mut out);
+        let (bias, residual) = (values(inner, seed ^ 1, 1.0), values(n * pixels * inner, seed ^ 2, 1.0));
+        let mut out = vec![f32::NAN; n * pixels * (inner + 1)];
+        let finish = Finish { residual: Some(Images::new(&residual, [n, h, w, inner])), ..Default::default() };
+        attend(&qkv, [n, h, w, inner], heads).run(&bias, &finish, &mut out, inner + 1);
         for (i, head) in (0..n).flat_map(|i| (0..heads).map(move |head| (i, head))) {
             let at = |which: usize, c: usize, p: usize| f64::from(qkv[((i * pixels + p) * 3 + which) * inner + head * dim + c]);
             for query in (0..pixels).step_by(7) {
@@ -219,8 +228,10 @@ proptest! {
                 let weights: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
                 let total: f64 = weights.iter().sum();
                 for c in 0..dim {
-                    let expected = weights.iter().enumerate().map(|(key, w)| w * at(2, c, key)).sum::<f64>() / total;
-                    let found = f64::from(out[(i * pixels + query) * inner + head * dim + c]);
+                    let expected = weights.iter().enumerate().map(|(key, w)| w * at(2, c, key)).sum::<f64>() / total
+                        + f64::from(bias[head * dim + c])
+                        + f64::from(residual[(i * pixels + query) * inner + head * dim + c]);
+                    let found = f64::from(out[(i * pixels + query) * (inner + 1) + head * dim + c]);
                     // Scores of size s are rounded at s·2⁻²⁴.
                     let tolerance = 2e-6 * (1.0 + scores.iter().fold(0f64, |m, s| m.max(s.abs()))) * (1.0 + f64::from(scale));
                     prop_assert!((found - expected).abs() < tolerance, "{found} {expected}");
@@ -260,14 +271,14 @@ fn the_same_bits_for_any_batch_and_number_of_threads() {
         }
     }
     let qkv = values(3 * 100 * 3 * 64, 5, 1.0);
-    let attend = |n: usize, threads: usize| {
+    let run = |n: usize, threads: usize| {
         let mut out = vec![0.0; n * 100 * 64];
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| attention(&Images::new(&qkv[..n * 100 * 192], [n, 10, 10, 192]), 2, &mut out));
+        pool.install(|| attend(&qkv[..n * 100 * 192], [n, 10, 10, 64], 2).run(&[0.0; 64], &Finish::default(), &mut out, 64));
         out
     };
-    assert_eq!(attend(3, 1), attend(3, 4));
-    assert_eq!(attend(1, 2), attend(3, 1)[..6400]);
+    assert_eq!(run(3, 1), run(3, 4));
+    assert_eq!(run(1, 2), run(3, 1)[..6400]);
 }
 
 /// All the tests of this file again, with narrower vectors than the processor has.

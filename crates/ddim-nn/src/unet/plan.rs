@@ -5,9 +5,9 @@
 //! the next convolution; and what is concatenated is written side by side from the start.
 
 use super::config::Activation;
-use super::trace::{INPUT, Id, Node, Norm, Op, Tracer, Weights, values};
+use super::trace::{Attend, INPUT, Id, Node, Norm, Op, Tracer, Weights, values};
 use burn::tensor::{Tensor, TensorData};
-use ddim_kernels::{Conv2d, Finish, Images, Normal, PackedConv2d, attention, normalised};
+use ddim_kernels::{Attention, Conv2d, Finish, Images, Normal, PackedConv2d, normalised};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -23,6 +23,12 @@ struct View {
 }
 
 impl View {
+    /// `count` of the channels.
+    fn channels(self, first: usize, count: usize) -> Self {
+        let [h, w, _] = self.shape;
+        Self { offset: self.offset + first, shape: [h, w, count], ..self }
+    }
+
     fn images<'a>(&self, n: usize, buffers: &'a [Vec<f32>]) -> Images<'a> {
         let [h, w, c] = self.shape;
         Images { data: &buffers[self.buffer][self.offset..], shape: [n, h, w, c], stride: self.stride }
@@ -31,18 +37,41 @@ impl View {
 
 /// What a step does to `x`.
 enum Action {
-    Conv { conv: Box<PackedConv2d>, normal: Option<(Norm, bool)>, rows: Option<usize>, residual: Option<View>, scale: f32 },
-    Attend { heads: usize },
-    Normalise { norm: Norm, silu: bool },
+    Conv {
+        conv: Box<PackedConv2d>,
+        normal: Option<(Norm, bool)>,
+        finish: FinishWith,
+    },
+    /// `x` are the queries.
+    Attend {
+        attend: Attend,
+        keys: View,
+        values: View,
+        finish: FinishWith,
+    },
+    Normalise {
+        norm: Norm,
+        silu: bool,
+    },
     Activate(Activation),
     Enlarge,
     Halve,
     Add(View),
     Copy,
-    Affine { factor: f32, summand: f32 },
+    Affine {
+        factor: f32,
+        summand: f32,
+    },
     AddRows(usize),
     ScaleShift(usize),
     DivideByTimestep,
+}
+
+/// [`Finish`], of rows and views.
+struct FinishWith {
+    rows: Option<usize>,
+    residual: Option<View>,
+    scale: f32,
 }
 
 struct Step {
@@ -115,27 +144,11 @@ pub(crate) struct Inputs<'a> {
 fn pack(conv: Conv2d, size: [usize; 2], weights: &Weights) -> PackedConv2d {
     match weights {
         Weights::Conv(weight, bias) => PackedConv2d::new(conv, size, &values(weight), bias.as_ref().map(values).as_deref()),
-        Weights::Linear(layers) => {
-            let [channels_out, channels_in] = conv.channels;
-            let (mut weight, mut bias) = (vec![0.0; channels_out * channels_in], vec![0.0; channels_out]);
-            let mut first = 0;
-            for (w, b) in layers {
-                let outputs = w.dims()[1];
-                let w = values(w);
-                for (row, w) in weight.chunks_exact_mut(channels_out).zip(w.chunks_exact(outputs)) {
-                    row[first..first + outputs].copy_from_slice(w);
-                }
-                if let Some(b) = b {
-                    bias[first..first + outputs].copy_from_slice(&values(b));
-                }
-                first += outputs;
-            }
-            PackedConv2d::linear(conv.channels, size, &weight, Some(&bias))
-        }
+        Weights::Linear(weight, bias) => PackedConv2d::linear(conv.channels, size, &weight.data, Some(bias)),
     }
 }
 
-/// The convolution nodes with what is fused into them, found before anything is emitted.
+/// A convolution or an attention with what is fused into it, found before anything is emitted.
 struct Fused {
     /// The value that is read.
     source: Id,
@@ -149,16 +162,16 @@ struct Fused {
 }
 
 impl Fused {
-    fn of(conv: Id, nodes: &[Node], readers: &[Vec<Id>], gone: &mut [bool]) -> Self {
+    fn of(id: Id, nodes: &[Node], readers: &[Vec<Id>], gone: &mut [bool]) -> Self {
         let only = |id: Id| if let [reader] = readers[id][..] { Some(reader) } else { None };
-        let mut fused =
-            Self { source: nodes[conv].inputs[0], normal: None, enlarge: false, rows: None, residual: None, scale: 1.0, end: conv };
-        if matches!(nodes[fused.source].op, Op::Enlarge) && only(fused.source).is_some() {
+        let mut fused = Self { source: nodes[id].inputs[0], normal: None, enlarge: false, rows: None, residual: None, scale: 1.0, end: id };
+        let conv = matches!(nodes[id].op, Op::Conv(..));
+        if conv && matches!(nodes[fused.source].op, Op::Enlarge) && only(fused.source).is_some() {
             gone[fused.source] = true;
             fused.enlarge = true;
             fused.source = nodes[fused.source].inputs[0];
         }
-        if matches!(nodes[fused.source].op, Op::Norm(..)) && only(fused.source).is_some() {
+        if conv && matches!(nodes[fused.source].op, Op::Norm(..)) && only(fused.source).is_some() {
             gone[fused.source] = true;
             fused.normal = Some(fused.source);
             fused.source = nodes[fused.source].inputs[0];
@@ -172,7 +185,7 @@ impl Fused {
                 Op::Affine { factor, summand: 0.0 } => fused.scale = factor,
                 _ => break,
             }
-            // Whoever reads the end finds this convolution there.
+            // Whoever reads the end finds this operation's result there.
             gone[fused.end] = true;
             gone[reader] = true;
             fused.end = reader;
@@ -219,12 +232,11 @@ impl Plan {
         }
         readers[out].push(nodes.len()); // whoever called
         let mut gone = vec![false; nodes.len()];
-        let convs: Vec<Id> = (0..nodes.len()).filter(|&id| matches!(nodes[id].op, Op::Conv(..))).collect();
-        // A convolution is emitted where its end is: all that it adds is there by then.
+        // It is emitted where its end is: all that it adds is there by then.
         let mut ends: HashMap<Id, (Id, Fused)> = HashMap::new();
-        for conv in convs {
-            let fused = Fused::of(conv, &nodes, &readers, &mut gone);
-            ends.insert(fused.end, (conv, fused));
+        for id in (0..nodes.len()).filter(|&id| matches!(nodes[id].op, Op::Conv(..) | Op::Attend(_))) {
+            let fused = Fused::of(id, &nodes, &readers, &mut gone);
+            ends.insert(fused.end, (id, fused));
         }
 
         let mut layout = Layout { views: vec![None; nodes.len()], buffers: Vec::new(), within: vec![None; nodes.len()] };
@@ -244,19 +256,29 @@ impl Plan {
         let input = layout.place(INPUT, &nodes);
         let mut steps = Vec::new();
         for id in 1..nodes.len() {
-            if let Some((conv, fused)) = ends.remove(&id) {
+            if let Some((begin, fused)) = ends.remove(&id) {
                 let (x, out) = (layout.place(fused.source, &nodes), layout.place(id, &nodes));
                 let residual = fused.residual.map(|id| layout.place(id, &nodes));
-                let Op::Conv(mut geometry, weights) = std::mem::replace(&mut nodes[conv].op, Op::Input) else {
-                    unreachable!("a convolution")
+                let finish = FinishWith { rows: fused.rows, residual, scale: fused.scale };
+                let step = match std::mem::replace(&mut nodes[begin].op, Op::Input) {
+                    Op::Conv(mut geometry, weights) => {
+                        geometry.enlarge = fused.enlarge;
+                        let conv = Box::new(pack(geometry, [x.shape[0], x.shape[1]], &weights));
+                        let normal = fused.normal.map(|norm| match std::mem::replace(&mut nodes[norm].op, Op::Input) {
+                            Op::Norm(norm, activation) => (norm, activation.is_some()),
+                            _ => unreachable!("a norm"),
+                        });
+                        Step { action: Action::Conv { conv, normal, finish }, x, out }
+                    }
+                    Op::Attend(attend) => {
+                        let places =
+                            [0, 1, 2].map(|i| layout.place(nodes[begin].inputs[i], &nodes).channels(attend.first[i], attend.bias.len()));
+                        let [x, keys, values] = places;
+                        Step { action: Action::Attend { attend, keys, values, finish }, x, out }
+                    }
+                    _ => unreachable!("nothing else is fused"),
                 };
-                geometry.enlarge = fused.enlarge;
-                let conv = Box::new(pack(geometry, [x.shape[0], x.shape[1]], &weights));
-                let normal = fused.normal.map(|norm| match std::mem::replace(&mut nodes[norm].op, Op::Input) {
-                    Op::Norm(norm, activation) => (norm, activation.is_some()),
-                    _ => unreachable!("a norm"),
-                });
-                steps.push(Step { action: Action::Conv { conv, normal, rows: fused.rows, residual, scale: fused.scale }, x, out });
+                steps.push(step);
                 continue;
             }
             if gone[id] {
@@ -265,7 +287,7 @@ impl Plan {
             let inputs: Vec<View> = nodes[id].inputs.iter().map(|&input| layout.place(input, &nodes)).collect();
             let out = layout.place(id, &nodes);
             let action = match std::mem::replace(&mut nodes[id].op, Op::Input) {
-                Op::Input | Op::Conv(..) => unreachable!("emitted already"),
+                Op::Input | Op::Conv(..) | Op::Attend(_) => unreachable!("emitted already"),
                 Op::Concat => {
                     let mut first = 0;
                     for (x, &input) in inputs.iter().zip(&nodes[id].inputs) {
@@ -279,7 +301,6 @@ impl Plan {
                 }
                 Op::Norm(norm, activation) => Action::Normalise { norm, silu: activation.is_some() },
                 Op::Activate(activation) => Action::Activate(activation),
-                Op::Attend { heads } => Action::Attend { heads },
                 Op::Enlarge => Action::Enlarge,
                 Op::Halve => Action::Halve,
                 Op::Add => Action::Add(inputs[1]),
@@ -330,8 +351,11 @@ impl Plan {
         for step in &mut self.steps {
             moved(&mut step.x);
             moved(&mut step.out);
-            if let Action::Conv { residual: Some(view), .. } | Action::Add(view) = &mut step.action {
-                moved(view);
+            match &mut step.action {
+                Action::Conv { finish, .. } => finish.residual.as_mut().into_iter().for_each(moved),
+                Action::Attend { keys, values, finish, .. } => [keys, values].into_iter().chain(&mut finish.residual).for_each(moved),
+                Action::Add(view) => moved(view),
+                _ => {}
             }
         }
         moved(&mut self.input);
@@ -404,12 +428,13 @@ fn transpose(from: &[f32], n: usize, [h, w, c]: [usize; 3], to: &mut [f32], to_p
 
 impl Step {
     fn reads(&self) -> impl Iterator<Item = View> + use<> {
-        let second = match &self.action {
-            Action::Conv { residual, .. } => *residual,
-            Action::Add(view) => Some(*view),
-            _ => None,
+        let others = match &self.action {
+            Action::Conv { finish, .. } => [finish.residual, None, None],
+            Action::Attend { keys, values, finish, .. } => [finish.residual, Some(*keys), Some(*values)],
+            Action::Add(view) => [Some(*view), None, None],
+            _ => [None; 3],
         };
-        [self.x].into_iter().chain(second)
+        others.into_iter().flatten().chain([self.x])
     }
 
     fn kind(&self) -> &'static str {
@@ -429,7 +454,7 @@ impl Step {
         let [h, w, c] = self.out.shape;
         let per_number = match &self.action {
             Action::Conv { conv, .. } => conv.conv().weights() / conv.conv().channels[0],
-            Action::Attend { .. } => 2 * h * w,
+            Action::Attend { attend, .. } => 2 * h * w + attend.saved,
             _ => 0,
         };
         (h * w * c * per_number) as u64
@@ -463,12 +488,15 @@ impl Step {
         let [h, w, c] = self.out.shape;
         let stride = self.out.stride;
         match &self.action {
-            Action::Conv { conv, normal, rows: row, residual, scale: factor } => {
+            Action::Conv { conv, normal, finish } => {
                 let normal = normal.as_ref().map(|(norm, silu)| Normal { center, scale, shift: &norm.bias, silu: *silu });
-                let finish = Finish { rows: row.map(|r| rows[r].as_slice()), residual: residual.as_ref().map(images), scale: *factor };
-                conv.run(&x, normal, &finish, out, stride);
+                conv.run(&x, normal, &finish.of(n, buffers, rows), out, stride);
             }
-            Action::Attend { heads } => attention(&x, *heads, &mut out[..n * h * w * c]),
+            Action::Attend { attend, keys, values, finish } => {
+                let attention =
+                    Attention { queries: x, keys: images(keys), values: images(values), heads: attend.heads, scale: attend.scale };
+                attention.run(&attend.bias, &finish.of(n, buffers, rows), out, stride);
+            }
             Action::Normalise { norm, silu } => {
                 let mut y = vec![0.0; n * h * w * c];
                 normalised(&x, Normal { center, scale, shift: &norm.bias, silu: *silu }, &mut y);
@@ -518,6 +546,13 @@ impl Step {
                 each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), pixel(&x, p), |x, _| x / timestep(p)), n);
             }
         }
+    }
+}
+
+impl FinishWith {
+    fn of<'a>(&self, n: usize, buffers: &'a [Vec<f32>], rows: &'a [Vec<f32>]) -> Finish<'a> {
+        let rows = self.rows.map(|r| rows[r].as_slice());
+        Finish { rows, residual: self.residual.map(|view| view.images(n, buffers)), scale: self.scale }
     }
 }
 

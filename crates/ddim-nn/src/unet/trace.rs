@@ -7,6 +7,7 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{Dropout, GroupNorm, Linear, PaddingConfig2d};
 use burn::tensor::Tensor;
 use ddim_kernels as kernels;
+use rayon::prelude::*;
 
 /// A value: the node that computes it.
 pub(crate) type Id = usize;
@@ -21,10 +22,8 @@ pub(crate) enum Op {
     Conv(kernels::Conv2d, Weights),
     Norm(Norm, Option<Activation>),
     Activate(Activation),
-    /// Of queries, keys and values, side by side.
-    Attend {
-        heads: usize,
-    },
+    /// Of queries, keys and values.
+    Attend(Attend),
     Enlarge,
     Halve,
     Add,
@@ -42,8 +41,58 @@ pub(crate) enum Op {
 pub(crate) enum Weights {
     /// [out, in, k, k] and bias.
     Conv(Tensor<4>, Option<Tensor<1>>),
-    /// [in, out] and bias, of layers whose outputs lie side by side.
-    Linear(Vec<(Tensor<2>, Option<Tensor<1>>)>),
+    /// [in, out] and bias.
+    Linear(Matrix, Vec<f32>),
+}
+
+/// Rows of numbers.
+#[derive(Clone)]
+pub(crate) struct Matrix {
+    columns: usize,
+    pub(crate) data: Vec<f32>,
+}
+
+impl Matrix {
+    fn rows(&self) -> usize {
+        self.data.len() / self.columns
+    }
+
+    fn transposed(&self) -> Self {
+        let data = (0..self.data.len()).map(|i| self.data[i % self.rows() * self.columns + i / self.rows()]).collect();
+        Self { columns: self.rows(), data }
+    }
+
+    /// The product, summed in f64.
+    fn times(&self, other: &Self) -> Self {
+        let mut data = vec![0.0; self.rows() * other.columns];
+        data.par_chunks_exact_mut(other.columns).zip(self.data.par_chunks_exact(self.columns)).for_each(|(out, row)| {
+            let mut sums = vec![0f64; other.columns];
+            for (&a, b) in row.iter().zip(other.data.chunks_exact(other.columns)) {
+                sums.iter_mut().zip(b).for_each(|(sum, &b)| *sum += f64::from(a) * f64::from(b));
+            }
+            out.iter_mut().zip(&sums).for_each(|(out, sum)| *out = *sum as f32);
+        });
+        Self { columns: other.columns, data }
+    }
+
+    /// The columns of each, side by side.
+    fn beside(matrices: &[&Self]) -> Self {
+        let rows = 0..matrices[0].rows();
+        let data =
+            rows.flat_map(|r| matrices.iter().flat_map(move |m| m.data[r * m.columns..(r + 1) * m.columns].iter().copied())).collect();
+        Self { columns: matrices.iter().map(|m| m.columns).sum(), data }
+    }
+}
+
+/// [`kernels::Attention`] without its images.
+pub(crate) struct Attend {
+    /// The first channel of queries, keys and values in what holds them.
+    pub(crate) first: [usize; 3],
+    pub(crate) heads: usize,
+    pub(crate) scale: f32,
+    pub(crate) bias: Vec<f32>,
+    /// Multiply-adds a number of output that were saved before: see [`Tracer::attention`].
+    pub(crate) saved: usize,
 }
 
 /// A group norm's parameters.
@@ -97,13 +146,19 @@ impl Tracer {
         self.push(op, inputs, shape)
     }
 
-    fn linear(&mut self, layers: &[&Linear], x: Id) -> Id {
+    fn linear(&mut self, weight: Matrix, bias: Vec<f32>, x: Id) -> Id {
         let [h, w, channels_in] = self.nodes[x].shape;
-        let channels_out = layers.iter().map(|l| l.weight.dims()[1]).sum();
-        let weights = Weights::Linear(layers.iter().map(|l| (l.weight.val(), l.bias.as_ref().map(Param::val))).collect());
-        let conv = kernels::Conv2d::pointwise([channels_out, channels_in]);
-        self.push(Op::Conv(conv, weights), vec![x], [h, w, channels_out])
+        let conv = kernels::Conv2d::pointwise([weight.columns, channels_in]);
+        let shape = [h, w, weight.columns];
+        self.push(Op::Conv(conv, Weights::Linear(weight, bias)), vec![x], shape)
     }
+}
+
+/// The weights [in, out] and the bias of a layer.
+fn matrix(linear: &Linear) -> (Matrix, Vec<f32>) {
+    let columns = linear.weight.dims()[1];
+    let bias = linear.bias.as_ref().map_or_else(|| vec![0.0; columns], |bias| values(&bias.val()));
+    (Matrix { columns, data: values(&linear.weight.val()) }, bias)
 }
 
 /// The numbers of a tensor.
@@ -145,11 +200,27 @@ impl Ops for Tracer {
         self.same(Op::Activate(activation), vec![x])
     }
 
+    /// With one head, softmax((x Q + q)(x K + k)ᵀ)(x V + v) O + o is softmax((x Q Kᵀ + q Kᵀ) xᵀ)(x V O) + v O + o: what is the same for all keys
+    /// drops out of a softmax, and its weights sum to 1. Two products of matrices, made once, save two of the four layers.
     fn attention(&mut self, [to_q, to_k, to_v, to_out]: [&Linear; 4], heads: usize, x: Id) -> Id {
-        let qkv = self.linear(&[to_q, to_k, to_v], x);
-        let [h, w, channels] = self.nodes[qkv].shape;
-        let attended = self.push(Op::Attend { heads }, vec![qkv], [h, w, channels / 3]);
-        self.linear(&[to_out], attended)
+        let shape @ [_, _, channels] = self.nodes[x].shape;
+        let [(q, q_bias), (k, k_bias), (v, v_bias), (out, out_bias)] = [to_q, to_k, to_v, to_out].map(matrix);
+        let inner = q.columns;
+        let scale = ((inner / heads) as f32).sqrt().recip();
+        if heads == 1 && inner == channels {
+            let row = |data: &[f32]| Matrix { columns: inner, data: data.to_vec() };
+            let mut bias = row(&q_bias).times(&k.transposed()).data;
+            bias.resize(2 * channels, 0.0);
+            let layer = self.linear(Matrix::beside(&[&q.times(&k.transposed()), &v.times(&out)]), bias, x);
+            let v_bias = row(&v_bias).times(&out).data;
+            let bias = v_bias.iter().zip(&out_bias).map(|(v, out)| v + out).collect();
+            let attend = Attend { first: [0, 0, channels], heads, scale, bias, saved: 2 * channels };
+            return self.push(Op::Attend(attend), vec![layer, x, layer], shape);
+        }
+        let layer = self.linear(Matrix::beside(&[&q, &k, &v]), [q_bias, k_bias, v_bias].concat(), x);
+        let attend = Attend { first: [0, inner, 2 * inner], heads, scale, bias: vec![0.0; inner], saved: 0 };
+        let attended = self.push(Op::Attend(attend), vec![layer, layer, layer], [shape[0], shape[1], inner]);
+        self.linear(out, out_bias, attended)
     }
 
     fn enlarge(&mut self, x: Id) -> Id {
@@ -183,8 +254,8 @@ impl Ops for Tracer {
 
     fn project_embedding(&mut self, linear: &Linear, activation: Activation) -> usize {
         let [channels_in, channels_out] = linear.weight.dims();
-        let weights = Weights::Linear(vec![(linear.weight.val(), linear.bias.as_ref().map(Param::val))]);
-        self.projections.push(Projection { weights, channels: [channels_out, channels_in], activation });
+        let (weight, bias) = matrix(linear);
+        self.projections.push(Projection { weights: Weights::Linear(weight, bias), channels: [channels_out, channels_in], activation });
         self.projections.len() - 1
     }
 
