@@ -358,6 +358,7 @@ pub(crate) struct Convert {
 #[command(after_help = "Examples:
   ddim bench                                       the DDPM network of CIFAR-10, batch 16
   ddim bench --batch 1 --threads 1 --profile       where the time goes, an image at a time on one core
+  ddim bench --train --batch 8                     a step of training
   ddim bench --model fashion --json                the built-in model, for a script")]
 pub(crate) struct Bench {
     /// One of the paper's networks: ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256.
@@ -369,11 +370,14 @@ pub(crate) struct Bench {
     /// Images evaluated together.
     #[arg(long, value_name = "B", default_value_t = 16)]
     pub(crate) batch: usize,
+    /// Time a step of training instead: the gradient of the epsilon objective, clipping by the global norm, Adam.
+    #[arg(long)]
+    pub(crate) train: bool,
     /// Processor threads [default: all].
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Show the share of each kind of operation.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "train")]
     pub(crate) profile: bool,
     /// Print one JSON object on standard output, and nothing else there.
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! The models that are built in.
 
 use crate::error::{Error, Result};
-use ddim_nn::{EmbeddedPipeline, Pipeline, cpu};
+use ddim_nn::{Device, EmbeddedPipeline, Pipeline, cpu};
 use std::path::Path;
 
 /// What `--model` is when it is not given.
@@ -20,10 +20,15 @@ macro_rules! built_in {
 
 const BUILT_IN: [EmbeddedPipeline; 1] = [built_in!("fashion")];
 
-/// Loads a built-in model or a pipeline folder.
+/// Loads a built-in model or a pipeline folder, to sample from.
 pub(crate) fn load(model: &str) -> Result<Pipeline> {
+    load_on(model, &cpu())
+}
+
+/// Loads a built-in model or a pipeline folder.
+pub(crate) fn load_on(model: &str, device: &Device) -> Result<Pipeline> {
     if let Some(files) = BUILT_IN.iter().find(|m| m.name == model) {
-        return Ok(Pipeline::embedded(files, &cpu())?);
+        return Ok(Pipeline::embedded(files, device)?);
     }
     let folder = Path::new(model);
     if !folder.exists() {
@@ -33,5 +38,5 @@ pub(crate) fn load(model: &str) -> Result<Pipeline> {
             names.join(", ")
         )));
     }
-    Ok(Pipeline::load(folder, &cpu())?)
+    Ok(Pipeline::load(folder, device)?)
 }

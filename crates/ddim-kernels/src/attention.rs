@@ -94,6 +94,7 @@ impl Attention<'_> {
                         columns,
                         k: dim,
                         accumulate: false,
+                        transposed: false,
                     });
                 }
                 let mut inverses = [0.0; QUERIES];
@@ -103,8 +104,19 @@ impl Attention<'_> {
                 for (panel, b) in values.chunks_exact(pixels * value_columns).enumerate() {
                     let (c, b_stride) = (&mut sums[panel * value_columns..], value_columns);
                     let columns = value_columns.min(dim - panel * value_columns);
-                    let product =
-                        Product { a: &scores, a_stride: row, b, b_stride, c, c_stride: width, rows, columns, k: pixels, accumulate: false };
+                    let product = Product {
+                        a: &scores,
+                        a_stride: row,
+                        b,
+                        b_stride,
+                        c,
+                        c_stride: width,
+                        rows,
+                        columns,
+                        k: pixels,
+                        accumulate: false,
+                        transposed: false,
+                    };
                     arch().dispatch(product);
                 }
                 arch().dispatch(FinishRows { ending: &ending, inverses: &inverses, sums: &mut sums, pixel, channel, dim, out });

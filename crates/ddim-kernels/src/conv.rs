@@ -34,6 +34,16 @@ impl Conv2d {
         [h, w].map(|n| (n * if self.enlarge { 2 } else { 1 } + self.padding[0] + self.padding[1] - self.kernel) / self.stride + 1)
     }
 
+    /// The input pixel, of all images of `size`, under a tap of an output pixel.
+    pub(crate) fn source(&self, size @ [h, w]: [usize; 2], pixel: usize, tap: usize) -> Option<usize> {
+        let [out_h, out_w] = self.output(size);
+        let (image, within) = (pixel / (out_h * out_w), pixel % (out_h * out_w));
+        let y = (within / out_w * self.stride + tap / self.kernel).checked_sub(self.padding[0])?;
+        let x = (within % out_w * self.stride + tap % self.kernel).checked_sub(self.padding[0])?;
+        let (y, x) = if self.enlarge { (y / 2, x / 2) } else { (y, x) };
+        (y < h && x < w).then_some((image * h + y) * w + x)
+    }
+
     /// Numbers in the weights.
     pub fn weights(&self) -> usize {
         self.channels[0] * self.channels[1] * self.kernel * self.kernel
@@ -80,7 +90,7 @@ impl PackedConv2d {
     }
 
     /// From `at(out, in, tap)`.
-    fn from_fn(conv: Conv2d, size: [usize; 2], bias: Option<&[f32]>, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
+    pub(crate) fn from_fn(conv: Conv2d, size: [usize; 2], bias: Option<&[f32]>, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
         let [channels_out, channels_in] = conv.channels;
         let panels = channels_out.div_ceil(PANEL);
         let bias = bias.map_or_else(|| vec![0.0; channels_out], <[f32]>::to_vec);
@@ -202,7 +212,7 @@ impl PackedConv2d {
 
 /// Winograd's tiles may reach over the image's edge; where that costs more than they save, sums are computed directly. So they are for few
 /// input channels, where the transforms would be most of the work.
-fn by_winograd(conv: &Conv2d, size: [usize; 2]) -> bool {
+pub(crate) fn by_winograd(conv: &Conv2d, size: [usize; 2]) -> bool {
     let [h, w] = conv.output(size);
     let tiles = h.div_ceil(TILE) * w.div_ceil(TILE);
     (conv.kernel, conv.stride, conv.padding) == (3, 1, [1, 1]) && conv.channels[1] >= 16 && h * w * 9 > tiles * winograd::POINTS * 4 / 3
@@ -286,7 +296,19 @@ impl WithSimd for PointwiseBlock<'_> {
             let channel = panel * PANEL;
             let columns = PANEL.min(self.channels[0] - channel);
             let (a, a_stride) = (&self.x.data[self.pixels.start * self.x.stride..], self.x.stride);
-            let product = Product { a, a_stride, b, b_stride: PANEL, c: &mut sums, c_stride: PANEL, rows, columns, k, accumulate: false };
+            let product = Product {
+                a,
+                a_stride,
+                b,
+                b_stride: PANEL,
+                c: &mut sums,
+                c_stride: PANEL,
+                rows,
+                columns,
+                k,
+                accumulate: false,
+                transposed: false,
+            };
             product.with_simd(simd);
             for (row, sums) in sums.chunks_exact(PANEL).enumerate() {
                 let out = &mut self.out[row * self.ending.stride + channel..][..columns];
@@ -320,8 +342,12 @@ impl WithSimd for DirectBlock<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let taps = self.conv.kernel * self.conv.kernel;
         let panel_len = taps * self.conv.channels[1] * PANEL;
-        let sources: Vec<Option<usize>> =
-            self.pixels.clone().flat_map(|p| (0..taps).map(move |tap| (p, tap))).map(|(p, tap)| self.source(p, tap)).collect();
+        let sources: Vec<Option<usize>> = self
+            .pixels
+            .clone()
+            .flat_map(|p| (0..taps).map(move |tap| (p, tap)))
+            .map(|(p, tap)| self.conv.source(self.size, p, tap))
+            .collect();
         for (panel, weights) in self.weights.chunks_exact(panel_len).enumerate() {
             let channel = panel * PANEL;
             let columns = PANEL.min(self.conv.channels[0] - channel);
@@ -353,19 +379,6 @@ impl WithSimd for DirectBlock<'_> {
 }
 
 impl DirectBlock<'_> {
-    /// The input pixel under a tap of an output pixel.
-    #[inline(always)]
-    fn source(&self, pixel: usize, tap: usize) -> Option<usize> {
-        let Conv2d { kernel, stride, padding, enlarge, .. } = *self.conv;
-        let [h, w] = self.size;
-        let out_w = self.conv.output(self.size)[1];
-        let (image, within) = (pixel / self.ending.pixels, pixel % self.ending.pixels);
-        let y = (within / out_w * stride + tap / kernel).checked_sub(padding[0])?;
-        let x = (within % out_w * stride + tap % kernel).checked_sub(padding[0])?;
-        let (y, x) = if enlarge { (y / 2, x / 2) } else { (y, x) };
-        (y < h && x < w).then_some((image * h + y) * w + x)
-    }
-
     #[inline(always)]
     fn tiles<S: Simd, const V: usize>(
         &self,

@@ -11,9 +11,10 @@ const ROWS: usize = 6;
 
 /// `rows` x `columns` of a product of depth `k`.
 pub(crate) struct Product<'a> {
-    /// The first row, `a_stride` before the next; k numbers each.
+    /// The first row, `a_stride` before the next; k numbers each. Transposed: the first column, as long as there are rows.
     pub(crate) a: &'a [f32],
     pub(crate) a_stride: usize,
+    pub(crate) transposed: bool,
     /// k rows, `b_stride` apart, readable up to the next multiple of 16 columns.
     pub(crate) b: &'a [f32],
     pub(crate) b_stride: usize,
@@ -67,17 +68,32 @@ impl Product<'_> {
 
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize, column: usize) {
-        let mut rows: [&[f32]; R] = [&[]; R];
-        for (r, slice) in rows.iter_mut().enumerate() {
-            *slice = &self.a[(row + r) * self.a_stride..][..self.k];
-        }
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         if self.accumulate {
             for (r, sums) in sums.iter_mut().enumerate() {
                 load_into::<S, V>(&self.c[(row + r) * self.c_stride + column..], sums);
             }
         }
-        accumulate(simd, &mut sums, rows, &self.b[column..], self.b_stride);
+        let b = &self.b[column..];
+        if self.transposed {
+            for i in 0..self.k {
+                let column = &self.a[i * self.a_stride + row..][..R];
+                let mut vectors = [simd.splat_f32s(0.0); V];
+                load_into::<S, V>(&b[i * self.b_stride..], &mut vectors);
+                for (sums, &a) in sums.iter_mut().zip(column) {
+                    let a = simd.splat_f32s(a);
+                    for (sum, &vector) in sums.iter_mut().zip(&vectors) {
+                        *sum = simd.mul_add_e_f32s(a, vector, *sum);
+                    }
+                }
+            }
+        } else {
+            let mut rows: [&[f32]; R] = [&[]; R];
+            for (r, slice) in rows.iter_mut().enumerate() {
+                *slice = &self.a[(row + r) * self.a_stride..][..self.k];
+            }
+            accumulate(simd, &mut sums, rows, b, self.b_stride);
+        }
         for (r, sums) in sums.iter().enumerate() {
             let at = (row + r) * self.c_stride + column;
             let (out, _) = S::as_mut_simd_f32s(&mut self.c[at..at + V * S::F32_LANES]);

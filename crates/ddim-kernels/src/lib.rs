@@ -10,8 +10,10 @@
 //!
 //! Every output element is one sum in a fixed order: results have the same bits for any thread count and any batch.
 
+mod adam;
 mod attention;
 mod conv;
+mod conv_gradient;
 mod gemm;
 mod images;
 mod norm;
@@ -19,7 +21,9 @@ mod scratch;
 mod simd;
 mod winograd;
 
+pub use adam::{Adam, sum_of_squares};
 pub use attention::Attention;
 pub use conv::{Conv2d, PackedConv2d};
+pub use conv_gradient::sum_of_pixels;
 pub use images::{Finish, Images, Normal, normalised};
 pub use norm::GroupNorm;

@@ -320,7 +320,19 @@ pub(crate) fn multiply(weights: &Weights, channels_in: usize, panel: usize, colu
         for (point, c) in sums.chunks_exact_mut(plane).enumerate() {
             let (a, b) = (&input.data[point * input.plane + start..], &weights[point * weights_plane..]);
             let (a_stride, accumulate) = (input.stride, start > 0);
-            vectors.dispatch(Product { a, a_stride, b, b_stride: PANEL, c, c_stride: PANEL, rows: tiles, columns, k, accumulate });
+            vectors.dispatch(Product {
+                a,
+                a_stride,
+                b,
+                b_stride: PANEL,
+                c,
+                c_stride: PANEL,
+                rows: tiles,
+                columns,
+                k,
+                accumulate,
+                transposed: false,
+            });
         }
     };
     match weights {
@@ -377,5 +389,198 @@ impl Sums {
             load::<S>(&self.data[(5 * SIDE + x) * self.plane + at..]),
         ];
         outputs(simd, m)
+    }
+}
+
+/// Rows and columns of points of a gradient: A y.
+#[inline(always)]
+fn points_of_gradient<S: Simd>(simd: S, y: [S::f32s; TILE]) -> [S::f32s; SIDE] {
+    let c = |v: f32| simd.splat_f32s(v);
+    let even_p = simd.mul_add_e_f32s(y[2], c(P2), y[0]);
+    let odd_p = simd.mul_add_e_f32s(y[3], c(P2 * P), simd.mul_f32s(y[1], c(P)));
+    let even_q = simd.mul_add_e_f32s(y[2], c(Q2), y[0]);
+    let odd_q = simd.mul_add_e_f32s(y[3], c(Q2 * Q), simd.mul_f32s(y[1], c(Q)));
+    [y[0], simd.add_f32s(even_p, odd_p), simd.sub_f32s(even_p, odd_p), simd.add_f32s(even_q, odd_q), simd.sub_f32s(even_q, odd_q), y[3]]
+}
+
+/// Gᵀ w.
+#[inline(always)]
+fn taps<S: Simd>(simd: S, w: [S::f32s; SIDE]) -> [S::f32s; 3] {
+    let c = |v: f32| simd.splat_f32s(v);
+    let (p, q) = (c(1.0 / (2.0 * P2 * (P2 - Q2))), c(1.0 / (2.0 * Q2 * (Q2 - P2))));
+    let (sum_p, difference_p) = (simd.mul_f32s(simd.add_f32s(w[1], w[2]), p), simd.mul_f32s(simd.sub_f32s(w[1], w[2]), p));
+    let (sum_q, difference_q) = (simd.mul_f32s(simd.add_f32s(w[3], w[4]), q), simd.mul_f32s(simd.sub_f32s(w[3], w[4]), q));
+    [
+        simd.mul_add_e_f32s(w[0], c(1.0 / (P2 * Q2)), simd.add_f32s(sum_p, sum_q)),
+        simd.mul_add_e_f32s(difference_p, c(P), simd.mul_f32s(difference_q, c(Q))),
+        simd.mul_add_e_f32s(sum_p, c(P2), simd.mul_add_e_f32s(sum_q, c(Q2), w[5])),
+    ]
+}
+
+/// A y Aᵀ of the tiles of `bands` of a gradient.
+fn transform_gradient(dy: &Images<'_>, grid: &Grid, bands: std::ops::Range<usize>) -> Transformed {
+    let [_, h, w, c] = dy.shape;
+    let [rows, columns] = grid.tiles;
+    // Read as the second operand of a product: whole panels.
+    let stride = c.next_multiple_of(PANEL);
+    let plane = bands.len() * columns * stride + SPREAD;
+    let mut out = scratch::take(POINTS * plane);
+    let line = columns * TILE * stride;
+    let mut strip = scratch::zeros(TILE * line);
+    let vectors = arch();
+    for (index, band) in bands.enumerate() {
+        let (image, row) = (band / rows, band % rows);
+        for (i, strip) in strip.chunks_exact_mut(line).enumerate() {
+            let y = row * TILE + i;
+            if y >= h {
+                strip.fill(0.0);
+                continue;
+            }
+            let x = &dy.data[(image * h + y) * w * dy.stride..];
+            let copy = CopyLine { x, stride: dy.stride, channels: c, pixels: w, normal: None, repeat: 1, out: strip, out_stride: stride };
+            vectors.dispatch(copy);
+        }
+        let out = &mut out[index * columns * stride..];
+        vectors.dispatch(TransformGradientBand { strip: &strip, line, stride, columns, out, plane });
+    }
+    Transformed { data: out, plane, stride }
+}
+
+struct TransformGradientBand<'a> {
+    strip: &'a [f32],
+    line: usize,
+    stride: usize,
+    columns: usize,
+    out: &'a mut [f32],
+    plane: usize,
+}
+
+impl WithSimd for TransformGradientBand<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for tile in 0..self.columns {
+            for channel in (0..self.stride).step_by(S::F32_LANES) {
+                let at = tile * TILE * self.stride + channel;
+                let h = [
+                    self.column::<S>(simd, at),
+                    self.column::<S>(simd, at + self.stride),
+                    self.column::<S>(simd, at + 2 * self.stride),
+                    self.column::<S>(simd, at + 3 * self.stride),
+                ];
+                for y in 0..SIDE {
+                    let row = points_of_gradient(simd, [h[0][y], h[1][y], h[2][y], h[3][y]]);
+                    for (x, value) in row.into_iter().enumerate() {
+                        store::<S>(&mut self.out[(y * SIDE + x) * self.plane + tile * self.stride + channel..], value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl TransformGradientBand<'_> {
+    #[inline(always)]
+    fn column<S: Simd>(&self, simd: S, at: usize) -> [S::f32s; SIDE] {
+        let line = |i: usize| &self.strip[i * self.line + at..];
+        points_of_gradient(simd, [load::<S>(line(0)), load::<S>(line(1)), load::<S>(line(2)), load::<S>(line(3))])
+    }
+}
+
+/// Tiles of a gradient that are transformed together.
+const GRADIENT_TILES: usize = 64;
+
+/// Σ over tiles of x's points times dy's points, back to taps: the gradient of the weights [out, in, 3, 3].
+///
+/// dg = Gᵀ [(Bᵀ d B) ⊙ (A dy Aᵀ)] G, the transpose of what the forward pass does.
+pub(crate) fn weight_gradient(x: &Images<'_>, enlarge: bool, dy: &Images<'_>, out: &mut [f32]) {
+    let (channels_in, channels_out) = (x.shape[3], dy.shape[3]);
+    let grid = Grid::new(dy.shape[0], [dy.shape[1], dy.shape[2]]);
+    let columns = grid.tiles[1];
+    let panels = channels_out.div_ceil(PANEL);
+    let plane = panels * channels_in * PANEL + SPREAD;
+    // [point][panel][in][64]
+    let mut sums = scratch::take(POINTS * plane);
+    let together = (GRADIENT_TILES / columns).max(1);
+    let starts: Vec<usize> = (0..grid.bands()).step_by(together).collect();
+    for (round, starts) in starts.chunks(rayon::current_num_threads()).enumerate() {
+        let transform = |&start: &usize| {
+            let bands = start..(start + together).min(grid.bands());
+            (transform_input(x, enlarge, None, &grid, bands.clone()), transform_gradient(dy, &grid, bands.clone()), bands.len() * columns)
+        };
+        let blocks: Vec<(Transformed, Transformed, usize)> = starts.par_iter().map(transform).collect();
+        sums.par_chunks_exact_mut(plane).enumerate().for_each(|(point, sums)| {
+            for (index, (x, dy, tiles)) in blocks.iter().enumerate() {
+                for (panel, c) in sums.chunks_exact_mut(channels_in * PANEL).enumerate() {
+                    arch().dispatch(Product {
+                        a: &x.data[point * x.plane..],
+                        a_stride: x.stride,
+                        transposed: true,
+                        b: &dy.data[point * dy.plane + panel * PANEL..],
+                        b_stride: dy.stride,
+                        c,
+                        c_stride: PANEL,
+                        rows: channels_in,
+                        columns: PANEL.min(channels_out - panel * PANEL),
+                        k: *tiles,
+                        accumulate: round + index > 0,
+                    });
+                }
+            }
+        });
+    }
+    out.par_chunks_mut(PANEL * channels_in * 9).enumerate().for_each(|(panel, out)| {
+        arch().dispatch(TapsOfPanel { sums: &sums[panel * channels_in * PANEL..], plane, channels_in, out });
+    });
+}
+
+struct TapsOfPanel<'a> {
+    sums: &'a [f32],
+    plane: usize,
+    channels_in: usize,
+    /// [out][in][9].
+    out: &'a mut [f32],
+}
+
+impl WithSimd for TapsOfPanel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let count = self.out.len() / (self.channels_in * 9);
+        let mut found = [0.0; 9 * PANEL];
+        for i in 0..self.channels_in {
+            for lane in (0..count).step_by(S::F32_LANES) {
+                let at = i * PANEL + lane;
+                let h = [
+                    self.column::<S>(simd, 0, at),
+                    self.column::<S>(simd, 1, at),
+                    self.column::<S>(simd, 2, at),
+                    self.column::<S>(simd, 3, at),
+                    self.column::<S>(simd, 4, at),
+                    self.column::<S>(simd, 5, at),
+                ];
+                for y in 0..3 {
+                    let row = taps(simd, [h[0][y], h[1][y], h[2][y], h[3][y], h[4][y], h[5][y]]);
+                    for (x, value) in row.into_iter().enumerate() {
+                        store::<S>(&mut found[(y * 3 + x) * PANEL + lane..], value);
+                    }
+                }
+            }
+            for (o, out) in self.out.chunks_exact_mut(self.channels_in * 9).enumerate() {
+                for (tap, out) in out[i * 9..][..9].iter_mut().enumerate() {
+                    *out = found[tap * PANEL + o];
+                }
+            }
+        }
+    }
+}
+
+impl TapsOfPanel<'_> {
+    #[inline(always)]
+    fn column<S: Simd>(&self, simd: S, x: usize, at: usize) -> [S::f32s; 3] {
+        let m = |y: usize| &self.sums[(y * SIDE + x) * self.plane + at..];
+        taps(simd, [load::<S>(m(0)), load::<S>(m(1)), load::<S>(m(2)), load::<S>(m(3)), load::<S>(m(4)), load::<S>(m(5))])
     }
 }

@@ -18,12 +18,15 @@ mod error;
 mod network;
 mod pipeline;
 mod scheduler;
+mod training;
 mod unet;
 mod weights;
 
+pub use burn::tensor::Device;
 pub use error::{Error, ErrorKind, Result};
 pub use network::Network;
 pub use pipeline::{EmbeddedPipeline, Pipeline, cpu};
 pub use scheduler::SchedulerConfig;
+pub use training::{Adam, squared_error, training_cpu};
 pub use unet::{Condition, Profile, SampleSize, Share, UNet, UNetConfig};
 pub use weights::WeightsDtype;

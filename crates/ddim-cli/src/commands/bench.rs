@@ -6,7 +6,7 @@ use crate::models;
 use crate::output::report;
 use crate::session::use_threads;
 use ddim::{Denoiser, noise};
-use ddim_nn::{Condition, Network, Pipeline, Profile, SchedulerConfig, UNetConfig, cpu};
+use ddim_nn::{Adam, Condition, Device, Network, Pipeline, Profile, SchedulerConfig, UNetConfig, cpu, squared_error, training_cpu};
 use serde_json::json;
 use std::time::Instant;
 
@@ -20,37 +20,50 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
         return Err(Error::flag("--batch", format!("{}: expected 1 to {MOST_BATCH}", args.batch)));
     }
     use_threads(args.threads)?;
+    let device = if args.train { training_cpu() } else { cpu() };
     let (name, pipeline) = match &args.model {
-        Some(model) => (model.clone(), models::load(model)?),
-        None => (args.preset.clone(), preset(&args.preset)?),
+        Some(model) => (model.clone(), models::load_on(model, &device)?),
+        None => (args.preset.clone(), preset(&args.preset, &device)?),
     };
     let parameters = pipeline.parameters();
-    let top = pipeline.scheduler.num_train_timesteps;
-    let network = Network::new(pipeline, &cpu())?;
+    let level = pipeline.scheduler.num_train_timesteps.div_ceil(2);
+    let unet = args.train.then(|| pipeline.unet.clone());
+    let network = Network::new(pipeline, &device)?;
     let n = args.batch;
     let condition = if network.is_conditional() { Condition::Labels(vec![0; n]) } else { Condition::None };
-    let network = network.with_condition(condition)?;
+    let network = network.with_condition(condition.clone())?;
+    let [c, h, w] = network.shape();
     let mut x = vec![0.0; n * network.dim()];
     noise::fill_batch(&mut x, network.dim(), 0, 0, noise::LATENT);
-    let levels = vec![top.div_ceil(2); n];
-    let mut out = vec![0.0; x.len()];
-    network.predict(&x, &levels, &mut out)?;
-
-    let (mut profile, mut times) = (Profile::default(), Vec::new());
-    let (begin, cpu_begin) = (Instant::now(), usage().map(|u| u.cpu_seconds));
-    while times.len() < LEAST || begin.elapsed().as_secs_f64() < SECONDS {
-        let start = Instant::now();
-        network.predict_profiled(&x, &levels, Some(&mut profile), &mut out)?;
-        times.push(start.elapsed().as_secs_f64());
-    }
+    let mut profile = Profile::default();
+    let measured = match unet {
+        Some(unet) => {
+            let mut target = vec![0.0; x.len()];
+            noise::fill_batch(&mut target, network.dim(), 1, 0, noise::LATENT);
+            let (mut trained, mut adam) = (Some(unet), Adam::new(2e-4));
+            measure(|| {
+                let unet = trained.take().expect("put back below");
+                let (_, mut gradients) = squared_error(&unet, &x, &target, [n, c, h, w], &vec![level - 1; n], &condition);
+                trained = Some(adam.step(unet, &mut gradients, Some(1.0)).0);
+                Ok(())
+            })?
+        }
+        None => {
+            let mut out = vec![0.0; x.len()];
+            let levels = vec![level; n];
+            network.predict(&x, &levels, &mut out)?;
+            measure(|| Ok(network.predict_profiled(&x, &levels, Some(&mut profile), &mut out)?))?
+        }
+    };
     let used = usage();
-    let runs = times.len();
-    times.sort_by(f64::total_cmp);
+    let runs = measured.runs;
     let per_image = |seconds: f64| seconds * 1e3 / n as f64;
-    let wall = per_image(times[runs / 2]);
-    let cpu = used.as_ref().zip(cpu_begin).map(|(used, begin)| per_image((used.cpu_seconds - begin) / runs as f64));
+    let wall = per_image(measured.wall);
+    let cpu = measured.cpu.map(per_image);
     let gflops = |multiply_adds: f64, seconds: f64| 2e-9 * multiply_adds / seconds;
-    let effective = gflops(network.multiply_adds() as f64, wall / 1e3);
+    // A gradient is counted as twice the work of what it differentiates.
+    let multiply_adds = network.multiply_adds() as f64 * if args.train { 3.0 } else { 1.0 };
+    let effective = gflops(multiply_adds, wall / 1e3);
     let threads = rayon::current_num_threads();
     let total: f64 = profile.shares.iter().map(|share| share.time.as_secs_f64()).sum();
     profile.shares.sort_by_key(|share| std::cmp::Reverse(share.time));
@@ -69,9 +82,13 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     let mut object = json!({
         "command": "bench", "network": name, "parameters": parameters, "batch": n, "threads": threads, "runs": runs,
         "ms_per_image_step": wall, "cpu_ms_per_image_step": cpu, "effective_gflops": effective,
-        "gflop_per_image_step": 2e-9 * network.multiply_adds() as f64, "peak_memory_bytes": used.as_ref().map(|u| u.peak_memory),
+        "train": args.train, "gflop_per_image_step": 2e-9 * multiply_adds, "peak_memory_bytes": used.as_ref().map(|u| u.peak_memory),
     });
-    let mut human = format!("{name}, batch {n}, {threads} thread{}: {wall:.2} ms an image and step", if threads == 1 { "" } else { "s" });
+    let mut human = format!(
+        "{name}, batch {n}, {threads} thread{}: {wall:.2} ms an image and {}step",
+        if threads == 1 { "" } else { "s" },
+        if args.train { "training " } else { "" }
+    );
     if let Some(cpu) = cpu {
         human += &format!(" ({cpu:.2} ms of processor time)");
     }
@@ -94,12 +111,37 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     report(args.json, &object, &human)
 }
 
-fn preset(name: &str) -> Result<Pipeline> {
+/// The median of what runs took.
+struct Measured {
+    runs: usize,
+    /// Seconds, the median.
+    wall: f64,
+    /// Seconds of processor time, the mean.
+    cpu: Option<f64>,
+}
+
+/// Runs once for nothing, and then as often as it takes.
+fn measure(mut run: impl FnMut() -> Result<()>) -> Result<Measured> {
+    run()?;
+    let mut times = Vec::new();
+    let (begin, cpu_begin) = (Instant::now(), usage().map(|u| u.cpu_seconds));
+    while times.len() < LEAST || begin.elapsed().as_secs_f64() < SECONDS {
+        let start = Instant::now();
+        run()?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    let runs = times.len();
+    let cpu = usage().zip(cpu_begin).map(|(used, begin)| (used.cpu_seconds - begin) / runs as f64);
+    times.sort_by(f64::total_cmp);
+    Ok(Measured { runs, wall: times[runs / 2], cpu })
+}
+
+fn preset(name: &str, device: &Device) -> Result<Pipeline> {
     let Some(config) = UNetConfig::preset(name) else {
         let known = UNetConfig::presets().collect::<Vec<_>>().join(", ");
         return Err(Error::flag("--preset", format!("{name}: expected one of {known}")));
     };
-    Ok(Pipeline::untrained(config, SchedulerConfig::default(), &cpu()))
+    Ok(Pipeline::untrained(config, SchedulerConfig::default(), device))
 }
 
 /// What this process has used so far.

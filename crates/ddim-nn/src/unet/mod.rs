@@ -3,6 +3,7 @@
 mod blocks;
 mod config;
 mod embedding;
+mod native;
 mod ops;
 mod plan;
 mod presets;
@@ -19,6 +20,7 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor, TensorData};
 use config::Activation;
 use embedding::{ClassEmbedding, TimeProjection, TimestepEmbedding, look_up};
+use native::{Native, is_native};
 use ops::{Eager, Ops};
 pub(crate) use plan::{Arena, Inputs, Plan};
 pub use plan::{Profile, Share};
@@ -103,7 +105,11 @@ impl UNet {
         let embedding = self.embedding(timesteps, condition, &device);
         let levels: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
         let timesteps = Tensor::from_floats(levels.as_slice(), &device);
-        self.images(&mut Eager { embedding, timesteps }, x)
+        let mut ops = Eager { embedding, timesteps };
+        if !is_native(&device) {
+            return self.images(&mut ops, x);
+        }
+        self.images(&mut Native(ops), x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
     }
 
     /// Of timesteps and classes, one an image: [n, d].

@@ -161,6 +161,16 @@ fn matrix(linear: &Linear) -> (Matrix, Vec<f32>) {
     (Matrix { columns, data: values(&linear.weight.val()) }, bias)
 }
 
+/// A convolution without its weights.
+pub(crate) fn geometry(conv: &Conv2d) -> kernels::Conv2d {
+    let padding = match conv.padding {
+        PaddingConfig2d::Explicit(top, _, bottom, _) => [top, bottom],
+        _ => [0, 0],
+    };
+    let [channels_out, channels_in, kernel, _] = conv.weight.dims();
+    kernels::Conv2d { channels: [channels_out, channels_in], kernel, stride: conv.stride[0], padding, enlarge: false }
+}
+
 /// The numbers of a tensor.
 pub(crate) fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     tensor.to_data().try_into_vec().expect("the network is f32")
@@ -171,16 +181,11 @@ impl Ops for Tracer {
     type Rows = usize;
 
     fn conv2d(&mut self, conv: &Conv2d, x: Id) -> Id {
-        let [h, w, channels_in] = self.nodes[x].shape;
-        let padding = match conv.padding {
-            PaddingConfig2d::Explicit(top, _, bottom, _) => [top, bottom],
-            _ => [0, 0],
-        };
-        let channels = [conv.weight.dims()[0], channels_in];
-        let plan = kernels::Conv2d { channels, kernel: conv.kernel_size[0], stride: conv.stride[0], padding, enlarge: false };
+        let [h, w, _] = self.nodes[x].shape;
+        let plan = geometry(conv);
         let [out_h, out_w] = plan.output([h, w]);
         let weights = Weights::Conv(conv.weight.val(), conv.bias.as_ref().map(Param::val));
-        self.push(Op::Conv(plan, weights), vec![x], [out_h, out_w, channels[0]])
+        self.push(Op::Conv(plan, weights), vec![x], [out_h, out_w, plan.channels[0]])
     }
 
     fn norm(&mut self, norm: &GroupNorm, activation: Option<Activation>, x: Id) -> Id {

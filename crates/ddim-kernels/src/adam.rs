@@ -1,0 +1,90 @@
+//! Adam's update of one parameter.
+
+use crate::simd::arch;
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+/// What a step does to every number: with g = scale · gradient, m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g² and
+/// value ← value - step_size · m / (root_scale · √v + ε).
+#[derive(Debug, Clone, Copy)]
+pub struct Adam {
+    /// Of the gradient.
+    pub scale: f32,
+    /// β₁ and β₂.
+    pub betas: [f32; 2],
+    /// α / (1 - β₁ᵗ).
+    pub step_size: f32,
+    /// 1 / √(1 - β₂ᵗ).
+    pub root_scale: f32,
+    /// ε.
+    pub epsilon: f32,
+}
+
+/// Numbers that a task takes.
+const PART: usize = 1 << 14;
+
+impl Adam {
+    /// One step of all numbers.
+    ///
+    /// # Panics
+    /// On slices of different lengths.
+    pub fn apply(&self, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+        assert!(gradient.len() == values.len() && first.len() == values.len() && second.len() == values.len());
+        let parts =
+            values.par_chunks_mut(PART).zip(gradient.par_chunks(PART)).zip(first.par_chunks_mut(PART)).zip(second.par_chunks_mut(PART));
+        parts.for_each(|(((values, gradient), first), second)| arch().dispatch(Update { rule: *self, values, gradient, first, second }));
+    }
+}
+
+struct Update<'a> {
+    rule: Adam,
+    values: &'a mut [f32],
+    gradient: &'a [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+}
+
+impl WithSimd for Update<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        // Plain arithmetic, which the compiler makes vectors of under the dispatched features.
+        let Adam { scale, betas: [b1, b2], step_size, root_scale, epsilon } = self.rule;
+        for (((value, &g), m), v) in self.values.iter_mut().zip(self.gradient).zip(self.first).zip(self.second) {
+            let g = g * scale;
+            *m = b1 * *m + (1.0 - b1) * g;
+            *v = b2 * *v + (1.0 - b2) * g * g;
+            *value -= step_size * *m / (v.sqrt() * root_scale + epsilon);
+        }
+    }
+}
+
+/// Σ x², runs in f32 and their sums in f64.
+pub fn sum_of_squares(x: &[f32]) -> f64 {
+    let runs = x.par_chunks(PART).map(|part| arch().dispatch(Squares { part }));
+    // In order, whoever computed them.
+    runs.collect::<Vec<f64>>().iter().sum()
+}
+
+struct Squares<'a> {
+    part: &'a [f32],
+}
+
+impl WithSimd for Squares<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f64 {
+        let mut total = 0.0;
+        for run in self.part.chunks(1024) {
+            let (vectors, rest) = S::as_simd_f32s(run);
+            let mut sums = simd.splat_f32s(0.0);
+            for &v in vectors {
+                sums = simd.mul_add_e_f32s(v, v, sums);
+            }
+            total += f64::from(simd.reduce_sum_f32s(sums)) + rest.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>();
+        }
+        total
+    }
+}

@@ -1,0 +1,157 @@
+//! Gradients against their definitions in f64: a sum Σ y · dy, differentiated by hand for what is linear and by differences for the norm.
+
+use ddim_kernels::{Conv2d, GroupNorm, Images, sum_of_pixels};
+use proptest::prelude::*;
+
+fn values(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..n)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// The largest |a - b| as a share of the largest |b|; NaN where there is one.
+fn error(a: &[f32], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let errors = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - b).abs());
+    let top = b.iter().fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
+    errors.fold(0.0, |m, e| if e > m || e.is_nan() { e } else { m }) / top
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn convolution(
+        outs in prop_oneof![1usize..20, 60usize..80], ins in prop_oneof![1usize..20, 60usize..80], kind in 0usize..5, n in 1usize..5,
+        h in 2usize..18, w in 2usize..18, enlarge: bool, gap in 0usize..3, seed: u64,
+    ) {
+        let (kernel, stride, padding) = [(1, 1, [0, 0]), (3, 1, [1, 1]), (3, 1, [1, 1]), (3, 2, [0, 1]), (3, 2, [1, 1])][kind];
+        let conv = Conv2d { channels: [outs, ins], kernel, stride, padding, enlarge };
+        let [oh, ow] = conv.output([h, w]);
+        let (weight, x, dy) = (values(conv.weights(), seed), values(n * h * w * (ins + gap), seed ^ 1), values(n * oh * ow * (outs + gap), seed ^ 2));
+        let images = Images { data: &x, shape: [n, h, w, ins], stride: ins + gap };
+        let gradient = Images { data: &dy, shape: [n, oh, ow, outs], stride: outs + gap };
+        let (mut dx, mut dw, mut db) = (vec![f32::NAN; n * h * w * ins], vec![f32::NAN; conv.weights()], vec![f32::NAN; outs]);
+        conv.input_gradient([h, w], &weight, &gradient, &mut dx);
+        conv.weight_gradient(&images, &gradient, &mut dw);
+        sum_of_pixels(&gradient, &mut db);
+
+        let (mut dx_expected, mut dw_expected, mut db_expected) = (vec![0f64; dx.len()], vec![0f64; dw.len()], vec![0f64; outs]);
+        let times = if enlarge { 2 } else { 1 };
+        for p in 0..n * oh * ow {
+            let (i, y, x_) = (p / (oh * ow), p % (oh * ow) / ow, p % ow);
+            for o in 0..outs {
+                let dy = f64::from(dy[p * (outs + gap) + o]);
+                db_expected[o] += dy;
+                for tap in 0..kernel * kernel {
+                    let at = |out: usize, tap: usize| (out * stride + tap).wrapping_sub(padding[0]);
+                    let (sy, sx) = (at(y, tap / kernel), at(x_, tap % kernel));
+                    if sy >= h * times || sx >= w * times {
+                        continue;
+                    }
+                    let source = (i * h + sy / times) * w + sx / times;
+                    for c in 0..ins {
+                        let index = (o * ins + c) * kernel * kernel + tap;
+                        dx_expected[source * ins + c] += dy * f64::from(weight[index]);
+                        dw_expected[index] += dy * f64::from(x[source * (ins + gap) + c]);
+                    }
+                }
+            }
+        }
+        prop_assert!(error(&dx, &dx_expected) < 6e-6, "input {conv:?} {}", error(&dx, &dx_expected));
+        prop_assert!(error(&dw, &dw_expected) < 2e-5, "weights {conv:?} {}", error(&dw, &dw_expected));
+        prop_assert!(error(&db, &db_expected) < 2e-6, "bias {}", error(&db, &db_expected));
+    }
+
+    #[test]
+    fn normalisation(n in 1usize..3, groups in 1usize..4, per_group in 1usize..20, h in 1usize..5, w in 2usize..5, silu: bool, gap in 0usize..3, seed: u64) {
+        let c = groups * per_group;
+        let (weight, bias) = (values(c, seed), values(c, seed ^ 1));
+        let (x, dy) = (values(n * h * w * (c + gap), seed ^ 2), values(n * h * w * (c + gap), seed ^ 3));
+        let images = |data| Images { data, shape: [n, h, w, c], stride: c + gap };
+        let norm = GroupNorm { weight: &weight, bias: &bias, groups, eps: 1e-3 };
+        let (mut dx, mut dw, mut db) = (vec![f32::NAN; n * h * w * c], vec![f32::NAN; c], vec![f32::NAN; c]);
+        norm.gradient(&images(&x), silu, &images(&dy), &mut dx, &mut dw, &mut db);
+
+        // Σ y · dy in f64, as a function of everything.
+        let at = |p: usize, channel: usize| p * (c + gap) + channel;
+        let objective = |x: &[f64], weight: &[f64], bias: &[f64]| {
+            let mut total = 0.0;
+            for i in 0..n {
+                for group in 0..groups {
+                    let members = || (i * h * w..(i + 1) * h * w).flat_map(|p| (group * per_group..(group + 1) * per_group).map(move |k| (p, k)));
+                    let len = (h * w * per_group) as f64;
+                    let mean = members().map(|(p, k)| x[at(p, k)]).sum::<f64>() / len;
+                    let variance = members().map(|(p, k)| (x[at(p, k)] - mean).powi(2)).sum::<f64>() / len;
+                    for (p, k) in members() {
+                        let z = (x[at(p, k)] - mean) / (variance + f64::from(1e-3f32)).sqrt() * weight[k] + bias[k];
+                        total += if silu { z / (1.0 + (-z).exp()) } else { z } * f64::from(dy[at(p, k)]);
+                    }
+                }
+            }
+            total
+        };
+        let wide = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+        let (x, weight, bias) = (wide(&x), wide(&weight), wide(&bias));
+        let slope = |values: &[f64], index: usize, f: &dyn Fn(&[f64]) -> f64| {
+            let step = 1e-5;
+            let moved = |by: f64| {
+                let mut values = values.to_vec();
+                values[index] += by;
+                f(&values)
+            };
+            (moved(step) - moved(-step)) / (2.0 * step)
+        };
+        let places: Vec<(usize, usize)> = (0..n * h * w).flat_map(|p| (0..c).map(move |k| (p, k))).step_by(3).collect();
+        let expected: Vec<f64> = places.iter().map(|&(p, k)| slope(&x, at(p, k), &|x| objective(x, &weight, &bias))).collect();
+        let found: Vec<f32> = places.iter().map(|&(p, k)| dx[p * c + k]).collect();
+        let expected_w: Vec<f64> = (0..c).map(|k| slope(&weight, k, &|w| objective(&x, w, &bias))).collect();
+        let expected_b: Vec<f64> = (0..c).map(|k| slope(&bias, k, &|b| objective(&x, &weight, b))).collect();
+        // A group of two numbers has nearly no gradient: measured against the others.
+        let scale = 1.0 / expected.iter().chain(&expected_w).chain(&expected_b).fold(f64::MIN_POSITIVE, |m: f64, v| m.max(v.abs()));
+        for (found, expected) in [(&found, &expected), (&dw, &expected_w), (&db, &expected_b)] {
+            for (found, expected) in found.iter().zip(expected) {
+                let e = (f64::from(*found) - expected).abs() * scale;
+                prop_assert!(e < 2e-5, "{found} {expected}");
+            }
+        }
+    }
+}
+
+/// Weight gradients of many images, more than are transformed at once, have the same bits for any number of threads but for the order of
+/// the sums over tiles, which does not depend on them either.
+#[test]
+fn the_same_bits_for_any_number_of_threads() {
+    let (n, size, channels) = (9, 16, [70, 33]);
+    let conv = Conv2d { channels, kernel: 3, stride: 1, padding: [1, 1], enlarge: false };
+    let (x, dy) = (values(n * size * size * 33, 1), values(n * size * size * 70, 2));
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut dw = vec![0.0; conv.weights()];
+        let (x, dy) = (Images::new(&x, [n, size, size, 33]), Images::new(&dy, [n, size, size, 70]));
+        pool.install(|| conv.weight_gradient(&x, &dy, &mut dw));
+        dw
+    };
+    assert_eq!(run(1), run(2));
+    assert_eq!(run(1), run(5));
+}
+
+/// All the tests of this file again, with narrower vectors than the processor has.
+#[test]
+fn the_other_paths() {
+    if std::env::var_os("DDIM_SIMD").is_some() {
+        return; // one of the runs below
+    }
+    for path in ["scalar", "avx2"] {
+        let tests = std::env::current_exe().unwrap();
+        let output = std::process::Command::new(tests).env("DDIM_SIMD", path).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("4 passed"), "{path}: {text}");
+    }
+}

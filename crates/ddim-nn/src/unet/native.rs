@@ -1,0 +1,270 @@
+//! The operations over our kernels, with gradients: for training on the processor. Tensors are [n, h, w, c].
+
+use super::config::Activation;
+use super::ops::{Eager, Ops};
+use super::trace::geometry;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops as BackwardOps, OpsKind};
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::nn::conv::Conv2d;
+use burn::nn::{Dropout, GroupNorm, Linear};
+use burn::tensor::module;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Device, Tensor, TensorData};
+use ddim_kernels as kernels;
+use ddim_kernels::{Finish, Images, Normal, PackedConv2d, normalised, sum_of_pixels};
+
+/// Whether our kernels take tensors of this device.
+pub(crate) fn is_native(device: &Device) -> bool {
+    *device == Device::flex() || *device == Device::flex().autodiff()
+}
+
+/// A group norm without its parameters.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NormKind {
+    groups: usize,
+    eps: f32,
+    silu: bool,
+}
+
+/// What burn's processor backend learns from our kernels.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait KernelOps: Backend {
+    /// Images [n, h, w, in], weights [out, in, k, k], bias [out] -> [n, h', w', out].
+    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, conv: kernels::Conv2d) -> FloatTensor<Self>;
+    /// Images [n, h, w, c], weight and bias [c].
+    fn normalise(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, norm: NormKind) -> FloatTensor<Self>;
+}
+
+type Primitive = FloatTensor<Flex>;
+
+/// The same tensor, one number after the other.
+fn laid_out(x: &Primitive) -> Primitive {
+    x.to_contiguous()
+}
+
+fn numbers(x: &Primitive) -> &[f32] {
+    x.as_slice().expect("laid out, and f32")
+}
+
+fn dims(x: &Primitive) -> [usize; 4] {
+    x.shape().dims()
+}
+
+fn tensor(data: Vec<f32>, shape: impl Into<Vec<usize>>, like: &Primitive) -> Primitive {
+    Flex::float_from_data(TensorData::new(data, shape.into()), &like.device())
+}
+
+impl KernelOps for Flex {
+    fn convolve(x: Primitive, weight: Primitive, bias: Primitive, conv: kernels::Conv2d) -> Primitive {
+        let (x, weight, bias) = (laid_out(&x), laid_out(&weight), laid_out(&bias));
+        let shape @ [n, h, w, _] = dims(&x);
+        let [out_h, out_w] = conv.output([h, w]);
+        let channels = conv.channels[0];
+        let mut y = vec![0.0; n * out_h * out_w * channels];
+        let packed = PackedConv2d::new(conv, [h, w], numbers(&weight), Some(numbers(&bias)));
+        packed.run(&Images::new(numbers(&x), shape), None, &Finish::default(), &mut y, channels);
+        tensor(y, [n, out_h, out_w, channels], &x)
+    }
+
+    fn normalise(x: Primitive, weight: Primitive, bias: Primitive, norm: NormKind) -> Primitive {
+        let (x, weight, bias) = (laid_out(&x), laid_out(&weight), laid_out(&bias));
+        let shape @ [n, .., c] = dims(&x);
+        let images = Images::new(numbers(&x), shape);
+        let (mut center, mut scale, mut y) = (vec![0.0; n * c], vec![0.0; n * c], vec![0.0; numbers(&x).len()]);
+        kernels::GroupNorm { weight: numbers(&weight), bias: numbers(&bias), groups: norm.groups, eps: norm.eps }.statistics(
+            &images,
+            &mut center,
+            &mut scale,
+        );
+        normalised(&images, Normal { center: &center, scale: &scale, shift: numbers(&bias), silu: norm.silu }, &mut y);
+        tensor(y, shape, &x)
+    }
+}
+
+#[derive(Debug)]
+struct ConvolveBackward;
+
+impl Backward<Flex, 3> for ConvolveBackward {
+    type State = (Primitive, Primitive, kernels::Conv2d);
+
+    fn backward(self, ops: BackwardOps<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let dy = laid_out(&gradients.consume::<Flex>(&ops.node));
+        let (x, weight, conv) = ops.state;
+        let [of_x, of_weight, of_bias] = ops.parents;
+        let images = Images::new(numbers(&dy), dims(&dy));
+        let (x, weight) = (laid_out(&x), laid_out(&weight));
+        let shape @ [n, h, w, c] = dims(&x);
+        if let Some(node) = of_x {
+            let mut dx = vec![0.0; n * h * w * c];
+            conv.input_gradient([h, w], numbers(&weight), &images, &mut dx);
+            gradients.register::<Flex>(node.id, tensor(dx, shape, &x));
+        }
+        if let Some(node) = of_weight {
+            let mut dw = vec![0.0; conv.weights()];
+            conv.weight_gradient(&Images::new(numbers(&x), shape), &images, &mut dw);
+            gradients.register::<Flex>(node.id, tensor(dw, dims(&weight), &x));
+        }
+        if let Some(node) = of_bias {
+            let mut db = vec![0.0; conv.channels[0]];
+            sum_of_pixels(&images, &mut db);
+            gradients.register::<Flex>(node.id, tensor(db, [conv.channels[0]], &x));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct NormaliseBackward;
+
+impl Backward<Flex, 3> for NormaliseBackward {
+    type State = (Primitive, Primitive, Primitive, NormKind);
+
+    fn backward(self, ops: BackwardOps<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let dy = laid_out(&gradients.consume::<Flex>(&ops.node));
+        let (x, weight, bias, norm) = ops.state;
+        let (x, weight, bias) = (laid_out(&x), laid_out(&weight), laid_out(&bias));
+        let shape @ [.., c] = dims(&x);
+        let (mut dx, mut dw, mut db) = (vec![0.0; numbers(&x).len()], vec![0.0; c], vec![0.0; c]);
+        kernels::GroupNorm { weight: numbers(&weight), bias: numbers(&bias), groups: norm.groups, eps: norm.eps }.gradient(
+            &Images::new(numbers(&x), shape),
+            norm.silu,
+            &Images::new(numbers(&dy), shape),
+            &mut dx,
+            &mut dw,
+            &mut db,
+        );
+        let found = [tensor(dx, shape, &x), tensor(dw, [c], &x), tensor(db, [c], &x)];
+        for (node, gradient) in ops.parents.into_iter().zip(found) {
+            if let Some(node) = node {
+                gradients.register::<Flex>(node.id, gradient);
+            }
+        }
+    }
+}
+
+impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
+    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, conv: kernels::Conv2d) -> FloatTensor<Self> {
+        match ConvolveBackward.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let state = (x.primitive().clone(), weight.primitive().clone(), conv);
+                prep.finish(state, Flex::convolve(x.primitive().clone(), weight.primitive().clone(), bias.primitive().clone(), conv))
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(Flex::convolve(x.primitive().clone(), weight.primitive().clone(), bias.primitive().clone(), conv))
+            }
+        }
+    }
+
+    fn normalise(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, norm: NormKind) -> FloatTensor<Self> {
+        match NormaliseBackward.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let state = (x.primitive().clone(), weight.primitive().clone(), bias.primitive().clone(), norm);
+                prep.finish(state, Flex::normalise(x.primitive().clone(), weight.primitive().clone(), bias.primitive().clone(), norm))
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(Flex::normalise(x.primitive().clone(), weight.primitive().clone(), bias.primitive().clone(), norm))
+            }
+        }
+    }
+}
+
+/// Our kernels for convolutions and group norms, burn's operations for the rest.
+pub(crate) struct Native(pub(crate) Eager);
+
+impl Ops for Native {
+    type Image = Tensor<4>;
+    type Rows = Tensor<2>;
+
+    fn conv2d(&mut self, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+        let spec = geometry(conv);
+        let bias = match &conv.bias {
+            Some(bias) => bias.val(),
+            None => Tensor::zeros([spec.channels[0]], &x.device()),
+        };
+        Tensor::from_dispatch(Dispatch::convolve(x.into_dispatch(), conv.weight.val().into_dispatch(), bias.into_dispatch(), spec))
+    }
+
+    fn norm(&mut self, norm: &GroupNorm, activation: Option<Activation>, x: Tensor<4>) -> Tensor<4> {
+        let silu = activation == Some(Activation::Silu);
+        let kind = NormKind { groups: norm.num_groups, eps: norm.epsilon as f32, silu };
+        let [weight, bias] = [&norm.gamma, &norm.beta].map(|p| p.as_ref().expect("our norms are affine").val().into_dispatch());
+        let y = Tensor::from_dispatch(Dispatch::normalise(x.into_dispatch(), weight, bias, kind));
+        match activation {
+            Some(activation) if !silu => activation.apply(y),
+            _ => y,
+        }
+    }
+
+    fn activate(&mut self, activation: Activation, x: Tensor<4>) -> Tensor<4> {
+        self.0.activate(activation, x)
+    }
+
+    fn attention(&mut self, [to_q, to_k, to_v, to_out]: [&Linear; 4], heads: usize, x: Tensor<4>) -> Tensor<4> {
+        let [n, h, w, c] = x.dims();
+        let x: Tensor<2> = x.reshape([n * h * w, c]);
+        // [n · pixels, inner] -> [n, heads, pixels, head_dim]
+        let project = |linear: &Linear| -> Tensor<4> {
+            linear.forward(x.clone()).reshape([n as i64, (h * w) as i64, heads as i64, -1]).swap_dims(1, 2)
+        };
+        let (q, k, v) = (project(to_q), project(to_k), project(to_v));
+        let attended = module::attention(q, k, v, None, None, AttentionModuleOptions::default());
+        let attended: Tensor<2> = attended.swap_dims(1, 2).reshape([(n * h * w) as i64, -1]);
+        to_out.forward(attended).reshape([n, h, w, c])
+    }
+
+    fn enlarge(&mut self, x: Tensor<4>) -> Tensor<4> {
+        let [n, h, w, c] = x.dims();
+        let x: Tensor<6> = x.reshape([n, h, 1, w, 1, c]).expand([n, h, 2, w, 2, c]);
+        x.reshape([n, 2 * h, 2 * w, c])
+    }
+
+    fn halve(&mut self, x: Tensor<4>) -> Tensor<4> {
+        let [n, h, w, c] = x.dims();
+        let x: Tensor<6> = x.reshape([n, h / 2, 2, w / 2, 2, c]).mean_dim(2).mean_dim(4);
+        x.reshape([n, h / 2, w / 2, c])
+    }
+
+    fn add(&mut self, x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
+        x + y
+    }
+
+    fn concat(&mut self, x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
+        Tensor::cat(vec![x, y], 3)
+    }
+
+    fn affine(&mut self, x: Tensor<4>, factor: f64, summand: f64) -> Tensor<4> {
+        self.0.affine(x, factor, summand)
+    }
+
+    fn dropout(&mut self, dropout: &Dropout, x: Tensor<4>) -> Tensor<4> {
+        dropout.forward(x)
+    }
+
+    fn project_embedding(&mut self, linear: &Linear, activation: Activation) -> Tensor<2> {
+        self.0.project_embedding(linear, activation)
+    }
+
+    fn add_rows(&mut self, x: Tensor<4>, rows: Tensor<2>) -> Tensor<4> {
+        x + over_pixels(rows)
+    }
+
+    fn scale_shift(&mut self, x: Tensor<4>, rows: Tensor<2>) -> Tensor<4> {
+        let mut parts = over_pixels(rows).chunk(2, 3).into_iter();
+        let (scale, shift) = (parts.next().expect("two chunks"), parts.next().expect("two chunks"));
+        x * (scale + 1.0) + shift
+    }
+
+    fn divide_by_timestep(&mut self, x: Tensor<4>) -> Tensor<4> {
+        self.0.divide_by_timestep(x)
+    }
+}
+
+/// [n, c] -> [n, 1, 1, c].
+fn over_pixels(rows: Tensor<2>) -> Tensor<4> {
+    let [n, c] = rows.dims();
+    rows.reshape([n, 1, 1, c])
+}
