@@ -9,15 +9,15 @@ use rayon::prelude::*;
 #[derive(Debug, Clone, Copy)]
 pub struct Adam {
     /// Of the gradient.
-    pub scale: f32,
+    pub scale: f64,
     /// β₁ and β₂.
-    pub betas: [f32; 2],
+    pub betas: [f64; 2],
     /// α / (1 - β₁ᵗ).
-    pub step_size: f32,
+    pub step_size: f64,
     /// 1 / √(1 - β₂ᵗ).
-    pub root_scale: f32,
+    pub root_scale: f64,
     /// ε.
-    pub epsilon: f32,
+    pub epsilon: f64,
 }
 
 /// Numbers that a task takes.
@@ -51,10 +51,13 @@ impl WithSimd for Update<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         // Plain arithmetic, which the compiler makes vectors of under the dispatched features.
         let Adam { scale, betas: [b1, b2], step_size, root_scale, epsilon } = self.rule;
+        // 1 - 0.999 taken in f32 would be wrong by 1e-5 of itself.
+        let [scale, step_size, root_scale, epsilon] = [scale, step_size, root_scale, epsilon].map(|v| v as f32);
+        let [b1, b2, rest1, rest2] = [b1, b2, 1.0 - b1, 1.0 - b2].map(|v| v as f32);
         for (((value, &g), m), v) in self.values.iter_mut().zip(self.gradient).zip(self.first).zip(self.second) {
             let g = g * scale;
-            *m = b1 * *m + (1.0 - b1) * g;
-            *v = b2 * *v + (1.0 - b2) * g * g;
+            *m = b1 * *m + rest1 * g;
+            *v = b2 * *v + rest2 * g * g;
             *value -= step_size * *m / (v.sqrt() * root_scale + epsilon);
         }
     }

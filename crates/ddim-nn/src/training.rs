@@ -69,11 +69,11 @@ impl Adam {
         assert_eq!(self.moments.len(), all.len(), "the parameters of the last step");
         let [first, second] = self.betas;
         let rule = kernels::Adam {
-            scale: clip.map_or(1.0, |clip| (clip / (norm + 1e-6)).min(1.0)) as f32,
-            betas: [first as f32, second as f32],
-            step_size: (self.learning_rate / (1.0 - first.powi(self.steps))) as f32,
-            root_scale: (1.0 - second.powi(self.steps)).sqrt().recip() as f32,
-            epsilon: self.epsilon as f32,
+            scale: clip.map_or(1.0, |clip| (clip / (norm + 1e-6)).min(1.0)),
+            betas: self.betas,
+            step_size: self.learning_rate / (1.0 - first.powi(self.steps)),
+            root_scale: (1.0 - second.powi(self.steps)).sqrt().recip(),
+            epsilon: self.epsilon,
         };
         let mut update = Update { rule, steps: all.into_iter().zip(&mut self.moments) };
         (module.map(&mut update), norm)

@@ -268,3 +268,60 @@ fn over_pixels(rows: Tensor<2>) -> Tensor<4> {
     let [n, c] = rows.dims();
     rows.reshape([n, 1, 1, c])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unet::{Condition, UNet};
+    use crate::{Pipeline, training_cpu};
+    use burn::module::{Module, ModuleVisitor, Param};
+    use std::path::Path;
+
+    struct Gradients<'a>(&'a mut burn::tensor::Gradients, Vec<Vec<f32>>);
+
+    impl ModuleVisitor for Gradients<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let gradient = param.val().grad_remove(self.0);
+            self.1.push(gradient.map_or_else(Vec::new, |g| g.into_data().try_into_vec().unwrap()));
+        }
+    }
+
+    /// Of Σ y² for every parameter.
+    fn gradients(unet: &UNet, y: Tensor<4>) -> Vec<Vec<f32>> {
+        let mut found = (y.clone() * y).sum().backward();
+        let mut visitor = Gradients(&mut found, Vec::new());
+        unet.visit(&mut visitor);
+        visitor.1
+    }
+
+    /// Every parameter's gradient by our kernels and by burn's own operations.
+    #[test]
+    fn gradients_equal_burns() {
+        let device = training_cpu();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let folders = ["conformance/unet/ddpm", "conformance/unet/scale_shift", "conformance/unet/resnet_resampling", "models/fashion"];
+        for (folder, size) in folders.into_iter().zip([[8, 8], [8, 8], [16, 8], [16, 24]]) {
+            let unet = Pipeline::load(&root.join(folder), &device).unwrap().unet;
+            let [h, w] = size;
+            let c = unet.conv_in.weight.dims()[1];
+            let x: Vec<f32> = (0..3 * c * h * w).map(|i| ((i * 7919) as f32).sin()).collect();
+            let x = Tensor::<4>::from_data(TensorData::new(x, [3, c, h, w]), &device);
+            let timesteps = [10, 500, 999];
+            let ops = || Eager {
+                embedding: unet.embedding(&timesteps, &Condition::None, &device),
+                timesteps: Tensor::from_floats([10.0, 500.0, 999.0], &device),
+            };
+            let burns = gradients(&unet, unet.images(&mut ops(), x.clone()));
+            let ours = gradients(&unet, unet.images(&mut Native(ops()), x.permute([0, 2, 3, 1])));
+            assert_eq!(ours.len(), burns.len());
+            // Some gradients are zero but for rounding (that of a key's bias): measured against the largest of all.
+            let top = burns.iter().flatten().fold(0f32, |m, g| m.max(g.abs()));
+            for (parameter, (ours, burns)) in ours.iter().zip(&burns).enumerate() {
+                assert_eq!(ours.len(), burns.len());
+                let largest = burns.iter().fold(1e-3 * top, |m, g| m.max(g.abs()));
+                let error = ours.iter().zip(burns).map(|(a, b)| (a - b).abs()).fold(0f32, |m, e| if e > m || e.is_nan() { e } else { m });
+                assert!(error < 1e-4 * largest, "{folder}, parameter {parameter}: {error:e} of {largest:e}");
+            }
+        }
+    }
+}
