@@ -2,18 +2,22 @@
 """Times one evaluation of a network by `ddim bench`, PyTorch, ONNX Runtime and OpenVINO, in turn; prints medians, CPU times and ratios.
 
     pip install torch diffusers onnx onnxscript onnxruntime openvino && cargo build --release
-    python bench/against_runtimes.py [--model DIR] [--batch 16] [--threads 1] [--rounds 5] [--only ddim,pytorch,..] [--train]
+    python bench/against_runtimes.py [--preset ddpm-cifar10 | --model DIR] [--batch 16] [--threads 1] [--rounds 5] [--only ddim,pytorch,..] [--train]
 
 Each opponent is a process of its own on the same pinned cores; it loads, warms up, and then runs when it is told to, so that only one works
-at a time. Without --model: the DDPM CIFAR-10 network with random weights. With --train: one Adam step of the epsilon objective.
+at a time. Presets have random weights. With --train: one Adam step of the epsilon objective.
 """
 import argparse, json, os, pathlib, resource, statistics, subprocess, sys, tempfile, time
 
 root = pathlib.Path(__file__).resolve().parent.parent
-CIFAR = dict(
-    sample_size=32, in_channels=3, out_channels=3, block_out_channels=(128, 256, 256, 256), layers_per_block=2, downsample_padding=0,
-    down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"), flip_sin_to_cos=False, freq_shift=1, norm_eps=1e-6,
-    up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"), attention_head_dim=None)
+def preset(name):
+    """The networks of `ddim bench --preset`, as diffusers' arguments."""
+    size, multiples = {"ddpm-cifar10": (32, (1, 2, 2, 2)), "ddpm-celeba64": (64, (1, 2, 2, 2, 4)), "ddpm-lsun256": (256, (1, 1, 2, 2, 4, 4))}[name]
+    attends = ["Attn" if size >> level == 16 else "" for level in range(len(multiples))]
+    return dict(
+        sample_size=size, in_channels=3, out_channels=3, block_out_channels=tuple(128 * m for m in multiples), layers_per_block=2,
+        down_block_types=tuple(a + "DownBlock2D" for a in attends), up_block_types=tuple(a + "UpBlock2D" for a in reversed(attends)),
+        downsample_padding=0, flip_sin_to_cos=False, freq_shift=1, norm_eps=1e-6, attention_head_dim=None)
 
 def network(model):
     import torch
@@ -77,7 +81,7 @@ def worker(name, model, batch, threads, folder):
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("--model"), p.add_argument("--only"), p.add_argument("--train", action="store_true")
+    p.add_argument("--model"), p.add_argument("--preset", default="ddpm-cifar10"), p.add_argument("--only"), p.add_argument("--train", action="store_true")
     for name, default in (("batch", 16), ("threads", 1), ("rounds", 5)): p.add_argument(f"--{name}", type=int, default=default)
     a = p.parse_args()
     names = ["ddim", "pytorch-train"] if a.train else ["ddim", "pytorch", "pytorch-bf16", "onnxruntime", "openvino", "openvino-bf16"]
@@ -87,7 +91,7 @@ def main():
         model = a.model
         if not model:
             model = folder
-            make = f"import torch; from diffusers import *; torch.manual_seed(0); DDIMPipeline(UNet2DModel(**{CIFAR!r}), DDIMScheduler()).save_pretrained({folder!r})"
+            make = f"import torch; from diffusers import *; torch.manual_seed(0); DDIMPipeline(UNet2DModel(**{preset(a.preset)!r}), DDIMScheduler()).save_pretrained({folder!r})"
             subprocess.run([sys.executable, "-c", make], check=True)
         this = [sys.executable, __file__, "worker"]
         if any(n.startswith(("onnx", "openvino")) for n in names):
@@ -114,7 +118,7 @@ def main():
         for name, w in workers.items():
             memory[name] = int(w.communicate()[0].split()[-1]) / 1024
     median = {name: [1e3 * statistics.median(t[i] for t in all) / a.batch for i in (0, 1)] for name, all in times.items()}
-    print(f"batch {a.batch}, {a.threads} thread(s), median of {a.rounds} in turn, load {os.getloadavg()[0]:.1f}")
+    print(f"{a.model or a.preset}, batch {a.batch}, {a.threads} thread(s), median of {a.rounds} in turn, load {os.getloadavg()[0]:.1f}")
     print("| | wall ms / image-step | CPU ms / image-step | CPU against ours | peak memory MiB |\n|---|---|---|---|---|")
     ours = median.get("ddim", next(iter(median.values())))
     for name, (wall, cpu) in median.items():

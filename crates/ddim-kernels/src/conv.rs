@@ -66,7 +66,7 @@ pub struct PackedConv2d {
 }
 
 /// Tiles an image from which transformed weights are kept.
-const KEPT_FROM: usize = 16;
+const KEPT_FROM: usize = 4;
 
 impl PackedConv2d {
     /// Packs `weight` [out, in, k, k] (PyTorch's order) for inputs of `size` [h, w].

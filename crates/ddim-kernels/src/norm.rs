@@ -19,14 +19,13 @@ pub struct GroupNorm<'a> {
     pub eps: f32,
 }
 
-/// Channels and pixels whose moments are taken together; they stay in the first cache for the second look.
-const CHANNELS: usize = 64;
-const PIXELS: usize = 64;
+/// Pixels whose moments are taken together; they stay in the cache for the second look.
+const PIXELS: usize = 32;
 
 impl GroupNorm<'_> {
     /// What the norm does to each channel of each image: `center` and `scale` of [`Normal`](crate::Normal), [n, c] each.
     ///
-    /// Means and squared deviations of runs of 64 pixels, put together in f64: no cancellation, however large the mean.
+    /// Means and squared deviations of runs of 32 pixels, put together in f64: no cancellation, however large the mean.
     ///
     /// # Panics
     /// On slices that do not have these shapes.
@@ -36,34 +35,69 @@ impl GroupNorm<'_> {
         let pixels = h * w;
         assert!(self.weight.len() == c && self.bias.len() == c && c.is_multiple_of(self.groups), "{} groups of {c} channels", self.groups);
         assert!(center.len() == n * c && scale.len() == n * c);
-        let (parts, runs) = (c.div_ceil(CHANNELS), pixels.div_ceil(PIXELS));
-        // [image][part][run][mean or deviation][64]
-        let mut moments = scratch::take(n * parts * runs * 2 * CHANNELS);
-        moments.par_chunks_exact_mut(runs * 2 * CHANNELS).enumerate().for_each(|(i, out)| {
-            let (image, first) = (i / parts, i % parts * CHANNELS);
-            let (stride, x) = (x.stride, &x.data[image * pixels * x.stride + first..]);
-            arch().dispatch(Moments { x, stride, channels: CHANNELS.min(c - first), pixels, out });
+        let (padded, runs) = (c.next_multiple_of(16), pixels.div_ceil(PIXELS));
+        // [image][run][mean, deviation][channel]
+        let mut moments = scratch::take(n * runs * 2 * padded);
+        moments.par_chunks_exact_mut(2 * padded).enumerate().with_min_len(4).for_each(|(i, out)| {
+            let (image, first) = (i / runs, i % runs * PIXELS);
+            let (stride, x) = (x.stride, &x.data[(image * pixels + first) * x.stride..]);
+            let (mean, deviation) = out.split_at_mut(padded);
+            arch().dispatch(Moments { x, stride, channels: c, pixels: PIXELS.min(pixels - first), mean, deviation });
         });
-        let per_group = c / self.groups;
-        center.par_chunks_exact_mut(c).zip(scale.par_chunks_exact_mut(c)).enumerate().for_each(|(image, (center, scale))| {
-            let moments = &moments[image * parts * runs * 2 * CHANNELS..];
-            let at = |channel: usize, run: usize, which: usize| {
-                f64::from(moments[((channel / CHANNELS * runs + run) * 2 + which) * CHANNELS + channel % CHANNELS])
-            };
-            let length = |run: usize| PIXELS.min(pixels - run * PIXELS) as f64;
-            for group in 0..self.groups {
-                let channels = group * per_group..(group + 1) * per_group;
-                let count = (per_group * pixels) as f64;
-                let each = || channels.clone().flat_map(|channel| (0..runs).map(move |run| (channel, run)));
-                let mean = each().map(|(channel, run)| at(channel, run, 0) * length(run)).sum::<f64>() / count;
-                let squares = each().map(|(channel, run)| at(channel, run, 1) + (at(channel, run, 0) - mean).powi(2) * length(run));
-                let inverse = 1.0 / (squares.sum::<f64>() / count + f64::from(self.eps)).sqrt();
-                for channel in channels {
-                    center[channel] = mean as f32;
-                    scale[channel] = (f64::from(self.weight[channel]) * inverse) as f32;
-                }
+        let images = center.par_chunks_exact_mut(c).zip(scale.par_chunks_exact_mut(c));
+        images.zip(moments.par_chunks_exact(runs * 2 * padded)).for_each(|((center, scale), moments)| {
+            arch().dispatch(PutTogether { norm: self, moments, padded, pixels, center, scale });
+        });
+    }
+}
+
+/// The moments of one image to what its norm does.
+struct PutTogether<'a> {
+    norm: &'a GroupNorm<'a>,
+    moments: &'a [f32],
+    padded: usize,
+    pixels: usize,
+    center: &'a mut [f32],
+    scale: &'a mut [f32],
+}
+
+impl WithSimd for PutTogether<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        // Plain loops over channels, which the compiler makes vectors of under the dispatched features.
+        let Self { norm, moments, padded, pixels, center, scale } = self;
+        let c = center.len();
+        let per_group = c / norm.groups;
+        let count = (per_group * pixels) as f64;
+        let (mut means, mut squares) = (vec![0f64; c], vec![0f64; c]);
+        let length = |run: usize| PIXELS.min(pixels - run * PIXELS) as f64;
+        for (run, moments) in moments.chunks_exact(2 * padded).enumerate() {
+            let length = length(run);
+            for (mean, &m) in means.iter_mut().zip(moments) {
+                *mean += f64::from(m) * length;
             }
-        });
+        }
+        for means in means.chunks_exact_mut(per_group) {
+            let mean = means.iter().sum::<f64>() / count;
+            means.fill(mean);
+        }
+        for (run, moments) in moments.chunks_exact(2 * padded).enumerate() {
+            let length = length(run);
+            let (of_means, of_squares) = moments.split_at(padded);
+            for (((square, &mean), &m), &s) in squares.iter_mut().zip(&means).zip(of_means).zip(of_squares) {
+                let d = f64::from(m) - mean;
+                *square += f64::from(s) + d * d * length;
+            }
+        }
+        for (group, squares) in squares.chunks_exact(per_group).enumerate() {
+            let inverse = 1.0 / (squares.iter().sum::<f64>() / count + f64::from(norm.eps)).sqrt();
+            for channel in group * per_group..(group + 1) * per_group {
+                center[channel] = means[channel] as f32;
+                scale[channel] = (f64::from(norm.weight[channel]) * inverse) as f32;
+            }
+        }
     }
 }
 
@@ -201,13 +235,14 @@ impl WithSimd for GradientOfInput<'_> {
     }
 }
 
-/// Mean and summed squared deviation of each of up to 64 channels, of each run of pixels.
+/// Mean and summed squared deviation of each channel over a run of pixels.
 struct Moments<'a> {
     x: &'a [f32],
     stride: usize,
     channels: usize,
     pixels: usize,
-    out: &'a mut [f32],
+    mean: &'a mut [f32],
+    deviation: &'a mut [f32],
 }
 
 impl WithSimd for Moments<'_> {
@@ -215,26 +250,21 @@ impl WithSimd for Moments<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, stride, channels, pixels, out } = self;
-        for (run, out) in out.chunks_exact_mut(2 * CHANNELS).enumerate() {
-            let first = run * PIXELS;
-            let count = PIXELS.min(pixels - first);
-            let x = &x[first * stride..];
-            let mut channel = 0;
-            while channel + 4 * S::F32_LANES <= channels {
-                moments::<S, 4>(simd, &x[channel..], stride, count, &mut out[channel..]);
-                channel += 4 * S::F32_LANES;
-            }
-            while channel + S::F32_LANES <= channels {
-                moments::<S, 1>(simd, &x[channel..], stride, count, &mut out[channel..]);
-                channel += S::F32_LANES;
-            }
-            for channel in channel..channels {
-                let value = |p: usize| x[p * stride + channel];
-                let mean = (0..count).map(value).sum::<f32>() / count as f32;
-                out[channel] = mean;
-                out[CHANNELS + channel] = (0..count).map(|p| (value(p) - mean) * (value(p) - mean)).sum();
-            }
+        let Self { x, stride, channels, pixels, mean, deviation } = self;
+        let mut channel = 0;
+        while channel + 4 * S::F32_LANES <= channels {
+            moments::<S, 4>(simd, &x[channel..], stride, pixels, &mut mean[channel..], &mut deviation[channel..]);
+            channel += 4 * S::F32_LANES;
+        }
+        while channel + S::F32_LANES <= channels {
+            moments::<S, 1>(simd, &x[channel..], stride, pixels, &mut mean[channel..], &mut deviation[channel..]);
+            channel += S::F32_LANES;
+        }
+        for channel in channel..channels {
+            let value = |p: usize| x[p * stride + channel];
+            let m = (0..pixels).map(value).sum::<f32>() / pixels as f32;
+            mean[channel] = m;
+            deviation[channel] = (0..pixels).map(|p| (value(p) - m) * (value(p) - m)).sum();
         }
     }
 }
@@ -246,9 +276,9 @@ fn part<S: Simd>(simd: S, x: &[f32], range: &std::ops::Range<usize>) -> S::f32s 
     if x.len() == S::F32_LANES { S::as_simd_f32s(x).0[0] } else { simd.partial_load_f32s(x) }
 }
 
-/// V vectors of channels; the deviations go 64 numbers behind the means.
+/// V vectors of channels.
 #[inline(always)]
-fn moments<S: Simd, const V: usize>(simd: S, x: &[f32], stride: usize, count: usize, out: &mut [f32]) {
+fn moments<S: Simd, const V: usize>(simd: S, x: &[f32], stride: usize, count: usize, mean: &mut [f32], deviation: &mut [f32]) {
     let zero = simd.splat_f32s(0.0);
     let (mut values, mut means, mut squares) = ([zero; V], [zero; V], [zero; V]);
     for p in 0..count {
@@ -268,6 +298,6 @@ fn moments<S: Simd, const V: usize>(simd: S, x: &[f32], stride: usize, count: us
             *square = simd.mul_add_e_f32s(d, d, *square);
         }
     }
-    S::as_mut_simd_f32s(&mut out[..V * S::F32_LANES]).0.copy_from_slice(&means);
-    S::as_mut_simd_f32s(&mut out[CHANNELS..CHANNELS + V * S::F32_LANES]).0.copy_from_slice(&squares);
+    S::as_mut_simd_f32s(&mut mean[..V * S::F32_LANES]).0.copy_from_slice(&means);
+    S::as_mut_simd_f32s(&mut deviation[..V * S::F32_LANES]).0.copy_from_slice(&squares);
 }

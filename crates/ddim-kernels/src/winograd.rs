@@ -293,14 +293,18 @@ impl TransformBand<'_> {
     }
 }
 
-/// Tiles whose products are computed together, for `total` tiles of `channels_in` channels.
+/// Tiles whose products are computed together, of `total` of `channels_in` channels.
 pub(crate) fn tiles_together(weights: &Weights, channels_in: usize, total: usize, threads: usize) -> usize {
-    match weights {
+    let most = match weights {
         // Enough rows for the register tile, and few enough that their points stay in the second cache.
-        Weights::Transformed(_) => (total / threads).clamp(16, (8192 / channels_in).clamp(18, 48)),
+        Weights::Transformed(_) => (8192 / channels_in).clamp(18, 48),
         // Each block of tiles transforms the weights again.
-        Weights::Raw(_) => (total / threads).clamp(96, 192),
-    }
+        Weights::Raw(_) => 192,
+    };
+    let least = most.min(if let Weights::Raw(_) = weights { 96 } else { 16 });
+    // Blocks of the same size, as many for each thread.
+    let blocks = total.div_ceil(most).next_multiple_of(threads);
+    total.div_ceil(blocks).max(least)
 }
 
 /// The products of one panel of output channels, summed over the input channels.

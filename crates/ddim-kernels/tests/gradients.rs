@@ -66,7 +66,9 @@ proptest! {
         }
         prop_assert!(error(&dx, &dx_expected) < 6e-6, "input {conv:?} {}", error(&dx, &dx_expected));
         prop_assert!(error(&dw, &dw_expected) < 2e-5, "weights {conv:?} {}", error(&dw, &dw_expected));
-        prop_assert!(error(&db, &db_expected) < 2e-6, "bias {}", error(&db, &db_expected));
+        // Sums of both signs may nearly vanish.
+        let tolerance = 2e-7 * (n * oh * ow) as f64;
+        prop_assert!(db.iter().zip(&db_expected).all(|(a, b)| (f64::from(*a) - b).abs() < tolerance), "bias {db:?} {db_expected:?}");
     }
 
     #[test]

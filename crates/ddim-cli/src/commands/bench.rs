@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
             let mut target = vec![0.0; x.len()];
             noise::fill_batch(&mut target, network.dim(), 1, 0, noise::LATENT);
             let (mut trained, mut adam) = (Some(unet), Adam::new(2e-4));
-            measure(|| {
+            measure(|_| {
                 let unet = trained.take().expect("put back below");
                 let (_, mut gradients) = squared_error(&unet, &x, &target, [n, c, h, w], &vec![level - 1; n], &condition);
                 trained = Some(adam.step(unet, &mut gradients, Some(1.0)).0);
@@ -51,8 +51,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
         None => {
             let mut out = vec![0.0; x.len()];
             let levels = vec![level; n];
-            network.predict(&x, &levels, &mut out)?;
-            measure(|| Ok(network.predict_profiled(&x, &levels, Some(&mut profile), &mut out)?))?
+            measure(|counts| Ok(network.predict_profiled(&x, &levels, counts.then_some(&mut profile), &mut out)?))?
         }
     };
     let used = usage();
@@ -120,14 +119,14 @@ struct Measured {
     cpu: Option<f64>,
 }
 
-/// Runs once for nothing, and then as often as it takes.
-fn measure(mut run: impl FnMut() -> Result<()>) -> Result<Measured> {
-    run()?;
+/// Runs once for nothing, and then as often as it takes; `run` is told whether it counts.
+fn measure(mut run: impl FnMut(bool) -> Result<()>) -> Result<Measured> {
+    run(false)?;
     let mut times = Vec::new();
     let (begin, cpu_begin) = (Instant::now(), usage().map(|u| u.cpu_seconds));
     while times.len() < LEAST || begin.elapsed().as_secs_f64() < SECONDS {
         let start = Instant::now();
-        run()?;
+        run(true)?;
         times.push(start.elapsed().as_secs_f64());
     }
     let runs = times.len();

@@ -10,6 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 use ddim_kernels::{Attention, Conv2d, Finish, Images, Normal, PackedConv2d, normalised};
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Where a value lies: in buffer `buffer`, pixels `stride` numbers apart.
@@ -29,9 +30,15 @@ impl View {
         Self { offset: self.offset + first, shape: [h, w, count], ..self }
     }
 
-    fn images<'a>(&self, n: usize, buffers: &'a [Vec<f32>]) -> Images<'a> {
+    /// Where image `i` begins in the buffer.
+    fn start(&self, i: usize) -> usize {
+        self.offset + i * self.shape[0] * self.shape[1] * self.stride
+    }
+
+    /// The images `range` of the batch.
+    fn images<'a>(&self, range: &Range<usize>, buffers: &'a [Vec<f32>]) -> Images<'a> {
         let [h, w, c] = self.shape;
-        Images { data: &buffers[self.buffer][self.offset..], shape: [n, h, w, c], stride: self.stride }
+        Images { data: &buffers[self.buffer][self.start(range.start)..], shape: [range.len(), h, w, c], stride: self.stride }
     }
 }
 
@@ -79,6 +86,9 @@ struct Step {
     x: View,
     out: View,
 }
+
+/// Tiles of 4×4 pixels that keep one thread's kernels busy (their register tiles full, their weights used often enough).
+const TILES_TOGETHER: usize = 64;
 
 /// A compiled network for images of one size. Buffers hold a number an image for each number here: the batch is chosen at every run.
 pub(crate) struct Plan {
@@ -380,18 +390,10 @@ impl Plan {
         self.project(inputs, arena);
         transpose(inputs.x, n, self.input.shape, &mut arena.buffers[self.input.buffer], true);
         for step in &self.steps {
-            let start = Instant::now();
-            step.statistics(n, arena);
-            if let Some(profile) = profile.as_mut().filter(|_| step.norm().is_some()) {
-                profile.add("group norm's statistics", start.elapsed(), 0);
-            }
-            let start = Instant::now();
-            // A step never reads the buffer that it writes, but for what other steps wrote into it.
-            let mut written = std::mem::take(&mut arena.buffers[step.out.buffer]);
-            step.run(n, inputs, arena, &mut written);
-            arena.buffers[step.out.buffer] = written;
-            if let Some(profile) = &mut profile {
-                profile.add(step.kind(), start.elapsed(), n as u64 * step.multiply_adds());
+            // Some images at once: what their statistics read is then in the cache when they are normalised.
+            let together = if step.norm().is_some() { step.images_together() } else { n };
+            for first in (0..n).step_by(together) {
+                step.run_timed(first..n.min(first + together), inputs, arena, &mut profile);
             }
         }
         transpose(&arena.buffers[self.output.buffer], n, self.output.shape, out, false);
@@ -468,34 +470,57 @@ impl Step {
         }
     }
 
-    /// Takes the statistics that [`run`](Self::run) normalises by, if it does.
-    fn statistics(&self, n: usize, arena: &mut Arena) {
-        let Some(norm) = self.norm() else { return };
-        let Arena { buffers, center, scale, .. } = arena;
-        let len = n * norm.weight.len();
-        center.resize(len, 0.0);
-        scale.resize(len, 0.0);
-        norm.kernel().statistics(&self.x.images(n, buffers), center, scale);
+    /// Images that keep the kernels busy.
+    fn images_together(&self) -> usize {
+        let [h, w, _] = self.out.shape;
+        (TILES_TOGETHER * rayon::current_num_threads()).div_ceil(h.div_ceil(4) * w.div_ceil(4))
     }
 
-    /// Runs on `n` images; `written` is the buffer of `self.out`.
-    fn run(&self, n: usize, inputs: &Inputs<'_>, arena: &mut Arena, written: &mut [f32]) {
+    fn run_timed(&self, images: Range<usize>, inputs: &Inputs<'_>, arena: &mut Arena, profile: &mut Option<&mut Profile>) {
+        let mut start = Instant::now();
+        if let Some(norm) = self.norm() {
+            let Arena { buffers, center, scale, .. } = &mut *arena;
+            let len = images.len() * norm.weight.len();
+            center.resize(len, 0.0);
+            scale.resize(len, 0.0);
+            norm.kernel().statistics(&self.x.images(&images, buffers), center, scale);
+            if let Some(profile) = profile {
+                profile.add("group norm's statistics", start.elapsed(), 0);
+            }
+            start = Instant::now();
+        }
+        // A step never reads the buffer that it writes, but for what other steps wrote into it.
+        let mut written = std::mem::take(&mut arena.buffers[self.out.buffer]);
+        self.run(&images, inputs, arena, &mut written);
+        arena.buffers[self.out.buffer] = written;
+        if let Some(profile) = profile {
+            profile.add(self.kind(), start.elapsed(), images.len() as u64 * self.multiply_adds());
+        }
+    }
+
+    /// Runs on some images of the batch; `written` is the buffer of `self.out`.
+    fn run(&self, range: &Range<usize>, inputs: &Inputs<'_>, arena: &mut Arena, written: &mut [f32]) {
+        let n = range.len();
         let Arena { buffers, rows, center, scale } = arena;
         let buffers: &[Vec<f32>] = buffers;
-        let images = |view: &View| view.images(n, buffers);
+        let images = |view: &View| view.images(range, buffers);
         let x = images(&self.x);
-        let out = &mut written[self.out.offset..];
+        let out = &mut written[self.out.start(range.start)..];
+        let rows = |index: usize| {
+            let width = rows[index].len() / inputs.kinds.len();
+            &rows[index][range.start * width..range.end * width]
+        };
         let [h, w, c] = self.out.shape;
         let stride = self.out.stride;
         match &self.action {
             Action::Conv { conv, normal, finish } => {
                 let normal = normal.as_ref().map(|(norm, silu)| Normal { center, scale, shift: &norm.bias, silu: *silu });
-                conv.run(&x, normal, &finish.of(n, buffers, rows), out, stride);
+                conv.run(&x, normal, &finish.of(rows, images), out, stride);
             }
             Action::Attend { attend, keys, values, finish } => {
                 let attention =
                     Attention { queries: x, keys: images(keys), values: images(values), heads: attend.heads, scale: attend.scale };
-                attention.run(&attend.bias, &finish.of(n, buffers, rows), out, stride);
+                attention.run(&attend.bias, &finish.of(rows, images), out, stride);
             }
             Action::Normalise { norm, silu } => {
                 let mut y = vec![0.0; n * h * w * c];
@@ -531,18 +556,18 @@ impl Step {
                 each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), pixel(&x, p), |x, _| x * factor + summand), n);
             }
             Action::AddRows(row) => {
-                each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), &rows[*row][p / (h * w) * c..], |x, y| x + y), n);
+                each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), &rows(*row)[p / (h * w) * c..], |x, y| x + y), n);
             }
             Action::ScaleShift(row) => {
                 let scale_shift = |p: usize, out: &mut [f32]| {
-                    let (scale, shift) = rows[*row][p / (h * w) * 2 * c..][..2 * c].split_at(c);
+                    let (scale, shift) = rows(*row)[p / (h * w) * 2 * c..][..2 * c].split_at(c);
                     combine(out, pixel(&x, p), scale, |x, scale| x * (scale + 1.0));
                     out.iter_mut().zip(shift).for_each(|(out, shift)| *out += shift);
                 };
                 each_pixel(out, self.out, scale_shift, n);
             }
             Action::DivideByTimestep => {
-                let timestep = |p: usize| inputs.timesteps[p / (h * w)];
+                let timestep = |p: usize| inputs.timesteps[range.start + p / (h * w)];
                 each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), pixel(&x, p), |x, _| x / timestep(p)), n);
             }
         }
@@ -550,9 +575,8 @@ impl Step {
 }
 
 impl FinishWith {
-    fn of<'a>(&self, n: usize, buffers: &'a [Vec<f32>], rows: &'a [Vec<f32>]) -> Finish<'a> {
-        let rows = self.rows.map(|r| rows[r].as_slice());
-        Finish { rows, residual: self.residual.map(|view| view.images(n, buffers)), scale: self.scale }
+    fn of<'a>(&self, rows: impl Fn(usize) -> &'a [f32], images: impl Fn(&View) -> Images<'a>) -> Finish<'a> {
+        Finish { rows: self.rows.map(rows), residual: self.residual.as_ref().map(images), scale: self.scale }
     }
 }
 
