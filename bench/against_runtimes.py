@@ -91,7 +91,7 @@ def main():
         model = a.model
         if not model:
             model = folder
-            make = f"import torch; from diffusers import *; torch.manual_seed(0); DDIMPipeline(UNet2DModel(**{preset(a.preset)!r}), DDIMScheduler()).save_pretrained({folder!r})"
+            make = f"import torch; from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel; torch.manual_seed(0); DDIMPipeline(UNet2DModel(**{preset(a.preset)!r}), DDIMScheduler()).save_pretrained({folder!r})"
             subprocess.run([sys.executable, "-c", make], check=True)
         this = [sys.executable, __file__, "worker"]
         if any(n.startswith(("onnx", "openvino")) for n in names):

@@ -349,3 +349,19 @@ fn a_killed_run_leaves_no_partial_output() {
     }
     assert_eq!(ddim(folder.path(), &args).code, 0);
 }
+
+#[test]
+fn benches_that_make_no_sense() {
+    let folder = with_model("ddpm");
+    for (more, words) in [
+        (&["--preset", "ddpm-mnist"][..], &["--preset", "ddpm-mnist", "ddpm-cifar10, ddpm-celeba64, ddpm-lsun256"][..]),
+        (&["--batch", "0"], &["--batch", "0", "1 to 4096"]),
+        (&["--batch", "some"], &["--batch", "some"]),
+        (&["--threads", "0"], &["--threads", "0", "1 to 1024"]),
+        (&["--model", "model", "--preset", "ddpm-cifar10"], &["--preset", "--model"]),
+        (&["--train", "--profile"], &["--train", "--profile"]),
+    ] {
+        refused(folder.path(), &with(&["bench"], more), 2, words);
+    }
+    refused(folder.path(), &["bench", "--model", "nowhere"], 1, &["nowhere", "no such folder"]);
+}

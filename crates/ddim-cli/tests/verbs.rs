@@ -196,3 +196,29 @@ fn help_has_an_example_for_every_verb() {
     }
     assert!(ok(here, &["--version"]).stdout.starts_with("ddim 0."));
 }
+
+#[test]
+fn bench_reports_time_and_shares() {
+    let folder = with_model("ddpm");
+    for train in [false, true] {
+        let mode = if train { "--train" } else { "--profile" };
+        let run = ok(folder.path(), &["bench", "--model", "model", "--batch", "3", "--threads", "1", mode, "--json"]);
+        let object = json(&run);
+        assert_eq!(
+            (object["command"].as_str(), object["batch"].as_u64(), object["train"].as_bool()),
+            (Some("bench"), Some(3), Some(train))
+        );
+        for key in ["ms_per_image_step", "effective_gflops", "gflop_per_image_step"] {
+            assert!(object[key].as_f64().unwrap() > 0.0, "{key}: {object}");
+        }
+        if cfg!(unix) {
+            assert!(object["cpu_ms_per_image_step"].as_f64().unwrap() > 0.0 && object["peak_memory_bytes"].as_u64().unwrap() > 1 << 20);
+        }
+        if !train {
+            let shares: Vec<f64> = object["profile"].as_array().unwrap().iter().map(|s| s["share"].as_f64().unwrap()).collect();
+            assert!(shares.len() >= 5 && (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{object}");
+        }
+    }
+    let run = ok(folder.path(), &["bench", "--model", "model", "--batch", "1", "--profile"]);
+    assert!(run.stdout.contains("ms an image and step") && run.stdout.contains("group norm"), "{}", run.stdout);
+}

@@ -65,8 +65,8 @@ pub struct PackedConv2d {
     weights: Weights,
 }
 
-/// Tiles an image from which transformed weights are kept.
-const KEPT_FROM: usize = 4;
+/// Bytes of transformed weights that are kept for each tile of an image: where they are more, they would be read for too little.
+const KEPT_A_TILE: usize = 2_400_000;
 
 impl PackedConv2d {
     /// Packs `weight` [out, in, k, k] (PyTorch's order) for inputs of `size` [h, w].
@@ -97,7 +97,8 @@ impl PackedConv2d {
         assert_eq!(bias.len(), channels_out, "a bias a channel");
         let weights = if by_winograd(&conv, size) {
             let grid = Grid::new(1, conv.output(size));
-            Weights::Winograd(winograd::Weights::new(conv.channels, grid.tiles[0] * grid.tiles[1] >= KEPT_FROM, at))
+            let keep = winograd::transformed_bytes(conv.channels) <= grid.tiles[0] * grid.tiles[1] * KEPT_A_TILE;
+            Weights::Winograd(winograd::Weights::new(conv.channels, keep, at))
         } else {
             let taps = conv.kernel * conv.kernel;
             let mut packed = vec![0.0; panels * taps * channels_in * PANEL];

@@ -26,6 +26,11 @@ const SPREAD: usize = 16;
 /// Channels whose weights are transformed at once where they are not kept: with their 36 points they stay in the second cache.
 const CHUNK: usize = 64;
 
+/// Of transformed weights.
+pub(crate) fn transformed_bytes([channels_out, channels_in]: [usize; 2]) -> usize {
+    channels_out * channels_in * POINTS * size_of::<f32>()
+}
+
 /// Weights [out, in, 3, 3], in panels of 64 output channels.
 pub(crate) enum Weights {
     /// [panel][point][in][64]: four times the size of the weights, for layers that use them for many tiles an image.
