@@ -123,7 +123,7 @@ impl Conv2d {
 /// Pixels that are gathered together.
 const PIXELS: usize = 128;
 
-/// The sum of a gradient over all pixels of all images: what a bias gets. [c].
+/// The sum of a gradient over all pixels of all images: what a bias gets, \[c\].
 ///
 /// # Panics
 /// On slices that do not have these shapes.

@@ -16,6 +16,7 @@ pub(crate) type Id = usize;
 pub(crate) const INPUT: Id = 0;
 
 /// What a node does to its inputs.
+#[allow(clippy::large_enum_variant)] // one a layer
 pub(crate) enum Op {
     Input,
     /// A convolution, or a linear layer over channels.
@@ -38,6 +39,7 @@ pub(crate) enum Op {
 }
 
 /// Where a convolution's weights come from: shared with the module, read when the plan is made.
+#[allow(clippy::large_enum_variant)] // one a layer
 pub(crate) enum Weights {
     /// [out, in, k, k] and bias.
     Conv(Tensor<4>, Option<Tensor<1>>),
