@@ -242,7 +242,7 @@ impl Plan {
         }
         readers[out].push(nodes.len()); // whoever called
         let mut gone = vec![false; nodes.len()];
-        // It is emitted where its end is: all that it adds is there by then.
+        // What is fused is emitted where its end is: all that it adds is there by then.
         let mut ends: HashMap<Id, (Id, Fused)> = HashMap::new();
         for id in (0..nodes.len()).filter(|&id| matches!(nodes[id].op, Op::Conv(..) | Op::Attend(_))) {
             let fused = Fused::of(id, &nodes, &readers, &mut gone);
