@@ -40,32 +40,16 @@ impl Attention<'_> {
         let out = &mut out[..len];
         let ending = Ending::new(bias, finish, shape, stride);
         let (row, width) = (pixels.next_multiple_of(PANEL), dim.next_multiple_of(16));
-        // Values in panels of up to 64 channels.
         let value_columns = width.min(PANEL);
         let (key_len, value_len) = (dim * row, pixels * width.next_multiple_of(value_columns));
-        // [image][head]: keys [panel][d][64 pixels], values [panel][pixel][channels].
+        // [image][head]: keys, values.
         let mut packed = scratch::take(n * heads * (key_len + value_len));
         packed.par_chunks_exact_mut(key_len + value_len).enumerate().for_each(|(i, packed)| {
             let (first, channel) = (i / heads * pixels, i % heads * dim);
             let (to_keys, to_values) = packed.split_at_mut(key_len);
-            for (panel, to) in to_values.chunks_exact_mut(pixels * value_columns).enumerate() {
-                let first_channel = channel + panel * value_columns;
-                let count = value_columns.min(dim - panel * value_columns);
-                for (p, to) in to.chunks_exact_mut(value_columns).enumerate() {
-                    to[..count].copy_from_slice(&values.pixel(first + p)[first_channel..][..count]);
-                    to[count..].fill(0.0);
-                }
-            }
-            for (panel, to) in to_keys.chunks_exact_mut(dim * PANEL).enumerate() {
-                // Sixteen pixels at a time, so that whole cache lines are written.
-                for start in (0..PANEL).step_by(16) {
-                    for c in 0..dim {
-                        for (p, to) in (panel * PANEL + start..).zip(&mut to[c * PANEL + start..][..16]) {
-                            *to = if p < pixels { keys.data[(first + p) * keys.stride + channel + c] * self.scale } else { 0.0 };
-                        }
-                    }
-                }
-            }
+            let of = |images| Head { images, first, pixels, channel, dim };
+            of(values).rows(1.0, to_values);
+            of(keys).columns(self.scale, to_keys);
         });
         // Blocks of queries, each within one image.
         let blocks = pixels.div_ceil(QUERIES);
@@ -80,48 +64,145 @@ impl Attention<'_> {
                 let (keys, values) = packed[(image * heads + head) * (key_len + value_len)..][..key_len + value_len].split_at(key_len);
                 let (pixel, channel) = (image * pixels + first, head * dim);
                 let (a, a_stride) = (&queries.data[pixel * queries.stride + channel..], queries.stride);
-                for (panel, b) in keys.chunks_exact(dim * PANEL).enumerate() {
-                    let c = &mut scores[panel * PANEL..];
-                    let columns = PANEL.min(pixels - panel * PANEL);
-                    arch().dispatch(Product {
-                        a,
-                        a_stride,
-                        b,
-                        b_stride: PANEL,
-                        c,
-                        c_stride: row,
-                        rows,
-                        columns,
-                        k: dim,
-                        accumulate: false,
-                        transposed: false,
-                    });
-                }
+                by_columns([a, keys], [a_stride, row], [rows, pixels, dim], &mut scores);
                 let mut inverses = [0.0; QUERIES];
                 for (scores, inverse) in scores.chunks_exact_mut(row).zip(&mut inverses) {
                     *inverse = 1.0 / arch().dispatch(Softmax { scores: &mut scores[..pixels] });
                 }
-                for (panel, b) in values.chunks_exact(pixels * value_columns).enumerate() {
-                    let (c, b_stride) = (&mut sums[panel * value_columns..], value_columns);
-                    let columns = value_columns.min(dim - panel * value_columns);
-                    let product = Product {
-                        a: &scores,
-                        a_stride: row,
-                        b,
-                        b_stride,
-                        c,
-                        c_stride: width,
-                        rows,
-                        columns,
-                        k: pixels,
-                        accumulate: false,
-                        transposed: false,
-                    };
-                    arch().dispatch(product);
-                }
+                by_rows([&scores, values], [row, width], [rows, dim, pixels], false, false, &mut sums);
                 arch().dispatch(FinishRows { ending: &ending, inverses: &inverses, sums: &mut sums, pixel, channel, dim, out });
             }
         });
+    }
+
+    /// The gradients of queries, keys and values [n, h, w, heads · d], for the gradient `dy` of the output.
+    ///
+    /// # Panics
+    /// On slices that do not have these shapes.
+    pub fn gradient(&self, dy: &Images<'_>, out: [&mut [f32]; 3]) {
+        let Self { queries, keys, values, heads, scale } = *self;
+        let shape @ [n, h, w, inner] = queries.shape;
+        assert!([keys, values, *dy].iter().all(|x| x.shape == shape) && inner.is_multiple_of(heads), "{shape:?}, {heads} heads");
+        [queries, keys, values, *dy].iter().for_each(Images::check);
+        let (pixels, dim) = (h * w, inner / heads);
+        assert!(out.iter().all(|out| out.len() == n * pixels * inner));
+        if n * pixels * inner == 0 {
+            return;
+        }
+        let (row, width) = (pixels.next_multiple_of(PANEL), dim.next_multiple_of(16));
+        let (columns_len, panels) = (dim * row, width.next_multiple_of(width.min(PANEL)));
+        // Scores are read down their columns: rows a power of two apart would meet in the same lines of the cache.
+        let row = row + 16;
+        // [image][head][of queries, of keys, of values][pixel][width].
+        let mut found = scratch::take(n * heads * 3 * pixels * width);
+        found.par_chunks_exact_mut(3 * pixels * width).enumerate().for_each(|(i, found)| {
+            let (image, channel) = (i / heads * pixels, i % heads * dim);
+            let of = |images| Head { images, first: image, pixels, channel, dim };
+            let (mut key_columns, mut value_columns) = (scratch::take(columns_len), scratch::take(columns_len));
+            of(keys).columns(scale, &mut key_columns);
+            of(values).columns(1.0, &mut value_columns);
+            let mut key_rows = scratch::take(pixels * panels);
+            of(keys).rows(scale, &mut key_rows);
+            let (of_queries, rest) = found.split_at_mut(pixels * width);
+            let (of_keys, of_values) = rest.split_at_mut(pixels * width);
+            let (mut weights, mut slopes) = (scratch::take(QUERIES.min(pixels) * row), scratch::take(QUERIES.min(pixels) * row));
+            let mut block = scratch::take(QUERIES.min(pixels) * panels);
+            for first in (0..pixels).step_by(QUERIES) {
+                let rows = QUERIES.min(pixels - first);
+                let at = |x: &Images<'_>| (image + first) * x.stride + channel;
+                // The weights P, as run() finds them; dP = dO vᵀ; dS = P (dP - Σ P dP).
+                let a = &queries.data[at(&queries)..];
+                by_columns([a, &key_columns], [queries.stride, row], [rows, pixels, dim], &mut weights);
+                let a = &dy.data[at(dy)..];
+                by_columns([a, &value_columns], [dy.stride, row], [rows, pixels, dim], &mut slopes);
+                for (weights, slopes) in weights.chunks_exact_mut(row).zip(slopes.chunks_exact_mut(row)).take(rows) {
+                    let (weights, slopes) = (&mut weights[..pixels], &mut slopes[..pixels]);
+                    let inverse = 1.0 / arch().dispatch(Softmax { scores: weights });
+                    arch().dispatch(ScoreGradient { inverse, weights, slopes });
+                }
+                let block = &mut block[..rows * panels];
+                let of_block = |images| Head { first: image + first, pixels: rows, ..of(images) };
+                // dq = scale · dS k; dv += Pᵀ dO; dk += scale · dSᵀ q.
+                by_rows([&slopes, &key_rows], [row, width], [rows, dim, pixels], false, false, &mut of_queries[first * width..]);
+                of_block(*dy).rows(1.0, block);
+                by_rows([&weights, block], [row, width], [pixels, dim, rows], true, first > 0, of_values);
+                of_block(queries).rows(scale, block);
+                by_rows([&slopes, block], [row, width], [pixels, dim, rows], true, first > 0, of_keys);
+            }
+        });
+        for (which, out) in out.into_iter().enumerate() {
+            out.par_chunks_exact_mut(inner).enumerate().for_each(|(p, out)| {
+                for (head, out) in out.chunks_exact_mut(dim).enumerate() {
+                    let from = ((p / pixels * heads + head) * 3 + which) * pixels + p % pixels;
+                    out.copy_from_slice(&found[from * width..][..dim]);
+                }
+            });
+        }
+    }
+}
+
+/// c = a · b for rows a of `k` numbers and b as [`Head::columns`] packs it.
+fn by_columns([a, b]: [&[f32]; 2], [a_stride, c_stride]: [usize; 2], [rows, columns, k]: [usize; 3], c: &mut [f32]) {
+    for (panel, b) in b.chunks_exact(k * PANEL).enumerate() {
+        let (c, columns) = (&mut c[panel * PANEL..], PANEL.min(columns - panel * PANEL));
+        let (transposed, accumulate) = (false, false);
+        arch().dispatch(Product { a, a_stride, transposed, b, b_stride: PANEL, c, c_stride, rows, columns, k, accumulate });
+    }
+}
+
+/// c = a · b or, where it is `transposed`, c = aᵀ · b, or c + that, for b as [`Head::rows`] packs it.
+fn by_rows(
+    [a, b]: [&[f32]; 2],
+    [a_stride, c_stride]: [usize; 2],
+    [rows, columns, k]: [usize; 3],
+    transposed: bool,
+    accumulate: bool,
+    c: &mut [f32],
+) {
+    let b_stride = columns.next_multiple_of(16).min(PANEL);
+    for (panel, b) in b.chunks_exact(k * b_stride).enumerate() {
+        let (c, columns) = (&mut c[panel * b_stride..], b_stride.min(columns - panel * b_stride));
+        arch().dispatch(Product { a, a_stride, transposed, b, b_stride, c, c_stride, rows, columns, k, accumulate });
+    }
+}
+
+/// The channels of one head of some pixels, to be packed for a product.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    images: Images<'a>,
+    first: usize,
+    pixels: usize,
+    channel: usize,
+    dim: usize,
+}
+
+impl Head<'_> {
+    /// One row a pixel, times `scale`, in panels of up to 64 channels: [panel][pixel][channels].
+    fn rows(self, scale: f32, to: &mut [f32]) {
+        let columns = self.dim.next_multiple_of(16).min(PANEL);
+        for (panel, to) in to.chunks_exact_mut(self.pixels * columns).enumerate() {
+            let channel = self.channel + panel * columns;
+            let count = columns.min(self.dim - panel * columns);
+            for (pixel, to) in (self.first..).zip(to.chunks_exact_mut(columns)) {
+                to.iter_mut().zip(&self.images.pixel(pixel)[channel..][..count]).for_each(|(to, v)| *to = v * scale);
+                to[count..].fill(0.0);
+            }
+        }
+    }
+
+    /// One column a pixel, times `scale`, in panels of 64 pixels: [panel][channel][pixel].
+    fn columns(self, scale: f32, to: &mut [f32]) {
+        let Self { images, first, pixels, channel, dim } = self;
+        for (panel, to) in to.chunks_exact_mut(dim * PANEL).enumerate() {
+            // Sixteen pixels at a time, so that whole cache lines are written.
+            for start in (0..PANEL).step_by(16) {
+                for c in 0..dim {
+                    for (p, to) in (panel * PANEL + start..).zip(&mut to[c * PANEL + start..][..16]) {
+                        *to = if p < pixels { images.data[(first + p) * images.stride + channel + c] * scale } else { 0.0 };
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -156,6 +237,41 @@ impl WithSimd for Softmax<'_> {
             total += rest.iter().sum::<f32>();
         }
         total
+    }
+}
+
+/// One row of weights made to sum to 1; `slopes`, the gradients of these, become the gradients of the scores.
+struct ScoreGradient<'a> {
+    inverse: f32,
+    weights: &'a mut [f32],
+    slopes: &'a mut [f32],
+}
+
+impl WithSimd for ScoreGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (weights, weights_rest) = S::as_mut_simd_f32s(self.weights);
+        let (slopes, slopes_rest) = S::as_mut_simd_f32s(self.slopes);
+        let inverse = simd.splat_f32s(self.inverse);
+        let mut sums = simd.splat_f32s(0.0);
+        for (w, &s) in weights.iter_mut().zip(&*slopes) {
+            *w = simd.mul_f32s(*w, inverse);
+            sums = simd.mul_add_e_f32s(*w, s, sums);
+        }
+        let mut mean = simd.reduce_sum_f32s(sums);
+        for (w, s) in weights_rest.iter_mut().zip(&*slopes_rest) {
+            *w *= self.inverse;
+            mean += *w * s;
+        }
+        let means = simd.splat_f32s(mean);
+        for (s, &w) in slopes.iter_mut().zip(&*weights) {
+            *s = simd.mul_f32s(w, simd.sub_f32s(*s, means));
+        }
+        for (s, w) in slopes_rest.iter_mut().zip(weights_rest) {
+            *s = *w * (*s - mean);
+        }
     }
 }
 

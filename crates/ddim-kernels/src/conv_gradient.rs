@@ -80,32 +80,37 @@ impl Conv2d {
         let tasks: Vec<(usize, usize, &mut [f32])> = sums
             .chunks_exact_mut(channels_in * columns)
             .enumerate()
-            .flat_map(|(tap, sums)| sums.chunks_mut(PANEL * columns).enumerate().map(move |(part, sums)| (tap, part * PANEL, sums)))
+            .flat_map(|(tap, sums)| sums.chunks_mut(ROWS * columns).enumerate().map(move |(part, sums)| (tap, part * ROWS, sums)))
             .collect();
         tasks.into_par_iter().for_each(|(tap, first, sums)| {
             let rows = sums.len() / columns;
-            let (mut read, mut gradient) = (scratch::take(PIXELS * rows), scratch::take(PIXELS * columns));
+            // Rows of many channels, a power of two apart, would meet in the same lines of the cache: the gradient goes into panels.
+            let (mut read, mut gradient) = (scratch::take(PIXELS * rows), scratch::take(PIXELS * columns.next_multiple_of(PANEL)));
             for start in (0..pixels).step_by(PIXELS) {
                 let count = PIXELS.min(pixels - start);
-                for (i, (read, gradient)) in read.chunks_exact_mut(rows).zip(gradient.chunks_exact_mut(columns)).take(count).enumerate() {
+                for (i, read) in read.chunks_exact_mut(rows).take(count).enumerate() {
                     match self.source(size, start + i, tap) {
                         Some(pixel) => read.copy_from_slice(&x.pixel(pixel)[first..first + rows]),
                         None => read.fill(0.0),
                     }
-                    gradient[..channels_out].copy_from_slice(dy.pixel(start + i));
-                    gradient[channels_out..].fill(0.0);
                 }
-                for column in (0..channels_out).step_by(PANEL) {
+                for (panel, gradient) in gradient.chunks_exact_mut(PIXELS * PANEL).enumerate() {
+                    let column = panel * PANEL;
+                    let width = PANEL.min(channels_out - column);
+                    for (i, gradient) in gradient.chunks_exact_mut(PANEL).take(count).enumerate() {
+                        gradient[..width].copy_from_slice(&dy.pixel(start + i)[column..][..width]);
+                        gradient[width..].fill(0.0);
+                    }
                     arch().dispatch(Product {
                         a: &read,
                         a_stride: rows,
                         transposed: true,
-                        b: &gradient[column..],
-                        b_stride: columns,
+                        b: gradient,
+                        b_stride: PANEL,
                         c: &mut sums[column..],
                         c_stride: columns,
                         rows,
-                        columns: PANEL.min(channels_out - column),
+                        columns: width,
                         k: count,
                         accumulate: start > 0,
                     });
@@ -122,6 +127,9 @@ impl Conv2d {
 
 /// Pixels that are gathered together.
 const PIXELS: usize = 128;
+
+/// Input channels of a task.
+const ROWS: usize = 128;
 
 /// The sum of a gradient over all pixels of all images: what a bias gets, \[c\].
 ///

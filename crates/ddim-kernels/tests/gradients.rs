@@ -1,6 +1,6 @@
 //! Gradients against their definitions in f64: a sum Σ y · dy, differentiated by hand for what is linear and by differences for the norm.
 
-use ddim_kernels::{Conv2d, GroupNorm, Images, sum_of_pixels};
+use ddim_kernels::{Attention, Conv2d, GroupNorm, Images, sum_of_pixels};
 use proptest::prelude::*;
 
 fn values(n: usize, seed: u64) -> Vec<f32> {
@@ -69,6 +69,47 @@ proptest! {
         // Sums of both signs may nearly vanish.
         let tolerance = 2e-7 * (n * oh * ow) as f64;
         prop_assert!(db.iter().zip(&db_expected).all(|(a, b)| (f64::from(*a) - b).abs() < tolerance), "bias {db:?} {db_expected:?}");
+    }
+
+    #[test]
+    fn attention(n in 1usize..4, heads in 1usize..4, dim in prop_oneof![1usize..20, 60usize..80], h in 1usize..9, w in 1usize..18, gap in 0usize..3, seed: u64) {
+        let (inner, pixels) = (heads * dim, h * w);
+        let stride = inner + gap;
+        let data: Vec<Vec<f32>> = (0..4).map(|i| values(n * pixels * stride, seed ^ i)).collect();
+        let [queries, keys, values, dy] = [0, 1, 2, 3].map(|i: usize| Images { data: &data[i], shape: [n, h, w, inner], stride });
+        let scale = 1.5 / (dim as f32).sqrt();
+        let mut found = [0, 1, 2].map(|_| vec![f32::NAN; n * pixels * inner]);
+        Attention { queries, keys, values, heads, scale }.gradient(&dy, found.each_mut().map(Vec::as_mut_slice));
+
+        let mut expected = [0, 1, 2].map(|_| vec![0f64; n * pixels * inner]);
+        for (i, channel) in (0..n).flat_map(|i| (0..heads).map(move |head| (i, head * dim))) {
+            let at = |which: usize, p: usize, c: usize| f64::from(data[which][(i * pixels + p) * stride + channel + c]);
+            let dot = |a: usize, p: usize, b: usize, q: usize| (0..dim).map(|c| at(a, p, c) * at(b, q, c)).sum::<f64>();
+            for p in 0..pixels {
+                let powers: Vec<f64> = (0..pixels).map(|k| (f64::from(scale) * dot(0, p, 1, k)).exp()).collect();
+                let total: f64 = powers.iter().sum();
+                let slopes: Vec<f64> = (0..pixels).map(|k| dot(3, p, 2, k)).collect();
+                let mean = powers.iter().zip(&slopes).map(|(w, s)| w / total * s).sum::<f64>();
+                for k in 0..pixels {
+                    let weight = powers[k] / total;
+                    let slope = weight * (slopes[k] - mean) * f64::from(scale);
+                    for c in 0..dim {
+                        let index = |p: usize| (i * pixels + p) * inner + channel + c;
+                        expected[0][index(p)] += slope * at(1, k, c);
+                        expected[1][index(k)] += slope * at(0, p, c);
+                        expected[2][index(k)] += weight * at(3, p, c);
+                    }
+                }
+            }
+        }
+        // With one pixel the weights are constant, and only the values have a gradient: measured against the largest of all.
+        let top = expected.iter().flatten().fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
+        for (found, expected) in found.iter().zip(&expected) {
+            for (found, expected) in found.iter().zip(expected) {
+                let e = (f64::from(*found) - expected).abs() / top;
+                prop_assert!(e < 5e-6, "{found} {expected} of {top}");
+            }
+        }
     }
 
     #[test]
@@ -154,6 +195,6 @@ fn the_other_paths() {
         let tests = std::env::current_exe().unwrap();
         let output = std::process::Command::new(tests).env("DDIM_SIMD", path).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("4 passed"), "{path}: {text}");
+        assert!(output.status.success() && text.contains("5 passed"), "{path}: {text}");
     }
 }

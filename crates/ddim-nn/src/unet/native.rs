@@ -12,8 +12,6 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::nn::conv::Conv2d;
 use burn::nn::{Dropout, GroupNorm, Linear};
-use burn::tensor::module;
-use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim_kernels as kernels;
 use ddim_kernels::{Finish, Images, Normal, PackedConv2d, normalised, sum_of_pixels};
@@ -38,6 +36,8 @@ pub(crate) trait KernelOps: Backend {
     fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, conv: kernels::Conv2d) -> FloatTensor<Self>;
     /// Images [n, h, w, c], weight and bias [c].
     fn normalise(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, norm: NormKind) -> FloatTensor<Self>;
+    /// softmax(q kᵀ / √d) v over pixels; all [n, h, w, heads · d].
+    fn attend(queries: FloatTensor<Self>, keys: FloatTensor<Self>, values: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
 }
 
 type Primitive = FloatTensor<Flex>;
@@ -84,6 +84,21 @@ impl KernelOps for Flex {
         normalised(&images, Normal { center: &center, scale: &scale, shift: numbers(&bias), silu: norm.silu }, &mut y);
         tensor(y, shape, &x)
     }
+
+    fn attend(queries: Primitive, keys: Primitive, values: Primitive, heads: usize) -> Primitive {
+        let inputs = [queries, keys, values].map(|x| laid_out(&x));
+        let shape @ [.., inner] = dims(&inputs[0]);
+        let mut y = vec![0.0; numbers(&inputs[0]).len()];
+        attention(&inputs, heads).run(&vec![0.0; inner], &Finish::default(), &mut y, inner);
+        tensor(y, shape, &inputs[0])
+    }
+}
+
+/// Of queries, keys and values that are laid out.
+fn attention([queries, keys, values]: &[Primitive; 3], heads: usize) -> kernels::Attention<'_> {
+    let images = |x| Images::new(numbers(x), dims(x));
+    let scale = 1.0 / ((dims(queries)[3] / heads) as f32).sqrt();
+    kernels::Attention { queries: images(queries), keys: images(keys), values: images(values), heads, scale }
 }
 
 #[derive(Debug)]
@@ -146,6 +161,27 @@ impl Backward<Flex, 3> for NormaliseBackward {
     }
 }
 
+#[derive(Debug)]
+struct AttendBackward;
+
+impl Backward<Flex, 3> for AttendBackward {
+    type State = ([Primitive; 3], usize);
+
+    fn backward(self, ops: BackwardOps<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let dy = laid_out(&gradients.consume::<Flex>(&ops.node));
+        let (inputs, heads) = ops.state;
+        let inputs = inputs.map(|x| laid_out(&x));
+        let shape = dims(&dy);
+        let mut found = [(); 3].map(|()| vec![0.0; numbers(&dy).len()]);
+        attention(&inputs, heads).gradient(&Images::new(numbers(&dy), shape), found.each_mut().map(Vec::as_mut_slice));
+        for (node, gradient) in ops.parents.into_iter().zip(found) {
+            if let Some(node) = node {
+                gradients.register::<Flex>(node.id, tensor(gradient, shape, &dy));
+            }
+        }
+    }
+}
+
 impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
     fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, conv: kernels::Conv2d) -> FloatTensor<Self> {
         match ConvolveBackward.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful() {
@@ -170,9 +206,19 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
             }
         }
     }
+
+    fn attend(queries: FloatTensor<Self>, keys: FloatTensor<Self>, values: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        let inputs = [&queries, &keys, &values].map(|x| x.primitive().clone());
+        let [q, k, v] = inputs.clone();
+        let y = Flex::attend(q, k, v, heads);
+        match AttendBackward.prepare::<C>([queries.node(), keys.node(), values.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((inputs, heads), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
 }
 
-/// Our kernels for convolutions and group norms, burn's operations for the rest.
+/// Our kernels for convolutions, group norms and attention, burn's operations for the rest.
 pub(crate) struct Native(pub(crate) Eager);
 
 impl Ops for Native {
@@ -180,12 +226,7 @@ impl Ops for Native {
     type Rows = Tensor<2>;
 
     fn conv2d(&mut self, conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-        let spec = geometry(conv);
-        let bias = match &conv.bias {
-            Some(bias) => bias.val(),
-            None => Tensor::zeros([spec.channels[0]], &x.device()),
-        };
-        Tensor::from_dispatch(Dispatch::convolve(x.into_dispatch(), conv.weight.val().into_dispatch(), bias.into_dispatch(), spec))
+        convolve(x, conv.weight.val(), conv.bias.as_ref().map(|bias| bias.val()), geometry(conv))
     }
 
     fn norm(&mut self, norm: &GroupNorm, activation: Option<Activation>, x: Tensor<4>) -> Tensor<4> {
@@ -204,16 +245,9 @@ impl Ops for Native {
     }
 
     fn attention(&mut self, [to_q, to_k, to_v, to_out]: [&Linear; 4], heads: usize, x: Tensor<4>) -> Tensor<4> {
-        let [n, h, w, c] = x.dims();
-        let x: Tensor<2> = x.reshape([n * h * w, c]);
-        // [n · pixels, inner] -> [n, heads, pixels, head_dim]
-        let project = |linear: &Linear| -> Tensor<4> {
-            linear.forward(x.clone()).reshape([n as i64, (h * w) as i64, heads as i64, -1]).swap_dims(1, 2)
-        };
-        let (q, k, v) = (project(to_q), project(to_k), project(to_v));
-        let attended = module::attention(q, k, v, None, None, AttentionModuleOptions::default());
-        let attended: Tensor<2> = attended.swap_dims(1, 2).reshape([(n * h * w) as i64, -1]);
-        to_out.forward(attended).reshape([n, h, w, c])
+        let (q, k, v) = (project(to_q, x.clone()), project(to_k, x.clone()), project(to_v, x));
+        let attended = Dispatch::attend(q.into_dispatch(), k.into_dispatch(), v.into_dispatch(), heads);
+        project(to_out, Tensor::from_dispatch(attended))
     }
 
     fn enlarge(&mut self, x: Tensor<4>) -> Tensor<4> {
@@ -261,6 +295,18 @@ impl Ops for Native {
     fn divide_by_timestep(&mut self, x: Tensor<4>) -> Tensor<4> {
         self.0.divide_by_timestep(x)
     }
+}
+
+/// A linear layer of every pixel: a 1×1 convolution.
+fn project(linear: &Linear, x: Tensor<4>) -> Tensor<4> {
+    let [ins, outs] = linear.weight.dims();
+    let weight = linear.weight.val().transpose().reshape([outs, ins, 1, 1]);
+    convolve(x, weight, linear.bias.as_ref().map(|bias| bias.val()), kernels::Conv2d::pointwise([outs, ins]))
+}
+
+fn convolve(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, conv: kernels::Conv2d) -> Tensor<4> {
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([conv.channels[0]], &x.device()));
+    Tensor::from_dispatch(Dispatch::convolve(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch(), conv))
 }
 
 /// [n, c] -> [n, 1, 1, c].
