@@ -4,12 +4,15 @@
     pip install torch diffusers safetensors numpy && python conformance/make_training.py
 
 `training.safetensors` has the inputs, `x` and `target` [step, n, c, h, w] and `timesteps` [step, n], and `loss` and `norm` [step] in f64: the
-mean squared error before each step, and the norm of all gradients before they are clipped to 1. Images are noise of the training process
+mean squared error before each step, and the norm of all gradients before they are clipped to 1. `ema` [step] is the norm of diffusers'
+`EMAModel` of the weights after each step, decay 0.8 with its default warm-up. The `weighted` ones are of AdamW (decay 0.01), for a loss of
+which the first image's share is 0.9 and the second's 0.1. Images are noise of the training process
 around a few smooth shapes. Computed in f64; the same in f32 on the CPU differs by what is printed. Made with torch 2.15.0, diffusers 0.42.1.
 """
 import pathlib
 import torch
 from diffusers import UNet2DModel
+from diffusers.training_utils import EMAModel
 from safetensors.torch import save_file
 
 here = pathlib.Path(__file__).parent
@@ -23,20 +26,29 @@ target = torch.randn((steps, n, 1, 32, 32), generator=generator)
 level = alpha_bar[timesteps][:, :, None, None, None]
 x = (level.sqrt() * shapes + (1 - level).sqrt() * target).float()
 
-def run(dtype):
+def run(dtype, weighted):
     net = UNet2DModel.from_pretrained(here.parent / "models/fashion/unet", torch_dtype=torch.float32).to(dtype).train()
-    adam = torch.optim.Adam(net.parameters(), lr=2e-4)
-    losses, norms = [], []
+    adam = torch.optim.AdamW(net.parameters(), lr=2e-4, weight_decay=0.01) if weighted else torch.optim.Adam(net.parameters(), lr=2e-4)
+    average = EMAModel(net.parameters(), decay=0.8)
+    share = torch.tensor([0.9, 0.1] if weighted else [0.5, 0.5], dtype=dtype)
+    losses, norms, ema = [], [], []
     for k in range(steps):
         adam.zero_grad()
-        loss = torch.nn.functional.mse_loss(net(x[k].to(dtype), timesteps[k]).sample, target[k].to(dtype))
+        error = (net(x[k].to(dtype), timesteps[k]).sample - target[k].to(dtype)) ** 2
+        loss = (error.mean(dim=(1, 2, 3)) * share).sum()
         loss.backward()
         norms.append(torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0).item())
         adam.step()
+        average.step(net.parameters())
         losses.append(loss.item())
-    return torch.tensor(losses, dtype=torch.float64), torch.tensor(norms, dtype=torch.float64)
+        ema.append(sum((p.double() ** 2).sum() for p in average.shadow_params).sqrt().item())
+    return dict(loss=losses, norm=norms, ema=ema)
 
-loss, norm = run(torch.float64)
-for name, exact, single in zip(("loss", "norm"), (loss, norm), run(torch.float32)):
-    print(name, exact.tolist()[:3], "f32 differs relatively by", ((single - exact) / exact).abs().max().item())
-save_file(dict(x=x, target=target, timesteps=timesteps, loss=loss, norm=norm), here / "training.safetensors")
+golden = dict(x=x, target=target, timesteps=timesteps)
+for weighted in (False, True):
+    exact, single = run(torch.float64, weighted), run(torch.float32, weighted)
+    for name, values in exact.items():
+        golden[("weighted_" if weighted else "") + name] = values = torch.tensor(values, dtype=torch.float64)
+        worst = ((torch.tensor(single[name]).double() - values) / values).abs().max().item()
+        print(name, "of AdamW, weighted" if weighted else "", values.tolist()[:3], "f32 differs relatively by", worst)
+save_file(golden, here / "training.safetensors")

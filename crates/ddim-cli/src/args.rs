@@ -28,6 +28,7 @@ pub(crate) enum Command {
     Reconstruct(Reconstruct),
     Interpolate(Interpolate),
     Consistency(Consistency),
+    Train(Box<Train>),
     Info(Info),
     Convert(Convert),
     Bench(Bench),
@@ -306,6 +307,98 @@ pub(crate) struct Consistency {
     pub(crate) common: Common,
 }
 
+/// Train a network on images.
+///
+/// Reads folders of PNG, JPEG and WebP files, CIFAR-10, IDX files (MNIST's) and .npy batches; minimises the DDPM objective; writes a run
+/// folder with checkpoints that ddim and Python diffusers sample from, previews, and metrics. A run that was stopped, or killed, goes on
+/// with --resume to the same bytes. Settings come from the preset, then --config, then flags; --dry-run shows them all.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training")]
+#[command(after_help = "Examples:
+  ddim train --data photos --out run --preset small       32 x 32 from any pictures
+  ddim train --data photos --out run --size 64 --dry-run  what it would take
+  ddim train --out run --resume                           after Ctrl-C, a crash or kill -9
+  ddim train --out run --resume --steps 40000             longer
+  ddim train --data photos --out more --model run         from another run's last checkpoint, or a diffusers pipeline
+  ddim sample --model run --steps 50                      look at it")]
+pub(crate) struct Train {
+    /// A folder of images (searched with its sub-folders), CIFAR-10's or MNIST's files or their folder, or a .npy batch.
+    #[arg(long, value_name = "DIR|FILE", required_unless_present = "resume")]
+    pub(crate) data: Option<PathBuf>,
+    /// The run's folder: config.toml, metrics.jsonl, TensorBoard events, previews/, checkpoints/.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) out: PathBuf,
+    /// tiny, small, ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256: a network and its recipe [default: small].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+    /// Settings over the preset's, in TOML (as a run's config.toml).
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// Continue the run in --out from its last checkpoint.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Show the settings, the size of the network, and the memory and time that it takes; train nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Start from this model's weights, and with its network: a built-in model, a pipeline folder, or another run.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub(crate) model: Option<String>,
+    /// Steps of the optimizer, in all.
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<u64>,
+    /// Images of a step.
+    #[arg(long, value_name = "B")]
+    pub(crate) batch_size: Option<usize>,
+    /// Adam's.
+    #[arg(long, value_name = "X")]
+    pub(crate) learning_rate: Option<f64>,
+    /// The seed of everything random.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Height and width of the images: N or HxW.
+    #[arg(long, value_name = "N|HxW", help_heading = "Data")]
+    pub(crate) size: Option<String>,
+    /// How images of other sizes become that: crop, random-crop, pad or stretch.
+    #[arg(long, value_name = "HOW", help_heading = "Data")]
+    pub(crate) fit: Option<String>,
+    /// Behind transparent pixels, and around padded images: #rrggbb, white or black.
+    #[arg(long, value_name = "COLOUR", help_heading = "Data")]
+    pub(crate) background: Option<String>,
+    /// Do not mirror half of the images.
+    #[arg(long, help_heading = "Data")]
+    pub(crate) no_flip: bool,
+    /// Only the first N images.
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub(crate) limit: Option<usize>,
+    /// Classes for a conditional network: data (sub-folders, or the data set's own) or a text file with one number a line.
+    #[arg(long, value_name = "data|FILE", help_heading = "Data")]
+    pub(crate) labels: Option<String>,
+    /// Images kept from training, for the evaluation loss.
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub(crate) holdout: Option<usize>,
+    /// Leave files out that cannot be decoded, and name them.
+    #[arg(long, help_heading = "Data")]
+    pub(crate) skip_bad_files: bool,
+    /// Steps between checkpoints.
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub(crate) checkpoint_every: Option<u64>,
+    /// Steps between previews; 0 for none.
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub(crate) preview_every: Option<u64>,
+    /// Any other setting, as it is called in config.toml: --set ema.rates=[0.999,0.9999]
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Processor threads [default: all]. Does not change any result.
+    #[arg(long, value_name = "N", help_heading = "Everywhere")]
+    pub(crate) threads: Option<usize>,
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long, help_heading = "Everywhere")]
+    pub(crate) json: bool,
+    /// No progress.
+    #[arg(long, short, help_heading = "Everywhere")]
+    pub(crate) quiet: bool,
+}
+
 /// Say what a model is: network, size, schedule, and the defaults that follow.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -361,7 +454,7 @@ pub(crate) struct Convert {
   ddim bench --train --batch 8                     a step of training
   ddim bench --model fashion --json                the built-in model, for a script")]
 pub(crate) struct Bench {
-    /// One of the paper's networks: ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256.
+    /// A network of `ddim train`: tiny, small, ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256.
     #[arg(long, value_name = "NAME", default_value = "ddpm-cifar10", conflicts_with = "model")]
     pub(crate) preset: String,
     /// A built-in model, or a diffusers pipeline folder, instead.

@@ -43,8 +43,23 @@ impl Error {
     }
 }
 
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Usage(message) | Self::Failure(message) => f.write_str(message),
+            Self::ClosedPipe => f.write_str("standard output is closed"),
+        }
+    }
+}
+
 impl From<ddim_nn::Error> for Error {
     fn from(error: ddim_nn::Error) -> Self {
+        Self::Failure(error.to_string())
+    }
+}
+
+impl From<ddim_train::Error> for Error {
+    fn from(error: ddim_train::Error) -> Self {
         Self::Failure(error.to_string())
     }
 }

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Reconstruct(args) => commands::reconstruct::run(&args),
         Command::Interpolate(args) => commands::interpolate::run(&args),
         Command::Consistency(args) => commands::consistency::run(&args),
+        Command::Train(args) => commands::train::run(&args),
         Command::Info(args) => commands::info::run(&args),
         Command::Convert(args) => commands::convert::run(&args),
         Command::Bench(args) => commands::bench::run(&args),

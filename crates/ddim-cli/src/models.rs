@@ -25,7 +25,7 @@ pub(crate) fn load(model: &str) -> Result<Pipeline> {
     load_on(model, &cpu())
 }
 
-/// Loads a built-in model or a pipeline folder.
+/// Loads a built-in model, a pipeline folder, or the last checkpoint of a run.
 pub(crate) fn load_on(model: &str, device: &Device) -> Result<Pipeline> {
     if let Some(files) = BUILT_IN.iter().find(|m| m.name == model) {
         return Ok(Pipeline::embedded(files, device)?);
@@ -34,9 +34,13 @@ pub(crate) fn load_on(model: &str, device: &Device) -> Result<Pipeline> {
     if !folder.exists() {
         let names: Vec<_> = BUILT_IN.iter().map(|m| m.name).collect();
         return Err(Error::failure(format!(
-            "{model}: no such folder, nor a built-in model: expected {} or a pipeline folder",
+            "{model}: no such folder, nor a built-in model: expected {}, a pipeline folder or a run",
             names.join(", ")
         )));
     }
-    Ok(Pipeline::load(folder, device)?)
+    // A run of `ddim train` stands for its last checkpoint.
+    match ddim_train::checkpoints(folder)?.last() {
+        Some((_, checkpoint)) => Ok(Pipeline::load(checkpoint, device)?),
+        None => Ok(Pipeline::load(folder, device)?),
+    }
 }

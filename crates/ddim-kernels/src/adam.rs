@@ -1,11 +1,11 @@
-//! Adam's update of one parameter.
+//! Adam's update of one parameter, and what else training does to long rows of numbers.
 
 use crate::simd::arch;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// What a step does to every number: with g = scale · gradient, m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g² and
-/// value ← value - step_size · m / (root_scale · √v + ε).
+/// value ← kept · value - step_size · m / (root_scale · √v + ε).
 #[derive(Debug, Clone, Copy)]
 pub struct Adam {
     /// Of the gradient.
@@ -18,6 +18,8 @@ pub struct Adam {
     pub root_scale: f64,
     /// ε.
     pub epsilon: f64,
+    /// 1, or less where weights decay.
+    pub kept: f64,
 }
 
 /// Numbers that a task takes.
@@ -50,17 +52,37 @@ impl WithSimd for Update<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         // Plain arithmetic, which the compiler makes vectors of under the dispatched features.
-        let Adam { scale, betas: [b1, b2], step_size, root_scale, epsilon } = self.rule;
+        let Adam { scale, betas: [b1, b2], step_size, root_scale, epsilon, kept } = self.rule;
         // 1 - 0.999 taken in f32 would be wrong by 1e-5 of itself.
-        let [scale, step_size, root_scale, epsilon] = [scale, step_size, root_scale, epsilon].map(|v| v as f32);
+        let [scale, step_size, root_scale, epsilon, kept] = [scale, step_size, root_scale, epsilon, kept].map(|v| v as f32);
         let [b1, b2, rest1, rest2] = [b1, b2, 1.0 - b1, 1.0 - b2].map(|v| v as f32);
         for (((value, &g), m), v) in self.values.iter_mut().zip(self.gradient).zip(self.first).zip(self.second) {
             let g = g * scale;
             *m = b1 * *m + rest1 * g;
             *v = b2 * *v + rest2 * g * g;
-            *value -= step_size * *m / (v.sqrt() * root_scale + epsilon);
+            *value = kept * *value - step_size * *m / (v.sqrt() * root_scale + epsilon);
         }
     }
+}
+
+/// sum ← sum + x.
+///
+/// # Panics
+/// On slices of different lengths.
+pub fn add(sum: &mut [f32], x: &[f32]) {
+    assert_eq!(sum.len(), x.len());
+    sum.par_chunks_mut(PART).zip(x.par_chunks(PART)).for_each(|(sum, x)| sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x));
+}
+
+/// average ← average + share · (x - average): a step of an exponential moving average.
+///
+/// # Panics
+/// On slices of different lengths.
+pub fn approach(average: &mut [f32], x: &[f32], share: f64) {
+    assert_eq!(average.len(), x.len());
+    let share = share as f32;
+    let parts = average.par_chunks_mut(PART).zip(x.par_chunks(PART));
+    parts.for_each(|(average, x)| average.iter_mut().zip(x).for_each(|(average, x)| *average += share * (x - *average)));
 }
 
 /// Σ x², runs in f32 and their sums in f64.

@@ -21,7 +21,7 @@ mod scratch;
 mod simd;
 mod winograd;
 
-pub use adam::{Adam, sum_of_squares};
+pub use adam::{Adam, add, approach, sum_of_squares};
 pub use attention::Attention;
 pub use conv::{Conv2d, PackedConv2d};
 pub use conv_gradient::sum_of_pixels;

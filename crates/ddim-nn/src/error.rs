@@ -52,6 +52,11 @@ impl Error {
         Self::new(ErrorKind::Input, message.into())
     }
 
+    /// An error of whoever chose the model, in their words.
+    pub fn caller(message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Io, message.to_string())
+    }
+
     /// What this is about.
     pub fn kind(&self) -> ErrorKind {
         self.kind

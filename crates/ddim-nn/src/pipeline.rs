@@ -100,6 +100,14 @@ impl Pipeline {
     /// # Errors
     /// `folder` exists and is not empty, or cannot be written.
     pub fn save(&self, folder: &Path, dtype: WeightsDtype) -> Result<()> {
+        self.save_with(folder, dtype, &[])
+    }
+
+    /// [`save`](Self::save), with more files in the folder: names and contents.
+    ///
+    /// # Errors
+    /// As `save`.
+    pub fn save_with(&self, folder: &Path, dtype: WeightsDtype, more: &[(&str, Vec<u8>)]) -> Result<()> {
         if folder.read_dir().map_or(folder.exists(), |mut entries| entries.next().is_some()) {
             return Err(Error::io(folder, "exists already: expected a new folder"));
         }
@@ -123,16 +131,21 @@ impl Pipeline {
             (SCHEDULER_CONFIG, as_json(serde_json::to_value(&self.scheduler))?),
             (SAFETENSORS, weights::to_safetensors(&self.unet, dtype)?),
         ];
-        for (file, bytes) in files {
+        let more = more.iter().map(|(file, bytes)| (*file, bytes.as_slice()));
+        for (file, bytes) in files.iter().map(|(file, bytes)| (*file, bytes.as_slice())).chain(more) {
             let path = staging.path().join(file);
             std::fs::create_dir_all(path.parent().expect("a file in the staging folder")).map_err(io)?;
             let mut out = std::fs::File::create(&path).map_err(io)?;
-            out.write_all(&bytes).and_then(|()| out.sync_all()).map_err(io)?;
+            out.write_all(bytes).and_then(|()| out.sync_all()).map_err(io)?;
         }
         // tempdir makes it private to its owner; a model is an ordinary folder.
         #[cfg(unix)]
         std::fs::set_permissions(staging.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(io)?;
-        std::fs::rename(staging.path(), folder).map_err(io)
+        std::fs::rename(staging.path(), folder).map_err(io)?;
+        // The new name is on the disk when its folder is.
+        #[cfg(unix)]
+        std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(io)?;
+        Ok(())
     }
 }
 

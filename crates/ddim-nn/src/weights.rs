@@ -3,9 +3,10 @@
 //! The names and shapes that a file must hold are those of the modules themselves: there is no second list.
 
 use crate::error::{Error, Result};
-use crate::unet::UNet;
-use burn::tensor::TensorData;
+use crate::unet::{UNet, UNetConfig};
+use burn::tensor::{Device, TensorData};
 use burn_store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
+use ddim::noise::Stream;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::BTreeMap;
@@ -125,6 +126,48 @@ pub(crate) fn apply(unet: &mut UNet, state: StateDict, path: &Path) -> Result<()
 fn snapshot(unet: &UNet) -> Vec<burn_store::burn_pack::Tensor> {
     unet.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true)
 }
+
+impl UNet {
+    /// A network with DDPM's initialisation, a function of the seed: weights uniform with variance 2/(fan in + fan out), biases 0, and 0
+    /// also what closes a residual branch (its second convolution, an attention's output) and the network itself.
+    ///
+    /// # Errors
+    /// None for a configuration that was checked when it was read.
+    pub fn initialised(config: &UNetConfig, seed: u64, device: &Device) -> Result<Self> {
+        let mut unet = Self::new(config, device);
+        let path = Path::new("the initial weights");
+        let state = snapshot(&unet).into_iter().enumerate().map(|(i, tensor)| {
+            let (name, shape) = (tensor.name.clone(), tensor.shape.to_vec());
+            let len = shape.iter().product();
+            let mut stream = Stream::new(seed, i as u64, INITIAL);
+            let closing = ["conv2.weight", "to_out.0.weight", "conv_out.weight"].iter().any(|end| name.ends_with(end));
+            let data: Vec<f32> = match shape.as_slice() {
+                _ if closing || name.ends_with("bias") => vec![0.0; len],
+                // An embedding of classes or timesteps, as PyTorch's.
+                [_, _] if ["class_embedding.weight", "time_proj.weight"].contains(&name.as_str()) => (0..len).map(|_| stream.normal() as f32).collect(),
+                [out, ins, window @ ..] => {
+                    let taps: usize = window.iter().product();
+                    let bound = (6.0 / ((out + ins) * taps) as f64).sqrt();
+                    (0..len).map(|_| ((2.0 * stream.unit() - 1.0) * bound) as f32).collect()
+                }
+                _ if name == "time_proj.weight" => (0..len).map(|_| (16.0 * stream.normal()) as f32).collect(),
+                _ => vec![1.0; len],
+            };
+            (name, Array { shape, data })
+        });
+        let state = state.collect();
+        apply(&mut unet, state, path)?;
+        Ok(unet)
+    }
+
+    /// The names of the parameters in PyTorch, in the order of [`parameters`](crate::parameters).
+    pub fn parameter_names(&self) -> Vec<String> {
+        snapshot(self).into_iter().map(|tensor| tensor.name.clone()).collect()
+    }
+}
+
+/// The stream of initial weights.
+const INITIAL: u64 = 8 << 40;
 
 /// A safetensors file of the network's weights, as diffusers writes it.
 pub(crate) fn to_safetensors(unet: &UNet, dtype: WeightsDtype) -> Result<Vec<u8>> {

@@ -9,5 +9,5 @@ fn parameters_are_those_of_the_published_networks() {
         assert_eq!(Pipeline::untrained(config, SchedulerConfig::default(), &cpu()).parameters(), parameters, "{name}");
     }
     assert!(UNetConfig::preset("ddpm").is_none());
-    assert_eq!(UNetConfig::presets().count(), 3);
+    assert_eq!(UNetConfig::presets().count(), 5);
 }

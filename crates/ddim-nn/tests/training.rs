@@ -1,6 +1,6 @@
 //! Twenty steps of training against PyTorch's (conformance/make_training.py).
 
-use ddim_nn::{Adam, Condition, Pipeline, squared_error, training_cpu};
+use ddim_nn::{Adam, Condition, Ema, Examples, Pipeline, parameters, squared_error, training_cpu};
 use safetensors::SafeTensors;
 use std::path::Path;
 
@@ -19,19 +19,25 @@ fn loss_and_gradient_norm_equal_pytorchs() {
         golden.tensor("timesteps").unwrap().data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as usize).collect();
     let shape: [usize; 5] = golden.tensor("x").unwrap().shape().try_into().unwrap();
     let [steps, n, c, h, w] = shape;
-    let (x, target, losses, norms) = (f32s("x"), f32s("target"), f64s("loss"), f64s("norm"));
-    assert_eq!(losses.len(), 20);
-
-    let mut unet = Pipeline::load(&root.join("models/fashion"), &training_cpu()).unwrap().unet;
-    let mut adam = Adam::new(2e-4);
-    for k in 0..steps {
-        let of = |all: &[f32]| all[k * n * c * h * w..(k + 1) * n * c * h * w].to_vec();
-        let (loss, mut gradients) =
-            squared_error(&unet, &of(&x), &of(&target), [n, c, h, w], &timesteps[k * n..(k + 1) * n], &Condition::None);
-        let norm;
-        (unet, norm) = adam.step(unet, &mut gradients, Some(1.0));
-        let errors = [(loss, losses[k]), (norm, norms[k])].map(|(found, expected)| (found / expected - 1.0).abs());
-        println!("{k:2} loss {loss:.6} {:.1e} norm {norm:.6} {:.1e}", errors[0], errors[1]);
-        assert!(errors.iter().all(|e| *e < 5e-6), "step {k}: loss {loss} for {}, norm {norm} for {}", losses[k], norms[k]);
+    let (x, target) = (f32s("x"), f32s("target"));
+    for (prefix, shares, weight_decay) in [("", [0.5, 0.5], 0.0), ("weighted_", [0.9, 0.1], 0.01)] {
+        let [losses, norms, averages] = ["loss", "norm", "ema"].map(|name| f64s(&format!("{prefix}{name}")));
+        assert_eq!(losses.len(), 20);
+        let mut unet = Pipeline::load(&root.join("models/fashion"), &training_cpu()).unwrap().unet;
+        let mut adam = Adam { weight_decay, ..Adam::new(2e-4) };
+        let mut ema = Ema::new(0.8, true, &unet);
+        for k in 0..steps {
+            let of = |all: &[f32]| all[k * n * c * h * w..(k + 1) * n * c * h * w].to_vec();
+            let (x, target, timesteps) = (of(&x), of(&target), &timesteps[k * n..(k + 1) * n]);
+            let (shape, weights, condition) = ([n, c, h, w], &shares, &Condition::None);
+            let (loss, gradients) = squared_error(&unet, &Examples { shape, x: &x, target: &target, timesteps, weights, condition });
+            let norm;
+            (unet, norm) = adam.step(unet, &gradients, Some(1.0));
+            ema.update(&parameters(&unet), adam.steps);
+            let average = ema.values.iter().flatten().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+            let errors = [(loss, losses[k]), (norm, norms[k]), (average, averages[k])].map(|(a, b)| (a / b - 1.0).abs());
+            println!("{prefix}{k:2} loss {loss:.6} {:.1e} norm {norm:.6} {:.1e} ema {average:.6} {:.1e}", errors[0], errors[1], errors[2]);
+            assert!(errors.iter().all(|e| *e < 5e-6), "step {k}: {loss} for {}, {norm} for {}, {average} for {}", losses[k], norms[k], averages[k]);
+        }
     }
 }

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Clip,
     /// A prediction that a level cannot be left with (ε at ᾱ = 0).
     Prediction,
+    /// Weights of a training objective.
+    Objective,
     /// Lengths of batches that do not go together, or elements that are not finite.
     Batch,
 }

@@ -4,22 +4,48 @@
 
 use crate::denoiser::Real;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
 /// The step of the initial latent x_T. Sampling steps use the level that they leave, which is at least 1.
 pub const LATENT: u64 = 0;
 
+/// The random numbers of one (seed, sample, step).
+#[derive(Debug, Clone)]
+pub struct Stream(ChaCha8Rng);
+
+impl Stream {
+    /// From its start.
+    pub fn new(seed: u64, sample: u64, step: u64) -> Self {
+        let mut key = [0; 32];
+        for (word, value) in key.chunks_exact_mut(8).zip([seed, sample, step]) {
+            word.copy_from_slice(&value.to_le_bytes());
+        }
+        Self(ChaCha8Rng::from_seed(key))
+    }
+
+    /// A draw of N(0, 1).
+    pub fn normal(&mut self) -> f64 {
+        StandardNormal.sample(&mut self.0)
+    }
+
+    /// Uniform over [0, 1).
+    pub fn unit(&mut self) -> f64 {
+        // The 53 bits that an f64 holds.
+        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Uniform over 0..n, for n > 0: the high half of a product, without a bias that could be seen below n = 2^32.
+    pub fn below(&mut self, n: u64) -> u64 {
+        ((u128::from(self.0.next_u64()) * u128::from(n)) >> 64) as u64
+    }
+}
+
 /// Fills one sample with N(0, 1).
 pub fn fill<T: Real>(out: &mut [T], seed: u64, sample: u64, step: u64) {
-    let mut key = [0; 32];
-    for (word, value) in key.chunks_exact_mut(8).zip([seed, sample, step]) {
-        word.copy_from_slice(&value.to_le_bytes());
-    }
-    let mut rng = ChaCha8Rng::from_seed(key);
+    let mut stream = Stream::new(seed, sample, step);
     for x in out {
-        let z: f64 = StandardNormal.sample(&mut rng);
-        *x = T::from_f64(z);
+        *x = T::from_f64(stream.normal());
     }
 }
 
@@ -70,6 +96,18 @@ mod tests {
         assert_eq!(x, PINNED);
     }
     const PINNED: [f64; 3] = [1.3776972067507913, 0.4053468246470284, -1.196268893387068];
+
+    #[test]
+    fn uniform_draws_are_uniform() {
+        let mut stream = Stream::new(0, 0, 1);
+        let mut counts = [0u32; 7];
+        for _ in 0..70_000 {
+            counts[stream.below(7) as usize] += 1;
+        }
+        assert!(counts.iter().all(|&c| (9_500..10_500).contains(&c)), "{counts:?}");
+        let mean = (0..10_000).map(|_| stream.unit()).inspect(|u| assert!((0.0..1.0).contains(u))).sum::<f64>() / 1e4;
+        assert!((mean - 0.5).abs() < 0.015, "{mean}");
+    }
 
     #[test]
     fn moments_are_those_of_a_normal() {

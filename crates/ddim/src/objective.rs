@@ -6,7 +6,7 @@
 use crate::denoiser::{Denoiser, Real, batch_len};
 use crate::error::{Error, ErrorKind};
 use crate::noise;
-use crate::process::{Conditional, marginal, posterior};
+use crate::process::{Conditional, Prediction, marginal, posterior};
 use crate::sample::{Sigma, check_total};
 use crate::schedule::NoiseSchedule;
 use crate::trajectory::Trajectory;
@@ -48,6 +48,69 @@ pub fn constant(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]
     let variance = 1.0 - last;
     let prior = 0.5 * (d * (variance - 1.0 - variance.ln()) + last * square_norm);
     Ok(prior + 0.5 * d * (2.0 * std::f64::consts::PI * sigma[0] * sigma[0]).ln())
+}
+
+/// How much the squared error of each timestep counts in training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Weighting {
+    /// 1: L_simple, where ε is predicted.
+    Simple,
+    /// γ of Theorem 1 for the DDPM process (η = 1, and σ_1 = √β_1 because η gives 0 there) over all timesteps, scaled to a mean of 1: the
+    /// variational bound.
+    Variational,
+    /// min(SNR, γ) on the error of x_0 (arXiv 2303.09556), SNR = ᾱ/(1-ᾱ); the usual γ is 5.
+    MinSnr(f64),
+}
+
+impl Weighting {
+    /// The weight of the squared error of what a network predicts, for the levels 1..=T (the first is level 1).
+    ///
+    /// With x_t given, an error of ε is √(ᾱ/(1-ᾱ)) as large in x_0 and 1/√ᾱ as large in v.
+    ///
+    /// # Errors
+    /// A γ of min-SNR that is not positive and finite; the variational bound where ᾱ_T = 0.
+    pub fn weights(self, schedule: &NoiseSchedule, prediction: Prediction) -> Result<Vec<f64>, Error> {
+        let levels = schedule.levels();
+        let snr = |alpha_bar: f64| alpha_bar / (1.0 - alpha_bar);
+        match self {
+            Self::Simple => Ok(vec![1.0; levels]),
+            Self::MinSnr(most) => {
+                if !(most > 0.0 && most.is_finite()) {
+                    return Err(Error::new(ErrorKind::Objective, format!("min-SNR's gamma {most}: expected a positive number")));
+                }
+                let weight = |level| {
+                    let snr = snr(schedule.alpha_bar(level));
+                    snr.min(most)
+                        * match prediction {
+                            Prediction::Sample => 1.0,
+                            // At SNR = 0 the error of ε says nothing of x_0.
+                            Prediction::Epsilon if snr == 0.0 => 1.0,
+                            Prediction::Epsilon => 1.0 / snr,
+                            Prediction::V => 1.0 / (1.0 + snr),
+                        }
+                };
+                Ok((1..=levels).map(weight).collect())
+            }
+            Self::Variational => {
+                let every = Trajectory::uniform(levels, levels)?;
+                let mut sigma = Sigma::Eta(1.0).values(schedule, &every)?;
+                sigma[0] = (1.0 - schedule.alpha_bar(1)).sqrt();
+                let gamma = gamma(schedule, &every, &sigma)?;
+                let weights = gamma.iter().zip(1..).map(|(gamma, level)| {
+                    let alpha_bar = schedule.alpha_bar(level);
+                    gamma
+                        * match prediction {
+                            Prediction::Epsilon => 1.0,
+                            Prediction::Sample => snr(alpha_bar),
+                            Prediction::V => alpha_bar,
+                        }
+                });
+                let weights: Vec<f64> = weights.collect();
+                let mean = weights.iter().sum::<f64>() / weights.len() as f64;
+                Ok(weights.iter().map(|w| w / mean).collect())
+            }
+        }
+    }
 }
 
 fn check(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Result<(), Error> {
@@ -167,4 +230,37 @@ pub fn j_sigma<T: Real, D: Denoiser<T> + ?Sized>(
         }
     }
     Ok(j)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::BetaSchedule;
+
+    /// Weights of the three predictions say the same of the same error: each is the error of ε, seen through x_t.
+    #[test]
+    fn weights_agree_between_predictions() {
+        let schedule = NoiseSchedule::new(BetaSchedule::Linear, 1e-4, 0.02, 1000).unwrap();
+        let (x_t, epsilon, wrong) = (0.4, 0.3, 0.1);
+        for weighting in [Weighting::MinSnr(5.0), Weighting::Variational] {
+            let [a, b, c] = [Prediction::Epsilon, Prediction::Sample, Prediction::V].map(|prediction| {
+                let weights = weighting.weights(&schedule, prediction).unwrap();
+                let errors = (1..=1000).zip(&weights).map(|(level, w)| {
+                    let alpha_bar = schedule.alpha_bar(level);
+                    let output = |epsilon: f64| {
+                        let x_0 = (x_t - (1.0 - alpha_bar).sqrt() * epsilon) / alpha_bar.sqrt();
+                        prediction.target(x_0, epsilon, alpha_bar)
+                    };
+                    w * (output(epsilon) - output(wrong)).powi(2)
+                });
+                errors.collect::<Vec<f64>>()
+            });
+            // The variational weights are scaled to a mean of 1, whatever is predicted.
+            for i in 0..1000 {
+                assert!((a[i] / a[500] / (b[i] / b[500]) - 1.0).abs() < 1e-9 && (a[i] / a[500] / (c[i] / c[500]) - 1.0).abs() < 1e-9, "{i}");
+            }
+        }
+        let least = Weighting::MinSnr(5.0).weights(&schedule, Prediction::Epsilon).unwrap();
+        assert!((least[0] - 5.0 / (0.9999 / 0.0001)).abs() < 1e-9 && least[999] == 1.0);
+    }
 }

@@ -6,7 +6,7 @@ use crate::models;
 use crate::output::report;
 use crate::session::use_threads;
 use ddim::{Denoiser, noise};
-use ddim_nn::{Adam, Condition, Device, Network, Pipeline, Profile, SchedulerConfig, UNetConfig, cpu, squared_error, training_cpu};
+use ddim_nn::{Examples, Adam, Condition, Device, Network, Pipeline, Profile, SchedulerConfig, UNetConfig, cpu, squared_error, training_cpu};
 use serde_json::json;
 use std::time::Instant;
 
@@ -43,8 +43,11 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
             let (mut trained, mut adam) = (Some(unet), Adam::new(2e-4));
             measure(|_| {
                 let unet = trained.take().expect("put back below");
-                let (_, mut gradients) = squared_error(&unet, &x, &target, [n, c, h, w], &vec![level - 1; n], &condition);
-                trained = Some(adam.step(unet, &mut gradients, Some(1.0)).0);
+                let (timesteps, weights) = (vec![level - 1; n], vec![1.0 / n as f32; n]);
+                let (shape, condition) = ([n, c, h, w], &condition);
+                let examples = Examples { shape, x: &x, target: &target, timesteps: &timesteps, weights: &weights, condition };
+                let (_, gradients) = squared_error(&unet, &examples);
+                trained = Some(adam.step(unet, &gradients, Some(1.0)).0);
                 Ok(())
             })?
         }
@@ -144,13 +147,14 @@ fn preset(name: &str, device: &Device) -> Result<Pipeline> {
 }
 
 /// What this process has used so far.
-struct Usage {
-    cpu_seconds: f64,
-    peak_memory: u64,
+pub(crate) struct Usage {
+    pub(crate) cpu_seconds: f64,
+    /// Bytes.
+    pub(crate) peak_memory: u64,
 }
 
 #[cfg(unix)]
-fn usage() -> Option<Usage> {
+pub(crate) fn usage() -> Option<Usage> {
     use nix::sys::resource::{UsageWho, getrusage};
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
     let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 * 1e-6;
@@ -160,6 +164,6 @@ fn usage() -> Option<Usage> {
 }
 
 #[cfg(not(unix))]
-fn usage() -> Option<Usage> {
+pub(crate) fn usage() -> Option<Usage> {
     None
 }

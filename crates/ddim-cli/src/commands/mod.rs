@@ -8,3 +8,4 @@ pub(crate) mod info;
 pub(crate) mod interpolate;
 pub(crate) mod reconstruct;
 pub(crate) mod sample;
+pub(crate) mod train;

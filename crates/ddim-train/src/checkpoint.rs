@@ -1,0 +1,149 @@
+//! Checkpoints: pipeline folders with the averaged weights, and beside them `training_state.safetensors` with everything a run needs to go on.
+
+use crate::error::{Error, Result};
+use crate::run::Tally;
+use crate::trainer::Trainer;
+use ddim_nn::{WeightsDtype, parameters};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+const STATE: &str = "training_state.safetensors";
+
+/// The folder of checkpoints in a run's.
+pub(crate) fn folder(run: &Path) -> PathBuf {
+    run.join("checkpoints")
+}
+
+fn name(step: u64) -> String {
+    format!("step-{step:08}")
+}
+
+/// The checkpoints of a run, in the order of their steps. One that has its name is whole: it got it when it was.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let folder = folder(run);
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in folder.read_dir().map_err(|e| Error::run(&folder, e))? {
+        let path = entry.map_err(|e| Error::run(&folder, e))?.path();
+        let step = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_prefix("step-")).and_then(|n| n.parse().ok());
+        found.extend(step.map(|step| (step, path)));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Removes what a killed process left unfinished.
+pub(crate) fn sweep(run: &Path) -> Result<()> {
+    let folder = folder(run);
+    for entry in folder.read_dir().map_err(|e| Error::run(&folder, e))?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(".ddim-") {
+            std::fs::remove_dir_all(entry.path()).map_err(|e| Error::run(&entry.path(), e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes all but the last `keep` checkpoints: first their names, so that no half of one is taken for a whole.
+pub(crate) fn prune(run: &Path, keep: usize) -> Result<()> {
+    let found = checkpoints(run)?;
+    for (step, path) in &found[..found.len().saturating_sub(keep)] {
+        let gone = folder(run).join(format!(".ddim-old-{}", name(*step)));
+        std::fs::rename(path, &gone).and_then(|()| std::fs::remove_dir_all(&gone)).map_err(|e| Error::run(path, e))?;
+    }
+    Ok(())
+}
+
+/// Writes a checkpoint, whole or not at all; one of this step that is there already stays.
+pub(crate) fn save(run: &Path, trainer: &Trainer, tally: &Tally) -> Result<PathBuf> {
+    let path = folder(run).join(name(trainer.step));
+    if !path.exists() {
+        trainer.pipeline(0)?.save_with(&path, WeightsDtype::F32, &[(STATE, to_bytes(trainer, tally)?)])?;
+    }
+    Ok(path)
+}
+
+/// f32 in the byte order of the file.
+fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+/// The names under which a parameter's numbers are kept.
+fn keys(trainer: &Trainer) -> Vec<(String, usize)> {
+    trainer.unet().parameter_names().into_iter().zip(parameters(trainer.unet()).iter().map(Vec::len)).collect()
+}
+
+fn to_bytes(trainer: &Trainer, tally: &Tally) -> Result<Vec<u8>> {
+    let weights = parameters(trainer.unet());
+    let mut arrays: Vec<(String, Vec<u8>)> = Vec::new();
+    for (i, (key, _)) in keys(trainer).into_iter().enumerate() {
+        arrays.push((format!("weights.{key}"), bytes_of(&weights[i])));
+        for (which, average) in trainer.averages.iter().enumerate() {
+            arrays.push((format!("ema.{which}.{key}"), bytes_of(&average.values[i])));
+        }
+        if let Some([first, second]) = trainer.adam.moments.get(i) {
+            arrays.push((format!("adam.first.{key}"), bytes_of(first)));
+            arrays.push((format!("adam.second.{key}"), bytes_of(second)));
+        }
+    }
+    let views = arrays.iter().map(|(name, bytes)| {
+        (name.as_str(), TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("as many bytes as numbers"))
+    });
+    let metadata = [
+        ("format", "ddim training state 1".to_owned()),
+        ("step", trainer.step.to_string()),
+        ("adam_steps", trainer.adam.steps.to_string()),
+        ("data_checksum", trainer.data().checksum().to_string()),
+        ("images", trainer.data().len().to_string()),
+        ("tally", serde_json::to_string(tally).expect("plain numbers")),
+    ];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+    safetensors::serialize(views, Some(metadata)).map_err(|e| Error::run(Path::new(STATE), e))
+}
+
+/// Puts a new trainer of the same configuration into the state of a checkpoint.
+pub(crate) fn load(checkpoint: &Path, trainer: &mut Trainer) -> Result<Tally> {
+    let path = checkpoint.join(STATE);
+    let wrong = |message: String| Error::run(&path, message);
+    let bytes = std::fs::read(&path).map_err(|e| Error::run(&path, e))?;
+    let broken = |e| wrong(format!("not a whole safetensors file ({} bytes): {e}", bytes.len()));
+    let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
+    let empty = HashMap::new();
+    let metadata = header.metadata().as_ref().unwrap_or(&empty);
+    let entry = |key: &str| metadata.get(key).ok_or_else(|| wrong(format!("{key} is missing: expected the state of a run")));
+    let number = |key: &str| entry(key)?.parse::<u64>().map_err(|e| wrong(format!("{key}: {e}")));
+    let (sum, images) = (number("data_checksum")?, number("images")?);
+    if (sum, images) != (u64::from(trainer.data().checksum()), trainer.data().len() as u64) {
+        let found = trainer.data().len();
+        return Err(wrong(format!("the data has changed: {found} images here, {images} when the run was made, or others: expected the same")));
+    }
+    let keys = keys(trainer);
+    let numbers = |prefix: &str| -> Result<Vec<Vec<f32>>> {
+        let of = |(key, len): &(String, usize)| {
+            let name = format!("{prefix}.{key}");
+            let view = file.tensor(&name).map_err(|e| wrong(e.to_string()))?;
+            // A parameter that takes no part has no moments.
+            if view.dtype() != Dtype::F32 || (view.data().len() != 4 * len && !(view.data().is_empty() && prefix.starts_with("adam"))) {
+                return Err(wrong(format!("{name}: expected {len} numbers of f32")));
+            }
+            Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        };
+        keys.iter().map(of).collect()
+    };
+    trainer.restore(&numbers("weights")?)?;
+    for which in 0..trainer.averages.len() {
+        trainer.averages[which].values = numbers(&format!("ema.{which}"))?;
+    }
+    trainer.adam.steps = number("adam_steps")?;
+    if trainer.adam.steps > 0 {
+        trainer.adam.moments = numbers("adam.first")?.into_iter().zip(numbers("adam.second")?).map(|(a, b)| [a, b]).collect();
+    }
+    trainer.step = number("step")?;
+    serde_json::from_str(entry("tally")?).map_err(|e| wrong(format!("tally: {e}")))
+}

@@ -1,0 +1,73 @@
+//! What can be wrong with data, a configuration, or a run.
+
+use std::path::Path;
+
+/// A `Result` of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error in one line: the file or setting, what was found, what was expected. See [`Error::kind`].
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+}
+
+/// What an [`Error`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Images, labels, or where they should be.
+    Data,
+    /// A setting.
+    Config,
+    /// A run folder that cannot be read or written.
+    Run,
+    /// A loss that is not a number any more, or grows.
+    Diverged,
+    /// The network or its files: an error of [`ddim_nn`].
+    Network,
+    /// What the caller of a run returned to end it.
+    Observer,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl std::fmt::Display) -> Self {
+        // One line, whatever a library's message holds.
+        Self { kind, message: message.to_string().split_whitespace().collect::<Vec<_>>().join(" ") }
+    }
+
+    pub(crate) fn data(path: &Path, message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Data, format!("{}: {message}", path.display()))
+    }
+
+    pub(crate) fn config(message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    pub(crate) fn run(path: &Path, message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Run, format!("{}: {message}", path.display()))
+    }
+
+    /// An error of whoever observes a run, which ends it.
+    pub fn observer(message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Observer, message)
+    }
+
+    /// What this is about.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl From<ddim_nn::Error> for Error {
+    fn from(error: ddim_nn::Error) -> Self {
+        Self::new(ErrorKind::Network, error)
+    }
+}
+
+impl From<ddim::Error> for Error {
+    fn from(error: ddim::Error) -> Self {
+        Self::new(ErrorKind::Config, error)
+    }
+}

@@ -1,0 +1,29 @@
+//! Training of denoising diffusion models on the processor: data sets, the objective's draws, the loop, averages of the weights, and runs
+//! that continue to the same bytes after they were killed.
+//!
+//! ```no_run
+//! use ddim_train::{Run, Settings, load_for_training};
+//! use std::sync::atomic::AtomicBool;
+//!
+//! let mut settings = Settings::preset("small")?;
+//! settings.set("data.path", "photos")?;
+//! let run = Run::create("run".as_ref(), settings, &load_for_training)?;
+//! let outcome = run.train(&AtomicBool::new(false), &mut |_| Ok(()))?;
+//! println!("{}", outcome.checkpoint.display());
+//! # Ok::<(), ddim_train::Error>(())
+//! ```
+
+mod checkpoint;
+mod config;
+mod data;
+mod error;
+mod events;
+mod run;
+mod trainer;
+
+pub use checkpoint::checkpoints;
+pub use config::{Average, BadFiles, Config, Data, Decay, Fit, Objective, Optimizer, Output, Settings, Timesteps, WeightingName};
+pub use data::DataSet;
+pub use error::{Error, ErrorKind, Result};
+pub use run::{Event, Metrics, Outcome, Run};
+pub use trainer::{Stepped, Trainer, load_for_training};

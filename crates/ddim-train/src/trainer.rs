@@ -1,0 +1,383 @@
+//! The state of a run, and its steps. Everything random is keyed by the seed and the position in the run, so that the state is the weights,
+//! their averages, the optimizer's moments and a step number.
+
+use crate::config::{Config, Timesteps};
+use crate::data::DataSet;
+use crate::error::{Error, ErrorKind, Result};
+use ddim::noise::{self, Stream};
+use ddim::{Denoiser, NoiseSchedule, Prediction, Sampler, Sigma};
+use ddim_nn::{
+    Adam, Condition, Ema, Examples, Gradients, Network, Pipeline, SchedulerConfig, UNet, UNetConfig, cpu, parameters, seed_dropout,
+    squared_error, training_cpu, with_parameters,
+};
+use rayon::prelude::*;
+use std::path::Path;
+
+/// Streams of random numbers under the run's seed, away from those of sampling.
+mod streams {
+    pub(super) const ORDER: u64 = 1 << 40;
+    pub(super) const EXAMPLE: u64 = 2 << 40;
+    pub(super) const NOISE: u64 = 3 << 40;
+    pub(super) const JITTER: u64 = 4 << 40;
+    pub(super) const DROPOUT: u64 = 5 << 40;
+    pub(super) const HELD_OUT: u64 = 6 << 40;
+    pub(super) const EVALUATION: u64 = 7 << 40;
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy)]
+pub struct Stepped {
+    /// The objective before the step.
+    pub loss: f64,
+    /// Of the gradient, before it is clipped.
+    pub norm: f64,
+    /// Of this step.
+    pub learning_rate: f64,
+}
+
+/// A network in training.
+pub struct Trainer {
+    config: Config,
+    data: DataSet,
+    /// Images to train on and images held out, by their indices.
+    trained: Vec<usize>,
+    held: Vec<usize>,
+    network: UNetConfig,
+    scheduler: SchedulerConfig,
+    schedule: NoiseSchedule,
+    prediction: Prediction,
+    /// Of the squared error at the levels 1..=T.
+    weights: Vec<f64>,
+    /// Absent during a step only.
+    unet: Option<UNet>,
+    pub(crate) adam: Adam,
+    pub(crate) averages: Vec<Ema>,
+    pub(crate) step: u64,
+    /// The order of an epoch, for the last one asked for.
+    order: Option<(u64, Vec<usize>)>,
+}
+
+impl Trainer {
+    /// A run at its start: DDPM's initialisation, or the model that the configuration names; `model` loads it on the given device.
+    ///
+    /// # Errors
+    /// Data that cannot be read, or that does not go with the network or the batch.
+    pub fn new(config: Config, model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
+        let pipeline = config.model.as_deref().map(model).transpose()?;
+        let (size, channels) = match &pipeline {
+            None => config.image_size()?,
+            Some(pipeline) => {
+                let size = pipeline.config.sample_size.ok_or_else(|| Error::config("the model has no sample_size: expected the size of its images"))?;
+                (size.dims(), Some(pipeline.config.in_channels))
+            }
+        };
+        let data = DataSet::load(&config.data, size, channels)?;
+        let dropped = usize::from(config.objective.label_dropout > 0.0);
+        let classes = data.labels.is_some().then_some(data.classes + dropped);
+        if dropped > 0 && classes.is_none() {
+            return Err(Error::config("objective.label_dropout without labels: expected data.labels"));
+        }
+        let (network, scheduler) = match &pipeline {
+            Some(pipeline) => (pipeline.config.clone(), pipeline.scheduler.clone()),
+            None => (config.network_config(data.shape[0], classes)?, config.scheduler_config()?),
+        };
+        check(&network, &data, classes)?;
+        let mut all: Vec<usize> = (0..data.len()).collect();
+        shuffle(&mut all, Stream::new(config.seed, 0, streams::HELD_OUT));
+        if config.data.holdout >= all.len() {
+            return Err(Error::config(format!("data.holdout is {}: expected fewer than the {} images", config.data.holdout, all.len())));
+        }
+        let mut trained = all.split_off(config.data.holdout);
+        trained.sort_unstable();
+        if config.batch_size > trained.len() {
+            return Err(Error::config(format!("batch_size is {}: expected at most the {} images to train on", config.batch_size, trained.len())));
+        }
+        let unet = match pipeline {
+            Some(pipeline) => pipeline.unet,
+            None => UNet::initialised(&network, config.seed, &training_cpu())?,
+        };
+        let schedule = scheduler.schedule();
+        let prediction = scheduler.prediction();
+        let weights = config.weighting()?.weights(&schedule, prediction)?;
+        let optimizer = &config.optimizer;
+        let (betas, epsilon, weight_decay) = (optimizer.betas, optimizer.epsilon, optimizer.weight_decay);
+        let adam = Adam { betas, epsilon, weight_decay, ..Adam::new(optimizer.learning_rate) };
+        let averages = config.ema.rates.iter().map(|&rate| Ema::new(rate, config.ema.warmup, &unet)).collect();
+        let (unet, order) = (Some(unet), None);
+        Ok(Self { config, data, trained, held: all, network, scheduler, schedule, prediction, weights, unet, adam, averages, step: 0, order })
+    }
+
+    /// Steps taken.
+    pub fn step_number(&self) -> u64 {
+        self.step
+    }
+
+    /// Where the data came from.
+    pub(crate) fn data_path(&self) -> Option<std::path::PathBuf> {
+        self.config.data.path.clone()
+    }
+
+    /// What is trained on.
+    pub fn data(&self) -> &DataSet {
+        &self.data
+    }
+
+    /// Images that are trained on, and images held out.
+    pub fn split(&self) -> [usize; 2] {
+        [self.trained.len(), self.held.len()]
+    }
+
+    /// The network's configuration.
+    pub fn network(&self) -> &UNetConfig {
+        &self.network
+    }
+
+    /// The number of weights.
+    pub fn parameters(&self) -> usize {
+        parameters(self.unet()).iter().map(Vec::len).sum()
+    }
+
+    pub(crate) fn unet(&self) -> &UNet {
+        self.unet.as_ref().expect("absent during a step only")
+    }
+
+    pub(crate) fn restore(&mut self, weights: &[Vec<f32>]) -> Result<()> {
+        let unet = self.unet.take().expect("absent during a step only");
+        self.unet = Some(with_parameters(unet, weights)?);
+        Ok(())
+    }
+
+    /// The index of the image at a position of the run: each epoch has an order of its own.
+    fn image_at(&mut self, position: u64) -> usize {
+        let n = self.trained.len() as u64;
+        let epoch = position / n;
+        if self.order.as_ref().is_none_or(|(known, _)| *known != epoch) {
+            let mut order = self.trained.clone();
+            shuffle(&mut order, Stream::new(self.config.seed, epoch, streams::ORDER));
+            self.order = Some((epoch, order));
+        }
+        self.order.as_ref().expect("made above").1[(position % n) as usize]
+    }
+
+    /// One step of the optimizer, and of the averages.
+    ///
+    /// # Errors
+    /// A loss or gradient that is not a finite number; the state is then that before the step.
+    pub fn step(&mut self) -> Result<Stepped> {
+        let batch = self.config.batch_size;
+        let part = batch / self.config.accumulate;
+        let mut total: Option<Gradients> = None;
+        let mut loss = 0.0;
+        for first in (0..batch).step_by(part) {
+            let position = self.step * batch as u64 + first as u64;
+            let (of_part, gradients) = self.gradients(position, part, 1.0 / batch as f64);
+            loss += of_part;
+            match &mut total {
+                None => total = Some(gradients),
+                Some(total) => total.add(&gradients),
+            }
+        }
+        let gradients = total.expect("a batch has parts");
+        let norm = gradients.norm();
+        let k = self.step + 1;
+        if !loss.is_finite() || !norm.is_finite() {
+            let what = if loss.is_finite() { format!("the gradient's norm is {norm}") } else { format!("the loss is {loss}") };
+            return Err(Error::new(ErrorKind::Diverged, format!("step {k}: {what}: expected a finite number")));
+        }
+        self.adam.learning_rate = self.config.learning_rate(k);
+        let unet = self.unet.take().expect("absent during a step only");
+        let (unet, _) = self.adam.step(unet, &gradients, self.config.optimizer.clip);
+        let values = parameters(&unet);
+        self.averages.iter_mut().for_each(|average| average.update(&values, k));
+        self.unet = Some(unet);
+        self.step = k;
+        Ok(Stepped { loss, norm, learning_rate: self.adam.learning_rate })
+    }
+
+    /// A step of `n` images that changes nothing but the optimizer's and averages' memory: to see what it takes.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn try_step(&mut self, n: usize) -> Result<()> {
+        let (_, gradients) = self.gradients(0, n, 1.0 / n as f64);
+        self.adam.learning_rate = 0.0;
+        let unet = self.unet.take().expect("absent during a step only");
+        let (unet, _) = self.adam.step(unet, &gradients, None);
+        let values = parameters(&unet);
+        self.averages.iter_mut().for_each(|average| average.update(&values, 1));
+        self.unet = Some(unet);
+        Ok(())
+    }
+
+    /// The objective of `n` images from a position of the run, times `share`, and its gradients.
+    pub(crate) fn gradients(&mut self, position: u64, n: usize, share: f64) -> (f64, Gradients) {
+        let indices: Vec<usize> = (0..n as u64).map(|i| self.image_at(position + i)).collect();
+        let seed = self.config.seed;
+        seed_dropout(Stream::new(seed, position, streams::DROPOUT).below(u64::MAX));
+        let shape @ [c, h, w] = self.data.shape;
+        let dim = c * h * w;
+        let (mut x, mut target) = (vec![0.0; n * dim], vec![0.0; n * dim]);
+        let levels = self.schedule.levels() as u64;
+        let antithetic = self.config.objective.timesteps == Timesteps::Antithetic;
+        let work = x.par_chunks_mut(dim).zip(target.par_chunks_mut(dim)).zip(indices.par_iter().enumerate());
+        let drawn: Vec<(usize, Option<usize>)> = work
+            .map(|((x, target), (i, &index))| {
+                let position = position + i as u64;
+                let mut stream = Stream::new(seed, position, streams::EXAMPLE);
+                let mut level = 1 + stream.below(levels) as usize;
+                if antithetic {
+                    // Pairs share a draw.
+                    level = 1 + Stream::new(seed, position & !1, streams::EXAMPLE).below(levels) as usize;
+                    if position & 1 == 1 {
+                        level = levels as usize + 1 - level;
+                    }
+                }
+                let (window, mirrored) = ([stream.unit(), stream.unit()], stream.unit() < 0.5 && self.config.data.flip);
+                let mut jitter = Stream::new(seed, position, streams::JITTER);
+                let dequantize = self.config.data.dequantize;
+                self.data.write(index, window, mirrored, || if dequantize { jitter.unit() - 0.5 } else { 0.0 }, x);
+                noise::fill(target, seed, position, streams::NOISE);
+                noisy(x, target, self.schedule.alpha_bar(level), self.prediction);
+                let label = self.data.labels.as_ref().map(|labels| {
+                    let dropped = stream.unit() < self.config.objective.label_dropout;
+                    if dropped { self.data.classes } else { labels[index] }
+                });
+                (level, label)
+            })
+            .collect();
+        // The network's timesteps are 0..T-1.
+        let timesteps: Vec<usize> = drawn.iter().map(|(level, _)| level - 1).collect();
+        let weights: Vec<f32> = timesteps.iter().map(|t| (self.weights[*t] * share) as f32).collect();
+        let labels: Option<Vec<usize>> = drawn.iter().map(|(_, label)| *label).collect();
+        let condition = labels.map_or(Condition::None, Condition::Labels);
+        let examples = Examples {
+            shape: [n, shape[0], shape[1], shape[2]],
+            x: &x,
+            target: &target,
+            timesteps: &timesteps,
+            weights: &weights,
+            condition: &condition,
+        };
+        squared_error(self.unet(), &examples)
+    }
+
+    /// A pipeline of the average of `ema.rates[which]`, to sample from or to save.
+    ///
+    /// # Panics
+    /// On an index that has no rate.
+    pub fn pipeline(&self, which: usize) -> Result<Pipeline> {
+        let mut pipeline = Pipeline::untrained(self.network.clone(), self.scheduler.clone(), &cpu());
+        pipeline.unet = with_parameters(pipeline.unet, &self.averages[which].values)?;
+        Ok(pipeline)
+    }
+
+    /// The mean squared error of the first average's predictions on the images held out, unweighted: each image at one timestep, with noise
+    /// that is always the same. None without such images.
+    ///
+    /// # Errors
+    /// What the network says.
+    pub fn evaluate(&self) -> Result<Option<f64>> {
+        if self.held.is_empty() {
+            return Ok(None);
+        }
+        let network = Network::new(self.pipeline(0)?, &cpu())?;
+        let [c, h, w] = self.data.shape;
+        let dim = c * h * w;
+        let levels_total = self.schedule.levels();
+        let mut sum = 0.0;
+        for (g, group) in self.held.chunks(EVALUATED).enumerate() {
+            let n = group.len();
+            let (mut x, mut target) = (vec![0.0; n * dim], vec![0.0; n * dim]);
+            let mut levels = Vec::with_capacity(n);
+            for (i, (&index, (x, target))) in group.iter().zip(x.chunks_mut(dim).zip(target.chunks_mut(dim))).enumerate() {
+                let number = (g * EVALUATED + i) as u64;
+                // Spread evenly over all timesteps: multiples of the golden ratio.
+                let level = 1 + (((number as f64 + 0.5) * 0.618_033_988_749_894_9).fract() * levels_total as f64) as usize;
+                self.data.write(index, [0.5; 2], false, || 0.0, x);
+                noise::fill(target, self.config.seed, number, streams::EVALUATION);
+                noisy(x, target, self.schedule.alpha_bar(level), self.prediction);
+                levels.push(level);
+            }
+            let condition = self.data.labels.as_ref().map(|labels| group.iter().map(|&i| labels[i]).collect());
+            let network = network.with_condition(condition.map_or(Condition::None, Condition::Labels))?;
+            let mut out = vec![0.0; n * dim];
+            network.predict(&x, &levels, &mut out)?;
+            sum += out.iter().zip(&target).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+        }
+        Ok(Some(sum / (self.held.len() * dim) as f64))
+    }
+
+    /// Images [count, c, h, w] of the first average from latents that are always the same, by the deterministic process. Classes come in
+    /// turn.
+    ///
+    /// # Errors
+    /// What the network says.
+    pub fn preview(&self, count: usize, steps: usize) -> Result<Vec<f32>> {
+        let network = Network::new(self.pipeline(0)?, &cpu())?;
+        let sampler = Sampler::new(&self.schedule, &self.scheduler.trajectory(steps)?, &Sigma::Eta(0.0))?.with_clip(self.scheduler.clip())?;
+        let dim = network.dim();
+        let mut x = vec![0.0; count * dim];
+        noise::fill_batch(&mut x, dim, self.config.seed, 0, noise::LATENT);
+        for (g, x) in x.chunks_mut(EVALUATED * dim).enumerate() {
+            let labels = || (0..x.len() / dim).map(|i| (g * EVALUATED + i) % self.data.classes.max(1)).collect();
+            let condition = if network.is_conditional() { Condition::Labels(labels()) } else { Condition::None };
+            ddim::sample(&sampler, &network.with_condition(condition)?, x, self.config.seed, (g * EVALUATED) as u64, |_| {})?;
+        }
+        Ok(x)
+    }
+}
+
+/// Images that are evaluated together.
+const EVALUATED: usize = 64;
+
+/// An image to x_t and its noise to what a network of this kind should say.
+fn noisy(x: &mut [f32], noise: &mut [f32], alpha_bar: f64, prediction: Prediction) {
+    let (signal, deviation) = (alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt());
+    for (x, noise) in x.iter_mut().zip(noise) {
+        let (x_0, epsilon) = (f64::from(*x), f64::from(*noise));
+        *x = (signal * x_0 + deviation * epsilon) as f32;
+        *noise = prediction.target(x_0, epsilon, alpha_bar) as f32;
+    }
+}
+
+/// Fisher and Yates'.
+fn shuffle(items: &mut [usize], mut stream: Stream) {
+    for i in (1..items.len()).rev() {
+        items.swap(i, stream.below(i as u64 + 1) as usize);
+    }
+}
+
+fn check(network: &UNetConfig, data: &DataSet, classes: Option<usize>) -> Result<()> {
+    let [c, h, w] = data.shape;
+    if [network.in_channels, network.out_channels] != [c; 2] {
+        let (i, o) = (network.in_channels, network.out_channels);
+        return Err(Error::config(format!("a network of {i} channels in and {o} out, for images of {c}: expected the same")));
+    }
+    let halvings = network.block_out_channels.len() as u32 - 1;
+    let multiple = 2usize.pow(halvings.min(16));
+    if !h.is_multiple_of(multiple) || !w.is_multiple_of(multiple) {
+        return Err(Error::config(format!("images of {h} x {w}: this network expects multiples of {multiple}")));
+    }
+    match (network.is_conditional(), classes) {
+        (true, None) => Err(Error::config("a network with classes: expected data.labels")),
+        (false, Some(_)) => Err(Error::config("a network without classes: expected data.labels = \"none\"")),
+        (true, Some(classes)) => match network.num_class_embeds {
+            Some(rows) if network.class_embed_type.is_none() && rows < classes => {
+                Err(Error::config(format!("network.num_class_embeds is {rows}: expected at least {classes}, as the labels need")))
+            }
+            _ if network.class_embed_type.as_deref() == Some("identity") => {
+                Err(Error::config("class_embed_type is identity: expected a network that takes labels"))
+            }
+            _ => Ok(()),
+        },
+        (false, None) => Ok(()),
+    }
+}
+
+/// Loads a pipeline folder for training.
+///
+/// # Errors
+/// As [`Pipeline::load`].
+pub fn load_for_training(folder: &str) -> ddim_nn::Result<Pipeline> {
+    Pipeline::load(Path::new(folder), &training_cpu())
+}
