@@ -350,7 +350,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "B")]
     pub(crate) batch_size: Option<usize>,
     /// Adam's.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(crate) learning_rate: Option<f64>,
     /// The seed of everything random.
     #[arg(long, value_name = "N")]

@@ -144,7 +144,9 @@ impl UNet {
             let data: Vec<f32> = match shape.as_slice() {
                 _ if closing || name.ends_with("bias") => vec![0.0; len],
                 // An embedding of classes or timesteps, as PyTorch's.
-                [_, _] if ["class_embedding.weight", "time_proj.weight"].contains(&name.as_str()) => (0..len).map(|_| stream.normal() as f32).collect(),
+                [_, _] if ["class_embedding.weight", "time_proj.weight"].contains(&name.as_str()) => {
+                    (0..len).map(|_| stream.normal() as f32).collect()
+                }
                 [out, ins, window @ ..] => {
                     let taps: usize = window.iter().product();
                     let bound = (6.0 / ((out + ins) * taps) as f64).sqrt();

@@ -37,7 +37,13 @@ fn loss_and_gradient_norm_equal_pytorchs() {
             let average = ema.values.iter().flatten().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
             let errors = [(loss, losses[k]), (norm, norms[k]), (average, averages[k])].map(|(a, b)| (a / b - 1.0).abs());
             println!("{prefix}{k:2} loss {loss:.6} {:.1e} norm {norm:.6} {:.1e} ema {average:.6} {:.1e}", errors[0], errors[1], errors[2]);
-            assert!(errors.iter().all(|e| *e < 5e-6), "step {k}: {loss} for {}, {norm} for {}, {average} for {}", losses[k], norms[k], averages[k]);
+            assert!(
+                errors.iter().all(|e| *e < 5e-6),
+                "step {k}: {loss} for {}, {norm} for {}, {average} for {}",
+                losses[k],
+                norms[k],
+                averages[k]
+            );
         }
     }
 }

@@ -5,10 +5,23 @@ use crate::run::Tally;
 use crate::trainer::Trainer;
 use ddim_nn::{WeightsDtype, parameters};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use std::collections::HashMap;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 const STATE: &str = "training_state.safetensors";
+
+/// The name of [`State`] in that file's metadata.
+const KEY: &str = "ddim_training_state";
+
+/// What is not an array.
+#[derive(Serialize, Deserialize)]
+struct State {
+    step: u64,
+    adam_steps: u64,
+    data_checksum: u32,
+    images: usize,
+    tally: Tally,
+}
 
 /// The folder of checkpoints in a run's.
 pub(crate) fn folder(run: &Path) -> PathBuf {
@@ -91,18 +104,18 @@ fn to_bytes(trainer: &Trainer, tally: &Tally) -> Result<Vec<u8>> {
             arrays.push((format!("adam.second.{key}"), bytes_of(second)));
         }
     }
-    let views = arrays.iter().map(|(name, bytes)| {
-        (name.as_str(), TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("as many bytes as numbers"))
-    });
-    let metadata = [
-        ("format", "ddim training state 1".to_owned()),
-        ("step", trainer.step.to_string()),
-        ("adam_steps", trainer.adam.steps.to_string()),
-        ("data_checksum", trainer.data().checksum().to_string()),
-        ("images", trainer.data().len().to_string()),
-        ("tally", serde_json::to_string(tally).expect("plain numbers")),
-    ];
-    let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+    let views = arrays
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("as many bytes as numbers")));
+    let state = State {
+        step: trainer.step,
+        adam_steps: trainer.adam.steps,
+        data_checksum: trainer.data().checksum(),
+        images: trainer.data().len(),
+        tally: *tally,
+    };
+    // One entry: the order of several would be another each time, and the bytes with it.
+    let metadata = [(KEY.to_owned(), serde_json::to_string(&state).expect("plain numbers"))].into();
     safetensors::serialize(views, Some(metadata)).map_err(|e| Error::run(Path::new(STATE), e))
 }
 
@@ -114,14 +127,12 @@ pub(crate) fn load(checkpoint: &Path, trainer: &mut Trainer) -> Result<Tally> {
     let broken = |e| wrong(format!("not a whole safetensors file ({} bytes): {e}", bytes.len()));
     let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-    let empty = HashMap::new();
-    let metadata = header.metadata().as_ref().unwrap_or(&empty);
-    let entry = |key: &str| metadata.get(key).ok_or_else(|| wrong(format!("{key} is missing: expected the state of a run")));
-    let number = |key: &str| entry(key)?.parse::<u64>().map_err(|e| wrong(format!("{key}: {e}")));
-    let (sum, images) = (number("data_checksum")?, number("images")?);
-    if (sum, images) != (u64::from(trainer.data().checksum()), trainer.data().len() as u64) {
-        let found = trainer.data().len();
-        return Err(wrong(format!("the data has changed: {found} images here, {images} when the run was made, or others: expected the same")));
+    let entry = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+    let entry = entry.ok_or_else(|| wrong(format!("{KEY} is missing: expected the state of a run")))?;
+    let state: State = serde_json::from_str(entry).map_err(|e| wrong(format!("{KEY}: {e}")))?;
+    if (state.data_checksum, state.images) != (trainer.data().checksum(), trainer.data().len()) {
+        let (here, then) = (trainer.data().len(), state.images);
+        return Err(wrong(format!("the data has changed: {here} images here, {then} when the run was made, or others: expected the same")));
     }
     let keys = keys(trainer);
     let numbers = |prefix: &str| -> Result<Vec<Vec<f32>>> {
@@ -140,10 +151,10 @@ pub(crate) fn load(checkpoint: &Path, trainer: &mut Trainer) -> Result<Tally> {
     for which in 0..trainer.averages.len() {
         trainer.averages[which].values = numbers(&format!("ema.{which}"))?;
     }
-    trainer.adam.steps = number("adam_steps")?;
-    if trainer.adam.steps > 0 {
+    trainer.adam.steps = state.adam_steps;
+    if state.adam_steps > 0 {
         trainer.adam.moments = numbers("adam.first")?.into_iter().zip(numbers("adam.second")?).map(|(a, b)| [a, b]).collect();
     }
-    trainer.step = number("step")?;
-    serde_json::from_str(entry("tally")?).map_err(|e| wrong(format!("tally: {e}")))
+    trainer.step = state.step;
+    Ok(state.tally)
 }

@@ -169,7 +169,8 @@ fn colour<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<[u8; 3], D
         other => other.strip_prefix('#'),
     };
     let parsed = named.filter(|hex| hex.len() == 6).and_then(|hex| u32::from_str_radix(hex, 16).ok());
-    let parsed = parsed.ok_or_else(|| serde::de::Error::custom(format!("{text:?}: expected a colour such as \"#ffffff\", white or black")))?;
+    let parsed =
+        parsed.ok_or_else(|| serde::de::Error::custom(format!("{text:?}: expected a colour such as \"#ffffff\", white or black")))?;
     let [_, r, g, b] = parsed.to_be_bytes();
     Ok([r, g, b])
 }
@@ -384,8 +385,9 @@ impl Config {
         if self.ema.rates.is_empty() {
             return Err(Error::config("ema.rates is empty: expected one rate or more (0 keeps the weights themselves)"));
         }
-        self.weighting()?;
-        self.scheduler_config().map(drop)
+        let scheduler = self.scheduler_config()?;
+        self.weighting()?.weights(&scheduler.schedule(), scheduler.prediction())?;
+        Ok(())
     }
 
     /// The weights of the objective.
@@ -425,7 +427,8 @@ impl Config {
     /// Height and width of the images, and their channels where the configuration says them.
     pub(crate) fn image_size(&self) -> Result<([usize; 2], Option<usize>)> {
         let wrong = || Error::config("network.sample_size: expected a number, or [height, width]");
-        let side = |value: &Value| value.as_integer().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=4096).contains(n)).ok_or_else(wrong);
+        let side =
+            |value: &Value| value.as_integer().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=4096).contains(n)).ok_or_else(wrong);
         let size = match self.network.get("sample_size") {
             Some(Value::Array(both)) if both.len() == 2 => [side(&both[0])?, side(&both[1])?],
             Some(one) => [side(one)?; 2],

@@ -63,7 +63,10 @@ impl DataSet {
         let shorter = size[0].min(size[1]);
         let resize = data.resize.unwrap_or(shorter + shorter / 8);
         if data.fit == Fit::RandomCrop && resize < size[0].max(size[1]) {
-            return Err(Error::config(format!("data.resize is {resize}: expected at least the size of the images, {}", size[0].max(size[1]))));
+            return Err(Error::config(format!(
+                "data.resize is {resize}: expected at least the size of the images, {}",
+                size[0].max(size[1])
+            )));
         }
         let mut shape = Shape { size, channels: 3, fit: data.fit, resize, background: data.background };
         let limit = data.limit.unwrap_or(usize::MAX);
@@ -106,13 +109,14 @@ impl DataSet {
             let why = skipped.first().map_or(String::new(), |first| format!("; {} were skipped, the first: {first}", skipped.len()));
             return Err(Error::data(path, format!("no images{why}: expected PNG, JPEG or WebP files, CIFAR-10, IDX or .npy")));
         }
-        let labels = match data.labels.as_deref() {
-            None => None,
-            Some("data") => {
-                Some(own.ok_or_else(|| Error::data(path, "no labels: expected sub-folders, an IDX labels file beside the images, or CIFAR-10"))?)
-            }
-            Some(file) => Some(read_labels(Path::new(file), images.len())?),
-        };
+        let labels =
+            match data.labels.as_deref() {
+                None => None,
+                Some("data") => Some(own.ok_or_else(|| {
+                    Error::data(path, "no labels: expected sub-folders, an IDX labels file beside the images, or CIFAR-10")
+                })?),
+                Some(file) => Some(read_labels(Path::new(file), images.len())?),
+            };
         let classes = labels.as_ref().and_then(|labels| labels.iter().max()).map_or(0, |most| most + 1);
         Ok(Self { shape: [shape.channels, size[0], size[1]], images, labels, classes, skipped })
     }
@@ -205,7 +209,11 @@ impl Shape {
     {
         let [h, w] = self.size.map(|n| n as u32);
         let (width, height) = image.dimensions();
-        let stored = |image: ImageBuffer<P, Vec<u8>>| Stored { height: image.height() as usize, width: image.width() as usize, bytes: image.into_raw() };
+        let stored = |image: ImageBuffer<P, Vec<u8>>| Stored {
+            height: image.height() as usize,
+            width: image.width() as usize,
+            bytes: image.into_raw(),
+        };
         // Sides rounded, and never below one pixel.
         let scaled = |factor: f64| [width, height].map(|side| ((f64::from(side) * factor).round() as u32).max(1));
         let resized = |[to_w, to_h]: [u32; 2]| {
@@ -376,7 +384,8 @@ fn read_npy(path: &Path, shape: &mut Shape, channels: Option<usize>, limit: usiz
             let data = npy.try_data::<f32>().map_err(|_| expected_of(path, &sizes))?;
             let planes: Vec<f32> = data.collect::<std::io::Result<_>>().map_err(|e| Error::data(path, e))?;
             let interleaved = planes.chunks_exact(c * h * w).flat_map(|image| {
-                (0..h * w).flat_map(move |p| (0..c).map(move |channel| ((image[channel * h * w + p].clamp(-1.0, 1.0) + 1.0) * 127.5 + 0.5) as u8))
+                (0..h * w)
+                    .flat_map(move |p| (0..c).map(move |channel| ((image[channel * h * w + p].clamp(-1.0, 1.0) + 1.0) * 127.5 + 0.5) as u8))
             });
             ([h, w], c, interleaved.collect())
         }

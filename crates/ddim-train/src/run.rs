@@ -105,7 +105,9 @@ impl Tally {
             self.lowest = if self.seen as f64 == RECENT { self.recent } else { self.lowest.min(self.recent) };
             if self.recent > GROWTH * self.lowest {
                 let Self { recent, lowest, .. } = self;
-                let message = format!("step {step}: the loss has grown to {recent:.4}, from {lowest:.4}: expected it to fall (a lower learning rate?)");
+                let message = format!(
+                    "step {step}: the loss has grown to {recent:.4}, from {lowest:.4}: expected it to fall (a lower learning rate?)"
+                );
                 return Err(Error::new(ErrorKind::Diverged, message));
             }
         }
@@ -297,7 +299,8 @@ impl Run {
             return error;
         }
         let last = checkpoint::checkpoints(&self.folder).ok().and_then(|all| all.last().cloned());
-        let last = last.map_or("there is no checkpoint yet".to_owned(), |(_, path)| format!("the last good checkpoint is {}", path.display()));
+        let last =
+            last.map_or("there is no checkpoint yet".to_owned(), |(_, path)| format!("the last good checkpoint is {}", path.display()));
         Error::new(ErrorKind::Diverged, format!("{error}; {last}"))
     }
 }

@@ -67,7 +67,10 @@ impl Trainer {
         let (size, channels) = match &pipeline {
             None => config.image_size()?,
             Some(pipeline) => {
-                let size = pipeline.config.sample_size.ok_or_else(|| Error::config("the model has no sample_size: expected the size of its images"))?;
+                let size = pipeline
+                    .config
+                    .sample_size
+                    .ok_or_else(|| Error::config("the model has no sample_size: expected the size of its images"))?;
                 (size.dims(), Some(pipeline.config.in_channels))
             }
         };
@@ -90,7 +93,11 @@ impl Trainer {
         let mut trained = all.split_off(config.data.holdout);
         trained.sort_unstable();
         if config.batch_size > trained.len() {
-            return Err(Error::config(format!("batch_size is {}: expected at most the {} images to train on", config.batch_size, trained.len())));
+            return Err(Error::config(format!(
+                "batch_size is {}: expected at most the {} images to train on",
+                config.batch_size,
+                trained.len()
+            )));
         }
         let unet = match pipeline {
             Some(pipeline) => pipeline.unet,
@@ -104,7 +111,22 @@ impl Trainer {
         let adam = Adam { betas, epsilon, weight_decay, ..Adam::new(optimizer.learning_rate) };
         let averages = config.ema.rates.iter().map(|&rate| Ema::new(rate, config.ema.warmup, &unet)).collect();
         let (unet, order) = (Some(unet), None);
-        Ok(Self { config, data, trained, held: all, network, scheduler, schedule, prediction, weights, unet, adam, averages, step: 0, order })
+        Ok(Self {
+            config,
+            data,
+            trained,
+            held: all,
+            network,
+            scheduler,
+            schedule,
+            prediction,
+            weights,
+            unet,
+            adam,
+            averages,
+            step: 0,
+            order,
+        })
     }
 
     /// Steps taken.
@@ -314,7 +336,8 @@ impl Trainer {
     /// What the network says.
     pub fn preview(&self, count: usize, steps: usize) -> Result<Vec<f32>> {
         let network = Network::new(self.pipeline(0)?, &cpu())?;
-        let sampler = Sampler::new(&self.schedule, &self.scheduler.trajectory(steps)?, &Sigma::Eta(0.0))?.with_clip(self.scheduler.clip())?;
+        let sampler =
+            Sampler::new(&self.schedule, &self.scheduler.trajectory(steps)?, &Sigma::Eta(0.0))?.with_clip(self.scheduler.clip())?;
         let dim = network.dim();
         let mut x = vec![0.0; count * dim];
         noise::fill_batch(&mut x, dim, self.config.seed, 0, noise::LATENT);
@@ -348,15 +371,10 @@ fn shuffle(items: &mut [usize], mut stream: Stream) {
 }
 
 fn check(network: &UNetConfig, data: &DataSet, classes: Option<usize>) -> Result<()> {
-    let [c, h, w] = data.shape;
+    let c = data.shape[0];
     if [network.in_channels, network.out_channels] != [c; 2] {
         let (i, o) = (network.in_channels, network.out_channels);
         return Err(Error::config(format!("a network of {i} channels in and {o} out, for images of {c}: expected the same")));
-    }
-    let halvings = network.block_out_channels.len() as u32 - 1;
-    let multiple = 2usize.pow(halvings.min(16));
-    if !h.is_multiple_of(multiple) || !w.is_multiple_of(multiple) {
-        return Err(Error::config(format!("images of {h} x {w}: this network expects multiples of {multiple}")));
     }
     match (network.is_conditional(), classes) {
         (true, None) => Err(Error::config("a network with classes: expected data.labels")),

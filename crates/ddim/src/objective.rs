@@ -257,7 +257,10 @@ mod tests {
             });
             // The variational weights are scaled to a mean of 1, whatever is predicted.
             for i in 0..1000 {
-                assert!((a[i] / a[500] / (b[i] / b[500]) - 1.0).abs() < 1e-9 && (a[i] / a[500] / (c[i] / c[500]) - 1.0).abs() < 1e-9, "{i}");
+                assert!(
+                    (a[i] / a[500] / (b[i] / b[500]) - 1.0).abs() < 1e-9 && (a[i] / a[500] / (c[i] / c[500]) - 1.0).abs() < 1e-9,
+                    "{i}"
+                );
             }
         }
         let least = Weighting::MinSnr(5.0).weights(&schedule, Prediction::Epsilon).unwrap();

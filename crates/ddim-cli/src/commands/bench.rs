@@ -6,7 +6,9 @@ use crate::models;
 use crate::output::report;
 use crate::session::use_threads;
 use ddim::{Denoiser, noise};
-use ddim_nn::{Examples, Adam, Condition, Device, Network, Pipeline, Profile, SchedulerConfig, UNetConfig, cpu, squared_error, training_cpu};
+use ddim_nn::{
+    Adam, Condition, Device, Examples, Network, Pipeline, Profile, SchedulerConfig, UNetConfig, cpu, squared_error, training_cpu,
+};
 use serde_json::json;
 use std::time::Instant;
 

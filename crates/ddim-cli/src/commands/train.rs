@@ -103,6 +103,10 @@ fn lay_over(settings: &mut Settings, args: &Train) -> ddim_train::Result<()> {
     if let Some(file) = &args.config {
         settings.over_file(file)?;
     }
+    for pair in &args.set {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        settings.set(key.trim(), value.trim())?;
+    }
     let quoted = |text: &str| format!("{text:?}");
     let data = args.data.as_ref().map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()).display().to_string());
     let number = |value: Option<u64>| value.map(|value| value.to_string());
@@ -132,10 +136,6 @@ fn lay_over(settings: &mut Settings, args: &Train) -> ddim_train::Result<()> {
         if let Some(value) = value {
             settings.set(key, &value)?;
         }
-    }
-    for pair in &args.set {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        settings.set(key.trim(), value.trim())?;
     }
     Ok(())
 }
@@ -234,7 +234,9 @@ impl View {
         let held = metrics.evaluation_loss.map_or(String::new(), |loss| format!(", held out {loss:.4}"));
         let seconds = self.started.0.elapsed().as_secs_f64() / (step - self.started.1).max(1) as f64 * steps.saturating_sub(*step) as f64;
         let left = HumanDuration(Duration::from_secs_f64(seconds));
-        self.line(&format!("step {step} of {steps}: loss {loss:.4}{held}, lr {learning_rate:.1e}, {images_per_second:.1} images/s, {left} left"));
+        self.line(&format!(
+            "step {step} of {steps}: loss {loss:.4}{held}, lr {learning_rate:.1e}, {images_per_second:.1} images/s, {left} left"
+        ));
     }
 
     fn finish(&self) {

@@ -23,7 +23,7 @@ const fn ddpm(name: &'static str, size: usize, channels: &'static [usize]) -> Pr
 /// DDPM, appendix B; DDIM, appendix D.1.
 const PRESETS: [Preset; 5] = [
     Preset { name: "tiny", size: 32, channels: &[32, 64], layers: 1, resolution: 0, head: None, groups: 8 },
-    Preset { name: "small", size: 32, channels: &[32, 64, 128], layers: 1, resolution: 16, head: Some(32), groups: 8 },
+    Preset { name: "small", size: 32, channels: &[32, 64, 96], layers: 1, resolution: 16, head: Some(32), groups: 8 },
     ddpm("ddpm-cifar10", 32, &[128, 256, 256, 256]),
     ddpm("ddpm-celeba64", 64, &[128, 256, 256, 256, 512]),
     ddpm("ddpm-lsun256", 256, &[128, 128, 256, 256, 512, 512]),
