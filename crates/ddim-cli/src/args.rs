@@ -423,13 +423,16 @@ pub(crate) enum Dtype {
 
 /// Rewrite a model as a diffusers pipeline folder with safetensors weights.
 ///
-/// Reads what --model reads (also .bin pickles and the attention names of old versions) and writes what Python diffusers loads today.
+/// Reads what --model reads (also .bin pickles and the attention names of old versions) and writes what Python diffusers loads today. A file
+/// is taken for a checkpoint of the DDIM authors' code (.ckpt, or a state dict of their network), of which the averaged weights are taken;
+/// nothing in it is executed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ddim convert ./old-pipeline ./new-pipeline
-  ddim convert fashion ./fashion-f16 --dtype f16")]
+  ddim convert fashion ./fashion-f16 --dtype f16
+  ddim convert model-790000.ckpt ./ddpm-cifar10       the authors' checkpoint, its averaged weights")]
 pub(crate) struct Convert {
-    /// A built-in model, or a diffusers pipeline folder.
+    /// A built-in model, a diffusers pipeline folder, a run, or a checkpoint of the authors' code.
     #[arg(value_name = "SRC")]
     pub(crate) source: String,
     /// The folder to make.
@@ -438,6 +441,12 @@ pub(crate) struct Convert {
     /// Number format of the weights.
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
     pub(crate) dtype: Dtype,
+    /// Of an authors' checkpoint, take the weights themselves instead of their average.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// The size of the images of an authors' checkpoint, where its weights do not tell.
+    #[arg(long, value_name = "N")]
+    pub(crate) size: Option<usize>,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -14,8 +14,10 @@
 //! # Ok::<(), ddim_nn::Error>(())
 //! ```
 
+mod authors;
 mod error;
 mod network;
+mod pickle;
 mod pipeline;
 mod scheduler;
 mod training;

@@ -77,7 +77,13 @@ impl Pipeline {
         Self::assemble(config, scheduler, state, path, device)
     }
 
-    fn assemble(config: UNetConfig, scheduler: SchedulerConfig, state: StateDict, weights_file: PathBuf, device: &Device) -> Result<Self> {
+    pub(crate) fn assemble(
+        config: UNetConfig,
+        scheduler: SchedulerConfig,
+        state: StateDict,
+        weights_file: PathBuf,
+        device: &Device,
+    ) -> Result<Self> {
         let mut unet = UNet::new(&config, device);
         weights::apply(&mut unet, state, &weights_file)?;
         Ok(Self { unet, config, scheduler, weights_file })

@@ -3,6 +3,7 @@
 //! The names and shapes that a file must hold are those of the modules themselves: there is no second list.
 
 use crate::error::{Error, Result};
+use crate::pickle::Pickle;
 use crate::unet::{UNet, UNetConfig};
 use burn::tensor::{Device, TensorData};
 use burn_store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
@@ -56,20 +57,8 @@ pub(crate) fn parse_safetensors(bytes: &[u8], path: &Path) -> Result<StateDict> 
 
 /// Reads a PyTorch state dict (`.bin`, `.pt`).
 pub(crate) fn read_pickle(path: &Path) -> Result<StateDict> {
-    let reader = pytorch_reader::PytorchReader::new(path).map_err(|e| Error::weights(path, format!("not a PyTorch state dict: {e}")))?;
-    let arrays = reader.tensors().iter().map(|(name, tensor)| {
-        use pytorch_reader::DType;
-        let dtype = match tensor.dtype() {
-            DType::F32 => Dtype::F32,
-            DType::F16 => Dtype::F16,
-            DType::BF16 => Dtype::BF16,
-            other => return Err(Error::weights(path, format!("tensor {name} is {other:?}: expected F32, F16 or BF16"))),
-        };
-        let bytes = tensor.read().map_err(|e| Error::weights(path, format!("tensor {name}: {e}")))?;
-        let data = decode(name, dtype, &bytes).map_err(|e| Error::weights(path, e))?;
-        Ok((name.clone(), Array { shape: tensor.shape().to_vec(), data }))
-    });
-    arrays.collect()
+    let mut pickle = Pickle::open(path)?;
+    pickle.state_dict(pickle.root())
 }
 
 /// Names that diffusers wrote for attention before its version 0.15, in today's.

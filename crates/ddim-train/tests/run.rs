@@ -81,7 +81,6 @@ fn an_interrupted_run_ends_with_the_same_bytes() {
             ("accumulate", "3"),
             ("data.fit", "random-crop"),
             ("data.dequantize", "true"),
-            ("optimizer.decay", "cosine"),
             ("optimizer.weight_decay", "0.01"),
         ],
     ] {
@@ -246,7 +245,6 @@ fn classes_are_learned() {
         ("batch_size", "8"),
         ("steps", "400"),
         ("optimizer.learning_rate", "4e-3"),
-        ("optimizer.decay", "cosine"),
         ("output.preview_every", "0"),
         ("output.checkpoint_every", "400"),
     ] {
@@ -282,8 +280,6 @@ fn sixteen_images_are_learned_by_heart() {
         ("network.sample_size", "8"),
         ("data.flip", "false"),
         ("steps", "4000"),
-        ("optimizer.learning_rate", "2e-3"),
-        ("optimizer.decay", "cosine"),
         ("output.log_every", "500"),
         ("output.preview_every", "0"),
         ("output.checkpoint_every", "4000"),

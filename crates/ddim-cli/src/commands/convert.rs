@@ -1,14 +1,22 @@
 //! `ddim convert`
 
 use crate::args::{Convert, Dtype};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models;
 use crate::output::report;
-use ddim_nn::WeightsDtype;
+use ddim_nn::{Pipeline, WeightsDtype, cpu};
 use serde_json::json;
+use std::path::Path;
 
 pub(crate) fn run(args: &Convert) -> Result<()> {
-    let pipeline = models::load(&args.source)?;
+    let file = Path::new(&args.source);
+    let pipeline = if file.is_file() {
+        Pipeline::load_authors(file, args.raw, args.size, &cpu())?
+    } else if args.raw || args.size.is_some() {
+        return Err(Error::usage("--raw and --size are for a checkpoint of the authors' code: expected a file as SRC"));
+    } else {
+        models::load(&args.source)?
+    };
     let (dtype, name) = match args.dtype {
         Dtype::F32 => (WeightsDtype::F32, "f32"),
         Dtype::F16 => (WeightsDtype::F16, "f16"),
