@@ -388,6 +388,9 @@ pub(crate) struct Train {
     /// Any other setting, as it is called in config.toml: --set ema.rates=[0.999,0.9999]
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Where the network is trained: cpu. This version computes on the processor only.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Everywhere")]
+    pub(crate) device: String,
     /// Processor threads [default: all]. Does not change any result.
     #[arg(long, value_name = "N", help_heading = "Everywhere")]
     pub(crate) threads: Option<usize>,

@@ -9,6 +9,7 @@ mod output;
 mod pictures;
 mod progress;
 mod session;
+mod usage;
 
 use args::{Cli, Command};
 use clap::Parser;

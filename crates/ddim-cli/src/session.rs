@@ -174,7 +174,7 @@ pub(crate) fn spacing_name(session: &Session, args: &TrajectoryArgs) -> String {
     named.unwrap_or_else(|| session.scheduler.timestep_spacing.clone())
 }
 
-fn check_device(device: &str) -> Result<()> {
+pub(crate) fn check_device(device: &str) -> Result<()> {
     let gpu = device == "gpu" || device.strip_prefix("gpu:").is_some_and(|n| n.parse::<usize>().is_ok());
     match device {
         "cpu" => Ok(()),

@@ -72,13 +72,14 @@ pub(crate) fn prune(run: &Path, keep: usize) -> Result<()> {
     Ok(())
 }
 
-/// Writes a checkpoint, whole or not at all; one of this step that is there already stays.
-pub(crate) fn save(run: &Path, trainer: &Trainer, tally: &Tally) -> Result<PathBuf> {
-    let path = folder(run).join(name(trainer.step));
-    if !path.exists() {
-        trainer.pipeline(0)?.save_with(&path, WeightsDtype::F32, &[(STATE, to_bytes(trainer, tally)?)])?;
-    }
-    Ok(path)
+/// Where the checkpoint of a step is.
+pub(crate) fn path(run: &Path, step: u64) -> PathBuf {
+    folder(run).join(name(step))
+}
+
+/// Writes a checkpoint, whole or not at all.
+pub(crate) fn save(path: &Path, trainer: &Trainer, tally: &Tally) -> Result<()> {
+    Ok(trainer.pipeline(0)?.save_with(path, WeightsDtype::F32, &[(STATE, to_bytes(trainer, tally)?)])?)
 }
 
 /// f32 in the byte order of the file.

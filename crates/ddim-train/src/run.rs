@@ -284,9 +284,9 @@ impl Run {
     }
 
     fn save(&self, observe: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<PathBuf> {
-        let known = checkpoint::checkpoints(&self.folder)?.last().is_some_and(|(step, _)| *step == self.trainer.step);
-        let path = checkpoint::save(&self.folder, &self.trainer, &self.tally)?;
-        if !known {
+        let path = checkpoint::path(&self.folder, self.trainer.step);
+        if !path.exists() {
+            checkpoint::save(&path, &self.trainer, &self.tally)?;
             checkpoint::prune(&self.folder, self.config.output.keep)?;
             observe(Event::Checkpoint { step: self.trainer.step, path: &path })?;
         }

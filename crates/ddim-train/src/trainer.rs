@@ -246,14 +246,12 @@ impl Trainer {
             .map(|((x, target), (i, &index))| {
                 let position = position + i as u64;
                 let mut stream = Stream::new(seed, position, streams::EXAMPLE);
-                let mut level = 1 + stream.below(levels) as usize;
-                if antithetic {
-                    // Pairs share a draw.
-                    level = 1 + Stream::new(seed, position & !1, streams::EXAMPLE).below(levels) as usize;
-                    if position & 1 == 1 {
-                        level = levels as usize + 1 - level;
-                    }
-                }
+                let own = stream.below(levels) as usize;
+                let level = match (antithetic, position & 1) {
+                    (false, _) | (true, 0) => 1 + own,
+                    // The draw of the image before.
+                    _ => levels as usize - Stream::new(seed, position - 1, streams::EXAMPLE).below(levels) as usize,
+                };
                 let (window, mirrored) = ([stream.unit(), stream.unit()], stream.unit() < 0.5 && self.config.data.flip);
                 let mut jitter = Stream::new(seed, position, streams::JITTER);
                 let dequantize = self.config.data.dequantize;

@@ -153,7 +153,7 @@ fn a_run_of_other_settings_or_data_is_refused() {
     assert!(error.contains("holds a run already: --resume continues it"), "{error}");
     let resume = |key: &str, value: &str| Run::resume(&run, |settings| settings.set(key, value), &load_for_training);
     let error = resume("optimizer.learning_rate", "0.5").err().unwrap().to_string();
-    assert!(error.contains("optimizer.learning_rate is 0.5, there 0.001"), "{error}");
+    assert!(error.contains("optimizer.learning_rate is 0.5, there 0.002"), "{error}");
     let error = Run::resume(&folder.path().join("none"), |_| Ok(()), &load_for_training).err().unwrap().to_string();
     assert!(error.contains("holds no run"), "{error}");
 

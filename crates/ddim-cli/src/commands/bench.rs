@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::models;
 use crate::output::report;
 use crate::session::use_threads;
+use crate::usage::usage;
 use ddim::{Denoiser, noise};
 use ddim_nn::{
     Adam, Condition, Device, Examples, Network, Pipeline, Profile, SchedulerConfig, UNetConfig, cpu, squared_error, training_cpu,
@@ -146,26 +147,4 @@ fn preset(name: &str, device: &Device) -> Result<Pipeline> {
         return Err(Error::flag("--preset", format!("{name}: expected one of {known}")));
     };
     Ok(Pipeline::untrained(config, SchedulerConfig::default(), device))
-}
-
-/// What this process has used so far.
-pub(crate) struct Usage {
-    pub(crate) cpu_seconds: f64,
-    /// Bytes.
-    pub(crate) peak_memory: u64,
-}
-
-#[cfg(unix)]
-pub(crate) fn usage() -> Option<Usage> {
-    use nix::sys::resource::{UsageWho, getrusage};
-    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
-    let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 * 1e-6;
-    // Bytes on macOS, kibibytes elsewhere.
-    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-    Some(Usage { cpu_seconds: seconds(usage.user_time()) + seconds(usage.system_time()), peak_memory: usage.max_rss() as u64 * unit })
-}
-
-#[cfg(not(unix))]
-pub(crate) fn usage() -> Option<Usage> {
-    None
 }

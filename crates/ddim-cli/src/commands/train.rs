@@ -1,10 +1,10 @@
 //! `ddim train`
 
 use crate::args::Train;
-use crate::commands::bench::usage;
 use crate::error::{Error, Result};
 use crate::output::{joined, report, write};
-use crate::session::use_threads;
+use crate::session::{check_device, use_threads};
+use crate::usage::usage;
 use crate::{models, pictures};
 use ddim_nn::training_cpu;
 use ddim_train::{Event, Metrics, Run, Settings, Trainer};
@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) fn run(args: &Train) -> Result<()> {
+    check_device(&args.device)?;
     use_threads(args.threads)?;
     let load = |model: &str| -> ddim_nn::Result<_> { models::load_on(model, &training_cpu()).map_err(ddim_nn::Error::caller) };
     if args.dry_run {
