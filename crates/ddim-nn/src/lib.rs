@@ -29,6 +29,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use network::Network;
 pub use pipeline::{EmbeddedPipeline, Pipeline, cpu};
 pub use scheduler::SchedulerConfig;
-pub use training::{Adam, Ema, Examples, Gradients, parameters, seed_dropout, squared_error, training_cpu, with_parameters};
+pub use training::{Adam, Ema, Examples, Gradients, parameters, squared_error, training_cpu, with_parameters};
 pub use unet::{Condition, Profile, SampleSize, Share, UNet, UNetConfig};
 pub use weights::WeightsDtype;

@@ -1,5 +1,7 @@
 //! Checkpoints of the authors' code against their network in PyTorch (conformance/make_authors.py), and damaged ones.
 
+#![allow(clippy::print_stdout)] // the errors, with --nocapture
+
 use ddim::Denoiser;
 use ddim_nn::{Network, Pipeline, cpu};
 use proptest::prelude::*;

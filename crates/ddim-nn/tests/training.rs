@@ -30,7 +30,8 @@ fn loss_and_gradient_norm_equal_pytorchs() {
             let of = |all: &[f32]| all[k * n * c * h * w..(k + 1) * n * c * h * w].to_vec();
             let (x, target, timesteps) = (of(&x), of(&target), &timesteps[k * n..(k + 1) * n]);
             let (shape, weights, condition) = ([n, c, h, w], &shares, &Condition::None);
-            let (loss, gradients) = squared_error(&unet, &Examples { shape, x: &x, target: &target, timesteps, weights, condition });
+            let (loss, gradients) =
+                squared_error(&unet, &Examples { shape, x: &x, target: &target, timesteps, weights, condition, dropout: 0 });
             let norm;
             (unet, norm) = adam.step(unet, &gradients, Some(1.0));
             ema.update(&parameters(&unet), adam.steps);

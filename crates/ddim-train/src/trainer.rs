@@ -7,8 +7,8 @@ use crate::error::{Error, ErrorKind, Result};
 use ddim::noise::{self, Stream};
 use ddim::{Denoiser, NoiseSchedule, Prediction, Sampler, Sigma};
 use ddim_nn::{
-    Adam, Condition, Ema, Examples, Gradients, Network, Pipeline, SchedulerConfig, UNet, UNetConfig, cpu, parameters, seed_dropout,
-    squared_error, training_cpu, with_parameters,
+    Adam, Condition, Ema, Examples, Gradients, Network, Pipeline, SchedulerConfig, UNet, UNetConfig, cpu, parameters, squared_error,
+    training_cpu, with_parameters,
 };
 use rayon::prelude::*;
 use std::path::Path;
@@ -235,7 +235,6 @@ impl Trainer {
     pub(crate) fn gradients(&mut self, position: u64, n: usize, share: f64) -> (f64, Gradients) {
         let indices: Vec<usize> = (0..n as u64).map(|i| self.image_at(position + i)).collect();
         let seed = self.config.seed;
-        seed_dropout(Stream::new(seed, position, streams::DROPOUT).below(u64::MAX));
         let shape @ [c, h, w] = self.data.shape;
         let dim = c * h * w;
         let (mut x, mut target) = (vec![0.0; n * dim], vec![0.0; n * dim]);
@@ -277,6 +276,7 @@ impl Trainer {
             timesteps: &timesteps,
             weights: &weights,
             condition: &condition,
+            dropout: Stream::new(seed, position, streams::DROPOUT).below(u64::MAX),
         };
         squared_error(self.unet(), &examples)
     }

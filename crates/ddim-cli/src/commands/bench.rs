@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
                 let unet = trained.take().expect("put back below");
                 let (timesteps, weights) = (vec![level - 1; n], vec![1.0 / n as f32; n]);
                 let (shape, condition) = ([n, c, h, w], &condition);
-                let examples = Examples { shape, x: &x, target: &target, timesteps: &timesteps, weights: &weights, condition };
+                let examples = Examples { shape, x: &x, target: &target, timesteps: &timesteps, weights: &weights, condition, dropout: 0 };
                 let (_, gradients) = squared_error(&unet, &examples);
                 trained = Some(adam.step(unet, &gradients, Some(1.0)).0);
                 Ok(())

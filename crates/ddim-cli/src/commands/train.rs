@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Train) -> Result<()> {
                 let picture = pictures::grid(images, shape, pictures::square_columns(count));
                 let caption = format!("ddim train, step {step}: the run's latents in {} steps", config.output.preview_steps);
                 let path = args.out.join("previews").join(format!("step-{step:08}.png"));
-                write(&path, &picture.to_png(&caption)).map_err(|e| ddim_train::Error::observer(e))?;
+                write(&path, &picture.to_png(&caption)).map_err(ddim_train::Error::observer)?;
                 view.line(&format!("{}", path.display()));
             }
             Event::Checkpoint { path, .. } => view.line(&format!("{}", path.display())),

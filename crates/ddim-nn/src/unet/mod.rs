@@ -20,7 +20,7 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor, TensorData};
 use config::Activation;
 use embedding::{ClassEmbedding, TimeProjection, TimestepEmbedding, look_up};
-use native::{Native, is_native};
+use native::{Draws, Native, is_native};
 use ops::{Eager, Ops};
 pub(crate) use plan::{Arena, Inputs, Plan};
 pub use plan::{Profile, Share};
@@ -101,15 +101,21 @@ impl UNet {
     /// # Panics
     /// On shapes, labels or timesteps that the configuration does not allow; [`Network`](crate::Network) checks them first.
     pub fn forward(&self, x: Tensor<4>, timesteps: &[usize], condition: &Condition) -> Tensor<4> {
+        self.forward_with(x, timesteps, condition, None)
+    }
+
+    /// [`forward`](Self::forward), with dropout under a seed where one is given and the device is the processor (on others burn decides).
+    pub(crate) fn forward_with(&self, x: Tensor<4>, timesteps: &[usize], condition: &Condition, dropout: Option<u64>) -> Tensor<4> {
         let device = x.device();
         let embedding = self.embedding(timesteps, condition, &device);
         let levels: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
         let timesteps = Tensor::from_floats(levels.as_slice(), &device);
-        let mut ops = Eager { embedding, timesteps };
+        let mut eager = Eager { embedding, timesteps };
         if !is_native(&device) {
-            return self.images(&mut ops, x);
+            return self.images(&mut eager, x);
         }
-        self.images(&mut Native(ops), x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
+        let dropout = dropout.map(|seed| Draws { seed, layers: 0 });
+        self.images(&mut Native { eager, dropout }, x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
     }
 
     /// Of timesteps and classes, one an image: [n, d].

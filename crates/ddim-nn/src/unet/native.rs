@@ -13,8 +13,10 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::nn::conv::Conv2d;
 use burn::nn::{Dropout, GroupNorm, Linear};
 use burn::tensor::{Device, Tensor, TensorData};
+use ddim::noise::Stream;
 use ddim_kernels as kernels;
 use ddim_kernels::{Finish, Images, Normal, PackedConv2d, normalised, sum_of_pixels};
+use rayon::prelude::*;
 
 /// Whether our kernels take tensors of this device.
 pub(crate) fn is_native(device: &Device) -> bool {
@@ -219,7 +221,35 @@ impl<C: CheckpointStrategy> KernelOps for Autodiff<Flex, C> {
 }
 
 /// Our kernels for convolutions, group norms and attention, burn's operations for the rest.
-pub(crate) struct Native(pub(crate) Eager);
+pub(crate) struct Native {
+    pub(crate) eager: Eager,
+    /// What dropout draws from; none where nothing is dropped.
+    pub(crate) dropout: Option<Draws>,
+}
+
+/// The random numbers of one evaluation in training: a function of the seed, the layer and the number's place, not of what else runs.
+pub(crate) struct Draws {
+    pub(crate) seed: u64,
+    /// Layers that have drawn.
+    pub(crate) layers: u64,
+}
+
+/// Numbers of one stream.
+const RUN: usize = 1 << 14;
+
+impl Draws {
+    /// A tensor that keeps a share of another's numbers, scaled so that their mean stays.
+    fn mask(&mut self, kept: f64, shape: [usize; 4], device: &Device) -> Tensor<4> {
+        self.layers += 1;
+        let scale = (1.0 / kept) as f32;
+        let mut mask = vec![0.0; shape.iter().product()];
+        mask.par_chunks_mut(RUN).enumerate().for_each(|(i, part)| {
+            let mut stream = Stream::new(self.seed, self.layers, i as u64);
+            part.iter_mut().for_each(|m| *m = if stream.unit() < kept { scale } else { 0.0 });
+        });
+        Tensor::from_data(TensorData::new(mask, shape), device)
+    }
+}
 
 impl Ops for Native {
     type Image = Tensor<4>;
@@ -241,7 +271,7 @@ impl Ops for Native {
     }
 
     fn activate(&mut self, activation: Activation, x: Tensor<4>) -> Tensor<4> {
-        self.0.activate(activation, x)
+        self.eager.activate(activation, x)
     }
 
     fn attention(&mut self, [to_q, to_k, to_v, to_out]: [&Linear; 4], heads: usize, x: Tensor<4>) -> Tensor<4> {
@@ -271,15 +301,21 @@ impl Ops for Native {
     }
 
     fn affine(&mut self, x: Tensor<4>, factor: f64, summand: f64) -> Tensor<4> {
-        self.0.affine(x, factor, summand)
+        self.eager.affine(x, factor, summand)
     }
 
     fn dropout(&mut self, dropout: &Dropout, x: Tensor<4>) -> Tensor<4> {
-        dropout.forward(x)
+        match &mut self.dropout {
+            Some(draws) if dropout.prob > 0.0 => {
+                let mask = draws.mask(1.0 - dropout.prob, x.dims(), &x.device());
+                x * mask
+            }
+            _ => x,
+        }
     }
 
     fn project_embedding(&mut self, linear: &Linear, activation: Activation) -> Tensor<2> {
-        self.0.project_embedding(linear, activation)
+        self.eager.project_embedding(linear, activation)
     }
 
     fn add_rows(&mut self, x: Tensor<4>, rows: Tensor<2>) -> Tensor<4> {
@@ -293,7 +329,7 @@ impl Ops for Native {
     }
 
     fn divide_by_timestep(&mut self, x: Tensor<4>) -> Tensor<4> {
-        self.0.divide_by_timestep(x)
+        self.eager.divide_by_timestep(x)
     }
 }
 
@@ -340,6 +376,21 @@ mod tests {
         visitor.1
     }
 
+    /// A share is dropped, the mean stays, and what is drawn is a function of seed and layer.
+    #[test]
+    fn dropout_is_keyed() {
+        let device = training_cpu();
+        let mask = |seed, layers| {
+            let mask = Draws { seed, layers }.mask(0.9, [2, 32, 32, 16], &device);
+            mask.into_data().try_into_vec::<f32>().unwrap()
+        };
+        let first = mask(1, 0);
+        let kept = first.iter().filter(|m| **m > 0.0).count() as f64 / first.len() as f64;
+        assert!((kept - 0.9).abs() < 0.01 && first.iter().all(|m| *m == 0.0 || (*m - 1.0 / 0.9).abs() < 1e-6), "{kept}");
+        assert!(first == mask(1, 0) && first != mask(1, 1) && first != mask(2, 0));
+        assert!(first[..RUN] != first[RUN..]);
+    }
+
     /// Every parameter's gradient by our kernels and by burn's own operations.
     #[test]
     fn gradients_equal_burns() {
@@ -358,7 +409,7 @@ mod tests {
                 timesteps: Tensor::from_floats([10.0, 500.0, 999.0], &device),
             };
             let burns = gradients(&unet, unet.images(&mut ops(), x.clone()));
-            let ours = gradients(&unet, unet.images(&mut Native(ops()), x.permute([0, 2, 3, 1])));
+            let ours = gradients(&unet, unet.images(&mut Native { eager: ops(), dropout: None }, x.permute([0, 2, 3, 1])));
             assert_eq!(ours.len(), burns.len());
             // Some gradients are zero but for rounding (that of a key's bias): measured against the largest of all.
             let top = burns.iter().flatten().fold(0f32, |m, g| m.max(g.abs()));
