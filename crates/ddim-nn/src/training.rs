@@ -35,6 +35,11 @@ impl Gradients {
     pub fn norm(&self) -> f64 {
         self.0.iter().flatten().map(|g| kernels::sum_of_squares(g)).sum::<f64>().sqrt()
     }
+
+    /// What gradients of this norm are scaled by to be clipped: clip / (norm + 1e-6) if that is below 1, as PyTorch's `clip_grad_norm_` does.
+    pub fn clipping(norm: f64, clip: f64) -> f64 {
+        (clip / (norm + 1e-6)).min(1.0)
+    }
 }
 
 /// Inputs of a network and what it should say, n of each.
@@ -99,13 +104,11 @@ impl Adam {
         Self { learning_rate, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0, steps: 0, moments: Vec::new() }
     }
 
-    /// One step. Where `clip` is given, gradients are scaled by clip / (norm + 1e-6) if that is below 1, as PyTorch's `clip_grad_norm_` does.
-    /// Returns the norm before that, over all parameters.
+    /// One step along the gradients, each times `scale` ([`Gradients::clipping`]).
     ///
     /// # Panics
     /// If the module has other parameters than at the last step.
-    pub fn step<M: Module>(&mut self, module: M, gradients: &Gradients, clip: Option<f64>) -> (M, f64) {
-        let norm = gradients.norm();
+    pub fn step<M: Module>(&mut self, module: M, gradients: &Gradients, scale: f64) -> M {
         self.steps += 1;
         if self.moments.is_empty() {
             self.moments = gradients.0.iter().map(|g| [(); 2].map(|()| vec![0.0; g.as_ref().map_or(0, Vec::len)])).collect();
@@ -114,7 +117,7 @@ impl Adam {
         let power = |beta: f64| beta.powf(self.steps as f64);
         let [first, second] = self.betas;
         let rule = kernels::Adam {
-            scale: clip.map_or(1.0, |clip| (clip / (norm + 1e-6)).min(1.0)),
+            scale,
             betas: self.betas,
             step_size: self.learning_rate / (1.0 - power(first)),
             root_scale: (1.0 - power(second)).sqrt().recip(),
@@ -122,7 +125,7 @@ impl Adam {
             kept: 1.0 - self.learning_rate * self.weight_decay,
         };
         let mut update = Update { rule, steps: gradients.0.iter().zip(&mut self.moments) };
-        (module.map(&mut update), norm)
+        module.map(&mut update)
     }
 }
 

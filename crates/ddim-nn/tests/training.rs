@@ -1,6 +1,6 @@
 //! Twenty steps of training against PyTorch's (conformance/make_training.py).
 
-use ddim_nn::{Adam, Condition, Ema, Examples, Pipeline, parameters, squared_error, training_cpu};
+use ddim_nn::{Adam, Condition, Ema, Examples, Gradients, Pipeline, parameters, squared_error, training_cpu};
 use safetensors::SafeTensors;
 use std::path::Path;
 
@@ -32,8 +32,8 @@ fn loss_and_gradient_norm_equal_pytorchs() {
             let (shape, weights, condition) = ([n, c, h, w], &shares, &Condition::None);
             let (loss, gradients) =
                 squared_error(&unet, &Examples { shape, x: &x, target: &target, timesteps, weights, condition, dropout: 0 });
-            let norm;
-            (unet, norm) = adam.step(unet, &gradients, Some(1.0));
+            let norm = gradients.norm();
+            unet = adam.step(unet, &gradients, Gradients::clipping(norm, 1.0));
             ema.update(&parameters(&unet), adam.steps);
             let average = ema.values.iter().flatten().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
             let errors = [(loss, losses[k]), (norm, norms[k]), (average, averages[k])].map(|(a, b)| (a / b - 1.0).abs());

@@ -87,16 +87,10 @@ fn bytes_of(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// The names under which a parameter's numbers are kept.
-fn keys(trainer: &Trainer) -> Vec<(String, usize)> {
-    trainer.unet().parameter_names().into_iter().zip(parameters(trainer.unet()).iter().map(Vec::len)).collect()
-}
-
 fn to_bytes(trainer: &Trainer, tally: &Tally) -> Result<Vec<u8>> {
-    let weights = parameters(trainer.unet());
     let mut arrays: Vec<(String, Vec<u8>)> = Vec::new();
-    for (i, (key, _)) in keys(trainer).into_iter().enumerate() {
-        arrays.push((format!("weights.{key}"), bytes_of(&weights[i])));
+    for (i, (key, weights)) in trainer.unet().parameter_names().iter().zip(parameters(trainer.unet())).enumerate() {
+        arrays.push((format!("weights.{key}"), bytes_of(&weights)));
         for (which, average) in trainer.averages.iter().enumerate() {
             arrays.push((format!("ema.{which}.{key}"), bytes_of(&average.values[i])));
         }
@@ -111,7 +105,7 @@ fn to_bytes(trainer: &Trainer, tally: &Tally) -> Result<Vec<u8>> {
     let state = State {
         step: trainer.step,
         adam_steps: trainer.adam.steps,
-        data_checksum: trainer.data().checksum(),
+        data_checksum: trainer.checksum,
         images: trainer.data().len(),
         tally: *tally,
     };
@@ -131,11 +125,12 @@ pub(crate) fn load(checkpoint: &Path, trainer: &mut Trainer) -> Result<Tally> {
     let entry = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
     let entry = entry.ok_or_else(|| wrong(format!("{KEY} is missing: expected the state of a run")))?;
     let state: State = serde_json::from_str(entry).map_err(|e| wrong(format!("{KEY}: {e}")))?;
-    if (state.data_checksum, state.images) != (trainer.data().checksum(), trainer.data().len()) {
+    if (state.data_checksum, state.images) != (trainer.checksum, trainer.data().len()) {
         let (here, then) = (trainer.data().len(), state.images);
         return Err(wrong(format!("the data has changed: {here} images here, {then} when the run was made, or others: expected the same")));
     }
-    let keys = keys(trainer);
+    let lengths = parameters(trainer.unet()).into_iter().map(|weights| weights.len());
+    let keys: Vec<(String, usize)> = trainer.unet().parameter_names().into_iter().zip(lengths).collect();
     let numbers = |prefix: &str| -> Result<Vec<Vec<f32>>> {
         let of = |(key, len): &(String, usize)| {
             let name = format!("{prefix}.{key}");

@@ -39,6 +39,8 @@ pub struct Stepped {
 pub struct Trainer {
     config: Config,
     data: DataSet,
+    /// Of the data: every checkpoint has it.
+    pub(crate) checksum: u32,
     /// Images to train on and images held out, by their indices.
     trained: Vec<usize>,
     held: Vec<usize>,
@@ -113,6 +115,7 @@ impl Trainer {
         let (unet, order) = (Some(unet), None);
         Ok(Self {
             config,
+            checksum: data.checksum(),
             data,
             trained,
             held: all,
@@ -127,11 +130,6 @@ impl Trainer {
             step: 0,
             order,
         })
-    }
-
-    /// Steps taken.
-    pub fn step_number(&self) -> u64 {
-        self.step
     }
 
     /// Where the data came from.
@@ -206,12 +204,8 @@ impl Trainer {
             let what = if loss.is_finite() { format!("the gradient's norm is {norm}") } else { format!("the loss is {loss}") };
             return Err(Error::new(ErrorKind::Diverged, format!("step {k}: {what}: expected a finite number")));
         }
-        self.adam.learning_rate = self.config.learning_rate(k);
-        let unet = self.unet.take().expect("absent during a step only");
-        let (unet, _) = self.adam.step(unet, &gradients, self.config.optimizer.clip);
-        let values = parameters(&unet);
-        self.averages.iter_mut().for_each(|average| average.update(&values, k));
-        self.unet = Some(unet);
+        let scale = self.config.optimizer.clip.map_or(1.0, |clip| Gradients::clipping(norm, clip));
+        self.update(&gradients, scale, self.config.learning_rate(k), k);
         self.step = k;
         Ok(Stepped { loss, norm, learning_rate: self.adam.learning_rate })
     }
@@ -222,13 +216,18 @@ impl Trainer {
     /// As [`step`](Self::step).
     pub fn try_step(&mut self, n: usize) -> Result<()> {
         let (_, gradients) = self.gradients(0, n, 1.0 / n as f64);
-        self.adam.learning_rate = 0.0;
-        let unet = self.unet.take().expect("absent during a step only");
-        let (unet, _) = self.adam.step(unet, &gradients, None);
-        let values = parameters(&unet);
-        self.averages.iter_mut().for_each(|average| average.update(&values, 1));
-        self.unet = Some(unet);
+        self.update(&gradients, Gradients::clipping(gradients.norm(), 1.0), 0.0, 1);
         Ok(())
+    }
+
+    /// The optimizer's part of step `k`, and the averages'.
+    fn update(&mut self, gradients: &Gradients, scale: f64, learning_rate: f64, k: u64) {
+        self.adam.learning_rate = learning_rate;
+        let unet = self.unet.take().expect("absent during a step only");
+        let unet = self.adam.step(unet, gradients, scale);
+        let values = parameters(&unet);
+        self.averages.iter_mut().for_each(|average| average.update(&values, k));
+        self.unet = Some(unet);
     }
 
     /// The objective of `n` images from a position of the run, times `share`, and its gradients.

@@ -8,7 +8,7 @@ use crate::session::use_threads;
 use crate::usage::usage;
 use ddim::{Denoiser, noise};
 use ddim_nn::{
-    Adam, Condition, Device, Examples, Network, Pipeline, Profile, SchedulerConfig, UNetConfig, cpu, squared_error, training_cpu,
+    Adam, Condition, Device, Examples, Gradients, Network, Pipeline, Profile, SchedulerConfig, UNetConfig, cpu, squared_error, training_cpu,
 };
 use serde_json::json;
 use std::time::Instant;
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
                 let (shape, condition) = ([n, c, h, w], &condition);
                 let examples = Examples { shape, x: &x, target: &target, timesteps: &timesteps, weights: &weights, condition, dropout: 0 };
                 let (_, gradients) = squared_error(&unet, &examples);
-                trained = Some(adam.step(unet, &gradients, Some(1.0)).0);
+                trained = Some(adam.step(unet, &gradients, Gradients::clipping(gradients.norm(), 1.0)));
                 Ok(())
             })?
         }
