@@ -4,7 +4,6 @@ use crate::error::{Error, Result};
 use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
 /// A file to be written. Its folder is tried before the work starts, so that one that cannot be written is found at once; the contents go
 /// to a temporary name beside it and are moved into place when they are complete. Nothing is left behind if the run ends in between.
@@ -18,7 +17,7 @@ impl OutputFile {
         if path.is_dir() {
             return Err(Error::file(path, "a folder: expected the name of a file"));
         }
-        temporary(path).map(drop)?;
+        ddim_nn::temporary_beside(path).map(drop).map_err(|e| unwritable(path, &e))?;
         Ok(Self { path: path.to_owned() })
     }
 
@@ -36,28 +35,11 @@ impl OutputFile {
 
 /// Writes a file under a temporary name, syncs it and moves it into place.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = temporary(path)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| Error::file(path, e))?;
-    file.persist(path).map(drop).map_err(|e| Error::file(path, e.error))
+    ddim_nn::write_file(path, bytes).map_err(|e| unwritable(path, &e))
 }
 
-/// An empty file in the folder of `path`, deleted when it is dropped.
-fn temporary(path: &Path) -> Result<NamedTempFile> {
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".ddim-");
-    // Ordinary files, not the private ones that temporary files are.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    builder.tempfile_in(folder).map_err(|e| Error::file(path, format!("cannot be written: {}", reason(&e))))
-}
-
-/// The operating system's words, without the temporary name that tempfile adds.
-fn reason(error: &std::io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), |code| std::io::Error::from_raw_os_error(code).to_string())
+fn unwritable(path: &Path, error: &std::io::Error) -> Error {
+    Error::file(path, format!("cannot be written: {error}"))
 }
 
 /// A folder for many files, made where it does not exist and tried for writing.

@@ -1,6 +1,7 @@
 //! Images to bytes and back: grids, PNG with a caption, animated GIF.
 
 use crate::error::{Error, Result};
+use ddim::{from_byte, to_byte};
 use image::{DynamicImage, ImageReader};
 use std::path::{Path, PathBuf};
 
@@ -10,11 +11,6 @@ pub(crate) struct Picture {
     height: usize,
     channels: usize,
     pixels: Vec<u8>,
-}
-
-/// [-1, 1] to a byte: clamped, then 255·x rounded half up.
-fn byte(x: f32) -> u8 {
-    ((x.clamp(-1.0, 1.0) + 1.0) * 0.5 * 255.0 + 0.5).floor() as u8
 }
 
 /// Whether images of this shape can be drawn.
@@ -47,7 +43,7 @@ pub(crate) fn grid(batch: &[f32], [c, h, w]: [usize; 3], columns: usize) -> Pict
             for x in 0..tile_w {
                 let at = ((top + y) * width + left + x) * c;
                 for channel in 0..c {
-                    pixels[at + channel] = byte(image[(channel * h + y / scale) * w + x / scale]);
+                    pixels[at + channel] = to_byte(image[(channel * h + y / scale) * w + x / scale]);
                 }
             }
         }
@@ -62,7 +58,7 @@ pub(crate) fn square_columns(n: usize) -> usize {
 
 /// One image [c, h, w] at its own size.
 pub(crate) fn single(image: &[f32], [c, h, w]: [usize; 3]) -> Picture {
-    let pixels = (0..h * w).flat_map(|p| (0..c).map(move |channel| byte(image[channel * h * w + p]))).collect();
+    let pixels = (0..h * w).flat_map(|p| (0..c).map(move |channel| to_byte(image[channel * h * w + p]))).collect();
     Picture { width: w, height: h, channels: c, pixels }
 }
 
@@ -180,7 +176,7 @@ fn read_image(path: &Path, [c, h, w]: [usize; 3], batch: &mut Vec<f32>) -> Resul
     }
     let (bytes, channels) = if c == 1 { (to_gray(&image, path)?, 1) } else { (image.to_rgb8().into_raw(), 3) };
     for channel in 0..channels {
-        batch.extend(bytes.iter().skip(channel).step_by(channels).map(|b| f32::from(*b) / 255.0 * 2.0 - 1.0));
+        batch.extend(bytes.iter().skip(channel).step_by(channels).map(|b| from_byte(*b)));
     }
     Ok(())
 }
@@ -197,16 +193,6 @@ fn to_gray(image: &DynamicImage, path: &Path) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_round_half_up_after_clamping() {
-        for (x, b) in [(-2.0, 0), (-1.0, 0), (0.0, 128), (1.0, 255), (9.0, 255), (127.0 / 255.0 * 2.0 - 1.0, 127)] {
-            assert_eq!(byte(x), b, "{x}");
-        }
-        for b in 0..=255u8 {
-            assert_eq!(byte(f32::from(b) / 255.0 * 2.0 - 1.0), b);
-        }
-    }
 
     #[test]
     fn grids_are_nearly_square() {

@@ -8,17 +8,17 @@ use crate::winograd::{self, Grid, TILE};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// What a square-kernel convolution is, without its weights.
+/// What a convolution is, without its weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv2d {
     /// Channels out and in.
     pub channels: [usize; 2],
     /// Height and width of the kernel.
-    pub kernel: usize,
+    pub kernel: [usize; 2],
     /// Step of the output over the input.
     pub stride: usize,
-    /// Rows and columns of zeros before and after the image.
-    pub padding: [usize; 2],
+    /// Zeros before and after the image: rows above and below it, columns on the left and on the right.
+    pub padding: [[usize; 2]; 2],
     /// Whether the input is first enlarged to twice its height and width, each pixel four times.
     pub enlarge: bool,
 }
@@ -26,27 +26,36 @@ pub struct Conv2d {
 impl Conv2d {
     /// A linear layer over channels.
     pub fn pointwise(channels: [usize; 2]) -> Self {
-        Self { channels, kernel: 1, stride: 1, padding: [0, 0], enlarge: false }
+        Self { channels, kernel: [1, 1], stride: 1, padding: [[0, 0]; 2], enlarge: false }
     }
 
     /// The size of the output for an input of `size`.
-    pub fn output(&self, [h, w]: [usize; 2]) -> [usize; 2] {
-        [h, w].map(|n| (n * if self.enlarge { 2 } else { 1 } + self.padding[0] + self.padding[1] - self.kernel) / self.stride + 1)
+    pub fn output(&self, size: [usize; 2]) -> [usize; 2] {
+        let along = |axis: usize| {
+            let padded = size[axis] * if self.enlarge { 2 } else { 1 } + self.padding[axis].iter().sum::<usize>();
+            (padded - self.kernel[axis]) / self.stride + 1
+        };
+        [along(0), along(1)]
+    }
+
+    /// Pixels under the kernel.
+    pub(crate) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
     }
 
     /// The input pixel, of all images of `size`, under a tap of an output pixel.
     pub(crate) fn source(&self, size @ [h, w]: [usize; 2], pixel: usize, tap: usize) -> Option<usize> {
         let [out_h, out_w] = self.output(size);
         let (image, within) = (pixel / (out_h * out_w), pixel % (out_h * out_w));
-        let y = (within / out_w * self.stride + tap / self.kernel).checked_sub(self.padding[0])?;
-        let x = (within % out_w * self.stride + tap % self.kernel).checked_sub(self.padding[0])?;
+        let y = (within / out_w * self.stride + tap / self.kernel[1]).checked_sub(self.padding[0][0])?;
+        let x = (within % out_w * self.stride + tap % self.kernel[1]).checked_sub(self.padding[1][0])?;
         let (y, x) = if self.enlarge { (y / 2, x / 2) } else { (y, x) };
         (y < h && x < w).then_some((image * h + y) * w + x)
     }
 
     /// Numbers in the weights.
     pub fn weights(&self) -> usize {
-        self.channels[0] * self.channels[1] * self.kernel * self.kernel
+        self.channels[0] * self.channels[1] * self.taps()
     }
 }
 
@@ -75,7 +84,7 @@ impl PackedConv2d {
     /// On slices that do not have these shapes, or inputs smaller than the kernel.
     pub fn new(conv: Conv2d, size: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
         assert_eq!(weight.len(), conv.weights(), "weights {conv:?}");
-        let taps = conv.kernel * conv.kernel;
+        let taps = conv.taps();
         let channels_in = conv.channels[1];
         Self::from_fn(conv, size, bias, |o, i, tap| weight[(o * channels_in + i) * taps + tap])
     }
@@ -100,7 +109,7 @@ impl PackedConv2d {
             let keep = winograd::transformed_bytes(conv.channels) <= grid.tiles[0] * grid.tiles[1] * KEPT_A_TILE;
             Weights::Winograd(winograd::Weights::new(conv.channels, keep, at))
         } else {
-            let taps = conv.kernel * conv.kernel;
+            let taps = conv.taps();
             let mut packed = vec![0.0; panels * taps * channels_in * PANEL];
             packed.par_chunks_mut(taps * channels_in * PANEL).enumerate().for_each(|(panel, packed)| {
                 for (row, packed) in packed.chunks_exact_mut(PANEL).enumerate() {
@@ -168,7 +177,7 @@ impl PackedConv2d {
         let inner = blocks.len() < threads;
         let run = |(block, out): (usize, &mut [f32])| {
             let bands = block * together..((block + 1) * together).min(grid.bands());
-            let input = winograd::transform_input(x, self.conv.enlarge, normal, &grid, bands.clone());
+            let input = winograd::transform_input(x, &self.conv, normal, &grid, bands.clone());
             let tiles = bands.len() * columns;
             let width = |panel: usize| PANEL.min(channels[0] - panel * PANEL);
             let multiply = |panel: usize| winograd::multiply(weights, channels[1], panel, width(panel), &input, tiles);
@@ -196,7 +205,7 @@ impl PackedConv2d {
     fn run_direct(&self, weights: &[f32], x: &Images<'_>, ending: &Ending<'_>, out: &mut [f32]) {
         let total = x.shape[0] * ending.pixels;
         let together = (total / rayon::current_num_threads()).clamp(6, 96) / 6 * 6;
-        if (self.conv.kernel, self.conv.stride, self.conv.padding, self.conv.enlarge) == (1, 1, [0, 0], false) {
+        if (self.conv.kernel, self.conv.stride, self.conv.padding, self.conv.enlarge) == ([1, 1], 1, [[0, 0]; 2], false) {
             out.par_chunks_mut(together * ending.stride).enumerate().for_each(|(block, out)| {
                 let pixels = block * together..((block + 1) * together).min(total);
                 arch().dispatch(PointwiseBlock { channels: self.conv.channels, weights, x, ending, pixels, out });
@@ -216,7 +225,8 @@ impl PackedConv2d {
 pub(crate) fn by_winograd(conv: &Conv2d, size: [usize; 2]) -> bool {
     let [h, w] = conv.output(size);
     let tiles = h.div_ceil(TILE) * w.div_ceil(TILE);
-    (conv.kernel, conv.stride, conv.padding) == (3, 1, [1, 1]) && conv.channels[1] >= 16 && h * w * 9 > tiles * winograd::POINTS * 4 / 3
+    let fits = conv.padding.iter().flatten().all(|&zeros| zeros <= 1);
+    (conv.kernel, conv.stride, fits) == ([3, 3], 1, true) && conv.channels[1] >= 16 && h * w * 9 > tiles * winograd::POINTS * 4 / 3
 }
 
 /// `slice` cut at `starts`, of which the first is 0.
@@ -341,7 +351,7 @@ impl WithSimd for DirectBlock<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let taps = self.conv.kernel * self.conv.kernel;
+        let taps = self.conv.taps();
         let panel_len = taps * self.conv.channels[1] * PANEL;
         let sources: Vec<Option<usize>> = self
             .pixels
@@ -389,7 +399,7 @@ impl DirectBlock<'_> {
         column: usize,
         sums: &mut [[f32; PANEL]; ROWS],
     ) {
-        let taps = self.conv.kernel * self.conv.kernel;
+        let taps = self.conv.taps();
         if sources.len() == ROWS * taps {
             self.tile::<S, ROWS, V>(simd, sources, weights, column, sums);
             return;
@@ -408,7 +418,7 @@ impl DirectBlock<'_> {
         column: usize,
         out: &mut [[f32; PANEL]],
     ) {
-        let (taps, depth) = (self.conv.kernel * self.conv.kernel, self.conv.channels[1]);
+        let (taps, depth) = (self.conv.taps(), self.conv.channels[1]);
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         for tap in 0..taps {
             let mut rows: [&[f32]; R] = [self.zeros; R];

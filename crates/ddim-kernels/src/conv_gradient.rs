@@ -13,14 +13,15 @@ impl Conv2d {
     /// with the kernel turned around.
     ///
     /// # Panics
-    /// On slices that do not have these shapes, and for kernels other than 1×1 without padding and 3×3 with up to one row before.
+    /// On slices that do not have these shapes, and for kernels other than 1×1 without padding and 3×3 with up to one row and column before.
     pub fn input_gradient(&self, size @ [h, w]: [usize; 2], weight: &[f32], dy: &Images<'_>, out: &mut [f32]) {
-        let Self { channels: [channels_out, channels_in], kernel, stride, padding: [before, _], enlarge } = *self;
+        let Self { channels: [channels_out, channels_in], kernel: [kernel, other], stride, padding: [[before, _], [left, _]], enlarge } =
+            *self;
         dy.check();
         let n = dy.shape[0];
         let [out_h, out_w] = self.output(size);
         assert_eq!(dy.shape, [n, out_h, out_w, channels_out]);
-        assert!(before <= kernel / 2 && kernel <= 3 && kernel != 2, "{self:?}");
+        assert!((kernel, before) == (other, left) && before <= kernel / 2 && kernel <= 3 && kernel != 2, "{self:?}");
         assert_eq!(out.len(), n * h * w * channels_in);
         if enlarge {
             let mut large = scratch::take(4 * out.len());
@@ -37,8 +38,9 @@ impl Conv2d {
             });
             return;
         }
-        let taps = kernel * kernel;
-        let turned = Self { channels: [channels_in, channels_out], kernel, stride: 1, padding: [kernel / 2; 2], enlarge: false };
+        let taps = self.taps();
+        let padding = [[kernel / 2; 2]; 2];
+        let turned = Self { channels: [channels_in, channels_out], kernel: self.kernel, stride: 1, padding, enlarge: false };
         let packed = PackedConv2d::from_fn(turned, size, None, |o, i, tap| weight[(i * channels_in + o) * taps + taps - 1 - tap]);
         let run = |dy: &Images<'_>, out: &mut [f32]| packed.run(dy, None, &Finish::default(), out, channels_in);
         let offset = kernel / 2 - before;
@@ -62,7 +64,7 @@ impl Conv2d {
     /// # Panics
     /// On slices that do not have these shapes.
     pub fn weight_gradient(&self, x: &Images<'_>, dy: &Images<'_>, out: &mut [f32]) {
-        let Self { channels: [channels_out, channels_in], kernel, enlarge, .. } = *self;
+        let [channels_out, channels_in] = self.channels;
         x.check();
         dy.check();
         let size = [x.shape[1], x.shape[2]];
@@ -71,9 +73,9 @@ impl Conv2d {
         assert_eq!(dy.shape, [x.shape[0], out_h, out_w, channels_out]);
         assert_eq!(out.len(), self.weights());
         if by_winograd(self, size) {
-            return winograd::weight_gradient(x, enlarge, dy, out);
+            return winograd::weight_gradient(x, self, dy, out);
         }
-        let (taps, pixels) = (kernel * kernel, dy.pixels());
+        let (taps, pixels) = (self.taps(), dy.pixels());
         let columns = channels_out.next_multiple_of(16);
         // [tap][in][out]; each task sums some input channels under one tap.
         let mut sums = scratch::take(taps * channels_in * columns);

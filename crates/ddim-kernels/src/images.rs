@@ -65,7 +65,7 @@ impl<'a> Normal<'a> {
     }
 }
 
-/// What is done to the output of an operation before it is written: (y + rows + residual) · scale.
+/// What is done to the output of an operation before it is written: (y + rows + residual) · scale, and max(0, that) where `relu` says so.
 #[derive(Debug, Clone, Copy)]
 pub struct Finish<'a> {
     /// [n, c]: one row an image, added to all its pixels.
@@ -74,11 +74,13 @@ pub struct Finish<'a> {
     pub residual: Option<Images<'a>>,
     /// 1 leaves the sum as it is.
     pub scale: f32,
+    /// Whether negative numbers become 0.
+    pub relu: bool,
 }
 
 impl Default for Finish<'_> {
     fn default() -> Self {
-        Self { rows: None, residual: None, scale: 1.0 }
+        Self { rows: None, residual: None, scale: 1.0, relu: false }
     }
 }
 
@@ -128,6 +130,17 @@ impl<'a> Ending<'a> {
     /// Channels from `channel` of pixel `pixel` of all images: `raw` and `sums`, readable up to the next multiple of 16, to `out`.
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(&self, simd: S, raw: &[f32], sums: &[f32], pixel: usize, channel: usize, out: &mut [f32]) {
+        self.sum(simd, raw, sums, pixel, channel, out);
+        if self.finish.relu {
+            let (vectors, rest) = S::as_mut_simd_f32s(out);
+            let zero = simd.splat_f32s(0.0);
+            vectors.iter_mut().for_each(|v| *v = simd.max_f32s(zero, *v));
+            rest.iter_mut().for_each(|v| *v = if *v < 0.0 { 0.0 } else { *v });
+        }
+    }
+
+    #[inline(always)]
+    fn sum<S: Simd>(&self, simd: S, raw: &[f32], sums: &[f32], pixel: usize, channel: usize, out: &mut [f32]) {
         let scale = simd.splat_f32s(self.finish.scale);
         let (vectors, rest) = S::as_mut_simd_f32s(out);
         let whole = vectors.len();

@@ -1,4 +1,5 @@
-//! CPU kernels of a diffusion U-Net on plain `f32` slices: convolution, linear layer, group norm, attention.
+//! CPU kernels of a diffusion U-Net, and of the Inception network that judges it, on plain `f32` slices: convolution, linear layer, group
+//! norm, attention, pooling.
 //!
 //! Images are [n, h, w, c] in memory ([`Images`]): a vector register holds channels, every pixel is contiguous, and an odd width or height
 //! costs nothing. One register tile (gemm.rs) does all products; a convolution is 36 of them over transformed tiles (winograd.rs) or one
@@ -17,6 +18,7 @@ mod conv_gradient;
 mod gemm;
 mod images;
 mod norm;
+mod pool;
 mod scratch;
 mod simd;
 mod winograd;
@@ -27,3 +29,4 @@ pub use conv::{Conv2d, PackedConv2d};
 pub use conv_gradient::sum_of_pixels;
 pub use images::{Finish, Images, Normal, normalised};
 pub use norm::GroupNorm;
+pub use pool::{Pool, Pooling, mean_of_pixels};

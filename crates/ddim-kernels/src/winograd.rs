@@ -5,6 +5,7 @@
 
 #![allow(clippy::needless_range_loop)] // one index goes over several columns at once
 
+use crate::conv::Conv2d;
 use crate::gemm::{PANEL, Product};
 use crate::images::{CopyLine, Images, Normal};
 use crate::scratch;
@@ -190,26 +191,28 @@ pub(crate) struct Transformed {
     pub(crate) stride: usize,
 }
 
-/// Bᵀ d B of the tiles of `bands`. The input is as large as the output, or half of it and enlarged.
+/// Bᵀ d B of the tiles of `bands`.
 pub(crate) fn transform_input(
     x: &Images<'_>,
-    enlarge: bool,
+    conv: &Conv2d,
     normal: Option<Normal<'_>>,
     grid: &Grid,
     bands: std::ops::Range<usize>,
 ) -> Transformed {
     let [_, h, w, c] = x.shape;
     let [rows, columns] = grid.tiles;
+    let repeat = if conv.enlarge { 2 } else { 1 };
+    let [above, left] = conv.padding.map(|[before, _]| before);
     let stride = c.next_multiple_of(16);
     let plane = bands.len() * columns * stride + SPREAD;
     let mut out = scratch::take(POINTS * plane);
-    // The six lines of input that a band reads, with a column of zeros before and at least one behind. A band shares two lines with the
-    // next: line y lies at place y modulo 6. What fills up the channels is never read back.
+    // The six lines of input that a band reads, with columns of zeros before and behind. A band shares two lines with the next: line y
+    // lies at place y modulo 6. What fills up the channels is never read back.
     let line = (columns * TILE + 2) * stride;
     let mut strip = scratch::take(SIDE * line);
     for line in strip.chunks_exact_mut(line) {
-        line[..stride].fill(0.0);
-        line[(1 + grid.size[1]) * stride..].fill(0.0);
+        line[..left * stride].fill(0.0);
+        line[(left + w * repeat) * stride..].fill(0.0);
     }
     let vectors = arch();
     for (index, band) in bands.clone().enumerate() {
@@ -217,14 +220,13 @@ pub(crate) fn transform_input(
         let kept = if index > 0 && row > 0 { 2 } else { 0 };
         for y in row * TILE + kept..row * TILE + SIDE {
             let strip = &mut strip[y % SIDE * line..][..line];
-            let inner = &mut strip[stride..(1 + grid.size[1]) * stride];
-            let y = y.wrapping_sub(1);
-            if y >= grid.size[0] {
+            let inner = &mut strip[left * stride..(left + w * repeat) * stride];
+            let y = y.wrapping_sub(above);
+            if y >= h * repeat {
                 inner.fill(0.0);
                 continue;
             }
-            let (source, repeat) = if enlarge { (y / 2, 2) } else { (y, 1) };
-            let x_line = &x.data[(image * h + source) * w * x.stride..];
+            let x_line = &x.data[(image * h + y / repeat) * w * x.stride..];
             let normal = normal.map(|n| n.of(image));
             vectors.dispatch(CopyLine {
                 x: x_line,
@@ -505,8 +507,8 @@ const GRADIENT_TILES: usize = 64;
 /// Σ over tiles of x's points times dy's points, back to taps: the gradient of the weights [out, in, 3, 3].
 ///
 /// dg = Gᵀ [(Bᵀ d B) ⊙ (A dy Aᵀ)] G, the transpose of what the forward pass does.
-pub(crate) fn weight_gradient(x: &Images<'_>, enlarge: bool, dy: &Images<'_>, out: &mut [f32]) {
-    let (channels_in, channels_out) = (x.shape[3], dy.shape[3]);
+pub(crate) fn weight_gradient(x: &Images<'_>, conv: &Conv2d, dy: &Images<'_>, out: &mut [f32]) {
+    let [channels_out, channels_in] = conv.channels;
     let grid = Grid::new(dy.shape[0], [dy.shape[1], dy.shape[2]]);
     let columns = grid.tiles[1];
     let panels = channels_out.div_ceil(PANEL);
@@ -518,7 +520,7 @@ pub(crate) fn weight_gradient(x: &Images<'_>, enlarge: bool, dy: &Images<'_>, ou
     for (round, starts) in starts.chunks(rayon::current_num_threads()).enumerate() {
         let transform = |&start: &usize| {
             let bands = start..(start + together).min(grid.bands());
-            (transform_input(x, enlarge, None, &grid, bands.clone()), transform_gradient(dy, &grid, bands.clone()), bands.len() * columns)
+            (transform_input(x, conv, None, &grid, bands.clone()), transform_gradient(dy, &grid, bands.clone()), bands.len() * columns)
         };
         let blocks: Vec<(Transformed, Transformed, usize)> = starts.par_iter().map(transform).collect();
         sums.par_chunks_exact_mut(plane).enumerate().for_each(|(point, sums)| {

@@ -32,7 +32,7 @@ proptest! {
         h in 2usize..18, w in 2usize..18, enlarge: bool, gap in 0usize..3, seed: u64,
     ) {
         let (kernel, stride, padding) = [(1, 1, [0, 0]), (3, 1, [1, 1]), (3, 1, [1, 1]), (3, 2, [0, 1]), (3, 2, [1, 1])][kind];
-        let conv = Conv2d { channels: [outs, ins], kernel, stride, padding, enlarge };
+        let conv = Conv2d { channels: [outs, ins], kernel: [kernel; 2], stride, padding: [padding; 2], enlarge };
         let [oh, ow] = conv.output([h, w]);
         let (weight, x, dy) = (values(conv.weights(), seed), values(n * h * w * (ins + gap), seed ^ 1), values(n * oh * ow * (outs + gap), seed ^ 2));
         let images = Images { data: &x, shape: [n, h, w, ins], stride: ins + gap };
@@ -172,7 +172,7 @@ proptest! {
 #[test]
 fn the_same_bits_for_any_number_of_threads() {
     let (n, size, channels) = (9, 16, [70, 33]);
-    let conv = Conv2d { channels, kernel: 3, stride: 1, padding: [1, 1], enlarge: false };
+    let conv = Conv2d { channels, kernel: [3, 3], stride: 1, padding: [[1, 1]; 2], enlarge: false };
     let (x, dy) = (values(n * size * size * 33, 1), values(n * size * size * 70, 2));
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -1,7 +1,7 @@
 //! Each kernel against the same formula in f64: odd sizes, channels that are no multiple of a vector, and inputs that are large, tiny,
 //! denormal or constant.
 
-use ddim_kernels::{Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, normalised};
+use ddim_kernels::{Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, Pool, Pooling, mean_of_pixels, normalised};
 use proptest::prelude::*;
 
 /// Numbers that look random, of the size of `scale`.
@@ -48,6 +48,7 @@ struct Case {
     rows: bool,
     residual: bool,
     scale: f32,
+    relu: bool,
     constant: bool,
     /// Numbers between the channels of one pixel and those of the next, in input, residual and output.
     gap: usize,
@@ -63,7 +64,8 @@ impl Case {
         let Self { conv, images: n, size: [h, w], seed, gap, .. } = *self;
         let [outs, ins] = conv.channels;
         let [oh, ow] = conv.output([h, w]);
-        let fan = (ins * conv.kernel * conv.kernel) as f32;
+        let taps = conv.kernel[0] * conv.kernel[1];
+        let fan = (ins * taps) as f32;
         let weight = values(conv.weights(), seed, fan.sqrt().recip());
         let bias = self.bias.then(|| values(outs, seed ^ 1, self.scale));
         let stride = ins + gap;
@@ -78,6 +80,7 @@ impl Case {
             rows: rows.as_deref(),
             residual: residual.as_ref().map(|data| Images { data, shape: [n, oh, ow, outs], stride: out_stride }),
             scale: if self.residual { 0.5 } else { 1.0 },
+            relu: self.relu,
         };
         let images = Images { data: &x, shape: [n, h, w, ins], stride };
         let mut out = vec![f32::NAN; n * oh * ow * out_stride];
@@ -97,19 +100,20 @@ impl Case {
             let (i, y, x_) = (p / (oh * ow), p % (oh * ow) / ow, p % ow);
             for o in 0..outs {
                 let mut sum = bias.as_ref().map_or(0.0, |b| f64::from(b[o]));
-                for tap in 0..conv.kernel * conv.kernel {
-                    let at = |out: usize, tap: usize| (out * conv.stride + tap).wrapping_sub(conv.padding[0]);
-                    let (sy, sx) = (at(y, tap / conv.kernel), at(x_, tap % conv.kernel));
+                for tap in 0..taps {
+                    let at = |axis: usize, out: usize, tap: usize| (out * conv.stride + tap).wrapping_sub(conv.padding[axis][0]);
+                    let (sy, sx) = (at(0, y, tap / conv.kernel[1]), at(1, x_, tap % conv.kernel[1]));
                     if sy < h * times && sx < w * times {
                         for c in 0..ins {
-                            let weight = weight[(o * ins + c) * conv.kernel * conv.kernel + tap];
+                            let weight = weight[(o * ins + c) * taps + tap];
                             sum += f64::from(weight) * read(i, sy / times, sx / times, c);
                         }
                     }
                 }
                 sum += rows.as_ref().map_or(0.0, |rows| f64::from(rows[i * outs + o]));
                 sum += residual.as_ref().map_or(0.0, |r| f64::from(r[p * out_stride + o]));
-                expected.push(sum * f64::from(finish.scale));
+                sum *= f64::from(finish.scale);
+                expected.push(if self.relu { sum.max(0.0) } else { sum });
                 found.push(out[p * out_stride + o]);
             }
             // The gap is not ours.
@@ -121,31 +125,33 @@ impl Case {
     }
 }
 
+/// Mostly what networks have.
+const KERNELS: [[usize; 2]; 8] = [[1, 1], [3, 3], [3, 3], [3, 3], [3, 3], [1, 7], [7, 1], [5, 5]];
+
 fn cases() -> impl Strategy<Value = Case> {
     let channels = prop_oneof![1usize..20, 16usize..90, Just(64), Just(128)];
-    let geometry =
-        (channels.clone(), channels, prop::sample::select(vec![1usize, 3, 3, 3]), 1usize..3, 0usize..2, 0usize..2, any::<bool>());
+    let geometry = (channels.clone(), channels, prop::sample::select(KERNELS.to_vec()), 1usize..3, any::<[[bool; 2]; 2]>(), any::<bool>());
     let size = (1usize..5, 1usize..20, 1usize..20, 0usize..3);
-    let fused = (any::<bool>(), prop::option::of(any::<bool>()), any::<bool>(), any::<bool>());
+    let fused = (any::<bool>(), prop::option::of(any::<bool>()), any::<bool>(), any::<bool>(), any::<bool>());
     (geometry, size, fused, prop::sample::select(SCALES.to_vec()), prop::bool::weighted(0.1), any::<u64>()).prop_map(
         |(
-            (outs, ins, kernel, stride, before, after, enlarge),
+            (outs, ins, kernel, stride, padded, enlarge),
             (images, h, w, gap),
-            (bias, normal, rows, residual),
+            (bias, normal, rows, residual, relu),
             scale,
             constant,
             seed,
         )| {
-            // Mostly what networks have.
-            let padding = if kernel == 3 && seed % 3 > 0 { [1, 1] } else { [before, after] };
+            let padding = if seed % 3 > 0 { kernel.map(|k| [k / 2; 2]) } else { padded.map(|sides| sides.map(usize::from)) };
             let stride = if seed % 4 > 0 { 1 } else { stride };
-            let least = kernel.saturating_sub(padding[0] + padding[1]).max(1);
+            let least = kernel[0].max(kernel[1]);
             let conv = Conv2d { channels: [outs, ins], kernel, stride, padding, enlarge };
             let size = [h.max(least), w.max(least)];
             // A large or tiny scale says nothing of what is normalised or added to numbers of size 1.
             let plain = scale != 1.0;
             let normal = normal.filter(|_| !plain);
-            Case { conv, images, size, bias, normal, rows: rows && !plain, residual: residual && !plain, scale, constant, gap, seed }
+            let (rows, residual) = (rows && !plain, residual && !plain);
+            Case { conv, images, size, bias, normal, rows, residual, scale, relu, constant, gap, seed }
         },
     )
 }
@@ -173,6 +179,33 @@ proptest! {
         };
         let expected: Vec<f64> = (0..n * outs).map(|p| at(p / outs, p % outs)).collect();
         prop_assert!(worst(&y, &expected) < 2e-6 * largest(&expected));
+    }
+
+    #[test]
+    fn pooling(n in 1usize..4, c in 1usize..40, h in 3usize..12, w in 3usize..12, average: bool, stride in 1usize..3, padding in 0usize..2, gap in 0usize..3, seed: u64) {
+        let pool = Pool { pooling: if average { Pooling::Average } else { Pooling::Max }, stride, padding };
+        let [oh, ow] = pool.output([h, w]);
+        let x = values(n * h * w * (c + gap), seed, 1.0);
+        let images = Images { data: &x, shape: [n, h, w, c], stride: c + gap };
+        let (mut y, mut means) = (vec![f32::NAN; n * oh * ow * (c + gap)], vec![f32::NAN; n * c]);
+        pool.run(&images, &mut y, c + gap);
+        mean_of_pixels(&images, &mut means);
+        let at = |i: usize, y: usize, x_: usize, channel: usize| f64::from(x[((i * h + y) * w + x_) * (c + gap) + channel]);
+        for (p, y) in y.chunks_exact(c + gap).enumerate() {
+            let (i, row, column) = (p / (oh * ow), p % (oh * ow) / ow, p % ow);
+            for (channel, y) in y[..c].iter().enumerate() {
+                // Negative places wrap to ones that are too large.
+                let places = (0..9).map(|tap| (row * stride + tap / 3).wrapping_sub(padding)).zip((0..9).map(|tap| (column * stride + tap % 3).wrapping_sub(padding)));
+                let window: Vec<f64> = places.filter(|(y, x)| *y < h && *x < w).map(|(y, x)| at(i, y, x, channel)).collect();
+                let expected = if average { window.iter().sum::<f64>() / window.len() as f64 } else { window.iter().copied().fold(f64::MIN, f64::max) };
+                prop_assert!((f64::from(*y) - expected).abs() < 1e-6, "{y} {expected}");
+            }
+            prop_assert!(y[c..].iter().all(|gap| gap.is_nan()));
+        }
+        for (k, mean) in means.iter().enumerate() {
+            let expected = (0..h * w).map(|p| at(k / c, p / w, p % w, k % c)).sum::<f64>() / (h * w) as f64;
+            prop_assert!((f64::from(*mean) - expected).abs() < 1e-6);
+        }
     }
 
     #[test]
@@ -262,7 +295,7 @@ fn the_same_bits_for_any_batch_and_number_of_threads() {
         ([70, 33], [9, 9], 3, 2),
         ([200, 64], [8, 8], 1, 1),
     ] {
-        let padding = if kernel == 3 { [1, 1] } else { [0, 0] };
+        let (kernel, padding) = ([kernel; 2], [[kernel / 2; 2]; 2]);
         let conv = Conv2d { channels, kernel, stride, padding, enlarge: false };
         let expected = run(conv, size, 17, 1);
         for (n, threads) in [(17, 2), (17, 5), (4, 3), (1, 1), (1, 4)] {
@@ -291,6 +324,6 @@ fn the_other_paths() {
         let tests = std::env::current_exe().unwrap();
         let output = std::process::Command::new(tests).env("DDIM_SIMD", path).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("6 passed"), "{path}: {text}");
+        assert!(output.status.success() && text.contains("7 passed"), "{path}: {text}");
     }
 }

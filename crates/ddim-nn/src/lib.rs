@@ -16,6 +16,8 @@
 
 mod authors;
 mod error;
+mod files;
+mod inception;
 mod network;
 mod pickle;
 mod pipeline;
@@ -26,6 +28,8 @@ mod weights;
 
 pub use burn::tensor::Device;
 pub use error::{Error, ErrorKind, Result};
+pub use files::{TEMPORARY, temporary_beside, write_file};
+pub use inception::Inception;
 pub use network::Network;
 pub use pipeline::{EmbeddedPipeline, Pipeline, cpu};
 pub use scheduler::SchedulerConfig;

@@ -168,11 +168,16 @@ impl Pickle {
 
     /// Reads a state dict.
     pub(crate) fn state_dict(&mut self, id: Id) -> Result<StateDict> {
+        self.state_dict_of(id, |_| true)
+    }
+
+    /// The same, of the tensors whose names `keep` says.
+    pub(crate) fn state_dict_of(&mut self, id: Id, keep: impl Fn(&str) -> bool) -> Result<StateDict> {
         let path = self.path.clone();
         let tensors =
             self.tensors(id).ok_or_else(|| Error::weights(&path, "not a PyTorch state dict: expected a dictionary of tensors"))?;
         let mut arrays = StateDict::new();
-        for (name, tensor) in tensors {
+        for (name, tensor) in tensors.into_iter().filter(|(name, _)| keep(name)) {
             let wrong = |message: String| Error::weights(&path, format!("tensor {name}: {message}"));
             let dtype = tensor.storage.dtype.ok_or_else(|| wrong("not of F32, F16, BF16 or F64: expected one of these".into()))?;
             let bytes = self.bytes(&tensor.storage, dtype).map_err(wrong)?;

@@ -1,6 +1,7 @@
 //! Pipeline folders, as Python diffusers writes and reads them.
 
 use crate::error::{Error, Result, built_in, from_json, read_text};
+use crate::files::TEMPORARY;
 use crate::scheduler::SchedulerConfig;
 use crate::unet::{UNet, UNetConfig};
 use crate::weights::{self, StateDict, WeightsDtype};
@@ -122,7 +123,7 @@ impl Pipeline {
             _ => Path::new("."),
         };
         let io = |e| Error::io(folder, e);
-        let staging = tempfile::Builder::new().prefix(".ddim-").tempdir_in(parent).map_err(io)?;
+        let staging = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent).map_err(io)?;
         let index = serde_json::json!({
             "_class_name": "DDIMPipeline",
             "_diffusers_version": self.config.diffusers_version,

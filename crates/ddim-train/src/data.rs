@@ -2,6 +2,8 @@
 
 use crate::config::{BadFiles, Data, Fit};
 use crate::error::{Error, Result};
+use crate::images::Preparation;
+use ddim::to_byte;
 use flate2::read::GzDecoder;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageBuffer, ImageReader, Luma, Pixel, Rgb, Rgba};
@@ -10,6 +12,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use zip::ZipArchive;
 
 /// Images of one size in memory, as bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +30,7 @@ pub struct DataSet {
 
 /// One image, interleaved rows; larger than what training sees where a window is cut at random.
 #[derive(Debug, Clone, PartialEq)]
-struct Stored {
+pub(crate) struct Stored {
     height: usize,
     width: usize,
     bytes: Vec<u8>,
@@ -35,7 +38,7 @@ struct Stored {
 
 /// What becomes of an image before training sees it.
 #[derive(Debug, Clone, Copy)]
-struct Shape {
+pub(crate) struct Shape {
     /// Height and width.
     size: [usize; 2],
     channels: usize,
@@ -51,7 +54,7 @@ impl DataSet {
     ///
     /// A folder that holds CIFAR-10's `data_batch_*.bin` or `train-images-idx3-ubyte[.gz]`, itself or in `cifar-10-batches-bin`, is that data
     /// set's training part; any other is searched for PNG, JPEG and WebP files, in the order of their paths. A file is a CIFAR-10 batch
-    /// (`.bin`), an IDX file, or a `.npy` of bytes [n, h, w] or [n, h, w, c] or of f32 [n, c, h, w] in [-1, 1].
+    /// (`.bin`), an IDX file, or a `.npy` (or the first array of a `.npz`) of bytes [n, h, w] or [n, h, w, c] or of f32 [n, c, h, w] in [-1, 1].
     ///
     /// # Errors
     /// Nothing there, a broken file (unless they are skipped), labels that do not fit.
@@ -71,9 +74,7 @@ impl DataSet {
         let mut shape = Shape { size, channels: 3, fit: data.fit, resize, background: data.background };
         let limit = data.limit.unwrap_or(usize::MAX);
         let found = if path.is_dir() {
-            let cifar = [path.to_owned(), path.join("cifar-10-batches-bin")].into_iter().find(|p| p.join("data_batch_1.bin").is_file());
-            let idx = ["", ".gz"].map(|end| path.join(format!("train-images-idx3-ubyte{end}"))).into_iter().find(|p| p.is_file());
-            match (cifar, idx) {
+            match (cifar_folder(path), idx_file(path)) {
                 (Some(folder), _) => {
                     shape.channels = channels.unwrap_or(3);
                     let batches: Vec<_> = (1..=5).map(|i| folder.join(format!("data_batch_{i}.bin"))).filter(|p| p.is_file()).collect();
@@ -95,13 +96,16 @@ impl DataSet {
             } else if name.ends_with(".bin") {
                 shape.channels = channels.unwrap_or(3);
                 read_cifar(&[path.to_owned()], &shape, limit)?
-            } else if name.ends_with(".npy") {
+            } else if name.ends_with(".npy") || name.ends_with(".npz") {
                 read_npy(path, &mut shape, channels, limit)?
             } else if name.contains("idx3") {
                 shape.channels = channels.unwrap_or(1);
                 read_idx(path, &shape, limit)?
             } else {
-                return Err(Error::data(path, "expected a folder, a CIFAR-10 batch (.bin), an IDX file (*idx3-ubyte[.gz]) or a .npy"));
+                return Err(Error::data(
+                    path,
+                    "expected a folder, a CIFAR-10 batch (.bin), an IDX file (*idx3-ubyte[.gz]), or a .npy or .npz batch",
+                ));
             }
         };
         let Found { images, labels: own, skipped } = found;
@@ -119,6 +123,35 @@ impl DataSet {
             };
         let classes = labels.as_ref().and_then(|labels| labels.iter().max()).map_or(0, |most| most + 1);
         Ok(Self { shape: [shape.channels, size[0], size[1]], images, labels, classes, skipped })
+    }
+
+    /// Whether a folder is a data set by itself, CIFAR-10's or MNIST's.
+    pub(crate) fn is_known(folder: &Path) -> bool {
+        cifar_folder(folder).is_some() || idx_file(folder).is_some()
+    }
+
+    /// Height and width of the images of a data set in one file, or of a folder that [is known](Self::is_known).
+    pub(crate) fn native_size(path: &Path) -> Result<[usize; 2]> {
+        let name = path.to_string_lossy().to_lowercase();
+        let idx = if path.is_dir() { idx_file(path) } else { name.contains("idx3").then(|| path.to_owned()) };
+        if let Some(file) = idx {
+            let (sizes, _) = parse_idx(&file, 3)?;
+            return Ok([sizes[1], sizes[2]]);
+        }
+        if !name.ends_with(".npy") && !name.ends_with(".npz") {
+            return Ok([32, 32]); // CIFAR-10, or what loading refuses
+        }
+        let npy = open_array(path)?;
+        let sizes: Vec<usize> = npy.shape().iter().map(|&n| n as usize).collect();
+        match (npy.dtype().descr().contains("f4"), sizes.as_slice()) {
+            (true, &[_, _, h, w]) | (false, &[_, h, w] | &[_, h, w, _]) if h * w > 0 => Ok([h, w]),
+            _ => Err(expected_of(path, &sizes)),
+        }
+    }
+
+    /// An image as interleaved rows of what training sees, where its size is that.
+    pub(crate) fn bytes_of(&self, index: usize) -> &[u8] {
+        &self.images[index].bytes
     }
 
     /// The number of images.
@@ -176,7 +209,18 @@ struct Found {
     skipped: Vec<String>,
 }
 
+impl Stored {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
 impl Shape {
+    /// In colours.
+    pub(crate) fn of(Preparation { size, fit, background }: Preparation) -> Self {
+        Self { size, channels: 3, fit, resize: size[0].min(size[1]), background }
+    }
+
     /// An image of any size and kind as training needs it.
     fn prepare(&self, image: &DynamicImage) -> Stored {
         let rgba = image.to_rgba8();
@@ -258,7 +302,18 @@ impl Shape {
     }
 }
 
-fn read_folder(path: &Path, shape: &Shape, limit: usize, bad: BadFiles) -> Result<Found> {
+/// The folder of CIFAR-10's batches: this one, or the one that its archive makes in it.
+fn cifar_folder(path: &Path) -> Option<PathBuf> {
+    [path.to_owned(), path.join("cifar-10-batches-bin")].into_iter().find(|p| p.join("data_batch_1.bin").is_file())
+}
+
+/// The training images of MNIST's files in a folder.
+fn idx_file(path: &Path) -> Option<PathBuf> {
+    ["", ".gz"].map(|end| path.join(format!("train-images-idx3-ubyte{end}"))).into_iter().find(|p| p.is_file())
+}
+
+/// The images below a folder, in the order of their paths.
+pub(crate) fn find_images(path: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = Vec::new();
     for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
         let entry = entry.map_err(|e| Error::data(path, e))?;
@@ -267,13 +322,24 @@ fn read_folder(path: &Path, shape: &Shape, limit: usize, bad: BadFiles) -> Resul
             files.push(entry.into_path());
         }
     }
+    Ok(files)
+}
+
+/// A file as training sees it.
+pub(crate) fn read_image(file: &Path, shape: &Shape) -> Result<Stored> {
+    Ok(shape.prepare(&decode(file)?))
+}
+
+/// An image file, whatever its name says of its format.
+pub(crate) fn decode(file: &Path) -> Result<DynamicImage> {
+    let reader = ImageReader::open(file).and_then(ImageReader::with_guessed_format).map_err(|e| Error::data(file, e))?;
+    reader.decode().map_err(|e| Error::data(file, format!("a broken image: {e}")))
+}
+
+fn read_folder(path: &Path, shape: &Shape, limit: usize, bad: BadFiles) -> Result<Found> {
+    let mut files = find_images(path)?;
     files.truncate(limit);
-    let read = |file: &PathBuf| -> Result<Stored> {
-        let broken = |e: &dyn std::fmt::Display| Error::data(file, format!("a broken image: {e}"));
-        let reader = ImageReader::open(file).and_then(ImageReader::with_guessed_format).map_err(|e| Error::data(file, e))?;
-        Ok(shape.prepare(&reader.decode().map_err(|e| broken(&e))?))
-    };
-    let results: Vec<Result<Stored>> = files.par_iter().map(read).collect();
+    let results: Vec<Result<Stored>> = files.par_iter().map(|file| read_image(file, shape)).collect();
     let (mut images, mut kept, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     for (file, result) in files.iter().zip(results) {
         match (result, bad) {
@@ -369,9 +435,23 @@ fn read_idx(path: &Path, shape: &Shape, limit: usize) -> Result<Found> {
     Ok(Found { images, labels, skipped: Vec::new() })
 }
 
-fn read_npy(path: &Path, shape: &mut Shape, channels: Option<usize>, limit: usize) -> Result<Found> {
+/// A `.npy` file, or the first array of a `.npz`.
+fn open_array(path: &Path) -> Result<npyz::NpyFile<Box<dyn Read>>> {
     let file = BufReader::new(File::open(path).map_err(|e| Error::data(path, e))?);
-    let npy = npyz::NpyFile::new(file).map_err(|e| Error::data(path, format!("not a .npy file: {e}")))?;
+    let reader: Box<dyn Read> = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
+        let wrong = |e| Error::data(path, format!("not a .npz file: {e}"));
+        let mut archive = ZipArchive::new(file).map_err(wrong)?;
+        let mut bytes = Vec::new();
+        archive.by_index(0).map_err(wrong)?.read_to_end(&mut bytes).map_err(|e| Error::data(path, e))?;
+        Box::new(std::io::Cursor::new(bytes))
+    } else {
+        Box::new(file)
+    };
+    npyz::NpyFile::new(reader).map_err(|e| Error::data(path, format!("not a .npy file: {e}")))
+}
+
+fn read_npy(path: &Path, shape: &mut Shape, channels: Option<usize>, limit: usize) -> Result<Found> {
+    let npy = open_array(path)?;
     if npy.order() != npyz::Order::C {
         return Err(Error::data(path, "in Fortran order: expected C order"));
     }
@@ -383,10 +463,9 @@ fn read_npy(path: &Path, shape: &mut Shape, channels: Option<usize>, limit: usiz
         (Err(npy), &[_, c @ (1 | 3), h, w]) => {
             let data = npy.try_data::<f32>().map_err(|_| expected_of(path, &sizes))?;
             let planes: Vec<f32> = data.collect::<std::io::Result<_>>().map_err(|e| Error::data(path, e))?;
-            let interleaved = planes.chunks_exact(c * h * w).flat_map(|image| {
-                (0..h * w)
-                    .flat_map(move |p| (0..c).map(move |channel| ((image[channel * h * w + p].clamp(-1.0, 1.0) + 1.0) * 127.5 + 0.5) as u8))
-            });
+            let interleaved = planes
+                .chunks_exact(c * h * w)
+                .flat_map(|image| (0..h * w).flat_map(move |p| (0..c).map(move |channel| to_byte(image[channel * h * w + p]))));
             ([h, w], c, interleaved.collect())
         }
         (_, sizes) => return Err(expected_of(path, sizes)),

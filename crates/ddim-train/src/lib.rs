@@ -18,6 +18,7 @@ mod config;
 mod data;
 mod error;
 mod events;
+mod images;
 mod run;
 mod trainer;
 
@@ -25,5 +26,6 @@ pub use checkpoint::checkpoints;
 pub use config::{Average, BadFiles, Config, Data, Decay, Fit, Objective, Optimizer, Output, Settings, Timesteps, WeightingName};
 pub use data::DataSet;
 pub use error::{Error, ErrorKind, Result};
+pub use images::{ImageSet, Preparation};
 pub use run::{Event, Metrics, Outcome, Run};
 pub use trainer::{Stepped, Trainer, load_for_training};

@@ -316,16 +316,8 @@ fn lock(folder: &Path) -> Result<File> {
     }
 }
 
-/// Under a temporary name, synced, then renamed.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let io = |e: std::io::Error| Error::run(path, e);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".ddim-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut file = builder.tempfile_in(path.parent().expect("a file in a folder")).map_err(io)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
-    file.persist(path).map(drop).map_err(|e| io(e.error))
+    ddim_nn::write_file(path, bytes).map_err(|e| Error::run(path, e))
 }
 
 /// Opens the metrics to append to; lines of steps that will be taken again go, and so does half a line.

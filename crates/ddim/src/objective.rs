@@ -149,11 +149,8 @@ pub fn l_gamma<T: Real, D: Denoiser<T> + ?Sized>(
         return Err(Error::new(ErrorKind::Batch, message).into());
     }
     let mut terms = vec![Vec::with_capacity(gamma.len()); n];
-    let mut epsilon = vec![T::from_f64(0.0); x_0.len()];
     for (&t, gamma) in trajectory.levels().iter().zip(gamma) {
-        noise::fill_batch(&mut epsilon, dim, seed, first, MARGINAL_STEP + t as u64);
-        let q = marginal(schedule, t);
-        let x_t: Vec<T> = x_0.iter().zip(&epsilon).map(|(x_0, e)| T::from_f64(q.x_0 * x_0.to_f64() + q.std * e.to_f64())).collect();
+        let (epsilon, x_t) = noisy(schedule, x_0, dim, t, seed, first);
         let predicted = predict(schedule, denoiser, &x_t, t)?;
         for (i, terms) in terms.iter_mut().enumerate() {
             let at = i * dim..(i + 1) * dim;
@@ -232,10 +229,86 @@ pub fn j_sigma<T: Real, D: Denoiser<T> + ?Sized>(
     Ok(j)
 }
 
+/// One Monte-Carlo draw of -log P(x_0|x_1), in nats, for each image of `x_0` and each σ_1 of `sigmas`: `[image][σ]`. The last step's Gaussian
+/// N(f_θ(x_1), σ_1² I) is integrated over the 256 values that a byte can have, the two ends to infinity (DDPM's discretised decoder, Eq. 13
+/// of arXiv 2006.11239). `x_0` holds such values in [-1, 1].
+///
+/// x_1 is that of [`l_gamma`] under the same seed, at the trajectory's first level.
+///
+/// # Errors
+/// What the denoiser says; lengths that do not go together; a σ that is not positive.
+pub fn decoder_nats<T: Real, D: Denoiser<T> + ?Sized>(
+    schedule: &NoiseSchedule,
+    trajectory: &Trajectory,
+    sigmas: &[f64],
+    denoiser: &D,
+    x_0: &[T],
+    seed: u64,
+    first: u64,
+) -> Result<Vec<Vec<f64>>, D::Error> {
+    check_total(schedule, trajectory)?;
+    if let Some(sigma) = sigmas.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
+        return Err(Error::new(ErrorKind::Sigma, format!("sigma {sigma} of the last step: expected a positive number")).into());
+    }
+    let dim = denoiser.dim();
+    let n = batch_len(x_0.len(), dim)?;
+    let t = trajectory.levels()[0];
+    let x_t: Vec<T> = noisy(schedule, x_0, dim, t, seed, first).1;
+    let predicted = predict(schedule, denoiser, &x_t, t)?;
+    let mut nats = vec![vec![0.0; sigmas.len()]; n];
+    for (i, (x_0, (f, _))) in x_0.iter().zip(&predicted).enumerate() {
+        for (sum, sigma) in nats[i / dim].iter_mut().zip(sigmas) {
+            *sum -= byte_probability(x_0.to_f64(), *f, *sigma).max(1e-300).ln();
+        }
+    }
+    Ok(nats)
+}
+
+/// ε and x_t of each image, as the Monte-Carlo draws of the marginals have them.
+fn noisy<T: Real>(schedule: &NoiseSchedule, x_0: &[T], dim: usize, t: usize, seed: u64, first: u64) -> (Vec<T>, Vec<T>) {
+    let mut epsilon = vec![T::from_f64(0.0); x_0.len()];
+    noise::fill_batch(&mut epsilon, dim, seed, first, MARGINAL_STEP + t as u64);
+    let q = marginal(schedule, t);
+    let x_t = x_0.iter().zip(&epsilon).map(|(x_0, e)| T::from_f64(q.x_0 * x_0.to_f64() + q.std * e.to_f64())).collect();
+    (epsilon, x_t)
+}
+
+/// What N(mean, σ²) gives to the byte value that `x` is.
+fn byte_probability(x: f64, mean: f64, sigma: f64) -> f64 {
+    const HALF: f64 = 1.0 / 255.0;
+    // Tails as such, so that those far from the mean do not vanish in a difference from 1.
+    let above = |edge: f64| 0.5 * libm::erfc((edge - mean) / sigma * std::f64::consts::FRAC_1_SQRT_2);
+    let below = |edge: f64| 0.5 * libm::erfc((mean - edge) / sigma * std::f64::consts::FRAC_1_SQRT_2);
+    if x > 1.0 - HALF {
+        above(x - HALF)
+    } else if x < HALF - 1.0 {
+        below(x + HALF)
+    } else if x > mean {
+        above(x - HALF) - above(x + HALF)
+    } else {
+        below(x + HALF) - below(x - HALF)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::schedule::BetaSchedule;
+
+    /// The 256 values of a byte share all of the probability, wherever the Gaussian lies and however wide it is.
+    #[test]
+    fn byte_probabilities_sum_to_one() {
+        for (mean, sigma) in [(0.0, 0.01), (0.3, 1e-4), (-1.4, 0.2), (1.0, 3.0), (0.5019, 0.0078)] {
+            let all: Vec<f64> = (0..=255).map(|b| byte_probability(f64::from(b) / 127.5 - 1.0, mean, sigma)).collect();
+            assert!((all.iter().sum::<f64>() - 1.0).abs() < 1e-12 && all.iter().all(|p| *p >= 0.0), "{mean} {sigma}");
+        }
+        // Where the density hardly changes over a byte, it times the byte's width.
+        let density = (-0.5f64 * (0.2f64 / 0.5).powi(2)).exp() / (0.5 * (2.0 * std::f64::consts::PI).sqrt());
+        assert!((byte_probability(0.2, 0.0, 0.5) / (density * 2.0 / 255.0) - 1.0).abs() < 1e-4);
+        // Twenty deviations away it is tiny, and not nothing.
+        let tail = byte_probability(0.2, 0.0, 0.01);
+        assert!(tail > 0.0 && tail < 1e-80, "{tail:e}");
+    }
 
     /// Weights of the three predictions say the same of the same error: each is the error of ε, seen through x_t.
     #[test]

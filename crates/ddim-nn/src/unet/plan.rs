@@ -442,7 +442,7 @@ impl Step {
     fn kind(&self) -> &'static str {
         match &self.action {
             Action::Conv { conv, .. } => match (conv.conv().kernel, conv.conv().stride, conv.conv().enlarge) {
-                (1, ..) => "linear and 1x1",
+                ([1, 1], ..) => "linear and 1x1",
                 (_, 1, false) => "3x3",
                 (_, 1, true) => "3x3, enlarging",
                 _ => "3x3, stride 2",
@@ -576,7 +576,7 @@ impl Step {
 
 impl FinishWith {
     fn of<'a>(&self, rows: impl Fn(usize) -> &'a [f32], images: impl Fn(&View) -> Images<'a>) -> Finish<'a> {
-        Finish { rows: self.rows.map(rows), residual: self.residual.as_ref().map(images), scale: self.scale }
+        Finish { rows: self.rows.map(rows), residual: self.residual.as_ref().map(images), scale: self.scale, relu: false }
     }
 }
 

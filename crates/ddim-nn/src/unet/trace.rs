@@ -166,11 +166,11 @@ fn matrix(linear: &Linear) -> (Matrix, Vec<f32>) {
 /// A convolution without its weights.
 pub(crate) fn geometry(conv: &Conv2d) -> kernels::Conv2d {
     let padding = match conv.padding {
-        PaddingConfig2d::Explicit(top, _, bottom, _) => [top, bottom],
-        _ => [0, 0],
+        PaddingConfig2d::Explicit(top, left, bottom, right) => [[top, bottom], [left, right]],
+        _ => [[0, 0]; 2],
     };
-    let [channels_out, channels_in, kernel, _] = conv.weight.dims();
-    kernels::Conv2d { channels: [channels_out, channels_in], kernel, stride: conv.stride[0], padding, enlarge: false }
+    let [channels_out, channels_in, height, width] = conv.weight.dims();
+    kernels::Conv2d { channels: [channels_out, channels_in], kernel: [height, width], stride: conv.stride[0], padding, enlarge: false }
 }
 
 /// The numbers of a tensor.

@@ -1,0 +1,77 @@
+//! What can be wrong with what is compared, or on the way there.
+
+use std::path::Path;
+
+/// A `Result` of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error in one line: the file or setting, what was found, what was expected. See [`Error::kind`].
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+}
+
+/// What an [`Error`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Images or statistics that cannot be read or compared.
+    Data,
+    /// The Inception network's weights, or their download.
+    Weights,
+    /// The folder of a sweep.
+    Sweep,
+    /// A network, or a number that came out of one.
+    Network,
+    /// What the caller of a sweep returned to end it.
+    Observer,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl std::fmt::Display) -> Self {
+        // One line, whatever a library's message holds.
+        Self { kind, message: message.to_string().split_whitespace().collect::<Vec<_>>().join(" ") }
+    }
+
+    pub(crate) fn data(path: &Path, message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Data, format!("{}: {message}", path.display()))
+    }
+
+    pub(crate) fn weights(message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Weights, message)
+    }
+
+    pub(crate) fn sweep(path: &Path, message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Sweep, format!("{}: {message}", path.display()))
+    }
+
+    /// An error of whoever observes, which ends the work.
+    pub fn observer(message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Observer, message)
+    }
+
+    /// What this is about.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl From<ddim_nn::Error> for Error {
+    fn from(error: ddim_nn::Error) -> Self {
+        Self::new(ErrorKind::Network, error)
+    }
+}
+
+impl From<ddim_train::Error> for Error {
+    fn from(error: ddim_train::Error) -> Self {
+        Self::new(ErrorKind::Data, error)
+    }
+}
+
+impl From<ddim::Error> for Error {
+    fn from(error: ddim::Error) -> Self {
+        Self::new(ErrorKind::Network, error)
+    }
+}

@@ -1,0 +1,96 @@
+//! Sets of images, looked at through the Inception network.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::statistics::{Statistics, open_npz};
+use ddim_nn::Inception;
+use ddim_train::{ImageSet, Preparation};
+use std::path::Path;
+
+/// One side of a comparison.
+pub enum Images {
+    /// Images, whose features are still to be taken.
+    Set(ImageSet),
+    /// The statistics of features that someone took.
+    Statistics(Statistics),
+}
+
+impl Images {
+    /// Opens a folder of images, CIFAR-10 or IDX files, a batch (`.npy`, or `.npz` with one), or statistics (`.npz` with mu and sigma).
+    ///
+    /// # Errors
+    /// As [`ImageSet::open`] and [`Statistics::read`].
+    pub fn open(path: &Path, preparation: Option<Preparation>, limit: Option<usize>) -> Result<Self> {
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
+            let archive = open_npz(path)?;
+            let names: Vec<String> = archive.file_names().flatten().map(|name| name.trim_end_matches(".npy").to_owned()).collect();
+            if names.iter().any(|name| name == "mu" || name == "sigma") {
+                return Ok(Self::Statistics(Statistics::read(path)?));
+            }
+            if names.len() != 1 {
+                return Err(Error::data(
+                    path,
+                    format!("arrays {}: expected mu and sigma (statistics), or one batch of images", names.join(", ")),
+                ));
+            }
+        }
+        Ok(Self::Set(ImageSet::open(path, preparation, limit)?))
+    }
+
+    /// How many images there are, where that is known.
+    pub fn count(&self) -> Option<usize> {
+        match self {
+            Self::Set(set) => Some(set.len()),
+            Self::Statistics(statistics) => (statistics.count > 0).then_some(statistics.count),
+        }
+    }
+}
+
+/// Images that are read together.
+const TOGETHER: usize = 64;
+
+/// The features [n, 2048] of a set; `observe` is told how many images are done since it was last told.
+///
+/// # Errors
+/// A file that cannot be read, what `observe` says, or features that are not finite.
+pub fn features(inception: &Inception, set: &ImageSet, observe: &mut dyn FnMut(usize) -> Result<()>) -> Result<Vec<f32>> {
+    let mut all = Vec::with_capacity(set.len() * Inception::FEATURES);
+    for first in (0..set.len()).step_by(TOGETHER) {
+        let range = first..(first + TOGETHER).min(set.len());
+        let n = range.len();
+        all.extend(features_of_bytes(inception, &set.read(range)?, set.size(), first)?);
+        observe(n)?;
+    }
+    Ok(all)
+}
+
+/// The features of images [n, h, w, 3], of which the first is number `first`.
+fn features_of_bytes(inception: &Inception, bytes: &[u8], size: [usize; 2], first: usize) -> Result<Vec<f32>> {
+    let features = inception.features(bytes, size);
+    match features.iter().position(|x| !x.is_finite()) {
+        None => Ok(features),
+        Some(at) => {
+            let image = first + at / Inception::FEATURES;
+            Err(Error::new(
+                ErrorKind::Network,
+                format!("the features of image {image} are not finite: expected the Inception network's weights"),
+            ))
+        }
+    }
+}
+
+/// The features of images [n, c, h, w] in [-1, 1], as they would be drawn: through bytes. Gray ones (c = 1) are taken as colours.
+///
+/// # Errors
+/// Images of 2 or more than 3 channels.
+pub fn features_of_images(inception: &Inception, x: &[f32], [c, h, w]: [usize; 3]) -> Result<Vec<f32>> {
+    if c != 1 && c != 3 {
+        return Err(Error::new(ErrorKind::Data, format!("images of {c} channels: expected 1 or 3, for the Inception network")));
+    }
+    let mut bytes = Vec::with_capacity(x.len() / c * 3);
+    for image in x.chunks_exact(c * h * w) {
+        for p in 0..h * w {
+            bytes.extend([0, 1, 2].map(|channel| ddim::to_byte(image[channel.min(c - 1) * h * w + p])));
+        }
+    }
+    features_of_bytes(inception, &bytes, [h, w], 0)
+}

@@ -1,0 +1,297 @@
+//! Figures: lines over axes, as SVG and as pixels, and labels around grids of pictures.
+
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontStyle, register_font};
+use std::ops::Range;
+use std::sync::Once;
+
+/// Red, green and blue bytes, interleaved rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raster {
+    /// Pixels of a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// [height, width, 3].
+    pub rgb: Vec<u8>,
+}
+
+/// One axis of a chart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axis {
+    /// What it measures.
+    pub label: String,
+    /// Equal steps are equal factors.
+    pub log: bool,
+    /// Where numbers stand; where there are none, round ones do.
+    pub ticks: Vec<f64>,
+}
+
+/// One line of a chart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// In the legend.
+    pub name: String,
+    /// (x, y), in the order in which they are joined. Those that an axis cannot show are left out.
+    pub points: Vec<(f64, f64)>,
+    /// Whether each point gets a mark.
+    pub marked: bool,
+}
+
+/// Lines over two axes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chart {
+    /// Above it.
+    pub title: String,
+    /// Horizontal.
+    pub x: Axis,
+    /// Vertical.
+    pub y: Axis,
+    /// From the first colour on.
+    pub series: Vec<Series>,
+}
+
+const FONT: &[u8] = include_bytes!("../fonts/DejaVuSans-subset.ttf");
+const FAMILY: &str = "sans-serif";
+const SIZE: (u32, u32) = (800, 520);
+
+/// Told apart by people who do not see all colours (Okabe and Ito's).
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(213, 94, 0),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 0, 0),
+];
+
+fn with_font() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| assert!(register_font(FAMILY, FontStyle::Normal, FONT).is_ok(), "the font is valid"));
+}
+
+/// An axis that knows its range and its ticks.
+#[derive(Clone)]
+struct Scale {
+    range: Range<f64>,
+    log: bool,
+    ticks: Vec<f64>,
+}
+
+impl Scale {
+    fn new(axis: &Axis, values: impl Iterator<Item = f64>) -> Self {
+        let shown = |v: &f64| v.is_finite() && (!axis.log || *v > 0.0);
+        let (mut low, mut high) = values.filter(shown).fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
+        if low > high {
+            (low, high) = if axis.log { (1.0, 10.0) } else { (0.0, 1.0) };
+        }
+        let range = if axis.log {
+            let room = (high / low).powf(0.06).max(1.1);
+            low / room..high * room
+        } else {
+            let room = if high > low { 0.05 * (high - low) } else { 0.5 * high.abs().max(1.0) };
+            // From 0, where that is near.
+            (if low >= 0.0 && low < 0.5 * high { 0.0 } else { low - room })..high + room
+        };
+        let ticks = match (axis.ticks.as_slice(), axis.log) {
+            ([], true) => round_factors(&range),
+            ([], false) => RangedCoordf64::from(range.clone()).key_points(8),
+            (given, _) => given.to_vec(),
+        };
+        Self { range, log: axis.log, ticks }
+    }
+
+    fn share(&self, value: f64) -> f64 {
+        let along = |v: f64| if self.log { v.max(f64::MIN_POSITIVE).ln() } else { v };
+        (along(value) - along(self.range.start)) / (along(self.range.end) - along(self.range.start))
+    }
+}
+
+/// 1, 2 and 5 times powers of ten; of those, powers alone where they are many.
+fn round_factors(range: &Range<f64>) -> Vec<f64> {
+    let powers = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
+    let factors: &[f64] = if range.end / range.start > 1e4 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    powers.flat_map(|power| factors.iter().map(move |f| f * 10f64.powi(power))).filter(|v| range.contains(v)).collect()
+}
+
+impl Ranged for Scale {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        limit.0 + (self.share(*value) * f64::from(limit.1 - limit.0)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.ticks.clone()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+}
+
+impl ValueFormatter<f64> for Scale {
+    fn format(value: &f64) -> String {
+        match value.abs() {
+            0.0 => "0".to_owned(),
+            v if (1e-3..1e5).contains(&v) => format!("{}", (value * 1e6).round() / 1e6),
+            _ => format!("{value:.0e}"),
+        }
+    }
+}
+
+impl Chart {
+    /// As SVG text.
+    pub fn to_svg(&self) -> String {
+        let mut svg = String::new();
+        self.draw(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area());
+        svg
+    }
+
+    /// As pixels, 800×520.
+    pub fn to_raster(&self) -> Raster {
+        let (width, height) = (SIZE.0 as usize, SIZE.1 as usize);
+        let mut rgb = vec![0; width * height * 3];
+        self.draw(&BitMapBackend::with_buffer(&mut rgb, SIZE).into_drawing_area());
+        Raster { width, height, rgb }
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, plotters::coord::Shift>) {
+        with_font();
+        self.try_draw(area).expect("drawing to memory");
+    }
+
+    fn try_draw<B: DrawingBackend>(&self, area: &DrawingArea<B, plotters::coord::Shift>) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+        area.fill(&WHITE)?;
+        let points = || self.series.iter().flat_map(|s| s.points.iter());
+        let x = Scale::new(&self.x, points().map(|p| p.0));
+        let y = Scale::new(&self.y, points().map(|p| p.1));
+        let mut chart = ChartBuilder::on(area)
+            .caption(&self.title, (FAMILY, 18))
+            .margin(12)
+            .margin_right(24)
+            .x_label_area_size(44)
+            .y_label_area_size(64)
+            .build_cartesian_2d(x.clone(), y.clone())?;
+        chart
+            .configure_mesh()
+            .bold_line_style(BLACK.mix(0.12))
+            .light_line_style(TRANSPARENT)
+            .x_desc(&self.x.label)
+            .y_desc(&self.y.label)
+            .label_style((FAMILY, 14))
+            .axis_desc_style((FAMILY, 15))
+            .draw()?;
+        let shown = |&(px, py): &(f64, f64)| {
+            let fits = |v: f64, scale: &Scale| v.is_finite() && (!scale.log || v > 0.0);
+            fits(px, &x) && fits(py, &y)
+        };
+        for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
+            let points: Vec<(f64, f64)> = series.points.iter().copied().filter(shown).collect();
+            let line = chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?;
+            line.label(&series.name).legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+            if series.marked {
+                chart.draw_series(points.into_iter().map(|point| Circle::new(point, 4, colour.filled())))?;
+            }
+        }
+        if self.series.len() > 1 {
+            chart
+                .configure_series_labels()
+                .position(SeriesLabelPosition::UpperRight)
+                .background_style(WHITE.mix(0.85))
+                .border_style(BLACK.mix(0.2))
+                .label_font((FAMILY, 14))
+                .draw()?;
+        }
+        area.present()
+    }
+}
+
+/// Pixels of a line of labels.
+const LINE: usize = 22;
+const TEXT: f64 = 14.0;
+
+/// A picture of rows and columns of equal size, with a label above each column and one on the left of each row.
+pub fn labelled(picture: &Raster, columns: &[String], rows: &[String]) -> Raster {
+    with_font();
+    let style = TextStyle::from((FAMILY, TEXT).into_font()).color(&BLACK);
+    let widths = rows.iter().map(|row| style.font.box_size(row).map_or(0, |(width, _)| width as usize));
+    let left = widths.max().map_or(0, |width| width + 12);
+    let top = if columns.is_empty() { 0 } else { LINE };
+    let (width, height) = (left + picture.width, top + picture.height);
+    let mut rgb = vec![255; width * height * 3];
+    for (y, row) in picture.rgb.chunks_exact(picture.width * 3).enumerate() {
+        rgb[((top + y) * width + left) * 3..][..row.len()].copy_from_slice(row);
+    }
+    let middle = |i: usize, of: usize, length: usize| ((2 * i + 1) * length / (2 * of.max(1))) as i32;
+    {
+        let area = BitMapBackend::with_buffer(&mut rgb, (width as u32, height as u32)).into_drawing_area();
+        let write = |text: &str, anchor: Pos, at: (i32, i32)| area.draw_text(text, &style.pos(anchor), at).expect("drawing to memory");
+        for (i, label) in columns.iter().enumerate() {
+            let at = (left as i32 + middle(i, columns.len(), picture.width), top as i32 / 2);
+            write(label, Pos::new(HPos::Center, VPos::Center), at);
+        }
+        for (i, label) in rows.iter().enumerate() {
+            let at = (left as i32 - 6, top as i32 + middle(i, rows.len(), picture.height));
+            write(label, Pos::new(HPos::Right, VPos::Center), at);
+        }
+        area.present().expect("drawing to memory");
+    }
+    Raster { width, height, rgb }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(log: bool) -> Chart {
+        let axis = |label: &str| Axis { label: label.into(), log, ticks: Vec::new() };
+        let series = |name: &str, points: &[(f64, f64)]| Series { name: name.into(), points: points.to_vec(), marked: true };
+        Chart {
+            title: "FID, η and σ\u{302}".into(),
+            x: Axis { ticks: vec![10.0, 20.0, 50.0, 100.0], ..axis("steps S") },
+            y: axis("FID"),
+            series: vec![
+                series("η = 0", &[(10.0, 13.4), (20.0, 6.8), (50.0, 4.7), (100.0, 4.2)]),
+                series("σ\u{302}", &[(10.0, 367.0), (20.0, 133.0), (50.0, f64::NAN), (100.0, 0.0)]),
+            ],
+        }
+    }
+
+    #[test]
+    fn charts_have_what_was_put_in() {
+        for log in [false, true] {
+            let chart = chart(log);
+            let svg = chart.to_svg();
+            assert!(["FID", "η = 0", "steps S", "</svg>", ">100\n"].iter().all(|word| svg.contains(word)), "{svg}");
+            let raster = chart.to_raster();
+            assert_eq!(raster.rgb.len(), raster.width * raster.height * 3);
+            let coloured = raster.rgb.chunks_exact(3).filter(|p| **p == [0, 114, 178]).count();
+            assert!(coloured > 300, "{coloured} pixels of the first line");
+            assert_eq!(raster, chart.to_raster());
+        }
+        let empty = Chart { series: Vec::new(), ..chart(true) };
+        assert!(empty.to_svg().contains("</svg>"));
+    }
+
+    #[test]
+    fn ticks_are_round() {
+        assert_eq!(round_factors(&(3.0..150.0)), [5.0, 10.0, 20.0, 50.0, 100.0]);
+        assert_eq!(round_factors(&(1e-3..2e3)), [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0]);
+    }
+
+    #[test]
+    fn labels_stand_beside_the_picture() {
+        let picture = Raster { width: 64, height: 32, rgb: vec![7; 64 * 32 * 3] };
+        let out = labelled(&picture, &["10".into(), "20".into()], &["η = 0".into()]);
+        assert_eq!((out.width - 64 > 12, out.height), (true, 32 + LINE));
+        assert_eq!(out.rgb.iter().filter(|b| **b == 7).count(), 64 * 32 * 3);
+        assert!(out.rgb[..out.width * LINE * 3].contains(&0), "ink above the columns");
+        assert_eq!(labelled(&picture, &[], &[]), picture);
+    }
+}

@@ -1,0 +1,138 @@
+//! Improved precision and recall (arXiv 1904.06991): how many images of one set lie among those of the other.
+
+use crate::error::{Error, ErrorKind, Result};
+use faer::{Accum, Mat, MatRef, Par, linalg::matmul::matmul};
+use rayon::prelude::*;
+
+/// Shares in [0, 1].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PrecisionRecall {
+    /// Of the images that are judged: those that lie within the reference's manifold.
+    pub precision: f64,
+    /// Of the reference's images: those that lie within the manifold of what is judged.
+    pub recall: f64,
+}
+
+/// Neighbours whose distance is an image's radius: the paper's k.
+pub const NEIGHBOURS: usize = 3;
+
+/// Rows of a task.
+const ROWS: usize = 256;
+
+/// Precision and recall of `images` against `reference`, features [n, d] each. A set's manifold is the union of the balls around its images
+/// that reach to the third nearest other one.
+///
+/// Takes time and not memory with the product of both numbers.
+///
+/// # Errors
+/// Fewer than 4 images.
+pub fn precision_recall(images: &[f32], reference: &[f32], dim: usize) -> Result<PrecisionRecall> {
+    for set in [images, reference] {
+        let n = set.len() / dim;
+        if n <= NEIGHBOURS {
+            return Err(Error::new(ErrorKind::Data, format!("{n} images: expected at least {}, for precision and recall", NEIGHBOURS + 1)));
+        }
+    }
+    Ok(PrecisionRecall { precision: inside(images, reference, dim), recall: inside(reference, images, dim) })
+}
+
+/// The share of `points` within the manifold of `set`.
+fn inside(points: &[f32], set: &[f32], dim: usize) -> f64 {
+    let radii = radii(set, dim);
+    let set_squares = squares(set, dim);
+    let found: usize = points
+        .par_chunks(ROWS * dim)
+        .map(|rows| {
+            let distances = distances(rows, set, &set_squares, dim);
+            (0..rows.len() / dim).filter(|&i| radii.iter().enumerate().any(|(j, radius)| distances[(j, i)] <= *radius)).count()
+        })
+        .sum();
+    found as f64 / (points.len() / dim) as f64
+}
+
+/// The squared distance of each point to its third nearest other one.
+fn radii(set: &[f32], dim: usize) -> Vec<f32> {
+    let set_squares = squares(set, dim);
+    set.par_chunks(ROWS * dim)
+        .enumerate()
+        .flat_map_iter(|(block, rows)| {
+            let distances = distances(rows, set, &set_squares, dim);
+            let count = rows.len() / dim;
+            (0..count)
+                .map(|i| {
+                    let mut others: Vec<f32> =
+                        (0..set_squares.len()).filter(|&j| j != block * ROWS + i).map(|j| distances[(j, i)]).collect();
+                    *others.select_nth_unstable_by(NEIGHBOURS - 1, f32::total_cmp).1
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn squares(set: &[f32], dim: usize) -> Vec<f64> {
+    set.par_chunks(dim).map(|x| x.iter().map(|x| f64::from(*x).powi(2)).sum()).collect()
+}
+
+/// Squared distances [set, rows].
+fn distances(rows: &[f32], set: &[f32], set_squares: &[f64], dim: usize) -> Mat<f32> {
+    let (n, m) = (rows.len() / dim, set.len() / dim);
+    let mut out = Mat::<f32>::zeros(m, n);
+    let (x, y) = (MatRef::from_row_major_slice(rows, n, dim), MatRef::from_row_major_slice(set, m, dim));
+    matmul(out.as_mut(), Accum::Replace, y, x.transpose(), 1.0, Par::Seq);
+    for (i, row) in rows.chunks_exact(dim).enumerate() {
+        let square: f64 = row.iter().map(|x| f64::from(*x).powi(2)).sum();
+        for (j, set_square) in set_squares.iter().enumerate() {
+            out[(j, i)] = (square + set_square - 2.0 * f64::from(out[(j, i)])) as f32;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Points on a line: a radius is the distance to the third nearest.
+    #[test]
+    fn on_a_line() {
+        let reference = [0f32, 1.0, 2.0, 3.0, 4.0];
+        // Radii 3, 2, 2, 2, 3: within are [-3, 7] and no more.
+        let images = [-3.5f32, -2.9, 2.2, 6.9, 7.1, 50.0, 51.0, 52.0];
+        let found = precision_recall(&images, &reference, 1).unwrap();
+        assert_eq!(found.precision, 3.0 / 8.0);
+        // Of the images: 2.2's third neighbour is 5.1 (at -2.9 and 7.1 or 6.9 ...), so all of the reference lies within.
+        assert_eq!(found.recall, 1.0);
+        assert!(precision_recall(&images[..3], &reference, 1).is_err());
+        let same = precision_recall(&reference, &reference, 1).unwrap();
+        assert_eq!((same.precision, same.recall), (1.0, 1.0));
+    }
+
+    /// More points than a task takes, in several dimensions, against the definition.
+    #[test]
+    fn the_definition() {
+        let (n, dim) = (300, 3);
+        let mut points = [vec![0f32; n * dim], vec![0f32; (n + 50) * dim]];
+        for (k, points) in points.iter_mut().enumerate() {
+            ddim::noise::fill_batch(points, dim, k as u64, 0, 0);
+            points.iter_mut().for_each(|x| *x += k as f32);
+        }
+        let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+        let share = |points: &[f32], set: &[f32]| {
+            let balls: Vec<f64> = set
+                .chunks(dim)
+                .map(|x| {
+                    let mut all: Vec<f64> = set.chunks(dim).map(|y| distance(x, y)).collect();
+                    all.sort_by(f64::total_cmp);
+                    all[NEIGHBOURS]
+                })
+                .collect();
+            let lies = |p: &&[f32]| set.chunks(dim).zip(&balls).any(|(x, ball)| distance(p, x) <= *ball);
+            points.chunks(dim).filter(lies).count() as f64 / (points.len() / dim) as f64
+        };
+        let found = precision_recall(&points[0], &points[1], dim).unwrap();
+        // A point on the edge of a ball may fall to either side by rounding.
+        assert!((found.precision - share(&points[0], &points[1])).abs() < 2.5 / n as f64);
+        assert!((found.recall - share(&points[1], &points[0])).abs() < 2.5 / n as f64);
+        assert!(found.precision > 0.1 && found.precision < 0.9);
+    }
+}

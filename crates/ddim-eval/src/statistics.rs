@@ -1,0 +1,261 @@
+//! Means and covariances of features, in f64, and the files of pytorch-fid that hold them.
+
+use crate::error::{Error, Result};
+use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
+use npyz::WriterBuilder;
+use rayon::prelude::*;
+use std::fs::File;
+use std::io::{Cursor, Read, Write};
+use std::path::Path;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+/// Mean and covariance (divided by n - 1) of n features.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statistics {
+    /// How many images; 0 where a file of pytorch-fid does not say.
+    pub count: usize,
+    /// \[d\].
+    pub mean: Vec<f64>,
+    /// [d, d], symmetric.
+    pub covariance: Vec<f64>,
+}
+
+/// Rows whose squares are summed together: the sums do not depend on how they came.
+const TOGETHER: usize = 512;
+
+/// Columns of a task.
+const PANEL: usize = 256;
+
+/// Sums of features as they come: of n so far, their mean and their scatter Σ (x - mean)(x - mean)ᵀ.
+#[derive(Debug, Clone)]
+pub struct Moments {
+    dim: usize,
+    count: usize,
+    mean: Vec<f64>,
+    /// [d, d]; of the lower triangle's panels, until it is asked for.
+    scatter: Vec<f64>,
+    /// Rows that are not yet summed.
+    waiting: Vec<f32>,
+}
+
+impl Moments {
+    /// Of no features of `dim` numbers.
+    pub fn new(dim: usize) -> Self {
+        Self { dim, count: 0, mean: vec![0.0; dim], scatter: vec![0.0; dim * dim], waiting: Vec::new() }
+    }
+
+    /// Adds features [n, d]. How they are split into calls makes no difference, not of a bit.
+    ///
+    /// # Panics
+    /// On half a row.
+    pub fn push(&mut self, features: &[f32]) {
+        assert!(features.len().is_multiple_of(self.dim), "{} numbers for rows of {}", features.len(), self.dim);
+        self.waiting.extend_from_slice(features);
+        let whole = self.waiting.len() / (TOGETHER * self.dim) * TOGETHER * self.dim;
+        if whole > 0 {
+            let rest = self.waiting.split_off(whole);
+            let blocks = std::mem::replace(&mut self.waiting, rest);
+            blocks.chunks_exact(TOGETHER * self.dim).for_each(|block| self.add_block(block));
+        }
+    }
+
+    fn add_block(&mut self, block: &[f32]) {
+        let d = self.dim;
+        let n = block.len() / d;
+        let mut mean = vec![0.0; d];
+        for row in block.chunks_exact(d) {
+            mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += f64::from(*x));
+        }
+        mean.iter_mut().for_each(|mean| *mean /= n as f64);
+        let centred: Vec<f64> = block.chunks_exact(d).flat_map(|row| row.iter().zip(&mean).map(|(x, m)| f64::from(*x) - m)).collect();
+        let mut scatter = vec![0.0; d * d];
+        let rows = MatRef::from_row_major_slice(&centred, n, d);
+        // Rows of the product, in panels: each sum in one order, whatever the threads.
+        scatter.par_chunks_mut(PANEL * d).enumerate().for_each(|(panel, out)| {
+            let (first, height) = (panel * PANEL, out.len() / d);
+            let width = first + height;
+            let out = MatMut::from_row_major_slice_mut(out, height, d).subcols_mut(0, width);
+            matmul(out, Accum::Replace, rows.subcols(first, height).transpose(), rows.subcols(0, width), 1.0, Par::Seq);
+        });
+        self.merge_sums(n, &mean, &scatter);
+    }
+
+    /// Chan, Golub and LeVeque's: the scatter of a union is the sum of both and that of the two means.
+    fn merge_sums(&mut self, n: usize, mean: &[f64], scatter: &[f64]) {
+        let (d, total) = (self.dim, (self.count + n) as f64);
+        let difference: Vec<f64> = mean.iter().zip(&self.mean).map(|(b, a)| b - a).collect();
+        let factor = self.count as f64 * n as f64 / total;
+        self.scatter.par_chunks_exact_mut(d).zip(scatter.par_chunks_exact(d)).enumerate().for_each(|(i, (sums, more))| {
+            for (j, (sum, more)) in sums.iter_mut().zip(more).enumerate() {
+                *sum += more + factor * difference[i] * difference[j];
+            }
+        });
+        self.mean.iter_mut().zip(&difference).for_each(|(mean, difference)| *mean += difference * n as f64 / total);
+        self.count += n;
+    }
+
+    /// The statistics of all features.
+    ///
+    /// # Errors
+    /// Fewer than 2.
+    pub fn finish(mut self) -> Result<Statistics> {
+        let rest = std::mem::take(&mut self.waiting);
+        if !rest.is_empty() {
+            self.add_block(&rest);
+        }
+        let Self { dim: d, count, mean, scatter, .. } = self;
+        if count < 2 {
+            return Err(Error::new(crate::ErrorKind::Data, format!("{count} images: expected at least 2, for a covariance")));
+        }
+        let mut covariance = vec![0.0; d * d];
+        covariance.par_chunks_exact_mut(d).enumerate().for_each(|(i, out)| {
+            for (j, out) in out.iter_mut().enumerate() {
+                *out = scatter[i.max(j) * d + i.min(j)] / (count - 1) as f64;
+            }
+        });
+        Ok(Statistics { count, mean, covariance })
+    }
+}
+
+impl Statistics {
+    /// Of features [n, d].
+    ///
+    /// # Errors
+    /// Fewer than 2, or numbers that are not finite.
+    pub fn of(features: &[f32], dim: usize) -> Result<Self> {
+        if let Some(at) = features.iter().position(|x| !x.is_finite()) {
+            return Err(Error::new(crate::ErrorKind::Network, format!("the features of image {} are not finite", at / dim)));
+        }
+        let mut moments = Moments::new(dim);
+        moments.push(features);
+        moments.finish()
+    }
+
+    /// Numbers of a feature.
+    pub fn dim(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// Those of the union of two sets, as if all images had been taken together.
+    ///
+    /// # Errors
+    /// Features of different kinds; counts that are not known.
+    pub fn merged(&self, other: &Self) -> Result<Self> {
+        let d = self.dim();
+        if other.dim() != d {
+            return Err(Error::new(crate::ErrorKind::Data, format!("features of {} numbers, and of {d}: expected the same", other.dim())));
+        }
+        if self.count < 2 || other.count < 2 {
+            return Err(Error::new(
+                crate::ErrorKind::Data,
+                "statistics that do not say of how many images they are: expected those that ddim writes, to put them together",
+            ));
+        }
+        let sums = |s: &Self| s.covariance.iter().map(|c| c * (s.count - 1) as f64).collect::<Vec<_>>();
+        let mut moments = Moments { dim: d, count: self.count, mean: self.mean.clone(), scatter: sums(self), waiting: Vec::new() };
+        moments.merge_sums(other.count, &other.mean, &sums(other));
+        moments.finish()
+    }
+
+    /// A `.npz` file as pytorch-fid writes it (`mu`, `sigma`), with the number of images beside (`count`).
+    pub fn to_npz(&self) -> Vec<u8> {
+        let d = self.dim() as u64;
+        let count = npy(&[self.count as i64], &[]);
+        to_npz(&[("mu", npy(&self.mean, &[d])), ("sigma", npy(&self.covariance, &[d, d])), ("count", count)])
+    }
+
+    /// Reads a `.npz` of pytorch-fid's, or one of ours.
+    ///
+    /// # Errors
+    /// Another kind of file; arrays that do not go together or are not finite.
+    pub fn read(path: &Path) -> Result<Self> {
+        let wrong = |message: String| Error::data(path, message);
+        let mut archive = open_npz(path)?;
+        let expected = "expected statistics as pytorch-fid writes them: mu [d], sigma [d, d]";
+        let mut floats = |name: &str| -> Result<(Vec<u64>, Vec<f64>)> {
+            let bytes = entry(&mut archive, name, path)?.ok_or_else(|| wrong(format!("no array {name}: {expected}")))?;
+            read_floats(&bytes).map_err(|e| wrong(format!("array {name}: {e}: {expected}")))
+        };
+        let (mean_shape, mean) = floats("mu")?;
+        let (covariance_shape, covariance) = floats("sigma")?;
+        let d = mean.len() as u64;
+        if mean_shape != [d] || covariance_shape != [d, d] || d == 0 {
+            return Err(wrong(format!("mu {mean_shape:?}, sigma {covariance_shape:?}: {expected}")));
+        }
+        if mean.iter().chain(&covariance).any(|x| !x.is_finite()) {
+            return Err(wrong("numbers that are not finite".into()));
+        }
+        let count = match entry(&mut archive, "count", path)? {
+            None => 0,
+            Some(bytes) => {
+                let npy = npyz::NpyFile::new(&bytes[..]).and_then(npyz::NpyFile::into_vec::<i64>);
+                npy.ok().and_then(|n| usize::try_from(*n.first()?).ok()).ok_or_else(|| wrong("array count: expected one number".into()))?
+            }
+        };
+        Ok(Self { count, mean, covariance })
+    }
+}
+
+/// The bytes of a .npy file.
+pub(crate) fn npy<T: npyz::AutoSerialize + Copy>(data: &[T], shape: &[u64]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size_of_val(data) + 128);
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd().expect("writing to memory");
+    writer.extend(data.iter().copied()).and_then(|()| writer.finish()).expect("writing to memory");
+    bytes
+}
+
+/// A .npz file of .npy files. The same arrays make the same bytes.
+pub(crate) fn to_npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .last_modified_time(zip::DateTime::default())
+        .large_file(arrays.iter().any(|(_, bytes)| bytes.len() >= 1 << 31));
+    for (name, bytes) in arrays {
+        zip.start_file(format!("{name}.npy"), options).and_then(|()| Ok(zip.write_all(bytes)?)).expect("writing to memory");
+    }
+    zip.finish().expect("writing to memory").into_inner()
+}
+
+pub(crate) fn open_npz(path: &Path) -> Result<ZipArchive<File>> {
+    let file = File::open(path).map_err(|e| Error::data(path, e))?;
+    ZipArchive::new(file).map_err(|e| Error::data(path, format!("not a .npz file: {e}")))
+}
+
+/// The bytes of an array in an archive; none where it is not there.
+pub(crate) fn entry(archive: &mut ZipArchive<File>, name: &str, path: &Path) -> Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    match archive.by_name(&format!("{name}.npy")) {
+        Err(zip::result::ZipError::FileNotFound) => return Ok(None),
+        Err(e) => return Err(Error::data(path, format!("array {name}: {e}"))),
+        Ok(file) => {
+            let most = file.size();
+            file.take(most).read_to_end(&mut bytes).map_err(|e| Error::data(path, format!("array {name}: {e}")))?
+        }
+    };
+    Ok(Some(bytes))
+}
+
+/// The shape and numbers of a .npy file of f32 or f64, in C order (or of one that reads the same in both).
+pub(crate) fn read_floats(bytes: &[u8]) -> std::result::Result<(Vec<u64>, Vec<f64>), String> {
+    let file = npyz::NpyFile::new(bytes).map_err(|e| format!("not a .npy file: {e}"))?;
+    let shape = file.shape().to_vec();
+    if shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n)).is_none_or(|total| total > bytes.len() as u64) {
+        return Err(format!("{} bytes, too short for shape {shape:?}", bytes.len()));
+    }
+    let fortran = file.order() == npyz::Order::Fortran;
+    let dtype = file.dtype().descr();
+    let data: Vec<f64> = match file.try_data::<f64>() {
+        Ok(data) => data.collect::<std::io::Result<_>>().map_err(|e| e.to_string())?,
+        Err(file) => {
+            let data = file.try_data::<f32>().map_err(|_| format!("numbers of type {dtype}, not f32 or f64"))?;
+            data.map(|x| x.map(f64::from)).collect::<std::io::Result<_>>().map_err(|e| e.to_string())?
+        }
+    };
+    if fortran && shape.len() == 2 {
+        let (rows, columns) = (shape[0] as usize, shape[1] as usize);
+        return Ok((shape, (0..rows * columns).map(|i| data[i % columns * rows + i / columns]).collect()));
+    }
+    Ok((shape, data))
+}

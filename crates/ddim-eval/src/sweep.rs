@@ -1,0 +1,327 @@
+//! A table of FID over numbers of steps S and amounts of noise (Table 1 of the paper), kept in a folder so that it can be stopped anywhere:
+//! features of a few images at a time become files, each cell becomes one when it is done, and what is there is not computed again.
+//!
+//! `sweep.json` what is compared; `reference.npz` the statistics of real images; `cells/` a `.json` and the first images (`.npy`) of each cell,
+//! and of one that is not done a folder of parts; `timings.json` how long sampling took, the one file that differs from run to run.
+
+use crate::error::{Error, Result};
+use crate::features::features_of_images;
+use crate::frechet::Reference;
+use crate::statistics::{Statistics, entry, npy, open_npz, read_floats, to_npz};
+use ddim::Sigma;
+use ddim_nn::{Inception, TEMPORARY, write_file};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// S and noise of a cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    /// S that was asked for.
+    pub steps: usize,
+    /// η, or σ̂.
+    pub sigma: Sigma,
+}
+
+/// What came out of a cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CellResult {
+    /// S that was asked for.
+    pub steps: usize,
+    /// How often the network was evaluated for an image: S, but for trajectories that drop or add steps.
+    pub evaluations: usize,
+    /// η as text, or "hat".
+    pub eta: String,
+    /// Images.
+    pub count: usize,
+    /// Against the reference.
+    pub fid: f64,
+}
+
+/// What a sweep tells whoever waits for it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SweepEvent<'a> {
+    /// So many images of a cell (or of the reference, where there is none) are done, now or in an earlier run.
+    Images(Option<&'a Cell>, usize),
+    /// A cell is done, now or in an earlier run.
+    Done(&'a CellResult),
+}
+
+/// Images that become a file together: what a kill loses at most.
+const PART: usize = 32;
+
+/// Images of each cell that are kept to be shown.
+pub const SHOWN: usize = 8;
+
+/// The folder of a sweep, locked.
+pub struct Sweep {
+    folder: PathBuf,
+    shape: [usize; 3],
+    _lock: File,
+}
+
+/// Features of some images, and what they cost.
+struct Part {
+    features: Vec<f32>,
+    seconds: f64,
+    /// The first images of all, [n, c, h, w].
+    shown: Vec<f32>,
+}
+
+/// How the name of a noise is written.
+pub fn sigma_name(sigma: &Sigma) -> String {
+    match sigma {
+        Sigma::Eta(eta) => format!("{eta}"),
+        Sigma::Hat => "hat".to_owned(),
+        Sigma::Explicit(_) => "explicit".to_owned(),
+    }
+}
+
+impl Cell {
+    fn name(&self) -> String {
+        format!("s{:04}-eta{}", self.steps, sigma_name(&self.sigma))
+    }
+}
+
+impl Sweep {
+    /// Makes the folder, or goes on in one with the same settings. `settings` are what all cells share (model, reference, count, seed, …);
+    /// `shape` [c, h, w] is that of an image.
+    ///
+    /// # Errors
+    /// A folder of other settings (says which differ), of something else, or in use.
+    pub fn open(folder: &Path, settings: &Map<String, Value>, shape: [usize; 3]) -> Result<Self> {
+        let io = |e| Error::sweep(folder, e);
+        let path = folder.join("sweep.json");
+        let known = match std::fs::read_to_string(&path) {
+            Ok(text) => Some(serde_json::from_str::<Map<String, Value>>(&text).map_err(|e| Error::sweep(&path, e))?),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            Err(e) => return Err(Error::sweep(&path, e)),
+        };
+        match known {
+            Some(known) => {
+                let keys = known.keys().chain(settings.keys().filter(|key| !known.contains_key(*key)));
+                let said = |map: &Map<String, Value>, key: &str| map.get(key).map_or("not there".to_owned(), Value::to_string);
+                let different: Vec<String> = keys
+                    .filter(|key| known.get(*key) != settings.get(*key))
+                    .map(|key| format!("{key} is {} there and {} here", said(&known, key), said(settings, key)))
+                    .collect();
+                if !different.is_empty() {
+                    return Err(Error::sweep(
+                        folder,
+                        format!("another sweep: {}: expected the same, or another --out", different.join(", ")),
+                    ));
+                }
+            }
+            None => {
+                let other =
+                    folder.read_dir().ok().and_then(|mut entries| entries.find_map(|e| e.ok().filter(|e| !is_temporary(&e.path()))));
+                if let Some(other) = other {
+                    let name = other.file_name();
+                    return Err(Error::sweep(folder, format!("not a sweep, it has {}: expected a new folder", name.display())));
+                }
+                std::fs::create_dir_all(folder).map_err(io)?;
+            }
+        }
+        let lock = lock(folder)?;
+        std::fs::create_dir_all(folder.join("cells")).map_err(io)?;
+        for folder in [folder.to_owned(), folder.join("cells")] {
+            remove_temporary(&folder)?;
+        }
+        let sweep = Self { folder: folder.to_owned(), shape, _lock: lock };
+        sweep.write("sweep.json", format!("{:#}\n", Value::Object(settings.clone())).as_bytes())?;
+        Ok(sweep)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.folder.join(name);
+        write_file(&path, bytes).map_err(|e| Error::sweep(&path, e))
+    }
+
+    /// The reference: statistics that are here already, or of `count` images, whose features `features` takes.
+    ///
+    /// # Errors
+    /// What `features` and `observe` say, and files that cannot be read or written.
+    pub fn reference(
+        &self,
+        count: usize,
+        features: &mut dyn FnMut(Range<usize>) -> Result<Vec<f32>>,
+        observe: &mut dyn FnMut(SweepEvent<'_>) -> Result<()>,
+    ) -> Result<Reference> {
+        let path = self.folder.join("reference.npz");
+        let parts = self.folder.join("cells/reference");
+        if path.is_file() {
+            observe(SweepEvent::Images(None, count))?;
+        } else {
+            let mut make = |range: Range<usize>| Ok(Part { features: features(range)?, seconds: 0.0, shown: Vec::new() });
+            let all = collect(&parts, count, &mut make, &mut |n| observe(SweepEvent::Images(None, n)))?;
+            self.write("reference.npz", &Statistics::of(&all.features, Inception::FEATURES)?.to_npz())?;
+        }
+        remove_folder(&parts)?;
+        // As it was written, so that a run that goes on has the same numbers.
+        Reference::new(Statistics::read(&path)?)
+    }
+
+    /// One cell: the FID of `count` images, of which `sample` makes a range ([n, c, h, w], the same for the same number) and says how often
+    /// the network is evaluated for each.
+    ///
+    /// # Errors
+    /// What `sample` and `observe` say, files that cannot be read or written, images without features.
+    #[allow(clippy::too_many_arguments)] // all are needed, none belong together
+    pub fn cell(
+        &self,
+        cell: &Cell,
+        evaluations: usize,
+        count: usize,
+        reference: &Reference,
+        inception: &Inception,
+        sample: &mut dyn FnMut(Range<usize>) -> Result<Vec<f32>>,
+        observe: &mut dyn FnMut(SweepEvent<'_>) -> Result<()>,
+    ) -> Result<CellResult> {
+        let name = cell.name();
+        let parts = self.folder.join("cells").join(&name);
+        let done = self.folder.join("cells").join(format!("{name}.json"));
+        if done.is_file() {
+            let text = std::fs::read_to_string(&done).map_err(|e| Error::sweep(&done, e))?;
+            let result: CellResult = serde_json::from_str(&text).map_err(|e| Error::sweep(&done, e))?;
+            remove_folder(&parts)?;
+            observe(SweepEvent::Images(Some(cell), count))?;
+            observe(SweepEvent::Done(&result))?;
+            return Ok(result);
+        }
+        let dim: usize = self.shape.iter().product();
+        let mut make = |range: Range<usize>| {
+            let kept = SHOWN.saturating_sub(range.start).min(range.len());
+            let begin = Instant::now();
+            let x = sample(range)?;
+            let seconds = begin.elapsed().as_secs_f64();
+            Ok(Part { features: features_of_images(inception, &x, self.shape)?, seconds, shown: x[..kept * dim].to_vec() })
+        };
+        let all = collect(&parts, count, &mut make, &mut |n| observe(SweepEvent::Images(Some(cell), n)))?;
+        let fid = reference.distance(&Statistics::of(&all.features, Inception::FEATURES)?)?;
+        let result = CellResult { steps: cell.steps, evaluations, eta: sigma_name(&cell.sigma), count, fid };
+        let mut timings = self.timings()?;
+        timings.insert(name.clone(), all.seconds);
+        self.write("timings.json", format!("{:#}\n", serde_json::json!(timings)).as_bytes())?;
+        let [c, h, w] = self.shape.map(|n| n as u64);
+        self.write(&format!("cells/{name}.npy"), &npy(&all.shown, &[(all.shown.len() / dim) as u64, c, h, w]))?;
+        let text = serde_json::to_string_pretty(&result).map_err(|e| Error::sweep(&done, e))?;
+        self.write(&format!("cells/{name}.json"), format!("{text}\n").as_bytes())?;
+        remove_folder(&parts)?;
+        observe(SweepEvent::Done(&result))?;
+        Ok(result)
+    }
+
+    /// Seconds that sampling took, of each cell by its name.
+    fn timings(&self) -> Result<BTreeMap<String, f64>> {
+        let path = self.folder.join("timings.json");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).map_err(|e| Error::sweep(&path, e)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(e) => Err(Error::sweep(&path, e)),
+        }
+    }
+
+    /// Seconds that sampling a cell's images took.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn seconds(&self, cell: &Cell) -> Result<Option<f64>> {
+        Ok(self.timings()?.get(&cell.name()).copied())
+    }
+
+    /// The first images of a cell that is done, [n, c, h, w], at most [`SHOWN`].
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn shown(&self, cell: &Cell) -> Result<Vec<f32>> {
+        let path = self.folder.join("cells").join(format!("{}.npy", cell.name()));
+        let bytes = std::fs::read(&path).map_err(|e| Error::sweep(&path, e))?;
+        let (_, floats) = read_floats(&bytes).map_err(|e| Error::sweep(&path, e))?;
+        Ok(floats.into_iter().map(|x| x as f32).collect())
+    }
+}
+
+/// `count` images, a part at a time; parts that are in `folder` are not made again.
+fn collect(
+    folder: &Path,
+    count: usize,
+    make: &mut dyn FnMut(Range<usize>) -> Result<Part>,
+    observe: &mut dyn FnMut(usize) -> Result<()>,
+) -> Result<Part> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::sweep(folder, e))?;
+    remove_temporary(folder)?;
+    let mut all = Part { features: Vec::with_capacity(count * Inception::FEATURES), seconds: 0.0, shown: Vec::new() };
+    for first in (0..count).step_by(PART) {
+        let range = first..(first + PART).min(count);
+        let n = range.len();
+        let path = folder.join(format!("{first:08}.npz"));
+        let part = if path.is_file() {
+            read_part(&path, n)?
+        } else {
+            let part = make(range)?;
+            let arrays = [
+                ("features", npy(&part.features, &[n as u64, Inception::FEATURES as u64])),
+                ("seconds", npy(&[part.seconds], &[1])),
+                ("shown", npy(&part.shown, &[part.shown.len() as u64])),
+            ];
+            write_file(&path, &to_npz(&arrays)).map_err(|e| Error::sweep(&path, e))?;
+            part
+        };
+        all.features.extend(part.features);
+        all.seconds += part.seconds;
+        all.shown.extend(part.shown);
+        observe(n)?;
+    }
+    Ok(all)
+}
+
+fn read_part(path: &Path, n: usize) -> Result<Part> {
+    let mut archive = open_npz(path)?;
+    let mut floats = |name: &str| -> Result<Vec<f64>> {
+        let bytes = entry(&mut archive, name, path)?.ok_or_else(|| Error::sweep(path, format!("no array {name}")))?;
+        Ok(read_floats(&bytes).map_err(|e| Error::sweep(path, e))?.1)
+    };
+    let narrow = |wide: Vec<f64>| wide.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
+    let (features, seconds, shown) = (narrow(floats("features")?), floats("seconds")?, narrow(floats("shown")?));
+    if features.len() != n * Inception::FEATURES || seconds.len() != 1 {
+        return Err(Error::sweep(path, format!("{} features: expected {n} x {}", features.len(), Inception::FEATURES)));
+    }
+    Ok(Part { features, seconds: seconds[0], shown })
+}
+
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| Error::sweep(&path, e))?;
+    match file.try_lock() {
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::sweep(folder, "another process is at this sweep: expected one at a time")),
+        // Some network file systems have no locks: the sweep matters more.
+        Ok(()) | Err(std::fs::TryLockError::Error(_)) => Ok(file),
+    }
+}
+
+fn is_temporary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY))
+}
+
+/// Files of a process that was killed while it wrote them.
+fn remove_temporary(folder: &Path) -> Result<()> {
+    for entry in folder.read_dir().map_err(|e| Error::sweep(folder, e))? {
+        let path = entry.map_err(|e| Error::sweep(folder, e))?.path();
+        if is_temporary(&path) {
+            std::fs::remove_file(&path).map_err(|e| Error::sweep(&path, e))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_folder(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::sweep(folder, e)),
+        _ => Ok(()),
+    }
+}

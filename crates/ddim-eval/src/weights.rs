@@ -1,0 +1,83 @@
+//! Where the Inception network's weights come from.
+
+use crate::error::{Error, Result};
+use ddim_nn::{Inception, temporary_beside};
+use sha2::{Digest, Sha256};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// As pytorch-fid publishes them.
+const NAME: &str = "pt_inception-2015-12-05-6726825d.pth";
+const URL: &str = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth";
+const SHA256: &str = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2";
+/// Bytes, about: for the progress of a server that does not say.
+const SIZE: u64 = 95_628_359;
+
+/// Names another place to download from.
+const MIRROR: &str = "DDIM_INCEPTION_URL";
+
+/// The Inception network: from `file`; else from the cache (`$DDIM_CACHE`, or `ddim` in the user's cache folder), or PyTorch's, where
+/// pytorch-fid puts it; else downloaded into the cache, once, from pytorch-fid's release or where `$DDIM_INCEPTION_URL` says. `observe` is
+/// told the bytes that have come and their number.
+///
+/// # Errors
+/// A file of something else; a download that fails or is not what it should be, with where to put the file by hand.
+pub fn load_inception(file: Option<&Path>, observe: &mut dyn FnMut(u64, u64)) -> Result<Inception> {
+    if let Some(file) = file {
+        return Ok(Inception::load(file)?);
+    }
+    let folder = cache_folder();
+    let torch = home_cache().map(|cache| cache.join("torch/hub/checkpoints"));
+    let known = folder.iter().chain(&torch).map(|folder| folder.join(NAME)).find(|path| path.is_file());
+    match (known, folder) {
+        (Some(path), _) => Ok(Inception::load(&path)?),
+        (None, Some(folder)) => Ok(Inception::load(&download(&folder, observe)?)?),
+        (None, None) => Err(Error::weights(
+            "no cache folder: expected DDIM_CACHE or HOME to be set, or --inception with the weights of FID's Inception",
+        )),
+    }
+}
+
+fn cache_folder() -> Option<PathBuf> {
+    std::env::var_os("DDIM_CACHE").map(PathBuf::from).or_else(|| home_cache().map(|cache| cache.join("ddim")))
+}
+
+/// The user's cache folder.
+fn home_cache() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("XDG_CACHE_HOME").or_else(|| set("LOCALAPPDATA")).or_else(|| set("HOME").map(|home| home.join(".cache")))
+}
+
+fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
+    let url = std::env::var(MIRROR).unwrap_or_else(|_| URL.to_owned());
+    let path = folder.join(NAME);
+    let help = format!("put {NAME} into {}, or name it with --inception", folder.display());
+    let failed =
+        |what: &dyn std::fmt::Display| Error::weights(format!("the Inception network's weights did not come from {url}: {what}: {help}"));
+    std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_connect(Some(Duration::from_secs(20))).build().into();
+    let mut response = agent.get(&url).call().map_err(|e| failed(&e))?;
+    let total = response.body().content_length().unwrap_or(SIZE);
+    let mut reader = response.body_mut().as_reader();
+    let mut file = temporary_beside(&path).map_err(|e| failed(&e))?;
+    let mut digest = Sha256::new();
+    let (mut buffer, mut come) = (vec![0; 1 << 16], 0);
+    loop {
+        let n = reader.read(&mut buffer).map_err(|e| failed(&e))?;
+        if n == 0 {
+            break;
+        }
+        digest.update(&buffer[..n]);
+        file.write_all(&buffer[..n]).map_err(|e| failed(&e))?;
+        come += n as u64;
+        observe(come, total);
+    }
+    let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if found != SHA256 {
+        return Err(failed(&format!("{come} bytes with SHA-256 {found}, not {SHA256}")));
+    }
+    file.as_file().sync_all().map_err(|e| failed(&e))?;
+    file.persist(&path).map_err(|e| failed(&e.error))?;
+    Ok(path)
+}

@@ -1,0 +1,36 @@
+//! Files that appear whole or not at all.
+
+use std::io::{Error, Result, Write};
+use std::path::Path;
+use tempfile::NamedTempFile;
+
+/// What the names of files begin with that are not whole yet, or that a killed process left behind.
+pub const TEMPORARY: &str = ".ddim-";
+
+/// Writes a file under a temporary name beside it, syncs it and moves it into place.
+///
+/// # Errors
+/// The operating system's. Nothing is left behind.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = temporary_beside(path)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|e| e.error)
+}
+
+/// An empty file in the folder of `path`, deleted when it is dropped.
+///
+/// # Errors
+/// The operating system's words, without the temporary name.
+pub fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
+    let folder = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    // Ordinary files, not the private ones that temporary files are.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    builder.tempfile_in(folder).map_err(|e| e.raw_os_error().map_or(e, Error::from_raw_os_error))
+}

@@ -1,0 +1,26 @@
+//! Bytes of pictures and numbers of images in [-1, 1].
+
+/// [-1, 1] to a byte: clamped to it, then 255 (x + 1)/2 rounded half up, as the authors' code does.
+pub fn to_byte(x: f32) -> u8 {
+    ((x.clamp(-1.0, 1.0) + 1.0) * 0.5 * 255.0 + 0.5).floor() as u8
+}
+
+/// A byte to [-1, 1].
+pub fn from_byte(byte: u8) -> f32 {
+    f32::from(byte) / 255.0 * 2.0 - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_round_half_up_after_clamping() {
+        for (x, b) in [(-2.0, 0), (-1.0, 0), (0.0, 128), (1.0, 255), (9.0, 255), (f32::NAN, 0)] {
+            assert_eq!(to_byte(x), b, "{x}");
+        }
+        for b in 0..=255 {
+            assert_eq!(to_byte(from_byte(b)), b);
+        }
+    }
+}
