@@ -29,6 +29,9 @@ pub(crate) enum Command {
     Interpolate(Interpolate),
     Consistency(Consistency),
     Train(Box<Train>),
+    Fid(Fid),
+    Sweep(Sweep),
+    Nll(Nll),
     Info(Info),
     Convert(Convert),
     Bench(Bench),
@@ -102,6 +105,37 @@ pub(crate) struct ClipArgs {
     /// After clipping, derive the noise again from the clipped x_0 (diffusers' use_clipped_model_output).
     #[arg(long)]
     pub(crate) rederive_epsilon: bool,
+}
+
+/// How images of other sizes become those of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FitArg {
+    /// Resized to cover, and the middle cut out.
+    Crop,
+    /// Resized to fit in, never enlarged, with background around.
+    Pad,
+    /// Resized, whatever their proportions.
+    Stretch,
+}
+
+/// How images become those of the model: as for training.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct PreparationArgs {
+    /// How images of other sizes become that of the model, as `ddim train` has it.
+    #[arg(long, value_name = "HOW", value_enum, help_heading = "Data")]
+    pub(crate) fit: Option<FitArg>,
+    /// Behind transparent pixels, and around padded images: #rrggbb, white or black.
+    #[arg(long, value_name = "COLOUR", default_value = "white", value_parser = ddim_train::parse_colour, help_heading = "Data")]
+    pub(crate) background: [u8; 3],
+}
+
+/// The network that FID looks through.
+#[derive(Debug, Args)]
+pub(crate) struct InceptionArgs {
+    /// Weights of FID's Inception (2015-12-05), safetensors or pytorch-fid's .pth [default: from the cache, or downloaded into it once].
+    #[arg(long, value_name = "FILE", help_heading = "Everywhere")]
+    pub(crate) inception: Option<PathBuf>,
 }
 
 /// The class of a conditional model.
@@ -208,11 +242,17 @@ pub(crate) struct Encode {
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim reconstruct --input photos/ --steps 10,20,50,100 --grid reconstruct.png
-  ddim reconstruct --input x_0.npy --json")]
+  ddim reconstruct --input cifar-10-batches-bin/test_batch.bin --model ./ddpm-cifar10-32     Table 2
+  ddim reconstruct --input emoji/ --fit crop --count 256 --json")]
 pub(crate) struct Reconstruct {
-    /// An image of the model's size, a folder of them, or a batch x_0.npy (f32, [n, c, h, w], scale [-1, 1]).
+    /// An image of the model's size, a folder of them, a batch x_0.npy (f32, [n, c, h, w], scale [-1, 1]), or CIFAR-10's or MNIST's files.
     #[arg(long, value_name = "IMAGE|DIR|x_0.npy")]
     pub(crate) input: PathBuf,
+    /// Only the first N images.
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<usize>,
+    #[command(flatten)]
+    pub(crate) preparation: PreparationArgs,
     /// Numbers of steps, the same up and down.
     #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100])]
     pub(crate) steps: Vec<usize>,
@@ -220,7 +260,7 @@ pub(crate) struct Reconstruct {
     pub(crate) trajectory: TrajectoryArgs,
     #[command(flatten)]
     pub(crate) class: ClassArgs,
-    /// Draw the originals (first row), then a row for each number of steps.
+    /// Draw the originals (first row; the first 16), then for each number of steps what was decoded, and how it differs.
     #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub(crate) grid: Option<PathBuf>,
     #[command(flatten)]
@@ -265,6 +305,9 @@ pub(crate) struct Interpolate {
     /// Write the images as one picture.
     #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub(crate) grid: Option<PathBuf>,
+    /// Leave out the way, from 0 to 1, above the columns.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) no_labels: bool,
     /// Animate the walk there and back (two latents).
     #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
     pub(crate) animate: Option<PathBuf>,
@@ -278,7 +321,8 @@ pub(crate) struct Interpolate {
 /// Draw the same latents with different numbers of steps (section 5.2 of the paper).
 ///
 /// One row a latent, one column a number of steps: with eta 0 the picture is decided by the latent. Also prints how far each column is
-/// from the last, as the root mean squared difference of pixels in [0, 1], beside the difference between different latents.
+/// from the last, as the root mean squared difference of pixels in [0, 1], beside the difference between different latents; with --features
+/// also by the distance of Inception features, which see what is shown rather than where its pixels are.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
@@ -303,6 +347,14 @@ pub(crate) struct Consistency {
     /// Where the picture goes.
     #[arg(long, value_name = "FILE.png", default_value = "consistency.png", help_heading = "Output")]
     pub(crate) grid: PathBuf,
+    /// Leave out the numbers of steps above the columns.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) no_labels: bool,
+    /// Also compare by Inception features.
+    #[arg(long)]
+    pub(crate) features: bool,
+    #[command(flatten)]
+    pub(crate) inception: InceptionArgs,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -400,6 +452,155 @@ pub(crate) struct Train {
     /// No progress.
     #[arg(long, short, help_heading = "Everywhere")]
     pub(crate) quiet: bool,
+}
+
+/// Compare two sets of images, as FID does.
+///
+/// Prints FID, and where both are images KID, precision and recall (of A against B). A set is a folder of images of one size, CIFAR-10's or
+/// MNIST's files (a folder stands for its training images), a batch (.npy or .npz: bytes [n, h, w, c] or f32 [n, c, h, w] in [-1, 1]), or
+/// statistics (.npz with mu and sigma, pytorch-fid's or ours). Equals pytorch-fid: features from bytes, bilinear to 299 x 299.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ddim fid samples/ cifar-10-batches-bin                 50,000 training images
+  ddim fid cifar-10-batches-bin --save-stats train.npz   statistics for later, which pytorch-fid reads as well
+  ddim fid samples/ train.npz --json
+  ddim fid samples/ photos/ --size 64 --fit crop         both as a model of 64 x 64 sees them
+  ddim fid part1.npz --also part2.npz --save-stats all.npz")]
+pub(crate) struct Fid {
+    /// What is judged.
+    #[arg(value_name = "A")]
+    pub(crate) a: PathBuf,
+    /// The reference.
+    #[arg(value_name = "B", required_unless_present = "save_stats")]
+    pub(crate) b: Option<PathBuf>,
+    /// More of A: another part of it, put together with it.
+    #[arg(long, value_name = "A2")]
+    pub(crate) also: Vec<PathBuf>,
+    /// Write the statistics of A, as pytorch-fid does.
+    #[arg(long, value_name = "F.npz", help_heading = "Output")]
+    pub(crate) save_stats: Option<PathBuf>,
+    /// Only the first N images of each set.
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub(crate) limit: Option<usize>,
+    /// Prepare images as those of a model of this size, N or HxW, instead of taking them as they are.
+    #[arg(long, value_name = "N|HxW", help_heading = "Data")]
+    pub(crate) size: Option<String>,
+    #[command(flatten)]
+    pub(crate) preparation: PreparationArgs,
+    /// FID alone: no KID, precision and recall, which take time with the square of the number of images.
+    #[arg(long)]
+    pub(crate) fid_only: bool,
+    #[command(flatten)]
+    pub(crate) inception: InceptionArgs,
+    /// Processor threads [default: all]. Does not change any result.
+    #[arg(long, value_name = "N", help_heading = "Everywhere")]
+    pub(crate) threads: Option<usize>,
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long, help_heading = "Everywhere")]
+    pub(crate) json: bool,
+    /// No progress and no warnings.
+    #[arg(long, short, help_heading = "Everywhere")]
+    pub(crate) quiet: bool,
+}
+
+/// FID over numbers of steps and amounts of noise (Table 1 of the paper).
+///
+/// Draws the same --count latents in every cell, takes their Inception features as they come, and compares them with the reference, which is
+/// prepared as for training. Everything is kept in --out: the same command goes on where it was stopped, however it was, and asking for more
+/// steps or amounts of noise computes those alone. Sigma hat is the authors' ddpm_noisy: predicted images are clipped and the noise derived
+/// again, unless --no-clip says otherwise. Writes table.md, table.csv, table.json, fid and seconds (.svg, .png) and grid.png.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+#[command(after_help = "Examples:
+  ddim sweep --reference emoji/ --count 200 --steps 5,10,20 --eta 0,1      minutes, with the built-in model
+  ddim sweep --model fashion --reference fashion-mnist --fit pad --background black --count 10000
+  ddim sweep --model ./ddpm-cifar10-32 --reference cifar-10-batches-bin --count 50000 --trajectory quadratic --steps 10,20,50,100,1000")]
+pub(crate) struct Sweep {
+    /// Real images, or their statistics: what `ddim fid` takes.
+    #[arg(long, value_name = "R", help_heading = "Data")]
+    pub(crate) reference: PathBuf,
+    /// Only the first N images of the reference.
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub(crate) reference_limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) preparation: PreparationArgs,
+    /// Numbers of steps S: the columns.
+    #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100])]
+    pub(crate) steps: Vec<usize>,
+    /// Amounts of noise: the rows. Numbers from 0 to 1, and hat.
+    #[arg(long, value_name = "E1,E2,...,hat", value_delimiter = ',', default_values = ["0", "0.2", "0.5", "1", "hat"], value_parser = parse_sigma)]
+    pub(crate) eta: Vec<ddim::Sigma>,
+    /// Images of each cell.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) count: usize,
+    /// The seed of latents and of noise.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) clip: ClipArgs,
+    #[command(flatten)]
+    pub(crate) class: ClassArgs,
+    /// The folder of the sweep.
+    #[arg(long, value_name = "DIR", default_value = "sweep", help_heading = "Output")]
+    pub(crate) out: PathBuf,
+    /// Also write every image of every cell into this folder.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) save_images: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) inception: InceptionArgs,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// η as a number, or hat.
+fn parse_sigma(text: &str) -> Result<ddim::Sigma, String> {
+    match text.trim() {
+        "hat" => Ok(ddim::Sigma::Hat),
+        number => match number.parse::<f64>() {
+            Ok(eta) if (0.0..=1.0).contains(&eta) => Ok(ddim::Sigma::Eta(eta)),
+            _ => Err(format!("{text:?}: expected a number from 0 to 1, or hat")),
+        },
+    }
+}
+
+/// The likelihood bound of a model on images, in bits a dimension.
+///
+/// J_sigma (Theorem 1) for each eta over S of the model's timesteps, as one number and as the term of every step, and L_simple of each:
+/// Monte-Carlo estimates with one draw of noise an image and step, the same for every eta. The bound counts bytes (DDPM's discretised decoder).
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+#[command(after_help = "Examples:
+  ddim nll --data emoji/ --fit crop --count 64 --plot nll.svg
+  ddim nll --model fashion --data t10k-images-idx3-ubyte.gz --fit pad --background black --steps 1000 --eta 0.5,1")]
+pub(crate) struct Nll {
+    /// Images: a folder, CIFAR-10's or MNIST's files, or a .npy batch.
+    #[arg(long, value_name = "DIR|FILE", help_heading = "Data")]
+    pub(crate) data: PathBuf,
+    /// Only the first N images.
+    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Data")]
+    pub(crate) count: usize,
+    #[command(flatten)]
+    pub(crate) preparation: PreparationArgs,
+    /// S: the bound is that of a process over so many of the timesteps; all of them (1000) give the tightest.
+    #[arg(long, value_name = "S", default_value_t = 100)]
+    pub(crate) steps: usize,
+    /// Processes: numbers above 0, up to 1.
+    #[arg(long, value_name = "E1,E2,...", value_delimiter = ',', default_values_t = [0.2, 0.5, 1.0])]
+    pub(crate) eta: Vec<f64>,
+    /// The seed of the noise.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) class: ClassArgs,
+    /// Draw the terms of every step.
+    #[arg(long, value_name = "FILE.svg|FILE.png", help_heading = "Output")]
+    pub(crate) plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// Say what a model is: network, size, schedule, and the defaults that follow.

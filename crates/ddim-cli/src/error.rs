@@ -58,6 +58,12 @@ impl From<ddim_nn::Error> for Error {
     }
 }
 
+impl From<ddim_eval::Error> for Error {
+    fn from(error: ddim_eval::Error) -> Self {
+        Self::Failure(error.to_string())
+    }
+}
+
 impl From<ddim_train::Error> for Error {
     fn from(error: ddim_train::Error) -> Self {
         Self::Failure(error.to_string())

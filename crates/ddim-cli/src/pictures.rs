@@ -1,7 +1,10 @@
 //! Images to bytes and back: grids, PNG with a caption, animated GIF.
 
+use crate::args::{FitArg, PreparationArgs};
 use crate::error::{Error, Result};
 use ddim::{from_byte, to_byte};
+use ddim_eval::Raster;
+use ddim_train::{Data, DataSet, Fit, Preparation};
 use image::{DynamicImage, ImageReader};
 use std::path::{Path, PathBuf};
 
@@ -60,6 +63,19 @@ pub(crate) fn square_columns(n: usize) -> usize {
 pub(crate) fn single(image: &[f32], [c, h, w]: [usize; 3]) -> Picture {
     let pixels = (0..h * w).flat_map(|p| (0..c).map(move |channel| to_byte(image[channel * h * w + p]))).collect();
     Picture { width: w, height: h, channels: c, pixels }
+}
+
+/// Columns and rows with what they show beside them.
+pub(crate) fn labelled(picture: &Picture, columns: &[String], rows: &[String]) -> Picture {
+    let rgb = if picture.channels == 3 { picture.pixels.clone() } else { picture.pixels.iter().flat_map(|&gray| [gray; 3]).collect() };
+    let raster = Raster { width: picture.width, height: picture.height, rgb };
+    Picture::from(ddim_eval::labelled(&raster, columns, rows))
+}
+
+impl From<Raster> for Picture {
+    fn from(Raster { width, height, rgb }: Raster) -> Self {
+        Self { width, height, channels: 3, pixels: rgb }
+    }
 }
 
 impl Picture {
@@ -132,6 +148,47 @@ pub(crate) fn to_gif(frames: &[Picture], rest: bool) -> Result<Vec<u8>> {
     }
     drop(encoder);
     Ok(bytes)
+}
+
+/// What the flags say of preparing images of `size`, where they say that images are prepared.
+pub(crate) fn preparation(args: &PreparationArgs, size: [usize; 2]) -> Option<Preparation> {
+    let fit = match args.fit? {
+        FitArg::Crop => Fit::Crop,
+        FitArg::Pad => Fit::Pad,
+        FitArg::Stretch => Fit::Stretch,
+    };
+    Some(Preparation { size, fit, background: args.background })
+}
+
+/// The first `limit` images of a data set, or of what [`read_inputs`] reads, for a network of `shape`: [n, c, h, w] in [-1, 1]. Images of
+/// other sizes are refused unless `--fit` says what becomes of them.
+pub(crate) fn read_images(path: &Path, shape @ [c, h, w]: [usize; 3], args: &PreparationArgs, limit: Option<usize>) -> Result<Vec<f32>> {
+    let dim = c * h * w;
+    if limit == Some(0) {
+        return Err(Error::flag("--count", "0: expected 1 or more"));
+    }
+    let fit = match preparation(args, [h, w]) {
+        Some(preparation) => preparation.fit,
+        None if DataSet::is_data_set(path) => {
+            let found = DataSet::native_size(path)?;
+            if found != [h, w] {
+                let found = format!("images of {} x {}", found[1], found[0]);
+                return Err(Error::file(path, format!("{found}: expected {w} x {h}, the size of the model, or --fit to make them that")));
+            }
+            Fit::Stretch
+        }
+        None => {
+            let (mut images, _) = read_inputs(path, shape)?;
+            images.truncate(limit.unwrap_or(usize::MAX).saturating_mul(dim));
+            return Ok(images);
+        }
+    };
+    let data = DataSet::load(&Data::plain(path, fit, args.background, limit), [h, w], Some(c))?;
+    let mut images = vec![0.0; data.len() * dim];
+    for (i, image) in images.chunks_exact_mut(dim).enumerate() {
+        data.write(i, [0.5; 2], false, || 0.0, image);
+    }
+    Ok(images)
 }
 
 /// Reads images for a network of `shape` into [n, c, h, w], scale [-1, 1]: one file, every image of a folder in the order of their

@@ -19,10 +19,15 @@ pub(crate) struct Progress {
 impl Progress {
     /// `total` network evaluations, counted by images.
     pub(crate) fn new(label: &'static str, total: usize, quiet: bool) -> Self {
+        Self::counting("image steps", label, total, quiet)
+    }
+
+    /// `total` of what `unit` says.
+    pub(crate) fn counting(unit: &str, label: &'static str, total: usize, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bar = if quiet || !terminal { ProgressBar::hidden() } else { ProgressBar::new(0) };
         bar.set_length(total as u64);
-        let style = ProgressStyle::with_template("{prefix} {wide_bar} {percent:>3}%  image steps {per_sec}  {eta} left");
+        let style = ProgressStyle::with_template(&format!("{{prefix}} {{wide_bar}} {{percent:>3}}%  {unit} {{per_sec}}  {{eta}} left"));
         bar.set_style(style.expect("the template is valid"));
         bar.set_prefix(label);
         let now = Instant::now();
@@ -37,6 +42,15 @@ impl Progress {
             let left = self.started.elapsed().mul_f64((total - done.min(total)) as f64 / done.max(1) as f64);
             // A closed standard error is no reason to stop.
             let _ = writeln!(std::io::stderr(), "{}: {}%, about {} s left", self.label, 100 * done / total, left.as_secs());
+        }
+    }
+
+    /// A line that stays, above the bar.
+    pub(crate) fn line(&self, text: &str) {
+        if self.plain {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        } else {
+            self.bar.println(text);
         }
     }
 

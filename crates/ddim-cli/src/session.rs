@@ -1,11 +1,11 @@
 //! What the verbs share: a loaded model, flags turned into samplers, and runs over batches.
 
-use crate::args::{ClassArgs, ClipArgs, Common, Machine, Spacing, TrajectoryArgs};
+use crate::args::{ClassArgs, ClipArgs, Common, InceptionArgs, Machine, Spacing, TrajectoryArgs};
 use crate::error::{Error, Result};
 use crate::models;
 use crate::progress::Progress;
 use ddim::{Clip, Encoder, NoiseSchedule, Observed, Sampler, Sigma, Trajectory, noise};
-use ddim_nn::{Condition, Network, SchedulerConfig, cpu};
+use ddim_nn::{Condition, Inception, Network, SchedulerConfig, cpu};
 
 /// A model on its device, with the flags that go for a whole run.
 pub(crate) struct Session {
@@ -13,7 +13,7 @@ pub(crate) struct Session {
     pub(crate) network: Network,
     pub(crate) scheduler: SchedulerConfig,
     pub(crate) schedule: NoiseSchedule,
-    batch_size: usize,
+    pub(crate) batch_size: usize,
     class: Option<usize>,
     pub(crate) json: bool,
     pub(crate) quiet: bool,
@@ -89,7 +89,7 @@ impl Session {
         x
     }
 
-    fn network_for(&self, count: usize) -> Result<Network> {
+    pub(crate) fn network_for(&self, count: usize) -> Result<Network> {
         let condition = self.class.map_or(Condition::None, |label| Condition::Labels(vec![label; count]));
         Ok(self.network.with_condition(condition)?)
     }
@@ -149,6 +149,20 @@ impl Session {
         let size = self.batch_size;
         (0..count).step_by(size).map(move |first| (first, size.min(count - first)))
     }
+}
+
+/// The Inception network, downloaded once where nobody has it.
+pub(crate) fn load_inception(args: &InceptionArgs, quiet: bool) -> Result<Inception> {
+    let mut progress: Option<(Progress, u64)> = None;
+    let inception = ddim_eval::load_inception(args.inception.as_deref(), &mut |come, total| {
+        let (bar, known) = progress.get_or_insert_with(|| (Progress::counting("bytes", "downloading Inception", total as usize, quiet), 0));
+        bar.advance((come - *known) as usize);
+        *known = come;
+    });
+    if let Some((bar, _)) = progress {
+        bar.finish();
+    }
+    Ok(inception?)
 }
 
 /// Beyond this a count is a typing error.

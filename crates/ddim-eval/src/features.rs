@@ -64,7 +64,10 @@ pub fn features(inception: &Inception, set: &ImageSet, observe: &mut dyn FnMut(u
 }
 
 /// The features of images [n, h, w, 3], of which the first is number `first`.
-fn features_of_bytes(inception: &Inception, bytes: &[u8], size: [usize; 2], first: usize) -> Result<Vec<f32>> {
+///
+/// # Errors
+/// Features that are not finite.
+pub fn features_of_bytes(inception: &Inception, bytes: &[u8], size: [usize; 2], first: usize) -> Result<Vec<f32>> {
     let features = inception.features(bytes, size);
     match features.iter().position(|x| !x.is_finite()) {
         None => Ok(features),

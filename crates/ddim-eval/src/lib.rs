@@ -13,7 +13,7 @@ mod table;
 mod weights;
 
 pub use error::{Error, ErrorKind, Result};
-pub use features::{Images, features, features_of_images};
+pub use features::{Images, features, features_of_bytes, features_of_images};
 pub use figures::{Axis, Chart, Raster, Series, labelled};
 pub use frechet::{Reference, frechet_distance};
 pub use kernel::{KernelDistance, kernel_distance};

@@ -35,4 +35,4 @@ pub use pipeline::{EmbeddedPipeline, Pipeline, cpu};
 pub use scheduler::SchedulerConfig;
 pub use training::{Adam, Ema, Examples, Gradients, parameters, squared_error, training_cpu, with_parameters};
 pub use unet::{Condition, Profile, SampleSize, Share, UNet, UNetConfig};
-pub use weights::WeightsDtype;
+pub use weights::{WeightsDtype, checksum};

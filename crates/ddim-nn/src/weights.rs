@@ -112,6 +112,12 @@ pub(crate) fn apply(unet: &mut UNet, state: StateDict, path: &Path) -> Result<()
     Ok(())
 }
 
+/// A checksum (CRC-32C) of all weights, by which a network is known again.
+pub fn checksum(unet: &UNet) -> u32 {
+    let bytes = |values: Vec<f32>| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    crate::parameters(unet).into_iter().fold(0, |sum, values| crc32c::crc32c_append(sum, &bytes(values)))
+}
+
 fn snapshot(unet: &UNet) -> Vec<burn_store::burn_pack::Tensor> {
     unet.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true)
 }

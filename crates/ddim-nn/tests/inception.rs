@@ -1,30 +1,128 @@
-//! The FID Inception.
+//! The FID Inception against pytorch-fid's (conformance/make_inception.py), and files that are not its weights.
+
+#![allow(clippy::print_stdout)] // the errors, with --nocapture
+
 use ddim_nn::Inception;
-use std::path::Path;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+const MISSING: &str = "needs ../shared/weights/inception-fid.safetensors beside the project";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn weights() -> PathBuf {
+    root().join("../shared/weights/inception-fid.safetensors")
+}
+
+/// The bytes of an array of f32 or bytes.
+fn array(file: &Path, name: &str) -> Vec<u8> {
+    let mut archive = zip::ZipArchive::new(File::open(file).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    archive.by_name(&format!("{name}.npy")).unwrap().read_to_end(&mut bytes).unwrap();
+    let header = 10 + u16::from_le_bytes([bytes[8], bytes[9]]) as usize;
+    bytes.split_off(header)
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+/// The largest difference over all features of an image, relative to their largest.
+fn error(name: &str, found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    let images = found.chunks(Inception::FEATURES).zip(expected.chunks(Inception::FEATURES));
+    let error = images
+        .map(|(found, expected)| {
+            let top = expected.iter().fold(0f32, |top, v| top.max(v.abs()));
+            let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+            worst.fold(0f32, |m, e| if e > m || e.is_nan() { e } else { m }) / top
+        })
+        .fold(0f32, |m, e| if e > m || e.is_nan() { e } else { m });
+    println!("{name}: {error:.1e} of the largest feature");
+    error
+}
+
 #[test]
-fn speed() {
-    let net = Inception::load(Path::new("/work/shared/weights/inception-fid.safetensors")).unwrap();
-    let bytes = std::fs::read("/work/data/cifar10/cifar-10-batches-bin/test_batch.bin").unwrap();
-    let n: usize = std::env::var("N").map_or(32, |n| n.parse().unwrap());
-    let mut pixels = vec![];
-    for r in bytes.chunks(3073).take(n) {
-        for p in 0..1024 {
-            for c in 0..3 {
-                pixels.push(r[1 + c * 1024 + p]);
-            }
-        }
-    }
-    let t = std::time::Instant::now();
-    let f = net.features(&pixels, [32, 32]);
-    println!("{} ms an image", t.elapsed().as_secs_f64() * 1e3 / n as f64);
-    let mut npz =
-        zip::ZipArchive::new(std::fs::File::open("/work/shared/conformance/golden_inception_cifar_test400.npz").unwrap()).unwrap();
-    let mut g = vec![];
-    std::io::Read::read_to_end(&mut npz.by_index(0).unwrap(), &mut g).unwrap();
-    let g: Vec<f32> = g[g.len() - 400 * 2048 * 4..].chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
-    let e = f.iter().zip(&g).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
-    let rel: f64 = (f.iter().zip(&g).map(|(a, b)| ((a - b) as f64).powi(2)).sum::<f64>()
-        / g[..f.len()].iter().map(|b| (*b as f64).powi(2)).sum::<f64>())
-    .sqrt();
-    println!("largest {e} of {}, relative norm {rel}", g.iter().fold(0f32, |a, b| a.max(*b)));
+#[cfg_attr(not(inception_weights), ignore = "needs ../shared/weights/inception-fid.safetensors beside the project")]
+fn features_equal_pytorch_fids() {
+    let net = Inception::load(&weights()).expect(MISSING);
+    let golden = root().join("conformance/inception.npz");
+
+    let coloured = array(&golden, "coloured_pictures");
+    let found = net.features(&coloured, [37, 53]);
+    assert!(error("coloured, 37 x 53", &found, &floats(&array(&golden, "coloured"))) < 2e-5);
+
+    let gray: Vec<u8> = (0..16)
+        .flat_map(|i| {
+            let file = File::open(root().join(format!("conformance/fashion_test/{i:02}.png"))).unwrap();
+            let mut reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().unwrap();
+            let mut pixels = vec![0; 32 * 32];
+            reader.next_frame(&mut pixels).unwrap();
+            pixels.into_iter().flat_map(|gray| [gray; 3])
+        })
+        .collect();
+    let found = net.features(&gray, [32, 32]);
+    assert!(error("gray, 32 x 32", &found, &floats(&array(&golden, "fashion"))) < 2e-5);
+
+    // Those of an image depend neither on the others nor on the threads.
+    let size = 37 * 53 * 3;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let one = pool.install(|| net.features(&coloured[2 * size..3 * size], [37, 53]));
+    let all = net.features(&coloured, [37, 53]);
+    assert_eq!(one, all[2 * Inception::FEATURES..3 * Inception::FEATURES]);
+}
+
+/// Needs CIFAR-10, which is not ours to hand on: DDIM_CIFAR10 names its test_batch.bin.
+#[test]
+#[ignore = "set DDIM_CIFAR10 to CIFAR-10's test_batch.bin"]
+fn features_of_cifar10() {
+    let file = std::env::var_os("DDIM_CIFAR10").expect("DDIM_CIFAR10 names test_batch.bin");
+    let bytes = std::fs::read(file).unwrap();
+    let pixels: Vec<u8> = bytes
+        .chunks_exact(3073)
+        .take(400)
+        .flat_map(|record| (0..1024).flat_map(move |p| [0, 1, 2].map(|channel| record[1 + channel * 1024 + p])))
+        .collect();
+    let expected = floats(&array(&root().join("../shared/conformance/golden_inception_cifar_test400.npz"), "feats"));
+    let found = Inception::load(&weights()).expect(MISSING).features(&pixels, [32, 32]);
+    assert!(error("CIFAR-10", &found, &expected) < 2e-5);
+}
+
+#[test]
+#[cfg_attr(not(inception_weights), ignore = "needs ../shared/weights/inception-fid.safetensors beside the project")]
+fn other_weights_are_refused() {
+    let bytes = std::fs::read(weights()).expect(MISSING);
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let zeros = vec![0u8; 1 << 22];
+    let ones: Vec<u8> = std::iter::repeat_n(2f32.to_le_bytes(), 32).flatten().collect();
+    let nan: Vec<u8> = std::iter::repeat_n(f32::NAN.to_le_bytes(), 32).flatten().collect();
+    let refused = |changed: &str, tensor: Option<(&[usize], &[u8])>, expected: &str| {
+        let kept = file.iter().filter(|(name, _)| *name != changed).map(|(name, view)| (name.to_owned(), view));
+        let added = tensor.map(|(shape, bytes)| (changed.to_owned(), TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap()));
+        std::fs::write(&path, safetensors::serialize(kept.chain(added), None).unwrap()).unwrap();
+        let error = Inception::load(&path).err().expect("not the weights").to_string();
+        assert!(error.contains(expected) && error.contains("2015-12-05") && error.lines().count() == 1, "{error}");
+    };
+    refused("Mixed_7c.branch_pool.conv.weight", None, "tensor Mixed_7c.branch_pool.conv.weight is missing");
+    refused("Conv2d_1a_3x3.conv.weight", Some((&[32, 3, 1, 1], &zeros[..384])), "has shape [32, 3, 1, 1], not [32, 3, 3, 3]");
+    refused("Conv2d_1a_3x3.bn.weight", Some((&[32], &ones)), "torchvision's");
+    refused("Conv2d_1a_3x3.bn.running_mean", Some((&[32], &nan)), "not finite");
+}
+
+#[test]
+fn what_holds_no_weights_is_refused() {
+    let refused = |path: &Path, expected: &str| {
+        let error = Inception::load(path).err().expect("not the weights").to_string();
+        assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
+    };
+    refused(Path::new("nowhere.safetensors"), "nowhere.safetensors");
+    refused(&root().join("Cargo.toml"), "not a whole safetensors file");
+    refused(&root().join("conformance/training.safetensors"), "Conv2d_1a_3x3");
+    refused(&root().join("conformance/unet/legacy_pickle/unet/diffusion_pytorch_model.bin"), "Conv2d_1a_3x3");
 }

@@ -58,6 +58,24 @@ pub struct Data {
     pub holdout: usize,
 }
 
+impl Data {
+    /// Images as they are prepared for a model, unchanged otherwise: no flips, no labels, none left out but those beyond `limit`.
+    pub fn plain(path: &Path, fit: Fit, background: [u8; 3], limit: Option<usize>) -> Self {
+        Self {
+            path: Some(path.to_owned()),
+            fit,
+            resize: None,
+            background,
+            flip: false,
+            dequantize: false,
+            limit,
+            labels: None,
+            bad_files: BadFiles::Stop,
+            holdout: 0,
+        }
+    }
+}
+
 /// How an image of another size becomes one of the network's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -162,16 +180,21 @@ pub struct Output {
 }
 
 fn colour<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<[u8; 3], D::Error> {
-    let text = String::deserialize(input)?;
-    let named = match text.as_str() {
+    parse_colour(&String::deserialize(input)?).map_err(serde::de::Error::custom)
+}
+
+/// `#rrggbb`, `white` or `black`.
+///
+/// # Errors
+/// Anything else, in words.
+pub fn parse_colour(text: &str) -> std::result::Result<[u8; 3], String> {
+    let named = match text {
         "white" => Some("ffffff"),
         "black" => Some("000000"),
         other => other.strip_prefix('#'),
     };
     let parsed = named.filter(|hex| hex.len() == 6).and_then(|hex| u32::from_str_radix(hex, 16).ok());
-    let parsed =
-        parsed.ok_or_else(|| serde::de::Error::custom(format!("{text:?}: expected a colour such as \"#ffffff\", white or black")))?;
-    let [_, r, g, b] = parsed.to_be_bytes();
+    let [_, r, g, b] = parsed.ok_or_else(|| format!("{text:?}: expected a colour such as \"#ffffff\", white or black"))?.to_be_bytes();
     Ok([r, g, b])
 }
 

@@ -125,13 +125,22 @@ impl DataSet {
         Ok(Self { shape: [shape.channels, size[0], size[1]], images, labels, classes, skipped })
     }
 
+    /// Whether a path is CIFAR-10's or MNIST's files, or one of them, and not a folder of pictures or an array.
+    pub fn is_data_set(path: &Path) -> bool {
+        let name = path.to_string_lossy().to_lowercase();
+        Self::is_known(path) || (path.is_file() && (name.ends_with(".bin") || name.contains("idx3")))
+    }
+
     /// Whether a folder is a data set by itself, CIFAR-10's or MNIST's.
     pub(crate) fn is_known(folder: &Path) -> bool {
         cifar_folder(folder).is_some() || idx_file(folder).is_some()
     }
 
     /// Height and width of the images of a data set in one file, or of a folder that [is known](Self::is_known).
-    pub(crate) fn native_size(path: &Path) -> Result<[usize; 2]> {
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn native_size(path: &Path) -> Result<[usize; 2]> {
         let name = path.to_string_lossy().to_lowercase();
         let idx = if path.is_dir() { idx_file(path) } else { name.contains("idx3").then(|| path.to_owned()) };
         if let Some(file) = idx {

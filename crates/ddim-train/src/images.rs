@@ -1,6 +1,6 @@
 //! Images a few at a time, as bytes of red, green and blue: what evaluation reads.
 
-use crate::config::{BadFiles, Data, Fit};
+use crate::config::{Data, Fit};
 use crate::data::{DataSet, Shape, decode, find_images, read_image};
 use crate::error::{Error, Result};
 use image::ImageReader;
@@ -59,18 +59,7 @@ impl ImageSet {
             None => DataSet::native_size(path)?,
         };
         let Preparation { fit, background, .. } = preparation.unwrap_or(Preparation { size, fit: Fit::Stretch, background: [255; 3] });
-        let data = Data {
-            path: Some(path.to_owned()),
-            fit,
-            resize: None,
-            background,
-            flip: false,
-            dequantize: false,
-            limit,
-            labels: None,
-            bad_files: BadFiles::Stop,
-            holdout: 0,
-        };
+        let data = Data::plain(path, fit, background, limit);
         Ok(Self { size, images: Images::Memory(DataSet::load(&data, size, Some(3))?) })
     }
 

@@ -23,7 +23,9 @@ mod run;
 mod trainer;
 
 pub use checkpoint::checkpoints;
-pub use config::{Average, BadFiles, Config, Data, Decay, Fit, Objective, Optimizer, Output, Settings, Timesteps, WeightingName};
+pub use config::{
+    Average, BadFiles, Config, Data, Decay, Fit, Objective, Optimizer, Output, Settings, Timesteps, WeightingName, parse_colour,
+};
 pub use data::DataSet;
 pub use error::{Error, ErrorKind, Result};
 pub use images::{ImageSet, Preparation};

@@ -65,7 +65,12 @@ pub(crate) fn run(args: &Interpolate) -> Result<()> {
     let caption = format!("ddim interpolate --model {model} {source} {size} --steps {} --trajectory {spacing}{flags}", args.steps);
     let mut files = Vec::new();
     if let Some(file) = grid {
-        files.push(file.commit(&pictures::grid(&x, shape, columns).to_png(&caption))?);
+        let picture = pictures::grid(&x, shape, columns);
+        // How far along each column is.
+        let way = |i: usize| format!("{:.2}", i as f64 / (columns - 1).max(1) as f64);
+        let labels: Vec<String> = (0..columns).map(way).collect();
+        let picture = if args.no_labels { picture } else { pictures::labelled(&picture, &labels, &[]) };
+        files.push(file.commit(&picture.to_png(&caption))?);
     }
     if let Some(file) = gif {
         let there_and_back: Vec<usize> = (0..count).chain((1..count.saturating_sub(1)).rev()).collect();

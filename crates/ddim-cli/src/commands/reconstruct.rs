@@ -3,22 +3,30 @@
 use crate::args::Reconstruct;
 use crate::error::Result;
 use crate::output::{OutputFile, joined, report};
-use crate::pictures::{self, read_inputs};
+use crate::pictures::{self, read_images};
 use crate::progress::Progress;
 use crate::session::{Session, spacing_name};
 use serde_json::json;
 
+/// Images that are drawn.
+const SHOWN: usize = 16;
+/// Times that a difference is shown as large as it is, around gray.
+const MAGNIFIED: f32 = 4.0;
+
 pub(crate) fn run(args: &Reconstruct) -> Result<()> {
     let session = Session::new(&args.common, &args.class)?;
     let trajectories = args.steps.iter().map(|&s| session.trajectory(&args.trajectory, s)).collect::<Result<Vec<_>>>()?;
-    let (images, inputs) = read_inputs(&args.input, session.shape())?;
+    let (shape, dim) = (session.shape(), session.dim());
+    let images = read_images(&args.input, shape, &args.preparation, args.count)?;
+    let count = images.len() / dim;
     let grid = OutputFile::create_optional(args.grid.as_ref())?;
     if grid.is_some() {
-        pictures::check_drawable(session.shape())?;
+        pictures::check_drawable(shape)?;
     }
     let total: usize = trajectories.iter().map(|t| 2 * t.len()).sum();
-    let progress = Progress::new("reconstructing", inputs.len() * total, session.quiet);
-    let mut rows = images.clone();
+    let progress = Progress::new("reconstructing", count * total, session.quiet);
+    let shown = count.min(SHOWN);
+    let (mut rows, mut labels) = (images[..shown * dim].to_vec(), vec!["original".to_owned()]);
     let mut table = Vec::new();
     for trajectory in &trajectories {
         let mut x = images.clone();
@@ -27,7 +35,10 @@ pub(crate) fn run(args: &Reconstruct) -> Result<()> {
         // On [0, 1], half the scale of the network.
         let square: f64 = x.iter().zip(&images).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
         table.push((trajectory.len(), square / 4.0 / images.len() as f64));
-        rows.extend(x);
+        let differences = x.iter().zip(&images).take(shown * dim).map(|(a, b)| MAGNIFIED * (a - b));
+        rows.extend_from_slice(&x[..shown * dim]);
+        rows.extend(differences);
+        labels.extend([format!("S = {}", trajectory.len()), format!("difference × {MAGNIFIED}")]);
     }
     let seconds = progress.finish();
     let spacing = spacing_name(&session, &args.trajectory);
@@ -37,12 +48,13 @@ pub(crate) fn run(args: &Reconstruct) -> Result<()> {
         joined(&args.steps, ","),
         session.class_flag()
     );
-    let file = grid.map(|g| g.commit(&pictures::grid(&rows, session.shape(), inputs.len()).to_png(&caption))).transpose()?;
+    let file =
+        grid.map(|g| g.commit(&pictures::labelled(&pictures::grid(&rows, shape, shown), &[], &labels).to_png(&caption))).transpose()?;
     let object = json!({
-        "command": "reconstruct", "model": session.model, "images": inputs.len(), "trajectory": spacing, "seconds": seconds,
+        "command": "reconstruct", "model": session.model, "images": count, "trajectory": spacing, "seconds": seconds,
         "mse": table.iter().map(|(steps, mse)| json!({"steps": steps, "mse": mse})).collect::<Vec<_>>(), "files": file.iter().collect::<Vec<_>>(),
     });
-    let mut human = format!("{} images, {spacing} trajectory, mean squared error per dimension on [0, 1]\n", inputs.len());
+    let mut human = format!("{} images, {spacing} trajectory, mean squared error per dimension on [0, 1]\n", count);
     human += "steps      MSE\n";
     table.iter().for_each(|(steps, mse)| human += &format!("{steps:>5}  {mse:.5}\n"));
     file.iter().for_each(|f| human += &format!("{}\n", f.display()));

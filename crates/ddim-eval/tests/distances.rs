@@ -1,0 +1,181 @@
+//! Statistics and the Fréchet distance against closed forms; files of statistics.
+
+use ddim::noise;
+use ddim_eval::{Moments, Reference, Statistics, frechet_distance};
+use proptest::prelude::*;
+use std::path::Path;
+
+fn normal(n: usize, seed: u64) -> Vec<f64> {
+    let mut x = vec![0f64; n];
+    noise::fill(&mut x, seed, 0, 1);
+    x
+}
+
+fn multiply(a: &[f64], b: &[f64], d: usize) -> Vec<f64> {
+    (0..d * d).map(|i| (0..d).map(|k| a[i / d * d + k] * b[k * d + i % d]).sum()).collect()
+}
+
+fn transposed(a: &[f64], d: usize) -> Vec<f64> {
+    (0..d * d).map(|i| a[i % d * d + i / d]).collect()
+}
+
+fn statistics(mean: Vec<f64>, covariance: Vec<f64>) -> Statistics {
+    Statistics { count: 0, mean, covariance }
+}
+
+fn diagonal(values: impl Iterator<Item = f64>, mean: f64) -> Statistics {
+    let values: Vec<f64> = values.collect();
+    let d = values.len();
+    let mut covariance = vec![0.0; d * d];
+    values.iter().enumerate().for_each(|(i, v)| covariance[i * d + i] = *v);
+    statistics(vec![mean; d], covariance)
+}
+
+/// N(0, I) against N(1, I) in 2048 dimensions: only the means differ.
+#[test]
+fn unit_gaussians_a_unit_apart() {
+    let (a, b) = (diagonal((0..2048).map(|_| 1.0), 0.0), diagonal((0..2048).map(|_| 1.0), 1.0));
+    let distance = frechet_distance(&a, &b).unwrap();
+    assert!((distance - 2048.0).abs() < 1e-8, "{distance}");
+}
+
+/// Covariances with the same axes: Σ (√a - √b)², also where they are singular.
+#[test]
+fn covariances_that_commute() {
+    let (a, b) = ((0..40).map(|i| f64::from(i % 7)), (0..40).map(|i| f64::from((i + 3) % 5)));
+    let expected: f64 = a.clone().zip(b.clone()).map(|(a, b)| (a.sqrt() - b.sqrt()).powi(2)).sum::<f64>() + 40.0 * 0.25;
+    let distance = frechet_distance(&diagonal(a.clone(), 0.5), &diagonal(b, 0.0)).unwrap();
+    assert!((distance - expected).abs() < 1e-9, "{distance} {expected}");
+    // Nothing at all.
+    let nothing = diagonal((0..40).map(|_| 0.0), 0.5);
+    assert!(frechet_distance(&nothing, &nothing).unwrap().abs() < 1e-12);
+    assert!((frechet_distance(&nothing, &diagonal(a.clone(), 0.5)).unwrap() - a.sum::<f64>()).abs() < 1e-9);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    /// The optimal way from N(0, Σ) to N(0, A Σ A), A positive, is x -> A x: the distance is tr((A - I) Σ (A - I)).
+    #[test]
+    fn covariances_that_do_not_commute(d in 1usize..30, rank in 1usize..30, seed: u64) {
+        let rank = rank.min(d);
+        let root: Vec<f64> = normal(d * d, seed).into_iter().enumerate().map(|(i, v)| if i % d < rank { v } else { 0.0 }).collect();
+        let sigma = multiply(&root, &transposed(&root, d), d);
+        let half = normal(d * d, seed ^ 1);
+        let mut a = multiply(&half, &transposed(&half, d), d);
+        (0..d).for_each(|i| a[i * d + i] += 0.1);
+        let target = multiply(&multiply(&a, &sigma, d), &a, d);
+        let symmetric: Vec<f64> = (0..d * d).map(|i| 0.5 * (target[i] + target[i % d * d + i / d])).collect();
+        let mut moved = a.clone();
+        (0..d).for_each(|i| moved[i * d + i] -= 1.0);
+        let cost = multiply(&multiply(&moved, &sigma, d), &moved, d);
+        let expected: f64 = (0..d).map(|i| cost[i * d + i]).sum();
+        let (from, to) = (statistics(vec![0.0; d], sigma), statistics(vec![0.0; d], symmetric));
+        let scale = (0..d).map(|i| to.covariance[i * d + i] + from.covariance[i * d + i]).sum::<f64>();
+        // Zero eigenvalues are found as ones of rounding, whose roots are larger.
+        let tolerance = if rank == d { 1e-9 } else { 1e-6 } * scale.max(1.0);
+        for (a, b) in [(&from, &to), (&to, &from)] {
+            let distance = frechet_distance(a, b).unwrap();
+            prop_assert!((distance - expected).abs() < tolerance, "{distance} {expected}");
+        }
+        let none = frechet_distance(&to, &to).unwrap();
+        prop_assert!(none.abs() < tolerance, "{none}");
+    }
+
+    /// Against the definition; however the features came, the same bits.
+    #[test]
+    fn moments(n in 2usize..1300, d in 1usize..20, cut in 1usize..700, seed: u64) {
+        let features: Vec<f32> = normal(n * d, seed).into_iter().enumerate().map(|(i, x)| (x + 30.0 * (i % d) as f64) as f32).collect();
+        let all = Statistics::of(&features, d).unwrap();
+        let mut parts = Moments::new(d);
+        features.chunks(cut * d).for_each(|part| parts.push(part));
+        prop_assert_eq!(&parts.finish().unwrap(), &all);
+
+        prop_assert_eq!(all.count, n);
+        for i in 0..d {
+            let mean = (0..n).map(|k| f64::from(features[k * d + i])).sum::<f64>() / n as f64;
+            prop_assert!((all.mean[i] - mean).abs() < 1e-9);
+            let j = (i * 7 + 1) % d;
+            let other = (0..n).map(|k| f64::from(features[k * d + j])).sum::<f64>() / n as f64;
+            let covariance = (0..n).map(|k| (f64::from(features[k * d + i]) - mean) * (f64::from(features[k * d + j]) - other)).sum::<f64>() / (n - 1) as f64;
+            prop_assert!((all.covariance[i * d + j] - covariance).abs() < 1e-9, "{} {covariance}", all.covariance[i * d + j]);
+            prop_assert_eq!(all.covariance[i * d + j], all.covariance[j * d + i]);
+        }
+        // Shards, put together.
+        let at = (n / 2).clamp(2, n.saturating_sub(2).max(2)) * d;
+        if at + 2 * d <= n * d {
+            let merged = Statistics::of(&features[..at], d).unwrap().merged(&Statistics::of(&features[at..], d).unwrap()).unwrap();
+            prop_assert_eq!(merged.count, n);
+            let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-10 * (1.0 + b.abs()));
+            prop_assert!(close(&merged.mean, &all.mean) && close(&merged.covariance, &all.covariance));
+        }
+    }
+}
+
+#[test]
+fn the_same_bits_for_any_number_of_threads() {
+    let d = 300;
+    let features: Vec<f32> = normal(900 * d, 3).into_iter().map(|x| x as f32).collect();
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let (a, b) = (Statistics::of(&features[..400 * d], d).unwrap(), Statistics::of(&features[400 * d..], d).unwrap());
+            (Reference::new(a.clone()).unwrap().distance(&b).unwrap(), a)
+        })
+    };
+    assert_eq!(run(1), run(2));
+    assert_eq!(run(1), run(5));
+}
+
+#[test]
+fn files_of_statistics() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.npz");
+    let features: Vec<f32> = normal(50 * 6, 0).into_iter().map(|x| x as f32).collect();
+    let statistics = Statistics::of(&features, 6).unwrap();
+    std::fs::write(&path, statistics.to_npz()).unwrap();
+    assert_eq!(Statistics::read(&path).unwrap(), statistics);
+    assert_eq!(statistics.to_npz(), statistics.to_npz(), "the same bytes");
+
+    let refused = |bytes: &[u8], expected: &str| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = Statistics::read(&path).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("s.npz") && error.lines().count() == 1, "{error}");
+    };
+    let whole = statistics.to_npz();
+    refused(&whole[..whole.len() / 2], "not a .npz file");
+    refused(b"", "not a .npz file");
+    let zip = |arrays: &[(&str, &[u8])]| {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, bytes) in arrays {
+            zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut zip, bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    };
+    let npy = |descr: &str, shape: &str, data: &[u8]| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
+    };
+    let mean = npy("<f8", "(2,)", &[0; 16]);
+    refused(&zip(&[("arr_0.npy", &mean)]), "no array mu");
+    refused(&zip(&[("mu.npy", &mean)]), "no array sigma");
+    refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<f8", "(2, 3)", &[0; 48]))]), "sigma [2, 3]");
+    refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<i8", "(2, 2)", &[0; 32]))]), "not f32 or f64");
+    refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<f8", "(99999999, 99999999)", &[0; 32]))]), "too short");
+    refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<f8", "(2, 2)", &f64::NAN.to_le_bytes().repeat(4)))]), "not finite");
+    refused(&zip(&[("mu.npy", b"no array"), ("sigma.npy", b"")]), "array mu");
+    // Singles, as some tools write them, and no count.
+    std::fs::write(
+        &path,
+        zip(&[("mu.npy", &npy("<f4", "(2,)", &[0; 8])), ("sigma.npy", &npy("<f4", "(2, 2)", &1f32.to_le_bytes().repeat(4)))]),
+    )
+    .unwrap();
+    let read = Statistics::read(&path).unwrap();
+    assert_eq!((read.count, read.covariance.clone()), (0, vec![1.0; 4]));
+    assert!(read.merged(&read).unwrap_err().to_string().contains("how many images"));
+    assert!(frechet_distance(&read, &statistics).unwrap_err().to_string().contains("features of 2 numbers, and of 6"));
+    assert!(Statistics::read(Path::new("nowhere.npz")).unwrap_err().to_string().contains("nowhere.npz"));
+    assert!(Statistics::of(&features[..6], 6).unwrap_err().to_string().contains("at least 2"));
+    assert!(Statistics::of(&[f32::NAN; 12], 6).unwrap_err().to_string().contains("image 0"));
+}

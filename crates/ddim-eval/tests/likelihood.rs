@@ -1,0 +1,48 @@
+//! Bounds on data whose likelihood and whose optimal network are known.
+
+use ddim::{NoiseSchedule, Sigma, Trajectory, denoiser::GaussianDenoiser, noise};
+use ddim_eval::likelihood;
+use std::f64::consts::{E, PI};
+
+/// Pictures of bytes, x_0 ~ N(μ, s²) rounded to them, and the network that is optimal for N(μ, s²): the bound of the DDPM process over all
+/// timesteps lies above the entropy, log₂(s√(2πe)/(2/255)) bits a dimension, and not far; with fewer steps it is looser.
+#[test]
+fn a_gaussian() {
+    let (dim, n, mean, std) = (64, 200, 0.1, 0.25);
+    let schedule = NoiseSchedule::ddpm();
+    let mut x = vec![0f64; n * dim];
+    noise::fill_batch(&mut x, dim, 9, 0, 3);
+    let x: Vec<f32> = x.iter().map(|z| (((mean + std * z) * 127.5 + 127.5).round().clamp(0.0, 255.0) / 127.5 - 1.0) as f32).collect();
+    let entropy = (std * (2.0 * PI * E).sqrt() * 127.5).log2();
+    let run = |steps: usize, sigmas: &[Sigma]| {
+        let trajectory = Trajectory::trailing(1000, steps).unwrap();
+        let network = |_| Ok(GaussianDenoiser::isotropic(&schedule, dim, mean, std));
+        let mut evaluated = 0;
+        let found = likelihood(&schedule, &trajectory, sigmas, &x, (0, 64), &network, &mut |n| evaluated += n).unwrap();
+        assert_eq!(evaluated, n * (steps + 1));
+        found
+    };
+    let all = run(1000, &[Sigma::Eta(1.0), Sigma::Eta(0.3)]);
+    let bound = &all.bounds[0];
+    assert!(bound.bits > entropy - 4.0 * bound.error && bound.bits < entropy + 0.1, "{} ± {}, entropy {entropy}", bound.bits, bound.error);
+    assert!((bound.j_bits - bound.bits).abs() < 0.05, "{} {}", bound.j_bits, bound.bits);
+    assert!((bound.prior + bound.terms.iter().sum::<f64>() - bound.bits).abs() < 1e-12);
+    // E‖ε - ε*‖²: the variance of ε given x_t.
+    for (t, l) in all.timesteps.iter().zip(&all.l_simple).step_by(97) {
+        let a = schedule.alpha_bar(t + 1);
+        let expected = a * std * std / (a * std * std + 1.0 - a);
+        assert!((l / expected - 1.0).abs() < 0.06, "{t}: {l} {expected}");
+    }
+    // Less noise, a narrower p: what is not predicted costs more.
+    assert!(all.bounds[1].bits > bound.bits);
+    assert!(run(50, &[Sigma::Eta(1.0)]).bounds[0].bits > bound.bits);
+}
+
+#[test]
+fn processes_without_a_bound_are_refused() {
+    let schedule = NoiseSchedule::ddpm();
+    let trajectory = Trajectory::trailing(1000, 10).unwrap();
+    let network = |_| Ok(GaussianDenoiser::isotropic(&schedule, 4, 0.0, 1.0));
+    let error = likelihood(&schedule, &trajectory, &[Sigma::Eta(0.0)], &[0.0; 8], (0, 2), &network, &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("above 0"), "{error}");
+}
