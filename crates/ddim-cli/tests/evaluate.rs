@@ -273,7 +273,7 @@ fn bad_sets_that_are_found_later() {
     ] {
         refused(dir, &["fid", a, &fashion, &weights, "-q", "--save-stats", "never.npz"], 1, words);
     }
-    let small = root().join("conformance/training.safetensors");
+    let small = root().join("conformance/unet/ddpm/unet/diffusion_pytorch_model.safetensors");
     let run = ddim(dir, &["fid", &fashion, &fashion, "-q", "--inception", small.to_str().unwrap()]);
     assert!(run.code == 1 && run.stderr.contains("Conv2d_1a_3x3") && run.stderr.lines().count() == 1, "{}", run.stderr);
 }
