@@ -40,7 +40,7 @@ pub(crate) enum Command {
 /// Flags of every verb.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// A built-in model, or a diffusers pipeline folder (model_index.json, unet/, scheduler/).
+    /// A built-in model (emoji, fashion), a diffusers pipeline folder (model_index.json, unet/, scheduler/), or a run of `ddim train`.
     #[arg(long, value_name = "NAME|DIR", default_value = crate::models::DEFAULT, help_heading = "Everywhere")]
     pub(crate) model: String,
     #[command(flatten)]

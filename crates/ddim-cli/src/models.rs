@@ -5,7 +5,7 @@ use ddim_nn::{Device, EmbeddedPipeline, Pipeline, cpu};
 use std::path::Path;
 
 /// What `--model` is when it is not given.
-pub(crate) const DEFAULT: &str = "fashion";
+pub(crate) const DEFAULT: &str = "emoji";
 
 macro_rules! built_in {
     ($name:literal) => {
@@ -18,7 +18,7 @@ macro_rules! built_in {
     };
 }
 
-const BUILT_IN: [EmbeddedPipeline; 1] = [built_in!("fashion")];
+const BUILT_IN: [EmbeddedPipeline; 2] = [built_in!("emoji"), built_in!("fashion")];
 
 /// Loads a built-in model or a pipeline folder, to sample from.
 pub(crate) fn load(model: &str) -> Result<Pipeline> {

@@ -29,7 +29,7 @@ struct Side {
 
 pub(crate) fn run(args: &Fid) -> Result<()> {
     use_threads(args.threads)?;
-    let prepared = args.size.as_deref().map(|size| parse_size(size)).transpose()?.map(|size| {
+    let prepared = args.size.as_deref().map(parse_size).transpose()?.map(|size| {
         let background = args.preparation.background;
         preparation(&args.preparation, size).unwrap_or(Preparation { size, fit: Fit::Crop, background })
     });
