@@ -180,11 +180,16 @@ fn bad_sets() {
     fs::copy(root().join("conformance/inception.npz"), dir.join("other.npz")).unwrap();
     fs::write(dir.join("text.npz"), "no archive").unwrap();
     pictures(&dir.join("one.npy"), 1, 8, 0);
+    let few = ddim_eval::Statistics { count: 9, mean: vec![0.0; 5], covariance: vec![0.0; 25] };
+    fs::write(dir.join("few.npz"), few.to_npz()).unwrap();
     let cases: &[(&[&str], i32, &[&str])] = &[
         (&["fid", "empty", "one.npy"], 1, &["empty", "no images"]),
         (&["fid", "nowhere", "one.npy"], 1, &["nowhere", "not found"]),
         (&["fid", "other.npz", "one.npy"], 1, &["other.npz", "coloured", "mu and sigma"]),
         (&["fid", "text.npz", "one.npy"], 1, &["text.npz", "not a .npz"]),
+        (&["fid", "one.npy", "few.npz", "-q"], 1, &["few.npz", "5 numbers", "2048"]),
+        (&["fid", "few.npz", "--also", "one.npy", "one.npy", "-q"], 1, &["few.npz", "5 numbers", "2048"]),
+        (&["sweep", "--reference", "few.npz", "-q"], 1, &["few.npz", "5 numbers", "2048"]),
         (&["fid", "one.npy"], 2, &["<B>"]),
         (&["fid", "one.npy", "one.npy", "--fit", "crop"], 2, &["--fit", "--size"]),
         (&["fid", "one.npy", "one.npy", "--size", "0"], 2, &["--size", "0"]),
@@ -262,8 +267,6 @@ fn bad_sets_that_are_found_later() {
     image::RgbImage::new(9, 7).save(dir.join("mixed/1.png")).unwrap();
     fs::write(dir.join("broken/1.png"), &fs::read(fashion.join("01.png")).unwrap()[..100]).unwrap();
     image::RgbaImage::from_pixel(32, 32, image::Rgba([9, 9, 9, 100])).save(dir.join("clear/1.png")).unwrap();
-    let mut mean = vec![0u8; 8 * 5];
-    mean[0] = 1;
     let fashion = fashion.to_str().unwrap().to_owned();
     for (a, words) in [
         ("mixed", &["mixed/1.png", "9 x 7", "32 x 32"][..]),

@@ -36,6 +36,19 @@ impl Images {
         Ok(Self::Set(ImageSet::open(path, preparation, limit)?))
     }
 
+    /// Whether these, opened from `path`, can be compared with features that are taken here.
+    ///
+    /// # Errors
+    /// Statistics of features of another network or layer.
+    pub fn check_features(&self, path: &Path) -> Result<()> {
+        match self {
+            Self::Statistics(s) if s.dim() != Inception::FEATURES => {
+                Err(Error::data(path, format!("features of {} numbers: expected {}, as FID's", s.dim(), Inception::FEATURES)))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// How many images there are, where that is known.
     pub fn count(&self) -> Option<usize> {
         match self {

@@ -13,7 +13,7 @@ use ddim_nn::{Inception, TEMPORARY, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -295,13 +295,10 @@ fn read_part(path: &Path, n: usize) -> Result<Part> {
 }
 
 fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(".lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| Error::sweep(&path, e))?;
-    match file.try_lock() {
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::sweep(folder, "another process is at this sweep: expected one at a time")),
-        // Some network file systems have no locks: the sweep matters more.
-        Ok(()) | Err(std::fs::TryLockError::Error(_)) => Ok(file),
-    }
+    ddim_nn::lock_folder(folder).map_err(|e| match e.kind() {
+        std::io::ErrorKind::WouldBlock => Error::sweep(folder, "another process is at this sweep: expected one at a time"),
+        _ => Error::sweep(folder, e),
+    })
 }
 
 fn is_temporary(path: &Path) -> bool {

@@ -1,6 +1,7 @@
-//! Files that appear whole or not at all.
+//! Files that appear whole or not at all, and folders that one process works in.
 
-use std::io::{Error, Result, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{Error, ErrorKind, Result, Write};
 use std::path::Path;
 use tempfile::NamedTempFile;
 
@@ -33,4 +34,17 @@ pub fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
     builder.tempfile_in(folder).map_err(|e| e.raw_os_error().map_or(e, Error::from_raw_os_error))
+}
+
+/// Locks a folder until the file that is returned is dropped, or the process ends however it does.
+///
+/// # Errors
+/// `WouldBlock` where another process has it; else the operating system's.
+pub fn lock_folder(folder: &Path) -> Result<File> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(".lock"))?;
+    match file.try_lock() {
+        Err(std::fs::TryLockError::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
+        // Some network file systems have no locks: the work matters more.
+        Ok(()) | Err(std::fs::TryLockError::Error(_)) => Ok(file),
+    }
 }

@@ -28,7 +28,7 @@ mod weights;
 
 pub use burn::tensor::Device;
 pub use error::{Error, ErrorKind, Result};
-pub use files::{TEMPORARY, temporary_beside, write_file};
+pub use files::{TEMPORARY, lock_folder, temporary_beside, write_file};
 pub use inception::Inception;
 pub use network::Network;
 pub use pipeline::{EmbeddedPipeline, Pipeline, cpu};

@@ -306,14 +306,10 @@ impl Run {
 }
 
 fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(".lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| Error::run(&path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::run(folder, "another process is training here: expected one at a time")),
-        // Some network file systems have no locks: the run matters more.
-        Err(std::fs::TryLockError::Error(_)) => Ok(file),
-    }
+    ddim_nn::lock_folder(folder).map_err(|e| match e.kind() {
+        std::io::ErrorKind::WouldBlock => Error::run(folder, "another process is training here: expected one at a time"),
+        _ => Error::run(folder, e),
+    })
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -51,6 +51,11 @@ pub(crate) fn run(args: &Fid) -> Result<()> {
         }
     }
 
+    let sides = std::iter::once(&args.a).chain(&args.also).zip(&parts).chain(args.b.iter().zip(&reference));
+    // Statistics alone may be of any features.
+    if sides.clone().any(|(_, images)| set_len(images).is_some()) {
+        sides.into_iter().try_for_each(|(path, images)| images.check_features(path))?;
+    }
     let to_do: usize = parts.iter().chain(&reference).filter_map(set_len).sum();
     // Only where there are images to look at.
     let network = OnceCell::new();

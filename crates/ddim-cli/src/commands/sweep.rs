@@ -45,6 +45,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
         background: args.preparation.background,
     });
     let reference = Images::open(&args.reference, Some(prepared), args.reference_limit)?;
+    reference.check_features(&args.reference)?;
     let settings = settings(&session, args, &prepared, &reference)?;
     let serde_json::Value::Object(settings) = settings else { unreachable!("settings are an object") };
     let sweep = ddim_eval::Sweep::open(&args.out, &settings, session.shape())?;
