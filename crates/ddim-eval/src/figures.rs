@@ -52,6 +52,8 @@ pub struct Chart {
     pub y: Axis,
     /// From the first colour on.
     pub series: Vec<Series>,
+    /// Whether the legend stands on the left, where lines rise.
+    pub legend_left: bool,
 }
 
 const FONT: &[u8] = include_bytes!("../fonts/DejaVuSans-subset.ttf");
@@ -98,7 +100,8 @@ impl Scale {
             (if low >= 0.0 && low < 0.5 * high { 0.0 } else { low - room })..high + room
         };
         let ticks = match (axis.ticks.as_slice(), axis.log) {
-            ([], true) => round_factors(&range),
+            ([], true) if range.end / range.start > 4.0 => round_factors(&range),
+            ([], true) => RangedCoordf64::from(range.clone()).key_points(8),
             ([], false) => RangedCoordf64::from(range.clone()).key_points(8),
             (given, _) => given.to_vec(),
         };
@@ -202,7 +205,7 @@ impl Chart {
         if self.series.len() > 1 {
             chart
                 .configure_series_labels()
-                .position(SeriesLabelPosition::UpperRight)
+                .position(if self.legend_left { SeriesLabelPosition::UpperLeft } else { SeriesLabelPosition::UpperRight })
                 .background_style(WHITE.mix(0.85))
                 .border_style(BLACK.mix(0.2))
                 .label_font((FAMILY, 14))
@@ -253,13 +256,14 @@ mod tests {
         let axis = |label: &str| Axis { label: label.into(), log, ticks: Vec::new() };
         let series = |name: &str, points: &[(f64, f64)]| Series { name: name.into(), points: points.to_vec(), marked: true };
         Chart {
-            title: "FID, η and σ\u{302}".into(),
+            title: "FID and η".into(),
             x: Axis { ticks: vec![10.0, 20.0, 50.0, 100.0], ..axis("steps S") },
             y: axis("FID"),
             series: vec![
                 series("η = 0", &[(10.0, 13.4), (20.0, 6.8), (50.0, 4.7), (100.0, 4.2)]),
-                series("σ\u{302}", &[(10.0, 367.0), (20.0, 133.0), (50.0, f64::NAN), (100.0, 0.0)]),
+                series("σ hat", &[(10.0, 367.0), (20.0, 133.0), (50.0, f64::NAN), (100.0, 0.0)]),
             ],
+            legend_left: log,
         }
     }
 

@@ -4,10 +4,10 @@ use crate::figures::{Axis, Chart, Series};
 use crate::sweep::{Cell, CellResult, sigma_name};
 use ddim::Sigma;
 
-/// η as the paper writes it.
+/// η or σ̂ in words that any font has.
 pub fn sigma_label(sigma: &Sigma) -> String {
     match sigma {
-        Sigma::Hat => "σ\u{302}".to_owned(),
+        Sigma::Hat => "σ hat".to_owned(),
         other => format!("η = {}", sigma_name(other)),
     }
 }
@@ -73,6 +73,7 @@ impl Table {
             x: Axis { label: "steps S".into(), log, ticks: self.steps.iter().map(|s| *s as f64).collect() },
             y: Axis { label: label.into(), log, ticks: Vec::new() },
             series: series.collect(),
+            legend_left: !log,
         }
     }
 }
@@ -95,7 +96,7 @@ mod tests {
         let table = Table { steps, sigmas, results };
         assert_eq!(
             table.to_markdown(),
-            "| S | 10 | 20 |\n|---|---|---|\n| η = 0 | 1.12 | 2.12 |\n| η = 0.2 | 3.12 | 4.12 |\n| σ\u{302} | 5.12 | 6.12 |\n"
+            "| S | 10 | 20 |\n|---|---|---|\n| η = 0 | 1.12 | 2.12 |\n| η = 0.2 | 3.12 | 4.12 |\n| σ hat | 5.12 | 6.12 |\n"
         );
         assert!(table.to_csv().starts_with("steps,evaluations,eta,count,fid\n10,10,0,7,1.125\n20,20,0,7,2.125\n10,10,0.2,7,"));
         let chart = table.time_chart("time", |cell| (cell.steps == 10).then_some(14.0));

@@ -78,6 +78,7 @@ fn chart(title: &str, sigmas: &[Sigma], found: &Likelihood) -> Chart {
         title: title.to_owned(),
         x: Axis { label: "timestep".into(), log: false, ticks: Vec::new() },
         y: Axis { label: "of each step".into(), log: true, ticks: Vec::new() },
+        legend_left: false,
         series: bounds.chain([line("L_simple: squared error of ε".into(), &found.l_simple)]).collect(),
     }
 }
