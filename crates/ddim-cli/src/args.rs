@@ -456,7 +456,7 @@ pub(crate) struct Train {
 
 /// Compare two sets of images, as FID does.
 ///
-/// Prints FID, and where both are images KID, precision and recall (of A against B). A set is a folder of images of one size, CIFAR-10's or
+/// Prints FID, and where both are images KID, precision and recall (of A against B; of the first 10,000 images of each). A set is a folder of images of one size, CIFAR-10's or
 /// MNIST's files (a folder stands for its training images), a batch (.npy or .npz: bytes [n, h, w, c] or f32 [n, c, h, w] in [-1, 1]), or
 /// statistics (.npz with mu and sigma, pytorch-fid's or ours). Equals pytorch-fid: features from bytes, bilinear to 299 x 299.
 #[derive(Debug, Args)]
@@ -545,7 +545,7 @@ pub(crate) struct Sweep {
     /// The folder of the sweep.
     #[arg(long, value_name = "DIR", default_value = "sweep", help_heading = "Output")]
     pub(crate) out: PathBuf,
-    /// Also write every image of every cell into this folder.
+    /// Also write every image of every cell into this folder; cells that are done already are not drawn again.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) save_images: Option<PathBuf>,
     #[command(flatten)]

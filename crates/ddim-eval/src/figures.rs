@@ -272,7 +272,7 @@ mod tests {
         for log in [false, true] {
             let chart = chart(log);
             let svg = chart.to_svg();
-            assert!(["FID", "η = 0", "steps S", "</svg>", ">100\n"].iter().all(|word| svg.contains(word)), "{svg}");
+            assert!(["FID", "η = 0", "steps S", "</svg>", "\n100\n"].iter().all(|word| svg.contains(word)), "{svg}");
             let raster = chart.to_raster();
             assert_eq!(raster.rgb.len(), raster.width * raster.height * 3);
             let coloured = raster.rgb.chunks_exact(3).filter(|p| **p == [0, 114, 178]).count();
