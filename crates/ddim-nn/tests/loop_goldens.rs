@@ -56,5 +56,5 @@ fn an_embedded_pipeline_is_the_folder() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/fashion");
     let loaded = Pipeline::load(&folder, &cpu()).unwrap();
     assert_eq!((embedded.config, embedded.scheduler), (loaded.config.clone(), loaded.scheduler.clone()));
-    assert_eq!(loaded.parameters(), 1_112_801);
+    assert_eq!(loaded.parameters(), 2_239_825);
 }
