@@ -136,7 +136,7 @@ impl DataSet {
         cifar_folder(folder).is_some() || idx_file(folder).is_some()
     }
 
-    /// Height and width of the images of a data set in one file, or of a folder that [is known](Self::is_known).
+    /// Height and width of the images of a data set in one file, or of a folder of its files.
     ///
     /// # Errors
     /// A file that cannot be read.
