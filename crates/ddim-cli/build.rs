@@ -4,7 +4,8 @@ use std::path::Path;
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(inception_weights)");
-    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/weights/inception-fid.safetensors");
+    let weights = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"))
+        .join("../../../shared/weights/inception-fid.safetensors");
     println!("cargo::rerun-if-changed={}", weights.display());
     if weights.is_file() {
         println!("cargo::rustc-cfg=inception_weights");

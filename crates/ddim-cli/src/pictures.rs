@@ -160,6 +160,11 @@ pub(crate) fn preparation(args: &PreparationArgs, size: [usize; 2]) -> Option<Pr
     Some(Preparation { size, fit, background: args.background })
 }
 
+/// The same, cutting the middle out where no flag says how.
+pub(crate) fn preparation_or_crop(args: &PreparationArgs, size: [usize; 2]) -> Preparation {
+    preparation(args, size).unwrap_or(Preparation { size, fit: Fit::Crop, background: args.background })
+}
+
 /// The first `limit` images of a data set, or of what [`read_inputs`] reads, for a network of `shape`: [n, c, h, w] in [-1, 1]. Images of
 /// other sizes are refused unless `--fit` says what becomes of them.
 pub(crate) fn read_images(path: &Path, shape @ [c, h, w]: [usize; 3], args: &PreparationArgs, limit: Option<usize>) -> Result<Vec<f32>> {

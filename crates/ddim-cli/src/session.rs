@@ -114,10 +114,10 @@ impl Session {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Samples any number of images in place, a batch at a time.
-    pub(crate) fn sample(&self, sampler: &Sampler, x: &mut [f32], seed: u64, progress: &Progress) -> Result<()> {
+    /// Samples any number of images in place, a batch at a time; `first` is the number of the first.
+    pub(crate) fn sample(&self, sampler: &Sampler, x: &mut [f32], (seed, first): (u64, usize), progress: &Progress) -> Result<()> {
         for (i, batch) in x.chunks_mut(self.batch_size.saturating_mul(self.dim())).enumerate() {
-            self.sample_batch(sampler, batch, (seed, i * self.batch_size), progress, |_| Ok(()))?;
+            self.sample_batch(sampler, batch, (seed, first + i * self.batch_size), progress, |_| Ok(()))?;
         }
         Ok(())
     }

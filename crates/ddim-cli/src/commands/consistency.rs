@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Consistency) -> Result<()> {
     let mut columns = Vec::new();
     for sampler in &samplers {
         let mut x = latents.clone();
-        session.sample(sampler, &mut x, args.seed, &progress)?;
+        session.sample(sampler, &mut x, (args.seed, 0), &progress)?;
         columns.push(x);
     }
     let seconds = progress.finish();

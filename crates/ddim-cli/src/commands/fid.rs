@@ -3,14 +3,12 @@
 use crate::args::Fid;
 use crate::error::{Error, Result};
 use crate::output::{OutputFile, report};
-use crate::pictures::preparation;
+use crate::pictures::preparation_or_crop;
 use crate::progress::Progress;
 use crate::session::{load_inception, use_threads};
 use ddim_eval::{Images, Reference, Statistics, features, kernel_distance, precision_recall};
 use ddim_nn::Inception;
-use ddim_train::{Fit, Preparation};
 use serde_json::json;
-use std::cell::OnceCell;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -29,10 +27,8 @@ struct Side {
 
 pub(crate) fn run(args: &Fid) -> Result<()> {
     use_threads(args.threads)?;
-    let prepared = args.size.as_deref().map(parse_size).transpose()?.map(|size| {
-        let background = args.preparation.background;
-        preparation(&args.preparation, size).unwrap_or(Preparation { size, fit: Fit::Crop, background })
-    });
+    let size = args.size.as_deref().map(parse_size).transpose()?;
+    let prepared = size.map(|size| preparation_or_crop(&args.preparation, size));
     if prepared.is_none() && args.preparation.fit.is_some() {
         return Err(Error::usage("--fit without --size: expected the size that images are made"));
     }
@@ -58,14 +54,11 @@ pub(crate) fn run(args: &Fid) -> Result<()> {
     }
     let to_do: usize = parts.iter().chain(&reference).filter_map(set_len).sum();
     // Only where there are images to look at.
-    let network = OnceCell::new();
-    if to_do > 0 {
-        let _ = network.set(load_inception(&args.inception, args.quiet)?);
-    }
+    let network = (to_do > 0).then(|| load_inception(&args.inception, args.quiet)).transpose()?;
     let progress = Progress::counting("images", "features", to_do, args.quiet);
     let begin = Instant::now();
     let side = |images: Images| -> Result<Side> {
-        match (images, network.get()) {
+        match (images, &network) {
             (Images::Set(set), Some(inception)) => {
                 let features = features(inception, &set, &mut |n| {
                     progress.advance(n);

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Interpolate) -> Result<()> {
 
     let count = x.len() / dim;
     let progress = Progress::new("interpolating", count * trajectory.len(), session.quiet);
-    session.sample(&sampler, &mut x, 0, &progress)?;
+    session.sample(&sampler, &mut x, (0, 0), &progress)?;
     let seconds = progress.finish();
 
     let source =

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Reconstruct) -> Result<()> {
     for trajectory in &trajectories {
         let mut x = images.clone();
         session.encode(trajectory, &mut x, &progress)?;
-        session.sample(&session.decoder(trajectory)?, &mut x, 0, &progress)?;
+        session.sample(&session.decoder(trajectory)?, &mut x, (0, 0), &progress)?;
         // On [0, 1], half the scale of the network.
         let square: f64 = x.iter().zip(&images).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
         table.push((trajectory.len(), square / 4.0 / images.len() as f64));

@@ -4,12 +4,12 @@ use crate::args::{ClipArgs, Sweep};
 use crate::error::{Error, Result};
 use crate::models;
 use crate::output::{create_folder, report, write};
-use crate::pictures::{self, Picture, preparation};
+use crate::pictures::{self, Picture, preparation_or_crop};
 use crate::progress::Progress;
 use crate::session::{Session, check_count, load_inception, spacing_name};
 use ddim::Sigma;
 use ddim_eval::{Cell, Images, SHOWN, SweepEvent, Table, features_of_bytes, sigma_label, sigma_name};
-use ddim_train::{Fit, Preparation};
+use ddim_train::Preparation;
 use serde_json::json;
 use std::path::Path;
 
@@ -39,11 +39,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
         Ok((sampler, trajectory.len()))
     });
     let samplers = samplers.collect::<Result<Vec<_>>>()?;
-    let prepared = preparation(&args.preparation, [h, w]).unwrap_or(Preparation {
-        size: [h, w],
-        fit: Fit::Crop,
-        background: args.preparation.background,
-    });
+    let prepared = preparation_or_crop(&args.preparation, [h, w]);
     let reference = Images::open(&args.reference, Some(prepared), args.reference_limit)?;
     reference.check_features(&args.reference)?;
     let settings = settings(&session, args, &prepared, &reference)?;
@@ -88,9 +84,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
         let silent = Progress::new("", 0, true);
         let sample = |range: std::ops::Range<usize>| -> Result<Vec<f32>> {
             let mut x = session.latents(args.seed, range.start, range.len());
-            for (i, batch) in x.chunks_mut(session.batch_size * session.dim()).enumerate() {
-                session.sample_batch(sampler, batch, (args.seed, range.start + i * session.batch_size), &silent, |_| Ok(()))?;
-            }
+            session.sample(sampler, &mut x, (args.seed, range.start), &silent)?;
             if let Some(folder) = &images {
                 save(folder, &x, session.shape(), range.start)?;
             }
