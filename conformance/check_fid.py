@@ -40,9 +40,9 @@ with tempfile.TemporaryDirectory() as folder:
     saved, written = f"{folder}/theirs.npz", f"{folder}/ours.npz"
     np.savez(saved, mu=statistics[1][0], sigma=statistics[1][1])
     found = ours(args.a, args.b, "--save-stats", written)
-    half = ours(written, saved)
+    from_statistics = ours(written, saved)
     read = np.load(written)
     across = calculate_frechet_distance(read["mu"], read["sigma"], *statistics[1])
 print(f"pytorch-fid {theirs:.5f}   ddim {found['fid']:.5f}   difference {abs(theirs - found['fid']):.1e}")
-print(f"ddim on its own and pytorch-fid's statistics {half['fid']:.5f}; pytorch-fid with ddim's statistics {across:.5f}")
+print(f"ddim on its own and pytorch-fid's statistics {from_statistics['fid']:.5f}; pytorch-fid with ddim's statistics {across:.5f}")
 print(f"images/s on {args.threads} threads: pytorch-fid {count / seconds:.1f}, ddim {found['images_per_second']:.1f}: {found['images_per_second'] * seconds / count:.2f} x")

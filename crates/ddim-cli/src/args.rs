@@ -456,9 +456,10 @@ pub(crate) struct Train {
 
 /// Compare two sets of images, as FID does.
 ///
-/// Prints FID, and where both are images KID, precision and recall (of A against B; of the first 10,000 images of each). A set is a folder of images of one size, CIFAR-10's or
-/// MNIST's files (a folder stands for its training images), a batch (.npy or .npz: bytes [n, h, w, c] or f32 [n, c, h, w] in [-1, 1]), or
-/// statistics (.npz with mu and sigma, pytorch-fid's or ours). Equals pytorch-fid: features from bytes, bilinear to 299 x 299.
+/// Prints FID, and where both are images KID, precision and recall (of A against B; of the first 10,000 images of each). A set is a folder
+/// of images of one size, CIFAR-10's or MNIST's files (a folder stands for its training images), a batch (.npy or .npz: bytes [n, h, w, c]
+/// or f32 [n, c, h, w] in [-1, 1]), or statistics (.npz with mu and sigma, pytorch-fid's or ours). Equals pytorch-fid: features from bytes,
+/// bilinear to 299 x 299.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ddim fid samples/ cifar-10-batches-bin                 50,000 training images
