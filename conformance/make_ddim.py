@@ -5,7 +5,8 @@
 
 Writes conformance/ddim.safetensors (latents, images and the results of every case) and conformance/ddim.json (the scheduler's
 configuration of each case). The network was trained to predict noise; read as `sample` or `v_prediction` it draws nothing, but a loop
-over it is as good a check. Made with torch 2.15.0, diffusers 0.42.1, f32 on the CPU.
+over it is as good a check. DDIMInverseScheduler reads v at the level that the step leaves, not at the one that the network was told, where it
+determines eps: it is given eps here. Made with torch 2.15.0, diffusers 0.42.1, f32 on the CPU.
 """
 import json, pathlib
 import torch
@@ -51,13 +52,18 @@ with torch.no_grad():
         for kind in ("epsilon", "v_prediction"):
             name = f"encode_{spacing}_{kind}"
             config = plain | dict(timestep_spacing=spacing, prediction_type=kind)
-            inverse = DDIMInverseScheduler(**config)
+            inverse = DDIMInverseScheduler(**config | dict(prediction_type="epsilon"))
             inverse.set_timesteps(20)
             x = images
             for t in inverse.timesteps:
-                x = inverse.step(net(x, t).sample, t, x).prev_sample
+                output, a = net(x, t).sample, inverse.alphas_cumprod[t]
+                if kind == "v_prediction":
+                    output = a.sqrt() * output + (1 - a).sqrt() * x
+                x = inverse.step(output, t, x).prev_sample
             tensors[name] = x
             configs[name] = dict(kind="encode", steps=20, rederive=False, scheduler=dict(DDIMScheduler(**config).config) | {"_class_name": "DDIMScheduler"})
             print(f"{name}: max|x| {x.abs().max():.3f}")
 save_file({k: v.contiguous() for k, v in tensors.items()}, here / "ddim.safetensors")
+for config in configs.values():  # a set's order differs from run to run
+    config["scheduler"]["_use_default_values"] = sorted(config["scheduler"].get("_use_default_values", []))
 (here / "ddim.json").write_text(json.dumps(configs, indent=1, default=list) + "\n")

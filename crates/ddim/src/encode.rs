@@ -20,7 +20,8 @@ pub struct EncodeStep {
     pub alpha_bar_to: f64,
 }
 
-/// A trajectory run upwards: diffusers' `DDIMInverseScheduler`, with the true predecessor in τ where that assumes T // S.
+/// A trajectory run upwards: diffusers' `DDIMInverseScheduler`, with the true predecessor in τ where that assumes T // S, and ε of a
+/// network that predicts x_0 or v derived at the level that it was told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoder {
     steps: Vec<EncodeStep>,
@@ -53,8 +54,8 @@ impl Encoder {
 /// `observe` is called after each step; its step is read upwards: `level` is where x now lies, `next` where it came from.
 ///
 /// # Errors
-/// What the denoiser says; a batch that is not a whole number of images; ε-prediction from a level with ᾱ = 0; a prediction that is
-/// not finite.
+/// What the denoiser says; a batch that is not a whole number of images; steps from a level with ᾱ = 0, where nothing of the image is
+/// left; a prediction that is not finite.
 pub fn encode<T: Real, D: Denoiser<T> + ?Sized>(
     encoder: &Encoder,
     denoiser: &D,
@@ -64,19 +65,20 @@ pub fn encode<T: Real, D: Denoiser<T> + ?Sized>(
     let dim = denoiser.dim();
     let n = batch_len(x.len(), dim)?;
     let prediction = denoiser.prediction();
-    if encoder.steps.iter().any(|s| s.alpha_bar_from == 0.0) && prediction == Prediction::Epsilon {
-        return Err(Error::new(ErrorKind::Prediction, "epsilon prediction cannot encode beyond a level with alpha_bar 0").into());
+    if encoder.steps.iter().any(|s| s.alpha_bar_from == 0.0) {
+        return Err(Error::new(ErrorKind::Prediction, "nothing can be encoded beyond a level with alpha_bar 0").into());
     }
     let mut output = vec![T::from_f64(0.0); x.len()];
     let mut x_0_batch = output.clone();
     for (index, step) in encoder.steps.iter().enumerate() {
         denoiser.predict(x, &vec![step.to; n], &mut output)?;
         check_finite(&output, dim, 0, step.to)?;
-        // The clean image does not determine ε from x_0: read the prediction at the level that the network was told.
-        let read_at = if step.alpha_bar_from == 1.0 && prediction == Prediction::Sample { step.alpha_bar_to } else { step.alpha_bar_from };
         let (signal, spread) = (step.alpha_bar_to.sqrt(), (1.0 - step.alpha_bar_to).sqrt());
         for ((x, output), x_0_out) in x.iter_mut().zip(&output).zip(&mut x_0_batch) {
-            let (x_0, epsilon) = prediction.x0_and_epsilon(output.to_f64(), x.to_f64(), read_at);
+            // Eq. 13 is in ε, which the network's x_0 or v determines at the level it was told: read where the step comes from, v would
+            // have an error of the first order that ε has not, and four times the error of a reconstruction.
+            let epsilon = prediction.x0_and_epsilon(output.to_f64(), x.to_f64(), step.alpha_bar_to).1;
+            let x_0 = Prediction::Epsilon.x0_and_epsilon(epsilon, x.to_f64(), step.alpha_bar_from).0;
             *x = T::from_f64(signal * x_0 + spread * epsilon);
             *x_0_out = T::from_f64(x_0);
         }

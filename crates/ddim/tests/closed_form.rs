@@ -195,6 +195,28 @@ fn every_prediction_type_samples_the_same() {
     assert!(max(run(Prediction::Epsilon, Clip::Range(0.5), true)) <= 0.5 + 1e-12, "the last step returns the clipped f");
 }
 
+/// Eq. 13 is in ε: what the network predicts it by makes no difference, down to S = 1 and up to a level without signal.
+#[test]
+fn every_prediction_type_encodes_the_same() {
+    for schedule in [NoiseSchedule::ddpm(), NoiseSchedule::ddpm().rescale_zero_terminal_snr()] {
+        for steps in [1, 2, 10, 50] {
+            let trajectory = Trajectory::trailing(1000, steps).unwrap();
+            let run = |prediction| {
+                let model = GaussianDenoiser::isotropic(&schedule, 8, MEAN, STD).with_prediction(prediction);
+                let mut x = vec![0f64; 8 * 3];
+                noise::fill_batch(&mut x, 8, 5, 0, noise::LATENT);
+                encode(&Encoder::new(&schedule, &trajectory).unwrap(), &model, &mut x, |_| {}).unwrap();
+                x
+            };
+            let epsilon = run(Prediction::Epsilon);
+            for other in [Prediction::Sample, Prediction::V] {
+                let x = run(other);
+                assert!(x.iter().zip(&epsilon).all(|(a, b)| (a - b).abs() < 1e-9), "{steps} {other:?}");
+            }
+        }
+    }
+}
+
 /// A worse network than the optimal one: it is wrong by a level-dependent share and a constant.
 struct Wrong(GaussianDenoiser);
 
