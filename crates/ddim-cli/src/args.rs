@@ -125,9 +125,12 @@ pub(crate) struct PreparationArgs {
     /// How images of other sizes become that of the model, as `ddim train` has it.
     #[arg(long, value_name = "HOW", value_enum, help_heading = "Data")]
     pub(crate) fit: Option<FitArg>,
-    /// Behind transparent pixels, and around padded images: #rrggbb, white or black.
-    #[arg(long, value_name = "COLOUR", default_value = "white", value_parser = ddim_train::parse_colour, help_heading = "Data")]
-    pub(crate) background: [u8; 3],
+    /// Behind transparent pixels, and around padded images: #rrggbb, white or black [default: white, where images are fitted].
+    #[arg(long, value_name = "COLOUR", value_parser = ddim_data::parse_colour, help_heading = "Data")]
+    pub(crate) background: Option<[u8; 3]>,
+    /// Leave files out that cannot be read, and name them.
+    #[arg(long, help_heading = "Data")]
+    pub(crate) skip_bad_files: bool,
 }
 
 /// The network that FID looks through.
@@ -218,9 +221,12 @@ pub(crate) struct Sample {
   ddim sample --latents x_T.npy --steps 100 --no-clip --grid again.png
   ddim encode --input boot.png --save-npy boot.npy          then: ddim interpolate --latents two.npy")]
 pub(crate) struct Encode {
-    /// An image of the model's size, a folder of them, or a batch x_0.npy (f32, [n, c, h, w], scale [-1, 1]).
+    /// Images of the model's size (or --fit): one, a folder or .zip of them, a data set's files, or a batch x_0.npy (f32, [n, c, h, w], scale
+    /// [-1, 1]).
     #[arg(long, value_name = "IMAGE|DIR|x_0.npy")]
     pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) preparation: PreparationArgs,
     /// Where the latents go: f32 [n, c, h, w].
     #[arg(long, value_name = "x_T.npy")]
     pub(crate) save_npy: PathBuf,

@@ -58,15 +58,30 @@ impl From<ddim_nn::Error> for Error {
     }
 }
 
+/// What to do about one bad file among others: every verb that reads images has the flag.
+fn with_advice(error: impl Display, bad_file: bool) -> Error {
+    let advice = if bad_file { " (--skip-bad-files leaves such files out)" } else { "" };
+    Error::Failure(format!("{error}{advice}"))
+}
+
+impl From<ddim_data::Error> for Error {
+    fn from(error: ddim_data::Error) -> Self {
+        let bad = error.kind() == ddim_data::ErrorKind::BadFile;
+        with_advice(error, bad)
+    }
+}
+
 impl From<ddim_eval::Error> for Error {
     fn from(error: ddim_eval::Error) -> Self {
-        Self::Failure(error.to_string())
+        let bad = error.kind() == ddim_eval::ErrorKind::BadFile;
+        with_advice(error, bad)
     }
 }
 
 impl From<ddim_train::Error> for Error {
     fn from(error: ddim_train::Error) -> Self {
-        Self::Failure(error.to_string())
+        let bad = error.kind() == ddim_train::ErrorKind::BadFile;
+        with_advice(error, bad)
     }
 }
 

@@ -1,9 +1,9 @@
 //! `ddim`: arguments in, calls down, pictures and tables out.
 
 mod args;
-mod arrays;
 mod commands;
 mod error;
+mod inputs;
 mod models;
 mod output;
 mod pictures;

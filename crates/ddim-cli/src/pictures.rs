@@ -1,12 +1,8 @@
 //! Images to bytes and back: grids, PNG with a caption, animated GIF.
 
-use crate::args::{FitArg, PreparationArgs};
 use crate::error::{Error, Result};
-use ddim::{from_byte, to_byte};
+use ddim::to_byte;
 use ddim_eval::Raster;
-use ddim_train::{Data, DataSet, Fit, Preparation};
-use image::{DynamicImage, ImageReader};
-use std::path::{Path, PathBuf};
 
 /// An 8-bit picture of 1 or 3 channels, interleaved rows.
 pub(crate) struct Picture {
@@ -148,108 +144,6 @@ pub(crate) fn to_gif(frames: &[Picture], rest: bool) -> Result<Vec<u8>> {
     }
     drop(encoder);
     Ok(bytes)
-}
-
-/// What the flags say of preparing images of `size`, where they say that images are prepared.
-pub(crate) fn preparation(args: &PreparationArgs, size: [usize; 2]) -> Option<Preparation> {
-    let fit = match args.fit? {
-        FitArg::Crop => Fit::Crop,
-        FitArg::Pad => Fit::Pad,
-        FitArg::Stretch => Fit::Stretch,
-    };
-    Some(Preparation { size, fit, background: args.background })
-}
-
-/// The same, cutting the middle out where no flag says how.
-pub(crate) fn preparation_or_crop(args: &PreparationArgs, size: [usize; 2]) -> Preparation {
-    preparation(args, size).unwrap_or(Preparation { size, fit: Fit::Crop, background: args.background })
-}
-
-/// The first `limit` images of a data set, or of what [`read_inputs`] reads, for a network of `shape`: [n, c, h, w] in [-1, 1]. Images of
-/// other sizes are refused unless `--fit` says what becomes of them.
-pub(crate) fn read_images(path: &Path, shape @ [c, h, w]: [usize; 3], args: &PreparationArgs, limit: Option<usize>) -> Result<Vec<f32>> {
-    let dim = c * h * w;
-    if limit == Some(0) {
-        return Err(Error::flag("--count", "0: expected 1 or more"));
-    }
-    let fit = match preparation(args, [h, w]) {
-        Some(preparation) => preparation.fit,
-        None if DataSet::is_data_set(path) => {
-            let found = DataSet::native_size(path)?;
-            if found != [h, w] {
-                let found = format!("images of {} x {}", found[1], found[0]);
-                return Err(Error::file(path, format!("{found}: expected {w} x {h}, the size of the model, or --fit to make them that")));
-            }
-            Fit::Stretch
-        }
-        None => {
-            let (mut images, _) = read_inputs(path, shape)?;
-            images.truncate(limit.unwrap_or(usize::MAX).saturating_mul(dim));
-            return Ok(images);
-        }
-    };
-    let data = DataSet::load(&Data::plain(path, fit, args.background, limit), [h, w], Some(c))?;
-    let mut images = vec![0.0; data.len() * dim];
-    for (i, image) in images.chunks_exact_mut(dim).enumerate() {
-        data.write(i, [0.5; 2], false, || 0.0, image);
-    }
-    Ok(images)
-}
-
-/// Reads images for a network of `shape` into [n, c, h, w], scale [-1, 1]: one file, every image of a folder in the order of their
-/// names, or a .npy batch. Also returns the names.
-pub(crate) fn read_inputs(path: &Path, shape: [usize; 3]) -> Result<(Vec<f32>, Vec<String>)> {
-    let extension = |p: &Path| p.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if extension(path) == "npy" {
-        let batch = crate::arrays::read(path, shape)?;
-        let names = (0..batch.len() / shape.iter().product::<usize>()).map(|i| format!("{}[{i}]", path.display()));
-        return Ok((batch, names.collect()));
-    }
-    let files = if path.is_dir() {
-        let entries = path.read_dir().and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(|e| Error::file(path, e))?;
-        let mut files: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
-        files.retain(|p| ["png", "jpg", "jpeg", "webp"].contains(&extension(p).as_str()));
-        files.sort();
-        if files.is_empty() {
-            return Err(Error::file(path, "a folder without images: expected .png, .jpg or .webp files"));
-        }
-        files
-    } else {
-        vec![path.to_owned()]
-    };
-    let mut batch = Vec::with_capacity(files.len() * shape.iter().product::<usize>());
-    for file in &files {
-        read_image(file, shape, &mut batch)?;
-    }
-    Ok((batch, files.iter().map(|f| f.display().to_string()).collect()))
-}
-
-fn read_image(path: &Path, [c, h, w]: [usize; 3], batch: &mut Vec<f32>) -> Result<()> {
-    check_drawable([c, h, w])?;
-    let reader = ImageReader::open(path).map_err(|e| Error::file(path, e))?.with_guessed_format().map_err(|e| Error::file(path, e))?;
-    let size = reader.into_dimensions().map_err(|e| Error::file(path, format!("not an image: {e}")))?;
-    if size != (w as u32, h as u32) {
-        return Err(Error::file(path, format!("{} x {} pixels: expected {w} x {h}, the size of the model", size.0, size.1)));
-    }
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| Error::file(path, e))?;
-    let image = reader.decode().map_err(|e| Error::file(path, format!("a broken image: {e}")))?;
-    if image.color().has_alpha() && image.to_rgba8().pixels().any(|p| p.0[3] != 255) {
-        return Err(Error::file(path, "an image with transparent pixels: expected an opaque one"));
-    }
-    let (bytes, channels) = if c == 1 { (to_gray(&image, path)?, 1) } else { (image.to_rgb8().into_raw(), 3) };
-    for channel in 0..channels {
-        batch.extend(bytes.iter().skip(channel).step_by(channels).map(|b| from_byte(*b)));
-    }
-    Ok(())
-}
-
-/// Colours are refused rather than mixed: a network of one channel was trained on gray.
-fn to_gray(image: &DynamicImage, path: &Path) -> Result<Vec<u8>> {
-    let rgb = image.to_rgb8();
-    if rgb.pixels().any(|p| p.0[0] != p.0[1] || p.0[1] != p.0[2]) {
-        return Err(Error::file(path, "an image in colour: expected a gray one, the model has 1 channel"));
-    }
-    Ok(rgb.pixels().map(|p| p.0[0]).collect())
 }
 
 #[cfg(test)]

@@ -5,22 +5,70 @@ use std::path::Path;
 /// A `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error in one line: the file, what was found, what was expected.
+/// An error in one line: the file, what was found, what was expected. See [`Error::kind`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
+    kind: ErrorKind,
     message: String,
 }
 
+/// What an [`Error`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// One file or folder among others, which [`BadFiles::Skip`](crate::BadFiles::Skip) would leave out.
+    BadFile,
+    /// A place without images, or a file that is none of what is read.
+    NoImages,
+    /// Labels that are missing or do not fit.
+    Labels,
+    /// Anything else.
+    Other,
+}
+
 impl Error {
+    pub(crate) fn of(kind: ErrorKind, message: impl std::fmt::Display) -> Self {
+        // One line, whatever a library's message or a path holds; other blanks stay as they are.
+        Self { kind, message: message.to_string().replace(['\n', '\r'], " ").trim_end().to_owned() }
+    }
+
     /// An error that is about no file.
     pub(crate) fn new(message: impl std::fmt::Display) -> Self {
-        // One line, whatever a library's message holds.
-        Self { message: message.to_string().split_whitespace().collect::<Vec<_>>().join(" ") }
+        Self::of(ErrorKind::Other, message)
     }
 
     /// What is wrong with a file or folder.
     pub(crate) fn at(path: &Path, message: impl std::fmt::Display) -> Self {
-        Self::new(format!("{}: {message}", path.display()))
+        Self::new(Located(path, message))
+    }
+
+    /// What is wrong with one file among others.
+    pub(crate) fn bad(path: &Path, message: impl std::fmt::Display) -> Self {
+        Self::of(ErrorKind::BadFile, Located(path, message))
+    }
+
+    /// Nothing to read at `path`.
+    pub(crate) fn no_images(path: &Path, message: impl std::fmt::Display) -> Self {
+        Self::of(ErrorKind::NoImages, Located(path, message))
+    }
+
+    /// What is wrong with the labels at `path`.
+    pub(crate) fn labels(path: &Path, message: impl std::fmt::Display) -> Self {
+        Self::of(ErrorKind::Labels, Located(path, message))
+    }
+
+    /// What this is about.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+/// A message about a path.
+struct Located<'a, T>(&'a Path, T);
+
+impl<T: std::fmt::Display> std::fmt::Display for Located<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.0.display(), self.1)
     }
 }

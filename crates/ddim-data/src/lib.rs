@@ -1,5 +1,30 @@
 //! Images in: finding, decoding and preparing pictures, arrays and archives, labels, and what was left out and why.
+//!
+//! A path is a folder that is searched, an archive, a data set's files, or one array or image. [`DataSet`] holds images of one size as bytes, for
+//! training; [`ImageSet`] reads a few at a time, for evaluation; [`read_inputs`] makes the numbers that a network sees.
 
+mod arrays;
+mod batch;
+mod cifar;
+mod data_set;
+mod decode;
 mod error;
+mod find;
+mod idx;
+mod image_set;
+mod inputs;
+mod jpeg;
+mod pickle;
+mod place;
+mod prepare;
+mod report;
+mod zips;
 
-pub use error::{Error, Result};
+pub use arrays::{npy_bytes, read_floats};
+pub use data_set::{DataSet, Labels, Request};
+pub use error::{Error, ErrorKind, Result};
+pub use image_set::{ImageSet, Look};
+pub use inputs::{Inputs, read_inputs};
+pub use place::BadFiles;
+pub use prepare::{Fit, Preparation, parse_colour};
+pub use report::{LeftOut, Report, Warning};

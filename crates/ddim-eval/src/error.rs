@@ -19,6 +19,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// Images or statistics that cannot be read or compared.
     Data,
+    /// One file of a set of images, which could be left out.
+    BadFile,
     /// The Inception network's weights, or their download.
     Weights,
     /// The folder of a sweep.
@@ -32,7 +34,7 @@ pub enum ErrorKind {
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl std::fmt::Display) -> Self {
         // One line, whatever a library's message holds.
-        Self { kind, message: message.to_string().split_whitespace().collect::<Vec<_>>().join(" ") }
+        Self { kind, message: message.to_string().replace(['\n', '\r'], " ").trim_end().to_owned() }
     }
 
     pub(crate) fn data(path: &Path, message: impl std::fmt::Display) -> Self {
@@ -64,9 +66,10 @@ impl From<ddim_nn::Error> for Error {
     }
 }
 
-impl From<ddim_train::Error> for Error {
-    fn from(error: ddim_train::Error) -> Self {
-        Self::new(ErrorKind::Data, error)
+impl From<ddim_data::Error> for Error {
+    fn from(error: ddim_data::Error) -> Self {
+        let kind = if error.kind() == ddim_data::ErrorKind::BadFile { ErrorKind::BadFile } else { ErrorKind::Data };
+        Self { kind, message: error.to_string() }
     }
 }
 

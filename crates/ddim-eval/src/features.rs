@@ -2,8 +2,8 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::statistics::{Statistics, open_npz};
+use ddim_data::{BadFiles, ImageSet, Look};
 use ddim_nn::Inception;
-use ddim_train::{ImageSet, Preparation};
 use std::path::Path;
 
 /// One side of a comparison.
@@ -19,21 +19,15 @@ impl Images {
     ///
     /// # Errors
     /// As [`ImageSet::open`] and [`Statistics::read`].
-    pub fn open(path: &Path, preparation: Option<Preparation>, limit: Option<usize>) -> Result<Self> {
+    pub fn open(path: &Path, look: Look, limit: Option<usize>, bad: BadFiles) -> Result<Self> {
         if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
             let archive = open_npz(path)?;
             let names: Vec<String> = archive.file_names().flatten().map(|name| name.trim_end_matches(".npy").to_owned()).collect();
             if names.iter().any(|name| name == "mu" || name == "sigma") {
                 return Ok(Self::Statistics(Statistics::read(path)?));
             }
-            if names.len() != 1 {
-                return Err(Error::data(
-                    path,
-                    format!("arrays {}: expected mu and sigma (statistics), or one batch of images", names.join(", ")),
-                ));
-            }
         }
-        Ok(Self::Set(ImageSet::open(path, preparation, limit)?))
+        Ok(Self::Set(ImageSet::open(path, look, limit, bad)?))
     }
 
     /// Whether these, opened from `path`, can be compared with features that are taken here.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use ddim::objective::Weighting;
+use ddim_data::{BadFiles, Fit, Labels, Preparation, Request, parse_colour};
 use ddim_nn::{SchedulerConfig, UNetConfig};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::{Path, PathBuf};
@@ -59,45 +60,28 @@ pub struct Data {
 }
 
 impl Data {
-    /// Images as they are prepared for a model, unchanged otherwise: no flips, no labels, none left out but those beyond `limit`.
-    pub fn plain(path: &Path, fit: Fit, background: [u8; 3], limit: Option<usize>) -> Self {
-        Self {
-            path: Some(path.to_owned()),
-            fit,
-            resize: None,
-            background,
-            flip: false,
-            dequantize: false,
-            limit,
-            labels: None,
-            bad_files: BadFiles::Stop,
-            holdout: 0,
-        }
+    /// What is asked of [`DataSet::load`](ddim_data::DataSet::load), for images of `size` [h, w]; `besides` are folders that are no data.
+    ///
+    /// # Errors
+    /// No path.
+    pub fn request(&self, size: [usize; 2], channels: Option<usize>, besides: &[PathBuf]) -> Result<Request> {
+        let path = self.path.as_deref().ok_or_else(|| Error::config("data.path is missing: expected images to train on (--data)"))?;
+        let labels = match self.labels.as_deref() {
+            None => Labels::None,
+            Some("data") => Labels::Data,
+            Some(file) => Labels::File(file.into()),
+        };
+        let preparation = Preparation { size, fit: self.fit, background: self.background };
+        Ok(Request {
+            resize: self.resize,
+            channels,
+            limit: self.limit,
+            labels,
+            bad_files: self.bad_files,
+            besides: besides.to_vec(),
+            ..Request::new(path, preparation)
+        })
     }
-}
-
-/// How an image of another size becomes one of the network's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fit {
-    /// Resized to cover, and its middle cut out.
-    Crop,
-    /// Resized to somewhat more, and a window cut out that is another each time.
-    RandomCrop,
-    /// Resized to fit in, never enlarged, with background around.
-    Pad,
-    /// Resized to the size, whatever its proportions.
-    Stretch,
-}
-
-/// What happens at a file that cannot be decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BadFiles {
-    /// Nothing is trained.
-    Stop,
-    /// It is left out, and named.
-    Skip,
 }
 
 /// What is minimised.
@@ -181,21 +165,6 @@ pub struct Output {
 
 fn colour<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<[u8; 3], D::Error> {
     parse_colour(&String::deserialize(input)?).map_err(serde::de::Error::custom)
-}
-
-/// `#rrggbb`, `white` or `black`.
-///
-/// # Errors
-/// Anything else, in words.
-pub fn parse_colour(text: &str) -> std::result::Result<[u8; 3], String> {
-    let named = match text {
-        "white" => Some("ffffff"),
-        "black" => Some("000000"),
-        other => other.strip_prefix('#'),
-    };
-    let parsed = named.filter(|hex| hex.len() == 6).and_then(|hex| u32::from_str_radix(hex, 16).ok());
-    let [_, r, g, b] = parsed.ok_or_else(|| format!("{text:?}: expected a colour such as \"#ffffff\", white or black"))?.to_be_bytes();
-    Ok([r, g, b])
 }
 
 fn colour_name<S: Serializer>([r, g, b]: &[u8; 3], output: S) -> std::result::Result<S::Ok, S::Error> {

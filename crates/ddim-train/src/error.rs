@@ -19,6 +19,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// Images, labels, or where they should be.
     Data,
+    /// One file of the data, which `data.bad_files = "skip"` would leave out.
+    BadFile,
     /// A setting.
     Config,
     /// A run folder that cannot be read or written.
@@ -34,7 +36,7 @@ pub enum ErrorKind {
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl std::fmt::Display) -> Self {
         // One line, whatever a library's message holds.
-        Self { kind, message: message.to_string().split_whitespace().collect::<Vec<_>>().join(" ") }
+        Self { kind, message: message.to_string().replace(['\n', '\r'], " ").trim_end().to_owned() }
     }
 
     pub(crate) fn data(path: &Path, message: impl std::fmt::Display) -> Self {
@@ -63,6 +65,13 @@ impl Error {
 impl From<ddim_nn::Error> for Error {
     fn from(error: ddim_nn::Error) -> Self {
         Self::new(ErrorKind::Network, error)
+    }
+}
+
+impl From<ddim_data::Error> for Error {
+    fn from(error: ddim_data::Error) -> Self {
+        let kind = if error.kind() == ddim_data::ErrorKind::BadFile { ErrorKind::BadFile } else { ErrorKind::Data };
+        Self { kind, message: error.to_string() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Training of denoising diffusion models on the processor: data sets, the objective's draws, the loop, averages of the weights, and runs
+//! Training of denoising diffusion models on the processor: the objective's draws, the loop, averages of the weights, and runs
 //! that continue to the same bytes after they were killed.
 //!
 //! ```no_run
@@ -15,19 +15,13 @@
 
 mod checkpoint;
 mod config;
-mod data;
 mod error;
 mod events;
-mod images;
 mod run;
 mod trainer;
 
 pub use checkpoint::checkpoints;
-pub use config::{
-    Average, BadFiles, Config, Data, Decay, Fit, Objective, Optimizer, Output, Settings, Timesteps, WeightingName, parse_colour,
-};
-pub use data::DataSet;
+pub use config::{Average, Config, Data, Decay, Objective, Optimizer, Output, Settings, Timesteps, WeightingName};
 pub use error::{Error, ErrorKind, Result};
-pub use images::{ImageSet, Preparation};
 pub use run::{Event, Metrics, Outcome, Run};
 pub use trainer::{Stepped, Trainer, load_for_training};

@@ -8,6 +8,7 @@ use crate::config::{Config, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::EventFile;
 use crate::trainer::{Stepped, Trainer};
+use ddim_data::DataSet;
 use ddim_nn::Pipeline;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -31,8 +32,8 @@ pub enum Event<'a> {
         images: [usize; 2],
         /// Weights.
         parameters: usize,
-        /// Files that were left out, and why.
-        skipped: &'a [String],
+        /// The images, and what was left out of them.
+        data: &'a DataSet,
     },
     /// A step is over.
     Stepped {
@@ -153,7 +154,7 @@ impl Run {
             return Err(Error::run(folder, "holds a run already: --resume continues it, or choose another folder"));
         }
         let config = settings.resolve()?;
-        let trainer = Trainer::new(config, model)?;
+        let trainer = Trainer::new(config, &[folder.to_owned()], model)?;
         settings.set("network.in_channels", &trainer.network().in_channels.to_string())?;
         settings.set("network.out_channels", &trainer.network().out_channels.to_string())?;
         if let Some(classes) = trainer.network().num_class_embeds {
@@ -194,7 +195,7 @@ impl Run {
             return Err(Error::run(folder, format!("a run of other settings: {}: expected the same, to resume", refused.join("; "))));
         }
         let config = settings.resolve()?;
-        let mut trainer = Trainer::new(config.clone(), model)?;
+        let mut trainer = Trainer::new(config.clone(), &[folder.to_owned()], model)?;
         std::fs::create_dir_all(checkpoint::folder(folder)).map_err(|e| Error::run(folder, e))?;
         checkpoint::sweep(folder)?;
         let tally = match checkpoint::checkpoints(folder)?.last() {
@@ -221,8 +222,8 @@ impl Run {
         let started = Instant::now();
         let [images, held] = self.trainer.split();
         let step = self.trainer.step;
-        let skipped = &self.trainer.data().skipped;
-        observe(Event::Started { step, images: [images, held], parameters: self.trainer.parameters(), skipped })?;
+        let data = self.trainer.data();
+        observe(Event::Started { step, images: [images, held], parameters: self.trainer.parameters(), data })?;
         let mut metrics_file = open_metrics(&folder.join(METRICS), step)?;
         let mut events = EventFile::create(&folder, step).map_err(|e| Error::run(&folder, e))?;
         let output = self.config.output.clone();

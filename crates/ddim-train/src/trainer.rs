@@ -2,16 +2,16 @@
 //! their averages, the optimizer's moments and a step number.
 
 use crate::config::{Config, Timesteps};
-use crate::data::DataSet;
 use crate::error::{Error, ErrorKind, Result};
 use ddim::noise::{self, Stream};
 use ddim::{Denoiser, NoiseSchedule, Prediction, Sampler, Sigma};
+use ddim_data::DataSet;
 use ddim_nn::{
     Adam, Condition, Ema, Examples, Gradients, Network, Pipeline, SchedulerConfig, UNet, UNetConfig, cpu, parameters, squared_error,
     training_cpu, with_parameters,
 };
 use rayon::prelude::*;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Streams of random numbers under the run's seed, away from those of sampling.
 mod streams {
@@ -61,10 +61,11 @@ pub struct Trainer {
 
 impl Trainer {
     /// A run at its start: DDPM's initialisation, or the model that the configuration names; `model` loads it on the given device.
+    /// `besides` are folders below the data that are none of it: the run itself.
     ///
     /// # Errors
     /// Data that cannot be read, or that does not go with the network or the batch.
-    pub fn new(config: Config, model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
+    pub fn new(config: Config, besides: &[PathBuf], model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
         let pipeline = config.model.as_deref().map(model).transpose()?;
         let (size, channels) = match &pipeline {
             None => config.image_size()?,
@@ -76,7 +77,7 @@ impl Trainer {
                 (size.dims(), Some(pipeline.config.in_channels))
             }
         };
-        let data = DataSet::load(&config.data, size, channels)?;
+        let data = DataSet::load(&config.data.request(size, channels, besides)?)?;
         let dropped = usize::from(config.objective.label_dropout > 0.0);
         let classes = data.labels.is_some().then_some(data.classes + dropped);
         if dropped > 0 && classes.is_none() {

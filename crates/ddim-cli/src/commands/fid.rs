@@ -2,10 +2,11 @@
 
 use crate::args::Fid;
 use crate::error::{Error, Result};
+use crate::inputs::{preparation, say};
 use crate::output::{OutputFile, report};
-use crate::pictures::preparation_or_crop;
 use crate::progress::Progress;
 use crate::session::{load_inception, use_threads};
+use ddim_data::Look;
 use ddim_eval::{Images, Reference, Statistics, features, kernel_distance, precision_recall};
 use ddim_nn::Inception;
 use serde_json::json;
@@ -28,14 +29,17 @@ struct Side {
 pub(crate) fn run(args: &Fid) -> Result<()> {
     use_threads(args.threads)?;
     let size = args.size.as_deref().map(parse_size).transpose()?;
-    let prepared = size.map(|size| preparation_or_crop(&args.preparation, size));
-    if prepared.is_none() && args.preparation.fit.is_some() {
+    let look = match size {
+        Some(size) => Look::Prepared(preparation(&args.preparation, size)),
+        None => Look::AsTheyAre { background: args.preparation.background },
+    };
+    if size.is_none() && args.preparation.fit.is_some() {
         return Err(Error::usage("--fit without --size: expected the size that images are made"));
     }
     if args.limit == Some(0) {
         return Err(Error::flag("--limit", "0: expected 1 or more"));
     }
-    let open = |path: &Path| Images::open(path, prepared, args.limit);
+    let open = |path: &Path| Images::open(path, look, args.limit, args.preparation.bad_files());
     let parts = std::iter::once(&args.a).chain(&args.also).map(|path| open(path)).collect::<ddim_eval::Result<Vec<_>>>()?;
     let reference = args.b.as_deref().map(open).transpose()?;
     let file = OutputFile::create_optional(args.save_stats.as_ref())?;

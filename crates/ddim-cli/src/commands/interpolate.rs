@@ -1,13 +1,13 @@
 //! `ddim interpolate`
 
 use crate::args::Interpolate;
-use crate::arrays;
 use crate::error::{Error, Result};
 use crate::output::{OutputFile, joined, report};
 use crate::pictures::{self, Picture};
 use crate::progress::Progress;
 use crate::session::{Session, spacing_name};
 use ddim::Sigma;
+use ddim_data::{npy_bytes, read_floats};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &Interpolate) -> Result<()> {
     let session = Session::new(&args.common, &args.class)?;
     let (shape, dim) = (session.shape(), session.dim());
     let ends: Vec<Vec<f32>> = match &args.latents {
-        Some(path) => arrays::read(path, shape)?.chunks_exact(dim).map(<[f32]>::to_vec).collect(),
+        Some(path) => read_floats(path, shape)?.chunks_exact(dim).map(<[f32]>::to_vec).collect(),
         None => args.seeds.iter().map(|&seed| session.latents(seed, 0, 1)).collect(),
     };
     let path = |n: usize| {
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Interpolate) -> Result<()> {
         files.push(file.commit(&pictures::to_gif(&frames, false)?)?);
     }
     if let Some(file) = npy {
-        files.push(file.commit(&arrays::to_bytes(&x, shape))?);
+        files.push(file.commit(&npy_bytes(&x, shape))?);
     }
     let object = json!({
         "command": "interpolate", "model": model, "count": count, "columns": columns, "steps": trajectory.len(), "seconds": seconds,

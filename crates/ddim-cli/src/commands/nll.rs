@@ -2,11 +2,13 @@
 
 use crate::args::Nll;
 use crate::error::{Error, Result};
+use crate::inputs;
 use crate::output::{OutputFile, report};
-use crate::pictures::{Picture, read_images};
+use crate::pictures::Picture;
 use crate::progress::Progress;
 use crate::session::{Session, spacing_name};
 use ddim::Sigma;
+use ddim_data::Labels;
 use ddim_eval::{Axis, Chart, Likelihood, Series, likelihood, sigma_label};
 use serde_json::json;
 
@@ -22,7 +24,8 @@ pub(crate) fn run(args: &Nll) -> Result<()> {
         _ => Err(Error::flag("--plot", format!("{}: expected a name that ends in .svg or .png", path.display()))),
     });
     let svg = svg.transpose()?.unwrap_or(false);
-    let images = read_images(&args.data, session.shape(), &args.preparation, Some(args.count))?;
+    let inputs = inputs::read(&args.data, session.shape(), &args.preparation, &Labels::None, Some(args.count), session.quiet)?;
+    let images = inputs.images;
     let count = images.len() / session.dim();
     let file = OutputFile::create_optional(args.plot.as_ref())?;
     let sigmas: Vec<Sigma> = args.eta.iter().map(|&eta| Sigma::Eta(eta)).collect();
@@ -49,9 +52,9 @@ pub(crate) fn run(args: &Nll) -> Result<()> {
     let bounds: Vec<_> = bounds.collect();
     let simple = found.l_simple.iter().sum::<f64>() / found.l_simple.len() as f64;
     let object = json!({
-        "command": "nll", "model": session.model, "images": count, "steps": trajectory.len(), "trajectory": spacing, "seed": args.seed,
+        "command": "nll", "model": session.model, "images": count, "data": inputs::as_json(&inputs.report), "steps": trajectory.len(), "trajectory": spacing, "seed": args.seed,
         "timesteps": found.timesteps, "l_simple": found.l_simple, "l_simple_mean": simple, "bounds": bounds, "seconds": seconds,
-        "files": file.iter().collect::<Vec<_>>(),
+        "files": file.iter().map(|f| f.display().to_string()).collect::<Vec<_>>(),
     });
     let mut human = format!("{count} images, {} steps, {spacing} trajectory; bits a dimension\n", trajectory.len());
     human += "  eta   bound            x_T    KL terms  decoder   J_sigma\n";

@@ -3,9 +3,10 @@
 use crate::args::Reconstruct;
 use crate::error::Result;
 use crate::output::{OutputFile, joined, report};
-use crate::pictures::{self, read_images};
 use crate::progress::Progress;
 use crate::session::{Session, spacing_name};
+use crate::{inputs, pictures};
+use ddim_data::Labels;
 use serde_json::json;
 
 /// Images that are drawn.
@@ -17,7 +18,8 @@ pub(crate) fn run(args: &Reconstruct) -> Result<()> {
     let session = Session::new(&args.common, &args.class)?;
     let trajectories = args.steps.iter().map(|&s| session.trajectory(&args.trajectory, s)).collect::<Result<Vec<_>>>()?;
     let (shape, dim) = (session.shape(), session.dim());
-    let images = read_images(&args.input, shape, &args.preparation, args.count)?;
+    let inputs = inputs::read(&args.input, shape, &args.preparation, &Labels::None, args.count, session.quiet)?;
+    let images = inputs.images;
     let count = images.len() / dim;
     let grid = OutputFile::create_optional(args.grid.as_ref())?;
     if grid.is_some() {
@@ -51,8 +53,8 @@ pub(crate) fn run(args: &Reconstruct) -> Result<()> {
     let file =
         grid.map(|g| g.commit(&pictures::labelled(&pictures::grid(&rows, shape, shown), &[], &labels).to_png(&caption))).transpose()?;
     let object = json!({
-        "command": "reconstruct", "model": session.model, "images": count, "trajectory": spacing, "seconds": seconds,
-        "mse": table.iter().map(|(steps, mse)| json!({"steps": steps, "mse": mse})).collect::<Vec<_>>(), "files": file.iter().collect::<Vec<_>>(),
+        "command": "reconstruct", "model": session.model, "images": count, "data": inputs::as_json(&inputs.report), "trajectory": spacing, "seconds": seconds,
+        "mse": table.iter().map(|(steps, mse)| json!({"steps": steps, "mse": mse})).collect::<Vec<_>>(), "files": file.iter().map(|f| f.display().to_string()).collect::<Vec<_>>(),
     });
     let mut human = format!("{} images, {spacing} trajectory, mean squared error per dimension on [0, 1]\n", count);
     human += "steps      MSE\n";

@@ -1,13 +1,13 @@
 //! `ddim sample`
 
 use crate::args::Sample;
-use crate::arrays;
 use crate::error::{Error, Result};
 use crate::output::{OutputFile, create_folder, joined, report, write};
 use crate::pictures::{self, Picture};
 use crate::progress::Progress;
 use crate::session::{Session, check_count, spacing_name, timesteps};
 use ddim::{Observed, Sampler, Sigma, Trajectory};
+use ddim_data::{npy_bytes, read_floats};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
     };
     let sigma = if args.sigma_hat { Sigma::Hat } else { Sigma::Eta(args.eta) };
     let sampler = session.sampler(&trajectory, &sigma, &args.clip)?;
-    let given = args.latents.as_deref().map(|path| arrays::read(path, shape)).transpose()?;
+    let given = args.latents.as_deref().map(|path| read_floats(path, shape)).transpose()?;
     let count = count(args, given.as_ref().map(|x| x.len() / session.dim()))?;
 
     let default_grid = PathBuf::from("sample.png");
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
         files.push(file.commit(&pictures::grid(&kept, shape, columns).to_png(&caption))?);
     }
     if let Some(file) = npy {
-        files.push(file.commit(&arrays::to_bytes(&kept, shape))?);
+        files.push(file.commit(&npy_bytes(&kept, shape))?);
     }
     if let Some(file) = gif {
         files.push(file.commit(&pictures::to_gif(&watcher.frames, true)?)?);
@@ -143,7 +143,7 @@ impl Watcher {
 
     fn write(&self, name: &str, x: &[f32]) -> Result<()> {
         let Some(folder) = &self.trace else { return Ok(()) };
-        write(&folder.join(name), &arrays::to_bytes(x, self.shape))
+        write(&folder.join(name), &npy_bytes(x, self.shape))
     }
 
     fn start(&mut self, x: &[f32], sampler: &Sampler) -> Result<()> {

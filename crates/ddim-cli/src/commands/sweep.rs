@@ -2,14 +2,15 @@
 
 use crate::args::{ClipArgs, Sweep};
 use crate::error::{Error, Result};
+use crate::inputs::{preparation, say};
 use crate::models;
 use crate::output::{create_folder, report, write};
-use crate::pictures::{self, Picture, preparation_or_crop};
+use crate::pictures::{self, Picture};
 use crate::progress::Progress;
 use crate::session::{Session, check_count, load_inception, spacing_name};
 use ddim::Sigma;
+use ddim_data::{Look, Preparation};
 use ddim_eval::{Cell, Images, SHOWN, SweepEvent, Table, features_of_bytes, sigma_label, sigma_name};
-use ddim_train::Preparation;
 use serde_json::json;
 use std::path::Path;
 
@@ -39,8 +40,8 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
         Ok((sampler, trajectory.len()))
     });
     let samplers = samplers.collect::<Result<Vec<_>>>()?;
-    let prepared = preparation_or_crop(&args.preparation, [h, w]);
-    let reference = Images::open(&args.reference, Some(prepared), args.reference_limit)?;
+    let prepared = preparation(&args.preparation, [h, w]);
+    let reference = Images::open(&args.reference, Look::Prepared(prepared), args.reference_limit, args.preparation.bad_files())?;
     reference.check_features(&args.reference)?;
     let settings = settings(&session, args, &prepared, &reference)?;
     let serde_json::Value::Object(settings) = settings else { unreachable!("settings are an object") };

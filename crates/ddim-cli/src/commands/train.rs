@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::output::{joined, report, write};
 use crate::session::{check_device, use_threads};
 use crate::usage::usage;
-use crate::{models, pictures};
+use crate::{inputs, models, pictures};
 use ddim_nn::training_cpu;
 use ddim_train::{Event, Metrics, Run, Settings, Trainer};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
@@ -47,10 +47,8 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     let mut last: Option<Metrics> = None;
     let outcome = run.train(&stop, &mut |event| {
         match event {
-            Event::Started { step, images: [trained, held], parameters, skipped } => {
-                for reason in skipped {
-                    view.line(&format!("left out: {reason}"));
-                }
+            Event::Started { step, images: [trained, held], parameters, data } => {
+                inputs::lines(&data.report).chain(inputs::classes(data)).for_each(|line| view.line(&line));
                 let data = if held > 0 { format!("{trained} images, {held} held out") } else { format!("{trained} images") };
                 let from = if step > 0 { format!(", from step {step}") } else { String::new() };
                 view.line(&format!("{parameters} parameters, {data}, batches of {}{from}", config.batch_size));
@@ -147,7 +145,7 @@ const TRIED: [usize; 2] = [2, 8];
 fn dry_run(args: &Train, load: &dyn Fn(&str) -> ddim_nn::Result<ddim_nn::Pipeline>) -> Result<()> {
     let settings = settings(args)?;
     let config = settings.resolve()?;
-    let mut trainer = Trainer::new(config.clone(), load)?;
+    let mut trainer = Trainer::new(config.clone(), std::slice::from_ref(&args.out), load)?;
     let part = config.batch_size / config.accumulate;
     // What memory a step takes grows with its images: two sizes give the slope.
     let sizes = TRIED.map(|n| n.min(part));

@@ -1,6 +1,6 @@
 //! What becomes of images on their way into training, and what is said of those that cannot be read.
 
-use ddim_train::{DataSet, Error, Settings};
+use ddim_data::{BadFiles, DataSet, Error, Fit, Labels, Preparation, Request, parse_colour};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::{DynamicImage, ImageBuffer, Luma, Rgb, Rgba};
@@ -9,13 +9,22 @@ use std::io::Write;
 use std::path::Path;
 use tempfile::TempDir;
 
+/// As a run's settings name them.
 fn load(path: &Path, size: [usize; 2], channels: Option<usize>, settings: &[(&str, &str)]) -> Result<DataSet, Error> {
-    let mut all = Settings::preset("tiny").unwrap();
-    all.set("data.path", &format!("{:?}", path.display().to_string())).unwrap();
+    let mut request = Request { channels, ..Request::new(path, Preparation { size, fit: Fit::Crop, background: [255; 3] }) };
     for (key, value) in settings {
-        all.set(key, value).unwrap();
+        match *key {
+            "fit" => request.preparation.fit = serde_json::from_str(&format!("\"{value}\"")).unwrap(),
+            "background" => request.preparation.background = parse_colour(value).unwrap(),
+            "resize" => request.resize = Some(value.parse().unwrap()),
+            "limit" => request.limit = Some(value.parse().unwrap()),
+            "labels" if *value == "data" => request.labels = Labels::Data,
+            "labels" => request.labels = Labels::File(value.into()),
+            "bad_files" => request.bad_files = BadFiles::Skip,
+            other => panic!("{other}"),
+        }
     }
-    DataSet::load(&all.resolve().unwrap().data, size, channels)
+    DataSet::load(&request)
 }
 
 /// Image `index` as bytes [c][h][w].
@@ -43,7 +52,7 @@ fn folders_of_mixed_sizes_and_modes() {
     DynamicImage::ImageLuma16(ImageBuffer::from_pixel(8, 8, Luma([257 * 50]))).save(b.join("5.png")).unwrap();
     fs::write(folder.path().join("notes.txt"), "no image").unwrap();
 
-    let data = load(folder.path(), [8, 8], None, &[("data.labels", "data")]).unwrap();
+    let data = load(folder.path(), [8, 8], None, &[("labels", "data")]).unwrap();
     assert_eq!((data.len(), data.shape, data.classes), (5, [3, 8, 8], 2));
     assert_eq!(data.labels.as_deref(), Some(&[0, 0, 1, 1, 1][..]));
     let first = bytes(&data, 0);
@@ -55,13 +64,13 @@ fn folders_of_mixed_sizes_and_modes() {
         assert!((0..3).all(|c| found[c * 64..][..64].iter().all(|v| v.abs_diff(expected[c]) <= 2)), "image {image}: {found:?}");
     }
 
-    let black = load(folder.path(), [8, 8], None, &[("data.background", "black")]).unwrap();
+    let black = load(folder.path(), [8, 8], None, &[("background", "black")]).unwrap();
     assert_eq!(bytes(&black, 1)[0], 128);
     let gray = load(folder.path(), [8, 8], Some(1), &[]).unwrap();
     assert_eq!(gray.shape, [1, 8, 8]);
-    assert_eq!(load(folder.path(), [8, 8], None, &[("data.limit", "2")]).unwrap().len(), 2);
+    assert_eq!(load(folder.path(), [8, 8], None, &[("limit", "2")]).unwrap().len(), 2);
     assert_ne!(data.checksum(), black.checksum());
-    assert_eq!(data.checksum(), load(folder.path(), [8, 8], None, &[("data.labels", "data")]).unwrap().checksum());
+    assert_eq!(data.checksum(), load(folder.path(), [8, 8], None, &[("labels", "data")]).unwrap().checksum());
 }
 
 #[test]
@@ -69,9 +78,7 @@ fn fits() {
     let folder = TempDir::new().unwrap();
     // Three bands from left to right.
     rgb(24, 8, |x, _| [(x / 8 * 100) as u8; 3]).save(folder.path().join("bands.png")).unwrap();
-    let of = |fit: &str| {
-        load(folder.path(), [8, 8], Some(1), &[("data.fit", fit), ("data.background", "#0a0a0a"), ("data.resize", "8")]).unwrap()
-    };
+    let of = |fit: &str| load(folder.path(), [8, 8], Some(1), &[("fit", fit), ("background", "#0a0a0a"), ("resize", "8")]).unwrap();
     assert_eq!(bytes(&of("crop"), 0), vec![100; 64], "the middle band");
     let padded = bytes(&of("pad"), 0);
     assert_eq!((padded[0], padded[63]), (10, 10));
@@ -88,7 +95,7 @@ fn fits() {
     // A small image is padded as it is, and enlarged where it is cropped.
     let small = TempDir::new().unwrap();
     rgb(4, 4, |x, _| [x as u8 * 60; 3]).save(small.path().join("small.png")).unwrap();
-    let padded = load(small.path(), [8, 8], Some(1), &[("data.fit", "pad")]).unwrap();
+    let padded = load(small.path(), [8, 8], Some(1), &[("fit", "pad")]).unwrap();
     assert_eq!(bytes(&padded, 0)[2 * 8..3 * 8], [255, 255, 0, 60, 120, 180, 255, 255]);
     assert!(bytes(&load(small.path(), [8, 8], Some(1), &[]).unwrap(), 0)[0] < 10);
 }
@@ -127,19 +134,19 @@ fn idx_cifar_and_npy() {
     gz.write_all(&idx(&[3, 28, 28], &images)).unwrap();
     gz.finish().unwrap();
     fs::write(path.join("train-labels-idx1-ubyte"), idx(&[3], &[4, 0, 9])).unwrap();
-    let data = load(path, [32, 32], None, &[("data.fit", "pad"), ("data.background", "black"), ("data.labels", "data")]).unwrap();
+    let data = load(path, [32, 32], None, &[("fit", "pad"), ("background", "black"), ("labels", "data")]).unwrap();
     assert_eq!((data.len(), data.shape, data.labels.as_deref()), (3, [1, 32, 32], Some(&[4, 0, 9][..])));
     let second = bytes(&data, 1);
     assert_eq!((second[0], second[2 * 32 + 2], second[2 * 32 + 29]), (0, images[28 * 28], images[28 * 28 + 27]));
     fs::write(path.join("train-labels-idx1-ubyte"), idx(&[2], &[4, 0])).unwrap();
-    let error = load(path, [32, 32], None, &[("data.fit", "pad")]).unwrap_err().to_string();
+    let error = load(path, [32, 32], None, &[("fit", "pad")]).unwrap_err().to_string();
     assert!(error.contains("2 labels: expected 3"), "{error}");
 
     let cifar = TempDir::new().unwrap();
     let record: Vec<u8> = [6].into_iter().chain((0..3072).map(|i| (i / 1024 * 50 + i % 50) as u8)).collect();
     fs::write(cifar.path().join("data_batch_1.bin"), record.repeat(2)).unwrap();
-    let data = load(cifar.path(), [32, 32], None, &[("data.labels", "data")]).unwrap();
-    assert_eq!((data.len(), data.shape, data.classes), (2, [3, 32, 32], 7));
+    let data = load(cifar.path(), [32, 32], None, &[("labels", "data")]).unwrap();
+    assert_eq!((data.len(), data.shape, data.classes), (2, [3, 32, 32], 10));
     assert_eq!(bytes(&data, 1), record[1..]);
     fs::write(cifar.path().join("data_batch_1.bin"), &record[..3000]).unwrap();
     let error = load(cifar.path(), [32, 32], None, &[]).unwrap_err().to_string();
@@ -157,7 +164,7 @@ fn idx_cifar_and_npy() {
     let data = load(&npy, [8, 8], None, &[]).unwrap();
     assert_eq!((data.len(), data.shape), (2, [3, 8, 8]));
     assert_eq!(bytes(&data, 1)[100], ((292.0 / 192.0) * 127.5f32).round() as u8);
-    assert!(load(&npy, [8, 8], None, &[("data.labels", "data")]).unwrap_err().to_string().contains("no labels"));
+    assert!(load(&npy, [8, 8], None, &[("labels", "data")]).unwrap_err().to_string().contains("no labels"));
 }
 
 #[test]
@@ -175,20 +182,20 @@ fn what_cannot_be_read_is_named() {
     fs::write(path.join("broken.jpg"), &whole[..100]).unwrap();
     let error = load(path, [8, 8], None, &[]).unwrap_err().to_string();
     assert!(error.contains("broken.jpg: a broken image") && error.lines().count() == 1, "{error}");
-    let data = load(path, [8, 8], None, &[("data.bad_files", "skip")]).unwrap();
-    assert_eq!((data.len(), data.skipped.len()), (1, 1));
-    assert!(data.skipped[0].contains("broken.jpg"));
+    let data = load(path, [8, 8], None, &[("bad_files", "skip")]).unwrap();
+    assert_eq!((data.len(), data.report.left_out.len()), (1, 1));
+    assert!(data.report.left_out[0].to_string().contains("broken.jpg"));
 
     fs::remove_file(path.join("broken.jpg")).unwrap();
     let labels = path.join("labels.txt");
-    let quoted = format!("{:?}", labels.display().to_string());
+    let quoted = labels.display().to_string();
     for (text, expected) in [("1\n2\n", "2 labels: expected 1"), ("cat\n", "line 1: \"cat\": expected a class number")] {
         fs::write(&labels, text).unwrap();
-        let error = load(path, [8, 8], None, &[("data.labels", &quoted)]).unwrap_err().to_string();
+        let error = load(path, [8, 8], None, &[("labels", &quoted)]).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
     fs::write(&labels, "3\n").unwrap();
-    assert_eq!(load(path, [8, 8], None, &[("data.labels", &quoted)]).unwrap().labels, Some(vec![3]));
+    assert_eq!(load(path, [8, 8], None, &[("labels", &quoted)]).unwrap().labels, Some(vec![3]));
     for name in ["x-idx3-ubyte", "x-idx3-ubyte.gz", "x.npy", "x.bin"] {
         fs::write(path.join(name), b"nonsense, and not much of it").unwrap();
         let error = load(&path.join(name), [8, 8], None, &[]).unwrap_err().to_string();

@@ -1,0 +1,251 @@
+//! Images for training, decoded once into bytes of one size.
+
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::place::{BadFiles, Pictures, Place, open};
+use crate::prepare::{Fit, Preparation, Shape, Stored};
+use crate::report::{LeftOut, Report, Warning};
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+
+/// Where the class of each image comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Labels {
+    /// There are none.
+    None,
+    /// From the data: sub-folders, `dataset.json`, labels beside an array or in it.
+    Data,
+    /// From a text file: a number a line, one for each image that is found.
+    File(PathBuf),
+}
+
+/// What [`DataSet::load`] is asked for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// A folder, an archive or a file.
+    pub path: PathBuf,
+    /// Height, width, fit and background.
+    pub preparation: Preparation,
+    /// With [`Fit::RandomCrop`], the shorter side before a window is cut; None: an eighth more than the size.
+    pub resize: Option<usize>,
+    /// 1 (gray) or 3 (colours); None: gray for IDX files, what an array has, else colours.
+    pub channels: Option<usize>,
+    /// Only the first so many images.
+    pub limit: Option<usize>,
+    /// Classes.
+    pub labels: Labels,
+    /// What happens at a file that cannot be read.
+    pub bad_files: BadFiles,
+    /// Folders that are no data though they lie in `path`.
+    pub besides: Vec<PathBuf>,
+}
+
+impl Request {
+    /// All images of `path`, without labels; a bad file is an error.
+    pub fn new(path: &Path, preparation: Preparation) -> Self {
+        Self {
+            path: path.to_owned(),
+            preparation,
+            resize: None,
+            channels: None,
+            limit: None,
+            labels: Labels::None,
+            bad_files: BadFiles::Stop,
+            besides: Vec::new(),
+        }
+    }
+}
+
+/// Images of one size in memory, as bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataSet {
+    /// Channels, height and width of what training sees.
+    pub shape: [usize; 3],
+    images: Vec<Stored>,
+    /// The class of each image.
+    pub labels: Option<Vec<usize>>,
+    /// Classes: as many as have names, or one more than the largest label.
+    pub classes: usize,
+    /// Their names, by number; empty where they have none.
+    pub class_names: Vec<String>,
+    /// What was left out, and what deserves a word.
+    pub report: Report,
+}
+
+impl DataSet {
+    /// Reads and prepares what `request` names.
+    ///
+    /// A folder that holds CIFAR-10's batches (binary or Python's) or MNIST's training images, under any of the names that their tools give
+    /// them, is that data set's training part; any other is searched for images, in the order of their paths. A file is an archive of images, a batch of
+    /// CIFAR-10, an IDX file, an image, or a `.npy` or `.npz` of bytes [n, h, w], [n, h, w, c] or floats [n, c, h, w] in [-1, 1].
+    ///
+    /// # Errors
+    /// Nothing there, a broken file (unless they are skipped), labels that do not fit.
+    pub fn load(request: &Request) -> Result<Self> {
+        let Preparation { size, fit, background } = request.preparation;
+        if let Some(c) = request.channels.filter(|c| ![1, 3].contains(c)) {
+            return Err(Error::new(format!("a network of {c} channels: expected 1 (gray) or 3 (colours) to read images for it")));
+        }
+        let shorter = size[0].min(size[1]);
+        let resize = request.resize.unwrap_or(shorter + shorter / 8);
+        if fit == Fit::RandomCrop && resize < size[0].max(size[1]) {
+            let least = size[0].max(size[1]);
+            return Err(Error::new(format!("data.resize is {resize}: expected at least the size of the images, {least}")));
+        }
+        let shape = |default: usize| Shape { size, channels: request.channels.unwrap_or(default), fit, resize, background };
+        let limit = request.limit.unwrap_or(usize::MAX);
+        let mut set = match open(&request.path, &request.besides, request.bad_files)? {
+            Place::Pictures(pictures) => Self::of_pictures(pictures, &shape(3), request, limit)?,
+            Place::Arrays(arrays) => {
+                let batch = arrays.read(limit)?;
+                let shape = shape(batch.channels);
+                Self::of_batch(batch, &shape, request)?
+            }
+        };
+        let largest = set.labels.iter().flatten().max().map_or(0, |most| most + 1);
+        set.classes = if set.labels.is_some() { largest.max(set.class_names.len()) } else { 0 };
+        Ok(set)
+    }
+
+    fn of_pictures(mut pictures: Pictures, shape: &Shape, request: &Request, limit: usize) -> Result<Self> {
+        let from_file = match &request.labels {
+            Labels::File(path) => Some(read_labels(path, pictures.len(), None)?),
+            Labels::Data => {
+                pictures.require_classes(request.bad_files)?;
+                None
+            }
+            Labels::None => None,
+        };
+        let n = pictures.len().min(limit);
+        let results: Vec<Result<Stored>> = (0..n).into_par_iter().map(|i| pictures.prepared(i, shape)).collect();
+        let labels = match (&request.labels, from_file) {
+            (Labels::None, _) => None,
+            (_, Some(labels)) => Some(labels),
+            (_, None) => Some(pictures.classes.iter().map(|class| class.expect("required above")).collect()),
+        };
+        let (mut images, mut kept) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        let mut report = std::mem::take(&mut pictures.report);
+        for (i, result) in results.into_iter().enumerate() {
+            match (result, request.bad_files) {
+                (Ok(image), _) => {
+                    images.push(image);
+                    kept.push(i);
+                }
+                (Err(e), BadFiles::Skip) => report.left_out.push(LeftOut::Bad(e)),
+                (Err(e), BadFiles::Stop) => return Err(e),
+            }
+        }
+        if images.is_empty() {
+            let first = report.left_out.last().map_or(String::new(), |left| format!(", the last: {left}"));
+            return Err(Error::no_images(&request.path, format!("no images: all {n} were left out{first}")));
+        }
+        let class_names = if request.labels == Labels::Data { pictures.class_names } else { Vec::new() };
+        if let Some(labels) = &labels {
+            let before = n.min(labels.len());
+            for (class, name) in class_names.iter().enumerate() {
+                if labels[..before].contains(&class) && !kept.iter().any(|&i| labels[i] == class) {
+                    report.warnings.push(Warning::EmptyClass { class, name: name.clone() });
+                }
+            }
+        }
+        let labels = labels.map(|labels| kept.iter().map(|&i| labels[i]).collect());
+        let [h, w] = shape.size;
+        Ok(Self { shape: [shape.channels, h, w], images, labels, classes: 0, class_names, report })
+    }
+
+    fn of_batch(batch: Batch, shape: &Shape, request: &Request) -> Result<Self> {
+        let Batch { size, channels, bytes, labels, class_names, warnings } = batch;
+        let each = size[0] * size[1] * channels;
+        let images: Vec<Stored> = bytes.par_chunks_exact(each).map(|image| shape.prepare_bytes(size, image)).collect();
+        if images.is_empty() {
+            return Err(Error::no_images(&request.path, "no images in it"));
+        }
+        let (labels, class_names) = match &request.labels {
+            Labels::None => (None, Vec::new()),
+            Labels::Data => {
+                let missing = || Error::labels(&request.path, "no labels in it, nor beside it: expected them, or a file of labels");
+                (Some(labels.ok_or_else(missing)?), class_names.unwrap_or_default())
+            }
+            Labels::File(path) => (Some(read_labels(path, images.len(), request.limit)?), Vec::new()),
+        };
+        let report = Report { left_out: Vec::new(), warnings: warnings.into_iter().map(Warning::Said).collect() };
+        let [h, w] = shape.size;
+        Ok(Self { shape: [shape.channels, h, w], images, labels, classes: 0, class_names, report })
+    }
+
+    /// An image as interleaved rows of what training sees, where its size is that.
+    pub(crate) fn bytes_of(&self, index: usize) -> &[u8] {
+        &self.images[index].bytes
+    }
+
+    /// The number of images.
+    #[allow(clippy::len_without_is_empty)] // never empty
+    pub fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    /// How many images each class has.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes];
+        self.labels.iter().flatten().for_each(|&label| counts[label] += 1);
+        counts
+    }
+
+    /// A checksum of all bytes and labels, by which a resumed run knows its data again.
+    pub fn checksum(&self) -> u32 {
+        let mut sum = 0;
+        for image in &self.images {
+            sum = crc32c::crc32c_append(sum, &(image.width as u64).to_le_bytes());
+            sum = crc32c::crc32c_append(sum, &image.bytes);
+        }
+        for label in self.labels.iter().flatten() {
+            sum = crc32c::crc32c_append(sum, &(*label as u64).to_le_bytes());
+        }
+        sum
+    }
+
+    /// The bytes of memory that the images take.
+    pub fn bytes(&self) -> usize {
+        self.images.iter().map(|image| image.bytes.len()).sum()
+    }
+
+    /// Writes image `index` as [c, h, w] in [-1, 1]. A larger one is cut where `window`, two numbers in [0, 1), says; `mirrored` images are
+    /// flipped from left to right; `jitter` gives what is added to a byte before it is scaled, 0 to leave it (dequantisation: uniform over
+    /// [-1/2, 1/2)).
+    ///
+    /// # Panics
+    /// On an index out of range, or an output of another length.
+    pub fn write(&self, index: usize, window: [f64; 2], mirrored: bool, mut jitter: impl FnMut() -> f64, out: &mut [f32]) {
+        let [c, h, w] = self.shape;
+        let Stored { height, width, bytes } = &self.images[index];
+        let [top, left] = [(height - h, window[0]), (width - w, window[1])].map(|(room, at)| ((room + 1) as f64 * at) as usize);
+        assert_eq!(out.len(), c * h * w);
+        for y in 0..h {
+            for x in 0..w {
+                let from = ((top + y) * width + left + if mirrored { w - 1 - x } else { x }) * c;
+                for channel in 0..c {
+                    let byte = f64::from(bytes[from + channel]) + jitter();
+                    out[(channel * h + y) * w + x] = (byte / 127.5 - 1.0) as f32;
+                }
+            }
+        }
+    }
+}
+
+/// Of [`Labels::File`]: a number for each of `images`, or more where a limit was set.
+fn read_labels(path: &Path, images: usize, limit: Option<usize>) -> Result<Vec<usize>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::labels(path, e))?;
+    let mut labels: Vec<usize> = text
+        .lines()
+        .enumerate()
+        .map(|(i, line)| {
+            let label = line.trim().parse::<usize>().ok().filter(|l| *l < 1 << 20);
+            label.ok_or_else(|| Error::labels(path, format!("line {}: \"{line}\": expected a class number", i + 1)))
+        })
+        .collect::<Result<_>>()?;
+    if labels.len() != images && !(limit.is_some() && labels.len() > images) {
+        return Err(Error::labels(path, format!("{} labels: expected {images}, one an image", labels.len())));
+    }
+    labels.truncate(images);
+    Ok(labels)
+}

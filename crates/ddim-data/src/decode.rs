@@ -1,0 +1,141 @@
+//! Image files to pixels, whatever their names say of their format.
+
+use crate::jpeg;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::io::Cursor;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// More pixels than these are refused by the header alone: Pillow's bound against decompression bombs.
+const MOST_PIXELS: u64 = 178_956_970;
+
+/// Images of more pixels are held one at a time, so that several threads do not need the memory of several.
+const LARGE: u64 = 1 << 24;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// What the first bytes of a file say that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// An image of a format that is read.
+    Read,
+    /// One of another format.
+    Other(&'static str),
+    /// Something else, or an image whose format cannot be told by its first bytes.
+    Unknown,
+}
+
+/// Judges by the first 32 bytes. Formats whose mark is too short to be sure of (BMP, PNM, TGA) are unknown.
+pub(crate) fn content_of(head: &[u8]) -> Content {
+    const MARKS: [(usize, &[u8], Content); 14] = [
+        (0, b"\x89PNG\r\n\x1a\n", Content::Read),
+        (0, b"\xff\xd8\xff", Content::Read),
+        (8, b"WEBP", Content::Read),
+        (0, b"GIF87a", Content::Read),
+        (0, b"GIF89a", Content::Read),
+        (0, b"II*\0", Content::Read),
+        (0, b"MM\0*", Content::Read),
+        (0, b"\0\0\0\x0cjP  \r\n", Content::Other("JP2")),
+        (0, b"\xff\x4f\xff\x51", Content::Other("J2K")),
+        (0, b"\0\0\0\x0cJXL \r\n", Content::Other("JXL")),
+        (0, b"\xff\x0a", Content::Other("JXL")),
+        (0, b"8BPS", Content::Other("PSD")),
+        (0, b"\x76\x2f\x31\x01", Content::Other("EXR")),
+        (0, b"qoif", Content::Other("QOI")),
+    ];
+    if let Some(brand) = head.get(4..12).and_then(|b| b.strip_prefix(b"ftyp")) {
+        return match brand {
+            b"avif" | b"avis" => Content::Other("AVIF"),
+            b"heic" | b"heix" | b"hevc" | b"mif1" | b"msf1" => Content::Other("HEIC"),
+            _ => Content::Unknown,
+        };
+    }
+    MARKS.iter().find(|(at, mark, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(mark))).map_or(Content::Unknown, |(.., c)| *c)
+}
+
+/// An image, decoded.
+pub(crate) struct Decoded {
+    /// 8 or 16 bits a channel, rows as they are in the file.
+    pub(crate) image: DynamicImage,
+    /// How EXIF says that it is to be turned. A TIFF is turned already, as Pillow turns it.
+    pub(crate) orientation: Orientation,
+    _one_at_a_time: Option<MutexGuard<'static, ()>>,
+}
+
+/// Decodes a whole file: PNG, JPEG (as libjpeg-turbo), WebP, BMP, TIFF, PNM, and the first frame of a GIF.
+///
+/// # Errors
+/// In words that follow the name of the file: what it is instead, what is broken, too many pixels.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
+    let format = format_of(bytes)?;
+    let [h, w] = dimensions_as(bytes, format)?;
+    let pixels = h as u64 * w as u64;
+    if pixels > MOST_PIXELS {
+        return Err(format!("{w} x {h} pixels: expected at most {MOST_PIXELS} in all"));
+    }
+    let guard = (pixels > LARGE).then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
+    let broken = |e: &dyn std::fmt::Display| format!("a broken image: {e}");
+    if format == ImageFormat::Jpeg {
+        let image = jpeg::decode(bytes).map_err(|e| broken(&e))?;
+        let orientation = jpeg::exif(bytes).and_then(|exif| Orientation::from_exif_chunk(&exif)).unwrap_or(Orientation::NoTransforms);
+        return Ok(Decoded { image: of_jpeg(image), orientation, _one_at_a_time: guard });
+    }
+    let mut decoder = reader(bytes, format).into_decoder().map_err(|e| broken(&e))?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| broken(&e))?;
+    let turned = format == ImageFormat::Tiff;
+    if turned {
+        image.apply_orientation(orientation);
+    }
+    Ok(Decoded { image, orientation: if turned { Orientation::NoTransforms } else { orientation }, _one_at_a_time: guard })
+}
+
+fn of_jpeg(jpeg::Decoded { width, height, channels, pixels }: jpeg::Decoded) -> DynamicImage {
+    let (w, h) = (width as u32, height as u32);
+    match channels {
+        1 => DynamicImage::ImageLuma8(image::ImageBuffer::from_raw(w, h, pixels).expect("a byte a pixel")),
+        _ => DynamicImage::ImageRgb8(image::ImageBuffer::from_raw(w, h, pixels).expect("three bytes a pixel")),
+    }
+}
+
+/// Height and width, from the head of a file, as its rows are stored.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn dimensions(bytes: &[u8]) -> Result<[usize; 2], String> {
+    dimensions_as(bytes, format_of(bytes)?)
+}
+
+fn dimensions_as(bytes: &[u8], format: ImageFormat) -> Result<[usize; 2], String> {
+    let broken = |e: &dyn std::fmt::Display| format!("a broken image: {e}");
+    if format == ImageFormat::Jpeg {
+        return jpeg::dimensions(bytes).map_err(|e| broken(&e));
+    }
+    let (w, h) = reader(bytes, format).into_dimensions().map_err(|e| broken(&e))?;
+    Ok([h as usize, w as usize])
+}
+
+fn reader(bytes: &[u8], format: ImageFormat) -> ImageReader<Cursor<&[u8]>> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    // 16 bits of four channels, and what a decoder needs beside.
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_PIXELS * 8 + (64 << 20));
+    reader.limits(limits);
+    reader
+}
+
+fn format_of(bytes: &[u8]) -> Result<ImageFormat, String> {
+    if bytes.is_empty() {
+        return Err("not an image: an empty file".to_owned());
+    }
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Err("not an image: a Git LFS pointer (git lfs pull fetches the file)".to_owned());
+    }
+    if let Content::Other(name) = content_of(bytes) {
+        return Err(format!("an image of format {name}: expected PNG, JPEG, WebP, BMP, TIFF, GIF or PNM"));
+    }
+    match image::guess_format(bytes) {
+        Ok(format) if format.reading_enabled() => Ok(format),
+        _ => Err("not an image: expected PNG, JPEG, WebP, BMP, TIFF, GIF or PNM".to_owned()),
+    }
+}

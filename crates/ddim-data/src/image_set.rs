@@ -1,0 +1,174 @@
+//! Images a few at a time, as bytes of red, green and blue: what evaluation reads.
+
+use crate::data_set::DataSet;
+use crate::decode;
+use crate::error::{Error, Result};
+use crate::place::{Arrays, BadFiles, Pictures, Place, open};
+use crate::prepare::{Fit, Preparation, Shape, Stored, opaque};
+use crate::report::{LeftOut, Report};
+use crate::{Labels, Request};
+use image::DynamicImage;
+use image::metadata::Orientation;
+use rayon::prelude::*;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How the images of a set are to be.
+#[derive(Debug, Clone, Copy)]
+pub enum Look {
+    /// As a model is trained on them: turned upright, fitted to its size.
+    Prepared(Preparation),
+    /// As they lie in their files, all of one size (pytorch-fid's reading). Behind transparent pixels the background, where it is given;
+    /// else they are refused.
+    AsTheyAre {
+        /// Of transparent pixels.
+        background: Option<[u8; 3]>,
+    },
+}
+
+/// A set of images of one size.
+#[derive(Debug)]
+pub struct ImageSet {
+    size: [usize; 2],
+    images: Images,
+    report: Report,
+    /// Images that EXIF says are to be turned, and were not.
+    unturned: AtomicUsize,
+}
+
+#[derive(Debug)]
+enum Images {
+    /// Decoded when they are asked for.
+    Pictures(Pictures, Look),
+    Memory(DataSet),
+}
+
+impl Pictures {
+    /// Picture `index` as a network of `shape` needs it, turned upright.
+    pub(crate) fn prepared(&self, index: usize, shape: &Shape) -> Result<Stored> {
+        let mut decoded = self.decoded(index)?;
+        // A long image loses its ends before it is turned: the middle stays the middle.
+        decoded.image.apply_orientation(decoded.orientation);
+        Ok(shape.prepare(&decoded.image))
+    }
+
+    pub(crate) fn decoded(&self, index: usize) -> Result<decode::Decoded> {
+        decode::decode(&self.bytes(index)?).map_err(|e| self.error(index, e))
+    }
+}
+
+impl ImageSet {
+    /// Opens what [`DataSet::load`] reads: the first `limit` images of it. With [`BadFiles::Skip`], files are decoded once to see which are
+    /// broken.
+    ///
+    /// # Errors
+    /// Nothing there, or a file that cannot be read. Files of a folder are read later.
+    pub fn open(path: &Path, look: Look, limit: Option<usize>, bad: BadFiles) -> Result<Self> {
+        let unturned = AtomicUsize::new(0);
+        let mut pictures = match open(path, &[], bad)? {
+            Place::Pictures(pictures) => pictures,
+            Place::Arrays(arrays) => return Self::of_arrays(path, &arrays, look, limit),
+        };
+        let limit = limit.unwrap_or(usize::MAX);
+        if bad == BadFiles::Skip {
+            let n = pictures.len().min(limit);
+            let errors: Vec<Option<Error>> = (0..n).into_par_iter().map(|i| pictures.decoded(i).err()).collect();
+            let keep: Vec<bool> = (0..pictures.len()).map(|i| errors.get(i).is_none_or(Option::is_none)).collect();
+            let mut within = vec![true; n];
+            within.resize(pictures.len(), false);
+            pictures.report.left_out.extend(errors.into_iter().flatten().map(LeftOut::Bad));
+            pictures.retain(&keep.iter().zip(&within).map(|(a, b)| *a && *b).collect::<Vec<_>>());
+        } else {
+            let within: Vec<bool> = (0..pictures.len()).map(|i| i < limit).collect();
+            pictures.retain(&within);
+        }
+        if pictures.len() == 0 {
+            return Err(Error::no_images(path, "no images: all were left out"));
+        }
+        let size = match look {
+            Look::Prepared(preparation) => preparation.size,
+            Look::AsTheyAre { .. } => decode::dimensions(&pictures.bytes(0)?).map_err(|e| pictures.error(0, e))?,
+        };
+        let report = std::mem::take(&mut pictures.report);
+        Ok(Self { size, images: Images::Pictures(pictures, look), report, unturned })
+    }
+
+    fn of_arrays(path: &Path, arrays: &Arrays, look: Look, limit: Option<usize>) -> Result<Self> {
+        let preparation = match look {
+            Look::Prepared(preparation) => preparation,
+            Look::AsTheyAre { .. } => Preparation { size: arrays.size()?, fit: Fit::Stretch, background: [255; 3] },
+        };
+        let mut data = DataSet::load(&Request { limit, channels: Some(3), labels: Labels::None, ..Request::new(path, preparation) })?;
+        let report = std::mem::take(&mut data.report);
+        Ok(Self { size: preparation.size, images: Images::Memory(data), report, unturned: AtomicUsize::new(0) })
+    }
+
+    /// The number of images.
+    #[allow(clippy::len_without_is_empty)] // never empty
+    pub fn len(&self) -> usize {
+        match &self.images {
+            Images::Pictures(pictures, _) => pictures.len(),
+            Images::Memory(data) => data.len(),
+        }
+    }
+
+    /// Height and width.
+    pub fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    /// What was left out, and what deserves a word.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Of the images that were read, those that EXIF says are to be turned and that were taken as they are.
+    pub fn unturned(&self) -> usize {
+        self.unturned.load(Ordering::Relaxed)
+    }
+
+    /// Images of `range` as [n, h, w, 3].
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that is of another size or not opaque where images stay as they are.
+    pub fn read(&self, range: Range<usize>) -> Result<Vec<u8>> {
+        match &self.images {
+            Images::Memory(data) => Ok(range.flat_map(|i| data.bytes_of(i)).copied().collect()),
+            Images::Pictures(pictures, look) => {
+                let one = |i: usize| match look {
+                    Look::Prepared(preparation) => Ok(pictures.prepared(i, &Shape::of_colours(preparation))?.bytes),
+                    Look::AsTheyAre { background } => self.as_it_is(pictures, i, *background),
+                };
+                let read: Vec<Vec<u8>> = range.into_par_iter().map(one).collect::<Result<_>>()?;
+                Ok(read.concat())
+            }
+        }
+    }
+
+    fn as_it_is(&self, pictures: &Pictures, index: usize, background: Option<[u8; 3]>) -> Result<Vec<u8>> {
+        let decoded = pictures.decoded(index)?;
+        check_size(&decoded.image, self.size, "the first image").map_err(|e| Error::at(&pictures.path(index), e))?;
+        if decoded.orientation != Orientation::NoTransforms {
+            self.unturned.fetch_add(1, Ordering::Relaxed);
+        }
+        colours(&decoded.image, background).map_err(|e| Error::at(&pictures.path(index), e))
+    }
+}
+
+/// Whether an image is of a size, as it is.
+pub(crate) fn check_size(image: &DynamicImage, [h, w]: [usize; 2], whose: &str) -> std::result::Result<(), String> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    if [height, width] == [h, w] { Ok(()) } else { Err(format!("{width} x {height} pixels: expected {w} x {h}, the size of {whose}")) }
+}
+
+/// Interleaved bytes of an image that is opaque, or has a background to stand before.
+pub(crate) fn colours(image: &DynamicImage, background: Option<[u8; 3]>) -> std::result::Result<Vec<u8>, String> {
+    match background {
+        Some(background) => Ok(opaque(image, background).into_raw()),
+        None if image.color().has_alpha() && image.to_rgba8().pixels().any(|p| p.0[3] != 255) => {
+            Err("an image with transparent pixels: expected opaque ones, or a background to put behind them".to_owned())
+        }
+        None => Ok(image.to_rgb8().into_raw()),
+    }
+}

@@ -1,0 +1,277 @@
+//! What a path stands for: pictures in files or in an archive, or images of one size in arrays.
+
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::find::{ending, images_below};
+use crate::report::{LeftOut, Report, Warning};
+use crate::zips::{ZipImages, edm_labels};
+use crate::{arrays, cifar, idx};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// What happens at a file that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BadFiles {
+    /// It is an error.
+    Stop,
+    /// It is left out, and named.
+    Skip,
+}
+
+/// What is read, when nothing is found.
+pub(crate) const EXPECTED: &str =
+    "expected a folder or .zip of images (PNG, JPEG, WebP, BMP, TIFF, GIF, PNM), CIFAR-10's or MNIST's files, or a .npy or .npz batch";
+
+/// The files of a place, not read yet.
+pub(crate) enum Place {
+    Pictures(Pictures),
+    /// One size, in one file or a few: read when it is asked for.
+    Arrays(Arrays),
+}
+
+/// A data set in arrays.
+#[derive(Debug, Clone)]
+pub(crate) enum Arrays {
+    Cifar(PathBuf),
+    Idx(PathBuf),
+    /// `.npy` or `.npz`.
+    Numpy(PathBuf),
+}
+
+impl Arrays {
+    /// Height and width, from the heads of the files where that is enough.
+    pub(crate) fn size(&self) -> Result<[usize; 2]> {
+        match self {
+            Self::Cifar(_) => Ok([32, 32]),
+            Self::Idx(path) => Ok(idx::shape_of(path)?[1..].try_into().expect("n, h, w")),
+            Self::Numpy(path) => Ok(arrays::shape_of(path)?[1..].try_into().expect("n, h, w")),
+        }
+    }
+
+    /// The first `limit` images.
+    pub(crate) fn read(&self, limit: usize) -> Result<Batch> {
+        match self {
+            Self::Cifar(path) => cifar::read(path, limit),
+            Self::Idx(path) => idx::read(path, limit),
+            Self::Numpy(path) => arrays::read_batch(path, limit),
+        }
+    }
+}
+
+/// Pictures of any size and kind, each a file or an entry of an archive.
+#[derive(Debug)]
+pub(crate) struct Pictures {
+    pub(crate) root: PathBuf,
+    sources: Sources,
+    /// The class of each, where it has one.
+    pub(crate) classes: Vec<Option<usize>>,
+    /// Names of the classes, by their numbers; empty where they have none.
+    pub(crate) class_names: Vec<String>,
+    /// What was left out so far.
+    pub(crate) report: Report,
+}
+
+#[derive(Debug)]
+enum Sources {
+    Files(Vec<PathBuf>),
+    Entries(ZipImages, Vec<usize>),
+}
+
+/// A file larger than this is no picture.
+const LARGEST_FILE: u64 = 1 << 30;
+
+impl Pictures {
+    pub(crate) fn len(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// The path of picture `index`; that of an archive's entry begins with the archive's.
+    pub(crate) fn path(&self, index: usize) -> PathBuf {
+        match &self.sources {
+            Sources::Files(files) => files[index].clone(),
+            Sources::Entries(zip, which) => self.root.join(zip.name(which[index])),
+        }
+    }
+
+    /// What is wrong with picture `index`: a bad file where it is one among others.
+    pub(crate) fn error(&self, index: usize, message: impl std::fmt::Display) -> Error {
+        let path = self.path(index);
+        if path == self.root { Error::at(&path, message) } else { Error::bad(&path, message) }
+    }
+
+    /// The bytes of picture `index`.
+    pub(crate) fn bytes(&self, index: usize) -> Result<Vec<u8>> {
+        let path = self.path(index);
+        match &self.sources {
+            Sources::Entries(zip, which) => zip.read(which[index]),
+            Sources::Files(_) => {
+                let read = || {
+                    let mut bytes = Vec::new();
+                    File::open(&path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+                    Ok::<_, std::io::Error>(bytes)
+                };
+                match read() {
+                    Ok(bytes) if bytes.len() as u64 > LARGEST_FILE => Err(self.error(index, "larger than 1 GiB: expected an image")),
+                    Ok(bytes) => Ok(bytes),
+                    Err(e) => Err(self.error(index, e)),
+                }
+            }
+        }
+    }
+
+    /// Keeps the pictures that `keep` says.
+    pub(crate) fn retain(&mut self, keep: &[bool]) {
+        fn kept<T>(items: &mut Vec<T>, keep: &[bool]) {
+            let mut at = 0;
+            items.retain(|_| {
+                at += 1;
+                keep[at - 1]
+            });
+        }
+        kept(&mut self.classes, keep);
+        match &mut self.sources {
+            Sources::Files(files) => kept(files, keep),
+            Sources::Entries(_, which) => kept(which, keep),
+        }
+    }
+
+    /// The classes of all, for whoever needs them: a picture without one is left out with `Skip`, else an error.
+    pub(crate) fn require_classes(&mut self, bad: BadFiles) -> Result<()> {
+        if self.classes.iter().all(Option::is_none) {
+            return Err(Error::labels(&self.root, "no labels: expected sub-folders, an archive or data set with labels, or a file of them"));
+        }
+        let outside: Vec<usize> = (0..self.len()).filter(|&i| self.classes[i].is_none()).collect();
+        if let Some(&first) = outside.first() {
+            let path = self.path(first);
+            let others = if outside.len() > 1 { format!(", and {} more,", outside.len() - 1) } else { String::new() };
+            if bad == BadFiles::Stop {
+                return Err(Error::bad(&path, format!("an image outside of any class{others}: expected all in sub-folders")));
+            }
+            for &i in &outside {
+                self.report.left_out.push(LeftOut::Bad(Error::bad(&self.path(i), "an image outside of any class")));
+            }
+            let keep: Vec<bool> = self.classes.iter().map(Option::is_some).collect();
+            self.retain(&keep);
+        }
+        const PARTS: [&str; 9] = ["train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"];
+        if self.class_names.len() > 1 && self.class_names.iter().all(|name| PARTS.contains(&name.to_lowercase().as_str())) {
+            self.report.warnings.push(Warning::PartsAsClasses(self.class_names.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Opens a folder, an archive or a file; `besides` are folders that are passed over.
+pub(crate) fn open(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Place> {
+    if path.is_dir() {
+        if let Some(folder) = cifar::find_in(path) {
+            return Ok(Place::Arrays(Arrays::Cifar(folder)));
+        }
+        if let Some(file) = idx::find_in(path) {
+            return Ok(Place::Arrays(Arrays::Idx(file)));
+        }
+        return folder(path, besides, bad).map(Place::Pictures);
+    }
+    let metadata = std::fs::metadata(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::no_images(path, "not found: expected images"),
+        _ => Error::no_images(path, e),
+    })?;
+    if !metadata.is_file() {
+        return Err(Error::no_images(path, format!("neither a file nor a folder: {EXPECTED}")));
+    }
+    let mut head = Vec::new();
+    File::open(path).and_then(|file| file.take(32).read_to_end(&mut head)).map_err(|e| Error::no_images(path, e))?;
+    let zip = head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06");
+    let arrays = match ending(path).as_str() {
+        "npy" | "npz" => Some(Arrays::Numpy(path.to_owned())),
+        "zip" => None,
+        _ if head.starts_with(b"\x93NUMPY") => Some(Arrays::Numpy(path.to_owned())),
+        _ if idx::is_idx(path) => Some(Arrays::Idx(path.to_owned())),
+        _ if cifar::is_cifar_file(path) => Some(Arrays::Cifar(path.to_owned())),
+        // Whatever is wrong with them is said by who reads them.
+        "bin" => Some(Arrays::Cifar(path.to_owned())),
+        _ if path.file_name().is_some_and(|name| name.to_string_lossy().contains("idx3")) => Some(Arrays::Idx(path.to_owned())),
+        _ => None,
+    };
+    if let Some(arrays) = arrays {
+        return Ok(Place::Arrays(arrays));
+    }
+    if zip || ending(path) == "zip" {
+        return archive(path).map(Place::Pictures);
+    }
+    if crate::find::named_as_image(path) || crate::decode::content_of(&head) != crate::decode::Content::Unknown {
+        let sources = Sources::Files(vec![path.to_owned()]);
+        return Ok(Place::Pictures(Pictures {
+            root: path.to_owned(),
+            sources,
+            classes: vec![None],
+            class_names: Vec::new(),
+            report: Report::default(),
+        }));
+    }
+    Err(Error::no_images(path, format!("not a file of images: {EXPECTED}")))
+}
+
+/// The pictures below a folder. Classes are what its `dataset.json` says (EDM's), else the folders right below, in the order of their names,
+/// of all files that are found: a file that turns out to be broken changes no class's number.
+fn folder(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pictures> {
+    let search = images_below(path, besides);
+    let mut report = Report { left_out: search.left_out, warnings: Vec::new() };
+    if let (Some(error), BadFiles::Stop) = (search.unreachable.first(), bad) {
+        return Err(error.clone());
+    }
+    report.left_out.extend(search.unreachable.into_iter().map(LeftOut::Bad));
+    let files = search.files;
+    if files.is_empty() {
+        let why: Vec<String> = report.left_out.iter().map(ToString::to_string).collect();
+        let why = if why.is_empty() { String::new() } else { format!(" (left out: {})", why.join("; ")) };
+        return Err(Error::no_images(path, format!("no images{why}: {EXPECTED}")));
+    }
+    let relative: Vec<PathBuf> = files.iter().map(|file| file.strip_prefix(path).unwrap_or(file).to_owned()).collect();
+    let (classes, class_names) = match edm_labels(&path.join("dataset.json"))? {
+        Some(labels) => {
+            let of = |file: &PathBuf| labels.get(&file.to_string_lossy().replace('\\', "/")).copied();
+            (relative.iter().map(of).collect(), Vec::new())
+        }
+        None => classes_of(&relative),
+    };
+    Ok(Pictures { root: path.to_owned(), sources: Sources::Files(files), classes, class_names, report })
+}
+
+/// The class of each path by the first of its folders, and their names in order.
+fn classes_of(paths: &[PathBuf]) -> (Vec<Option<usize>>, Vec<String>) {
+    let first = |path: &PathBuf| {
+        let mut parts = path.components();
+        let first = parts.next()?.as_os_str().to_owned();
+        parts.next().map(|_| first)
+    };
+    let folders: Vec<Option<_>> = paths.iter().map(first).collect();
+    let distinct: Vec<_> = folders.iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
+    let classes = folders.iter().map(|name| name.as_ref().and_then(|name| distinct.binary_search(&name).ok())).collect();
+    (classes, distinct.iter().map(|name| name.to_string_lossy().into_owned()).collect())
+}
+
+fn archive(path: &Path) -> Result<Pictures> {
+    let zip = ZipImages::open(path)?;
+    let names: Vec<PathBuf> = (0..zip.len()).map(|i| PathBuf::from(zip.name(i))).collect();
+    let mut report = Report::default();
+    let images: Vec<usize> = (0..zip.len()).filter(|&i| crate::find::named_as_image(&names[i])).collect();
+    let mut others = std::collections::BTreeMap::new();
+    for name in names.iter().filter(|name| crate::find::named_as_other_image(name)) {
+        *others.entry(ending(name)).or_insert(0) += 1;
+    }
+    if !others.is_empty() {
+        report.left_out.push(LeftOut::OtherFormats(others.into_iter().collect()));
+    }
+    if images.is_empty() {
+        return Err(Error::no_images(path, "an archive without images: expected PNG, JPEG, WebP, BMP, TIFF, GIF or PNM files in it"));
+    }
+    let (classes, class_names) = match zip.labels() {
+        Some(labels) => (images.iter().map(|&i| labels[i]).collect(), Vec::new()),
+        None => classes_of(&images.iter().map(|&i| names[i].clone()).collect::<Vec<_>>()),
+    };
+    Ok(Pictures { root: path.to_owned(), sources: Sources::Entries(zip, images), classes, class_names, report })
+}

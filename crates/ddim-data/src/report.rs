@@ -1,0 +1,71 @@
+//! What was left out of the images of a place, and what deserves a word. Callers print these in their own.
+
+use crate::error::Error;
+use std::path::PathBuf;
+
+/// What was found beside the images that were read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// What was left out, and why.
+    pub left_out: Vec<LeftOut>,
+    /// What may not be as it was meant.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that is not among the images.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum LeftOut {
+    /// A file or folder that could not be read, under [`BadFiles::Skip`](crate::BadFiles::Skip).
+    Bad(Error),
+    /// Image files of formats that are not read: endings, and how many of each.
+    OtherFormats(Vec<(String, usize)>),
+    /// The folder of a training run.
+    Run(PathBuf),
+}
+
+/// Something that may not be as it was meant.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The "classes" are the parts of a data set.
+    PartsAsClasses(Vec<String>),
+    /// A class all of whose files were left out; the others keep their numbers.
+    EmptyClass {
+        /// Its number.
+        class: usize,
+        /// Its name.
+        name: String,
+    },
+    /// What a reader of arrays or archives says.
+    Said(String),
+}
+
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bad(error) => error.fmt(f),
+            Self::OtherFormats(kinds) => {
+                let total: usize = kinds.iter().map(|(_, n)| n).sum();
+                let each: Vec<String> = kinds.iter().map(|(ending, n)| format!("{ending} {n}")).collect();
+                let files = if total == 1 { "file" } else { "files" };
+                write!(f, "{total} image {files} of formats that are not read ({})", each.join(", "))
+            }
+            Self::Run(path) => write!(f, "{}: the folder of a training run", path.display()),
+        }
+    }
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::PartsAsClasses(names) => {
+                write!(f, "the classes are {}, as the parts of a data set are called: name one of these folders to use its own", names.join(", "))
+            }
+            Self::EmptyClass { class, name } => {
+                write!(f, "class {class} ({name}) has no images left: all of its files were left out; the others keep their numbers")
+            }
+            Self::Said(text) => f.write_str(text),
+        }
+    }
+}

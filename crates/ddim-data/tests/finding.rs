@@ -1,0 +1,247 @@
+//! Which files are data, which are not, and what is said of those.
+
+use ddim_data::{BadFiles, DataSet, Error, ErrorKind, Fit, ImageSet, Labels, LeftOut, Look, Preparation, Request, Warning, read_inputs};
+use image::{DynamicImage, ImageBuffer, ImageFormat, Rgb, Rgba};
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+const SMALL: Preparation = Preparation { size: [8, 8], fit: Fit::Crop, background: [255; 3] };
+
+fn picture(value: u8) -> DynamicImage {
+    DynamicImage::ImageRgb8(ImageBuffer::from_fn(8, 8, |x, y| Rgb([value, x as u8 * 20, y as u8 * 20])))
+}
+
+fn save(path: impl AsRef<Path>, value: u8) {
+    let path = path.as_ref();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    picture(value).save_with_format(path, ImageFormat::Png).unwrap();
+}
+
+fn request(path: &Path) -> Request {
+    Request::new(path, SMALL)
+}
+
+fn load(path: &Path, bad_files: BadFiles) -> Result<DataSet, Error> {
+    DataSet::load(&Request { bad_files, ..request(path) })
+}
+
+fn labelled(path: &Path, bad_files: BadFiles) -> Result<DataSet, Error> {
+    DataSet::load(&Request { bad_files, labels: Labels::Data, ..request(path) })
+}
+
+#[test]
+fn hidden_names_are_no_data() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    save(path.join("0.png"), 1);
+    fs::write(path.join("._0.png"), b"\0\x05\x16\x07\0\x02\0\0Mac OS X        ").unwrap();
+    save(path.join("__MACOSX/1.png"), 2);
+    save(path.join(".thumbnails/2.png"), 3);
+    save(path.join("sub/.hidden.png"), 4);
+    let data = load(path, BadFiles::Stop).unwrap();
+    assert_eq!((data.len(), data.report.left_out.len()), (1, 0));
+    // A folder that is named is searched, whatever its name.
+    assert_eq!(load(&path.join(".thumbnails"), BadFiles::Stop).unwrap().len(), 1);
+}
+
+#[test]
+fn the_folder_of_a_run_is_no_data() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    save(path.join("0.png"), 1);
+    save(path.join("run/previews/1.png"), 2);
+    fs::create_dir_all(path.join("run/checkpoints")).unwrap();
+    fs::write(path.join("run/config.toml"), "").unwrap();
+    save(path.join("out/previews/2.png"), 3);
+    let data = DataSet::load(&Request { besides: vec![path.join("out")], ..request(path) }).unwrap();
+    assert_eq!(data.len(), 1);
+    assert!(matches!(&data.report.left_out[..], [LeftOut::Run(run)] if run.ends_with("run")), "{:?}", data.report);
+    assert_eq!(load(&path.join("run/previews"), BadFiles::Stop).unwrap().len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn links() {
+    use std::os::unix::fs::symlink;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    save(path.join("a/0.png"), 1);
+    symlink("user@host.42:1", path.join(".#notes.txt")).unwrap();
+    symlink("/nowhere/x", path.join("notes.txt")).unwrap();
+    symlink(".", path.join("self")).unwrap();
+    symlink("..", path.join("a/up")).unwrap();
+    assert_eq!(load(path, BadFiles::Stop).unwrap().len(), 1);
+    save(TempDir::new().unwrap().keep().join("far.png"), 9);
+    symlink("/nowhere/9.png", path.join("9.png")).unwrap();
+    let error = load(path, BadFiles::Stop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadFile);
+    assert!(error.to_string().contains("9.png: a link that leads nowhere"), "{error}");
+    let data = load(path, BadFiles::Skip).unwrap();
+    assert_eq!((data.len(), data.report.left_out.len()), (1, 1));
+    // A link to a picture and one to a folder of them are data.
+    fs::remove_file(path.join("9.png")).unwrap();
+    let other = TempDir::new().unwrap();
+    save(other.path().join("1.png"), 2);
+    symlink(other.path().join("1.png"), path.join("linked.png")).unwrap();
+    symlink(other.path(), path.join("folder")).unwrap();
+    assert_eq!(load(path, BadFiles::Stop).unwrap().len(), 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_do_not_hang() {
+    let folder = TempDir::new().unwrap();
+    save(folder.path().join("0.png"), 1);
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("pipe.png")).arg(folder.path().join("pipe")).status();
+    assert!(made.unwrap().success());
+    let error = load(folder.path(), BadFiles::Stop).unwrap_err().to_string();
+    assert!(error.contains("pipe.png: not a regular file"), "{error}");
+    assert_eq!(load(folder.path(), BadFiles::Skip).unwrap().len(), 1);
+}
+
+#[test]
+fn other_formats_are_read_or_counted() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    for name in ["a.bmp", "b.tif", "c.tiff", "d.gif", "e.ppm", "f.PNG", "g.webp"] {
+        picture(7).save(path.join(name)).unwrap();
+    }
+    for name in ["h.jfif", "i.jpe", "j.JPG", "k.JPEG"] {
+        picture(7).save_with_format(path.join(name), ImageFormat::Jpeg).unwrap();
+    }
+    // Names that lie, or say nothing: the contents decide.
+    picture(7).save_with_format(path.join("l.jpg"), ImageFormat::WebP).unwrap();
+    picture(7).save_with_format(path.join("m.avif"), ImageFormat::Png).unwrap();
+    picture(7).save_with_format(path.join("n"), ImageFormat::Png).unwrap();
+    let mut avif = b"\0\0\0\x20ftypavif".to_vec();
+    avif.resize(64, 0);
+    for name in ["x.avif", "y.avif", "z.svg"] {
+        fs::write(path.join(name), &avif).unwrap();
+    }
+    picture(7).save_with_format(path.join("photo.png~"), ImageFormat::Png).unwrap();
+    fs::write(path.join("notes.txt"), "no image").unwrap();
+    fs::write(path.join("Thumbs.db"), "no image").unwrap();
+    let data = load(path, BadFiles::Stop).unwrap();
+    assert_eq!(data.len(), 14);
+    assert_eq!(data.report.left_out.len(), 1);
+    assert_eq!(data.report.left_out[0].to_string(), "4 image files of formats that are not read (avif 2, png~ 1, svg 1)");
+    let pixels = |i: usize| {
+        let mut x = vec![0.0; 192];
+        data.write(i, [0.5; 2], false, || 0.0, &mut x);
+        x
+    };
+    // Exact formats are exact, in the order of names: upper case first.
+    let exact = pixels(0);
+    for i in [1, 2, 3, 6, 8, 11, 13] {
+        let worst = pixels(i).iter().zip(&exact).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 0.1, "image {i}: {worst}");
+    }
+    fs::write(path.join("w.png"), &avif).unwrap();
+    let error = load(path, BadFiles::Stop).unwrap_err().to_string();
+    assert!(error.contains("w.png: an image of format AVIF"), "{error}");
+}
+
+#[test]
+fn a_folder_of_other_formats_alone_says_so() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("x.heic"), "what a phone writes").unwrap();
+    let error = load(folder.path(), BadFiles::Stop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoImages);
+    assert!(error.to_string().contains("no images (left out: 1 image file of formats that are not read (heic 1))"), "{error}");
+}
+
+#[test]
+fn classes_belong_to_files_found() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    save(path.join("a/0.png"), 1);
+    save(path.join("c/0.png"), 2);
+    save(path.join(".ipynb_checkpoints/0.png"), 3);
+    fs::create_dir_all(path.join("b")).unwrap();
+    fs::write(path.join("b/0.png"), "x").unwrap();
+    let data = labelled(path, BadFiles::Skip).unwrap();
+    assert_eq!((data.classes, data.labels.as_deref()), (3, Some(&[0, 2][..])));
+    assert_eq!((data.class_names.join(" ").as_str(), data.class_counts()), ("a b c", vec![1, 0, 1]));
+    assert_eq!(data.report.warnings, [Warning::EmptyClass { class: 1, name: "b".into() }]);
+    // The first so many images do not change the numbers of classes.
+    let first = DataSet::load(&Request { labels: Labels::Data, limit: Some(1), ..request(path) }).unwrap();
+    assert_eq!((first.classes, first.report.warnings.len()), (3, 0));
+
+    fs::remove_file(path.join("b/0.png")).unwrap();
+    save(path.join("cover.png"), 4);
+    let error = labelled(path, BadFiles::Stop).unwrap_err().to_string();
+    assert!(error.contains("cover.png: an image outside of any class"), "{error}");
+    let data = labelled(path, BadFiles::Skip).unwrap();
+    assert_eq!((data.len(), data.classes), (2, 2));
+    assert!(data.report.left_out[0].to_string().contains("cover.png"));
+
+    let parts = TempDir::new().unwrap();
+    save(parts.path().join("train/cat/0.png"), 1);
+    save(parts.path().join("test/cat/0.png"), 1);
+    let data = labelled(parts.path(), BadFiles::Stop).unwrap();
+    assert!(data.report.warnings[0].to_string().contains("test, train"), "{:?}", data.report);
+
+    let flat = TempDir::new().unwrap();
+    save(flat.path().join("0.png"), 1);
+    let error = labelled(flat.path(), BadFiles::Stop).unwrap_err();
+    assert!(error.kind() == ErrorKind::Labels && error.to_string().contains("no labels"), "{error}");
+}
+
+#[test]
+fn labels_of_a_file_belong_to_files_found() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("images");
+    save(path.join("0.png"), 1);
+    fs::write(path.join("1.png"), "broken").unwrap();
+    save(path.join("2.png"), 3);
+    let labels = folder.path().join("labels.txt");
+    fs::write(&labels, "5\n6\n7\n").unwrap();
+    let data = DataSet::load(&Request { labels: Labels::File(labels), bad_files: BadFiles::Skip, ..request(&path) }).unwrap();
+    assert_eq!(data.labels.as_deref(), Some(&[5, 7][..]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn any_path_works() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = TempDir::new().unwrap();
+    for name in ["e\u{301}te\u{301}".as_bytes(), "写真\u{3000}猫".as_bytes(), b"caf\xe9", "a\u{a0}b\t c".as_bytes()] {
+        let path = folder.path().join(std::ffi::OsStr::from_bytes(name)).join("images");
+        save(path.join(std::ffi::OsStr::from_bytes(b"\xff.png")), 1);
+        assert_eq!(load(&path, BadFiles::Stop).unwrap().len(), 1);
+        assert_eq!(
+            ImageSet::open(&path, Look::AsTheyAre { background: None }, None, BadFiles::Stop).unwrap().read(0..1).unwrap().len(),
+            192
+        );
+    }
+}
+
+#[test]
+fn one_loader_for_all_verbs() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    save(path.join("0.png"), 1);
+    fs::write(path.join("1.png"), "broken").unwrap();
+    DynamicImage::ImageRgba8(ImageBuffer::from_pixel(8, 8, Rgba([10, 20, 30, 0]))).save(path.join("2.png")).unwrap();
+
+    let look = |background| Look::AsTheyAre { background };
+    let error = ImageSet::open(path, look(None), None, BadFiles::Stop).unwrap().read(0..3).unwrap_err();
+    assert!(error.kind() == ErrorKind::BadFile && error.to_string().contains("1.png"), "{error}");
+    let set = ImageSet::open(path, look(None), None, BadFiles::Skip).unwrap();
+    assert_eq!((set.len(), set.report().left_out.len()), (2, 1));
+    let error = set.read(0..2).unwrap_err();
+    assert!(error.kind() == ErrorKind::Other && error.to_string().contains("2.png: an image with transparent pixels"), "{error}");
+    let set = ImageSet::open(path, look(Some([1, 2, 3])), None, BadFiles::Skip).unwrap();
+    assert_eq!(set.read(1..2).unwrap()[..3], [1, 2, 3]);
+    let set = ImageSet::open(path, Look::Prepared(SMALL), Some(2), BadFiles::Skip).unwrap();
+    assert_eq!((set.len(), set.report().left_out.len()), (1, 1), "the first two files, one of them broken");
+
+    let inputs = read_inputs(path, [3, 8, 8], None, Some([1, 2, 3]), &Labels::None, None, BadFiles::Skip).unwrap();
+    assert_eq!((inputs.names.len(), inputs.images.len(), inputs.report.left_out.len()), (2, 2 * 192, 1));
+    let behind = Preparation { background: [1, 2, 3], ..SMALL };
+    let prepared = read_inputs(path, [3, 8, 8], Some(behind), None, &Labels::None, None, BadFiles::Skip).unwrap();
+    assert_eq!(inputs.images, prepared.images, "as they are and prepared agree where nothing is to be done");
+    let error = read_inputs(&path.join("0.png"), [3, 16, 16], None, None, &Labels::None, None, BadFiles::Stop).unwrap_err();
+    assert!(error.to_string().contains("8 x 8 pixels: expected 16 x 16, the size of the model"), "{error}");
+}
