@@ -3,7 +3,8 @@
 //! The standard leaves the inverse DCT's rounding and the upsampling of chroma open, and decoders differ by several levels in them: enough
 //! for an FID that is wrong by 1. So libjpeg-turbo's own code decodes (as mozjpeg carries it, which changed the encoder alone), with its
 //! accurate integer DCT and its triangle filter. It keeps libjpeg's habits too, which are Pillow's: bytes that are wrong inside the image
-//! data are decoded to something, wrong structure is an error.
+//! data are decoded to something, wrong structure is an error. (Where such bytes make coefficients beyond 16 bits, libjpeg-turbo's own vector
+//! instructions and its C overflow differently; these are the levels of its C.)
 //!
 //! libjpeg reports errors by leaving the call. mozjpeg turns that into an unwinding that runs no panic hook, so nothing is printed; it ends
 //! in this module.
@@ -58,15 +59,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
         return Err(format!("{scans} scans, expected {MAX_SCANS} at most"));
     }
 
-    let past_the_end = Cell::new(false);
-    let pixels = run(&frame, Source { bytes, end: &END_OF_IMAGE, past_the_end: &past_the_end }, None);
-    if past_the_end.get() {
-        // The file ended where libjpeg wanted more, and it was given an end-of-image marker. Without a warning nothing else was missing, but for
-        // scans that should have followed. An arithmetic decoder takes zeros for what is missing, without a warning.
-        let source = Source { bytes, end: &END_OF_IMAGE, past_the_end: &past_the_end };
-        if frame.arithmetic || pixels.is_err() || !every_scan_came(bytes, &frame) || run(&frame, source, Some(strict())).is_err() {
-            return Err(ends_early());
-        }
+    let (mut pixels, ended_early) = run(bytes, &frame, None);
+    if ended_early {
+        // libjpeg wanted more and was given an end-of-image marker. If no scan is missing and it warns of nothing, that was all that was missing.
+        // (An arithmetic decoder takes zeros for what it lacks, without a warning.)
+        let complete = !frame.arithmetic && every_scan_came(bytes, &frame) && run(bytes, &frame, Some(strict())).0.is_ok();
+        pixels = pixels.ok().filter(|_| complete).ok_or_else(ends_early);
     }
     let pixels = pixels?;
     let (channels, pixels) = match frame.components.len() {
@@ -99,7 +97,6 @@ const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
 const APP1: u8 = 0xe1;
-const END_OF_IMAGE: [u8; 2] = [0xff, EOI];
 
 /// A marker and the bytes that its length counts, without the length.
 struct Segment<'a> {
@@ -230,28 +227,37 @@ impl Read for Source<'_> {
     }
 }
 
-/// The samples in the colours that Pillow asks libjpeg for: gray, RGB, or CMYK as it is stored.
-fn run(frame: &Frame, source: Source<'_>, errors: Option<jpeg_error_mgr>) -> Result<Vec<u8>, String> {
+/// The samples in the colours that Pillow asks libjpeg for, gray, RGB, or CMYK as it is stored; and whether the file ended before they were there.
+fn run(bytes: &[u8], frame: &Frame, errors: Option<jpeg_error_mgr>) -> (Result<Vec<u8>, String>, bool) {
     let colours = match frame.components.len() {
         1 => ColorSpace::JCS_GRAYSCALE,
         3 => ColorSpace::JCS_RGB,
         _ => ColorSpace::JCS_CMYK,
     };
-    let samples = frame.width * frame.height * frame.components.len();
-    catch_unwind(AssertUnwindSafe(|| -> io::Result<Vec<u8>> {
+    let past_the_end = Cell::new(false);
+    let source = Source { bytes, end: &[0xff, EOI], past_the_end: &past_the_end };
+    let (mut pixels, mut in_time) = (Vec::new(), false);
+    let outcome = catch_unwind(AssertUnwindSafe(|| -> io::Result<()> {
         let builder = Decompress::builder();
         let builder = if let Some(errors) = errors { builder.with_err(errors) } else { builder };
         let mut decoder = builder.from_reader(source)?.to_colorspace(colours)?;
-        let pixels = decoder.read_scanlines()?;
-        decoder.finish()?;
-        Ok(pixels)
-    }))
-    .map_err(|thrown| {
-        let text = thrown.downcast_ref::<String>().map_or("an unknown error", String::as_str);
-        format!("libjpeg: {}", text.strip_prefix("libjpeg fatal error: ").unwrap_or(text))
-    })?
-    .map_err(|error| format!("libjpeg: {error}"))
-    .and_then(|pixels| if pixels.len() == samples { Ok(pixels) } else { Err("libjpeg: another size than the header says".into()) })
+        pixels = decoder.read_scanlines()?;
+        in_time = !past_the_end.get();
+        decoder.finish()
+    }));
+    let outcome = match outcome {
+        // Looking for the end of the image, libjpeg came to the end of the file; Pillow does not mind.
+        _ if in_time && past_the_end.get() => Ok(()),
+        Ok(outcome) => outcome.map_err(|error| format!("libjpeg: {error}")),
+        Err(thrown) => {
+            let text = thrown.downcast_ref::<String>().map_or("an unknown error", String::as_str);
+            Err(format!("libjpeg: {}", text.strip_prefix("libjpeg fatal error: ").unwrap_or(text)))
+        }
+    };
+    let samples = frame.width * frame.height * frame.components.len();
+    let pixels =
+        outcome.and_then(|()| if pixels.len() == samples { Ok(pixels) } else { Err("libjpeg: another size than the header says".into()) });
+    (pixels, past_the_end.get() && !in_time)
 }
 
 /// An error manager that gives up at the first warning, and says nothing about it.
