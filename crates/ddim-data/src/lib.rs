@@ -10,6 +10,8 @@ mod data_set;
 mod decode;
 mod error;
 mod find;
+#[cfg(test)]
+mod fuzz;
 mod idx;
 mod image_set;
 mod inputs;
@@ -20,7 +22,7 @@ mod prepare;
 mod report;
 mod zips;
 
-pub use arrays::{npy_bytes, read_floats};
+pub use arrays::{Npz, npy_bytes, npy_numbers, read_floats, read_floats_any};
 pub use data_set::{DataSet, Labels, Request};
 pub use error::{Error, ErrorKind, Result};
 pub use image_set::{ImageSet, Look};
