@@ -1,6 +1,6 @@
 //! Images for training, decoded once into bytes: folders of pictures, CIFAR-10, IDX and .npy files.
 
-use crate::config::{BadFiles, Data, Fit};
+use crate::config::{BadFiles, Data, Fit, Labels};
 use crate::error::{Error, Result};
 use crate::images::Preparation;
 use ddim::to_byte;
@@ -114,12 +114,12 @@ impl DataSet {
             return Err(Error::data(path, format!("no images{why}: expected PNG, JPEG or WebP files, CIFAR-10, IDX or .npy")));
         }
         let labels =
-            match data.labels.as_deref() {
+            match &data.labels {
                 None => None,
-                Some("data") => Some(own.ok_or_else(|| {
+                Some(Labels::Data) => Some(own.ok_or_else(|| {
                     Error::data(path, "no labels: expected sub-folders, an IDX labels file beside the images, or CIFAR-10")
                 })?),
-                Some(file) => Some(read_labels(Path::new(file), images.len())?),
+                Some(Labels::File(file)) => Some(read_labels(file, images.len())?),
             };
         let classes = labels.as_ref().and_then(|labels| labels.iter().max()).map_or(0, |most| most + 1);
         Ok(Self { shape: [shape.channels, size[0], size[1]], images, labels, classes, skipped })

@@ -20,14 +20,19 @@ mod error;
 mod events;
 mod images;
 mod run;
+mod shell;
 mod trainer;
 
-pub use checkpoint::checkpoints;
+pub use checkpoint::{checkpoints, raw_pipeline};
 pub use config::{
-    Average, BadFiles, Config, Data, Decay, Fit, Objective, Optimizer, Output, Settings, Timesteps, WeightingName, parse_colour,
+    Average, BadFiles, Config, Data, Decay, DecayEnd, Fit, Labels, Objective, Optimizer, Output, Settings, Timesteps, WeightingName,
+    parse_colour,
 };
 pub use data::DataSet;
 pub use error::{Error, ErrorKind, Result};
 pub use images::{ImageSet, Preparation};
 pub use run::{Event, Metrics, Outcome, Run};
-pub use trainer::{Stepped, Trainer, load_for_training};
+pub use shell::quoted;
+/// A setting's value.
+pub use toml::Value;
+pub use trainer::{Evaluated, Stepped, Trainer, load_for_training};
