@@ -164,6 +164,9 @@ pub(crate) struct ClassArgs {
   ddim sample --model ./ddpm-cifar10-32 --out images  a diffusers pipeline, single images
   ddim sample --count 16 --animate drawing.gif        x_t and the predicted x_0 as they change")]
 pub(crate) struct Sample {
+    /// Of a run, take the weights themselves instead of their average.
+    #[arg(long, help_heading = "Everywhere")]
+    pub(crate) raw: bool,
     /// Number of images [default: 64].
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<usize>,
@@ -370,18 +373,22 @@ pub(crate) struct Consistency {
 /// Reads folders of PNG, JPEG and WebP files, CIFAR-10, IDX files (MNIST's) and .npy batches; minimises the DDPM objective; writes a run
 /// folder with checkpoints that ddim and Python diffusers sample from, previews, and metrics. A run that was stopped, or killed, goes on
 /// with --resume to the same bytes. Settings come from the preset, then --config, then flags; --dry-run shows them all.
+///
+/// Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 finish the step, save and end with 128 and the signal's number (130, 143, 129, 138); a second one
+/// ends at once, without saving.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Training")]
 #[command(after_help = "Examples:
   ddim train --data photos --out run --preset small       32 x 32 from any pictures
   ddim train --data photos --out run --size 64 --dry-run  what it would take
   ddim train --out run --resume                           after Ctrl-C, a crash or kill -9
-  ddim train --out run --resume --steps 40000             longer
+  ddim train --out run --resume --steps 40000             longer; a cosine decay then goes to the new end, and says so
+  ddim train --data photos --out run --steps 9000 --resume   in a job script: starts the run, and goes on with it when said again
   ddim train --data photos --out more --model run         from another run's last checkpoint, or a diffusers pipeline
   ddim sample --model run --steps 50                      look at it")]
 pub(crate) struct Train {
     /// A folder of images (searched with its sub-folders), CIFAR-10's or MNIST's files or their folder, or a .npy batch.
-    #[arg(long, value_name = "DIR|FILE", required_unless_present = "resume")]
+    #[arg(long, value_name = "DIR|FILE", required_unless_present_any = ["resume", "config"])]
     pub(crate) data: Option<PathBuf>,
     /// The run's folder: config.toml, metrics.jsonl, TensorBoard events, previews/, checkpoints/.
     #[arg(long, value_name = "RUN")]
@@ -392,13 +399,13 @@ pub(crate) struct Train {
     /// Settings over the preset's, in TOML (as a run's config.toml).
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) config: Option<PathBuf>,
-    /// Continue the run in --out from its last checkpoint.
+    /// Continue the run in --out from its last checkpoint; with --data or --config, start it where there is none.
     #[arg(long)]
     pub(crate) resume: bool,
     /// Show the settings, the size of the network, and the memory and time that it takes; train nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Start from this model's weights, and with its network: a built-in model, a pipeline folder, or another run.
+    /// Start from this model's weights, with its network, size and scheduler: a built-in model, a pipeline folder, or another run.
     #[arg(long, value_name = "NAME|DIR")]
     pub(crate) model: Option<String>,
     /// Steps of the optimizer, in all.
@@ -430,7 +437,7 @@ pub(crate) struct Train {
     pub(crate) limit: Option<usize>,
     /// Classes for a conditional network: data (sub-folders, or the data set's own) or a text file with one number a line.
     #[arg(long, value_name = "data|FILE", help_heading = "Data")]
-    pub(crate) labels: Option<String>,
+    pub(crate) labels: Option<PathBuf>,
     /// Images kept from training, for the evaluation loss.
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) holdout: Option<usize>,
@@ -652,7 +659,7 @@ pub(crate) struct Convert {
     /// Number format of the weights.
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
     pub(crate) dtype: Dtype,
-    /// Of an authors' checkpoint, take the weights themselves instead of their average.
+    /// Of a run or an authors' checkpoint, take the weights themselves instead of their average.
     #[arg(long)]
     pub(crate) raw: bool,
     /// The size of the images of an authors' checkpoint, where its weights do not tell.

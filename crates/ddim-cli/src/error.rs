@@ -14,6 +14,8 @@ pub(crate) enum Error {
     Failure(String),
     /// Whoever read our standard output has gone: no message, exit code 0, as `yes | head` does.
     ClosedPipe,
+    /// A signal that asked us to stop, after everything was saved and said: the process ends of it.
+    Interrupted(i32),
 }
 
 impl Error {
@@ -48,6 +50,7 @@ impl std::fmt::Display for Error {
         match self {
             Self::Usage(message) | Self::Failure(message) => f.write_str(message),
             Self::ClosedPipe => f.write_str("standard output is closed"),
+            Self::Interrupted(signal) => write!(f, "signal {signal}"),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn read(
     path: &Path,
     shape @ [_, h, w]: [usize; 3],
     args: &PreparationArgs,
-    labels: &Labels,
+    labels: Option<&Labels>,
     limit: Option<usize>,
     quiet: bool,
 ) -> Result<Inputs> {

@@ -9,6 +9,7 @@ mod output;
 mod pictures;
 mod progress;
 mod session;
+mod signals;
 mod usage;
 
 use args::{Cli, Command};
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     };
     let (code, message) = match result {
         Ok(()) | Err(Error::ClosedPipe) => return ExitCode::SUCCESS,
+        Err(Error::Interrupted(signal)) => return signals::end(signal),
         Err(Error::Usage(message)) => (2, message),
         Err(Error::Failure(message)) => (1, message),
     };

@@ -25,6 +25,17 @@ pub(crate) fn load(model: &str) -> Result<Pipeline> {
     load_on(model, &cpu())
 }
 
+/// Loads the weights themselves, not their average, of a run or of a checkpoint of one.
+pub(crate) fn load_raw(model: &str) -> Result<Pipeline> {
+    let folder = Path::new(model);
+    if !folder.is_dir() {
+        return Err(Error::failure(format!(
+            "--raw: {model} is no folder: expected a run, which has the weights themselves and their average"
+        )));
+    }
+    Ok(ddim_train::raw_pipeline(folder, &cpu())?)
+}
+
 /// Loads a built-in model, a pipeline folder, or the last checkpoint of a run.
 pub(crate) fn load_on(model: &str, device: &Device) -> Result<Pipeline> {
     if let Some(files) = BUILT_IN.iter().find(|m| m.name == model) {

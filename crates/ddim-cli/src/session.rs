@@ -21,13 +21,18 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(common: &Common, class: &ClassArgs) -> Result<Self> {
+        Self::with(common, class, false)
+    }
+
+    /// [`new`](Self::new), of a run's weights themselves where they are asked for.
+    pub(crate) fn with(common: &Common, class: &ClassArgs, raw: bool) -> Result<Self> {
         let Machine { device, batch_size, threads, json, quiet } = &common.machine;
         check_device(device)?;
         if *batch_size == 0 {
             return Err(Error::flag("--batch-size", "0: expected 1 or more"));
         }
         use_threads(*threads)?;
-        let pipeline = models::load(&common.model)?;
+        let pipeline = if raw { models::load_raw(&common.model)? } else { models::load(&common.model)? };
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = Network::new(pipeline, &cpu())?;
         if network.is_conditional() || class.class.is_some() {

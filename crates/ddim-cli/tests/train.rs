@@ -128,36 +128,92 @@ fn assert_same(a: &Path, b: &Path) {
     }
 }
 
+/// Starts a long run and waits until it trains.
 #[cfg(unix)]
-#[test]
-fn an_interrupt_saves_and_says_how_to_resume() {
-    let folder = data();
-    let child = Command::cargo_bin("ddim")
-        .unwrap()
-        .current_dir(folder.path())
-        .args(with(&["--out", "run", "--steps", "100000", "--checkpoint-every", "100000"]))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+fn started(folder: &Path, program: &mut Command) -> Child {
+    let child = program.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let metrics = folder.join("run/metrics.jsonl");
     let begin = Instant::now();
-    while !folder.path().join("run/metrics.jsonl").exists() && begin.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(10));
+    while metrics.metadata().map_or(0, |file| file.len()) == 0 {
+        assert!(begin.elapsed() < Duration::from_secs(120), "no metrics yet");
+        std::thread::sleep(Duration::from_millis(5));
     }
-    std::thread::sleep(Duration::from_millis(300));
-    ok_signal(child.id());
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("stopped at step") && said.contains("to go on: ddim train --out run --resume"), "{said}");
-    assert_eq!(steps(&folder.path().join("run")).len(), 1);
+    child
 }
 
 #[cfg(unix)]
-fn ok_signal(process: u32) {
-    let status = Command::new("kill").args(["-INT", &process.to_string()]).status().unwrap();
+const LONG: [&str; 8] = ["--out", "run", "--steps", "100000", "--checkpoint-every", "100000", "--set", "output.log_every=1"];
+
+#[cfg(unix)]
+fn send(signal: &str, process: u32) {
+    let status = Command::new("kill").args([&format!("-{signal}"), &process.to_string()]).status().unwrap();
     assert!(status.success());
+}
+
+/// Every signal by which people and schedulers end a run: it is saved, and a shell sees 128 and the signal's number.
+#[cfg(unix)]
+#[test]
+fn a_signal_saves_and_is_the_exit_code() {
+    use std::os::unix::process::ExitStatusExt;
+    for (signal, number) in [("INT", 2), ("TERM", 15), ("HUP", 1), ("USR1", 0)] {
+        let folder = data();
+        let mut child = started(folder.path(), Command::cargo_bin("ddim").unwrap().args(with(&LONG)));
+        send(signal, child.id());
+        let status = child.wait().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let (said, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        // Of Ctrl-C it dies, so that the shell around it stops as well.
+        let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap();
+        assert_eq!(status.signal().is_some(), signal == "INT", "{status}");
+        // SIGUSR1 has another number on other systems.
+        assert!(if number > 0 { code == 128 + number } else { [138, 144, 158].contains(&code) }, "{signal}: {status}, {error}");
+        assert!(said.contains("stopped at step") && said.contains("to go on: ddim train --out run --resume"), "{signal}: {said}");
+        assert_eq!(steps(&folder.path().join("run")).len(), 1, "{signal}");
+        // What is finished ends as usual.
+        let step = said.split("at step ").nth(1).unwrap().split(' ').next().unwrap();
+        ok(folder.path(), &["train", "--out", "run", "--resume", "--steps", step, "-q"]);
+    }
+}
+
+/// A shell ends a loop whose command died of Ctrl-C; JSON says how far the run came.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_the_loop_around_a_run() {
+    let folder = data();
+    let ddim = Command::cargo_bin("ddim").unwrap().get_program().to_owned();
+    std::fs::write(
+        folder.path().join("loop.sh"),
+        "for i in 1 2 3; do \"$@\"; echo \"run $i ended with $?\" >> ended; done; echo all >> ended\n",
+    )
+    .unwrap();
+    let mut shell = Command::new("sh");
+    shell.arg("loop.sh").arg(ddim).args(with(&LONG)).arg("--json");
+    std::os::unix::process::CommandExt::process_group(&mut shell, 0);
+    let child = started(folder.path(), &mut shell);
+    // As a terminal does: to the whole group.
+    let status = Command::new("kill").args(["-INT", "--", &format!("-{}", child.id())]).status().unwrap();
+    assert!(status.success());
+    let output = child.wait_with_output().unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((said["finished"].as_bool(), steps(&folder.path().join("run")).len()), (Some(false), 1), "{said}");
+    let ended = std::fs::read_to_string(folder.path().join("ended")).unwrap_or_default();
+    assert!(!ended.contains("run 2") && !ended.contains("all"), "{ended}");
+}
+
+/// What is ignored when it starts stays so: `nohup ddim train &` outlives its terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn nohup_is_respected() {
+    let folder = data();
+    let ddim = Command::cargo_bin("ddim").unwrap().get_program().to_owned();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(ddim).args(with(&LONG));
+    let mut child = started(folder.path(), &mut shell);
+    send("HUP", child.id());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "it ended");
+    send("TERM", child.id());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
 }
 
 /// A run and its checkpoints are models to every other verb.
@@ -184,6 +240,242 @@ fn a_run_is_a_model() {
     assert!(!folder.path().join("nothing").exists());
 }
 
+/// Folders of any name, of Unicode or not, to train from, to train in, and for the labels; resumed as well.
+#[test]
+fn paths_of_any_name() {
+    let folder = data();
+    let path = folder.path();
+    #[allow(unused_mut)]
+    let mut names: Vec<std::ffi::OsString> = [
+        "e\u{301}te",                          // é as macOS writes it
+        "\u{e23}\u{e39}\u{e1b}",               // Thai
+        "\u{91a}\u{93f}\u{924}\u{94d}\u{930}", // Hindi
+        "\u{5199}\u{771f}\u{3000}\u{732b}",    // the wide space of Japanese
+        "\u{2764}\u{fe0f}",                    // an emoji with a variation selector
+        "\u{1f469}\u{200d}\u{1f680}",          // and one with a joiner
+        "a\u{a0}b",                            // a space that does not break
+        "\u{5e9}\u{200f}",                     // right to left
+        "two  spaces 'and' \"quotes\"",
+        "none",
+        "data",
+        "back\\slash # {x} [y] = 'z'",
+    ]
+    .map(Into::into)
+    .to_vec();
+    #[cfg(target_os = "linux")]
+    names.extend([b"caf\xe9".as_slice(), b"\xff\xfe", b"tab\tand\nline"].map(|bytes| {
+        let name: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(bytes);
+        name.to_owned()
+    }));
+    for (i, name) in names.iter().enumerate() {
+        let below = path.join(i.to_string()).join(name);
+        std::fs::create_dir_all(&below).unwrap();
+        for picture in 0..4u8 {
+            let image = image::GrayImage::from_fn(8, 8, |x, y| image::Luma([picture * 40 + (x * y) as u8]));
+            image.save(below.join(format!("{picture}.png"))).unwrap();
+        }
+        std::fs::write(below.join("labels.txt"), "0\n1\n0\n1\n").unwrap();
+        let command = |flags: &[&str]| {
+            let mut command = Command::cargo_bin("ddim").unwrap();
+            command.current_dir(path.join(i.to_string())).arg("train").args(flags).args(["-q", "--threads", "1"]);
+            command
+        };
+        let new = ["--preset", "tiny", "--size", "8", "--batch-size", "2", "--preview-every", "1", "--set", "output.preview_steps=1"];
+        let done = |command: &mut Command| {
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{name:?}: {}", String::from_utf8_lossy(&output.stderr));
+            output
+        };
+        // Relative and absolute; from and into such a folder.
+        let run = below.join("run");
+        done(command(&new).args(["--steps", "1", "--json", "--data"]).arg(name).arg("--out").arg(&run));
+        let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
+        assert!(config.contains("path = "), "{config}");
+        done(command(&["--resume", "--steps", "2"]).arg("--out").arg(&run));
+        assert_eq!(steps(&run).len(), 2);
+        let labels = std::path::PathBuf::from(name).join("labels.txt");
+        let mut labelled = command(&new);
+        labelled.args(["--steps", "1", "--data"]).arg(&below).args(["--out", "labelled", "--labels"]).arg(&labels);
+        done(&mut labelled);
+        std::fs::remove_file(below.join("labels.txt")).unwrap();
+        done(command(&["--resume", "--steps", "2", "--out", "labelled"]).args(["--labels"]).arg(&labels));
+        // The advice is what one can type.
+        let output = command(&["--resume", "--learning-rate", "1", "--out"]).arg(&run).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(String::from_utf8_lossy(&output.stderr).trim_end().lines().count(), 1);
+    }
+    // A model by a path of Unicode.
+    let model = path.join("3").join(&names[3]).join("run");
+    let args = ["train", "--data", "data.npy", "--batch-size", "2", "--steps", "1", "-q", "--out", "tuned", "--model"];
+    let rgb = [&args[..], &[model.to_str().unwrap()]].concat();
+    ok(path, &rgb);
+}
+
+/// One line starts a run, goes on with it when it is said again, and says what differs.
+#[test]
+fn the_same_line_again() {
+    let folder = data();
+    let path = folder.path();
+    std::fs::write(path.join("more.toml"), "[objective]\nweighting = \"min-snr\"\n").unwrap();
+    let line = with(&["--out", "run", "--resume", "--config", "more.toml", "--holdout", "4"]);
+    let first = ok(path, &[&line[..], &["--steps", "3"]].concat());
+    assert!(first.stdout.contains("done at step 3 of 3"), "{}", first.stdout);
+    let again = ok(path, &[&line[..], &["--steps", "3"]].concat());
+    assert!(again.stdout.contains("done at step 3 of 3"), "{}", again.stdout);
+    let longer = ok(path, &[&line[..], &["--steps", "5"]].concat());
+    assert!(longer.stdout.contains("done at step 5 of 5"), "{}", longer.stdout);
+    // From another folder, and the rest left out.
+    std::fs::create_dir(path.join("elsewhere")).unwrap();
+    ok(&path.join("elsewhere"), &["train", "--out", "../run", "--resume", "--data", "../data.npy", "-q"]);
+    for (flags, said) in [
+        (["--holdout", "5"], "data.holdout is 5, there 4"),
+        (["--learning-rate", "1e-5"], "optimizer.learning_rate is 0.00001, there 0.002"),
+        (["--set", "objective.weighting=simple"], "objective.weighting is \"simple\", there \"min-snr\""),
+        (["--set", "ema.rates=[0.5]"], "ema.rates is [0.5], there [0.99]"),
+    ] {
+        let line = with(&["--out", "run", "--resume", flags[0], flags[1]]);
+        let other = ddim(path, &line);
+        assert!(
+            other.code == 1 && other.stderr.contains(said) && other.stderr.contains("expected the same, to resume"),
+            "{}",
+            other.stderr
+        );
+    }
+    // Another preset is another recipe.
+    let preset = ddim(path, &["train", "--out", "run", "--resume", "--data", "data.npy", "--preset", "small", "--size", "8"]);
+    assert!(preset.code == 1 && preset.stderr.contains("batch_size is 64, there 16"), "{}", preset.stderr);
+    refused(path, &["train", "--out", "none", "--resume", "--preset", "tiny"], 1, &["none: holds no run", "give --data"]);
+}
+
+/// The command that a diverged run names is one that works: with no checkpoint, with a good one, and with none that is good.
+#[cfg(unix)]
+#[test]
+fn a_diverged_run_names_what_works() {
+    let ddim_path = Command::cargo_bin("ddim").unwrap().get_program().to_owned();
+    let labels: String = (0..40).map(|i| format!("{}\n", i % 2)).collect();
+    let huge = ["--learning-rate", "1e30", "--set", "optimizer.warmup=0", "--set", "optimizer.clip=none", "--set", "steps=30"];
+    // Decay that turns weights around, and enlarges them once the rate is large enough: from step 134 on.
+    let growing = [
+        ["--learning-rate", "1", "--set", "optimizer.warmup=10000", "--set", "optimizer.weight_decay=150.0", "--set", "steps=300"]
+            .as_slice(),
+        &["--checkpoint-every", "50"],
+    ];
+    for (flags, words, steps) in [
+        (huge.to_vec(), "there is no checkpoint yet", 30),
+        ([&huge[..], &["--checkpoint-every", "1"]].concat(), "no checkpoint is from before that", 30),
+        (growing.concat(), "the last good checkpoint is a run/checkpoints/step-", 300),
+    ] {
+        let folder = data();
+        let path = folder.path();
+        std::fs::write(path.join("labels.txt"), &labels).unwrap();
+        let tiny =
+            ["train", "--data", "data.npy", "--preset", "tiny", "--size", "8", "--labels", "labels.txt", "--preview-every", "0", "-q"];
+        let more = ["--out", "a run", "--batch-size", "8", "--set", "network.block_out_channels=[8, 16]"];
+        let diverged = ddim(path, &[&tiny[..], &more, &flags].concat());
+        assert_eq!((diverged.code, diverged.stderr.trim_end().lines().count()), (1, 1), "{}", diverged.stderr);
+        assert!(diverged.stderr.contains(words), "{}", diverged.stderr);
+        // The labels are gone: the run has them.
+        std::fs::remove_file(path.join("labels.txt")).unwrap();
+        let command = diverged.stderr.trim_end().split("start again with ddim ").nth(1).unwrap().to_owned();
+        let script = format!("\"$0\" {command} -q");
+        let output = Command::new("sh").current_dir(path).args(["-c", &script]).arg(&ddim_path).output().unwrap();
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains(&format!("done at step {steps} of {steps}")));
+    }
+}
+
+/// An average that is mostly the network before training is said to be, and the weights themselves are within reach.
+#[test]
+fn the_weights_themselves() {
+    let folder = data();
+    let path = folder.path();
+    let line = with(&["--out", "run", "--steps", "20", "--set", "ema.rates=[0.9999]", "--set", "ema.warmup=false"]);
+    let words = "after 20 steps 100 % of the average that checkpoints sample with (ema.rates 0.9999) is still the weights before training";
+    let dry = ok(path, &[&line[..], &["--dry-run"]].concat());
+    assert!(dry.stdout.contains(words), "{}", dry.stdout);
+    let json = ok(path, &[&line[..], &["--json"]].concat());
+    let said: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert!(said["remarks"][0].as_str().unwrap().starts_with(words), "{said}");
+    let loud: Vec<_> = line.iter().copied().filter(|flag| *flag != "--quiet").chain(["--resume", "--steps", "21"]).collect();
+    let resumed = ok(path, &loud);
+    assert!(resumed.stderr.contains("100 % of the average"), "{}", resumed.stderr);
+    // A warmed-up average says nothing.
+    let fine = ok(path, &with(&["--out", "fine", "--steps", "20", "--json"]));
+    assert!(fine.stdout.contains("\"remarks\":[]"), "{}", fine.stdout);
+
+    let sampled = |model: &[&str]| {
+        ok(path, &[&["sample", "--count", "2", "--steps", "3", "--save-npy", "x.npy", "-q"], model].concat());
+        std::fs::read(path.join("x.npy")).unwrap()
+    };
+    ok(path, &["convert", "run", "raw", "--raw"]);
+    ok(path, &["convert", "run", "average"]);
+    let raw = sampled(&["--model", "run", "--raw"]);
+    assert!(raw == sampled(&["--model", "raw"]) && raw != sampled(&["--model", "run"]));
+    assert!(raw == sampled(&["--model", "run/checkpoints/step-00000021", "--raw"]));
+    assert!(sampled(&["--model", "average"]) == sampled(&["--model", "run"]));
+    let state = std::fs::read(path.join("run/checkpoints/step-00000021/training_state.safetensors")).unwrap();
+    let converted = std::fs::read(path.join("raw/unet/diffusion_pytorch_model.safetensors")).unwrap();
+    let [state, converted] = [&state, &converted].map(|bytes| safetensors::SafeTensors::deserialize(bytes).unwrap());
+    for (name, tensor) in converted.tensors() {
+        assert!(state.tensor(&format!("weights.{name}")).unwrap().data() == tensor.data(), "{name}");
+    }
+    refused(path, &["convert", "average", "no", "--raw"], 1, &["average", "training_state.safetensors", "expected a run"]);
+    refused(path, &["sample", "--raw", "--count", "1"], 1, &["--raw: emoji", "expected a run"]);
+    refused(path, &["convert", "run", "no", "--size", "8"], 2, &["--size is for a checkpoint of the authors' code"]);
+}
+
+/// What TensorBoard reads: files in the order of the runs, each beginning behind the last step that it keeps.
+#[test]
+fn tensorboard_keeps_the_step_of_a_resume() {
+    let folder = data();
+    for steps in ["2", "4", "6"] {
+        ok(folder.path(), &with(&["--out", "run", "--resume", "--steps", steps, "--set", "output.log_every=1"]));
+    }
+    let mut files: Vec<_> = listing(&folder.path().join("run"));
+    files.retain(|path| path.to_string_lossy().contains("tfevents"));
+    assert_eq!(files.len(), 3);
+    let varint = |bytes: &[u8], at: &mut usize| {
+        let (mut value, mut shift) = (0u64, 0);
+        loop {
+            let byte = bytes[*at];
+            *at += 1;
+            value |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte < 0x80 {
+                return value;
+            }
+        }
+    };
+    // As TensorBoard does: a START drops what is known of its step and of later ones.
+    let mut known: Vec<u64> = Vec::new();
+    for file in files {
+        let bytes = std::fs::read(file).unwrap();
+        let mut at = 0;
+        while at < bytes.len() {
+            let length = u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+            let event = &bytes[at + 12..at + 12 + length];
+            at += 16 + length;
+            let (mut i, mut step, mut kind) = (0, 0, 0);
+            while i < event.len() {
+                match varint(event, &mut i) {
+                    9 => i += 8,
+                    16 => step = varint(event, &mut i),
+                    key => {
+                        kind = key >> 3;
+                        i += varint(event, &mut i) as usize;
+                    }
+                }
+            }
+            match kind {
+                7 => known.retain(|k| *k < step),
+                5 => known.push(step),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(known, [1, 2, 3, 4, 5, 6]);
+}
+
 #[test]
 fn bad_input() {
     let folder = data();
@@ -192,6 +484,8 @@ fn bad_input() {
     std::fs::write(path.join("typo.toml"), "[optimizer]\nwarm_up = 3\n").unwrap();
     std::fs::write(path.join("labels.txt"), "1\n2\n3\n").unwrap();
     refused(path, &["train", "--out", "run"], 2, &["--data"]);
+    refused(path, &with(&["--out", "run", "--seed", "18446744073709551615"]), 1, &["--seed 18446744073709551615: expected at most"]);
+    refused(path, &with(&["--out", "run", "--size", "8x"]), 1, &["network.sample_size"]);
     refused(path, &["train", "--data", "empty", "--out", "run"], 1, &["empty: no images", "expected PNG"]);
     refused(path, &["train", "--data", "absent", "--out", "run"], 1, &["absent: not found"]);
     refused(

@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 /// Where the class of each image comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Labels {
-    /// There are none.
-    None,
     /// From the data: sub-folders, `dataset.json`, labels beside an array or in it.
     Data,
     /// From a text file: a number a line, one for each image that is found.
@@ -32,8 +30,8 @@ pub struct Request {
     pub channels: Option<usize>,
     /// Only the first so many images.
     pub limit: Option<usize>,
-    /// Classes.
-    pub labels: Labels,
+    /// Classes, where they are asked for.
+    pub labels: Option<Labels>,
     /// What happens at a file that cannot be read.
     pub bad_files: BadFiles,
     /// Folders that are no data though they lie in `path`.
@@ -49,7 +47,7 @@ impl Request {
             resize: None,
             channels: None,
             limit: None,
-            labels: Labels::None,
+            labels: None,
             bad_files: BadFiles::Stop,
             besides: Vec::new(),
         }
@@ -109,17 +107,17 @@ impl DataSet {
 
     fn of_pictures(mut pictures: Pictures, shape: &Shape, request: &Request, limit: usize) -> Result<Self> {
         let from_file = match &request.labels {
-            Labels::File(path) => Some(read_labels(path, pictures.len(), None)?),
-            Labels::Data => {
+            Some(Labels::File(path)) => Some(read_labels(path, pictures.len(), None)?),
+            Some(Labels::Data) => {
                 pictures.require_classes(request.bad_files)?;
                 None
             }
-            Labels::None => None,
+            None => None,
         };
         let n = pictures.len().min(limit);
         let results: Vec<Result<Stored>> = (0..n).into_par_iter().map(|i| pictures.prepared(i, shape)).collect();
         let labels = match (&request.labels, from_file) {
-            (Labels::None, _) => None,
+            (None, _) => None,
             (_, Some(labels)) => Some(labels),
             (_, None) => Some(pictures.classes.iter().map(|class| class.expect("required above")).collect()),
         };
@@ -139,7 +137,7 @@ impl DataSet {
             let first = report.left_out.last().map_or(String::new(), |left| format!(", the last: {left}"));
             return Err(Error::no_images(&request.path, format!("no images: all {n} were left out{first}")));
         }
-        let class_names = if request.labels == Labels::Data { pictures.class_names } else { Vec::new() };
+        let class_names = if request.labels == Some(Labels::Data) { pictures.class_names } else { Vec::new() };
         if let Some(labels) = &labels {
             let before = n.min(labels.len());
             for (class, name) in class_names.iter().enumerate() {
@@ -161,12 +159,12 @@ impl DataSet {
             return Err(Error::no_images(&request.path, "no images in it"));
         }
         let (labels, class_names) = match &request.labels {
-            Labels::None => (None, Vec::new()),
-            Labels::Data => {
+            None => (None, Vec::new()),
+            Some(Labels::Data) => {
                 let missing = || Error::labels(&request.path, "no labels in it, nor beside it: expected them, or a file of labels");
                 (Some(labels.ok_or_else(missing)?), class_names.unwrap_or_default())
             }
-            Labels::File(path) => (Some(read_labels(path, images.len(), request.limit)?), Vec::new()),
+            Some(Labels::File(path)) => (Some(read_labels(path, images.len(), request.limit)?), Vec::new()),
         };
         let report = Report { left_out: Vec::new(), warnings: warnings.into_iter().map(Warning::Said).collect() };
         let [h, w] = shape.size;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::place::{Arrays, BadFiles, Pictures, Place, open};
 use crate::prepare::{Fit, Preparation, Shape, Stored, opaque};
 use crate::report::{LeftOut, Report};
-use crate::{Labels, Request};
+use crate::data_set::Request;
 use image::DynamicImage;
 use image::metadata::Orientation;
 use rayon::prelude::*;
@@ -99,7 +99,7 @@ impl ImageSet {
             Look::Prepared(preparation) => preparation,
             Look::AsTheyAre { .. } => Preparation { size: arrays.size()?, fit: Fit::Stretch, background: [255; 3] },
         };
-        let mut data = DataSet::load(&Request { limit, channels: Some(3), labels: Labels::None, ..Request::new(path, preparation) })?;
+        let mut data = DataSet::load(&Request { limit, channels: Some(3), labels: None, ..Request::new(path, preparation) })?;
         let report = std::mem::take(&mut data.report);
         Ok(Self { size: preparation.size, images: Images::Memory(data), report, unturned: AtomicUsize::new(0) })
     }

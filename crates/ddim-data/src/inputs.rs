@@ -26,7 +26,7 @@ pub struct Inputs {
 /// The first `limit` images of `path` for a network of `shape` [c, h, w].
 ///
 /// Without a `preparation` they must be of its size, gray where it is, and opaque unless a `background` stands behind them; a batch of floats is
-/// then taken as it is, unclamped. With one they are prepared as for training. `labels` are [`Labels::None`] or [`Labels::Data`].
+/// then taken as it is, unclamped. With one they are prepared as for training. Of `labels`, [`Labels::Data`] is for pictures as they are.
 ///
 /// # Errors
 /// Nothing there, a file that cannot be read (unless they are skipped), images that are not as they must be.
@@ -35,7 +35,7 @@ pub fn read_inputs(
     shape @ [c, h, w]: [usize; 3],
     preparation: Option<Preparation>,
     background: Option<[u8; 3]>,
-    labels: &Labels,
+    labels: Option<&Labels>,
     limit: Option<usize>,
     bad: BadFiles,
 ) -> Result<Inputs> {
@@ -43,7 +43,7 @@ pub fn read_inputs(
     let fit = match (preparation, open(path, &[], bad)?) {
         (Some(preparation), _) => preparation,
         (None, Place::Pictures(pictures)) => return as_they_are(pictures, shape, background, labels, limit, bad),
-        (None, Place::Arrays(Arrays::Numpy(file))) if *labels == Labels::None && arrays::is_floats(&file)? => {
+        (None, Place::Arrays(Arrays::Numpy(file))) if labels.is_none() && arrays::is_floats(&file)? => {
             let mut images = read_floats(&file, shape)?;
             images.truncate(limit.unwrap_or(usize::MAX).saturating_mul(dim));
             let names = (0..images.len() / dim).map(|i| format!("{}[{i}]", path.display())).collect();
@@ -58,7 +58,7 @@ pub fn read_inputs(
             Preparation { size: [h, w], fit: Fit::Stretch, background: [255; 3] }
         }
     };
-    let request = Request { channels: Some(c), limit, labels: labels.clone(), bad_files: bad, ..Request::new(path, fit) };
+    let request = Request { channels: Some(c), limit, labels: labels.cloned(), bad_files: bad, ..Request::new(path, fit) };
     let data = DataSet::load(&request)?;
     let images = (0..data.len()).flat_map(|i| planes(data.bytes_of(i), c)).collect();
     let names = (0..data.len()).map(|i| format!("{}[{i}]", path.display())).collect();
@@ -69,11 +69,11 @@ fn as_they_are(
     mut pictures: Pictures,
     shape: [usize; 3],
     background: Option<[u8; 3]>,
-    labels: &Labels,
+    labels: Option<&Labels>,
     limit: Option<usize>,
     bad: BadFiles,
 ) -> Result<Inputs> {
-    if *labels != Labels::None {
+    if labels.is_some() {
         pictures.require_classes(bad)?;
     }
     let mut report = std::mem::take(&mut pictures.report);
@@ -92,7 +92,7 @@ fn as_they_are(
     if names.is_empty() {
         return Err(Error::no_images(&pictures.root, "no images: all were left out"));
     }
-    let labels = (*labels != Labels::None).then_some(classes);
+    let labels = labels.is_some().then_some(classes);
     Ok(Inputs { images, names, labels, report })
 }
 

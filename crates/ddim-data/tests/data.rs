@@ -18,8 +18,8 @@ fn load(path: &Path, size: [usize; 2], channels: Option<usize>, settings: &[(&st
             "background" => request.preparation.background = parse_colour(value).unwrap(),
             "resize" => request.resize = Some(value.parse().unwrap()),
             "limit" => request.limit = Some(value.parse().unwrap()),
-            "labels" if *value == "data" => request.labels = Labels::Data,
-            "labels" => request.labels = Labels::File(value.into()),
+            "labels" if *value == "data" => request.labels = Some(Labels::Data),
+            "labels" => request.labels = Some(Labels::File(value.into())),
             "bad_files" => request.bad_files = BadFiles::Skip,
             other => panic!("{other}"),
         }

@@ -27,7 +27,7 @@ fn load(path: &Path, bad_files: BadFiles) -> Result<DataSet, Error> {
 }
 
 fn labelled(path: &Path, bad_files: BadFiles) -> Result<DataSet, Error> {
-    DataSet::load(&Request { bad_files, labels: Labels::Data, ..request(path) })
+    DataSet::load(&Request { bad_files, labels: Some(Labels::Data), ..request(path) })
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn classes_belong_to_files_found() {
     assert_eq!((data.class_names.join(" ").as_str(), data.class_counts()), ("a b c", vec![1, 0, 1]));
     assert_eq!(data.report.warnings, [Warning::EmptyClass { class: 1, name: "b".into() }]);
     // The first so many images do not change the numbers of classes.
-    let first = DataSet::load(&Request { labels: Labels::Data, limit: Some(1), ..request(path) }).unwrap();
+    let first = DataSet::load(&Request { labels: Some(Labels::Data), limit: Some(1), ..request(path) }).unwrap();
     assert_eq!((first.classes, first.report.warnings.len()), (3, 0));
 
     fs::remove_file(path.join("b/0.png")).unwrap();
@@ -197,7 +197,7 @@ fn labels_of_a_file_belong_to_files_found() {
     save(path.join("2.png"), 3);
     let labels = folder.path().join("labels.txt");
     fs::write(&labels, "5\n6\n7\n").unwrap();
-    let data = DataSet::load(&Request { labels: Labels::File(labels), bad_files: BadFiles::Skip, ..request(&path) }).unwrap();
+    let data = DataSet::load(&Request { labels: Some(Labels::File(labels)), bad_files: BadFiles::Skip, ..request(&path) }).unwrap();
     assert_eq!(data.labels.as_deref(), Some(&[5, 7][..]));
 }
 
@@ -237,11 +237,11 @@ fn one_loader_for_all_verbs() {
     let set = ImageSet::open(path, Look::Prepared(SMALL), Some(2), BadFiles::Skip).unwrap();
     assert_eq!((set.len(), set.report().left_out.len()), (1, 1), "the first two files, one of them broken");
 
-    let inputs = read_inputs(path, [3, 8, 8], None, Some([1, 2, 3]), &Labels::None, None, BadFiles::Skip).unwrap();
+    let inputs = read_inputs(path, [3, 8, 8], None, Some([1, 2, 3]), None, None, BadFiles::Skip).unwrap();
     assert_eq!((inputs.names.len(), inputs.images.len(), inputs.report.left_out.len()), (2, 2 * 192, 1));
     let behind = Preparation { background: [1, 2, 3], ..SMALL };
-    let prepared = read_inputs(path, [3, 8, 8], Some(behind), None, &Labels::None, None, BadFiles::Skip).unwrap();
+    let prepared = read_inputs(path, [3, 8, 8], Some(behind), None, None, None, BadFiles::Skip).unwrap();
     assert_eq!(inputs.images, prepared.images, "as they are and prepared agree where nothing is to be done");
-    let error = read_inputs(&path.join("0.png"), [3, 16, 16], None, None, &Labels::None, None, BadFiles::Stop).unwrap_err();
+    let error = read_inputs(&path.join("0.png"), [3, 16, 16], None, None, None, None, BadFiles::Stop).unwrap_err();
     assert!(error.to_string().contains("8 x 8 pixels: expected 16 x 16, the size of the model"), "{error}");
 }

@@ -57,20 +57,20 @@ pub struct Examples<'a> {
     pub weights: &'a [f32],
     /// The classes.
     pub condition: &'a Condition,
-    /// The seed of what dropout drops.
-    pub dropout: u64,
+    /// Seeds of what dropout drops, one an image; none for no dropout.
+    pub dropout: &'a [u64],
 }
 
 /// Σ weight · mean (prediction - target)² over the images, and its gradients: of a network on [`training_cpu`]. With weights 1/n, and the
 /// noise as target, L_simple.
 ///
 /// # Panics
-/// On shapes that the network does not take; a network whose device does not differentiate.
+/// On shapes that the network does not take; a network whose device does not differentiate; another number of seeds than images or none.
 pub fn squared_error(unet: &UNet, examples: &Examples<'_>) -> (f64, Gradients) {
     let device = training_cpu();
     let Examples { shape: shape @ [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
     let tensor = |data: &[f32]| Tensor::<4>::from_data(TensorData::new(data.to_vec(), shape), &device);
-    let prediction = unet.forward_with(tensor(x), timesteps, condition, Some(dropout));
+    let prediction = unet.forward_with(tensor(x), timesteps, condition, dropout);
     let difference = prediction - tensor(target);
     let per_number: Vec<f32> = weights.iter().map(|weight| weight / (c * h * w) as f32).collect();
     let weights = Tensor::<4>::from_data(TensorData::new(per_number, [n, 1, 1, 1]), &device);

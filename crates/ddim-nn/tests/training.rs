@@ -31,7 +31,7 @@ fn loss_and_gradient_norm_equal_pytorchs() {
             let (x, target, timesteps) = (of(&x), of(&target), &timesteps[k * n..(k + 1) * n]);
             let (shape, weights, condition) = ([n, c, h, w], &shares, &Condition::None);
             let (loss, gradients) =
-                squared_error(&unet, &Examples { shape, x: &x, target: &target, timesteps, weights, condition, dropout: 0 });
+                squared_error(&unet, &Examples { shape, x: &x, target: &target, timesteps, weights, condition, dropout: &[] });
             let norm = gradients.norm();
             unet = adam.step(unet, &gradients, Gradients::clipping(norm, 1.0));
             ema.update(&parameters(&unet), adam.steps);

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::run::Tally;
 use crate::trainer::Trainer;
-use ddim_nn::{WeightsDtype, parameters};
+use ddim_nn::{Device, Pipeline, SchedulerConfig, UNet, UNetConfig, WeightsDtype, parameters, with_parameters};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -114,43 +114,105 @@ fn to_bytes(trainer: &Trainer, tally: &Tally) -> Result<Vec<u8>> {
     safetensors::serialize(views, Some(metadata)).map_err(|e| Error::run(Path::new(STATE), e))
 }
 
-/// Puts a new trainer of the same configuration into the state of a checkpoint.
-pub(crate) fn load(checkpoint: &Path, trainer: &mut Trainer) -> Result<Tally> {
-    let path = checkpoint.join(STATE);
-    let wrong = |message: String| Error::run(&path, message);
-    let bytes = std::fs::read(&path).map_err(|e| Error::run(&path, e))?;
-    let broken = |e| wrong(format!("not a whole safetensors file ({} bytes): {e}", bytes.len()));
-    let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-    let entry = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-    let entry = entry.ok_or_else(|| wrong(format!("{KEY} is missing: expected the state of a run")))?;
-    let state: State = serde_json::from_str(entry).map_err(|e| wrong(format!("{KEY}: {e}")))?;
-    if (state.data_checksum, state.images) != (trainer.checksum, trainer.data().len()) {
-        let (here, then) = (trainer.data().len(), state.images);
-        return Err(wrong(format!("the data has changed: {here} images here, {then} when the run was made, or others: expected the same")));
+/// The bytes of a file of states, to be read as such.
+struct StateFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl StateFile {
+    fn read(checkpoint: &Path) -> Result<Self> {
+        let path = checkpoint.join(STATE);
+        let bytes = std::fs::read(&path).map_err(|e| Error::run(&path, e))?;
+        Ok(Self { path, bytes })
     }
-    let lengths = parameters(trainer.unet()).into_iter().map(|weights| weights.len());
-    let keys: Vec<(String, usize)> = trainer.unet().parameter_names().into_iter().zip(lengths).collect();
-    let numbers = |prefix: &str| -> Result<Vec<Vec<f32>>> {
-        let of = |(key, len): &(String, usize)| {
+
+    fn wrong(&self, message: impl std::fmt::Display) -> Error {
+        Error::run(&self.path, message)
+    }
+
+    fn broken(&self, error: safetensors::SafeTensorError) -> Error {
+        self.wrong(format!("not a whole safetensors file ({} bytes): {error}", self.bytes.len()))
+    }
+
+    fn state(&self) -> Result<State> {
+        let (_, header) = SafeTensors::read_metadata(&self.bytes).map_err(|e| self.broken(e))?;
+        let entry = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+        let entry = entry.ok_or_else(|| self.wrong(format!("{KEY} is missing: expected the state of a run")))?;
+        serde_json::from_str(entry).map_err(|e| self.wrong(format!("{KEY}: {e}")))
+    }
+
+    /// What is kept under `prefix` of each parameter of a network.
+    fn numbers(&self, unet: &UNet, prefix: &str) -> Result<Vec<Vec<f32>>> {
+        let file = SafeTensors::deserialize(&self.bytes).map_err(|e| self.broken(e))?;
+        let lengths = parameters(unet).into_iter().map(|weights| weights.len());
+        let of = |(key, len): (String, usize)| {
             let name = format!("{prefix}.{key}");
-            let view = file.tensor(&name).map_err(|e| wrong(e.to_string()))?;
+            let view = file.tensor(&name).map_err(|e| self.wrong(e))?;
             // A parameter that takes no part has no moments.
             if view.dtype() != Dtype::F32 || (view.data().len() != 4 * len && !(view.data().is_empty() && prefix.starts_with("adam"))) {
-                return Err(wrong(format!("{name}: expected {len} numbers of f32")));
+                return Err(self.wrong(format!("{name}: expected {len} numbers of f32")));
             }
             Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
         };
-        keys.iter().map(of).collect()
+        unet.parameter_names().into_iter().zip(lengths).map(of).collect()
+    }
+}
+
+/// Puts a new trainer of the same configuration into the state of a checkpoint.
+pub(crate) fn load(checkpoint: &Path, trainer: &mut Trainer) -> Result<Tally> {
+    let file = StateFile::read(checkpoint)?;
+    let state = file.state()?;
+    if (state.data_checksum, state.images) != (trainer.checksum, trainer.data().len()) {
+        let (here, then) = (trainer.data().len(), state.images);
+        let message = format!("the data has changed: {here} images here, {then} when the run was made, or others: expected the same");
+        return Err(file.wrong(message));
+    }
+    let numbers = |prefix: &str| file.numbers(trainer.unet(), prefix);
+    let weights = numbers("weights")?;
+    let averages: Vec<_> = (0..trainer.averages.len()).map(|which| numbers(&format!("ema.{which}"))).collect::<Result<_>>()?;
+    let moments: Vec<[Vec<f32>; 2]> = match state.adam_steps {
+        0 => Vec::new(),
+        _ => numbers("adam.first")?.into_iter().zip(numbers("adam.second")?).map(|(a, b)| [a, b]).collect(),
     };
-    trainer.restore(&numbers("weights")?)?;
-    for which in 0..trainer.averages.len() {
-        trainer.averages[which].values = numbers(&format!("ema.{which}"))?;
-    }
-    trainer.adam.steps = state.adam_steps;
-    if state.adam_steps > 0 {
-        trainer.adam.moments = numbers("adam.first")?.into_iter().zip(numbers("adam.second")?).map(|(a, b)| [a, b]).collect();
-    }
+    trainer.restore(&weights)?;
+    trainer.averages.iter_mut().zip(averages).for_each(|(average, values)| average.values = values);
+    (trainer.adam.steps, trainer.adam.moments) = (state.adam_steps, moments);
     trainer.step = state.step;
     Ok(state.tally)
+}
+
+/// Sums of a checkpoint's run when it was saved.
+pub(crate) fn tally(checkpoint: &Path) -> Result<Tally> {
+    Ok(StateFile::read(checkpoint)?.state()?.tally)
+}
+
+/// A checkpoint's network and scheduler.
+pub(crate) fn configuration(checkpoint: &Path) -> Result<(UNetConfig, SchedulerConfig)> {
+    let read = |name: &str| {
+        let path = checkpoint.join(name);
+        std::fs::read_to_string(&path).map(|text| (text, path.clone())).map_err(|e| Error::run(&path, e))
+    };
+    let (network, path) = read("unet/config.json")?;
+    let network = UNetConfig::from_json(&network, &path)?;
+    let (scheduler, path) = read("scheduler/scheduler_config.json")?;
+    Ok((network, SchedulerConfig::from_json(&scheduler, &path)?))
+}
+
+/// A checkpoint with the weights themselves in place of their average: `run` is the checkpoint, or a run, which stands for its last.
+///
+/// # Errors
+/// No checkpoint of a run there; a file of it that cannot be read.
+pub fn raw_pipeline(run: &Path, device: &Device) -> Result<Pipeline> {
+    let last = checkpoints(run)?.pop().map(|(_, path)| path);
+    let checkpoint = last.as_deref().unwrap_or(run);
+    if !checkpoint.join(STATE).is_file() {
+        return Err(Error::run(checkpoint, format!("no {STATE}: expected a run with a checkpoint, which has the weights themselves")));
+    }
+    let file = StateFile::read(checkpoint)?;
+    let mut pipeline = Pipeline::load(checkpoint, device)?;
+    let weights = file.numbers(&pipeline.unet, "weights")?;
+    pipeline.unet = with_parameters(pipeline.unet, &weights)?;
+    pipeline.weights_file = file.path;
+    Ok(pipeline)
 }

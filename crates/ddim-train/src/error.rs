@@ -35,8 +35,10 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl std::fmt::Display) -> Self {
-        // One line, whatever a library's message holds.
-        Self { kind, message: message.to_string().replace(['\n', '\r'], " ").trim_end().to_owned() }
+        // One line, whatever a library's message holds; other spaces may be those of a path.
+        let message = message.to_string();
+        let lines = message.lines().map(|line| line.trim_matches([' ', '\t'])).filter(|line| !line.is_empty());
+        Self { kind, message: lines.collect::<Vec<_>>().join(" ") }
     }
 
     pub(crate) fn data(path: &Path, message: impl std::fmt::Display) -> Self {

@@ -12,13 +12,19 @@ impl EventFile {
     /// Begins a file in `folder`; what earlier files say of steps after `step` no longer counts.
     pub(crate) fn create(folder: &Path, step: u64) -> io::Result<Self> {
         let now = now();
-        let name = format!("events.out.tfevents.{:010}.{}.ddim", now as u64, std::process::id());
+        // Files are read in the order of their names: after all that are there, however short the last process was and whatever the clock.
+        let mut number = now as u64;
+        for entry in folder.read_dir()? {
+            let known = entry?.file_name().to_str().and_then(number_of);
+            number = number.max(known.map_or(0, |known| known + 1));
+        }
+        let name = format!("{PREFIX}{number:010}.{}.ddim", std::process::id());
         let mut file = Self(File::create(folder.join(name))?);
         let mut version = header(now, None);
         bytes_field(&mut version, 3, b"brain.Event:2");
         file.record(&version)?;
-        // SessionLog { status: START }
-        let mut start = header(now, Some(step));
+        // SessionLog { status: START }: TensorBoard drops what it knows of this step and of later ones.
+        let mut start = header(now, Some(step + 1));
         bytes_field(&mut start, 7, &[1 << 3, 1]);
         file.record(&start)?;
         Ok(file)
@@ -47,6 +53,13 @@ impl EventFile {
         record.extend(masked(data).to_le_bytes());
         self.0.write_all(&record)
     }
+}
+
+const PREFIX: &str = "events.out.tfevents.";
+
+/// The seconds in the name of a file.
+fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX)?.split('.').next()?.parse().ok()
 }
 
 fn now() -> f64 {

@@ -18,10 +18,14 @@ mod config;
 mod error;
 mod events;
 mod run;
+mod shell;
 mod trainer;
 
-pub use checkpoint::checkpoints;
-pub use config::{Average, Config, Data, Decay, Objective, Optimizer, Output, Settings, Timesteps, WeightingName};
+pub use checkpoint::{checkpoints, raw_pipeline};
+pub use config::{Average, Config, Data, Decay, DecayEnd, Objective, Optimizer, Output, Settings, Timesteps, WeightingName};
 pub use error::{Error, ErrorKind, Result};
 pub use run::{Event, Metrics, Outcome, Run};
-pub use trainer::{Stepped, Trainer, load_for_training};
+pub use shell::quoted;
+/// A setting's value.
+pub use toml::Value;
+pub use trainer::{Evaluated, Stepped, Trainer, load_for_training};

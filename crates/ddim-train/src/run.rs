@@ -1,15 +1,17 @@
 //! A run: its folder, and the loop that fills it.
 //!
-//! `config.toml` (as resolved), `metrics.jsonl` (one line a tick), `events.out.tfevents.*` for TensorBoard, `checkpoints/`, and whatever the
-//! observer adds (previews).
+//! `config.toml` (as resolved: what ran), `metrics.jsonl` (one line a tick), `events.out.tfevents.*` for TensorBoard, `checkpoints/`, and
+//! whatever the observer adds (previews). So that a run needs nothing but its data: `base/`, the model that it started from, and `labels.txt`,
+//! the file of its classes.
 
 use crate::checkpoint;
-use crate::config::{Config, Settings};
+use crate::config::{Config, Difference, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::EventFile;
-use crate::trainer::{Stepped, Trainer};
-use ddim_data::DataSet;
-use ddim_nn::Pipeline;
+use crate::shell::quoted;
+use crate::trainer::{Evaluated, Start, Stepped, Trainer};
+use ddim_data::{DataSet, Labels};
+use ddim_nn::{Pipeline, WeightsDtype, training_cpu};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -19,6 +21,9 @@ use std::time::{Duration, Instant};
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
+const BASE: &str = "base";
+const LABELS: &str = "labels.txt";
+const PREVIEWS: &str = "previews";
 
 /// What happens in a run.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub enum Event<'a> {
         parameters: usize,
         /// The images, and what was left out of them.
         data: &'a DataSet,
+        /// What should be known of the settings, a line each.
+        remarks: &'a [String],
     },
     /// A step is over.
     Stepped {
@@ -64,16 +71,26 @@ pub enum Event<'a> {
 
 /// A line of `metrics.jsonl`: means over the steps since the last.
 #[derive(Debug, Clone, Serialize)]
-#[allow(missing_docs)]
 pub struct Metrics {
+    /// Steps taken.
     pub step: u64,
+    /// Images seen, each as often as it was.
     pub images: u64,
+    /// That over the number of images.
     pub epoch: f64,
+    /// The objective: the squared error with the weights of the timesteps.
     pub loss: f64,
+    /// Of the gradient, before it is clipped.
     pub gradient_norm: f64,
+    /// Of the last step.
     pub learning_rate: f64,
+    /// The objective on the images held out, of the average that checkpoints sample with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluation_loss: Option<f64>,
+    /// The same of the weights themselves: what `loss` is to be compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation_loss_raw: Option<f64>,
+    /// While steps were computed.
     pub images_per_second: f64,
 }
 
@@ -95,6 +112,11 @@ const GROWTH: f64 = 10.0;
 const RECENT: f64 = 50.0;
 
 impl Tally {
+    /// Whether the loss has not begun to grow.
+    fn is_low(&self) -> bool {
+        self.lowest == 0.0 || self.recent < 2.0 * self.lowest
+    }
+
     fn add(&mut self, stepped: &Stepped, step: u64) -> Result<()> {
         self.loss += stepped.loss;
         self.norm += stepped.norm;
@@ -106,9 +128,7 @@ impl Tally {
             self.lowest = if self.seen as f64 == RECENT { self.recent } else { self.lowest.min(self.recent) };
             if self.recent > GROWTH * self.lowest {
                 let Self { recent, lowest, .. } = self;
-                let message = format!(
-                    "step {step}: the loss has grown to {recent:.4}, from {lowest:.4}: expected it to fall (a lower learning rate?)"
-                );
+                let message = format!("step {step}: the loss has grown to {recent:.4}, from {lowest:.4}: expected it to fall");
                 return Err(Error::new(ErrorKind::Diverged, message));
             }
         }
@@ -123,8 +143,8 @@ pub struct Outcome {
     pub step: u64,
     /// Whether that is all of them; else it was asked to stop.
     pub finished: bool,
-    /// The last checkpoint.
-    pub checkpoint: PathBuf,
+    /// The last checkpoint; none where no step was taken.
+    pub checkpoint: Option<PathBuf>,
     /// Seconds since training started, this time.
     pub seconds: f64,
 }
@@ -135,77 +155,143 @@ pub struct Run {
     config: Config,
     trainer: Trainer,
     tally: Tally,
+    remarks: Vec<String>,
     /// Locked as long as it is open.
     _lock: File,
 }
 
-/// Settings that a resumed run may have otherwise: they change nothing of what was computed.
+/// Settings that a run with a checkpoint may have otherwise from there on: they change nothing of what was computed. The end of a decay is
+/// kept with the step from which on it goes.
 fn may_change(key: &str) -> bool {
-    key == "steps" || key == "data.path" || key.starts_with("output.")
+    ["steps", "data.path", "optimizer.decay_steps"].contains(&key) || key.starts_with("output.")
 }
 
 impl Run {
-    /// Makes the folder and everything in it.
+    /// Makes the folder and everything in it. A run that ended before its first checkpoint is replaced.
     ///
     /// # Errors
     /// A folder that holds a run already; what the settings and the data are found to lack, before anything is written.
-    pub fn create(folder: &Path, mut settings: Settings, model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
-        if folder.join(CONFIG).exists() {
-            return Err(Error::run(folder, "holds a run already: --resume continues it, or choose another folder"));
-        }
-        let config = settings.resolve()?;
-        let trainer = Trainer::new(config, &[folder.to_owned()], model)?;
-        settings.set("network.in_channels", &trainer.network().in_channels.to_string())?;
-        settings.set("network.out_channels", &trainer.network().out_channels.to_string())?;
-        if let Some(classes) = trainer.network().num_class_embeds {
-            settings.set("network.num_class_embeds", &classes.to_string())?;
-        }
-        // The same run from any folder.
-        if let Some(path) = &trainer.data_path() {
-            let absolute = std::fs::canonicalize(path).map_err(|e| Error::data(path, e))?;
-            settings.set("data.path", &format!("{:?}", absolute.display().to_string()))?;
-        }
-        let config = settings.resolve()?;
-        std::fs::create_dir_all(checkpoint::folder(folder)).map_err(|e| Error::run(folder, e))?;
-        let lock = lock(folder)?;
-        write_whole(&folder.join(CONFIG), settings.to_toml().as_bytes())?;
-        Ok(Self { folder: folder.to_owned(), config, trainer, tally: Tally::default(), _lock: lock })
+    pub fn create(folder: &Path, settings: Settings, model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
+        refuse_used(folder)?;
+        let held = folder.join(CONFIG).exists().then(|| lock(folder)).transpose()?;
+        Self::begin(folder, settings, model, held, None)
     }
 
-    /// Opens a run at its last checkpoint, or at its start where there is none. `changes` lays flags over the run's own settings.
+    /// A run at step 0. `before` has the settings of the run that was there, if this is the same one.
+    fn begin(
+        folder: &Path,
+        mut settings: Settings,
+        model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>,
+        held: Option<File>,
+        before: Option<&Settings>,
+    ) -> Result<Self> {
+        settings.make_absolute(before)?;
+        // What the run has copies of, where the same is asked for: from those, unless it is said again and there.
+        let same = |key: &str| before.filter(|before| settings.get(key).is_some() && settings.get(key) == before.get(key));
+        let copied = |key: &str, copy: &str| {
+            let copy = folder.join(copy);
+            let gone = settings.path(key).is_none_or(|path| !path.exists());
+            (same(key).is_some() && copy.exists() && (gone || !settings.is_given(key))).then_some(copy)
+        };
+        let (base, labels) = (copied("model", BASE), copied("data.labels", LABELS));
+        let original = settings.get("data.labels").cloned();
+        if let Some(labels) = &labels {
+            settings.insert("data.labels", crate::config::path_value(labels));
+        }
+        let from_base = |_: &str| Pipeline::load(base.as_deref().unwrap_or(folder), &training_cpu());
+        let trainer = Trainer::begin(&mut settings, &[folder.to_owned()], if base.is_some() { &from_base } else { model })?;
+        if let Some(original) = original {
+            settings.insert("data.labels", original);
+        }
+        std::fs::create_dir_all(checkpoint::folder(folder)).map_err(|e| Error::run(folder, e))?;
+        let lock = held.map_or_else(|| lock(folder), Ok)?;
+        // Another process may have been here in between.
+        refuse_used(folder)?;
+        let remove = |name: &str| remove(&folder.join(name));
+        [METRICS, PREVIEWS].into_iter().try_for_each(remove)?;
+        if base.is_none() {
+            remove(BASE)?;
+        }
+        if labels.is_none() {
+            remove(LABELS)?;
+        }
+        write_whole(&folder.join(CONFIG), settings.to_toml().as_bytes())?;
+        if base.is_none() && trainer.config().model.is_some() {
+            trainer.pipeline(0)?.save(&folder.join(BASE), WeightsDtype::F32)?;
+        }
+        if let (None, Some(Labels::File(file))) = (&labels, &trainer.config().data.labels) {
+            let bytes = std::fs::read(file).map_err(|e| Error::data(file, e))?;
+            write_whole(&folder.join(LABELS), &bytes)?;
+        }
+        let (config, remarks) = (settings.resolve()?, trainer.remarks());
+        Ok(Self { folder: folder.to_owned(), config, trainer, tally: Tally::default(), remarks, _lock: lock })
+    }
+
+    /// Opens a run at its last checkpoint, or at its start where there is none. `asked` has changes of its settings ([`Settings::changes`]),
+    /// or all of them, as the run was made with, and maybe changes ([`Settings::preset`]). At its start a run takes any.
     ///
     /// # Errors
     /// No run there, or one that another process holds; a change of what the steps so far were computed with; other data.
-    pub fn resume(
-        folder: &Path,
-        changes: impl FnOnce(&mut Settings) -> Result<()>,
-        model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>,
-    ) -> Result<Self> {
+    pub fn resume(folder: &Path, asked: &Settings, model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
         let path = folder.join(CONFIG);
         if !path.exists() {
-            return Err(Error::run(folder, "holds no run (no config.toml): leave --resume out to start one"));
+            return Err(Error::run(folder, "holds no run (no config.toml): leave --resume out to start one, or give --data"));
         }
         let lock = lock(folder)?;
         let before = Settings::of_run(&path)?;
+        let mut asked = asked.clone();
+        asked.make_absolute(Some(&before))?;
+        std::fs::create_dir_all(checkpoint::folder(folder)).map_err(|e| Error::run(folder, e))?;
+        checkpoint::sweep(folder)?;
+        let Some((step, last)) = checkpoint::checkpoints(folder)?.pop() else {
+            return Self::begin(folder, laid_over(&before, asked), model, Some(lock), Some(&before));
+        };
         let mut settings = before.clone();
-        changes(&mut settings)?;
-        let differences = settings.differences(&before);
-        let refused: Vec<&str> = differences.iter().filter(|(key, _)| !may_change(key)).map(|(_, text)| text.as_str()).collect();
+        if before.get("model").is_some() {
+            // The first version recorded the preset's network instead of the model's.
+            let (network, scheduler) = checkpoint::configuration(&last)?;
+            settings.insert_network(&network, &scheduler);
+        }
+        let labels = folder.join(LABELS);
+        let mut differences = asked.asked_of(&settings);
+        let mut failed = None;
+        differences.retain(|difference| match difference.key.as_str() {
+            "data.labels" => !same_file(&labels, asked.path("data.labels").as_deref()),
+            key => difference.given || !may_change(key),
+        });
+        if let (true, Some(file)) = (labels.exists(), asked.path("data.labels").filter(|file| file.is_file()))
+            && asked.is_given("data.labels")
+            && !same_file(&labels, Some(&file))
+        {
+            let message = format!("the labels have changed: other than in {}: expected the same", labels.display());
+            failed = Some(Error::data(&file, message));
+        }
+        let refused: Vec<&str> = differences.iter().filter(|d| !may_change(&d.key)).map(|d| d.text.as_str()).collect();
         if !refused.is_empty() {
             return Err(Error::run(folder, format!("a run of other settings: {}: expected the same, to resume", refused.join("; "))));
         }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let then = before.resolve()?;
+        // What a run of the first version did.
+        settings.fix_decay();
+        for Difference { key, value, .. } in differences.iter().filter(|d| d.key != "optimizer.decay_steps") {
+            settings.insert(key, value.clone());
+        }
+        let mut remarks = settings.change_decay(&then, &asked, step)?;
         let config = settings.resolve()?;
-        let mut trainer = Trainer::new(config.clone(), &[folder.to_owned()], model)?;
-        std::fs::create_dir_all(checkpoint::folder(folder)).map_err(|e| Error::run(folder, e))?;
-        checkpoint::sweep(folder)?;
-        let tally = match checkpoint::checkpoints(folder)?.last() {
-            Some((_, last)) => checkpoint::load(last, &mut trainer)?,
-            None => Tally::default(),
-        };
-        if !differences.is_empty() {
+        let mut of_copies = config.clone();
+        if let (Some(Labels::File(file)), true) = (&mut of_copies.data.labels, labels.exists()) {
+            *file = labels;
+        }
+        let mut trainer = Trainer::new(of_copies, &[folder.to_owned()], Start::Checkpoint)?;
+        let tally = checkpoint::load(&last, &mut trainer)?;
+        remarks.extend(trainer.remarks());
+        if settings != before {
             write_whole(&path, settings.to_toml().as_bytes())?;
         }
-        Ok(Self { folder: folder.to_owned(), config, trainer, tally, _lock: lock })
+        Ok(Self { folder: folder.to_owned(), config, trainer, tally, remarks, _lock: lock })
     }
 
     /// The settings.
@@ -222,8 +308,8 @@ impl Run {
         let started = Instant::now();
         let [images, held] = self.trainer.split();
         let step = self.trainer.step;
-        let data = self.trainer.data();
-        observe(Event::Started { step, images: [images, held], parameters: self.trainer.parameters(), data })?;
+        let (data, remarks) = (self.trainer.data(), &self.remarks);
+        observe(Event::Started { step, images: [images, held], parameters: self.trainer.parameters(), data, remarks })?;
         let mut metrics_file = open_metrics(&folder.join(METRICS), step)?;
         let mut events = EventFile::create(&folder, step).map_err(|e| Error::run(&folder, e))?;
         let output = self.config.output.clone();
@@ -241,8 +327,8 @@ impl Run {
             observe(Event::Stepped { step, stepped })?;
             let last = step == self.config.steps;
             let due = |every: u64| every > 0 && (step.is_multiple_of(every) || last);
-            let evaluation_loss = if due(output.evaluate_every) { self.trainer.evaluate()? } else { None };
-            if due(output.log_every) || evaluation_loss.is_some() {
+            let evaluated = if due(output.evaluate_every) { self.trainer.evaluate()? } else { None };
+            if due(output.log_every) || evaluated.is_some() {
                 let Tally { loss, norm, steps, .. } = self.tally;
                 let images_seen = step * self.config.batch_size as u64;
                 let metrics = Metrics {
@@ -252,7 +338,8 @@ impl Run {
                     loss: loss / steps as f64,
                     gradient_norm: norm / steps as f64,
                     learning_rate: stepped.learning_rate,
-                    evaluation_loss,
+                    evaluation_loss: evaluated.map(|of| of.average),
+                    evaluation_loss_raw: evaluated.map(|of| of.raw),
                     images_per_second: done as f64 / busy.as_secs_f64(),
                 };
                 (busy, done) = (Duration::ZERO, 0);
@@ -265,7 +352,9 @@ impl Run {
                     ("learning_rate", metrics.learning_rate),
                     ("images_per_second", metrics.images_per_second),
                 ];
-                scalars.extend(evaluation_loss.map(|loss| ("evaluation_loss", loss)));
+                if let Some(Evaluated { average, raw }) = evaluated {
+                    scalars.extend([("evaluation_loss", average), ("evaluation_loss_raw", raw)]);
+                }
                 events.scalars(step, &scalars).map_err(|e| Error::run(&folder, e))?;
                 observe(Event::Metrics(&metrics))?;
             }
@@ -279,8 +368,9 @@ impl Run {
                 last_saved = Instant::now();
             }
         }
-        let checkpoint = self.save(observe)?;
         let step = self.trainer.step;
+        // What has not been trained at all is no checkpoint.
+        let checkpoint = if step > 0 { Some(self.save(observe)?) } else { None };
         Ok(Outcome { step, finished: step >= self.config.steps, checkpoint, seconds: started.elapsed().as_secs_f64() })
     }
 
@@ -294,15 +384,94 @@ impl Run {
         Ok(path)
     }
 
-    /// What went wrong, and what there is to go back to.
+    /// What went wrong, and a command that goes on from what there is, with a lower learning rate.
     fn diverged(&self, error: Error) -> Error {
         if error.kind() != ErrorKind::Diverged {
             return error;
         }
-        let last = checkpoint::checkpoints(&self.folder).ok().and_then(|all| all.last().cloned());
+        let rate = (self.config.optimizer.learning_rate / 10.0).min(MODEST);
+        let all = checkpoint::checkpoints(&self.folder).unwrap_or_default();
+        if all.is_empty() {
+            let next = format!("ddim train --out {} --resume --learning-rate {rate:.1e}", quoted(&self.folder));
+            return Error::new(ErrorKind::Diverged, format!("{error}; there is no checkpoint yet, start again with {next}"));
+        }
+        // The weights of this very step are what failed; those saved while the loss grew are no better.
+        let good = |(step, path): &&(u64, PathBuf)| *step < self.trainer.step && checkpoint::tally(path).is_ok_and(|tally| tally.is_low());
+        let good = all.iter().rev().find(good).map(|(_, path)| path.clone());
+        let own = |name: &str| Some(self.folder.join(name)).filter(|path| path.exists());
+        let flag = |name: &str, path: Option<PathBuf>| path.map_or(String::new(), |path| format!(" --{name} {}", quoted(&path)));
+        let next = format!(
+            "ddim train --config {}{}{} --out {} --learning-rate {rate:.1e}",
+            quoted(&self.folder.join(CONFIG)),
+            flag("model", good.clone().or(own(BASE))),
+            flag("labels", own(LABELS)),
+            quoted(&unused_beside(&self.folder)),
+        );
         let last =
-            last.map_or("there is no checkpoint yet".to_owned(), |(_, path)| format!("the last good checkpoint is {}", path.display()));
-        Error::new(ErrorKind::Diverged, format!("{error}; {last}"))
+            good.map_or("no checkpoint is from before that".to_owned(), |path| format!("the last good checkpoint is {}", path.display()));
+        Error::new(ErrorKind::Diverged, format!("{error}; {last}, start again with {next}"))
+    }
+}
+
+/// The learning rate that is advised at most: DDPM's.
+const MODEST: f64 = 2e-4;
+
+/// Refuses a folder with a run that has a checkpoint, or with checkpoints of one that lost its settings.
+fn refuse_used(folder: &Path) -> Result<()> {
+    match (folder.join(CONFIG).exists(), checkpoint::checkpoints(folder)?.is_empty()) {
+        (_, true) => Ok(()),
+        (true, false) => Err(Error::run(folder, "holds a run already: --resume continues it, or choose another folder")),
+        (false, false) => Err(Error::run(folder, "holds checkpoints of a run without its config.toml: expected another folder")),
+    }
+}
+
+/// What is asked for, over the settings of a run that has computed nothing yet.
+fn laid_over(before: &Settings, asked: Settings) -> Settings {
+    if asked.is_whole() {
+        return asked;
+    }
+    let differences = asked.asked_of(before);
+    let mut settings = before.clone();
+    let other = |keys: &[&str]| differences.iter().any(|d| keys.contains(&d.key.as_str()));
+    // What was found of other data, or of a model.
+    if other(&["data.path", "data.labels", "objective.label_dropout", "model"]) {
+        for key in ["in_channels", "out_channels", "num_class_embeds"] {
+            settings.insert(&format!("network.{key}"), "none".into());
+        }
+    }
+    if other(&["steps", "optimizer.decay"]) && settings.get("optimizer.decay_steps") == before.get("steps") {
+        settings.insert("optimizer.decay_steps", "none".into());
+    }
+    settings.give_all(&asked, differences);
+    settings
+}
+
+/// Whether the labels that are asked for are those of the copy, as far as one can tell: the file that they came from may be gone.
+fn same_file(copy: &Path, asked: Option<&Path>) -> bool {
+    let Some(asked) = asked else { return false };
+    match (std::fs::read(copy), std::fs::read(asked)) {
+        (Ok(copy), Ok(asked)) => copy == asked,
+        _ => false,
+    }
+}
+
+/// `run-2`, or the next number that is free.
+fn unused_beside(folder: &Path) -> PathBuf {
+    let name = folder.file_name().unwrap_or("run".as_ref());
+    let mut numbered = (2u64..).map(|i| {
+        let mut name = name.to_owned();
+        name.push(format!("-{i}"));
+        folder.with_file_name(name)
+    });
+    numbered.find(|path| !path.exists()).expect("some number is free")
+}
+
+/// Removes a file or folder that may be there.
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::run(path, e)),
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The state of a run, and its steps. Everything random is keyed by the seed and the position in the run, so that the state is the weights,
 //! their averages, the optimizer's moments and a step number.
 
-use crate::config::{Config, Timesteps};
+use crate::config::{Config, Decay, Settings, Timesteps};
 use crate::error::{Error, ErrorKind, Result};
 use ddim::noise::{self, Stream};
 use ddim::{Denoiser, NoiseSchedule, Prediction, Sampler, Sigma};
@@ -35,6 +35,25 @@ pub struct Stepped {
     pub learning_rate: f64,
 }
 
+/// The objective on images held out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evaluated {
+    /// Of the first average, which checkpoints sample with.
+    pub average: f64,
+    /// Of the weights themselves, whose loss training reports.
+    pub raw: f64,
+}
+
+/// Where the weights of a trainer come from.
+pub(crate) enum Start {
+    /// Nowhere: DDPM's initialisation, of a network for the data's channels and classes.
+    Initialised,
+    /// A model.
+    From(Box<UNet>),
+    /// A checkpoint, which is loaded next.
+    Checkpoint,
+}
+
 /// A network in training.
 pub struct Trainer {
     config: Config,
@@ -60,33 +79,42 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A run at its start: DDPM's initialisation, or the model that the configuration names; `model` loads it on the given device.
+    /// A run at its start: DDPM's initialisation, or the model that the settings name; `model` loads it on the given device. What the data
+    /// and the model decide (channels, classes, the network and scheduler of a model) is written into the settings.
     /// `besides` are folders below the data that are none of it: the run itself.
     ///
     /// # Errors
-    /// Data that cannot be read, or that does not go with the network or the batch.
-    pub fn new(config: Config, besides: &[PathBuf], model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
+    /// Data that cannot be read, or that does not go with the network or the batch; a setting that was given and is another in the model.
+    pub fn begin(settings: &mut Settings, besides: &[PathBuf], model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
+        // What is wrong with the settings is said before anything is loaded.
+        let config = settings.resolve()?;
         let pipeline = config.model.as_deref().map(model).transpose()?;
-        let (size, channels) = match &pipeline {
-            None => config.image_size()?,
+        let start = match pipeline {
+            None => Start::Initialised,
             Some(pipeline) => {
-                let size = pipeline
-                    .config
-                    .sample_size
-                    .ok_or_else(|| Error::config("the model has no sample_size: expected the size of its images"))?;
-                (size.dims(), Some(pipeline.config.in_channels))
+                settings.take_model(&pipeline.config, &pipeline.scheduler)?;
+                Start::From(Box::new(pipeline.unet))
             }
         };
+        let trainer = Self::new(settings.resolve()?, besides, start)?;
+        settings.insert_network(&trainer.network, &trainer.scheduler);
+        settings.fix_decay();
+        Ok(Self { config: settings.resolve()?, ..trainer })
+    }
+
+    /// The state before the first step. The network is that of the configuration.
+    pub(crate) fn new(config: Config, besides: &[PathBuf], start: Start) -> Result<Self> {
+        let (size, channels) = config.image_size()?;
         let data = DataSet::load(&config.data.request(size, channels, besides)?)?;
         let dropped = usize::from(config.objective.label_dropout > 0.0);
         let classes = data.labels.is_some().then_some(data.classes + dropped);
         if dropped > 0 && classes.is_none() {
             return Err(Error::config("objective.label_dropout without labels: expected data.labels"));
         }
-        let (network, scheduler) = match &pipeline {
-            Some(pipeline) => (pipeline.config.clone(), pipeline.scheduler.clone()),
-            None => (config.network_config(data.shape[0], classes)?, config.scheduler_config()?),
-        };
+        // A network that there is already has the classes that it has.
+        let made = matches!(start, Start::Initialised);
+        let network = config.network_config(data.shape[0], classes.filter(|_| made))?;
+        let scheduler = config.scheduler_config()?;
         check(&network, &data, classes)?;
         let mut all: Vec<usize> = (0..data.len()).collect();
         shuffle(&mut all, Stream::new(config.seed, 0, streams::HELD_OUT));
@@ -102,9 +130,9 @@ impl Trainer {
                 trained.len()
             )));
         }
-        let unet = match pipeline {
-            Some(pipeline) => pipeline.unet,
-            None => UNet::initialised(&network, config.seed, &training_cpu())?,
+        let unet = match start {
+            Start::From(unet) => *unet,
+            Start::Initialised | Start::Checkpoint => UNet::initialised(&network, config.seed, &training_cpu())?,
         };
         let schedule = scheduler.schedule();
         let prediction = scheduler.prediction();
@@ -133,9 +161,39 @@ impl Trainer {
         })
     }
 
-    /// Where the data came from.
-    pub(crate) fn data_path(&self) -> Option<std::path::PathBuf> {
-        self.config.data.path.clone()
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What should be said of these settings before they are trained with, a line each.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let Config { steps, ema, .. } = &self.config;
+        let share = self.config.initial_share(0);
+        // e^-3: three times the steps over which the average forgets.
+        if share > 0.05 {
+            let (rate, percent) = (ema.rates[0], (100.0 * share).round());
+            let enough = (3.0 / (1.0 - rate)).ceil();
+            found.push(format!(
+                "after {steps} steps {percent} % of the average that checkpoints sample with (ema.rates {rate}) is still the weights before \
+                 training: expected {enough} steps or more, --set ema.warmup=true, or a smaller rate; --raw samples the weights themselves"
+            ));
+        }
+        let end = self.config.decay_end(*steps);
+        if self.config.optimizer.decay == Decay::Cosine && end < *steps {
+            found.push(format!(
+                "the learning rate is 0 after step {end} (optimizer.decay_steps): the {} steps from there change no weight",
+                steps - end.max(self.step)
+            ));
+        }
+        if let (Some(rows), true) = (self.network.num_class_embeds, self.data.labels.is_some()) {
+            let needed = self.data.classes + usize::from(self.config.objective.label_dropout > 0.0);
+            if needed < rows && self.network.class_embed_type.is_none() {
+                found.push(format!("the data has {} classes, the network {rows}: taken as its first", self.data.classes));
+            }
+        }
+        found
     }
 
     /// What is trained on.
@@ -259,7 +317,7 @@ impl Trainer {
                 noisy(x, target, self.schedule.alpha_bar(level), self.prediction);
                 let label = self.data.labels.as_ref().map(|labels| {
                     let dropped = stream.unit() < self.config.objective.label_dropout;
-                    if dropped { self.data.classes } else { labels[index] }
+                    if dropped { self.no_label() } else { labels[index] }
                 });
                 (level, label)
             })
@@ -269,6 +327,8 @@ impl Trainer {
         let weights: Vec<f32> = timesteps.iter().map(|t| (self.weights[*t] * share) as f32).collect();
         let labels: Option<Vec<usize>> = drawn.iter().map(|(_, label)| *label).collect();
         let condition = labels.map_or(Condition::None, Condition::Labels);
+        // Of each image's place in the run: the same in any part of a batch.
+        let dropout: Vec<u64> = (0..n as u64).map(|i| Stream::new(seed, position + i, streams::DROPOUT).below(u64::MAX)).collect();
         let examples = Examples {
             shape: [n, shape[0], shape[1], shape[2]],
             x: &x,
@@ -276,9 +336,14 @@ impl Trainer {
             timesteps: &timesteps,
             weights: &weights,
             condition: &condition,
-            dropout: Stream::new(seed, position, streams::DROPOUT).below(u64::MAX),
+            dropout: &dropout,
         };
         squared_error(self.unet(), &examples)
+    }
+
+    /// The class that stands for no label: the network's last.
+    fn no_label(&self) -> usize {
+        self.network.num_class_embeds.map_or(self.data.classes, |rows| rows - 1)
     }
 
     /// A pipeline of the average of `ema.rates[which]`, to sample from or to save.
@@ -291,16 +356,23 @@ impl Trainer {
         Ok(pipeline)
     }
 
-    /// The mean squared error of the first average's predictions on the images held out, unweighted: each image at one timestep, with noise
-    /// that is always the same. None without such images.
+    /// The objective (as in training, with its weights of the timesteps) on the images held out: each at one timestep, with noise that is
+    /// always the same, and none of what training varies (flips, windows, dropout, dropped labels). None without such images.
     ///
     /// # Errors
     /// What the network says.
-    pub fn evaluate(&self) -> Result<Option<f64>> {
+    pub fn evaluate(&self) -> Result<Option<Evaluated>> {
         if self.held.is_empty() {
             return Ok(None);
         }
-        let network = Network::new(self.pipeline(0)?, &cpu())?;
+        let average = self.pipeline(0)?;
+        let mut raw = average.clone();
+        raw.unet = with_parameters(raw.unet, &parameters(self.unet()))?;
+        Ok(Some(Evaluated { average: self.evaluate_one(average)?, raw: self.evaluate_one(raw)? }))
+    }
+
+    fn evaluate_one(&self, pipeline: Pipeline) -> Result<f64> {
+        let network = Network::new(pipeline, &cpu())?;
         let [c, h, w] = self.data.shape;
         let dim = c * h * w;
         let levels_total = self.schedule.levels();
@@ -322,9 +394,12 @@ impl Trainer {
             let network = network.with_condition(condition.map_or(Condition::None, Condition::Labels))?;
             let mut out = vec![0.0; n * dim];
             network.predict(&x, &levels, &mut out)?;
-            sum += out.iter().zip(&target).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+            for ((out, target), level) in out.chunks_exact(dim).zip(target.chunks_exact(dim)).zip(&levels) {
+                let error = out.iter().zip(target).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+                sum += self.weights[level - 1] * error;
+            }
         }
-        Ok(Some(sum / (self.held.len() * dim) as f64))
+        Ok(sum / (self.held.len() * dim) as f64)
     }
 
     /// Images [count, c, h, w] of the first average from latents that are always the same, by the deterministic process. Classes come in

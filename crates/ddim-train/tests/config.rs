@@ -40,6 +40,75 @@ fn learning_rates() {
     assert_eq!(rate(&[("optimizer.warmup", "0")], 1), 1.0);
 }
 
+/// A decay ends at the last step, or where it is said; a longer run has its ends in a list.
+#[test]
+fn ends_of_a_decay() {
+    let rate = |end: &str, k| {
+        let mut all = Settings::preset("tiny").unwrap();
+        for (key, value) in
+            [("optimizer.warmup", "0"), ("steps", "100"), ("optimizer.learning_rate", "1.0"), ("optimizer.decay_steps", end)]
+        {
+            all.set(key, value).unwrap();
+        }
+        all.resolve().unwrap().learning_rate(k)
+    };
+    assert_eq!([rate("none", 50), rate("40", 20), rate("200", 100)].map(|r| (1e9 * r).round()), [5e8; 3]);
+    assert!(rate("40", 40) < 1e-12 && rate("40", 90) < 1e-12);
+    let longer = "[[0, 40], [40, 100]]";
+    assert_eq!([20, 40].map(|k| rate(longer, k)), [20, 40].map(|k| rate("40", k)));
+    assert_eq!([41, 90].map(|k| rate(longer, k)), [41, 90].map(|k| rate("none", k)));
+}
+
+#[test]
+fn the_share_of_the_start_in_an_average() {
+    let share = |rate: &str, warmup: &str, steps: &str| {
+        let mut all = Settings::preset("ddpm-cifar10").unwrap();
+        for (key, value) in [("ema.rates", rate), ("ema.warmup", warmup), ("steps", steps)] {
+            all.set(key, value).unwrap();
+        }
+        all.resolve().unwrap().initial_share(0)
+    };
+    assert!((share("[0.9999]", "false", "1000") - 0.9999f64.powi(1000)).abs() < 1e-9);
+    assert_eq!((share("[0.9999]", "true", "10"), share("[0.0]", "false", "1"), share("[0.9999]", "false", "800000")), (0.0, 0.0, 0.0));
+}
+
+/// Values as they are, not as some text of them.
+#[test]
+fn paths_come_back() {
+    let path = |settings: &Settings| settings.resolve().unwrap().data.path.unwrap();
+    let again = |settings: &Settings| {
+        let mut again = Settings::preset("tiny").unwrap();
+        again.over(&settings.to_toml(), "the file").unwrap();
+        again
+    };
+    let names =
+        ["e\u{301}te", "\u{e23}\u{e39}\u{e1b}", "\u{5199}\u{3000}\u{732b}", "\u{2764}\u{fe0f}", "a\u{a0}b", "a\"b\\c", "2024", "a\nb"];
+    for name in names {
+        let mut settings = Settings::preset("tiny").unwrap();
+        settings.set_path("data.path", name.as_ref()).unwrap();
+        settings.set_path("data.labels", name.as_ref()).unwrap();
+        assert_eq!(path(&again(&settings)).as_os_str(), name);
+        assert_eq!(settings.resolve().unwrap().data.labels, Some(ddim_train::Labels::File(name.into())));
+    }
+    #[cfg(unix)]
+    {
+        let bytes: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"/caf\xe9/\xff");
+        let mut settings = Settings::preset("tiny").unwrap();
+        settings.set_path("data.path", bytes.as_ref()).unwrap();
+        settings.set_path("data.labels", bytes.as_ref()).unwrap();
+        assert_eq!(path(&again(&settings)).as_os_str(), bytes);
+        assert_eq!(again(&settings).resolve().unwrap(), settings.resolve().unwrap());
+    }
+    // --set takes bare words as such.
+    for (text, expected) in [("2024", "2024"), ("/a/b c", "/a/b c"), ("'quoted'", "quoted"), ("true", "true")] {
+        let mut settings = Settings::preset("tiny").unwrap();
+        settings.set("data.path", text).unwrap();
+        assert_eq!(path(&settings).as_os_str(), expected);
+    }
+    let error = Settings::preset("tiny").unwrap().set("data.path", "\"half").unwrap_err().to_string();
+    assert!(error.contains("data.path=\"half: expected a value as TOML writes it"), "{error}");
+}
+
 #[test]
 fn mistakes_are_named_in_one_line() {
     let cases = [

@@ -34,9 +34,8 @@ fn pictures(folder: &Path, n: usize, size: usize) -> Vec<u8> {
 
 fn settings(folder: &Path, more: &[(&str, &str)]) -> Settings {
     let mut settings = Settings::preset("tiny").unwrap();
-    let path = format!("{:?}", folder.join("data.npy").display().to_string());
+    settings.set_path("data.path", &folder.join("data.npy")).unwrap();
     let small = [
-        ("data.path", path.as_str()),
         ("network.sample_size", "8"),
         ("network.block_out_channels", "[8, 16]"),
         ("batch_size", "6"),
@@ -50,6 +49,13 @@ fn settings(folder: &Path, more: &[(&str, &str)]) -> Settings {
         ("ema.warmup", "false"),
     ];
     small.iter().chain(more).for_each(|(key, value)| settings.set(key, value).unwrap());
+    settings
+}
+
+/// Of a run that has settings.
+fn changes(list: &[(&str, &str)]) -> Settings {
+    let mut settings = Settings::changes();
+    list.iter().for_each(|(key, value)| settings.set(key, value).unwrap());
     settings
 }
 
@@ -105,7 +111,7 @@ fn an_interrupted_run_ends_with_the_same_bytes() {
                 Ok(())
             });
             assert_eq!(outcome.is_err(), i % 2 == 1);
-            run = Run::resume(&parts, |_| Ok(()), &load_for_training).unwrap();
+            run = Run::resume(&parts, &Settings::changes(), &load_for_training).unwrap();
         }
         assert!(train(run).unwrap().finished);
         let ((files, metrics), (files_again, metrics_again)) = (result(&at("whole")), result(&parts));
@@ -124,8 +130,10 @@ fn an_interrupted_run_ends_with_the_same_bytes() {
 fn parts_of_a_batch_add_up() {
     let folder = TempDir::new().unwrap();
     pictures(folder.path(), 23, 8);
+    // With what is drawn for each image: dropout as well.
     let losses = ["1", "2", "6"].map(|parts| {
-        let run = Run::create(&folder.path().join(parts), settings(folder.path(), &[("accumulate", parts)]), &load_for_training).unwrap();
+        let settings = settings(folder.path(), &[("accumulate", parts), ("network.dropout", "0.4")]);
+        let run = Run::create(&folder.path().join(parts), settings, &load_for_training).unwrap();
         let mut losses = Vec::new();
         run.train(&AtomicBool::new(false), &mut |event| {
             if let Event::Stepped { stepped, .. } = event {
@@ -151,10 +159,10 @@ fn a_run_of_other_settings_or_data_is_refused() {
 
     let error = Run::create(&run, settings(folder.path(), &[]), &load_for_training).err().unwrap().to_string();
     assert!(error.contains("holds a run already: --resume continues it"), "{error}");
-    let resume = |key: &str, value: &str| Run::resume(&run, |settings| settings.set(key, value), &load_for_training);
+    let resume = |key: &str, value: &str| Run::resume(&run, &changes(&[(key, value)]), &load_for_training);
     let error = resume("optimizer.learning_rate", "0.5").err().unwrap().to_string();
     assert!(error.contains("optimizer.learning_rate is 0.5, there 0.002"), "{error}");
-    let error = Run::resume(&folder.path().join("none"), |_| Ok(()), &load_for_training).err().unwrap().to_string();
+    let error = Run::resume(&folder.path().join("none"), &Settings::changes(), &load_for_training).err().unwrap().to_string();
     assert!(error.contains("holds no run"), "{error}");
 
     // Longer is fine, and so is more output.
@@ -165,7 +173,7 @@ fn a_run_of_other_settings_or_data_is_refused() {
     assert_ne!(before, result(&run));
 
     pictures(folder.path(), 22, 8);
-    let error = Run::resume(&run, |_| Ok(()), &load_for_training).err().unwrap().to_string();
+    let error = Run::resume(&run, &Settings::changes(), &load_for_training).err().unwrap().to_string();
     assert!(error.contains("the data has changed: 22 images here, 23 when the run was made"), "{error}");
     pictures(folder.path(), 23, 8);
 
@@ -173,7 +181,7 @@ fn a_run_of_other_settings_or_data_is_refused() {
     let state = checkpoints(&run).unwrap().pop().unwrap().1.join("training_state.safetensors");
     let bytes = fs::read(&state).unwrap();
     fs::write(&state, &bytes[..bytes.len() - 100]).unwrap();
-    let error = Run::resume(&run, |_| Ok(()), &load_for_training).err().unwrap().to_string();
+    let error = Run::resume(&run, &Settings::changes(), &load_for_training).err().unwrap().to_string();
     assert!(error.contains("not a whole safetensors file") && error.lines().count() == 1, "{error}");
 }
 
@@ -209,7 +217,8 @@ fn a_loss_that_grows_ends_the_run_with_a_checkpoint_left() {
         ("output.checkpoint_every", "1"),
     ];
     let error = train(Run::create(&run, settings(folder.path(), &more), &load_for_training).unwrap()).unwrap_err().to_string();
-    assert!(error.contains("expected a finite number") && error.contains("the last good checkpoint is"), "{error}");
+    // The only checkpoints are of weights that the first step spoiled.
+    assert!(error.contains("expected a finite number") && error.contains("no checkpoint is from before that"), "{error}");
     assert!(!checkpoints(&run).unwrap().is_empty());
     // Decay that turns weights around and enlarges them once the rate is large enough (from step 134 on), smoothly: a loss that grows before
     // it is no number.
@@ -225,6 +234,230 @@ fn a_loss_that_grows_ends_the_run_with_a_checkpoint_left() {
     assert!(error.contains("the loss has grown to"), "{error}");
 }
 
+fn rates(run: &Path) -> Vec<(u64, f64)> {
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines = metrics.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.map(|line| (line["step"].as_u64().unwrap(), line["learning_rate"].as_f64().unwrap())).collect()
+}
+
+/// What a run says at its start.
+fn remarks(run: Run) -> Vec<String> {
+    let mut said = Vec::new();
+    let stop = AtomicBool::new(true);
+    run.train(&stop, &mut |event| {
+        if let Event::Started { remarks, .. } = event {
+            said = remarks.to_vec();
+        }
+        Ok(())
+    })
+    .unwrap();
+    said
+}
+
+/// A cosine keeps its end, or the run says that it moves, and its config.toml tells it from one that was as long from the start: it makes the
+/// same run again, whole.
+#[test]
+fn longer_after_a_cosine() {
+    let folder = TempDir::new().unwrap();
+    pictures(folder.path(), 23, 8);
+    let run = |name: &str| folder.path().join(name);
+    let cosine = [("optimizer.warmup", "2"), ("output.log_every", "1")];
+    train(Run::create(&run("a"), settings(folder.path(), &cosine), &load_for_training).unwrap()).unwrap();
+    assert!(fs::read_to_string(run("a/config.toml").as_path()).unwrap().contains("decay_steps = 12"));
+    let longer = || Run::resume(&run("a"), &changes(&[("steps", "20")]), &load_for_training).unwrap();
+    let said = remarks(longer());
+    assert!(said.len() == 1 && said[0].starts_with("the learning rate goes from 0.00e0 to 7."), "{said:?}");
+    assert!(said[0].contains("ended at step 12, ends at step 20"), "{said:?}");
+    // Said again by no one: the settings have it.
+    assert!(remarks(longer()).is_empty());
+    train(longer()).unwrap();
+    let config = fs::read_to_string(run("a/config.toml").as_path()).unwrap();
+    assert!(config.contains("decay_steps = [[0, 12], [12, 20]]"), "{config}");
+    let mut again = Settings::preset("tiny").unwrap();
+    again.over(&config, "config.toml").unwrap();
+    train(Run::create(&run("b"), again, &load_for_training).unwrap()).unwrap();
+    assert_eq!(result(&run("a")).0, result(&run("b")).0);
+    assert_eq!(rates(&run("a")), rates(&run("b")));
+    let whole = [&cosine[..], &[("steps", "20")]].concat();
+    train(Run::create(&run("c"), settings(folder.path(), &whole), &load_for_training).unwrap()).unwrap();
+    assert_ne!(result(&run("a")).0, result(&run("c")).0);
+    assert!(fs::read_to_string(run("c/config.toml").as_path()).unwrap().contains("decay_steps = 20"));
+
+    // An end of its own stays, and steps beyond it are said to change nothing.
+    let own = [&cosine[..], &[("optimizer.decay_steps", "6")]].concat();
+    let mut start = remarks(Run::create(&run("d"), settings(folder.path(), &own), &load_for_training).unwrap());
+    assert!(start.pop().unwrap().contains("is 0 after step 6 (optimizer.decay_steps): the 6 steps from there"), "{start:?}");
+    let changed = [("steps", "14")];
+    train(Run::resume(&run("d"), &changes(&changed), &load_for_training).unwrap()).unwrap();
+    assert!(rates(&run("d")).iter().all(|(step, rate)| (*step >= 6) == (*rate == 0.0)), "{:?}", rates(&run("d")));
+    let said = remarks(Run::resume(&run("d"), &changes(&[("steps", "18"), ("optimizer.decay_steps", "18")]), &load_for_training).unwrap());
+    assert!(said[0].contains("the learning rate goes from 0.00e0"), "{said:?}");
+    assert!(fs::read_to_string(run("d/config.toml").as_path()).unwrap().contains("[[0, 6], [14, 18]]"));
+    // A constant rate is the same run, however it was asked for.
+    let constant = [("optimizer.decay", "constant")];
+    train(Run::create(&run("e"), settings(folder.path(), &constant), &load_for_training).unwrap()).unwrap();
+    let held = Run::resume(&run("e"), &changes(&[("steps", "20")]), &load_for_training).unwrap();
+    train(held).unwrap();
+    let whole = [&constant[..], &[("steps", "20")]].concat();
+    train(Run::create(&run("f"), settings(folder.path(), &whole), &load_for_training).unwrap()).unwrap();
+    let config = |name: &str| fs::read_to_string(run(name).join("config.toml")).unwrap();
+    assert_eq!(config("e"), config("f"));
+    assert_eq!(result(&run("e")).0, result(&run("f")).0);
+}
+
+/// The held-out loss is the objective: with the same weights of the timesteps.
+#[test]
+fn the_loss_held_out_is_the_objective() {
+    let folder = TempDir::new().unwrap();
+    pictures(folder.path(), 40, 8);
+    // Rates of 0 and a rate of the average that keeps it at the start: loss and both held-out losses are of one network.
+    for (i, weighting) in ["simple", "min-snr", "variational"].into_iter().enumerate() {
+        let run = folder.path().join(weighting);
+        let more = [
+            ("objective.weighting", weighting),
+            ("optimizer.learning_rate", "1e-30"),
+            ("data.holdout", "20"),
+            ("batch_size", "20"),
+            ("steps", "60"),
+            ("output.log_every", "60"),
+            ("output.evaluate_every", "60"),
+        ];
+        train(Run::create(&run, settings(folder.path(), &more), &load_for_training).unwrap()).unwrap();
+        let line: serde_json::Value = serde_json::from_str(fs::read_to_string(run.join("metrics.jsonl")).unwrap().trim()).unwrap();
+        let [loss, average, raw] = ["loss", "evaluation_loss", "evaluation_loss_raw"].map(|key| line[key].as_f64().unwrap());
+        assert!((average / raw - 1.0).abs() < 1e-6, "{line}");
+        // Twenty timesteps stand for all; the variational weights are largest at few of them.
+        let tolerance = [0.1, 0.4, 2.0][i];
+        assert!((average / loss - 1.0).abs() < tolerance, "{line}");
+        if i == 1 {
+            assert!(average < 0.5, "min-SNR's weights are below 1: {line}");
+        }
+    }
+}
+
+/// The model that a run starts from decides the network, size and scheduler: they are recorded, other ones refused, and needed no more.
+#[test]
+fn fine_tuning_records_its_model_and_needs_it_no_more() {
+    let folder = TempDir::new().unwrap();
+    pictures(folder.path(), 23, 8);
+    let at = |name: &str| folder.path().join(name);
+    let other =
+        [("network.block_out_channels", "[16, 8]"), ("scheduler.prediction_type", "v_prediction"), ("network.norm_num_groups", "8")];
+    let first = train(Run::create(&at("first"), settings(folder.path(), &other), &load_for_training).unwrap()).unwrap();
+    fs::rename(first.checkpoint.unwrap(), at("model")).unwrap();
+    let base = |more: &[(&str, &str)]| {
+        let mut all = Settings::preset("tiny").unwrap();
+        all.set_path("data.path", &at("data.npy")).unwrap();
+        all.set_path("model", &at("model")).unwrap();
+        let small = [("batch_size", "6"), ("steps", "6"), ("output.preview_every", "0"), ("output.checkpoint_every", "4")];
+        small.iter().chain(more).for_each(|(key, value)| all.set(key, value).unwrap());
+        all
+    };
+    for (key, value, expected) in [
+        ("network.sample_size", "16", "network.sample_size (--size) is 16, the model's 8: expected the model's"),
+        ("network.block_out_channels", "[8, 16]", "network.block_out_channels is [8, 16], the model's [16, 8]"),
+        ("network.dropout", "0.5", "network.dropout is 0.5, the model's 0.0"),
+        ("scheduler.prediction_type", "epsilon", "scheduler.prediction_type is \"epsilon\", the model's \"v_prediction\""),
+        ("scheduler.num_train_timesteps", "500", "scheduler.num_train_timesteps is 500, the model's 1000"),
+    ] {
+        let error = Run::create(&at("refused"), base(&[(key, value)]), &load_for_training).err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(!at("refused").exists());
+    }
+    // The same said again is no conflict.
+    let same = [("network.sample_size", "[8, 8]"), ("scheduler.prediction_type", "v_prediction"), ("network.dropout", "0")];
+    let whole = train(Run::create(&at("whole"), base(&same), &load_for_training).unwrap()).unwrap();
+    let config = Settings::of_run(&at("whole/config.toml")).unwrap().resolve().unwrap();
+    assert_eq!(config.network["block_out_channels"].as_array().unwrap()[0].as_integer(), Some(16));
+    assert_eq!(config.scheduler["prediction_type"].as_str(), Some("v_prediction"));
+    let trained = Pipeline::load(&whole.checkpoint.unwrap(), &cpu()).unwrap();
+    assert_eq!(trained.scheduler.prediction_type, "v_prediction");
+
+    // Stopped after `after` steps, its model gone: the same bytes in the end.
+    for after in [0, 2, 5] {
+        let run = at(&format!("stopped{after}"));
+        let (stop, mut seen) = (AtomicBool::new(after == 0), 0);
+        let begun = Run::create(&run, base(&same), &load_for_training).unwrap();
+        let outcome = begun.train(&stop, &mut |event| {
+            if let Event::Stepped { .. } = event {
+                seen += 1;
+                stop.store(seen == after, Ordering::Relaxed);
+            }
+            Ok(())
+        });
+        assert_eq!(outcome.unwrap().checkpoint.is_some(), after > 0);
+        fs::rename(at("model"), at("moved")).unwrap();
+        for asked in [Settings::changes(), base(&same)] {
+            drop(Run::resume(&run, &asked, &load_for_training).unwrap());
+        }
+        train(Run::resume(&run, &base(&same), &load_for_training).unwrap()).unwrap();
+        fs::rename(at("moved"), at("model")).unwrap();
+        assert_eq!(result(&run).0, result(&at("whole")).0, "{after}");
+    }
+}
+
+/// The file of labels is copied: a run goes on when it is gone, and is not changed by a change of it.
+#[test]
+fn a_run_has_its_labels() {
+    let folder = TempDir::new().unwrap();
+    pictures(folder.path(), 23, 8);
+    let labels = folder.path().join("labels.txt");
+    let text: String = (0..23).map(|i| format!("{}\n", i % 3)).collect();
+    fs::write(&labels, &text).unwrap();
+    let all = |steps: &str| {
+        let mut all = settings(folder.path(), &[("steps", steps)]);
+        all.set_path("data.labels", &labels).unwrap();
+        all
+    };
+    let run = folder.path().join("run");
+    train(Run::create(&run, all("4"), &load_for_training).unwrap()).unwrap();
+    fs::write(&labels, text.replace('2', "1")).unwrap();
+    train(Run::resume(&run, &changes(&[("steps", "6")]), &load_for_training).unwrap()).unwrap();
+    let error = Run::resume(&run, &all("8"), &load_for_training).err().unwrap().to_string();
+    assert!(error.contains("labels.txt: the labels have changed"), "{error}");
+    fs::remove_file(&labels).unwrap();
+    train(Run::resume(&run, &all("8"), &load_for_training).unwrap()).unwrap();
+    // The same labels under another name are the same.
+    let other = folder.path().join("other.txt");
+    fs::write(&other, &text).unwrap();
+    let mut same = Settings::changes();
+    same.set_path("data.labels", &other).unwrap();
+    drop(Run::resume(&run, &same, &load_for_training).unwrap());
+    same.set("data.labels", "data").unwrap();
+    let error = Run::resume(&run, &same, &load_for_training).err().unwrap().to_string();
+    assert!(error.contains("data.labels is \"data\", there"), "{error}");
+}
+
+/// Before its first checkpoint a run takes any setting; and a new one replaces it.
+#[test]
+fn a_run_without_a_checkpoint_may_change() {
+    let folder = TempDir::new().unwrap();
+    pictures(folder.path(), 23, 8);
+    let run = folder.path().join("run");
+    let bad = [("optimizer.learning_rate", "1e30"), ("optimizer.warmup", "0"), ("output.checkpoint_every", "100"), ("steps", "30")];
+    let diverge = || train(Run::create(&run, settings(folder.path(), &bad), &load_for_training).unwrap()).unwrap_err().to_string();
+    let error = diverge();
+    assert!(error.contains("there is no checkpoint yet, start again with ddim train --out "), "{error}");
+    assert!(error.ends_with("--resume --learning-rate 2.0e-4"), "{error}");
+    // Gray pictures now: what was found of the others is forgotten.
+    let gray = folder.path().join("gray");
+    fs::create_dir(&gray).unwrap();
+    for i in 0..8u8 {
+        image::GrayImage::from_pixel(8, 8, image::Luma([30 * i])).save(gray.join(format!("{i}.png"))).unwrap();
+    }
+    let mut other = changes(&[("optimizer.learning_rate", "2e-4"), ("data.holdout", "0"), ("steps", "3"), ("network.in_channels", "1")]);
+    other.set_path("data.path", &gray).unwrap();
+    let resumed = Run::resume(&run, &other, &load_for_training).unwrap();
+    assert_eq!((resumed.config().steps, resumed.config().optimizer.decay_steps.clone()), (3, Some(ddim_train::DecayEnd::Step(3))));
+    drop(resumed);
+    diverge();
+    let fine = [("optimizer.learning_rate", "2e-4"), ("steps", "3")];
+    let resumed = train(Run::resume(&run, &changes(&fine), &load_for_training).unwrap()).unwrap();
+    assert_eq!(resumed.step, 3);
+    let error = Run::create(&run, settings(folder.path(), &[]), &load_for_training).err().unwrap().to_string();
+    assert!(error.contains("holds a run already"), "{error}");
+}
+
 /// Labels reach the network: a class that is always white, one that is always black, and a null class for the dropped.
 #[test]
 fn classes_are_learned() {
@@ -237,9 +470,8 @@ fn classes_are_learned() {
         }
     }
     let mut all = Settings::preset("tiny").unwrap();
-    let path = format!("{:?}", folder.path().display().to_string());
+    all.set_path("data.path", folder.path()).unwrap();
     for (key, value) in [
-        ("data.path", path.as_str()),
         ("data.labels", "data"),
         ("network.sample_size", "4"),
         ("network.in_channels", "1"),
@@ -254,7 +486,7 @@ fn classes_are_learned() {
     }
     let run = folder.path().join("run");
     let outcome = train(Run::create(&run, all, &load_for_training).unwrap()).unwrap();
-    let pipeline = Pipeline::load(&outcome.checkpoint, &cpu()).unwrap();
+    let pipeline = Pipeline::load(&outcome.checkpoint.unwrap(), &cpu()).unwrap();
     assert_eq!(pipeline.config.num_class_embeds, Some(3));
     let sampler_schedule = pipeline.scheduler.schedule();
     let trajectory = pipeline.scheduler.trajectory(20).unwrap();
@@ -276,9 +508,8 @@ fn sixteen_images_are_learned_by_heart() {
     let folder = TempDir::new().unwrap();
     let images = pictures(folder.path(), 16, 8);
     let mut all = Settings::preset("tiny").unwrap();
-    let path = format!("{:?}", folder.path().join("data.npy").display().to_string());
+    all.set_path("data.path", &folder.path().join("data.npy")).unwrap();
     for (key, value) in [
-        ("data.path", path.as_str()),
         ("network.sample_size", "8"),
         ("data.flip", "false"),
         ("steps", "4000"),
@@ -296,7 +527,7 @@ fn sixteen_images_are_learned_by_heart() {
         }
         Ok(())
     });
-    let checkpoint = outcome.unwrap().checkpoint;
+    let checkpoint = outcome.unwrap().checkpoint.unwrap();
     let loss = last.unwrap();
     assert!(loss < 0.02, "loss {loss}");
 

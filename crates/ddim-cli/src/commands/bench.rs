@@ -47,8 +47,8 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
             measure(|_| {
                 let unet = trained.take().expect("put back below");
                 let (timesteps, weights) = (vec![level - 1; n], vec![1.0 / n as f32; n]);
-                let (shape, condition) = ([n, c, h, w], &condition);
-                let examples = Examples { shape, x: &x, target: &target, timesteps: &timesteps, weights: &weights, condition, dropout: 0 };
+                let (shape, condition, dropout) = ([n, c, h, w], &condition, &vec![0; n]);
+                let examples = Examples { shape, x: &x, target: &target, timesteps: &timesteps, weights: &weights, condition, dropout };
                 let (_, gradients) = squared_error(&unet, &examples);
                 trained = Some(adam.step(unet, &gradients, Gradients::clipping(gradients.norm(), 1.0)));
                 Ok(())

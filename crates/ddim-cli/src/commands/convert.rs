@@ -12,8 +12,10 @@ pub(crate) fn run(args: &Convert) -> Result<()> {
     let file = Path::new(&args.source);
     let pipeline = if file.is_file() {
         Pipeline::load_authors(file, args.raw, args.size, &cpu())?
-    } else if args.raw || args.size.is_some() {
-        return Err(Error::usage("--raw and --size are for a checkpoint of the authors' code: expected a file as SRC"));
+    } else if args.size.is_some() {
+        return Err(Error::usage("--size is for a checkpoint of the authors' code: expected a file as SRC"));
+    } else if args.raw {
+        models::load_raw(&args.source)?
     } else {
         models::load(&args.source)?
     };

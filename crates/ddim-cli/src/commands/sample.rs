@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const DEFAULT_COUNT: usize = 64;
 
 pub(crate) fn run(args: &Sample) -> Result<()> {
-    let session = Session::new(&args.common, &args.class)?;
+    let session = Session::with(&args.common, &args.class, args.raw)?;
     let shape = session.shape();
     let trajectory = match &args.timesteps {
         Some(list) => Trajectory::from_timesteps(session.schedule.levels(), list).map_err(|e| Error::flag("--timesteps", e))?,
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
 
     let evaluations = (count * trajectory.len()) as f64;
     let object = json!({
-        "command": "sample", "model": session.model, "count": count, "steps": trajectory.len(), "timesteps": timesteps(&trajectory),
+        "command": "sample", "model": session.model, "raw": args.raw, "count": count, "steps": trajectory.len(), "timesteps": timesteps(&trajectory),
         "eta": if args.sigma_hat { json!("hat") } else { json!(args.eta) }, "seed": args.seed, "seconds": seconds,
         "ms_per_image_step": seconds * 1e3 / evaluations, "files": files,
     });
@@ -107,7 +107,8 @@ fn settings(session: &Session, args: &Sample, trajectory: &Trajectory) -> String
         None => format!("--steps {} --trajectory {}", args.steps, spacing_name(session, &args.trajectory)),
     };
     let latents = args.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", p.display()));
-    format!("--model {} {path} {noise} --seed {}{}{latents}", session.model, args.seed, session.flags(&args.clip))
+    let raw = if args.raw { " --raw" } else { "" };
+    format!("--model {}{raw} {path} {noise} --seed {}{}{latents}", session.model, args.seed, session.flags(&args.clip))
 }
 
 /// DIR/00000.png, …; the caption of an image does not say how many others there were.

@@ -4,15 +4,14 @@ use crate::args::Train;
 use crate::error::{Error, Result};
 use crate::output::{joined, report, write};
 use crate::session::{check_device, use_threads};
+use crate::signals;
 use crate::usage::usage;
 use crate::{inputs, models, pictures};
 use ddim_nn::training_cpu;
-use ddim_train::{Event, Metrics, Run, Settings, Trainer};
+use ddim_train::{Event, Metrics, Run, Settings, Trainer, Value};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) fn run(args: &Train) -> Result<()> {
@@ -22,36 +21,31 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     if args.dry_run {
         return dry_run(args, &load);
     }
-    let run = if args.resume {
-        if args.preset.is_some() {
-            return Err(Error::usage("--preset with --resume: the run has its settings already"));
-        }
-        Run::resume(&args.out, |settings| lay_over(settings, args), &load)?
+    // A job script says the same line first and after each interruption: then there is no run yet.
+    let there = args.out.join("config.toml").exists();
+    let whole = args.data.is_some() || args.config.is_some();
+    let run = if args.resume && (there || !whole) {
+        Run::resume(&args.out, &settings(args, None)?, &load)?
     } else {
-        Run::create(&args.out, settings(args)?, &load)?
+        Run::create(&args.out, settings(args, Some("small"))?, &load)?
     };
     let config = run.config().clone();
     if config.output.preview_every > 0 {
         crate::output::create_folder(&args.out.join("previews"))?;
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    // A second time, whoever asks means it.
-    let on_signal = move || {
-        if asked.swap(true, Ordering::Relaxed) {
-            ended_at_once();
-        }
-    };
-    ctrlc::set_handler(on_signal).map_err(|e| Error::failure(format!("signals cannot be handled: {e}")))?;
+    let asked = signals::watch().map_err(|e| Error::failure(format!("signals cannot be handled: {e}")))?;
     let mut view = View::new(config.steps, args.quiet);
     let mut last: Option<Metrics> = None;
-    let outcome = run.train(&stop, &mut |event| {
+    let mut remarked = Vec::new();
+    let outcome = run.train(&asked.stop, &mut |event| {
         match event {
-            Event::Started { step, images: [trained, held], parameters, data } => {
+            Event::Started { step, images: [trained, held], parameters, data, remarks } => {
                 inputs::lines(&data.report).chain(inputs::classes(data)).for_each(|line| view.line(&line));
                 let data = if held > 0 { format!("{trained} images, {held} held out") } else { format!("{trained} images") };
                 let from = if step > 0 { format!(", from step {step}") } else { String::new() };
                 view.line(&format!("{parameters} parameters, {data}, batches of {}{from}", config.batch_size));
+                remarks.iter().for_each(|remark| view.line(remark));
+                remarked = remarks.to_vec();
                 view.start(step);
             }
             Event::Stepped { step, stepped } => view.step(step, stepped.loss, config.batch_size, stepped.learning_rate),
@@ -73,26 +67,32 @@ pub(crate) fn run(args: &Train) -> Result<()> {
         Ok(())
     })?;
     view.finish();
-    let resume = format!("ddim train --out {} --resume", args.out.display());
+    let out = ddim_train::quoted(&args.out);
+    let resume = format!("ddim train --out {out} --resume");
+    let checkpoint = outcome.checkpoint.as_ref().map(|path| path.display().to_string());
     let object = json!({
-        "command": "train", "run": args.out, "step": outcome.step, "finished": outcome.finished, "seconds": outcome.seconds,
-        "checkpoint": outcome.checkpoint, "metrics": last, "resume": resume,
+        "command": "train", "run": args.out.display().to_string(), "step": outcome.step, "finished": outcome.finished,
+        "seconds": outcome.seconds, "checkpoint": checkpoint, "metrics": last, "remarks": remarked, "resume": resume,
     });
     let how = if outcome.finished { "done" } else { "stopped" };
     let loss = last.map_or(String::new(), |m| format!(", loss {:.4}", m.loss));
-    let mut human = format!("{how} at step {} of {}{loss}\n{}\n", outcome.step, config.steps, outcome.checkpoint.display());
-    human += &if outcome.finished { format!("ddim sample --model {}\n", args.out.display()) } else { format!("to go on: {resume}\n") };
-    report(args.json, &object, &human)
+    let mut human = format!("{how} at step {} of {}{loss}\n", outcome.step, config.steps);
+    human += &checkpoint.map_or(String::new(), |path| format!("{path}\n"));
+    human += &if outcome.finished { format!("ddim sample --model {out}\n") } else { format!("to go on: {resume}\n") };
+    let reported = report(args.json, &object, &human);
+    match asked.signal() {
+        // Whether anybody read the report or not.
+        Some(signal) if !outcome.finished => Err(Error::Interrupted(signal)),
+        _ => reported,
+    }
 }
 
-/// Without saving: the last checkpoint is whole.
-#[allow(clippy::exit)]
-fn ended_at_once() {
-    std::process::exit(130);
-}
-
-fn settings(args: &Train) -> Result<Settings> {
-    let mut settings = Settings::preset(args.preset.as_deref().unwrap_or("small")).map_err(|e| Error::usage(format!("--{e}")))?;
+/// What the flags ask for: over the preset that they name, or `default`; without either, changes of a run.
+fn settings(args: &Train, default: Option<&str>) -> Result<Settings> {
+    let mut settings = match args.preset.as_deref().or(default) {
+        Some(preset) => Settings::preset(preset).map_err(|e| Error::usage(format!("--{e}")))?,
+        None => Settings::changes(),
+    };
     lay_over(&mut settings, args)?;
     Ok(settings)
 }
@@ -106,46 +106,60 @@ fn lay_over(settings: &mut Settings, args: &Train) -> ddim_train::Result<()> {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         settings.set(key.trim(), value.trim())?;
     }
-    let quoted = |text: &str| format!("{text:?}");
-    let data = args.data.as_ref().map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()).display().to_string());
-    let number = |value: Option<u64>| value.map(|value| value.to_string());
-    let size = args.size.as_deref().map(|size| match size.split_once(['x', 'X']) {
-        Some((h, w)) => format!("[{h}, {w}]"),
-        None => size.to_owned(),
-    });
+    let text = |value: &Option<String>| value.clone().map(Value::String);
+    let number = |flag: &str, value: Option<u64>| -> ddim_train::Result<Option<Value>> {
+        let small =
+            |n: u64| i64::try_from(n).map_err(|_| ddim_train::Error::observer(format!("--{flag} {n}: expected at most {}", i64::MAX)));
+        Ok(value.map(small).transpose()?.map(Value::Integer))
+    };
+    let count = |flag: &str, value: Option<usize>| number(flag, value.map(|n| n as u64));
     let flags = [
-        ("data.path", data.as_deref().map(quoted)),
-        ("model", args.model.as_deref().map(quoted)),
-        ("steps", number(args.steps)),
-        ("batch_size", number(args.batch_size.map(|n| n as u64))),
-        ("optimizer.learning_rate", args.learning_rate.map(|rate| format!("{rate:?}"))),
-        ("seed", number(args.seed)),
-        ("network.sample_size", size),
-        ("data.fit", args.fit.as_deref().map(quoted)),
-        ("data.background", args.background.as_deref().map(quoted)),
-        ("data.flip", args.no_flip.then(|| "false".to_owned())),
-        ("data.limit", number(args.limit.map(|n| n as u64))),
-        ("data.labels", args.labels.as_deref().map(quoted)),
-        ("data.holdout", number(args.holdout.map(|n| n as u64))),
-        ("data.bad_files", args.skip_bad_files.then(|| quoted("skip"))),
-        ("output.checkpoint_every", number(args.checkpoint_every)),
-        ("output.preview_every", number(args.preview_every)),
+        ("model", text(&args.model)),
+        ("steps", number("steps", args.steps)?),
+        ("batch_size", count("batch-size", args.batch_size)?),
+        ("optimizer.learning_rate", args.learning_rate.map(Value::Float)),
+        ("seed", number("seed", args.seed)?),
+        ("network.sample_size", args.size.as_deref().map(size)),
+        ("data.fit", text(&args.fit)),
+        ("data.background", text(&args.background)),
+        ("data.flip", args.no_flip.then_some(Value::Boolean(false))),
+        ("data.limit", count("limit", args.limit)?),
+        ("data.holdout", count("holdout", args.holdout)?),
+        ("data.bad_files", args.skip_bad_files.then(|| "skip".into())),
+        ("output.checkpoint_every", number("checkpoint-every", args.checkpoint_every)?),
+        ("output.preview_every", number("preview-every", args.preview_every)?),
     ];
     for (key, value) in flags {
         if let Some(value) = value {
-            settings.set(key, &value)?;
+            settings.set_value(key, value)?;
+        }
+    }
+    // A folder called "none" is one.
+    let data = args.data.as_deref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    for (key, path) in [("data.path", data.as_deref()), ("data.labels", args.labels.as_deref())] {
+        if let Some(path) = path {
+            settings.set_path(key, path)?;
         }
     }
     Ok(())
+}
+
+/// N or HxW; anything else is left to the check of the setting.
+fn size(text: &str) -> Value {
+    let side = |text: &str| text.trim().parse::<i64>().map_or_else(|_| text.into(), Value::Integer);
+    match text.split_once(['x', 'X']) {
+        Some((h, w)) => Value::Array(vec![side(h), side(w)]),
+        None => side(text),
+    }
 }
 
 /// Images of the smaller and of the larger step that a dry run takes.
 const TRIED: [usize; 2] = [2, 8];
 
 fn dry_run(args: &Train, load: &dyn Fn(&str) -> ddim_nn::Result<ddim_nn::Pipeline>) -> Result<()> {
-    let settings = settings(args)?;
-    let config = settings.resolve()?;
-    let mut trainer = Trainer::new(config.clone(), std::slice::from_ref(&args.out), load)?;
+    let mut settings = settings(args, Some("small"))?;
+    let mut trainer = Trainer::begin(&mut settings, std::slice::from_ref(&args.out), load)?;
+    let config = trainer.config().clone();
     let part = config.batch_size / config.accumulate;
     // What memory a step takes grows with its images: two sizes give the slope.
     let sizes = TRIED.map(|n| n.min(part));
@@ -167,7 +181,7 @@ fn dry_run(args: &Train, load: &dyn Fn(&str) -> ddim_nn::Result<ddim_nn::Pipelin
     let total = Duration::from_secs_f64(per_step * config.steps as f64);
     let object = json!({
         "command": "train", "dry_run": true, "config": settings.to_toml(), "parameters": trainer.parameters(), "images": trained, "held_out": held,
-        "data_bytes": trainer.data().bytes(), "memory_bytes": memory, "seconds_per_step": per_step, "seconds": total.as_secs_f64(),
+        "data_bytes": trainer.data().bytes(), "remarks": trainer.remarks(), "memory_bytes": memory, "seconds_per_step": per_step, "seconds": total.as_secs_f64(),
     });
     let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
     let rows = [
@@ -177,7 +191,9 @@ fn dry_run(args: &Train, load: &dyn Fn(&str) -> ddim_nn::Result<ddim_nn::Pipelin
         ("a step", format!("about {per_step:.2} s, {:.1} images/s", config.batch_size as f64 / per_step)),
         ("all steps", format!("about {}", HumanDuration(total))),
     ];
-    let human = format!("{}\n{}\n", settings.to_toml(), joined(rows.iter().map(|(name, value)| format!("# {name:<9} {value}")), "\n"));
+    let rows = rows.iter().map(|(name, value)| format!("# {name:<9} {value}"));
+    let remarks = trainer.remarks().into_iter().map(|remark| format!("# {remark}"));
+    let human = format!("{}\n{}\n", settings.to_toml(), joined(rows.chain(remarks), "\n"));
     report(args.json, &object, &human)
 }
 
@@ -230,11 +246,12 @@ impl View {
             return;
         }
         let Metrics { step, loss, learning_rate, images_per_second, .. } = metrics;
-        let held = metrics.evaluation_loss.map_or(String::new(), |loss| format!(", held out {loss:.4}"));
+        let held = metrics.evaluation_loss_raw.map_or(String::new(), |loss| format!(", held out {loss:.4}"));
+        let average = metrics.evaluation_loss.map_or(String::new(), |loss| format!(" ({loss:.4} averaged)"));
         let seconds = self.started.0.elapsed().as_secs_f64() / (step - self.started.1).max(1) as f64 * steps.saturating_sub(*step) as f64;
         let left = HumanDuration(Duration::from_secs_f64(seconds));
         self.line(&format!(
-            "step {step} of {steps}: loss {loss:.4}{held}, lr {learning_rate:.1e}, {images_per_second:.1} images/s, {left} left"
+            "step {step} of {steps}: loss {loss:.4}{held}{average}, lr {learning_rate:.1e}, {images_per_second:.1} images/s, {left} left"
         ));
     }
 

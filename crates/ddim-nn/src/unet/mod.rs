@@ -101,11 +101,12 @@ impl UNet {
     /// # Panics
     /// On shapes, labels or timesteps that the configuration does not allow; [`Network`](crate::Network) checks them first.
     pub fn forward(&self, x: Tensor<4>, timesteps: &[usize], condition: &Condition) -> Tensor<4> {
-        self.forward_with(x, timesteps, condition, None)
+        self.forward_with(x, timesteps, condition, &[])
     }
 
-    /// [`forward`](Self::forward), with dropout under a seed where one is given and the device is the processor (on others burn decides).
-    pub(crate) fn forward_with(&self, x: Tensor<4>, timesteps: &[usize], condition: &Condition, dropout: Option<u64>) -> Tensor<4> {
+    /// [`forward`](Self::forward), with dropout under seeds, one an image, where some are given and the device is the processor (on others
+    /// burn decides).
+    pub(crate) fn forward_with(&self, x: Tensor<4>, timesteps: &[usize], condition: &Condition, dropout: &[u64]) -> Tensor<4> {
         let device = x.device();
         let embedding = self.embedding(timesteps, condition, &device);
         let levels: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
@@ -114,7 +115,7 @@ impl UNet {
         if !is_native(&device) {
             return self.images(&mut eager, x);
         }
-        let dropout = dropout.map(|seed| Draws { seed, layers: 0 });
+        let dropout = (!dropout.is_empty()).then(|| Draws { seeds: dropout.to_vec(), layers: 0 });
         self.images(&mut Native { eager, dropout }, x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
     }
 

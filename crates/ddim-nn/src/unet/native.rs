@@ -227,9 +227,11 @@ pub(crate) struct Native {
     pub(crate) dropout: Option<Draws>,
 }
 
-/// The random numbers of one evaluation in training: a function of the seed, the layer and the number's place, not of what else runs.
+/// The random numbers of one evaluation in training: a function of an image's seed, the layer and the number's place in the image, not of
+/// what else runs.
 pub(crate) struct Draws {
-    pub(crate) seed: u64,
+    /// One an image.
+    pub(crate) seeds: Vec<u64>,
     /// Layers that have drawn.
     pub(crate) layers: u64,
 }
@@ -242,10 +244,14 @@ impl Draws {
     fn mask(&mut self, kept: f64, shape: [usize; 4], device: &Device) -> Tensor<4> {
         self.layers += 1;
         let scale = (1.0 / kept) as f32;
+        assert_eq!(self.seeds.len(), shape[0], "a seed an image");
         let mut mask = vec![0.0; shape.iter().product()];
-        mask.par_chunks_mut(RUN).enumerate().for_each(|(i, part)| {
-            let mut stream = Stream::new(self.seed, self.layers, i as u64);
-            part.iter_mut().for_each(|m| *m = if stream.unit() < kept { scale } else { 0.0 });
+        let images = mask.par_chunks_mut(shape[1..].iter().product::<usize>().max(1)).zip(&self.seeds);
+        images.for_each(|(image, &seed)| {
+            image.par_chunks_mut(RUN).enumerate().for_each(|(i, part)| {
+                let mut stream = Stream::new(seed, self.layers, i as u64);
+                part.iter_mut().for_each(|m| *m = if stream.unit() < kept { scale } else { 0.0 });
+            });
         });
         Tensor::from_data(TensorData::new(mask, shape), device)
     }
@@ -376,19 +382,20 @@ mod tests {
         visitor.1
     }
 
-    /// A share is dropped, the mean stays, and what is drawn is a function of seed and layer.
+    /// A share is dropped, the mean stays, and what is drawn is a function of an image's seed and the layer, not of the batch.
     #[test]
     fn dropout_is_keyed() {
         let device = training_cpu();
-        let mask = |seed, layers| {
-            let mask = Draws { seed, layers }.mask(0.9, [2, 32, 32, 16], &device);
+        let mask = |seeds: &[u64], layers| {
+            let mask = Draws { seeds: seeds.to_vec(), layers }.mask(0.9, [seeds.len(), 32, 32, 24], &device);
             mask.into_data().try_into_vec::<f32>().unwrap()
         };
-        let first = mask(1, 0);
+        let first = mask(&[1], 0);
         let kept = first.iter().filter(|m| **m > 0.0).count() as f64 / first.len() as f64;
         assert!((kept - 0.9).abs() < 0.01 && first.iter().all(|m| *m == 0.0 || (*m - 1.0 / 0.9).abs() < 1e-6), "{kept}");
-        assert!(first == mask(1, 0) && first != mask(1, 1) && first != mask(2, 0));
-        assert!(first[..RUN] != first[RUN..]);
+        assert!(first == mask(&[1], 0) && first != mask(&[1], 1) && first != mask(&[2], 0));
+        assert!(first[..1024] != first[RUN..RUN + 1024]);
+        assert!(mask(&[3, 1, 2], 0) == [mask(&[3], 0), first, mask(&[2], 0)].concat());
     }
 
     /// Every parameter's gradient by our kernels and by burn's own operations.
