@@ -5,9 +5,15 @@
 mod arrays;
 #[allow(dead_code)]
 mod batch;
+#[allow(dead_code)]
+mod cifar;
 mod error;
 #[cfg(test)]
 mod fuzz;
+#[allow(dead_code)]
+mod idx;
+#[allow(dead_code)]
+mod pickle;
 
 pub use arrays::{Npz, npy_bytes, npy_numbers, read_floats, read_floats_any};
 pub use error::{Error, Result};
