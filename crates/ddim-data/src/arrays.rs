@@ -660,6 +660,21 @@ fn shape_in<R: Read + Seek>(container: Container<R>) -> Step<[usize; 3]> {
     Ok([channels, h, w])
 }
 
+/// Whether a `.npy`, or a `.npz` of one array, holds floats.
+///
+/// # Errors
+/// Another kind of file, a broken header.
+pub(crate) fn is_floats(path: &Path) -> Result<bool> {
+    let header = match opened(path)? {
+        Container::Npy(array) => Some(array.header),
+        Container::Npz(mut archive) => {
+            let mut headers = in_file(path, read_headers(&mut archive))?;
+            if headers.len() == 1 { headers.pop().map(|(.., header)| header) } else { None }
+        }
+    };
+    Ok(header.is_some_and(|header| header.numbers.is_some_and(Numbers::is_float)))
+}
+
 /// Channels, height and width of the images of a `.npy` or `.npz`, of which only headers are read.
 ///
 /// # Errors

@@ -62,11 +62,14 @@ pub(crate) fn listed(names: &[String]) -> String {
     }
 }
 
-/// Planes [c, h·w] as interleaved pixels [h·w, c].
+/// Planes [c, h·w], of 1 or 3 channels, as interleaved pixels [h·w, c].
 pub(crate) fn interleave(planes: &[u8], channels: usize, out: &mut Vec<u8>) {
-    let pixels = planes.len() / channels;
-    match channels {
-        1 => out.extend_from_slice(planes),
-        _ => out.extend((0..pixels).flat_map(|p| (0..channels).map(move |c| planes[c * pixels + p]))),
+    if channels == 1 {
+        return out.extend_from_slice(planes);
+    }
+    let (red, rest) = planes.split_at(planes.len() / 3);
+    let (green, blue) = rest.split_at(red.len());
+    for ((r, g), b) in red.iter().zip(green).zip(blue) {
+        out.extend_from_slice(&[*r, *g, *b]);
     }
 }

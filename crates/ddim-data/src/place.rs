@@ -167,10 +167,10 @@ impl Pictures {
 /// Opens a folder, an archive or a file; `besides` are folders that are passed over.
 pub(crate) fn open(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Place> {
     if path.is_dir() {
-        if let Some(folder) = cifar::find_in(path) {
+        if let Some(folder) = cifar::find_in(path)? {
             return Ok(Place::Arrays(Arrays::Cifar(folder)));
         }
-        if let Some(file) = idx::find_in(path) {
+        if let Some(file) = idx::find_in(path)? {
             return Ok(Place::Arrays(Arrays::Idx(file)));
         }
         return folder(path, besides, bad).map(Place::Pictures);
@@ -188,7 +188,7 @@ pub(crate) fn open(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pl
     let arrays = match ending(path).as_str() {
         "npy" | "npz" => Some(Arrays::Numpy(path.to_owned())),
         "zip" => None,
-        _ if head.starts_with(b"\x93NUMPY") => Some(Arrays::Numpy(path.to_owned())),
+        _ if arrays::is_array(path) => Some(Arrays::Numpy(path.to_owned())),
         _ if idx::is_idx(path) => Some(Arrays::Idx(path.to_owned())),
         _ if cifar::is_cifar_file(path) => Some(Arrays::Cifar(path.to_owned())),
         // Whatever is wrong with them is said by who reads them.
