@@ -157,12 +157,12 @@ pub(crate) fn preparation(args: &PreparationArgs, size: [usize; 2]) -> Option<Pr
         FitArg::Pad => Fit::Pad,
         FitArg::Stretch => Fit::Stretch,
     };
-    Some(Preparation { size, fit, background: args.background })
+    Some(Preparation { size, fit, background: args.background() })
 }
 
 /// The same, cutting the middle out where no flag says how.
 pub(crate) fn preparation_or_crop(args: &PreparationArgs, size: [usize; 2]) -> Preparation {
-    preparation(args, size).unwrap_or(Preparation { size, fit: Fit::Crop, background: args.background })
+    preparation(args, size).unwrap_or(Preparation { size, fit: Fit::Crop, background: args.background() })
 }
 
 /// The first `limit` images of a data set, or of what [`read_inputs`] reads, for a network of `shape`: [n, c, h, w] in [-1, 1]. Images of
@@ -188,7 +188,7 @@ pub(crate) fn read_images(path: &Path, shape @ [c, h, w]: [usize; 3], args: &Pre
             return Ok(images);
         }
     };
-    let data = DataSet::load(&Data::plain(path, fit, args.background, limit), [h, w], Some(c))?;
+    let data = DataSet::load(&Data::plain(path, fit, args.background(), limit), [h, w], Some(c))?;
     let mut images = vec![0.0; data.len() * dim];
     for (i, image) in images.chunks_exact_mut(dim).enumerate() {
         data.write(i, [0.5; 2], false, || 0.0, image);

@@ -24,6 +24,8 @@ pub struct Preparation {
 pub struct ImageSet {
     size: [usize; 2],
     images: Images,
+    /// Behind transparent pixels of images that stay as they are; none refuses them.
+    background: Option<[u8; 3]>,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl ImageSet {
                 None => dimensions(first)?,
             };
             files.truncate(limit.unwrap_or(usize::MAX));
-            return Ok(Self { size, images: Images::Files(files, preparation.map(Shape::of)) });
+            return Ok(Self { size, images: Images::Files(files, preparation.map(Shape::of)), background: None });
         }
         let size = match preparation {
             Some(preparation) => preparation.size,
@@ -60,7 +62,12 @@ impl ImageSet {
         };
         let Preparation { fit, background, .. } = preparation.unwrap_or(Preparation { size, fit: Fit::Stretch, background: [255; 3] });
         let data = Data::plain(path, fit, background, limit);
-        Ok(Self { size, images: Images::Memory(DataSet::load(&data, size, Some(3))?) })
+        Ok(Self { size, images: Images::Memory(DataSet::load(&data, size, Some(3))?), background: None })
+    }
+
+    /// Lays images that stay as they are over a background, where there is one.
+    pub fn on(self, background: Option<[u8; 3]>) -> Self {
+        Self { background, ..self }
     }
 
     /// The number of images.
@@ -103,9 +110,13 @@ impl ImageSet {
         if found != [h, w] {
             return Err(Error::data(file, format!("{} x {} pixels: expected {w} x {h}, the size of the first image", found[1], found[0])));
         }
+        if let Some(background) = self.background {
+            let own_size = Preparation { size: self.size, fit: Fit::Stretch, background };
+            return Ok(read_image(file, &Shape::of(own_size))?.into_bytes());
+        }
         let image = decode(file)?;
         if image.color().has_alpha() && image.to_rgba8().pixels().any(|p| p.0[3] != 255) {
-            return Err(Error::data(file, "an image with transparent pixels: expected opaque ones, or a background to put behind them"));
+            return Err(Error::data(file, "an image with transparent pixels: expected opaque ones, or --background to put one behind them"));
         }
         Ok(image.to_rgb8().into_raw())
     }
