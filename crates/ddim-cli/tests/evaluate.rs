@@ -97,10 +97,13 @@ fn bad_sets() {
     assert!(text.lines().count() == 1 && text.contains("--inception") && text.contains("pt_inception-2015-12-05-6726825d.pth"), "{text}");
     fs::remove_dir_all(cache).unwrap();
     // A variable that names what is not there is no reason to look elsewhere; an empty one names nothing.
-    for (value, words) in [("none.safetensors", ["DDIM_INCEPTION: none.safetensors", "No such file"]), ("", ["did not come from", "--inception"])] {
+    for (value, words) in
+        [("none.safetensors", ["DDIM_INCEPTION: none.safetensors", "No such file"]), ("", ["did not come from", "--inception"])]
+    {
         let mut command = Command::cargo_bin("ddim").unwrap();
         command.current_dir(dir).args(["fid", "two.npy", "two.npy", "-q"]).env("DDIM_INCEPTION", value);
-        let run = command.env("DDIM_CACHE", dir).env("XDG_CACHE_HOME", dir).env("DDIM_INCEPTION_URL", "http://127.0.0.1:9/w").output().unwrap();
+        let run =
+            command.env("DDIM_CACHE", dir).env("XDG_CACHE_HOME", dir).env("DDIM_INCEPTION_URL", "http://127.0.0.1:9/w").output().unwrap();
         let text = String::from_utf8(run.stderr).unwrap();
         assert!(text.lines().count() == 1 && words.iter().all(|word| text.contains(word)), "{text}");
         assert_eq!(run.status.code(), Some(1));

@@ -93,7 +93,10 @@ fn distances_of_sets() {
     assert!((0.0..1e-6).contains(&parts["fid"].as_f64().unwrap()) && parts["count_a"] == 16, "{parts}");
     assert!(run.stderr.contains("warning: A has 16 images"), "{}", run.stderr);
     let text = ok(dir, &["fid", "part", "rest", &weights, "--size", "16", "-q"]).stdout;
-    assert!(text.starts_with("FID ") && text.contains(" ± ") && text.contains("N = 5 images against 11 images") && text.contains("images/s"), "{text}");
+    assert!(
+        text.starts_with("FID ") && text.contains(" ± ") && text.contains("N = 5 images against 11 images") && text.contains("images/s"),
+        "{text}"
+    );
 }
 
 /// The flag is before the variable, and the variable before the caches.
@@ -143,7 +146,8 @@ fn backgrounds() {
         opaque.save(dir.join(format!("opaque/{i}.png"))).unwrap();
     }
     refused(dir, &["fid", "clear", "opaque", &weights, "-q"], 1, &["clear/0.png", "transparent", "--background"]);
-    let fid = |background: &str| json(&ok(dir, &["fid", "clear", "opaque", "--background", background, &weights, "--json", "-q"]))["fid"].clone();
+    let fid =
+        |background: &str| json(&ok(dir, &["fid", "clear", "opaque", "--background", background, &weights, "--json", "-q"]))["fid"].clone();
     assert!((0.0..1e-6).contains(&fid("#ff0000").as_f64().unwrap()));
     assert!(fid("white").as_f64().unwrap() > 1.0);
 }

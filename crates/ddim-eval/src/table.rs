@@ -50,9 +50,8 @@ impl Table {
         let of = against.map_or("statistics".to_owned(), |m| format!("{m} images"));
         text += &format!("\nFID of N = {n} images a cell against {of}, ± one standard error over the images of the cell.\n");
         if self.results.iter().any(|cell| cell.kid.is_some()) {
-            let thousandths = |cell: &CellResult| {
-                cell.kid.map_or(String::new(), |kid| plus_minus(1e3 * kid, cell.kid_error.map(|error| 1e3 * error), 2))
-            };
+            let thousandths =
+                |cell: &CellResult| cell.kid.map_or(String::new(), |kid| plus_minus(1e3 * kid, cell.kid_error.map(|error| 1e3 * error), 2));
             text += &format!("\n{}", self.numbers(thousandths));
             text += &format!("\nKID × 1000 of the same, ± one standard error over the images of both.\n");
         }
@@ -85,9 +84,13 @@ impl Table {
         std::iter::once(head).chain(self.results.iter().map(line)).collect()
     }
 
-    /// FID against S, one line for each noise; both axes by factors.
+    /// FID against S, one line for each noise, with bars of one standard error; both axes by factors.
     pub fn fid_chart(&self, title: &str) -> Chart {
-        self.chart(title, "FID", true, |cell| Some(cell.fid))
+        let mut chart = self.chart(title, "FID", true, |cell| Some(cell.fid));
+        for (row, series) in chart.series.iter_mut().enumerate() {
+            series.errors = self.row(row).iter().map(|cell| cell.fid_error.unwrap_or(0.0)).collect();
+        }
+        chart
     }
 
     /// Seconds an image against S, which is a line through 0 (section 5.1).
@@ -100,6 +103,7 @@ impl Table {
             name: sigma_label(sigma),
             points: self.row(row).iter().filter_map(|cell| Some((cell.steps as f64, y(cell)?))).collect(),
             marked: true,
+            errors: Vec::new(),
         });
         Chart {
             title: title.to_owned(),

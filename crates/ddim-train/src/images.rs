@@ -116,7 +116,10 @@ impl ImageSet {
         }
         let image = decode(file)?;
         if image.color().has_alpha() && image.to_rgba8().pixels().any(|p| p.0[3] != 255) {
-            return Err(Error::data(file, "an image with transparent pixels: expected opaque ones, or --background to put one behind them"));
+            return Err(Error::data(
+                file,
+                "an image with transparent pixels: expected opaque ones, or --background to put one behind them",
+            ));
         }
         Ok(image.to_rgb8().into_raw())
     }

@@ -182,8 +182,7 @@ fn set_len(images: &Images) -> Option<usize> {
 fn warnings(args: &Fid, parts: &[Images], reference: Option<&Images>) -> Vec<String> {
     let whole: Option<usize> = parts.iter().map(Images::count).sum();
     let counts = [whole, reference.and_then(Images::count)];
-    let mut warnings: Vec<String> =
-        counts.iter().zip(["A", "B"]).filter_map(|(count, which)| few_images(which, (*count)?)).collect();
+    let mut warnings: Vec<String> = counts.iter().zip(["A", "B"]).filter_map(|(count, which)| few_images(which, (*count)?)).collect();
     if let [Some(a), Some(b)] = counts
         && a != b
     {

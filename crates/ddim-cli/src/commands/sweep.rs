@@ -9,7 +9,8 @@ use crate::progress::Progress;
 use crate::session::{Session, check_count, load_inception, spacing_name};
 use ddim::Sigma;
 use ddim_eval::{
-    Cell, Images, MOST_COMPARED, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes, few_images, plus_minus, sigma_label, sigma_name,
+    Cell, Images, MOST_COMPARED, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes, few_images, plus_minus, sigma_label,
+    sigma_name,
 };
 use ddim_train::Preparation;
 use serde_json::{Map, Value, json};
