@@ -136,7 +136,8 @@ pub(crate) struct PreparationArgs {
 /// The network that FID looks through.
 #[derive(Debug, Args)]
 pub(crate) struct InceptionArgs {
-    /// Weights of FID's Inception (2015-12-05), safetensors or pytorch-fid's .pth [default: from the cache, or downloaded into it once].
+    /// Weights of FID's Inception (2015-12-05), safetensors or pytorch-fid's .pth [default: the file that the environment variable
+    /// DDIM_INCEPTION names; else from the cache, or downloaded into it once].
     #[arg(long, value_name = "FILE", help_heading = "Everywhere")]
     pub(crate) inception: Option<PathBuf>,
 }
@@ -469,8 +470,8 @@ pub(crate) struct Train {
 
 /// Compare two sets of images, as FID does.
 ///
-/// Prints FID, and where both are images KID, precision and recall (of A against B; of the first 10,000 images of each). A set is a folder
-/// of images of one size, CIFAR-10's or MNIST's files (a folder stands for its training images), a batch (.npy or .npz: bytes [n, h, w, c]
+/// Prints FID with its standard error over the images of A (by leaving each out; B is taken as it is), and where both are images KID with its
+/// own, precision and recall (of A against B; of 10,000 images of each where there are more, drawn by --seed). A set is a folder of images of one size, CIFAR-10's or MNIST's files (a folder stands for its training images), a batch (.npy or .npz: bytes [n, h, w, c]
 /// or f32 [n, c, h, w] in [-1, 1]), or statistics (.npz with mu and sigma, pytorch-fid's or ours). Equals pytorch-fid: features from bytes,
 /// bilinear to 299 x 299.
 #[derive(Debug, Args)]
@@ -504,6 +505,9 @@ pub(crate) struct Fid {
     /// FID alone: no KID, precision and recall, which take time with the square of the number of images.
     #[arg(long)]
     pub(crate) fid_only: bool,
+    /// The seed of the 10000 images of a larger set that KID, precision and recall look at.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) inception: InceptionArgs,
     /// Processor threads [default: all]. Does not change any result.
@@ -517,12 +521,13 @@ pub(crate) struct Fid {
     pub(crate) quiet: bool,
 }
 
-/// FID over numbers of steps and amounts of noise (Table 1 of the paper).
+/// FID and KID over numbers of steps and amounts of noise (Table 1 of the paper).
 ///
 /// Draws the same --count latents in every cell, takes their Inception features as they come, and compares them with the reference, which is
 /// prepared as for training. Everything is kept in --out: the same command goes on where it was stopped, however it was, and asking for more
-/// steps or amounts of noise computes those alone. Sigma hat is the authors' ddpm_noisy: predicted images are clipped and the noise derived
-/// again, unless --no-clip says otherwise. Writes table.md, table.csv, table.json, fid and seconds (.svg, .png) and grid.png.
+/// steps or amounts of noise computes those alone. Model, reference and Inception are known again by checksums of what they hold: with others
+/// the folder is refused. Numbers come with their standard error over the images of a cell (of KID: and of the reference). Sigma hat is the
+/// authors' ddpm_noisy: predicted images are clipped and the noise derived again, unless --no-clip says otherwise. Writes table.md, table.csv, table.json, fid and seconds (.svg, .png) and grid.png.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:

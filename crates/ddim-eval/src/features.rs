@@ -4,6 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::statistics::{Statistics, open_npz};
 use ddim_data::{BadFiles, ImageSet, Look};
 use ddim_nn::Inception;
+use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// One side of a comparison.
@@ -50,6 +51,39 @@ impl Images {
             Self::Statistics(statistics) => (statistics.count > 0).then_some(statistics.count),
         }
     }
+}
+
+impl Images {
+    /// A checksum (SHA-256) of what features are taken from, by which a reference is known again whatever it is called: the size and the
+    /// prepared bytes of all images in their order, or the numbers of statistics. Reads every image once; `observe` is told how many are done
+    /// since it was last told.
+    ///
+    /// # Errors
+    /// A file that cannot be read, and what `observe` says.
+    pub fn checksum(&self, observe: &mut dyn FnMut(usize) -> Result<()>) -> Result<String> {
+        let mut digest = Sha256::new();
+        match self {
+            Self::Set(set) => {
+                set.size().iter().for_each(|n| digest.update((*n as u64).to_le_bytes()));
+                for first in (0..set.len()).step_by(TOGETHER) {
+                    let range = first..(first + TOGETHER).min(set.len());
+                    let n = range.len();
+                    digest.update(set.read(range)?);
+                    observe(n)?;
+                }
+            }
+            Self::Statistics(statistics) => {
+                digest.update((statistics.count as u64).to_le_bytes());
+                statistics.mean.iter().chain(&statistics.covariance).for_each(|x| digest.update(x.to_le_bytes()));
+            }
+        }
+        Ok(hex(&digest.finalize()))
+    }
+}
+
+/// Bytes as digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Images that are read together.

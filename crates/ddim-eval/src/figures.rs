@@ -39,6 +39,8 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
     /// Whether each point gets a mark.
     pub marked: bool,
+    /// How far a bar reaches above and below each point; empty for no bars.
+    pub errors: Vec<f64>,
 }
 
 /// Lines over two axes.
@@ -196,6 +198,13 @@ impl Chart {
         };
         for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
             let points: Vec<(f64, f64)> = series.points.iter().copied().filter(shown).collect();
+            // Points stay in view; what reaches below a logarithmic axis ends at its foot.
+            let bars = series.points.iter().zip(&series.errors).filter(|(point, error)| shown(point) && **error > 0.0).map(
+                |(&(px, py), error)| {
+                    PathElement::new([(px, (py - error).max(y.range.start)), (px, (py + error).min(y.range.end))], colour.stroke_width(1))
+                },
+            );
+            chart.draw_series(bars)?;
             let line = chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?;
             line.label(&series.name).legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
             if series.marked {
@@ -254,7 +263,8 @@ mod tests {
 
     fn chart(log: bool) -> Chart {
         let axis = |label: &str| Axis { label: label.into(), log, ticks: Vec::new() };
-        let series = |name: &str, points: &[(f64, f64)]| Series { name: name.into(), points: points.to_vec(), marked: true };
+        let series =
+            |name: &str, points: &[(f64, f64)]| Series { name: name.into(), points: points.to_vec(), marked: true, errors: Vec::new() };
         Chart {
             title: "FID and η".into(),
             x: Axis { ticks: vec![10.0, 20.0, 50.0, 100.0], ..axis("steps S") },
@@ -277,7 +287,11 @@ mod tests {
             assert_eq!(raster.rgb.len(), raster.width * raster.height * 3);
             let coloured = raster.rgb.chunks_exact(3).filter(|p| **p == [0, 114, 178]).count();
             assert!(coloured > 300, "{coloured} pixels of the first line");
-            assert_eq!(raster, chart.to_raster());
+            // Bars, of which one would reach below a logarithmic axis.
+            let mut with_bars = chart;
+            with_bars.series[0].errors = vec![2.0, 40.0, 0.5, 0.0];
+            let tall = with_bars.to_raster().rgb.chunks_exact(3).filter(|p| **p == [0, 114, 178]).count();
+            assert!(tall > coloured, "{tall} {coloured}");
         }
         let empty = Chart { series: Vec::new(), ..chart(true) };
         assert!(empty.to_svg().contains("</svg>"));

@@ -1,6 +1,7 @@
-//! The Fréchet distance of two Gaussians, which FID is of features.
+//! The Fréchet distance of two Gaussians, which FID is of features, and its error over the images.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::kernel::jackknife;
 use crate::statistics::Statistics;
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side, linalg::matmul::matmul};
 use rayon::prelude::*;
@@ -12,16 +13,21 @@ pub struct Reference {
     root: Vec<f64>,
 }
 
+/// Eigenvalues of at most this share of the largest are rounding, where it is known which may be there at all.
+const ROUNDING: f64 = 1e-14;
+
 impl Reference {
     /// Takes the root.
     ///
     /// # Errors
-    /// Eigenvalues that do not converge: numbers that are not finite, or far from each other in size.
+    /// What is no covariance: not symmetric, not finite, or with eigenvalues below 0 by more than rounding.
     pub fn new(statistics: Statistics) -> Result<Self> {
+        statistics.check(f64::EPSILON).map_err(|e| Error::new(ErrorKind::Data, e))?;
         let d = statistics.dim();
         let covariance = MatRef::from_row_major_slice(&statistics.covariance, d, d);
         let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|e| not_converged(&e))?;
         let (vectors, values) = (eigen.U(), eigen.S().column_vector());
+        check_eigenvalues(values[0], values[d - 1])?;
         // A covariance has no negative eigenvalues: those that are found are rounding.
         let scaled = Mat::from_fn(d, d, |i, j| vectors[(i, j)] * values[j].max(0.0).sqrt());
         let root = product(scaled.as_ref(), vectors.transpose());
@@ -33,27 +39,172 @@ impl Reference {
         &self.statistics
     }
 
-    /// ‖μ_a - μ_b‖² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½).
+    /// ‖μ_a - μ_b‖² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½), never below 0.
     ///
     /// The trace of the root is the sum of the roots of the eigenvalues of Σ_a^½ Σ_b Σ_a^½, which is symmetric and has the eigenvalues of
-    /// Σ_a Σ_b: defined for singular covariances too, and without imaginary parts.
+    /// Σ_a Σ_b: defined for singular covariances too, and without imaginary parts. Where the numbers of images are known and few, as many
+    /// eigenvalues as they allow are counted: the others are 0, and rounding would add its root.
     ///
     /// # Errors
-    /// Features of different kinds; eigenvalues that do not converge.
+    /// Features of different kinds; what is no covariance; eigenvalues that do not converge.
     pub fn distance(&self, other: &Statistics) -> Result<f64> {
+        other.check(f64::EPSILON).map_err(|e| Error::new(ErrorKind::Data, e))?;
         let (a, b, d) = (&self.statistics, other, other.dim());
         if a.dim() != d {
             return Err(Error::new(ErrorKind::Data, format!("features of {} numbers, and of {d}: expected the same", a.dim())));
         }
         let between: f64 = a.mean.iter().zip(&b.mean).map(|(a, b)| (a - b).powi(2)).sum();
-        let trace = |s: &Statistics| (0..d).map(|i| s.covariance[i * d + i]).sum::<f64>();
-        let root = MatRef::from_column_major_slice(&self.root, d, d);
-        let inner = product(root, MatRef::from_row_major_slice(&b.covariance, d, d));
-        let inner = product(MatRef::from_column_major_slice(&inner, d, d), root);
-        let values = MatRef::from_column_major_slice(&inner, d, d).self_adjoint_eigenvalues(Side::Lower).map_err(|e| not_converged(&e))?;
-        let root: f64 = values.iter().map(|value| value.max(0.0).sqrt()).sum();
-        Ok(between + trace(a) + trace(b) - 2.0 * root)
+        let values = MatRef::from_column_major_slice(&self.seen(b), d, d).self_adjoint_eigenvalues(Side::Lower);
+        let values = values.map_err(|e| not_converged(&e))?;
+        // From the least on.
+        check_eigenvalues(values[0], values[d - 1])?;
+        let root: f64 = values.iter().rev().take(self.rank(b)).map(|value| value.max(0.0).sqrt()).sum();
+        let distance = between + trace(a) + trace(b) - 2.0 * root;
+        // Below 0 by rounding alone: of the eigenvalues, or of statistics that were kept as f16.
+        Ok(if distance > 0.0 { distance } else { 0.0 })
     }
+
+    /// Σ_a^½ Σ_b Σ_a^½ [d, d].
+    fn seen(&self, b: &Statistics) -> Vec<f64> {
+        let d = b.dim();
+        let root = MatRef::from_column_major_slice(&self.root, d, d);
+        let half = product(root, MatRef::from_row_major_slice(&b.covariance, d, d));
+        product(MatRef::from_column_major_slice(&half, d, d), root)
+    }
+
+    /// How many eigenvalues of Σ_a Σ_b may be above 0: n images have a covariance of rank n - 1.
+    fn rank(&self, b: &Statistics) -> usize {
+        let of = |s: &Statistics| if s.count > 0 { s.count - 1 } else { usize::MAX };
+        of(&self.statistics).min(of(b)).min(b.dim())
+    }
+
+    /// The standard error of [`distance`](Self::distance) over the images that `other` is of, whose features [n, d] these are: by leaving each
+    /// out in turn (the jackknife, which errs to the large side if at all). The reference is taken as it is. None for fewer than 3 images.
+    ///
+    /// Leaving an image out takes a matrix of rank one from the covariance. With t_k the share of the image in each eigenvalue λ_k of
+    /// Σ_a^½ Σ_b Σ_a^½ = M, M - c z zᵀ has the resolvent's trace of M and Σ t λ/(λ + s)² / (1 - Σ t λ/(λ + s)) more (Sherman and Morrison), and
+    /// tr M^½ = (1/π) ∫ s^-½ tr M (M + s)⁻¹ ds: one decomposition for all images, that of the images' products where they are fewer than d.
+    ///
+    /// # Errors
+    /// Eigenvalues that do not converge.
+    ///
+    /// # Panics
+    /// If the features are not those of the statistics.
+    pub fn error(&self, other: &Statistics, features: &[f32]) -> Result<Option<f64>> {
+        let (a, b, d) = (&self.statistics, other, other.dim());
+        let n = b.count;
+        assert!(a.dim() == d && features.len() == n * d, "features of other statistics");
+        if n < 3 {
+            return Ok(None);
+        }
+        let (values, shares) = self.shares(b, features)?;
+        let lost = lost_traces(&values, &shares, n);
+        let root: f64 = values.iter().map(|value| value.sqrt()).sum();
+        let n_f = n as f64;
+        let (scatter, squares) = ((n_f - 1.0) / (n_f - 2.0), n_f / ((n_f - 1.0) * (n_f - 2.0)));
+        let traces = [trace(a), trace(b)];
+        let without = features.par_chunks_exact(d).zip(&lost).map(|(x, lost)| {
+            let (mut between, mut square) = (0.0, 0.0);
+            for ((x, mean), reference) in x.iter().zip(&b.mean).zip(&a.mean) {
+                let from_mean = f64::from(*x) - mean;
+                between += (mean - from_mean / (n_f - 1.0) - reference).powi(2);
+                square += from_mean.powi(2);
+            }
+            between + traces[0] + scatter * traces[1] - squares * square - 2.0 * scatter.sqrt() * (root - lost)
+        });
+        Ok(Some(jackknife(without.collect()).sqrt()))
+    }
+
+    /// The eigenvalues of M that are above 0, and the share of each image in each of them, t [n, k]: c (u_k·z)²/λ_k, where the image's
+    /// distance from the mean is z after Σ_a^½ and c = n/(n - 1)².
+    fn shares(&self, b: &Statistics, features: &[f32]) -> Result<(Vec<f64>, Vec<f64>)> {
+        let (n, d) = (b.count, b.dim());
+        let n_f = n as f64;
+        let centred = |rows: &[f32]| -> Vec<f64> {
+            rows.chunks_exact(d).flat_map(|row| row.iter().zip(&b.mean).map(|(x, mean)| f64::from(*x) - mean)).collect()
+        };
+        let root = MatRef::from_column_major_slice(&self.root, d, d);
+        let (matrix, size) = if n <= d {
+            // As columns [d, n].
+            let rows = centred(features);
+            let moved = product(root, MatRef::from_row_major_slice(&rows, n, d).transpose());
+            let moved = MatRef::from_column_major_slice(&moved, d, n);
+            let mut products = product(moved.transpose(), moved);
+            products.iter_mut().for_each(|x| *x /= n_f - 1.0);
+            (products, n)
+        } else {
+            (self.seen(b), d)
+        };
+        let eigen = MatRef::from_column_major_slice(&matrix, size, size).self_adjoint_eigen(Side::Lower).map_err(|e| not_converged(&e))?;
+        let (vectors, all) = (eigen.U(), eigen.S().column_vector());
+        let least = all[size - 1] * ROUNDING * size as f64;
+        let kept: Vec<usize> = (size.saturating_sub(self.rank(b))..size).filter(|&k| all[k] > least.max(0.0)).collect();
+        let values: Vec<f64> = kept.iter().map(|&k| all[k]).collect();
+        let vectors = Mat::from_fn(size, kept.len(), |i, k| vectors[(i, kept[k])]);
+        let k = values.len();
+        let mut shares = vec![0.0; n * k];
+        if n <= d {
+            for (i, shares) in shares.chunks_exact_mut(k.max(1)).enumerate() {
+                shares.iter_mut().enumerate().for_each(|(k, share)| *share = n_f / (n_f - 1.0) * vectors[(i, k)].powi(2));
+            }
+        } else if k > 0 {
+            let turned = product(root, vectors.as_ref());
+            let turned = MatRef::from_column_major_slice(&turned, d, k);
+            shares.par_chunks_mut(PANEL * k).zip(features.par_chunks(PANEL * d)).for_each(|(shares, rows)| {
+                let count = rows.len() / d;
+                let rows = centred(rows);
+                let out = MatMut::from_row_major_slice_mut(&mut *shares, count, k);
+                matmul(out, Accum::Replace, MatRef::from_row_major_slice(&rows, count, d), turned, 1.0, Par::Seq);
+                for shares in shares.chunks_exact_mut(k) {
+                    shares.iter_mut().zip(&values).for_each(|(x, value)| *x = n_f / (n_f - 1.0).powi(2) * x.powi(2) / value);
+                }
+            });
+        }
+        Ok((values, shares))
+    }
+}
+
+/// What statistics that are kept as f16 explain; files are held to what their own type does.
+fn check_eigenvalues(least: f64, most: f64) -> Result<()> {
+    match least < -0.01 * most.abs() {
+        true => Err(Error::new(ErrorKind::Data, "a covariance with eigenvalues below 0: expected a positive semidefinite one")),
+        false => Ok(()),
+    }
+}
+
+/// tr M^½ - tr (M - c z zᵀ)^½ of each of n images: (1/π) ∫ s^½ Σ t λ/(λ + s)² / (1 - Σ t λ/(λ + s)) ds over (0, ∞).
+fn lost_traces(values: &[f64], shares: &[f64], n: usize) -> Vec<f64> {
+    let k = values.len();
+    let [Some(least), Some(most)] = [values.first(), values.last()] else { return vec![0.0; n] };
+    // The trapezoid rule over ln s in steps of 1: the integrand has no pole within π of the real line, which leaves an error of 2 e^(-2π²).
+    // It falls by e^-½ a step beyond the eigenvalues.
+    let points: Vec<f64> = (least.ln().floor() as i32 - 30..=most.ln().ceil() as i32 + 30).map(|u| f64::from(u).exp()).collect();
+    let m = points.len();
+    let weights = Mat::from_fn(k, 2 * m, |k, p| {
+        let away = 1.0 / (values[k] + points[p % m]);
+        if p < m { away } else { values[k] * away * away }
+    });
+    let mut lost = vec![0.0; n];
+    lost.par_chunks_mut(PANEL).zip(shares.par_chunks(PANEL * k)).for_each(|(lost, shares)| {
+        let mut sums = Mat::<f64>::zeros(lost.len(), 2 * m);
+        let shares_of = MatRef::from_row_major_slice(shares, lost.len(), k);
+        matmul(sums.as_mut(), Accum::Replace, shares_of, weights.as_ref(), 1.0, Par::Seq);
+        for (i, lost) in lost.iter_mut().enumerate() {
+            // What of an image lies in no direction of others is lost whole: 1 - Σ t is 0 then, but for rounding.
+            let left = 1.0 - shares[i * k..(i + 1) * k].iter().sum::<f64>();
+            let left = if left > 1e-9 { left } else { 0.0 };
+            let terms = points.iter().enumerate().map(|(p, s)| {
+                let kept = left + s * sums[(i, p)];
+                if kept > 0.0 { s * s.sqrt() * sums[(i, m + p)] / kept } else { 0.0 }
+            });
+            *lost = terms.sum::<f64>() / std::f64::consts::PI;
+        }
+    });
+    lost
+}
+
+fn trace(s: &Statistics) -> f64 {
+    (0..s.dim()).map(|i| s.covariance[i * s.dim() + i]).sum()
 }
 
 /// The Fréchet distance of two sets of features.

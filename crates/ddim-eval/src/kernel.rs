@@ -1,81 +1,135 @@
 //! KID: the squared maximum mean discrepancy of features under a cubic kernel, without bias for any number of images (arXiv 1801.01401).
 
 use crate::error::{Error, ErrorKind, Result};
-use ddim::noise::Stream;
+use crate::subset::compared;
 use faer::{Accum, Mat, MatRef, Par, linalg::matmul::matmul};
 use rayon::prelude::*;
 
-/// KID over subsets, as usual.
+/// A kernel distance of two sets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KernelDistance {
-    /// Over the subsets.
-    pub mean: f64,
-    /// Over the subsets (divided by their number).
-    pub std: f64,
-    /// Images of each of the two parts of a subset.
-    pub subset_size: usize,
+    /// The unbiased estimate over all pairs: below 0 as often as above for sets of one distribution.
+    pub distance: f64,
+    /// Its standard error over the images of both sets, by leaving each out in turn (the jackknife, which errs to the large side). Unlike the
+    /// spread over subsets that the literature gives, it says what other images would have changed, and is not 0 where a subset would be the
+    /// whole set. None for sets of 2 images.
+    pub error: Option<f64>,
+    /// Images of both sets that were compared.
+    pub counts: [usize; 2],
 }
 
-/// Subsets, and images of each: those of torch-fidelity.
-const SUBSETS: u64 = 100;
-const SUBSET_SIZE: usize = 1000;
+/// A reference, with what its images have among themselves: made once, for any number of distances.
+pub struct KernelReference {
+    dim: usize,
+    seed: u64,
+    /// [n, d].
+    features: Vec<f32>,
+    /// Σ_{j≠i} k(b_i, b_j) of each.
+    within: Vec<f64>,
+}
 
-/// The stream of the subsets.
-const STREAM: u64 = 9 << 40;
+/// Rows of a task.
+const ROWS: usize = 256;
 
-/// The estimate over 100 subsets of 1000 images (or of the smaller set, where it has fewer), which are drawn without replacement and are the
-/// same for the same numbers of images. `a` and `b` are features [n, d].
+impl KernelReference {
+    /// Of features [n, d], of which [`compared`] takes a subset by `seed` where they are many.
+    ///
+    /// # Errors
+    /// Fewer than 2 images.
+    pub fn new(features: &[f32], dim: usize, seed: u64) -> Result<Self> {
+        check(features, dim)?;
+        let features = compared(features, dim, seed, 1);
+        let within = sums(&features, &features, dim, true).0;
+        Ok(Self { dim, seed, features, within })
+    }
+
+    /// The distance of images with `features` [n, d], of which a subset is taken as well.
+    ///
+    /// # Errors
+    /// Fewer than 2 images.
+    pub fn distance(&self, features: &[f32]) -> Result<KernelDistance> {
+        check(features, self.dim)?;
+        let features = compared(features, self.dim, self.seed, 0);
+        let within = sums(&features, &features, self.dim, true).0;
+        let (across, across_reference) = sums(&features, &self.features, self.dim, false);
+        Ok(estimate([&within, &self.within], [&across, &across_reference]))
+    }
+}
+
+/// KID of two sets of features [n, d]; subsets of many are a function of `seed`.
 ///
 /// # Errors
 /// Fewer than 2 images.
-pub fn kernel_distance(a: &[f32], b: &[f32], dim: usize) -> Result<KernelDistance> {
-    let counts = [a.len() / dim, b.len() / dim];
-    let size = counts[0].min(counts[1]).min(SUBSET_SIZE);
-    if size < 2 {
-        return Err(Error::new(ErrorKind::Data, format!("{size} images: expected at least 2, for a kernel distance")));
+pub fn kernel_distance(a: &[f32], b: &[f32], dim: usize, seed: u64) -> Result<KernelDistance> {
+    KernelReference::new(b, dim, seed)?.distance(a)
+}
+
+fn check(features: &[f32], dim: usize) -> Result<()> {
+    match features.len() / dim {
+        n @ ..2 => Err(Error::new(ErrorKind::Data, format!("{n} image{}: expected at least 2, for a kernel distance", plural(n)))),
+        _ => Ok(()),
     }
-    let estimates: Vec<f64> = (0..SUBSETS)
-        .into_par_iter()
-        .map(|subset| {
-            let [a, b] = [(a, counts[0], 0), (b, counts[1], 1)].map(|(features, count, which)| {
-                let mut stream = Stream::new(subset, which, STREAM);
-                chosen(count, size, &mut stream).flat_map(|i| &features[i * dim..(i + 1) * dim]).copied().collect::<Vec<f32>>()
-            });
-            unbiased(&a, &b, dim)
+}
+
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
+/// From each image's sum over the others of its set and over those of the other set:
+/// Σ_{i≠j} k(a_i, a_j)/(n(n-1)) + the same of b - 2 mean k(a_i, b_j), and by how much each image that is left out moves it.
+fn estimate(within: [&[f64]; 2], across: [&[f64]; 2]) -> KernelDistance {
+    let counts = within.map(<[f64]>::len);
+    let [n, m] = counts.map(|n| n as f64);
+    let totals = within.map(|sums| sums.iter().sum::<f64>());
+    let crossed: f64 = across[0].iter().sum();
+    let means = [totals[0] / (n * (n - 1.0)), totals[1] / (m * (m - 1.0))];
+    let distance = means[0] + means[1] - 2.0 * crossed / (n * m);
+    let variance = |side: usize| {
+        let (n, other) = if side == 0 { (n, m) } else { (m, n) };
+        let without = within[side].iter().zip(across[side]).map(|(within, across)| {
+            (totals[side] - 2.0 * within) / ((n - 1.0) * (n - 2.0)) + means[1 - side] - 2.0 * (crossed - across) / ((n - 1.0) * other)
+        });
+        jackknife(without.collect())
+    };
+    let error = (counts.into_iter().min() > Some(2)).then(|| (variance(0) + variance(1)).sqrt());
+    KernelDistance { distance, error, counts }
+}
+
+/// The variance of a number, from what it is without each image: (n - 1)/n Σ (x_i - mean)².
+pub(crate) fn jackknife(without: Vec<f64>) -> f64 {
+    let n = without.len() as f64;
+    let mean = without.iter().sum::<f64>() / n;
+    (n - 1.0) / n * without.iter().map(|x| (x - mean).powi(2)).sum::<f64>()
+}
+
+/// Sums of k(x_i, y_j) = (x_i·y_j/d + 1)³ over j, for each i, and over i, for each j; without those of an image and itself where x and y
+/// are `one_set`. Each sum in one order, whatever the threads.
+fn sums(x: &[f32], y: &[f32], dim: usize, one_set: bool) -> (Vec<f64>, Vec<f64>) {
+    let m = y.len() / dim;
+    let blocks: Vec<(Vec<f64>, Vec<f64>)> = x
+        .par_chunks(ROWS * dim)
+        .enumerate()
+        .map(|(block, rows)| {
+            let n = rows.len() / dim;
+            let mut products = Mat::<f32>::zeros(m, n);
+            let (rows, all) = (MatRef::from_row_major_slice(rows, n, dim), MatRef::from_row_major_slice(y, m, dim));
+            matmul(products.as_mut(), Accum::Replace, all, rows.transpose(), 1.0, Par::Seq);
+            let (mut over_y, mut over_x) = (vec![0.0; n], vec![0.0; m]);
+            for (i, sum) in over_y.iter_mut().enumerate() {
+                for (j, sum_x) in over_x.iter_mut().enumerate().filter(|(j, _)| !one_set || *j != block * ROWS + i) {
+                    let kernel = (f64::from(products[(j, i)]) / dim as f64 + 1.0).powi(3);
+                    *sum += kernel;
+                    *sum_x += kernel;
+                }
+            }
+            (over_y, over_x)
         })
         .collect();
-    let n = SUBSETS as f64;
-    let mean = estimates.iter().sum::<f64>() / n;
-    let std = (estimates.iter().map(|e| (e - mean).powi(2)).sum::<f64>() / n).sqrt();
-    Ok(KernelDistance { mean, std, subset_size: size })
-}
-
-/// `size` of 0..count, without replacement.
-fn chosen(count: usize, size: usize, stream: &mut Stream) -> impl Iterator<Item = usize> + use<> {
-    let mut all: Vec<usize> = (0..count).collect();
-    for i in 0..size {
-        all.swap(i, i + stream.below((count - i) as u64) as usize);
+    let mut over_x = vec![0.0; m];
+    for (_, part) in &blocks {
+        over_x.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
     }
-    all.into_iter().take(size)
-}
-
-/// Σ_{i≠j} k(a_i, a_j)/(n(n-1)) + the same of b - 2 mean k(a_i, b_j), with k(x, y) = (x·y/d + 1)³.
-fn unbiased(a: &[f32], b: &[f32], dim: usize) -> f64 {
-    let n = a.len() / dim;
-    let kernel = |x: &[f32], y: &[f32], distinct: bool| {
-        let mut products = Mat::<f32>::zeros(n, n);
-        let (x, y) = (MatRef::from_row_major_slice(x, n, dim), MatRef::from_row_major_slice(y, n, dim));
-        matmul(products.as_mut(), Accum::Replace, x, y.transpose(), 1.0, Par::Seq);
-        let mut sum = 0.0;
-        for j in 0..n {
-            for i in (0..n).filter(|i| !distinct || *i != j) {
-                sum += (f64::from(products[(i, j)]) / dim as f64 + 1.0).powi(3);
-            }
-        }
-        sum
-    };
-    let n_f = n as f64;
-    (kernel(a, a, true) + kernel(b, b, true)) / (n_f * (n_f - 1.0)) - 2.0 * kernel(a, b, false) / (n_f * n_f)
+    (blocks.into_iter().flat_map(|(over_y, _)| over_y).collect(), over_x)
 }
 
 #[cfg(test)]
@@ -90,39 +144,60 @@ mod tests {
         x
     }
 
-    /// Against the double sums of the definition.
-    #[test]
-    fn the_definition() {
-        let (dim, n) = (7, 20);
-        let (a, b) = (normal(n, dim, 0, 0.0), normal(n, dim, 1, 0.5));
-        let k = |x: &[f32], i: usize, y: &[f32], j: usize| {
-            let product: f64 = (0..dim).map(|d| f64::from(x[i * dim + d]) * f64::from(y[j * dim + d])).sum();
+    /// The double sums of the definition.
+    fn definition(a: &[f32], b: &[f32], dim: usize) -> f64 {
+        let k = |x: &[f32], y: &[f32]| {
+            let product: f64 = x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
             (product / dim as f64 + 1.0).powi(3)
         };
-        let mut expected = 0.0;
-        for i in 0..n {
-            for j in 0..n {
-                if i != j {
-                    expected += (k(&a, i, &a, j) + k(&b, i, &b, j)) / (n * (n - 1)) as f64;
-                }
-                expected -= 2.0 * k(&a, i, &b, j) / (n * n) as f64;
-            }
-        }
-        // Every subset is the whole.
-        let found = kernel_distance(&a, &b, dim).unwrap();
-        assert!((found.mean - expected).abs() < 1e-5 && found.std < 1e-5 && found.subset_size == n, "{found:?} {expected}");
+        let mean = |x: &[f32], y: &[f32], one_set: bool| {
+            let (n, m) = (x.len() / dim, y.len() / dim);
+            let pairs = (0..n * m).filter(|p| !one_set || p / m != p % m);
+            let sum: f64 = pairs.map(|p| k(&x[p / m * dim..][..dim], &y[p % m * dim..][..dim])).sum();
+            sum / (if one_set { n * (m - 1) } else { n * m }) as f64
+        };
+        mean(a, a, true) + mean(b, b, true) - 2.0 * mean(a, b, false)
     }
 
-    /// Without bias: sets of one distribution are as often below 0 as above, far ones are far.
+    /// Against the definition, of the whole and without each image; more rows than a task has.
     #[test]
-    fn unbiased_for_few_images() {
-        let estimates: Vec<f64> = (0..200).map(|i| unbiased(&normal(10, 16, 2 * i, 0.0), &normal(10, 16, 2 * i + 1, 0.0), 16)).collect();
-        let n = estimates.len() as f64;
-        let mean = estimates.iter().sum::<f64>() / n;
-        let error = (estimates.iter().map(|e| (e - mean).powi(2)).sum::<f64>() / n / n).sqrt();
-        assert!(mean.abs() < 4.0 * error, "{mean} ± {error}");
-        let far = kernel_distance(&normal(100, 16, 0, 0.0), &normal(100, 16, 1, 1.0), 16).unwrap();
-        assert!(far.mean > 1.0);
-        assert!(kernel_distance(&normal(1, 16, 0, 0.0), &normal(100, 16, 1, 1.0), 16).is_err());
+    fn the_definition() {
+        let dim = 7;
+        for (n, m) in [(20, 20), (2, 5), (9, 300)] {
+            let (a, b) = (normal(n, dim, 0, 0.0), normal(m, dim, 1, 0.5));
+            let found = kernel_distance(&a, &b, dim, 0).unwrap();
+            assert!((found.distance - definition(&a, &b, dim)).abs() < 1e-5 && found.counts == [n, m], "{found:?}");
+            if n == 2 {
+                assert_eq!(found.error, None);
+                continue;
+            }
+            let without = |set: &[f32], i: usize| [&set[..i * dim], &set[(i + 1) * dim..]].concat();
+            let of_a = jackknife((0..n).map(|i| definition(&without(&a, i), &b, dim)).collect());
+            let of_b = jackknife((0..m).map(|i| definition(&a, &without(&b, i), dim)).collect());
+            let error = found.error.unwrap();
+            assert!((error / (of_a + of_b).sqrt() - 1.0).abs() < 1e-3, "{error} {of_a} {of_b}");
+        }
+        assert!(kernel_distance(&normal(1, dim, 0, 0.0), &normal(9, dim, 1, 0.0), dim, 0).is_err());
+    }
+
+    /// Without bias for few images; the error is the spread over other images, near and far, and also where subsets would be whole sets.
+    #[test]
+    fn the_error_is_the_spread_over_other_images() {
+        let (n, dim, times) = (30, 16, 300);
+        for mean in [0.0, 0.3, 1.0] {
+            let found: Vec<KernelDistance> = (0..times)
+                .map(|i| kernel_distance(&normal(n, dim, 2 * i, 0.0), &normal(n, dim, 2 * i + 1, mean), dim, 0).unwrap())
+                .collect();
+            let t = times as f64;
+            let centre = found.iter().map(|f| f.distance).sum::<f64>() / t;
+            let spread = (found.iter().map(|f| (f.distance - centre).powi(2)).sum::<f64>() / (t - 1.0)).sqrt();
+            let error = (found.iter().map(|f| f.error.unwrap().powi(2)).sum::<f64>() / t).sqrt();
+            // The jackknife is large where sets are of one distribution: the estimate is then degenerate.
+            let most = if mean == 0.0 { 1.7 } else { 1.25 };
+            assert!((0.85..most).contains(&(error / spread)), "mean {mean}: {error}, in truth {spread}");
+            if mean == 0.0 {
+                assert!(centre.abs() < 4.0 * spread / t.sqrt(), "{centre} ± {spread}");
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Means and covariances of features, in f64, and the files of pytorch-fid that hold them.
 
 use crate::error::{Error, Result};
-use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side, linalg::matmul::matmul};
 use npyz::WriterBuilder;
 use rayon::prelude::*;
 use std::fs::File;
@@ -19,6 +19,27 @@ pub struct Statistics {
     pub mean: Vec<f64>,
     /// [d, d], symmetric.
     pub covariance: Vec<f64>,
+}
+
+/// Below so many images a covariance of Inception's 2048 features is singular.
+const SINGULAR: usize = 2048;
+
+/// Below so many, FID is visibly above what it tends to.
+const BIASED: usize = 10_000;
+
+/// What FID of `count` images misses, in words that begin with `whose` they are; none where there are enough.
+pub fn few_images(whose: &str, count: usize) -> Option<String> {
+    let images = if count == 1 { "image" } else { "images" };
+    match count {
+        ..SINGULAR => Some(format!(
+            "{whose} has {count} {images}, fewer than a feature has numbers ({SINGULAR}): FID falls with their number, compare only with the \
+             same; the usual is 50000"
+        )),
+        ..BIASED => {
+            Some(format!("{whose} has {count} {images}: FID still falls with their number, compare only with the same; the usual is 50000"))
+        }
+        _ => None,
+    }
 }
 
 /// Rows whose squares are summed together: the sums do not depend on how they came.
@@ -106,7 +127,8 @@ impl Moments {
         }
         let Self { dim: d, count, mean, scatter, .. } = self;
         if count < 2 {
-            return Err(Error::new(crate::ErrorKind::Data, format!("{count} images: expected at least 2, for a covariance")));
+            let images = if count == 1 { "image" } else { "images" };
+            return Err(Error::new(crate::ErrorKind::Data, format!("{count} {images}: expected at least 2, for a covariance")));
         }
         let mut covariance = vec![0.0; d * d];
         covariance.par_chunks_exact_mut(d).enumerate().for_each(|(i, out)| {
@@ -160,31 +182,76 @@ impl Statistics {
 
     /// A `.npz` file as pytorch-fid writes it (`mu`, `sigma`), with the number of images beside (`count`).
     pub fn to_npz(&self) -> Vec<u8> {
-        let d = self.dim() as u64;
-        let count = npy(&[self.count as i64], &[]);
-        to_npz(&[("mu", npy(&self.mean, &[d])), ("sigma", npy(&self.covariance, &[d, d])), ("count", count)])
+        to_npz(&self.arrays())
     }
 
-    /// Reads a `.npz` of pytorch-fid's, or one of ours.
+    /// The arrays of [`to_npz`](Self::to_npz).
+    pub(crate) fn arrays(&self) -> [(&'static str, Vec<u8>); 3] {
+        let d = self.dim() as u64;
+        let count = npy(&[self.count as i64], &[]);
+        [("mu", npy(&self.mean, &[d])), ("sigma", npy(&self.covariance, &[d, d])), ("count", count)]
+    }
+
+    /// What is wrong with these, in words: shapes, numbers that are not finite, a covariance that is not symmetric or not one at all by more
+    /// than rounding to `unit` explains (twice the largest error of a number, as a share of it; f32's at least, in which features come).
+    pub(crate) fn check(&self, unit: f64) -> std::result::Result<(), String> {
+        let (d, covariance) = (self.dim(), &self.covariance);
+        if covariance.len() != d * d {
+            return Err(format!("a covariance of {} numbers for a mean of {d}: expected {d} x {d}", covariance.len()));
+        }
+        if self.mean.iter().chain(covariance).any(|x| !x.is_finite()) {
+            return Err("numbers that are not finite".into());
+        }
+        let size = covariance.iter().map(|x| x.powi(2)).sum::<f64>().sqrt();
+        let rounding = 8.0 * unit.max(f64::from(f32::EPSILON)) * size;
+        for i in 0..d {
+            for j in 0..i {
+                let [below, above] = [covariance[i * d + j], covariance[j * d + i]];
+                if (below - above).abs() > rounding {
+                    return Err(format!("a covariance with {below} at ({i}, {j}) and {above} at ({j}, {i}): expected a symmetric one"));
+                }
+            }
+            let variance = covariance[i * d + i];
+            if variance < -rounding {
+                return Err(format!("a variance of {variance} at ({i}, {i}): expected none below 0"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether Σ + rounding is positive definite, by its Cholesky factor.
+    fn check_positive(&self, unit: f64) -> std::result::Result<(), String> {
+        let (d, covariance) = (self.dim(), &self.covariance);
+        let size = covariance.iter().map(|x| x.powi(2)).sum::<f64>().sqrt();
+        let rounding = 8.0 * unit.max(f64::from(f32::EPSILON)) * size;
+        let raised = Mat::from_fn(d, d, |i, j| covariance[i * d + j] + if i == j { rounding } else { 0.0 });
+        match size > 0.0 && raised.llt(Side::Lower).is_err() {
+            true => Err("a covariance with eigenvalues below 0 by more than rounding: expected a positive semidefinite one".into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Reads a `.npz` of pytorch-fid's, or one of ours; numbers of f16, f32 or f64.
     ///
     /// # Errors
-    /// Another kind of file; arrays that do not go together or are not finite.
+    /// Another kind of file; arrays that do not go together, are not finite, or hold no covariance: not symmetric, or with eigenvalues below 0,
+    /// by more than the rounding of their numbers.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |message: String| Error::data(path, message);
         let mut archive = open_npz(path)?;
         let expected = "expected statistics as pytorch-fid writes them: mu [d], sigma [d, d]";
+        let mut unit = 0f64;
         let mut floats = |name: &str| -> Result<(Vec<u64>, Vec<f64>)> {
             let bytes = entry(&mut archive, name, path)?.ok_or_else(|| wrong(format!("no array {name}: {expected}")))?;
-            read_floats(&bytes).map_err(|e| wrong(format!("array {name}: {e}: {expected}")))
+            let floats = read_floats(&bytes).map_err(|e| wrong(format!("array {name}: {e}: {expected}")))?;
+            unit = unit.max(floats.unit);
+            Ok((floats.shape, floats.data))
         };
         let (mean_shape, mean) = floats("mu")?;
         let (covariance_shape, covariance) = floats("sigma")?;
         let d = mean.len() as u64;
         if mean_shape != [d] || covariance_shape != [d, d] || d == 0 {
             return Err(wrong(format!("mu {mean_shape:?}, sigma {covariance_shape:?}: {expected}")));
-        }
-        if mean.iter().chain(&covariance).any(|x| !x.is_finite()) {
-            return Err(wrong("numbers that are not finite".into()));
         }
         let count = match entry(&mut archive, "count", path)? {
             None => 0,
@@ -193,7 +260,25 @@ impl Statistics {
                 npy.ok().and_then(|n| usize::try_from(*n.first()?).ok()).ok_or_else(|| wrong("array count: expected one number".into()))?
             }
         };
-        Ok(Self { count, mean, covariance })
+        if count == 1 {
+            return Err(wrong("statistics of 1 image: expected at least 2, for a covariance".into()));
+        }
+        let mut statistics = Self { count, mean, covariance };
+        statistics.check(unit).and_then(|()| statistics.check_positive(unit)).map_err(wrong)?;
+        statistics.make_symmetric();
+        Ok(statistics)
+    }
+
+    /// Takes the mean of what rounding has made of one number.
+    fn make_symmetric(&mut self) {
+        let d = self.dim();
+        for i in 0..d {
+            for j in 0..i {
+                let mean = 0.5 * (self.covariance[i * d + j] + self.covariance[j * d + i]);
+                self.covariance[i * d + j] = mean;
+                self.covariance[j * d + i] = mean;
+            }
+        }
     }
 }
 
@@ -237,8 +322,16 @@ pub(crate) fn entry(archive: &mut ZipArchive<File>, name: &str, path: &Path) -> 
     Ok(Some(bytes))
 }
 
-/// The shape and numbers of a .npy file of f32 or f64, in C order (or of one that reads the same in both).
-pub(crate) fn read_floats(bytes: &[u8]) -> std::result::Result<(Vec<u64>, Vec<f64>), String> {
+/// What a .npy file of floats holds.
+pub(crate) struct Floats {
+    pub(crate) shape: Vec<u64>,
+    pub(crate) data: Vec<f64>,
+    /// The distance from 1 to the next number of the file's type.
+    pub(crate) unit: f64,
+}
+
+/// A .npy file of f16, f32 or f64, in C order (or of one that reads the same in both).
+pub(crate) fn read_floats(bytes: &[u8]) -> std::result::Result<Floats, String> {
     let file = npyz::NpyFile::new(bytes).map_err(|e| format!("not a .npy file: {e}"))?;
     let shape = file.shape().to_vec();
     if shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n)).is_none_or(|total| total > bytes.len() as u64) {
@@ -246,16 +339,28 @@ pub(crate) fn read_floats(bytes: &[u8]) -> std::result::Result<(Vec<u64>, Vec<f6
     }
     let fortran = file.order() == npyz::Order::Fortran;
     let dtype = file.dtype().descr();
-    let data: Vec<f64> = match file.try_data::<f64>() {
-        Ok(data) => data.collect::<std::io::Result<_>>().map_err(|e| e.to_string())?,
-        Err(file) => {
-            let data = file.try_data::<f32>().map_err(|_| format!("numbers of type {dtype}, not f32 or f64"))?;
-            data.map(|x| x.map(f64::from)).collect::<std::io::Result<_>>().map_err(|e| e.to_string())?
+    let total = file.len() as usize;
+    let (data, unit): (Vec<f64>, f64) = if let Some(end) = ["<f2", ">f2"].iter().position(|half| dtype.contains(half)) {
+        // The numbers are the end of the file, as nothing follows them.
+        let start = bytes.len().checked_sub(2 * total).ok_or_else(|| format!("{} bytes, too short for shape {shape:?}", bytes.len()))?;
+        let halves = bytes[start..].chunks_exact(2).map(|b| {
+            let bits = if end == 0 { u16::from_le_bytes([b[0], b[1]]) } else { u16::from_be_bytes([b[0], b[1]]) };
+            half::f16::from_bits(bits).to_f64()
+        });
+        (halves.collect(), f64::from(half::f16::EPSILON))
+    } else {
+        match file.try_data::<f64>() {
+            Ok(data) => (data.collect::<std::io::Result<_>>().map_err(|e| e.to_string())?, f64::EPSILON),
+            Err(file) => {
+                let data = file.try_data::<f32>().map_err(|_| format!("numbers of type {dtype}, not f16, f32 or f64"))?;
+                (data.map(|x| x.map(f64::from)).collect::<std::io::Result<_>>().map_err(|e| e.to_string())?, f64::from(f32::EPSILON))
+            }
         }
     };
     if fortran && shape.len() == 2 {
         let (rows, columns) = (shape[0] as usize, shape[1] as usize);
-        return Ok((shape, (0..rows * columns).map(|i| data[i % columns * rows + i / columns]).collect()));
+        let data = (0..rows * columns).map(|i| data[i % columns * rows + i / columns]).collect();
+        return Ok(Floats { shape, data, unit });
     }
-    Ok((shape, data))
+    Ok(Floats { shape, data, unit })
 }

@@ -1,13 +1,15 @@
-//! A table of FID over numbers of steps S and amounts of noise (Table 1 of the paper), kept in a folder so that it can be stopped anywhere:
+//! A table of FID and KID over numbers of steps S and amounts of noise (Table 1 of the paper), kept in a folder so that it can be stopped anywhere:
 //! features of a few images at a time become files, each cell becomes one when it is done, and what is there is not computed again.
 //!
-//! `sweep.json` what is compared; `reference.npz` the statistics of real images; `cells/` a `.json` and the first images (`.npy`) of each cell,
+//! `sweep.json` what is compared; `reference.npz` the statistics of real images, and features of them for KID; `cells/` a `.json` and the first images (`.npy`) of each cell,
 //! and of one that is not done a folder of parts; `timings.json` how long sampling took, the one file that differs from run to run.
 
 use crate::error::{Error, Result};
 use crate::features::features_of_images;
 use crate::frechet::Reference;
+use crate::kernel::KernelReference;
 use crate::statistics::{Statistics, entry, npy, open_npz, read_floats, to_npz};
+use crate::subset::compared;
 use ddim::Sigma;
 use ddim_nn::{Inception, TEMPORARY, write_file};
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,28 @@ pub struct CellResult {
     pub count: usize,
     /// Against the reference.
     pub fid: f64,
+    /// Its standard error over the images of the cell. None for 2 images.
+    pub fid_error: Option<f64>,
+    /// Against the reference, where its images are known and not their statistics alone.
+    pub kid: Option<f64>,
+    /// Its standard error over the images of both.
+    pub kid_error: Option<f64>,
+}
+
+/// What cells are compared with.
+pub struct SweepReference {
+    fid: Reference,
+    kid: Option<KernelReference>,
+}
+
+impl SweepReference {
+    /// Of statistics alone, which have no KID.
+    ///
+    /// # Errors
+    /// As [`Reference::new`].
+    pub fn new(statistics: Statistics) -> Result<Self> {
+        Ok(Self { fid: Reference::new(statistics)?, kid: None })
+    }
 }
 
 /// What a sweep tells whoever waits for it.
@@ -62,8 +86,12 @@ pub const SHOWN: usize = 8;
 pub struct Sweep {
     folder: PathBuf,
     shape: [usize; 3],
+    computed_by: Vec<String>,
     _lock: File,
 }
+
+/// Where `sweep.json` says what computed it.
+const COMPUTED_BY: &str = "computed_by";
 
 /// Features of some images, and what they cost.
 struct Part {
@@ -89,52 +117,61 @@ impl Cell {
 }
 
 impl Sweep {
-    /// Makes the folder, or goes on in one with the same settings. `settings` are what all cells share (model, reference, count, seed, …);
-    /// `shape` [c, h, w] is that of an image.
+    /// Whether `folder` could be that of a sweep with some `settings`: what can be told before the others are known, which takes time. Nothing
+    /// is written.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn check(folder: &Path, settings: &Map<String, Value>) -> Result<()> {
+        match known(folder)? {
+            Some(known) => compare(folder, &known, settings),
+            None => check_new(folder),
+        }
+    }
+
+    /// Makes the folder, or goes on in one with the same settings. `settings` are what all cells share (the contents of model and reference,
+    /// count, seed, …); `names` are kept beside them and may change; `computed_by` says what computes (version, vectors), of which
+    /// [`computed_by`](Self::computed_by) has all that took part. `shape` [c, h, w] is that of an image.
     ///
     /// # Errors
     /// A folder of other settings (says which differ), of something else, or in use.
-    pub fn open(folder: &Path, settings: &Map<String, Value>, shape: [usize; 3]) -> Result<Self> {
+    pub fn open(
+        folder: &Path,
+        settings: &Map<String, Value>,
+        names: &Map<String, Value>,
+        computed_by: &str,
+        shape: [usize; 3],
+    ) -> Result<Self> {
         let io = |e| Error::sweep(folder, e);
-        let path = folder.join("sweep.json");
-        let known = match std::fs::read_to_string(&path) {
-            Ok(text) => Some(serde_json::from_str::<Map<String, Value>>(&text).map_err(|e| Error::sweep(&path, e))?),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-            Err(e) => return Err(Error::sweep(&path, e)),
-        };
-        match known {
-            Some(known) => {
-                let keys = known.keys().chain(settings.keys().filter(|key| !known.contains_key(*key)));
-                let said = |map: &Map<String, Value>, key: &str| map.get(key).map_or("not there".to_owned(), Value::to_string);
-                let different: Vec<String> = keys
-                    .filter(|key| known.get(*key) != settings.get(*key))
-                    .map(|key| format!("{key} is {} there and {} here", said(&known, key), said(settings, key)))
-                    .collect();
-                if !different.is_empty() {
-                    return Err(Error::sweep(
-                        folder,
-                        format!("another sweep: {}: expected the same, or another --out", different.join(", ")),
-                    ));
-                }
-            }
+        let known = known(folder)?;
+        match &known {
+            Some(known) => compare(folder, known, settings)?,
             None => {
-                let other =
-                    folder.read_dir().ok().and_then(|mut entries| entries.find_map(|e| e.ok().filter(|e| !is_temporary(&e.path()))));
-                if let Some(other) = other {
-                    let name = other.file_name();
-                    return Err(Error::sweep(folder, format!("not a sweep, it has {}: expected a new folder", name.display())));
-                }
+                check_new(folder)?;
                 std::fs::create_dir_all(folder).map_err(io)?;
             }
         }
         let lock = lock(folder)?;
-        std::fs::create_dir_all(folder.join("cells")).map_err(io)?;
-        for folder in [folder.to_owned(), folder.join("cells")] {
-            remove_temporary(&folder)?;
+        remove_temporary(folder)?;
+        let before = known.as_ref().and_then(|known| known.get(COMPUTED_BY)?.as_array().cloned()).unwrap_or_default();
+        let mut all: Vec<String> = before.iter().filter_map(|by| Some(by.as_str()?.to_owned())).collect();
+        if all.iter().all(|by| by != computed_by) {
+            all.push(computed_by.to_owned());
         }
-        let sweep = Self { folder: folder.to_owned(), shape, _lock: lock };
-        sweep.write("sweep.json", format!("{:#}\n", Value::Object(settings.clone())).as_bytes())?;
+        let mut kept = settings.clone();
+        kept.extend(names.clone());
+        kept.insert(COMPUTED_BY.to_owned(), serde_json::json!(all));
+        let sweep = Self { folder: folder.to_owned(), shape, computed_by: all, _lock: lock };
+        // Before anything else, so that a folder with something in it is known again.
+        sweep.write("sweep.json", format!("{:#}\n", Value::Object(kept)).as_bytes())?;
+        std::fs::create_dir_all(folder.join("cells")).map_err(io)?;
+        remove_temporary(&folder.join("cells"))?;
         Ok(sweep)
+    }
+
+    /// What computed the cells, first to last: versions and vectors, between which results may differ in their last digits.
+    pub fn computed_by(&self) -> &[String] {
+        &self.computed_by
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -142,7 +179,7 @@ impl Sweep {
         write_file(&path, bytes).map_err(|e| Error::sweep(&path, e))
     }
 
-    /// The reference: statistics that are here already, or of `count` images, whose features `features` takes.
+    /// The reference: what is here already, or the statistics and some features of `count` images, whose features `features` takes.
     ///
     /// # Errors
     /// What `features` and `observe` say, and files that cannot be read or written.
@@ -151,7 +188,7 @@ impl Sweep {
         count: usize,
         features: &mut dyn FnMut(Range<usize>) -> Result<Vec<f32>>,
         observe: &mut dyn FnMut(SweepEvent<'_>) -> Result<()>,
-    ) -> Result<Reference> {
+    ) -> Result<SweepReference> {
         let path = self.folder.join("reference.npz");
         let parts = self.folder.join("cells/reference");
         if path.is_file() {
@@ -159,14 +196,22 @@ impl Sweep {
         } else {
             let mut make = |range: Range<usize>| Ok(Part { features: features(range)?, seconds: 0.0, shown: Vec::new() });
             let all = collect(&parts, count, &mut make, &mut |n| observe(SweepEvent::Images(None, n)))?;
-            self.write("reference.npz", &Statistics::of(&all.features, Inception::FEATURES)?.to_npz())?;
+            let statistics = Statistics::of(&all.features, Inception::FEATURES)?;
+            let kept = compared(&all.features, Inception::FEATURES, 0, 1);
+            let shape = [(kept.len() / Inception::FEATURES) as u64, Inception::FEATURES as u64];
+            let [mean, covariance, count] = statistics.arrays();
+            self.write("reference.npz", &to_npz(&[mean, covariance, count, ("features", npy(&kept, &shape))]))?;
         }
         remove_folder(&parts)?;
         // As it was written, so that a run that goes on has the same numbers.
-        Reference::new(Statistics::read(&path)?)
+        let fid = Reference::new(Statistics::read(&path)?)?;
+        let bytes = entry(&mut open_npz(&path)?, "features", &path)?.ok_or_else(|| Error::sweep(&path, "no array features"))?;
+        let kept = read_floats(&bytes).map_err(|e| Error::sweep(&path, e))?.data;
+        let kept: Vec<f32> = kept.into_iter().map(|x| x as f32).collect();
+        Ok(SweepReference { fid, kid: Some(KernelReference::new(&kept, Inception::FEATURES, 0)?) })
     }
 
-    /// One cell: the FID of `count` images, of which `sample` makes a range ([n, c, h, w], the same for the same number) and says how often
+    /// One cell: FID and KID of `count` images, of which `sample` makes a range ([n, c, h, w], the same for the same number) and says how often
     /// the network is evaluated for each.
     ///
     /// # Errors
@@ -177,7 +222,7 @@ impl Sweep {
         cell: &Cell,
         evaluations: usize,
         count: usize,
-        reference: &Reference,
+        reference: &SweepReference,
         inception: &Inception,
         sample: &mut dyn FnMut(Range<usize>) -> Result<Vec<f32>>,
         observe: &mut dyn FnMut(SweepEvent<'_>) -> Result<()>,
@@ -202,8 +247,13 @@ impl Sweep {
             Ok(Part { features: features_of_images(inception, &x, self.shape)?, seconds, shown: x[..kept * dim].to_vec() })
         };
         let all = collect(&parts, count, &mut make, &mut |n| observe(SweepEvent::Images(Some(cell), n)))?;
-        let fid = reference.distance(&Statistics::of(&all.features, Inception::FEATURES)?)?;
-        let result = CellResult { steps: cell.steps, evaluations, eta: sigma_name(&cell.sigma), count, fid };
+        let statistics = Statistics::of(&all.features, Inception::FEATURES)?;
+        let fid = reference.fid.distance(&statistics)?;
+        let fid_error = reference.fid.error(&statistics, &all.features)?;
+        let kid = reference.kid.as_ref().map(|reference| reference.distance(&all.features)).transpose()?;
+        let (kid, kid_error) = (kid.map(|kid| kid.distance), kid.and_then(|kid| kid.error));
+        let eta = sigma_name(&cell.sigma);
+        let result = CellResult { steps: cell.steps, evaluations, eta, count, fid, fid_error, kid, kid_error };
         let mut timings = self.timings()?;
         timings.insert(name.clone(), all.seconds);
         self.write("timings.json", format!("{:#}\n", serde_json::json!(timings)).as_bytes())?;
@@ -241,9 +291,53 @@ impl Sweep {
     pub fn shown(&self, cell: &Cell) -> Result<Vec<f32>> {
         let path = self.folder.join("cells").join(format!("{}.npy", cell.name()));
         let bytes = std::fs::read(&path).map_err(|e| Error::sweep(&path, e))?;
-        let (_, floats) = read_floats(&bytes).map_err(|e| Error::sweep(&path, e))?;
-        Ok(floats.into_iter().map(|x| x as f32).collect())
+        let floats = read_floats(&bytes).map_err(|e| Error::sweep(&path, e))?;
+        Ok(floats.data.into_iter().map(|x| x as f32).collect())
     }
+}
+
+/// What is in the `sweep.json` of a folder, where there is one.
+fn known(folder: &Path) -> Result<Option<Map<String, Value>>> {
+    let path = folder.join("sweep.json");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|e| Error::sweep(&path, e)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::sweep(&path, e)),
+    }
+}
+
+/// Whether a folder that has no sweep yet is there for one.
+fn check_new(folder: &Path) -> Result<()> {
+    let ours = |path: &Path| is_temporary(path) || path.ends_with(".lock");
+    let other = folder.read_dir().ok().and_then(|mut entries| entries.find_map(|e| e.ok().filter(|e| !ours(&e.path()))));
+    match other {
+        Some(other) => {
+            let name = other.file_name();
+            Err(Error::sweep(folder, format!("not a sweep, it has {}: expected a new folder", name.display())))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether settings are those that are known.
+fn compare(folder: &Path, known: &Map<String, Value>, settings: &Map<String, Value>) -> Result<()> {
+    if let Some(missing) = settings.keys().find(|key| !known.contains_key(*key)) {
+        let message = format!("a sweep of an earlier version, which did not note {missing}: expected a new folder, or another --out");
+        return Err(Error::sweep(folder, message));
+    }
+    let different = settings.iter().filter(|(key, here)| known[*key] != **here);
+    let said: Vec<String> =
+        different.map(|(key, here)| format!("{key} is {} there and {} here", short(&known[key]), short(here))).collect();
+    match said.is_empty() {
+        true => Ok(()),
+        false => Err(Error::sweep(folder, format!("another sweep: {}: expected the same, or another --out", said.join(", ")))),
+    }
+}
+
+/// The beginning of a value, as text.
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 70 { text } else { text.chars().take(60).chain("…".chars()).collect() }
 }
 
 /// `count` images, a part at a time; parts that are in `folder` are not made again.
@@ -284,7 +378,7 @@ fn read_part(path: &Path, n: usize) -> Result<Part> {
     let mut archive = open_npz(path)?;
     let mut floats = |name: &str| -> Result<Vec<f64>> {
         let bytes = entry(&mut archive, name, path)?.ok_or_else(|| Error::sweep(path, format!("no array {name}")))?;
-        Ok(read_floats(&bytes).map_err(|e| Error::sweep(path, e))?.1)
+        Ok(read_floats(&bytes).map_err(|e| Error::sweep(path, e))?.data)
     };
     let narrow = |wide: Vec<f64>| wide.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
     let (features, seconds, shown) = (narrow(floats("features")?), floats("seconds")?, narrow(floats("shown")?));

@@ -1,6 +1,7 @@
 //! Where the Inception network's weights come from.
 
 use crate::error::{Error, Result};
+use crate::features::hex;
 use ddim_nn::{Inception, temporary_beside};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
@@ -14,12 +15,15 @@ const SHA256: &str = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb
 /// Bytes, about: for the progress of a server that does not say.
 const SIZE: u64 = 95_628_359;
 
+/// Names a file of the weights.
+const VARIABLE: &str = "DDIM_INCEPTION";
+
 /// Names another place to download from.
 const MIRROR: &str = "DDIM_INCEPTION_URL";
 
-/// The Inception network: from `file`; else from the cache (`$DDIM_CACHE`, or `ddim` in the user's cache folder), or PyTorch's, where
-/// pytorch-fid puts it; else downloaded into the cache, once, from pytorch-fid's release or where `$DDIM_INCEPTION_URL` says. `observe` is
-/// told the bytes that have come and their number.
+/// The Inception network: from `file`; else from the file that `$DDIM_INCEPTION` names; else from the cache (`$DDIM_CACHE`, or `ddim` in the
+/// user's cache folder), or PyTorch's, where pytorch-fid puts it; else downloaded into the cache, once, from pytorch-fid's release or where
+/// `$DDIM_INCEPTION_URL` says. `observe` is told the bytes that have come and their number.
 ///
 /// # Errors
 /// A file of something else; a download that fails or is not what it should be, with where to put the file by hand.
@@ -27,15 +31,18 @@ pub fn load_inception(file: Option<&Path>, observe: &mut dyn FnMut(u64, u64)) ->
     if let Some(file) = file {
         return Ok(Inception::load(file)?);
     }
+    if let Some(file) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
+        return Inception::load(Path::new(&file)).map_err(|e| Error::weights(format!("{VARIABLE}: {e}")));
+    }
     let folder = cache_folder();
     let torch = home_cache().map(|cache| cache.join("torch/hub/checkpoints"));
     let known = folder.iter().chain(&torch).map(|folder| folder.join(NAME)).find(|path| path.is_file());
     match (known, folder) {
         (Some(path), _) => Ok(Inception::load(&path)?),
         (None, Some(folder)) => Ok(Inception::load(&download(&folder, observe)?)?),
-        (None, None) => Err(Error::weights(
-            "no cache folder: expected DDIM_CACHE or HOME to be set, or --inception with the weights of FID's Inception",
-        )),
+        (None, None) => Err(Error::weights(format!(
+            "no cache folder: expected DDIM_CACHE or HOME to be set, or --inception or {VARIABLE} to name the weights of FID's Inception",
+        ))),
     }
 }
 
@@ -52,7 +59,7 @@ fn home_cache() -> Option<PathBuf> {
 fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
     let url = std::env::var(MIRROR).unwrap_or_else(|_| URL.to_owned());
     let path = folder.join(NAME);
-    let help = format!("put {NAME} into {}, or name it with --inception", folder.display());
+    let help = format!("put {NAME} into {}, or name it with --inception or {VARIABLE}", folder.display());
     let failed =
         |what: &dyn std::fmt::Display| Error::weights(format!("the Inception network's weights did not come from {url}: {what}: {help}"));
     std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
@@ -73,7 +80,7 @@ fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64)) -> Result<PathBuf>
         come += n as u64;
         observe(come, total);
     }
-    let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hex(&digest.finalize());
     if found != SHA256 {
         return Err(failed(&format!("{come} bytes with SHA-256 {found}, not {SHA256}")));
     }

@@ -1,7 +1,10 @@
-//! Statistics and the Fréchet distance against closed forms; files of statistics.
+//! Statistics and the Fréchet distance against closed forms; its error against other draws; files of statistics.
+
+#![allow(clippy::print_stdout)] // the errors, with --nocapture
 
 use ddim::noise;
 use ddim_eval::{Moments, Reference, Statistics, frechet_distance};
+use half::f16;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -135,7 +138,6 @@ fn files_of_statistics() {
     let statistics = Statistics::of(&features, 6).unwrap();
     std::fs::write(&path, statistics.to_npz()).unwrap();
     assert_eq!(Statistics::read(&path).unwrap(), statistics);
-    assert_eq!(statistics.to_npz(), statistics.to_npz(), "the same bytes");
 
     let refused = |bytes: &[u8], expected: &str| {
         std::fs::write(&path, bytes).unwrap();
@@ -161,7 +163,7 @@ fn files_of_statistics() {
     refused(&zip(&[("arr_0.npy", &mean)]), "no array mu");
     refused(&zip(&[("mu.npy", &mean)]), "no array sigma");
     refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<f8", "(2, 3)", &[0; 48]))]), "sigma [2, 3]");
-    refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<i8", "(2, 2)", &[0; 32]))]), "not f32 or f64");
+    refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<i8", "(2, 2)", &[0; 32]))]), "not f16, f32 or f64");
     refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<f8", "(99999999, 99999999)", &[0; 32]))]), "too short");
     refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<f8", "(2, 2)", &f64::NAN.to_le_bytes().repeat(4)))]), "not finite");
     refused(&zip(&[("mu.npy", b"no array"), ("sigma.npy", b"")]), "array mu");
@@ -178,4 +180,139 @@ fn files_of_statistics() {
     assert!(Statistics::read(Path::new("nowhere.npz")).unwrap_err().to_string().contains("nowhere.npz"));
     assert!(Statistics::of(&features[..6], 6).unwrap_err().to_string().contains("at least 2"));
     assert!(Statistics::of(&[f32::NAN; 12], 6).unwrap_err().to_string().contains("image 0"));
+}
+
+/// Features [n, d] whose axes are mixed and scaled: 1, 1/2, 1/3 … far from their mean.
+fn features(n: usize, d: usize, seed: u64) -> Vec<f32> {
+    let mix = normal(d * d, 77);
+    let x = normal(n * d, seed);
+    let row = |i: usize, j: usize| (0..d).map(|k| x[i * d + k] * mix[k * d + j] / (k + 1) as f64).sum::<f64>() + j as f64;
+    (0..n * d).map(|at| row(at / d, at % d) as f32).collect()
+}
+
+/// The error by the definition of the jackknife: the distance without each image in turn.
+fn error_by_leaving_out(reference: &Reference, features: &[f32], d: usize) -> f64 {
+    let n = features.len() / d;
+    let without = (0..n).map(|i| {
+        let rest = [&features[..i * d], &features[(i + 1) * d..]].concat();
+        reference.distance(&Statistics::of(&rest, d).unwrap()).unwrap()
+    });
+    let without: Vec<f64> = without.collect();
+    let mean = without.iter().sum::<f64>() / n as f64;
+    ((n - 1) as f64 / n as f64 * without.iter().map(|x| (x - mean).powi(2)).sum::<f64>()).sqrt()
+}
+
+/// One decomposition gives what as many as there are images would: fewer images than numbers, as many, and more, against a whole and a
+/// singular reference; images that lie twice, and numbers that are always 0.
+#[test]
+fn the_error_is_that_of_leaving_out_each_image() {
+    let d = 12;
+    for (n, m) in [(3, 200), (5, 200), (12, 200), (13, 200), (14, 200), (60, 200), (400, 200), (9, 6), (60, 6)] {
+        let reference = Reference::new(Statistics::of(&features(m, d, 1), d).unwrap()).unwrap();
+        let x = features(n, d, 2);
+        let statistics = Statistics::of(&x, d).unwrap();
+        let found = reference.error(&statistics, &x).unwrap().unwrap();
+        let expected = error_by_leaving_out(&reference, &x, d);
+        assert!((found / expected - 1.0).abs() < 1e-4, "{n} against {m}: {found}, by leaving out {expected}");
+    }
+    let reference = Reference::new(Statistics::of(&features(200, d, 1), d).unwrap()).unwrap();
+    for n in [6, 30] {
+        let mut x = features(n, d, 3);
+        x.copy_within(..d, d);
+        x.chunks_mut(d).for_each(|row| row[4] = 0.0);
+        let found = reference.error(&Statistics::of(&x, d).unwrap(), &x).unwrap().unwrap();
+        let expected = error_by_leaving_out(&reference, &x, d);
+        assert!((found / expected - 1.0).abs() < 1e-3, "{n}: {found}, by leaving out {expected}");
+    }
+    let x = features(2, d, 2);
+    assert_eq!(reference.error(&Statistics::of(&x, d).unwrap(), &x).unwrap(), None);
+    let same = [1f32; 60];
+    let found = reference.error(&Statistics::of(&same, d).unwrap(), &same).unwrap().unwrap();
+    assert!(found < 1e-9, "{found}");
+}
+
+/// The error is how FID differs between sets of other images: from fewer of them than numbers to many, near the reference and far from it.
+#[test]
+fn the_error_is_the_spread_over_other_images() {
+    let (d, times) = (16, 200);
+    let reference = Reference::new(Statistics::of(&features(3000, d, 1), d).unwrap()).unwrap();
+    for (n, shift) in [(8, 0.0), (40, 0.0), (40, 1.0), (400, 0.0), (400, 1.0)] {
+        let found: Vec<(f64, f64)> = (0..times)
+            .map(|i| {
+                let x: Vec<f32> = features(n, d, 1000 + i).into_iter().map(|x| 1.2 * x + shift).collect();
+                let statistics = Statistics::of(&x, d).unwrap();
+                (reference.distance(&statistics).unwrap(), reference.error(&statistics, &x).unwrap().unwrap())
+            })
+            .collect();
+        let t = times as f64;
+        let mean = found.iter().map(|(fid, _)| fid).sum::<f64>() / t;
+        let spread = (found.iter().map(|(fid, _)| (fid - mean).powi(2)).sum::<f64>() / (t - 1.0)).sqrt();
+        let error = (found.iter().map(|(_, error)| error.powi(2)).sum::<f64>() / t).sqrt();
+        println!("{n} images, {shift} away: FID {mean:.3}, error {error:.4}, in truth {spread:.4}");
+        assert!((0.85..1.25).contains(&(error / spread)), "{n} images, {shift} away: {error}, in truth {spread}");
+    }
+}
+
+/// Sets at no distance are at 0: not at a little less, and not at the root of what rounding makes of eigenvalues that are 0.
+#[test]
+fn never_below_zero() {
+    let d = 64;
+    for n in [2, 5, 40, 65, 300] {
+        let statistics = Statistics::of(&features(n, d, 5), d).unwrap();
+        let distance = frechet_distance(&statistics, &statistics).unwrap();
+        let size: f64 = (0..d).map(|i| statistics.covariance[i * d + i]).sum();
+        assert!(distance.is_sign_positive() && distance < 1e-9 * size, "{n}: {distance}");
+    }
+}
+
+/// What holds no covariance is refused, in files with their names; what is one but for rounding is not.
+#[test]
+fn statistics_that_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.npz");
+    let write = |mu: &[u8], sigma: &[u8]| {
+        let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+        for (name, bytes) in [("mu.npy", mu), ("sigma.npy", sigma)] {
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut zip, bytes).unwrap();
+        }
+        zip.finish().unwrap();
+        Statistics::read(&path)
+    };
+    let npy = |descr: &str, shape: &str, data: Vec<u8>| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &data].concat()
+    };
+    let doubles = |values: &[f64]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let mu = npy("<f8", "(2,)", doubles(&[1.0, 2.0]));
+    for (sigma, expected) in [
+        ([1.0, 0.5, 0.2, 1.0], "expected a symmetric one"),
+        ([1.0, 2.0, 2.0, 1.0], "positive semidefinite"),
+        ([-1.0, 0.0, 0.0, 1.0], "expected none below 0"),
+        ([1.0, f64::INFINITY, f64::INFINITY, 1.0], "not finite"),
+    ] {
+        let error = write(&mu, &npy("<f8", "(2, 2)", doubles(&sigma))).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("s.npz") && error.lines().count() == 1, "{error}");
+        let bad = statistics(vec![0.0; 2], sigma.to_vec());
+        let good = statistics(vec![0.0; 2], vec![1.0, 0.0, 0.0, 1.0]);
+        assert!(frechet_distance(&good, &bad).is_err() && frechet_distance(&bad, &good).is_err(), "{sigma:?}");
+    }
+    assert!(frechet_distance(&statistics(vec![0.0; 2], vec![1.0]), &statistics(vec![0.0; 2], vec![1.0; 4])).is_err());
+
+    // Singular ones, with the rounding of each type: still covariances, and at no distance from themselves.
+    let d = 40;
+    let whole = Statistics::of(&features(10, d, 6), d).unwrap();
+    let shapes = (format!("({d},)"), format!("({d}, {d})"));
+    let as_f16 = |x: &[f64]| x.iter().flat_map(|x| f16::from_f64(*x).to_le_bytes()).collect::<Vec<u8>>();
+    let as_f32 = |x: &[f64]| x.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect::<Vec<u8>>();
+    for (descr, mean, covariance, tolerance) in [
+        ("<f2", as_f16(&whole.mean), as_f16(&whole.covariance), 0.1),
+        ("<f4", as_f32(&whole.mean), as_f32(&whole.covariance), 1e-2),
+        ("<f8", doubles(&whole.mean), doubles(&whole.covariance), 1e-5),
+    ] {
+        let read = write(&npy(descr, &shapes.0, mean), &npy(descr, &shapes.1, covariance)).unwrap();
+        let distance = frechet_distance(&whole, &read).unwrap();
+        let size: f64 = (0..d).map(|i| whole.covariance[i * d + i]).sum();
+        assert!(distance.is_sign_positive() && distance < tolerance * size, "{descr}: {distance} of {size}");
+    }
 }

@@ -30,3 +30,4 @@ pub use conv_gradient::sum_of_pixels;
 pub use images::{Finish, Images, Normal, normalised};
 pub use norm::GroupNorm;
 pub use pool::{Pool, Pooling, mean_of_pixels};
+pub use simd::vectors;

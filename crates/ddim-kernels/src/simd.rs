@@ -14,6 +14,18 @@ pub(crate) fn arch() -> Arch {
     })
 }
 
+/// The name of the vectors that are used: results differ between them in their last digits.
+pub fn vectors() -> &'static str {
+    match arch() {
+        Arch::Scalar => "scalar",
+        #[cfg(target_arch = "x86_64")]
+        Arch::V3(_) => "AVX2",
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(_) => "AVX-512",
+        _ => "NEON",
+    }
+}
+
 /// e^x to about 1 ulp for x in [-87, 88]; outside, that of the nearer end.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {

@@ -154,6 +154,7 @@ struct ReadyBlock {
 /// The network with its weights.
 pub struct Inception {
     blocks: Vec<ReadyBlock>,
+    checksum: u32,
 }
 
 impl Inception {
@@ -182,7 +183,12 @@ impl Inception {
             blocks.push(ready);
             shape = after;
         }
-        Ok(Self { blocks })
+        Ok(Self { blocks, checksum: checksum(&state) })
+    }
+
+    /// A checksum (CRC-32C) of the weights that features come from, whatever file they were in: by which they are known again.
+    pub fn checksum(&self) -> u32 {
+        self.checksum
     }
 
     /// The features [n, 2048] of n images of bytes, RGB, interleaved rows ([n, h, w, 3]), as pytorch-fid computes them: resized to 299×299
@@ -209,6 +215,15 @@ impl Inception {
         }
         features
     }
+}
+
+/// Of the tensors in the order of their names, without the layers behind the features.
+fn checksum(state: &StateDict) -> u32 {
+    let used = state.iter().filter(|(name, _)| !name.starts_with("fc.") && !name.starts_with("AuxLogits."));
+    used.fold(0, |sum, (name, array)| {
+        let bytes: Vec<u8> = array.data.iter().flat_map(|v| v.to_le_bytes()).collect();
+        crc32c::crc32c_append(crc32c::crc32c_append(sum, name.as_bytes()), &bytes)
+    })
 }
 
 /// What a weights file should hold.

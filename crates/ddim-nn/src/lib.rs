@@ -27,6 +27,7 @@ mod unet;
 mod weights;
 
 pub use burn::tensor::Device;
+pub use ddim_kernels::vectors;
 pub use error::{Error, ErrorKind, Result};
 pub use files::{TEMPORARY, lock_folder, temporary_beside, write_file};
 pub use inception::Inception;

@@ -1,21 +1,55 @@
 //! The FID Inception against pytorch-fid's (conformance/make_inception.py), and files that are not its weights.
+//!
+//! What is needed beside the project is named by environment variables and looked for when the tests run: a test that misses one is counted
+//! as ignored, with the name of what it misses. The usual harness ignores when it is compiled; hence this one.
 
 #![allow(clippy::print_stdout)] // the errors, with --nocapture
 
 use ddim_nn::Inception;
+use libtest_mimic::{Arguments, Completion, Trial};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-const MISSING: &str = "needs ../shared/weights/inception-fid.safetensors beside the project";
+/// Weights of FID's Inception (2015-12-05).
+const INCEPTION: &str = "DDIM_INCEPTION";
+/// CIFAR-10's `test_batch.bin`, which is not ours to hand on.
+const CIFAR10: &str = "DDIM_CIFAR10";
+
+fn main() {
+    let tests = vec![
+        needing(&[INCEPTION], "features_equal_pytorch_fids", features_equal_pytorch_fids),
+        needing(&[INCEPTION, CIFAR10], "features_of_cifar10", features_of_cifar10),
+        needing(&[INCEPTION], "other_weights_are_refused", other_weights_are_refused),
+        needing(&[INCEPTION], "weights_are_known_by_their_checksum", weights_are_known_by_their_checksum),
+        needing(&[], "what_holds_no_weights_is_refused", what_holds_no_weights_is_refused),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), tests).exit();
+}
+
+/// A test that is ignored where one of `variables` names nothing.
+fn needing(variables: &'static [&'static str], name: &str, test: fn()) -> Trial {
+    Trial::ignorable_test(name, move || {
+        if let Some(missing) = variables.iter().find(|name| file(name).is_none()) {
+            return Ok(Completion::ignored_with(format!("{missing} is not set, see CONTRIBUTING.md")));
+        }
+        test();
+        Ok(Completion::Completed)
+    })
+}
+
+/// What a variable names.
+fn file(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn weights() -> PathBuf {
-    root().join("../shared/weights/inception-fid.safetensors")
+    file(INCEPTION).expect("looked for before")
 }
 
 /// The bytes of an array of f32 or bytes.
@@ -46,10 +80,8 @@ fn error(name: &str, found: &[f32], expected: &[f32]) -> f32 {
     error
 }
 
-#[test]
-#[cfg_attr(not(inception_weights), ignore = "needs ../shared/weights/inception-fid.safetensors beside the project")]
 fn features_equal_pytorch_fids() {
-    let net = Inception::load(&weights()).expect(MISSING);
+    let net = Inception::load(&weights()).unwrap();
     let golden = root().join("conformance/inception.npz");
 
     let coloured = array(&golden, "coloured_pictures");
@@ -76,26 +108,20 @@ fn features_equal_pytorch_fids() {
     assert_eq!(one, all[2 * Inception::FEATURES..3 * Inception::FEATURES]);
 }
 
-/// Needs CIFAR-10, which is not ours to hand on: DDIM_CIFAR10 names its test_batch.bin.
-#[test]
-#[ignore = "set DDIM_CIFAR10 to CIFAR-10's test_batch.bin"]
 fn features_of_cifar10() {
-    let file = std::env::var_os("DDIM_CIFAR10").expect("DDIM_CIFAR10 names test_batch.bin");
-    let bytes = std::fs::read(file).unwrap();
+    let bytes = std::fs::read(file(CIFAR10).expect("looked for before")).unwrap();
     let pixels: Vec<u8> = bytes
         .chunks_exact(3073)
         .take(400)
         .flat_map(|record| (0..1024).flat_map(move |p| [0, 1, 2].map(|channel| record[1 + channel * 1024 + p])))
         .collect();
     let expected = floats(&array(&root().join("../shared/conformance/golden_inception_cifar_test400.npz"), "feats"));
-    let found = Inception::load(&weights()).expect(MISSING).features(&pixels, [32, 32]);
+    let found = Inception::load(&weights()).unwrap().features(&pixels, [32, 32]);
     assert!(error("CIFAR-10", &found, &expected) < 2e-5);
 }
 
-#[test]
-#[cfg_attr(not(inception_weights), ignore = "needs ../shared/weights/inception-fid.safetensors beside the project")]
 fn other_weights_are_refused() {
-    let bytes = std::fs::read(weights()).expect(MISSING);
+    let bytes = std::fs::read(weights()).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
@@ -115,7 +141,28 @@ fn other_weights_are_refused() {
     refused("Conv2d_1a_3x3.bn.running_mean", Some((&[32], &nan)), "not finite");
 }
 
-#[test]
+/// One weight that is a little different makes other weights of them; the order of the tensors and a layer that FID does not use do not.
+fn weights_are_known_by_their_checksum() {
+    let bytes = std::fs::read(weights()).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let name = "Mixed_7c.branch_pool.conv.weight";
+    let view = file.tensor(name).unwrap();
+    let mut changed = view.data().to_vec();
+    let last = changed.len() - 4;
+    changed[last] ^= 1;
+    let checksum = |data: &[u8]| {
+        let kept = file.iter().filter(|(other, _)| *other != name && !other.starts_with("fc.")).map(|(n, view)| (n.to_owned(), view));
+        let added = (name.to_owned(), TensorView::new(view.dtype(), view.shape().to_vec(), data).unwrap());
+        std::fs::write(&path, safetensors::serialize(std::iter::once(added).chain(kept), None).unwrap()).unwrap();
+        Inception::load(&path).unwrap().checksum()
+    };
+    let known = Inception::load(&weights()).unwrap().checksum();
+    assert_eq!(checksum(view.data()), known);
+    assert_ne!(checksum(&changed), known);
+}
+
 fn what_holds_no_weights_is_refused() {
     let refused = |path: &Path, expected: &str| {
         let error = Inception::load(path).err().expect("not the weights").to_string();

@@ -7,20 +7,22 @@ use crate::output::{OutputFile, report};
 use crate::progress::Progress;
 use crate::session::{load_inception, use_threads};
 use ddim_data::Look;
-use ddim_eval::{Images, Reference, Statistics, features, kernel_distance, precision_recall};
+use ddim_eval::{
+    Images, MOST_COMPARED, Reference, Statistics, compared, features, few_images, kernel_distance, plus_minus, precision_recall,
+};
 use ddim_nn::Inception;
 use serde_json::json;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Below this the covariance of 2048 features is singular.
-const FEW: usize = 2048;
+/// What was found of a part of a set: features where they were taken here, else statistics.
+enum Found {
+    Features(Vec<f32>),
+    Statistics(Statistics),
+}
 
-/// Images of each set whose neighbours are looked for: time grows with the square.
-const MOST_NEIGHBOURS: usize = 10_000;
-
-/// One side: its statistics, and its features where they were taken here.
+/// One side: its statistics, and its features where all of them were taken here.
 struct Side {
     statistics: Statistics,
     features: Option<Vec<f32>>,
@@ -39,11 +41,22 @@ pub(crate) fn run(args: &Fid) -> Result<()> {
     if args.limit == Some(0) {
         return Err(Error::flag("--limit", "0: expected 1 or more"));
     }
-    let open = |path: &Path| Images::open(path, look, args.limit, args.preparation.bad_files());
-    let parts = std::iter::once(&args.a).chain(&args.also).map(|path| open(path)).collect::<ddim_eval::Result<Vec<_>>>()?;
+    let open = |path: &Path| -> Result<Images> {
+        let images = Images::open(path, look, args.limit, args.preparation.bad_files())?;
+        if let Images::Set(set) = &images {
+            say(set.report(), args.quiet);
+        }
+        Ok(images)
+    };
+    let paths_of_a: Vec<&Path> = std::iter::once(&args.a).chain(&args.also).map(PathBuf::as_path).collect();
+    let parts = paths_of_a.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
     let reference = args.b.as_deref().map(open).transpose()?;
+    check_counts("A", &paths_of_a, &parts)?;
+    if let (Some(path), Some(reference)) = (&args.b, &reference) {
+        check_counts("B", &[path], std::slice::from_ref(reference))?;
+    }
     let file = OutputFile::create_optional(args.save_stats.as_ref())?;
-    let warnings = warnings(&parts, reference.as_ref());
+    let warnings = warnings(args, &parts, reference.as_ref());
     if !args.quiet {
         for warning in &warnings {
             // A closed standard error is no reason to stop.
@@ -51,7 +64,7 @@ pub(crate) fn run(args: &Fid) -> Result<()> {
         }
     }
 
-    let sides = std::iter::once(&args.a).chain(&args.also).zip(&parts).chain(args.b.iter().zip(&reference));
+    let sides = paths_of_a.iter().copied().zip(&parts).chain(args.b.as_deref().zip(reference.as_ref()));
     // Statistics alone may be of any features.
     if sides.clone().any(|(_, images)| set_len(images).is_some()) {
         sides.into_iter().try_for_each(|(path, images)| images.check_features(path))?;
@@ -61,68 +74,106 @@ pub(crate) fn run(args: &Fid) -> Result<()> {
     let network = (to_do > 0).then(|| load_inception(&args.inception, args.quiet)).transpose()?;
     let progress = Progress::counting("images", "features", to_do, args.quiet);
     let begin = Instant::now();
-    let side = |images: Images| -> Result<Side> {
+    let look = |images: Images| -> ddim_eval::Result<Found> {
         match (images, &network) {
-            (Images::Set(set), Some(inception)) => {
-                let features = features(inception, &set, &mut |n| {
-                    progress.advance(n);
-                    Ok(())
-                })?;
-                Ok(Side { statistics: Statistics::of(&features, Inception::FEATURES)?, features: Some(features) })
-            }
-            (Images::Statistics(statistics), _) => Ok(Side { statistics, features: None }),
+            (Images::Set(set), Some(inception)) => Ok(Found::Features(features(inception, &set, &mut |n| {
+                progress.advance(n);
+                Ok(())
+            })?)),
+            (Images::Statistics(statistics), _) => Ok(Found::Statistics(statistics)),
             (Images::Set(_), None) => unreachable!("there are images to look at"),
         }
     };
-    let mut a: Option<Side> = None;
-    for part in parts {
-        let part = side(part)?;
-        a = Some(match a {
-            None => part,
-            Some(mut whole) => {
-                whole.statistics = whole.statistics.merged(&part.statistics)?;
-                whole.features = whole.features.zip(part.features).map(|(a, b)| [a, b].concat());
-                whole
-            }
-        });
-    }
-    let a = a.expect("there is one part at least");
-    let b = reference.map(side).transpose()?;
+    // Errors say of which set they are.
+    let of = |which: &'static str| move |error: ddim_eval::Error| Error::failure(format!("{which}: {error}"));
+    let a = parts.into_iter().map(&look).collect::<ddim_eval::Result<Vec<_>>>().and_then(side).map_err(of("A"))?;
+    let b = reference.map(|images| look(images).and_then(|found| side(vec![found]))).transpose().map_err(of("B"))?;
     let looked = begin.elapsed().as_secs_f64();
     progress.finish();
 
-    let fid = b.as_ref().map(|b| Reference::new(b.statistics.clone())?.distance(&a.statistics)).transpose()?;
+    let fid = b.as_ref().map(|b| -> Result<(f64, Option<f64>)> {
+        let reference = Reference::new(b.statistics.clone()).map_err(of("B"))?;
+        let error = a.features.as_ref().map(|features| reference.error(&a.statistics, features)).transpose()?.flatten();
+        Ok((reference.distance(&a.statistics)?, error))
+    });
+    let fid = fid.transpose()?;
     let pair = a.features.as_ref().zip(b.as_ref().and_then(|b| b.features.as_ref())).filter(|_| !args.fid_only);
-    let kid = pair.map(|(a, b)| kernel_distance(a, b, Inception::FEATURES)).transpose()?;
-    let first = |features: &[f32]| features.len().min(MOST_NEIGHBOURS * Inception::FEATURES);
+    let kid = pair.map(|(a, b)| kernel_distance(a, b, Inception::FEATURES, args.seed)).transpose()?;
     let judged = pair.filter(|(a, b)| a.len().min(b.len()) > ddim_eval::NEIGHBOURS * Inception::FEATURES);
-    let judged = judged.map(|(a, b)| precision_recall(&a[..first(a)], &b[..first(b)], Inception::FEATURES)).transpose()?;
+    let judged = judged.map(|(a, b)| {
+        let [a, b] = [(a, 0), (b, 1)].map(|(features, which)| compared(features, Inception::FEATURES, args.seed, which));
+        precision_recall(&a, &b, Inception::FEATURES)
+    });
+    let judged = judged.transpose()?;
     let file = file.map(|file| file.commit(&a.statistics.to_npz())).transpose()?;
 
     let counts = [Some(&a), b.as_ref()].map(|side| side.map(|side| side.statistics.count).filter(|n| *n > 0));
     let object = json!({
-        "command": "fid", "a": args.a, "also": args.also, "b": args.b, "count_a": counts[0], "count_b": counts[1], "fid": fid,
-        "kid": kid.map(|kid| kid.mean), "kid_std": kid.map(|kid| kid.std), "kid_subset_size": kid.map(|kid| kid.subset_size),
-        "precision": judged.map(|p| p.precision), "recall": judged.map(|p| p.recall), "images": to_do, "seconds": looked,
-        "images_per_second": (to_do > 0).then(|| to_do as f64 / looked), "warnings": warnings, "files": file.iter().collect::<Vec<_>>(),
+        "command": "fid", "a": shown(&args.a), "also": args.also.iter().map(shown).collect::<Vec<_>>(), "b": args.b.as_ref().map(shown),
+        "count_a": counts[0], "count_b": counts[1], "fid": fid.map(|fid| fid.0), "fid_error": fid.and_then(|fid| fid.1),
+        "kid": kid.map(|kid| kid.distance), "kid_error": kid.and_then(|kid| kid.error), "kid_counts": kid.map(|kid| kid.counts),
+        "precision": judged.map(|p| p.precision), "recall": judged.map(|p| p.recall), "seed": args.seed, "images": to_do, "seconds": looked,
+        "images_per_second": (to_do > 0).then(|| to_do as f64 / looked), "warnings": warnings, "files": file.iter().map(shown).collect::<Vec<_>>(),
     });
-    let count = |n: Option<usize>| n.map_or("statistics".to_owned(), |n| format!("{n} images"));
+    let count = |n: Option<usize>| n.map_or("statistics".to_owned(), images);
     let mut human = String::new();
-    match (fid, args.b.as_ref()) {
-        (Some(fid), Some(_)) => human += &format!("FID        {fid:.4}   {} against {}\n", count(counts[0]), count(counts[1])),
-        _ => human += &format!("{}\n", count(counts[0])),
+    match fid {
+        Some((fid, error)) => {
+            human += &format!("FID        {}   N = {} against {}\n", plus_minus(fid, error, 4), count(counts[0]), count(counts[1]));
+        }
+        None => human += &format!("{}\n", count(counts[0])),
     }
     if let Some(kid) = kid {
-        human += &format!("KID        {:.5} ± {:.5}   100 subsets of {}\n", kid.mean, kid.std, kid.subset_size);
+        let [n, m] = kid.counts;
+        human += &format!("KID        {}   N = {} against {}\n", plus_minus(kid.distance, kid.error, 5), images(n), images(m));
     }
     if let Some(found) = judged {
         human += &format!("precision  {:.4}\nrecall     {:.4}\n", found.precision, found.recall);
     }
     if to_do > 0 {
-        human += &format!("features of {to_do} images in {looked:.1} s, {:.1} images/s\n", to_do as f64 / looked);
+        human += &format!("features of {} in {looked:.1} s, {:.1} images/s\n", images(to_do), to_do as f64 / looked);
     }
     file.iter().for_each(|f| human += &format!("{}\n", f.display()));
     report(args.json, &object, &human)
+}
+
+/// A path as text, whatever its bytes.
+fn shown(path: &PathBuf) -> String {
+    path.display().to_string()
+}
+
+fn images(n: usize) -> String {
+    format!("{n} image{}", if n == 1 { "" } else { "s" })
+}
+
+/// Whether a set has enough images for a covariance: together, and each part that is put together with statistics.
+fn check_counts(which: &str, paths: &[&Path], parts: &[Images]) -> Result<()> {
+    let whole: Option<usize> = parts.iter().map(set_len).sum();
+    let few = |n: usize| format!("{}: expected at least 2, for a covariance", images(n));
+    match whole {
+        Some(n @ ..2) => Err(Error::failure(format!("{which}: {} has {}", paths[0].display(), few(n)))),
+        Some(_) => Ok(()),
+        None => match paths.iter().zip(parts).find_map(|(path, part)| set_len(part).filter(|n| *n < 2).map(|n| (path, n))) {
+            Some((path, n)) => Err(Error::failure(format!("{which}: {} has {}", path.display(), few(n)))),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Puts the parts of a set together: their features, or their statistics where those of one are all there is.
+fn side(parts: Vec<Found>) -> ddim_eval::Result<Side> {
+    if parts.iter().all(|part| matches!(part, Found::Features(_))) {
+        let all = parts.into_iter().flat_map(|part| if let Found::Features(features) = part { features } else { Vec::new() });
+        let features: Vec<f32> = all.collect();
+        return Ok(Side { statistics: Statistics::of(&features, Inception::FEATURES)?, features: Some(features) });
+    }
+    let statistics = parts.into_iter().map(|part| match part {
+        Found::Features(features) => Statistics::of(&features, Inception::FEATURES),
+        Found::Statistics(statistics) => Ok(statistics),
+    });
+    let mut statistics = statistics.collect::<ddim_eval::Result<Vec<_>>>()?.into_iter();
+    let first = statistics.next().expect("a set has a part");
+    Ok(Side { statistics: statistics.try_fold(first, |whole, part| whole.merged(&part))?, features: None })
 }
 
 fn set_len(images: &Images) -> Option<usize> {
@@ -133,19 +184,23 @@ fn set_len(images: &Images) -> Option<usize> {
 }
 
 /// What may mislead, in words.
-fn warnings(parts: &[Images], reference: Option<&Images>) -> Vec<String> {
-    let mut warnings = Vec::new();
+fn warnings(args: &Fid, parts: &[Images], reference: Option<&Images>) -> Vec<String> {
     let whole: Option<usize> = parts.iter().map(Images::count).sum();
     let counts = [whole, reference.and_then(Images::count)];
-    for (count, which) in counts.iter().zip(["A", "B"]) {
-        if let Some(n) = count.filter(|n| *n < FEW) {
-            warnings.push(format!("{which} has {n} images: FID falls with their number, compare only with the same; the usual is 50000"));
-        }
-    }
+    let mut warnings: Vec<String> = counts.iter().zip(["A", "B"]).filter_map(|(count, which)| few_images(which, (*count)?)).collect();
     if let [Some(a), Some(b)] = counts
         && a != b
     {
-        warnings.push(format!("A has {a} images and B has {b}: FID depends on both"));
+        warnings.push(format!("A has {} and B has {b}: FID depends on both", images(a)));
+    }
+    if reference.is_some() && parts.iter().any(|part| set_len(part).is_none()) {
+        warnings.push("A is statistics: without its images the error of FID is not known".to_owned());
+    }
+    let sets: Option<Vec<usize>> = [parts.iter().map(set_len).sum(), reference.and_then(set_len)].into_iter().collect();
+    if let Some(sets) = sets.filter(|sets| !args.fid_only && sets.iter().any(|n| *n > MOST_COMPARED)) {
+        let larger = ["A", "B"].iter().zip(sets).filter(|(_, n)| *n > MOST_COMPARED).map(|(which, _)| *which).collect::<Vec<_>>();
+        let larger = larger.join(" and ");
+        warnings.push(format!("KID, precision and recall are of {MOST_COMPARED} images of {larger}, drawn by --seed {}", args.seed));
     }
     let sizes: Vec<[usize; 2]> =
         parts.iter().chain(reference).filter_map(|images| if let Images::Set(set) = images { Some(set.size()) } else { None }).collect();

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Nll) -> Result<()> {
 fn chart(title: &str, sigmas: &[Sigma], found: &Likelihood) -> Chart {
     let line = |name: String, values: &[f64]| {
         let points = found.timesteps.iter().zip(values).map(|(t, v)| (*t as f64, *v)).collect();
-        Series { name, points, marked: false }
+        Series { name, points, marked: false, errors: Vec::new() }
     };
     let bounds =
         sigmas.iter().zip(&found.bounds).map(|(sigma, bound)| line(format!("bits a dimension, {}", sigma_label(sigma)), &bound.terms));

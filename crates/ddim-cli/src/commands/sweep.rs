@@ -10,8 +10,12 @@ use crate::progress::Progress;
 use crate::session::{Session, check_count, load_inception, spacing_name};
 use ddim::Sigma;
 use ddim_data::{Look, Preparation};
-use ddim_eval::{Cell, Images, SHOWN, SweepEvent, Table, features_of_bytes, sigma_label, sigma_name};
-use serde_json::json;
+use ddim_eval::{
+    Cell, Images, MOST_COMPARED, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes, few_images, plus_minus, sigma_label,
+    sigma_name,
+};
+use serde_json::{Map, Value, json};
+use std::io::Write;
 use std::path::Path;
 
 /// What looking at an image costs, in evaluations of the network: for the time left, roughly.
@@ -43,11 +47,26 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     let prepared = preparation(&args.preparation, [h, w]);
     let reference = Images::open(&args.reference, Look::Prepared(prepared), args.reference_limit, args.preparation.bad_files())?;
     reference.check_features(&args.reference)?;
-    let settings = settings(&session, args, &prepared, &reference)?;
-    let serde_json::Value::Object(settings) = settings else { unreachable!("settings are an object") };
-    let sweep = ddim_eval::Sweep::open(&args.out, &settings, session.shape())?;
-    args.save_images.iter().try_for_each(|folder| create_folder(folder))?;
+    if let Images::Set(set) = &reference {
+        say(set.report(), session.quiet);
+    }
+    let mut settings = settings(&session, args, &prepared, &reference)?;
+    ddim_eval::Sweep::check(&args.out, &settings)?;
+    settings.insert("reference_checksum".into(), checksum(&reference, session.quiet)?.into());
+    ddim_eval::Sweep::check(&args.out, &settings)?;
     let inception = load_inception(&args.inception, session.quiet)?;
+    settings.insert("inception_checksum".into(), inception.checksum().into());
+    let names = as_object(json!({ "model": session.model, "reference": args.reference.display().to_string() }));
+    let computed_by = format!("ddim {}, {}", env!("CARGO_PKG_VERSION"), ddim_nn::vectors());
+    let sweep = ddim_eval::Sweep::open(&args.out, &settings, &names, &computed_by, session.shape())?;
+    args.save_images.iter().try_for_each(|folder| create_folder(folder))?;
+    let warnings = warnings(args, &reference, sweep.computed_by());
+    if !session.quiet {
+        for warning in &warnings {
+            // A closed standard error is no reason to stop.
+            let _ = writeln!(std::io::stderr(), "warning: {warning}");
+        }
+    }
 
     let looked = match &reference {
         Images::Set(set) => set.len() * LOOKING,
@@ -63,14 +82,17 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
                 progress.advance(n * (samplers[at].1 + LOOKING));
             }
             SweepEvent::Done(result) if !session.quiet => {
-                progress.line(&format!("S = {}, eta {}: FID {:.2}", result.steps, result.eta, result.fid));
+                let kid = result.kid.map_or(String::new(), |kid| format!(", KID {}", plus_minus(kid, result.kid_error, 5)));
+                let fid = plus_minus(result.fid, result.fid_error, 2);
+                progress.line(&format!("S = {}, eta {}: FID {fid}{kid}", result.steps, result.eta));
             }
             _ => {}
         }
         Ok(())
     };
+    let reference_images = reference.count();
     let reference = match reference {
-        Images::Statistics(statistics) => ddim_eval::Reference::new(statistics)?,
+        Images::Statistics(statistics) => SweepReference::new(statistics)?,
         Images::Set(set) => sweep.reference(
             set.len(),
             &mut |range| features_of_bytes(&inception, &set.read(range.clone())?, set.size(), range.start),
@@ -99,8 +121,11 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     let table = Table { steps: args.steps.clone(), sigmas: args.eta.clone(), results };
     let file = |name: &str| args.out.join(name);
     let title = format!("{}, {} images a cell", session.model, args.count);
-    let object = json!({ "command": "sweep", "settings": settings, "cells": table.results });
-    write(&file("table.md"), table.to_markdown().as_bytes())?;
+    settings.extend(names);
+    settings.insert("computed_by".into(), json!(sweep.computed_by()));
+    let object = json!({ "command": "sweep", "settings": settings, "cells": table.results, "warnings": warnings });
+    let markdown = table.to_markdown(reference_images, &warnings);
+    write(&file("table.md"), markdown.as_bytes())?;
     write(&file("table.csv"), table.to_csv().as_bytes())?;
     write(&file("table.json"), format!("{object:#}\n").as_bytes())?;
     let times = cells.iter().map(|cell| Ok(sweep.seconds(cell)?)).collect::<Result<Vec<_>>>()?;
@@ -114,8 +139,8 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     write(&file("grid.png"), &grid(&session, args, &sweep, &cells)?.to_png(&title))?;
     let mut object = object;
     object["seconds"] = json!(seconds);
-    object["out"] = json!(args.out);
-    let human = format!("{}{} cells of {} images: {seconds:.1} s\n{}\n", table.to_markdown(), cells.len(), args.count, args.out.display());
+    object["out"] = json!(args.out.display().to_string());
+    let human = format!("{markdown}\n{} cells of {} images: {seconds:.1} s\n{}\n", cells.len(), args.count, args.out.display());
     report(session.json, &object, &human)
 }
 
@@ -128,20 +153,66 @@ fn clipping(args: &Sweep, sigma: &Sigma) -> ClipArgs {
     ClipArgs { clip, no_clip, rederive_epsilon }
 }
 
-/// What all cells share, by which a sweep knows itself again.
-fn settings(session: &Session, args: &Sweep, prepared: &Preparation, reference: &Images) -> Result<serde_json::Value> {
-    let checksum = ddim_nn::checksum(&models::load(&args.common.model)?.unet);
+/// What all cells share, by which a sweep knows itself again: whatever moves a digit of them, but for the vectors of the processor. What things
+/// are called is beside it.
+fn settings(session: &Session, args: &Sweep, prepared: &Preparation, reference: &Images) -> Result<Map<String, Value>> {
+    let pipeline = models::load(&args.common.model)?;
     let [h, w] = prepared.size;
     let [r, g, b] = prepared.background;
     let prepared = match reference {
         Images::Statistics(_) => "statistics".to_owned(),
         Images::Set(_) => format!("{h}x{w}, {:?} on #{r:02x}{g:02x}{b:02x}", prepared.fit).to_lowercase(),
     };
-    Ok(json!({
-        "model": session.model, "weights": checksum, "reference": args.reference, "reference_images": reference.count(),
+    let mut settings = as_object(json!({
+        "weights": ddim_nn::checksum(&pipeline.unet), "reference_images": reference.count(),
         "reference_prepared": prepared, "count": args.count, "seed": args.seed, "trajectory": spacing_name(session, &args.trajectory),
         "flags": session.flags(&args.clip).trim(),
-    }))
+    }));
+    // The same weights are another model under other settings: one key each, so that a difference is named.
+    for (of, config) in [("network", to_value(&pipeline.config)?), ("scheduler", to_value(&session.scheduler)?)] {
+        let told = as_object(config).into_iter().filter(|(key, _)| !key.starts_with('_'));
+        settings.extend(told.map(|(key, value)| (format!("{of}.{key}"), value)));
+    }
+    Ok(settings)
+}
+
+fn to_value(config: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(config).map_err(Error::failure)
+}
+
+fn as_object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+/// The checksum of a reference, told as it is read: that may take a while.
+fn checksum(reference: &Images, quiet: bool) -> Result<String> {
+    let total = if let Images::Set(set) = reference { set.len() } else { 0 };
+    let progress = Progress::counting("images", "reading the reference", total, quiet);
+    let checksum = reference.checksum(&mut |n| {
+        progress.advance(n);
+        Ok(())
+    })?;
+    progress.finish();
+    Ok(checksum)
+}
+
+/// What may mislead, in words.
+fn warnings(args: &Sweep, reference: &Images, computed_by: &[String]) -> Vec<String> {
+    let few = [("a cell", Some(args.count)), ("the reference", reference.count())];
+    let mut warnings: Vec<String> = few.iter().filter_map(|(whose, count)| few_images(whose, (*count)?)).collect();
+    if matches!(reference, Images::Set(set) if set.len() > MOST_COMPARED) || args.count > MOST_COMPARED {
+        warnings.push(format!("KID is of {MOST_COMPARED} images where there are more"));
+    }
+    if matches!(reference, Images::Statistics(_)) {
+        warnings.push("the reference is statistics: there is no KID without its images".to_owned());
+    }
+    if computed_by.len() > 1 {
+        warnings.push(format!("cells are of {}: they may differ in their last digits", computed_by.join(" and of ")));
+    }
+    warnings
 }
 
 fn save(folder: &Path, x: &[f32], shape: [usize; 3], first: usize) -> Result<()> {

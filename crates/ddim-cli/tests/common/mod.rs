@@ -127,3 +127,15 @@ pub(crate) fn floats(path: &Path) -> Vec<f32> {
     let header = 10 + u16::from_le_bytes([bytes[8], bytes[9]]) as usize;
     bytes[header..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
+
+/// The one object that a run with --json printed.
+pub(crate) fn json(run: &Run) -> serde_json::Value {
+    assert_eq!(run.stdout.lines().count(), 1, "one object: {}", run.stdout);
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+/// `n` pictures of size² that look random, as a .npy of bytes.
+pub(crate) fn pictures(path: &Path, n: usize, size: usize, seed: u32) {
+    let bytes: Vec<u8> = (0..(n * size * size * 3) as u32).map(|i| ((i ^ seed).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    npy(path, "|u1", false, &format!("({n}, {size}, {size}, 3)"), &bytes);
+}

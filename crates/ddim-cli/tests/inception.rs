@@ -1,0 +1,334 @@
+//! `ddim fid` and `sweep` through the weights of FID's Inception, which the environment variable DDIM_INCEPTION names: equal sets, files both
+//! ways, other threads, kills at any moment, and folders that are tied to what they were made of.
+//!
+//! Without the variable each of these is counted as ignored: the usual harness ignores when it is compiled, hence this one.
+
+mod common;
+
+use assert_cmd::cargo::CommandCargoExt;
+use common::{SCHEDULER, ddim, edit, json, listing, npy, ok, pictures, refused, root, with_model};
+use libtest_mimic::{Arguments, Completion, Trial};
+use safetensors::{SafeTensors, tensor::TensorView};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const TESTS: [(&str, fn()); 7] = [
+    ("distances_of_sets", distances_of_sets),
+    ("the_variable_is_enough", the_variable_is_enough),
+    ("the_same_numbers_for_any_number_of_threads", the_same_numbers_for_any_number_of_threads),
+    ("backgrounds", backgrounds),
+    ("a_sweep_killed_at_any_moment", a_sweep_killed_at_any_moment),
+    ("a_sweep_of_other_contents_is_refused", a_sweep_of_other_contents_is_refused),
+    ("bad_sets_that_are_found_later", bad_sets_that_are_found_later),
+];
+
+fn main() {
+    let trial = |(name, test): (&str, fn())| {
+        Trial::ignorable_test(name, move || {
+            if file().is_none() {
+                return Ok(Completion::ignored_with("DDIM_INCEPTION is not set, see CONTRIBUTING.md"));
+            }
+            test();
+            Ok(Completion::Completed)
+        })
+    };
+    libtest_mimic::run(&Arguments::from_args(), TESTS.into_iter().map(trial).collect()).exit();
+}
+
+/// What the variable names.
+fn file() -> Option<PathBuf> {
+    std::env::var_os("DDIM_INCEPTION").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The flag that names the weights.
+fn weights() -> String {
+    format!("--inception={}", file().expect("looked for before").display())
+}
+
+fn distances_of_sets() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let weights = weights();
+    let fashion = root().join("conformance/fashion_test");
+    let fashion = fashion.to_str().unwrap();
+    pictures(&dir.join("noise.npy"), 12, 32, 0);
+    // A set is at no distance from itself, and noise is far from garments.
+    let run = ok(dir, &["fid", fashion, fashion, &weights, "--json", "-q", "--save-stats", "fashion.npz"]);
+    let same = json(&run);
+    assert!((0.0..1e-6).contains(&same["fid"].as_f64().unwrap()) && same["count_a"] == 16 && same["precision"] == 1.0, "{same}");
+    let far = json(&ok(dir, &["fid", "noise.npy", "fashion.npz", &weights, "--json", "-q"]));
+    assert!(far["fid"].as_f64().unwrap() > 200.0 && far["kid"].is_null() && far["count_b"] == 16, "{far}");
+    let both = json(&ok(dir, &["fid", "noise.npy", fashion, &weights, "--json", "-q"]));
+    assert!((both["fid"].as_f64().unwrap() - far["fid"].as_f64().unwrap()).abs() < 1e-9 && both["recall"] == 0.0, "{both}");
+    assert!(both["kid"].as_f64().unwrap() > 0.1);
+    // Of so few images a subset would be the whole set: the error is not 0 for that.
+    let [fid_error, kid_error] = ["fid_error", "kid_error"].map(|key| both[key].as_f64().unwrap());
+    assert!(fid_error > 0.1 && fid_error < 0.5 * both["fid"].as_f64().unwrap() && kid_error > 1e-4, "{both}");
+    assert_eq!(both["kid_counts"], serde_json::json!([12, 16]));
+    let warnings = both["warnings"].to_string();
+    assert!(warnings.contains("A has 12 images") && warnings.contains("B has 16 images"), "{warnings}");
+    // The jackknife, by the binary itself: FID without each image.
+    let without: Vec<f64> = (0..12u32)
+        .map(|i| {
+            let mut bytes = fs::read(dir.join("noise.npy")).unwrap();
+            let (header, image) = (bytes.len() - 12 * 3072, 3072);
+            bytes.drain(header + i as usize * image..header + (i as usize + 1) * image);
+            npy(&dir.join("less.npy"), "|u1", false, "(11, 32, 32, 3)", &bytes[header..]);
+            json(&ok(dir, &["fid", "less.npy", "fashion.npz", &weights, "--json", "-q"]))["fid"].as_f64().unwrap()
+        })
+        .collect();
+    let mean = without.iter().sum::<f64>() / 12.0;
+    let jackknife = (11.0 / 12.0 * without.iter().map(|fid| (fid - mean).powi(2)).sum::<f64>()).sqrt();
+    assert!((fid_error / jackknife - 1.0).abs() < 1e-3, "{fid_error} {jackknife}");
+    // Parts, put together.
+    for i in 0..16 {
+        let part = if i < 5 { "part" } else { "rest" };
+        fs::create_dir_all(dir.join(part)).unwrap();
+        fs::copy(Path::new(fashion).join(format!("{i:02}.png")), dir.join(part).join(format!("{i:02}.png"))).unwrap();
+    }
+    let run = ok(dir, &["fid", "part", "--also", "rest", "fashion.npz", &weights, "--json"]);
+    let parts = json(&run);
+    assert!((0.0..1e-6).contains(&parts["fid"].as_f64().unwrap()) && parts["count_a"] == 16, "{parts}");
+    assert!(run.stderr.contains("warning: A has 16 images"), "{}", run.stderr);
+    let text = ok(dir, &["fid", "part", "rest", &weights, "--size", "16", "-q"]).stdout;
+    assert!(
+        text.starts_with("FID ") && text.contains(" ± ") && text.contains("N = 5 images against 11 images") && text.contains("images/s"),
+        "{text}"
+    );
+}
+
+/// The flag is before the variable, and the variable before the caches.
+fn the_variable_is_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    pictures(&dir.join("a.npy"), 3, 8, 0);
+    let run = ok(dir, &["fid", "a.npy", "a.npy", "--json", "-q"]);
+    assert!((0.0..1e-6).contains(&json(&run)["fid"].as_f64().unwrap()), "{}", run.stdout);
+    refused(dir, &["fid", "a.npy", "a.npy", "--inception", "none.safetensors", "-q"], 1, &["none.safetensors"]);
+}
+
+/// Two processes: not a bit differs.
+fn the_same_numbers_for_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let weights = weights();
+    pictures(&dir.join("a.npy"), 20, 16, 0);
+    pictures(&dir.join("b.npy"), 25, 16, 9);
+    let run = |threads: &str| {
+        let stats = format!("{threads}.npz");
+        let mut object = json(&ok(dir, &["fid", "a.npy", "b.npy", &weights, "--threads", threads, "--save-stats", &stats, "--json", "-q"]));
+        ["seconds", "images_per_second", "files"].iter().for_each(|key| drop(object.as_object_mut().unwrap().remove(*key)));
+        (object, fs::read(dir.join(stats)).unwrap())
+    };
+    let ((one, one_file), (three, three_file)) = (run("1"), run("3"));
+    assert_eq!(one, three);
+    assert!(one_file == three_file);
+}
+
+/// A background alone lays transparent pixels over it; without one they are refused, and what would help is said.
+fn backgrounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let weights = weights();
+    for name in ["clear", "opaque"] {
+        fs::create_dir(dir.join(name)).unwrap();
+    }
+    for i in 0..4u8 {
+        let shade = |x: u32, y: u32| [60 * i, (x * 9) as u8, (y * 9) as u8];
+        let clear = image::RgbaImage::from_fn(24, 20, |x, y| {
+            let [r, g, b] = shade(x, y);
+            image::Rgba([r, g, b, if x < 12 { 0 } else { 255 }])
+        });
+        let opaque = image::RgbImage::from_fn(24, 20, |x, y| image::Rgb(if x < 12 { [255, 0, 0] } else { shade(x, y) }));
+        clear.save(dir.join(format!("clear/{i}.png"))).unwrap();
+        opaque.save(dir.join(format!("opaque/{i}.png"))).unwrap();
+    }
+    refused(dir, &["fid", "clear", "opaque", &weights, "-q"], 1, &["clear/0.png", "transparent", "--background"]);
+    let fid =
+        |background: &str| json(&ok(dir, &["fid", "clear", "opaque", "--background", background, &weights, "--json", "-q"]))["fid"].clone();
+    assert!((0.0..1e-6).contains(&fid("#ff0000").as_f64().unwrap()));
+    assert!(fid("white").as_f64().unwrap() > 1.0);
+}
+
+const SWEEP: [&str; 14] = [
+    "sweep",
+    "--model",
+    "model",
+    "--reference",
+    "real.npy",
+    "--count",
+    "70",
+    "--steps",
+    "2,3",
+    "--eta",
+    "0,hat",
+    "--batch-size",
+    "16",
+    "-q",
+];
+
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let all = listing(folder).into_iter().filter(|path| path.is_file());
+    let named = all.map(|path| (path.strip_prefix(folder).unwrap().display().to_string(), fs::read(path).unwrap()));
+    // How long it took is another matter.
+    named.filter(|(name, _)| name != "timings.json" && !name.starts_with("seconds.")).collect()
+}
+
+/// Ten kills at moments that fall anywhere: the same command goes on, repeats no image, and ends with the same bytes.
+fn a_sweep_killed_at_any_moment() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    let weights = weights();
+    pictures(&dir.join("real.npy"), 40, 16, 1);
+    let with = |out: &'static str| SWEEP.iter().copied().chain(["--out", out, &weights]).map(str::to_owned).collect::<Vec<_>>();
+    let whole = with("whole");
+    let begin = Instant::now();
+    let run = ok(dir, &whole.iter().map(String::as_str).collect::<Vec<_>>());
+    let took = begin.elapsed();
+    assert!(run.stdout.starts_with("| S | 2 | 3 |\n|---|---|---|\n| η = 0 |"), "{}", run.stdout);
+    assert!(run.stdout.contains("FID of N = 70 images a cell against 40 images, ±") && run.stdout.contains("KID × 1000"), "{}", run.stdout);
+    assert!(run.stdout.contains("Warning: a cell has 70 images, fewer than"), "{}", run.stdout);
+    let (mut kills, mut moment) = (0, 1u64);
+    loop {
+        let mut child = Command::cargo_bin("ddim")
+            .unwrap()
+            .current_dir(dir)
+            .args(with("killed"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        if kills == 10 {
+            assert!(child.wait().unwrap().success());
+            break;
+        }
+        moment = moment.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let after = Duration::from_millis(300 + (moment >> 33) % (took.as_millis() as u64 / 5 + 1));
+        let begin = Instant::now();
+        while begin.elapsed() < after && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    let (whole, killed) = (files(&dir.join("whole")), files(&dir.join("killed")));
+    let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&whole), names(&killed));
+    for ((name, a), (_, b)) in whole.iter().zip(&killed) {
+        assert!(a == b, "{name} differs");
+    }
+    assert!(whole.iter().any(|(name, _)| name == "grid.png") && whole.iter().any(|(name, _)| name == "fid.svg"));
+
+    // More cells in the same folder: what is there is not computed again, nor written.
+    let cells = dir.join("whole/cells");
+    let written = || -> Vec<_> {
+        let cells = ["s0002-eta0", "s0003-eta0", "s0002-etahat", "s0003-etahat"].map(|name| cells.join(format!("{name}.json")));
+        cells.iter().map(|cell| cell.metadata().unwrap().modified().unwrap()).collect()
+    };
+    let before = written();
+    let more: Vec<String> = with("whole").into_iter().map(|arg| if arg == "2,3" { "2,3,4".to_owned() } else { arg }).collect();
+    let object = json(&ok(dir, &[&more.iter().map(String::as_str).collect::<Vec<_>>()[..], &["--json"]].concat()));
+    let numbers = object["cells"].as_array().unwrap();
+    assert_eq!(numbers.len(), 6);
+    for cell in numbers {
+        let number = |key: &str| cell[key].as_f64().unwrap();
+        assert!(number("fid") > 10.0 && number("fid_error") > 0.1 && number("fid_error") < 0.2 * number("fid"), "{cell}");
+        assert!(number("kid") > 0.0 && number("kid_error") > 1e-4 && number("kid_error") < number("kid") && cell["count"] == 70, "{cell}");
+    }
+    assert_eq!(object["warnings"].as_array().unwrap().len(), 2);
+    assert_eq!(written(), before);
+    // Another sweep's folder.
+    let other: Vec<&str> = more.iter().map(String::as_str).chain(["--seed", "5"]).collect();
+    refused(dir, &other, 1, &["whole", "seed is 0 there and 5 here"]);
+}
+
+/// A folder is tied to what model, reference and Inception hold, not to what they are called: others are refused by name, at once and where a
+/// cell is added; the same under another name are not.
+fn a_sweep_of_other_contents_is_refused() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    let weights = weights();
+    pictures(&dir.join("real.npy"), 6, 16, 1);
+    let with = |reference: &str, inception: &str, eta: &str, out: &str| {
+        let args = ["sweep", "--model", "model", "--reference", reference, inception, "--count", "3", "--steps", "2", "--eta", eta, "-q"];
+        [&args[..], &["--out", out, "--json"]].concat().into_iter().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let sweep = |reference: &str, inception: &str| with(reference, inception, "0", "s");
+    let run = |args: &[String]| ok(dir, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    let no = |args: &[String], words: &[&str]| refused(dir, &args.iter().map(String::as_str).collect::<Vec<_>>(), 1, words);
+    run(&sweep("real.npy", &weights));
+    let known = files(&dir.join("s"));
+
+    // As many images of another content under the same name; the folder is as it was.
+    let real = fs::read(dir.join("real.npy")).unwrap();
+    let mut other = real.clone();
+    *other.last_mut().unwrap() ^= 1;
+    fs::write(dir.join("real.npy"), &other).unwrap();
+    no(&sweep("real.npy", &weights), &["s: another sweep: reference_checksum is", "another --out"]);
+    no(&with("real.npy", &weights, "0,1", "s"), &["reference_checksum is"]);
+    fs::write(dir.join("real.npy"), &real).unwrap();
+    // The same content under another name.
+    fs::rename(dir.join("real.npy"), dir.join("moved.npy")).unwrap();
+    run(&sweep("moved.npy", &weights));
+
+    // Other weights under any name.
+    let bytes = fs::read(file().unwrap()).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let name = "Mixed_7c.branch_pool.conv.weight";
+    let mut data = tensors.tensor(name).unwrap().data().to_vec();
+    let last = data.len() - 4;
+    data[last] ^= 1;
+    let view = tensors.tensor(name).unwrap();
+    let changed = TensorView::new(view.dtype(), view.shape().to_vec(), &data).unwrap();
+    let kept = tensors.iter().filter(|(other, _)| *other != name).map(|(n, view)| (n.to_owned(), view));
+    fs::write(dir.join("other.safetensors"), safetensors::serialize(kept.chain([(name.to_owned(), changed)]), None).unwrap()).unwrap();
+    no(&sweep("moved.npy", "--inception=other.safetensors"), &["another sweep: inception_checksum is"]);
+    fs::remove_file(dir.join("other.safetensors")).unwrap();
+
+    // The same weights under another scheduler, of statistics that are another reference, and of an earlier version's folder.
+    edit(&dir.join(SCHEDULER), serde_json::json!({ "beta_end": 0.03 }));
+    no(&sweep("moved.npy", &weights), &["another sweep: scheduler.beta_end is 0.02 there and 0.03 here"]);
+    edit(&dir.join(SCHEDULER), serde_json::json!({ "beta_end": 0.02 }));
+    no(&sweep("s/reference.npz", &weights), &["another sweep: reference_prepared is"]);
+    run(&sweep("moved.npy", &weights));
+    let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&files(&dir.join("s"))), names(&known));
+    edit(&dir.join("s/sweep.json"), serde_json::json!({ "reference_checksum": null }));
+    no(&sweep("moved.npy", &weights), &["s: a sweep of an earlier version", "reference_checksum"]);
+
+    // Statistics alone have a FID with its error, and no KID.
+    ok(dir, &["fid", "moved.npy", "--save-stats", "moved.npz", &weights, "-q"]);
+    let run = json(&run(&with("moved.npz", &weights, "0", "t")));
+    let cell = &run["cells"][0];
+    assert!(cell["fid_error"].as_f64().unwrap() > 0.0 && cell["kid"].is_null() && cell["count"] == 3, "{run}");
+    assert!(run["warnings"].to_string().contains("no KID"), "{run}");
+}
+
+fn bad_sets_that_are_found_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let weights = weights();
+    let fashion = root().join("conformance/fashion_test");
+    for name in ["mixed", "broken", "clear"] {
+        fs::create_dir(dir.join(name)).unwrap();
+        fs::copy(fashion.join("00.png"), dir.join(name).join("0.png")).unwrap();
+    }
+    image::RgbImage::new(9, 7).save(dir.join("mixed/1.png")).unwrap();
+    fs::write(dir.join("broken/1.png"), &fs::read(fashion.join("01.png")).unwrap()[..100]).unwrap();
+    image::RgbaImage::from_pixel(32, 32, image::Rgba([9, 9, 9, 100])).save(dir.join("clear/1.png")).unwrap();
+    let fashion = fashion.to_str().unwrap().to_owned();
+    for (a, words) in [
+        ("mixed", &["A: ", "mixed/1.png", "9 x 7", "32 x 32"][..]),
+        ("broken", &["broken/1.png", "broken image"]),
+        ("clear", &["clear/1.png", "transparent"]),
+    ] {
+        refused(dir, &["fid", a, &fashion, &weights, "-q", "--save-stats", "never.npz"], 1, words);
+    }
+    let small = root().join("conformance/unet/ddpm/unet/diffusion_pytorch_model.safetensors");
+    let run = ddim(dir, &["fid", &fashion, &fashion, "-q", "--inception", small.to_str().unwrap()]);
+    assert!(run.code == 1 && run.stderr.contains("Conv2d_1a_3x3") && run.stderr.lines().count() == 1, "{}", run.stderr);
+}
