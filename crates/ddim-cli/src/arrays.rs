@@ -1,18 +1,39 @@
 //! .npy batches: f32, [n, c, h, w], unclamped, in the network's scale [-1, 1].
 
 use crate::error::{Error, Result};
+use ddim_nn::{SampleSize, UNetConfig};
 use npyz::{Order, WriterBuilder};
 use std::path::Path;
 
 /// Reads a batch of images of `shape` [c, h, w].
-pub(crate) fn read(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>> {
+pub(crate) fn read(path: &Path, shape @ [c, h, w]: [usize; 3]) -> Result<Vec<f32>> {
+    read_of(path, &|found| found == shape, &format!("[n, {c}, {h}, {w}]")).map(|(batch, _)| batch)
+}
+
+/// Reads latents of any size that a network takes, or of the one given; also the shape [c, h, w] of one.
+pub(crate) fn read_latents(path: &Path, config: &UNetConfig, size: Option<[usize; 2]>) -> Result<(Vec<f32>, [usize; 3])> {
+    let (channels, m) = (config.in_channels, config.size_multiple());
+    let accepted = |[c, h, w]: [usize; 3]| {
+        let fits = |n: usize| n > 0 && n.is_multiple_of(m);
+        c == channels && size.map_or(fits(h) && fits(w), |size| [h, w] == size)
+    };
+    let expected = match (size, config.sample_size.map(SampleSize::dims)) {
+        (Some([h, w]), _) => format!("[n, {channels}, {h}, {w}]"),
+        (None, Some([h, w])) => format!("[n, {channels}, {h}, {w}], or other multiples of {m}"),
+        (None, None) => format!("[n, {channels}, h, w], h and w multiples of {m}"),
+    };
+    read_of(path, &accepted, &expected)
+}
+
+fn read_of(path: &Path, accepted: &dyn Fn([usize; 3]) -> bool, expected: &str) -> Result<(Vec<f32>, [usize; 3])> {
     let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
     let npy = npyz::NpyFile::new(&bytes[..]).map_err(|e| Error::file(path, format!("not a .npy file: {e}")))?;
-    let [c, h, w] = shape;
     let found = npy.shape().to_vec();
-    if found.len() != 4 || found[0] == 0 || found[1..] != [c as u64, h as u64, w as u64] {
-        return Err(Error::file(path, format!("an array of shape {found:?}: expected [n, {c}, {h}, {w}]")));
-    }
+    let shape = match found[..] {
+        [n, c, h, w] if n > 0 => Some([c, h, w].map(|n| usize::try_from(n).unwrap_or(usize::MAX))).filter(|shape| accepted(*shape)),
+        _ => None,
+    };
+    let Some(shape) = shape else { return Err(Error::file(path, format!("an array of shape {found:?}: expected {expected}"))) };
     let dtype = npy.dtype().descr();
     if dtype.trim_matches('\'') != "<f4" {
         return Err(Error::file(path, format!("an array of dtype {dtype}: expected '<f4', little-endian 32-bit floats")));
@@ -27,10 +48,10 @@ pub(crate) fn read(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>> {
     }
     let data = npy.into_vec::<f32>().map_err(|e| Error::file(path, format!("a broken .npy file: {e}")))?;
     if let Some(at) = data.iter().position(|v| !v.is_finite()) {
-        let image = at / (c * h * w);
+        let image = at / shape.iter().product::<usize>();
         return Err(Error::file(path, format!("{} in image {image}: expected finite numbers", data[at])));
     }
-    Ok(data)
+    Ok((data, shape))
 }
 
 /// The bytes of a .npy file of a batch.

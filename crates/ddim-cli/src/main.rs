@@ -2,6 +2,7 @@
 
 mod args;
 mod arrays;
+mod classes;
 mod commands;
 mod error;
 mod models;

@@ -2,7 +2,6 @@
 
 use crate::args::{ClipArgs, Sweep};
 use crate::error::{Error, Result};
-use crate::models;
 use crate::output::{create_folder, report, write};
 use crate::pictures::{self, Picture, preparation_or_crop};
 use crate::progress::Progress;
@@ -26,7 +25,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
         return Err(Error::flag("--count", "1: expected at least 2, for a covariance"));
     }
     let [c, h, w] = session.shape();
-    pictures::check_drawable([c, h, w])?;
+    pictures::check_colours([c, h, w])?;
     let cells = Table::cells(&args.steps, &args.eta);
     for (i, cell) in cells.iter().enumerate() {
         if cells[..i].contains(cell) {
@@ -129,18 +128,28 @@ fn clipping(args: &Sweep, sigma: &Sigma) -> ClipArgs {
 
 /// What all cells share, by which a sweep knows itself again.
 fn settings(session: &Session, args: &Sweep, prepared: &Preparation, reference: &Images) -> Result<serde_json::Value> {
-    let checksum = ddim_nn::checksum(&models::load(&args.common.model)?.unet);
+    let checksum = ddim_nn::checksum(session.network.unet());
     let [h, w] = prepared.size;
     let [r, g, b] = prepared.background;
     let prepared = match reference {
         Images::Statistics(_) => "statistics".to_owned(),
         Images::Set(_) => format!("{h}x{w}, {:?} on #{r:02x}{g:02x}{b:02x}", prepared.fit).to_lowercase(),
     };
-    Ok(json!({
+    let mut settings = json!({
         "model": session.model, "weights": checksum, "reference": args.reference, "reference_images": reference.count(),
         "reference_prepared": prepared, "count": args.count, "seed": args.seed, "trajectory": spacing_name(session, &args.trajectory),
         "flags": session.flags(&args.clip).trim(),
-    }))
+    });
+    // A file of classes may change; a size or a scheduler may be another than the model's own.
+    if let Some(labels) = session.labels(args.seed, args.count) {
+        let bytes: Vec<u8> = labels.iter().flat_map(|label| (*label as u64).to_le_bytes()).collect();
+        settings["classes"] = json!(ddim_nn::checksum_of(&bytes));
+    }
+    if args.common.size.is_some() || args.common.choices.scheduler.is_some() {
+        settings["size"] = json!([h, w]);
+        settings["scheduler"] = json!(session.scheduler);
+    }
+    Ok(settings)
 }
 
 fn save(folder: &Path, x: &[f32], shape: [usize; 3], first: usize) -> Result<()> {
