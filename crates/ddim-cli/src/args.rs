@@ -1,6 +1,7 @@
 //! The command line, as clap parses it. What the values mean together is decided in [`crate::session`].
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Denoising diffusion implicit models: train once, then choose any sampling trajectory.
@@ -40,11 +41,44 @@ pub(crate) enum Command {
 /// Flags of every verb.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// A built-in model (emoji, fashion), a diffusers pipeline folder (model_index.json, unet/, scheduler/), or a run of `ddim train`.
+    /// A built-in model (emoji, fashion), a diffusers pipeline folder (model_index.json, unet/, scheduler/), or a run of `ddim train`. Also a
+    /// U-Net's folder alone, a checkpoint of accelerate's scripts (checkpoint-N), and a model's folder in the hub's cache.
     #[arg(long, value_name = "NAME|DIR", default_value = crate::models::DEFAULT, help_heading = "Everywhere")]
-    pub(crate) model: String,
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) choices: ModelArgs,
+    /// Height and width of the images, N or HxW, where they are not the model's own: multiples of what its network halves.
+    #[arg(long, value_name = "N|HxW", value_parser = parse_size, help_heading = "Everywhere")]
+    pub(crate) size: Option<[usize; 2]>,
     #[command(flatten)]
     pub(crate) machine: Machine,
+}
+
+/// What the files of a model leave open.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct ModelArgs {
+    /// A scheduler_config.json, or a folder that has one, instead of the model's own.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) scheduler: Option<PathBuf>,
+    /// Of a model that has averaged weights as well (a run, checkpoint-N, an authors' checkpoint), the weights themselves.
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+impl ModelArgs {
+    pub(crate) fn choices(&self) -> ddim_nn::Choices {
+        ddim_nn::Choices { scheduler: self.scheduler.clone(), raw: self.raw, ..ddim_nn::Choices::default() }
+    }
+}
+
+/// Height and width: N or HxW.
+fn parse_size(text: &str) -> Result<[usize; 2], String> {
+    let (h, w) = text.split_once(['x', 'X', '×']).unwrap_or((text, text));
+    match (h.trim().parse(), w.trim().parse()) {
+        (Ok(h), Ok(w)) if h > 0 && w > 0 => Ok([h, w]),
+        _ => Err(format!("{text:?}: expected N or HxW")),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -142,13 +176,16 @@ pub(crate) struct InceptionArgs {
     pub(crate) inception: Option<PathBuf>,
 }
 
-/// The class of a conditional model.
+/// The classes of images, of a conditional model.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct ClassArgs {
-    /// The class of every image, for models trained with classes.
-    #[arg(long, value_name = "K")]
-    pub(crate) class: Option<usize>,
+    /// For models trained with classes, by number or name: one for all images, or several that they take in turn (0,2,cat); each, all
+    /// classes in turn; random, by the seed and the number of the image; or a text file with one a line. --class is the same.
+    #[arg(long, value_name = "K,...|each|random|FILE")]
+    pub(crate) classes: Option<OsString>,
+    #[arg(long, hide = true, value_name = "K", conflicts_with = "classes")]
+    pub(crate) class: Option<OsString>,
 }
 
 /// Draw images from noise.
@@ -165,9 +202,6 @@ pub(crate) struct ClassArgs {
   ddim sample --model ./ddpm-cifar10-32 --out images  a diffusers pipeline, single images
   ddim sample --count 16 --animate drawing.gif        x_t and the predicted x_0 as they change")]
 pub(crate) struct Sample {
-    /// Of a run, take the weights themselves instead of their average.
-    #[arg(long, help_heading = "Everywhere")]
-    pub(crate) raw: bool,
     /// Number of images [default: 64].
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<usize>,
@@ -628,9 +662,11 @@ pub(crate) struct Nll {
   ddim info                      the default built-in model
   ddim info ./ddpm-cifar10-32 --json")]
 pub(crate) struct Info {
-    /// A built-in model, or a diffusers pipeline folder.
+    /// A built-in model, a diffusers pipeline folder, or what else --model takes.
     #[arg(value_name = "NAME|DIR", default_value = crate::models::DEFAULT)]
-    pub(crate) model: String,
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) choices: ModelArgs,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -647,29 +683,33 @@ pub(crate) enum Dtype {
 /// Rewrite a model as a diffusers pipeline folder with safetensors weights.
 ///
 /// Reads what --model reads (also .bin pickles and the attention names of old versions) and writes what Python diffusers loads today. A file
-/// is taken for a checkpoint of the DDIM authors' code (.ckpt, or a state dict of their network), of which the averaged weights are taken;
-/// nothing in it is executed.
+/// of weights alone (safetensors or PyTorch's, whatever is wrapped around its state dict) is a checkpoint of the DDIM authors' code or of
+/// their network, or diffusers' with its config.json; of averaged weights and those themselves the average is taken. Nothing in it is
+/// executed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ddim convert ./old-pipeline ./new-pipeline
   ddim convert fashion ./fashion-f16 --dtype f16
-  ddim convert model-790000.ckpt ./ddpm-cifar10       the authors' checkpoint, its averaged weights")]
+  ddim convert model-790000.ckpt ./ddpm-cifar10       the authors' checkpoint, its averaged weights
+  ddim convert unet.bin ./whole --config unet/config.json --scheduler scheduler_config.json")]
 pub(crate) struct Convert {
-    /// A built-in model, a diffusers pipeline folder, a run, or a checkpoint of the authors' code.
+    /// A built-in model, a folder that --model takes, or a file of weights.
     #[arg(value_name = "SRC")]
-    pub(crate) source: String,
+    pub(crate) source: PathBuf,
     /// The folder to make.
     #[arg(value_name = "DST")]
     pub(crate) destination: PathBuf,
     /// Number format of the weights.
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
     pub(crate) dtype: Dtype,
-    /// Of a run or an authors' checkpoint, take the weights themselves instead of their average.
-    #[arg(long)]
-    pub(crate) raw: bool,
-    /// The size of the images of an authors' checkpoint, where its weights do not tell.
-    #[arg(long, value_name = "N")]
-    pub(crate) size: Option<usize>,
+    #[command(flatten)]
+    pub(crate) choices: ModelArgs,
+    /// The config.json of the network, for a file of diffusers' weights that has none beside it.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) config: Option<PathBuf>,
+    /// The size of the images, N or HxW, where an authors' checkpoint does not tell or a model's own is another.
+    #[arg(long, value_name = "N|HxW", value_parser = parse_size)]
+    pub(crate) size: Option<[usize; 2]>,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -691,7 +731,7 @@ pub(crate) struct Bench {
     pub(crate) preset: String,
     /// A built-in model, or a diffusers pipeline folder, instead.
     #[arg(long, value_name = "NAME|DIR")]
-    pub(crate) model: Option<String>,
+    pub(crate) model: Option<PathBuf>,
     /// Images evaluated together.
     #[arg(long, value_name = "B", default_value_t = 16)]
     pub(crate) batch: usize,

@@ -1,6 +1,7 @@
 //! `ddim`: arguments in, calls down, pictures and tables out.
 
 mod args;
+mod classes;
 mod commands;
 mod error;
 mod inputs;

@@ -1,7 +1,8 @@
 //! The models that are built in.
 
 use crate::error::{Error, Result};
-use ddim_nn::{Device, EmbeddedPipeline, Pipeline, cpu};
+use ddim_nn::{Choices, Device, EmbeddedPipeline, Pipeline, cpu};
+use std::io::Write;
 use std::path::Path;
 
 /// What `--model` is when it is not given.
@@ -20,38 +21,68 @@ macro_rules! built_in {
 
 const BUILT_IN: [EmbeddedPipeline; 2] = [built_in!("emoji"), built_in!("fashion")];
 
-/// Loads a built-in model or a pipeline folder, to sample from.
-pub(crate) fn load(model: &str) -> Result<Pipeline> {
-    load_on(model, &cpu())
+/// Loads a model to sample from, and says on standard error what was assumed or chosen.
+pub(crate) fn load(model: &Path, choices: &Choices) -> Result<Pipeline> {
+    let pipeline = read(model, choices, &cpu())?;
+    say(&pipeline);
+    Ok(pipeline)
 }
 
-/// Loads the weights themselves, not their average, of a run or of a checkpoint of one.
-pub(crate) fn load_raw(model: &str) -> Result<Pipeline> {
-    let folder = Path::new(model);
-    if !folder.is_dir() {
-        return Err(Error::failure(format!(
-            "--raw: {model} is no folder: expected a run, which has the weights themselves and their average"
-        )));
-    }
-    Ok(ddim_train::raw_pipeline(folder, &cpu())?)
+/// The same on a device, with nothing chosen.
+pub(crate) fn load_on(model: impl AsRef<Path>, device: &Device) -> Result<Pipeline> {
+    let pipeline = read(model.as_ref(), &Choices::default(), device)?;
+    say(&pipeline);
+    Ok(pipeline)
 }
 
-/// Loads a built-in model, a pipeline folder, or the last checkpoint of a run.
-pub(crate) fn load_on(model: &str, device: &Device) -> Result<Pipeline> {
-    if let Some(files) = BUILT_IN.iter().find(|m| m.name == model) {
-        return Ok(Pipeline::embedded(files, device)?);
+/// Says what was assumed or chosen, a line each.
+pub(crate) fn say(pipeline: &Pipeline) {
+    for note in &pipeline.notes {
+        // A closed standard error is no reason to stop.
+        let _ = writeln!(std::io::stderr(), "note: {note}");
     }
-    let folder = Path::new(model);
-    if !folder.exists() {
+}
+
+/// Reads a built-in model, a folder of diffusers', or the last checkpoint of a run.
+pub(crate) fn read(model: &Path, choices: &Choices, device: &Device) -> Result<Pipeline> {
+    if let Some(files) = BUILT_IN.iter().find(|m| Path::new(m.name) == model) {
+        let mut pipeline = Pipeline::embedded_with(files, choices, device)?;
+        if is_model(model) {
+            pipeline.notes.push(format!("{0}: the model that is built in; the folder {0} is --model ./{0}", files.name));
+        }
+        return Ok(pipeline);
+    }
+    if !model.exists() {
         let names: Vec<_> = BUILT_IN.iter().map(|m| m.name).collect();
         return Err(Error::failure(format!(
-            "{model}: no such folder, nor a built-in model: expected {}, a pipeline folder or a run",
+            "{}: no such folder, nor a built-in model: expected {}, a pipeline folder or a run",
+            model.display(),
             names.join(", ")
         )));
     }
-    // A run of `ddim train` stands for its last checkpoint.
-    match ddim_train::checkpoints(folder)?.last() {
-        Some((_, checkpoint)) => Ok(Pipeline::load(checkpoint, device)?),
-        None => Ok(Pipeline::load(folder, device)?),
+    let weights = |end: &&str| model.extension().is_some_and(|found| found.eq_ignore_ascii_case(end));
+    if model.is_file() && ["safetensors", "ckpt", "pt", "pth", "bin"].iter().any(weights) {
+        return Err(Error::file(model, "a file: expected a diffusers pipeline folder, which ddim convert makes of a file of weights"));
     }
+    // A run of `ddim train` stands for its last checkpoint.
+    match ddim_train::checkpoints(model)?.last() {
+        Some(_) if choices.raw => Ok(ddim_train::raw_pipeline(model, device)?),
+        Some((_, checkpoint)) => Ok(Pipeline::load_with(checkpoint, choices, device)?),
+        None if model.join(RUN).is_file() && !is_pipeline(model) => {
+            Err(Error::file(model, "a run without a checkpoint yet: expected one that has reached its first"))
+        }
+        None => Ok(Pipeline::load_with(model, choices, device)?),
+    }
+}
+
+/// What makes a folder that of a run.
+const RUN: &str = "config.toml";
+
+fn is_pipeline(folder: &Path) -> bool {
+    ["model_index.json", "unet", "unet_ema", "config.json"].iter().any(|name| folder.join(name).exists())
+}
+
+/// Whether a folder is meant as a model, as far as can be seen from its names: a folder of pictures may have any name.
+fn is_model(folder: &Path) -> bool {
+    is_pipeline(folder) || folder.join(RUN).is_file()
 }

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use ddim::to_byte;
 use ddim_eval::Raster;
 
-/// An 8-bit picture of 1 or 3 channels, interleaved rows.
+/// An 8-bit picture of 1 to 4 channels, interleaved rows: gray, gray and alpha, colours, colours and alpha.
 pub(crate) struct Picture {
     width: usize,
     height: usize,
@@ -12,12 +12,20 @@ pub(crate) struct Picture {
     pixels: Vec<u8>,
 }
 
-/// Whether images of this shape can be drawn.
+/// Whether images of this shape can be drawn: 2 and 4 channels with the last as alpha, as diffusers (Pillow) does.
 pub(crate) fn check_drawable([c, _, _]: [usize; 3]) -> Result<()> {
+    if (1..=4).contains(&c) {
+        return Ok(());
+    }
+    Err(Error::failure(format!("images of {c} channels cannot be drawn: expected 1 to 4 (use --save-npy)")))
+}
+
+/// Whether images of this shape are gray or colours alone, as files are read and Inception looks at them.
+pub(crate) fn check_colours([c, _, _]: [usize; 3]) -> Result<()> {
     if c == 1 || c == 3 {
         return Ok(());
     }
-    Err(Error::failure(format!("images of {c} channels cannot be drawn: expected 1 or 3 (use --save-npy)")))
+    Err(Error::failure(format!("a model of {c} channels: expected 1 or 3, for images in files and for Inception (a .npy batch has any)")))
 }
 
 /// Pixels between the tiles of a grid.
@@ -63,8 +71,7 @@ pub(crate) fn single(image: &[f32], [c, h, w]: [usize; 3]) -> Picture {
 
 /// Columns and rows with what they show beside them.
 pub(crate) fn labelled(picture: &Picture, columns: &[String], rows: &[String]) -> Picture {
-    let rgb = if picture.channels == 3 { picture.pixels.clone() } else { picture.pixels.iter().flat_map(|&gray| [gray; 3]).collect() };
-    let raster = Raster { width: picture.width, height: picture.height, rgb };
+    let raster = Raster { width: picture.width, height: picture.height, rgb: picture.on_paper().to_rgb() };
     Picture::from(ddim_eval::labelled(&raster, columns, rows))
 }
 
@@ -89,11 +96,39 @@ impl Picture {
         Self { width, pixels, ..*self }
     }
 
+    /// The same without alpha, the colour of paper behind.
+    fn on_paper(&self) -> Self {
+        let channels = match self.channels {
+            2 => 1,
+            4 => 3,
+            n => n,
+        };
+        let blend = |(value, alpha): (u8, u8)| {
+            let (value, alpha) = (u32::from(value), u32::from(alpha));
+            ((value * alpha + u32::from(PAPER) * (255 - alpha) + 127) / 255) as u8
+        };
+        let pixels = match channels == self.channels {
+            true => self.pixels.clone(),
+            false => self.pixels.chunks_exact(self.channels).flat_map(|p| p[..channels].iter().map(|v| blend((*v, p[channels])))).collect(),
+        };
+        Self { channels, pixels, ..*self }
+    }
+
+    /// Three numbers a pixel, of a picture without alpha.
+    fn to_rgb(&self) -> Vec<u8> {
+        if self.channels == 3 { self.pixels.clone() } else { self.pixels.iter().flat_map(|&gray| [gray; 3]).collect() }
+    }
+
     /// A PNG file with `caption` as its description.
     pub(crate) fn to_png(&self, caption: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, self.width as u32, self.height as u32);
-        encoder.set_color(if self.channels == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb });
+        encoder.set_color(match self.channels {
+            1 => png::ColorType::Grayscale,
+            2 => png::ColorType::GrayscaleAlpha,
+            3 => png::ColorType::Rgb,
+            _ => png::ColorType::Rgba,
+        });
         encoder.set_depth(png::BitDepth::Eight);
         let text = [("Description", caption), ("Software", concat!("ddim ", env!("CARGO_PKG_VERSION")))];
         for (keyword, value) in text {
@@ -124,8 +159,9 @@ pub(crate) fn shown_frames(total: usize) -> Vec<usize> {
     (0..shown).map(|i| if shown > 1 { i * (total - 1) / (shown - 1) } else { 0 }).collect()
 }
 
-/// An endless GIF of about four seconds, which rests on its last frame where `rest` says so.
+/// An endless GIF of about four seconds, which rests on its last frame where `rest` says so. Alpha is laid on paper.
 pub(crate) fn to_gif(frames: &[Picture], rest: bool) -> Result<Vec<u8>> {
+    let frames: Vec<Picture> = frames.iter().map(Picture::on_paper).collect();
     let Some(first) = frames.first() else { return Err(Error::failure("an animation without frames")) };
     let (width, height) = (u16::try_from(first.width), u16::try_from(first.height));
     let (Ok(width), Ok(height)) = (width, height) else {

@@ -1,11 +1,15 @@
 //! What the verbs share: a loaded model, flags turned into samplers, and runs over batches.
 
 use crate::args::{ClassArgs, ClipArgs, Common, InceptionArgs, Machine, Spacing, TrajectoryArgs};
+use crate::classes::Classes;
 use crate::error::{Error, Result};
-use crate::models;
 use crate::progress::Progress;
+use crate::models;
 use ddim::{Clip, Encoder, NoiseSchedule, Observed, Sampler, Sigma, Trajectory, noise};
-use ddim_nn::{Condition, Inception, Network, SchedulerConfig, cpu};
+use ddim_data::read_floats_any;
+use ddim_nn::{Condition, Inception, Network, SampleSize, SchedulerConfig, UNetConfig, cpu};
+use std::ops::Range;
+use std::path::Path;
 
 /// A model on its device, with the flags that go for a whole run.
 pub(crate) struct Session {
@@ -14,37 +18,46 @@ pub(crate) struct Session {
     pub(crate) scheduler: SchedulerConfig,
     pub(crate) schedule: NoiseSchedule,
     pub(crate) batch_size: usize,
-    class: Option<usize>,
+    pub(crate) classes: Classes,
     pub(crate) json: bool,
     pub(crate) quiet: bool,
 }
 
 impl Session {
     pub(crate) fn new(common: &Common, class: &ClassArgs) -> Result<Self> {
-        Self::with(common, class, false)
+        Self::with_latents(common, class, None).map(|(session, _)| session)
     }
 
-    /// [`new`](Self::new), of a run's weights themselves where they are asked for.
-    pub(crate) fn with(common: &Common, class: &ClassArgs, raw: bool) -> Result<Self> {
+    /// The same for latents of a file, which also say the size of the images.
+    pub(crate) fn with_latents(common: &Common, class: &ClassArgs, latents: Option<&Path>) -> Result<(Self, Option<Vec<f32>>)> {
         let Machine { device, batch_size, threads, json, quiet } = &common.machine;
         check_device(device)?;
         if *batch_size == 0 {
             return Err(Error::flag("--batch-size", "0: expected 1 or more"));
         }
         use_threads(*threads)?;
-        let pipeline = if raw { models::load_raw(&common.model)? } else { models::load(&common.model)? };
+        let mut pipeline = models::load(&common.model, &common.choices.choices())?;
+        let latents = latents.map(|path| read_latents(path, &pipeline.config, common.size)).transpose()?;
+        if let Some(size) = common.size.or(latents.as_ref().map(|(_, [_, h, w])| [*h, *w])) {
+            pipeline = pipeline.with_size(size).map_err(|e| Error::flag("--size", e))?;
+        }
+        let model = common.model.display().to_string();
+        if pipeline.config.sample_size.is_none() {
+            return Err(Error::usage(format!("--size is missing: {model} does not say the size of its images (sample_size is null)")));
+        }
+        let classes = Classes::new(class, &pipeline.classes, pipeline.classes_count())?;
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = Network::new(pipeline, &cpu())?;
-        if network.is_conditional() || class.class.is_some() {
+        if network.is_conditional() || !classes.is_none() {
             // Any network that takes labels has a class 0.
-            let label = class.class.unwrap_or(0);
-            network.with_condition(Condition::Labels(vec![label])).map_err(|e| Error::flag("--class", e))?;
+            let label = classes.of(0, 0).unwrap_or(0);
+            network.with_condition(Condition::Labels(vec![label])).map_err(|e| Error::flag("--classes", e))?;
         }
-        if network.is_conditional() && class.class.is_none() {
-            return Err(Error::usage(format!("--class is missing: {} was trained with classes", common.model)));
+        if network.is_conditional() && classes.is_none() {
+            return Err(Error::usage(format!("--classes is missing: {model} was trained with classes")));
         }
-        let model = common.model.clone();
-        Ok(Self { model, network, scheduler, schedule, batch_size: *batch_size, class: class.class, json: *json, quiet: *quiet })
+        let latents = latents.map(|(latents, _)| latents);
+        Ok((Self { model, network, scheduler, schedule, batch_size: *batch_size, classes, json: *json, quiet: *quiet }, latents))
     }
 
     /// [c, h, w] of one image.
@@ -94,9 +107,11 @@ impl Session {
         x
     }
 
-    pub(crate) fn network_for(&self, count: usize) -> Result<Network> {
-        let condition = self.class.map_or(Condition::None, |label| Condition::Labels(vec![label; count]));
-        Ok(self.network.with_condition(condition)?)
+    /// The network for images of a seed, by their numbers, each under its class.
+    pub(crate) fn network_for(&self, seed: u64, images: Range<usize>) -> Result<Network> {
+        let labels: Option<Vec<usize>> = images.map(|image| self.classes.of(seed, image)).collect();
+        let labels = labels.filter(|_| !self.classes.is_none());
+        Ok(self.network.with_condition(labels.map_or(Condition::None, Condition::Labels))?)
     }
 
     /// Samples one batch in place; `first` is the number of its first image.
@@ -110,7 +125,7 @@ impl Session {
     ) -> Result<()> {
         let n = x.len() / self.dim();
         let mut failed = None;
-        ddim::sample(sampler, &self.network_for(n)?, x, seed, first as u64, |observed| {
+        ddim::sample(sampler, &self.network_for(seed, first..first + n)?, x, seed, first as u64, |observed| {
             progress.advance(n);
             if failed.is_none() {
                 failed = observe(observed).err();
@@ -127,26 +142,46 @@ impl Session {
         Ok(())
     }
 
-    /// Encodes any number of images in place, a batch at a time.
+    /// Encodes any number of images in place, a batch at a time; their classes are those of seed 0.
     pub(crate) fn encode(&self, trajectory: &Trajectory, x: &mut [f32], progress: &Progress) -> Result<()> {
         let encoder = Encoder::new(&self.schedule, trajectory)?;
-        for batch in x.chunks_mut(self.batch_size.saturating_mul(self.dim())) {
-            let n = batch.len() / self.dim();
-            ddim::encode(&encoder, &self.network_for(n)?, batch, |_| progress.advance(n))?;
+        for (i, batch) in x.chunks_mut(self.batch_size.saturating_mul(self.dim())).enumerate() {
+            let (n, first) = (batch.len() / self.dim(), i * self.batch_size);
+            ddim::encode(&encoder, &self.network_for(0, first..first + n)?, batch, |_| progress.advance(n))?;
         }
         Ok(())
+    }
+
+    /// The model, and the flags that decide what it is here, as they were given.
+    pub(crate) fn model_flags(&self, common: &Common) -> String {
+        let mut flags = format!("--model {}", self.model);
+        if let Some([h, w]) = common.size {
+            flags += &format!(" --size {h}x{w}");
+        }
+        if let Some(path) = &common.choices.scheduler {
+            flags += &format!(" --scheduler {}", path.display());
+        }
+        if common.choices.raw {
+            flags += " --raw";
+        }
+        flags
     }
 
     /// The flags of clipping and class, as they were given.
     pub(crate) fn flags(&self, clip: &ClipArgs) -> String {
         let on = [(clip.clip, " --clip"), (clip.no_clip, " --no-clip"), (clip.rederive_epsilon, " --rederive-epsilon")];
         let given = on.iter().filter(|(given, _)| *given).map(|(_, flag)| *flag);
-        given.chain([self.class_flag().as_str()]).collect()
+        given.chain([self.class_flag()]).collect()
     }
 
-    /// The flag of the class, as it was given.
-    pub(crate) fn class_flag(&self) -> String {
-        self.class.map_or(String::new(), |k| format!(" --class {k}"))
+    /// The flag of the classes, as it was given.
+    pub(crate) fn class_flag(&self) -> &str {
+        self.classes.flag()
+    }
+
+    /// The labels of the first images of a seed; none of a model without classes.
+    pub(crate) fn labels(&self, seed: u64, count: usize) -> Option<Vec<usize>> {
+        (0..count).map(|image| self.classes.of(seed, image)).collect()
     }
 
     /// The batches of `count` images: first image and number.
@@ -170,6 +205,22 @@ pub(crate) fn load_inception(args: &InceptionArgs, quiet: bool) -> Result<Incept
     Ok(inception?)
 }
 
+/// Reads latents of any size that a network takes, or of the one given; also the shape [c, h, w] of one.
+fn read_latents(path: &Path, config: &UNetConfig, size: Option<[usize; 2]>) -> Result<(Vec<f32>, [usize; 3])> {
+    let (channels, m) = (config.in_channels, config.size_multiple());
+    let ([n, c, h, w], latents) = read_floats_any(path)?;
+    let fits = |n: usize| n > 0 && n.is_multiple_of(m);
+    if c == channels && size.map_or(fits(h) && fits(w), |size| [h, w] == size) {
+        return Ok((latents, [c, h, w]));
+    }
+    let expected = match (size, config.sample_size.map(SampleSize::dims)) {
+        (Some([h, w]), _) => format!("[n, {channels}, {h}, {w}]"),
+        (None, Some([h, w])) => format!("[n, {channels}, {h}, {w}], or other multiples of {m}"),
+        (None, None) => format!("[n, {channels}, h, w], h and w multiples of {m}"),
+    };
+    Err(Error::file(path, format!("an array of shape [{n}, {c}, {h}, {w}]: expected {expected}")))
+}
+
 /// Beyond this a count is a typing error.
 const MOST_IMAGES: usize = 10_000_000;
 
@@ -181,6 +232,11 @@ pub(crate) fn check_count(count: usize) -> Result<usize> {
     Err(Error::flag("--count", format!("{count}: expected 1 to {MOST_IMAGES}")))
 }
 
+/// Paths for a report: JSON has no bytes that are not Unicode.
+pub(crate) fn shown(files: &[impl AsRef<Path>]) -> Vec<String> {
+    files.iter().map(|file| file.as_ref().display().to_string()).collect()
+}
+
 /// Code timesteps in the order in which they are visited.
 pub(crate) fn timesteps(trajectory: &Trajectory) -> Vec<usize> {
     trajectory.timesteps().collect()
@@ -190,7 +246,7 @@ pub(crate) fn timesteps(trajectory: &Trajectory) -> Vec<usize> {
 pub(crate) fn spacing_name(session: &Session, args: &TrajectoryArgs) -> String {
     use clap::ValueEnum;
     let named = args.trajectory.and_then(|t| t.to_possible_value()).map(|v| v.get_name().to_owned());
-    named.unwrap_or_else(|| session.scheduler.timestep_spacing.clone())
+    named.unwrap_or_else(|| session.scheduler.timestep_spacing.name().to_owned())
 }
 
 pub(crate) fn check_device(device: &str) -> Result<()> {

@@ -4,6 +4,7 @@ use crate::error::Result;
 use ddim::objective::{constant, decoder_nats, gamma, gamma_simple, l_gamma};
 use ddim::{Denoiser, NoiseSchedule, Sigma, Trajectory};
 use std::f64::consts::{LN_2, PI};
+use std::ops::Range;
 
 /// The bound of one process.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +43,7 @@ fn deviations(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &Sigma) 
 }
 
 /// Monte-Carlo estimates over images `x_0` ([n, c, h, w] of byte values in [-1, 1]), one draw of noise for each image and timestep, the
-/// same for all processes. `network` evaluates a batch; `observe` is told how many evaluations are done since it was last told.
+/// same for all processes. `network` evaluates a batch, the images of these numbers; `observe` is told how many evaluations are done since it was last told.
 ///
 /// # Errors
 /// Processes without a bound (η = 0: J_σ needs every σ above 0), and what the network and `observe` say.
@@ -52,7 +53,7 @@ pub fn likelihood<D: Denoiser<f32>>(
     sigmas: &[Sigma],
     x_0: &[f32],
     (seed, batch): (u64, usize),
-    network: &dyn Fn(usize) -> Result<D>,
+    network: &dyn Fn(Range<usize>) -> Result<D>,
     observe: &mut dyn FnMut(usize),
 ) -> Result<Likelihood>
 where
@@ -61,7 +62,7 @@ where
     let deviations = sigmas.iter().map(|sigma| deviations(schedule, trajectory, sigma)).collect::<Result<Vec<_>>>()?;
     let gammas = deviations.iter().map(|sigma| Ok(gamma(schedule, trajectory, sigma)?)).collect::<Result<Vec<_>>>()?;
     let last: Vec<f64> = deviations.iter().map(|sigma| sigma[0]).collect();
-    let dim = network(1)?.dim();
+    let dim = network(0..1)?.dim();
     let n = x_0.len() / dim;
     let per_bit = dim as f64 * LN_2;
     // ‖ε - ε_θ‖² of each image and step; the decoder's nats of each image and process.
@@ -69,7 +70,7 @@ where
     for (i, x_0) in x_0.chunks(batch * dim).enumerate() {
         let first = (i * batch) as u64;
         let count = x_0.len() / dim;
-        let network = network(count)?;
+        let network = network(i * batch..i * batch + count)?;
         // Step by step, so that whoever waits sees it.
         let mut of_batch = vec![Vec::with_capacity(trajectory.len()); count];
         for &level in trajectory.levels() {

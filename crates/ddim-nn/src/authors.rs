@@ -1,72 +1,27 @@
 //! Checkpoints of the DDIM authors' code, and of DDPM's in PyTorch: their names for the network's tensors, and the configuration that the
 //! shapes tell.
 
-use crate::error::{Error, Result};
-use crate::pickle::Pickle;
-use crate::pipeline::Pipeline;
-use crate::scheduler::SchedulerConfig;
 use crate::unet::UNetConfig;
 use crate::weights::{Array, StateDict};
-use burn::tensor::Device;
 use serde_json::json;
 use std::path::Path;
 
-impl Pipeline {
-    /// Reads a `.ckpt` of the authors: a list [model, optimizer, epoch, step, EMA], of which the EMA is taken, or with `raw` the model; or a
-    /// state dict of their network. Names may begin with `module.`.
-    ///
-    /// The configuration follows from the shapes. The size of the images does where the network attends at 16×16, as all of the authors' do;
-    /// else `size` must say it. The schedule is theirs: 1000 linear betas from 1e-4 to 0.02, epsilon predicted, nothing clipped.
-    ///
-    /// # Errors
-    /// Another kind of file; tensors of another network.
-    pub fn load_authors(path: &Path, raw: bool, size: Option<usize>, device: &Device) -> Result<Self> {
-        let mut pickle = Pickle::open(path)?;
-        let chosen = match pickle.list() {
-            None => pickle.root(),
-            Some(items) => {
-                let dicts: Vec<usize> = items.iter().copied().filter(|id| pickle.is_state_dict(*id)).collect();
-                match dicts.as_slice() {
-                    [] => return Err(Error::weights(path, "a list without a state dict: expected [model, optimizer, epoch, step, ema]")),
-                    [model] => *model,
-                    [model, .., ema] => {
-                        if raw {
-                            *model
-                        } else {
-                            *ema
-                        }
-                    }
-                }
-            }
-        };
-        let state = without_module(pickle.state_dict(chosen)?);
-        let config = configuration(&state, size).map_err(|message| Error::weights(path, message))?;
-        let levels = config.block_out_channels.len();
-        let mut renamed = StateDict::new();
-        for (name, mut array) in state {
-            let new = modern_name(&name, levels).ok_or_else(|| {
-                Error::weights(
-                    path,
-                    format!("tensor {name}: not one of the authors' network (expected names such as down.0.block.0.conv1.weight)"),
-                )
-            })?;
-            // Attention's 1×1 convolutions are linear layers now.
-            if new.contains("attentions.") && array.shape.len() == 4 {
-                array.shape.truncate(2);
-            }
-            renamed.insert(new, array);
+/// The configuration of the authors' network that has these tensors, and the tensors under diffusers' names. `size` [h, w] is that of the
+/// images, where it attends nowhere on its way down.
+pub(crate) fn network(state: StateDict, size: Option<[usize; 2]>) -> std::result::Result<(UNetConfig, StateDict), String> {
+    let config = configuration(&state, size)?;
+    let levels = config.block_out_channels.len();
+    let mut renamed = StateDict::new();
+    for (name, mut array) in state {
+        let expected = "not one of the authors' network (expected names such as down.0.block.0.conv1.weight)";
+        let new = modern_name(&name, levels).ok_or_else(|| format!("tensor {name}: {expected}"))?;
+        // Attention's 1×1 convolutions are linear layers now.
+        if new.contains("attentions.") && array.shape.len() == 4 {
+            array.shape.truncate(2);
         }
-        let scheduler = SchedulerConfig { clip_sample: false, ..SchedulerConfig::default() };
-        Self::assemble(config, scheduler, renamed, path.to_owned(), device)
+        renamed.insert(new, array);
     }
-}
-
-/// `DataParallel` puts `module.` before every name.
-fn without_module(state: StateDict) -> StateDict {
-    if !state.keys().all(|name| name.starts_with("module.")) {
-        return state;
-    }
-    state.into_iter().map(|(name, array)| (name["module.".len()..].to_owned(), array)).collect()
+    Ok((config, renamed))
 }
 
 /// diffusers' name for a tensor of the authors' network of so many levels.
@@ -108,7 +63,7 @@ fn modern_name(name: &str, levels: usize) -> Option<String> {
     })
 }
 
-fn configuration(state: &StateDict, size: Option<usize>) -> std::result::Result<UNetConfig, String> {
+fn configuration(state: &StateDict, size: Option<[usize; 2]>) -> std::result::Result<UNetConfig, String> {
     let shape = |name: &str| state.get(name).map(|array: &Array| array.shape.clone());
     let dims =
         |name: &str| shape(name).filter(|s| s.len() == 4).ok_or_else(|| format!("tensor {name} is missing: expected the authors' network"));
@@ -123,7 +78,9 @@ fn configuration(state: &StateDict, size: Option<usize>) -> std::result::Result<
         .collect::<std::result::Result<_, _>>()?;
     let attends = |level: usize| state.contains_key(&format!("down.{level}.attn.0.q.weight"));
     let found = (0..levels).find(|level| attends(*level)).and_then(|level| 16usize.checked_shl(level as u32));
-    let size = size.or(found).ok_or("it attends nowhere on its way down, so the size of its images cannot be told: expected --size")?;
+    let size = size
+        .or(found.map(|n| [n, n]))
+        .ok_or("it attends nowhere on its way down, so the size of its images cannot be told: expected --size")?;
     let kind = |level: usize, side: &str| format!("{}{side}Block2D", if attends(level) { "Attn" } else { "" });
     let config = json!({
         "sample_size": size, "in_channels": conv_in[1], "out_channels": conv_out[0], "layers_per_block": layers, "block_out_channels": channels,

@@ -171,7 +171,7 @@ impl Inception {
         let state = if pickled {
             let mut pickle = Pickle::open(path)?;
             // Counters of training, whole numbers.
-            pickle.state_dict_of(pickle.root(), |name| !name.ends_with("num_batches_tracked"))?
+            pickle.state_dict(pickle.root(), |name| !name.ends_with("num_batches_tracked"))?
         } else {
             let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
             parse_safetensors(&bytes, path)?

@@ -32,18 +32,20 @@ struct Compiled {
 }
 
 impl Network {
-    /// The network of a pipeline, for images of its `sample_size`.
+    /// The network of a pipeline, for images of its `sample_size`; see [`Pipeline::with_size`] for others. One that predicts variances as
+    /// well, in as many channels again, is taken for its first half.
     ///
     /// # Errors
     /// A config without `sample_size`, or one whose outputs are not of the size of its inputs, so that it cannot be sampled from.
     pub fn new(pipeline: Pipeline, device: &Device) -> Result<Self> {
         let Pipeline { unet, config, scheduler, .. } = pipeline;
         let Some(size) = config.sample_size.map(SampleSize::dims) else {
-            return Err(Error::input("sample_size is null in unet/config.json: expected the height and width of the images"));
+            return Err(Error::input("sample_size is null in unet/config.json: expected the size of the images (--size)"));
         };
-        if config.in_channels != config.out_channels {
-            let (i, o) = (config.in_channels, config.out_channels);
-            return Err(Error::input(format!("in_channels is {i} and out_channels {o} in unet/config.json: expected the same, to sample")));
+        let (i, o) = (config.in_channels, config.out_channels);
+        if o != i && !config.predicts_variances() {
+            let expected = "expected the same (or twice as many, with variances), to sample";
+            return Err(Error::input(format!("in_channels is {i} and out_channels {o} in unet/config.json: {expected}")));
         }
         let timesteps = scheduler.num_train_timesteps;
         if let Some(rows) = config.num_train_timesteps.filter(|rows| config.time_embedding_type == "learned" && *rows < timesteps) {
@@ -80,6 +82,16 @@ impl Network {
             Condition::Embeddings(_) => {}
         }
         Ok(Self { condition, ..self.clone() })
+    }
+
+    /// The modules and their weights.
+    pub fn unet(&self) -> &UNet {
+        &self.unet
+    }
+
+    /// The configuration of the modules.
+    pub fn config(&self) -> &UNetConfig {
+        &self.config
     }
 
     /// [channels, height, width] of one image.
@@ -138,7 +150,7 @@ impl Network {
         }
         let condition = |i: usize| self.condition.of(first + i, n);
         if self.device != Device::flex() {
-            for (i, (x, out)) in x.chunks(c * h * w).zip(out.chunks_mut(c * h * w)).enumerate() {
+            for (i, (x, out)) in x.chunks(c * h * w).zip(out.chunks_mut(self.config.out_channels * h * w)).enumerate() {
                 let x = Tensor::<4>::from_data(TensorData::new(x.to_vec(), [1, c, h, w]), &self.device);
                 let y = self.unet.forward(x, &timesteps[i..=i], &condition(i)).try_into_data();
                 let data = y.map_err(|e| Error::input(format!("reading the network's output: {e}")))?;
@@ -192,8 +204,16 @@ impl Network {
         let n = x_t.len() / dim;
         self.check(n, levels)?;
         let group = (MOST_PIXELS / (self.size[0] * self.size[1])).max(1);
+        let whole = self.config.out_channels * self.size[0] * self.size[1];
+        let mut with_variances = Vec::new();
         for (g, ((x, out), levels)) in x_t.chunks(group * dim).zip(out.chunks_mut(group * dim)).zip(levels.chunks(group)).enumerate() {
-            self.evaluate(x, levels, [g * group, n], profile.as_deref_mut(), out)?;
+            if whole == dim {
+                self.evaluate(x, levels, [g * group, n], profile.as_deref_mut(), out)?;
+                continue;
+            }
+            with_variances.resize(levels.len() * whole, 0.0);
+            self.evaluate(x, levels, [g * group, n], profile.as_deref_mut(), &mut with_variances)?;
+            out.chunks_exact_mut(dim).zip(with_variances.chunks_exact(whole)).for_each(|(out, all)| out.copy_from_slice(&all[..dim]));
         }
         Ok(())
     }

@@ -5,12 +5,13 @@
 //! refers to itself costs nothing, and arrays are read only when they are asked for.
 
 use crate::error::{Error, Result};
-use crate::weights::{Array, StateDict};
+use crate::weights::{Array, StateDict, mistaken, narrowed};
 use half::{bf16, f16};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A value, by its place in the arena.
 type Id = usize;
@@ -18,7 +19,8 @@ type Id = usize;
 #[derive(Debug, Clone)]
 enum Node {
     Int(i64),
-    Text(String),
+    /// Shared: a file that repeats a long name costs its memory once.
+    Text(Arc<str>),
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
@@ -30,9 +32,9 @@ enum Node {
     Opaque,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Storage {
-    key: String,
+    key: Arc<str>,
     dtype: Option<Dtype>,
     len: usize,
 }
@@ -54,56 +56,84 @@ struct Tensor {
 }
 
 /// Where the bytes of storages are.
-enum Container {
+enum Container<'a> {
     /// PyTorch 1.6 and later: an archive with a file for each, under this folder.
-    Zip(Box<zip::ZipArchive<BufReader<File>>>, String),
+    Zip(Box<zip::ZipArchive<Source<'a>>>, String),
     /// Before: one after another, at these offsets.
-    Plain(BufReader<File>, HashMap<String, (u64, u64)>),
+    Plain(Source<'a>, HashMap<Arc<str>, (u64, u64)>),
 }
 
+/// A file, or one in memory.
+trait Bytes: Read + Seek {}
+impl<T: Read + Seek> Bytes for T {}
+type Source<'a> = Box<dyn Bytes + 'a>;
+
 /// An open file.
-pub(crate) struct Pickle {
+pub(crate) struct Pickle<'a> {
     path: PathBuf,
     nodes: Vec<Node>,
     root: Id,
-    container: Container,
+    container: Container<'a>,
+    /// Of the whole file, in bytes.
+    length: u64,
 }
 
 /// The number that begins a file of PyTorch 0.1.10 to 1.5, pickled.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 /// The longest pickle, without its arrays.
-const MOST: u64 = 1 << 28;
+const MOST: u64 = 1 << 26;
+/// The most objects in one: a checkpoint of 10,000 tensors with its optimizer has a quarter of a million.
+const MOST_NODES: usize = 1 << 22;
+/// The longest name of a class or function, and the most dimensions of a tensor.
+const MOST_LETTERS: usize = 1 << 10;
+const MOST_DIMENSIONS: usize = 16;
 
-impl Pickle {
+impl<'a> Pickle<'a> {
     /// Opens a file that `torch.save` wrote.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        Self::parse(BufReader::new(file), path)
+    }
+
+    /// The same, from anywhere; `path` is for messages.
+    pub(crate) fn parse(file: impl Read + Seek + 'a, path: &Path) -> Result<Self> {
         let io = |e: std::io::Error| Error::io(path, e);
         let wrong = |e: String| Error::weights(path, format!("not a PyTorch state dict: {e}"));
-        let mut file = BufReader::new(File::open(path).map_err(io)?);
-        let mut first = [0; 2];
-        let read = file.read(&mut first).map_err(io)?;
+        let mut file: Source<'a> = Box::new(file);
+        let length = file.seek(SeekFrom::End(0)).map_err(io)?;
         file.rewind().map_err(io)?;
-        if first[..read] == *b"PK" {
+        let mut first = Vec::new();
+        (&mut file).take(512).read_to_end(&mut first).map_err(io)?;
+        file.rewind().map_err(io)?;
+        if let Some(what) = mistaken(&first) {
+            return Err(Error::weights(path, what));
+        }
+        if first.starts_with(b"PK") {
             let mut archive = zip::ZipArchive::new(file).map_err(|e| wrong(e.to_string()))?;
             let name = archive.file_names().flatten().find(|name| name.ends_with("/data.pkl")).map(std::borrow::Cow::into_owned);
             let name = name.ok_or_else(|| wrong("a zip archive without data.pkl".into()))?;
-            let mut pickle = archive.by_name(&name).map_err(|e| wrong(e.to_string()))?;
+            let pickle = archive.by_name(&name).map_err(|e| wrong(e.to_string()))?;
             if pickle.size() > MOST {
                 return Err(wrong(format!("{name} has {} bytes", pickle.size())));
             }
             let mut machine = Machine::default();
-            let root = machine.run(&mut pickle).map_err(wrong)?;
-            drop(pickle);
+            let root = machine.run(&mut pickle.take(MOST)).map_err(wrong)?;
             let folder = name.trim_end_matches("data.pkl").to_owned();
-            return Ok(Self { path: path.to_owned(), nodes: machine.nodes, root, container: Container::Zip(Box::new(archive), folder) });
+            return Ok(Self {
+                path: path.to_owned(),
+                nodes: machine.nodes,
+                root,
+                container: Container::Zip(Box::new(archive), folder),
+                length,
+            });
         }
         let neither = || wrong("neither a zip archive nor a file of PyTorch before 1.6".into());
-        if first[0] != 0x80 {
+        if first.first() != Some(&0x80) {
             return Err(neither());
         }
         let mut machine = Machine::default();
         let magic = machine.run(&mut (&mut file).take(MOST)).map_err(wrong)?;
-        if !matches!(&machine.nodes[magic], Node::Text(found) if found.as_bytes() == hex(&MAGIC).as_bytes()) {
+        if !matches!(&machine.nodes[magic], Node::Text(found) if **found == *hex(&MAGIC)) {
             return Err(neither());
         }
         // Protocol version and the machine's properties, then the object and the order of its storages.
@@ -117,29 +147,28 @@ impl Pickle {
             .nodes
             .iter()
             .filter_map(|node| match node {
-                Node::Storage(Storage { key, dtype, .. }) => Some((key.as_str(), dtype.map_or(8, Dtype::size))),
+                Node::Storage(Storage { key, dtype, .. }) => Some((&**key, dtype.map_or(8, Dtype::size))),
                 _ => None,
             })
             .collect();
-        let end = file.get_ref().metadata().map_err(io)?.len();
         let mut places = HashMap::new();
         for id in order {
             let Node::Text(key) = &machine.nodes[id] else { return Err(wrong("a storage without a name".into())) };
             let mut count = [0; 8];
             file.read_exact(&mut count).map_err(|_| wrong("it ends within its arrays".into()))?;
             let begin = file.stream_position().map_err(io)?;
-            let len = u64::from_le_bytes(count).checked_mul(sizes.get(key.as_str()).copied().unwrap_or(8) as u64);
-            let len = len.filter(|len| begin.checked_add(*len).is_some_and(|after| after <= end));
+            let len = u64::from_le_bytes(count).checked_mul(sizes.get(&**key).copied().unwrap_or(8) as u64);
+            let len = len.filter(|len| begin.checked_add(*len).is_some_and(|after| after <= length));
             let len = len.ok_or_else(|| wrong("it ends within its arrays".into()))?;
-            places.insert(key.clone(), (begin, len));
+            places.insert(Arc::clone(key), (begin, len));
             file.seek(SeekFrom::Start(begin + len)).map_err(io)?;
         }
-        Ok(Self { path: path.to_owned(), nodes: machine.nodes, root, container: Container::Plain(file, places) })
+        Ok(Self { path: path.to_owned(), nodes: machine.nodes, root, container: Container::Plain(file, places), length })
     }
 
-    /// The entries of a list (or tuple) at the top; none where it is something else.
-    pub(crate) fn list(&self) -> Option<&[Id]> {
-        match &self.nodes[self.root] {
+    /// The entries of a list (or tuple); none where it is something else.
+    pub(crate) fn list(&self, id: Id) -> Option<&[Id]> {
+        match &self.nodes[id] {
             Node::List(items) | Node::Tuple(items) => Some(items),
             _ => None,
         }
@@ -150,39 +179,75 @@ impl Pickle {
         self.root
     }
 
-    /// The names and tensors of a dictionary; none where it is something else, or holds anything else.
-    fn tensors(&self, id: Id) -> Option<Vec<(String, Tensor)>> {
+    /// The entries of a dictionary that have names; none where it is something else.
+    pub(crate) fn entries(&self, id: Id) -> Option<Vec<(&str, Id)>> {
         let Node::Dict(entries) = &self.nodes[id] else { return None };
-        let entry = |(key, value): &(Id, Id)| match (&self.nodes[*key], &self.nodes[*value]) {
-            (Node::Text(name), Node::Tensor(tensor)) => Some((name.clone(), tensor.clone())),
+        let named = |(key, value): &(Id, Id)| match &self.nodes[*key] {
+            Node::Text(name) => Some((&**name, *value)),
             _ => None,
         };
-        let found: Option<Vec<_>> = entries.iter().map(entry).collect();
-        found.filter(|tensors| !tensors.is_empty())
+        Some(entries.iter().filter_map(named).collect())
     }
 
-    /// Whether a value is a state dict.
-    pub(crate) fn is_state_dict(&self, id: Id) -> bool {
-        self.tensors(id).is_some()
+    /// The names of a dictionary's tensors; what else it holds is passed over.
+    pub(crate) fn tensor_names(&self, id: Id) -> Vec<&str> {
+        let entries = self.entries(id).unwrap_or_default();
+        entries.into_iter().filter(|(_, value)| matches!(self.nodes[*value], Node::Tensor(_))).map(|(name, _)| name).collect()
     }
 
-    /// Reads a state dict.
-    pub(crate) fn state_dict(&mut self, id: Id) -> Result<StateDict> {
-        self.state_dict_of(id, |_| true)
+    /// What an object is, for messages.
+    pub(crate) fn kind(&self, id: Id) -> &'static str {
+        match &self.nodes[id] {
+            Node::Int(_) => "a number",
+            Node::Text(_) => "a text",
+            Node::Tuple(_) | Node::List(_) => "a list",
+            Node::Dict(_) => "a dictionary",
+            Node::Tensor(_) => "a tensor",
+            Node::Global(_) | Node::Storage(_) | Node::Opaque => "an object of a class that is not read",
+        }
     }
 
-    /// The same, of the tensors whose names `keep` says.
-    pub(crate) fn state_dict_of(&mut self, id: Id, keep: impl Fn(&str) -> bool) -> Result<StateDict> {
+    /// Reads the tensors of a dictionary whose names `keep` says.
+    pub(crate) fn state_dict(&mut self, id: Id, keep: impl Fn(&str) -> bool) -> Result<StateDict> {
         let path = self.path.clone();
-        let tensors =
-            self.tensors(id).ok_or_else(|| Error::weights(&path, "not a PyTorch state dict: expected a dictionary of tensors"))?;
+        let Node::Dict(entries) = &self.nodes[id] else {
+            return Err(Error::weights(&path, format!("not a PyTorch state dict: {}: expected a dictionary of tensors", self.kind(id))));
+        };
+        // A name that comes again is what it was last, as in Python.
+        let mut tensors: BTreeMap<Arc<str>, Id> = BTreeMap::new();
+        for (key, value) in entries {
+            if let (Node::Text(name), Node::Tensor(_)) = (&self.nodes[*key], &self.nodes[*value])
+                && keep(name)
+            {
+                tensors.insert(Arc::clone(name), *value);
+            }
+        }
+        let tensor = |(name, id)| match &self.nodes[id] {
+            Node::Tensor(tensor) => Some((name, tensor.clone())),
+            _ => None,
+        };
+        let mut tensors: Vec<(Arc<str>, Tensor)> = tensors.into_iter().filter_map(tensor).collect();
+        // Tensors may share their storage, which is then read once; what a small file claims to hold stays small all the same.
+        tensors.sort_by(|(_, a), (_, b)| a.storage.key.cmp(&b.storage.key));
+        let (mut most_bytes, mut most_numbers) = (self.length, self.length);
+        let mut last: Option<(Storage, Vec<u8>)> = None;
         let mut arrays = StateDict::new();
-        for (name, tensor) in tensors.into_iter().filter(|(name, _)| keep(name)) {
+        for (name, tensor) in tensors {
             let wrong = |message: String| Error::weights(&path, format!("tensor {name}: {message}"));
+            let beyond = || wrong("more numbers than the file can hold".into());
             let dtype = tensor.storage.dtype.ok_or_else(|| wrong("not of F32, F16, BF16 or F64: expected one of these".into()))?;
-            let bytes = self.bytes(&tensor.storage, dtype).map_err(wrong)?;
+            let bytes = match last.take() {
+                Some((storage, bytes)) if storage == tensor.storage => bytes,
+                _ => {
+                    let bytes = self.bytes(&tensor.storage, dtype).map_err(wrong)?;
+                    most_bytes = most_bytes.checked_sub(bytes.len() as u64).ok_or_else(beyond)?;
+                    bytes
+                }
+            };
             let data = tensor.gather(&bytes, dtype).map_err(wrong)?;
-            arrays.insert(name, Array { shape: tensor.shape, data });
+            most_numbers = most_numbers.checked_sub(data.len() as u64).ok_or_else(beyond)?;
+            last = Some((tensor.storage, bytes));
+            arrays.insert(name.to_string(), Array { shape: tensor.shape, data });
         }
         Ok(arrays)
     }
@@ -232,13 +297,14 @@ impl Dtype {
         }
     }
 
-    fn number(self, b: &[u8]) -> f32 {
-        match self {
+    /// None where f32 cannot hold it.
+    fn number(self, b: &[u8]) -> Option<f32> {
+        Some(match self {
             Self::F32 => f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
             Self::F16 => f16::from_le_bytes([b[0], b[1]]).to_f32(),
             Self::Bf16 => bf16::from_le_bytes([b[0], b[1]]).to_f32(),
-            Self::F64 => f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32,
-        }
+            Self::F64 => return narrowed(f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])),
+        })
     }
 }
 
@@ -255,6 +321,7 @@ impl Tensor {
         let size = dtype.size();
         // A stride of 0 would make much of little.
         if self.shape.len() != self.strides.len()
+            || self.shape.len() > MOST_DIMENSIONS
             || total > bytes.len() / size
             || (total > 0 && last.is_none_or(|last| last >= bytes.len() / size))
         {
@@ -264,7 +331,7 @@ impl Tensor {
         let mut index = vec![0; self.shape.len()];
         for _ in 0..total {
             let at = self.offset + index.iter().zip(&self.strides).map(|(i, stride)| i * stride).sum::<usize>();
-            data.push(dtype.number(&bytes[at * size..]));
+            data.push(dtype.number(&bytes[at * size..]).ok_or("a number beyond those of f32")?);
             for (i, n) in index.iter_mut().zip(&self.shape).rev() {
                 *i += 1;
                 if *i < *n {
@@ -324,6 +391,10 @@ impl Machine {
         self.stack.push(self.nodes.len() - 1);
     }
 
+    fn push_text(&mut self, bytes: &[u8]) {
+        self.push(Node::Text(String::from_utf8_lossy(bytes).into()));
+    }
+
     fn pop(&mut self) -> Step<Id> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
@@ -360,7 +431,7 @@ impl Machine {
 
     fn sizes(&self, id: Id) -> Option<Vec<usize>> {
         let Node::Tuple(items) = &self.nodes[id] else { return None };
-        items.iter().map(|item| self.whole(*item)).collect()
+        items[..items.len().min(MOST_DIMENSIONS + 1)].iter().map(|item| self.whole(*item)).collect()
     }
 
     fn whole(&self, id: Id) -> Option<usize> {
@@ -375,7 +446,7 @@ impl Machine {
         let Node::Tuple(fields) = &self.nodes[id] else { return None };
         let [_, class, key, _, len, ..] = fields.as_slice() else { return None };
         let (Node::Global(class), Node::Text(key)) = (&self.nodes[*class], &self.nodes[*key]) else { return None };
-        Some(Node::Storage(Storage { key: key.clone(), dtype: Dtype::of(class), len: self.whole(*len)? }))
+        Some(Node::Storage(Storage { key: Arc::clone(key), dtype: Dtype::of(class), len: self.whole(*len)? }))
     }
 
     /// What a call would give, for the few functions whose results matter.
@@ -388,7 +459,10 @@ impl Machine {
                 let (offset, shape, strides) = (self.whole(*offset)?, self.sizes(*shape)?, self.sizes(*strides)?);
                 Some(Node::Tensor(Tensor { storage: storage.clone(), offset, shape, strides }))
             }
-            ("torch._utils _rebuild_parameter", [tensor, ..]) => Some(self.nodes[*tensor].clone()),
+            ("torch._utils _rebuild_parameter", [tensor, ..]) => {
+                let tensor = &self.nodes[*tensor];
+                matches!(tensor, Node::Tensor(_)).then(|| tensor.clone())
+            }
             _ => None,
         }
     }
@@ -400,6 +474,9 @@ impl Machine {
         self.memo.clear();
         loop {
             let [code] = take(input)?;
+            if self.nodes.len() > MOST_NODES {
+                return Err(format!("more than {MOST_NODES} objects: expected those of a state dict"));
+            }
             match code {
                 // PROTO, FRAME
                 0x80 => drop(take::<1>(input)?),
@@ -431,7 +508,7 @@ impl Machine {
                     let [len] = take(input)?;
                     let bytes = text(input, len.into())?;
                     self.push(if bytes == MAGIC {
-                        Node::Text(hex(&bytes))
+                        Node::Text(hex(&bytes).into())
                     } else if bytes.len() <= 8 {
                         let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
                         let mut full = [if negative { 0xff } else { 0 }; 8];
@@ -453,17 +530,17 @@ impl Machine {
                 b'X' | b'T' | b'B' => {
                     let len = u32::from_le_bytes(take(input)?);
                     let bytes = text(input, len.into())?;
-                    self.push(Node::Text(String::from_utf8_lossy(&bytes).into_owned()));
+                    self.push_text(&bytes);
                 }
                 0x8c | b'U' | b'C' => {
                     let [len] = take(input)?;
                     let bytes = text(input, len.into())?;
-                    self.push(Node::Text(String::from_utf8_lossy(&bytes).into_owned()));
+                    self.push_text(&bytes);
                 }
                 0x8d | 0x8e => {
                     let len = u64::from_le_bytes(take(input)?);
                     let bytes = text(input, len)?;
-                    self.push(Node::Text(String::from_utf8_lossy(&bytes).into_owned()));
+                    self.push_text(&bytes);
                 }
                 b')' => self.push(Node::Tuple(Vec::new())),
                 0x85..=0x87 => {
@@ -516,7 +593,9 @@ impl Machine {
                 0x93 => {
                     let (name, module) = (self.pop()?, self.pop()?);
                     let node = match (&self.nodes[module], &self.nodes[name]) {
-                        (Node::Text(module), Node::Text(name)) => Node::Global(format!("{module} {name}")),
+                        (Node::Text(module), Node::Text(name)) if module.len().max(name.len()) <= MOST_LETTERS => {
+                            Node::Global(format!("{module} {name}"))
+                        }
                         _ => Node::Opaque,
                     };
                     self.push(node);

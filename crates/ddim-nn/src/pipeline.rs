@@ -2,19 +2,28 @@
 
 use crate::error::{Error, Result, built_in, from_json, read_text};
 use crate::files::TEMPORARY;
-use crate::scheduler::SchedulerConfig;
-use crate::unet::{UNet, UNetConfig};
+use crate::scheduler::{SchedulerClass, SchedulerConfig};
+use crate::unet::{SampleSize, UNet, UNetConfig};
 use crate::weights::{self, StateDict, WeightsDtype};
+use crate::wrapped::Unwrapped;
+use crate::{authors, variants, wrapped};
 use burn::module::Module;
 use burn::tensor::Device;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const MODEL_INDEX: &str = "model_index.json";
+const UNET: &str = "unet";
+/// The averaged weights beside it, in what accelerate's training scripts leave.
+const UNET_AVERAGE: &str = "unet_ema";
+const CONFIG: &str = "config.json";
 const UNET_CONFIG: &str = "unet/config.json";
 const SCHEDULER_CONFIG: &str = "scheduler/scheduler_config.json";
 const SAFETENSORS: &str = "unet/diffusion_pytorch_model.safetensors";
-const PICKLE: &str = "unet/diffusion_pytorch_model.bin";
+/// The names of classes, a JSON list in the order of their numbers.
+const CLASSES: &str = "classes.json";
+/// What a run of `ddim train` keeps beside its averaged weights, the weights themselves among it.
+const TRAINING_STATE: &str = "training_state.safetensors";
 
 /// A U-Net, its configuration and its scheduler's.
 #[derive(Debug, Clone)]
@@ -25,8 +34,27 @@ pub struct Pipeline {
     pub config: UNetConfig,
     /// `scheduler/scheduler_config.json`.
     pub scheduler: SchedulerConfig,
+    /// The class that the scheduler's file names; empty where there was none.
+    pub scheduler_class: String,
+    /// The names of classes, in the order of their numbers; empty where they are not known.
+    pub classes: Vec<String>,
     /// The file that the weights came from.
     pub weights_file: PathBuf,
+    /// What was assumed or chosen, a line each.
+    pub notes: Vec<String>,
+}
+
+/// What the files of a model leave open, as whoever loads it says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Choices {
+    /// A `scheduler_config.json`, or a folder that has one, instead of the model's own.
+    pub scheduler: Option<PathBuf>,
+    /// Of a model that has averaged weights as well, the weights themselves.
+    pub raw: bool,
+    /// The `config.json` of a network whose weights are given alone.
+    pub config: Option<PathBuf>,
+    /// [height, width] of the images, where the files do not tell.
+    pub size: Option<[usize; 2]>,
 }
 
 /// The files of a pipeline in memory: a model that is built into a binary.
@@ -43,27 +71,123 @@ pub struct EmbeddedPipeline {
 }
 
 impl Pipeline {
-    /// Loads a pipeline folder: `unet/` with its config and weights (safetensors, else a `.bin` pickle), and `scheduler/`. A
-    /// `model_index.json`, where there is one, must name a `UNet2DModel`. Where a sub-folder is absent its files may lie in `folder`
-    /// itself, as the first published pipelines have them.
+    /// Loads what diffusers saved: a pipeline folder (`model_index.json`, `unet/`, `scheduler/`), one of the hub's cache, the folder of a
+    /// U-Net alone, or a checkpoint of accelerate's training scripts (`unet_ema/`, `unet/`). Weights are safetensors, else `.bin`, whole or
+    /// in shards, plain or of a variant. Where a sub-folder is absent its files may lie in `folder` itself, as the first published
+    /// pipelines have them.
     ///
     /// # Errors
     /// A file that is missing or broken, a config that asks for what is not supported, or weights that do not fit it.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        Self::load_with(folder, &Choices::default(), device)
+    }
+
+    /// [`load`](Self::load), with what the folder leaves open.
+    ///
+    /// # Errors
+    /// As `load`; `raw` where there is one set of weights only.
+    pub fn load_with(folder: &Path, choices: &Choices, device: &Device) -> Result<Self> {
         if !folder.is_dir() {
             let found = if folder.exists() { "a file" } else { "nothing" };
             return Err(Error::config(folder, format!("{found}: expected a diffusers pipeline folder")));
         }
+        let folder = snapshot(folder)?;
         let index = folder.join(MODEL_INDEX);
-        if index.exists() {
-            check_index(&index)?;
-        }
-        let path = part(folder, UNET_CONFIG);
+        let mut classes = if index.exists() { check_index(&index)? } else { Vec::new() };
+        let mut notes = Vec::new();
+        let unet = network_folder(&folder, index.exists(), choices.raw, &mut notes)?;
+        let path = unet.join(CONFIG);
         let config = UNetConfig::from_json(&read_text(&path)?, &path)?;
-        let path = part(folder, SCHEDULER_CONFIG);
-        let scheduler = SchedulerConfig::from_json(&read_text(&path)?, &path)?;
-        let (state, weights_file) = read_weights(folder)?;
-        Self::assemble(config, scheduler, state, weights_file, device)
+        let (scheduler, scheduler_class) = scheduler(&folder, index.exists(), choices, &mut notes)?;
+        let path = folder.join(CLASSES);
+        if path.exists() {
+            classes = from_json(&read_text(&path)?, &path)?;
+        }
+        if let Some(rows) = config.num_class_embeds.filter(|rows| config.class_embed_type.is_none() && *rows < classes.len()) {
+            return Err(Error::config(&path, format!("{} names of classes: expected {rows}, num_class_embeds", classes.len())));
+        }
+        let state = folder.join(TRAINING_STATE);
+        let averaged = unet.file_name().is_some_and(|name| name == UNET_AVERAGE);
+        if choices.raw && !state.exists() && (averaged || !folder.join(UNET_AVERAGE).is_dir()) {
+            let found = if averaged { "holds averaged weights alone" } else { "holds one set of weights" };
+            return Err(Error::input(format!(
+                "{}: --raw: {found}: expected a model with averaged weights and those themselves",
+                folder.display()
+            )));
+        }
+        let (unwrapped, weights_file) = variants::read(&unet)?;
+        notes.extend(unwrapped.notes);
+        let mut pipeline = Self::assemble(config, scheduler, unwrapped.state, weights_file, device)?;
+        if choices.raw && state.exists() {
+            pipeline.unet = themselves(pipeline.unet, &state)?;
+            pipeline.weights_file = state;
+        }
+        Self { scheduler_class, classes, notes, ..pipeline }.sized(choices)
+    }
+
+    /// Loads one file of weights, safetensors or PyTorch's, under whatever is wrapped around its state dict: that of diffusers' U-Net, with
+    /// its `config.json` in the same folder or given; or that of the DDIM authors' (and DDPM's in PyTorch), also in their list [model,
+    /// optimizer, epoch, step, ema]. Of averaged weights and those themselves the average is taken, or with `raw` the others.
+    ///
+    /// For the authors' network the configuration follows from the shapes. The size of the images does where the network attends at 16×16, as
+    /// all of the authors' do; else `size` must say it. The schedule is theirs: 1000 linear betas from 1e-4 to 0.02, epsilon predicted,
+    /// nothing clipped.
+    ///
+    /// # Errors
+    /// Another kind of file; tensors of another network.
+    pub fn load_file(path: &Path, choices: &Choices, device: &Device) -> Result<Self> {
+        let Unwrapped { mut state, mut notes } = wrapped::read(path, choices.raw)?;
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let of_diffusers = state.keys().any(|name| name.starts_with("down_blocks."));
+        let config = if of_diffusers {
+            let file = match &choices.config {
+                Some(given) if given.is_dir() => part(given, UNET_CONFIG),
+                Some(given) => given.clone(),
+                None => folder.join(CONFIG),
+            };
+            if choices.config.is_none() && !file.exists() {
+                let why = "the names are diffusers', whose shapes do not tell the network: expected its config.json in the same folder, or --config FILE";
+                return Err(Error::weights(path, why));
+            }
+            UNetConfig::from_json(&read_text(&file)?, &file)?
+        } else {
+            let (config, renamed) = authors::network(state, choices.size).map_err(|message| Error::weights(path, message))?;
+            state = renamed;
+            config
+        };
+        let (scheduler, scheduler_class) = if of_diffusers || choices.scheduler.is_some() {
+            scheduler(folder, false, choices, &mut notes)?
+        } else {
+            (SchedulerConfig { clip_sample: false, ..SchedulerConfig::default() }, String::new())
+        };
+        let pipeline = Self::assemble(config, scheduler, state, path.to_owned(), device)?;
+        Self { scheduler_class, notes, ..pipeline }.sized(choices)
+    }
+
+    fn sized(self, choices: &Choices) -> Result<Self> {
+        match choices.size {
+            Some(size) => self.with_size(size),
+            None => Ok(self),
+        }
+    }
+
+    /// The same pipeline for images of another size, [height, width]: the network is convolutional.
+    ///
+    /// # Errors
+    /// A size that its resolutions do not divide.
+    pub fn with_size(mut self, size: [usize; 2]) -> Result<Self> {
+        let m = self.config.size_multiple();
+        if !size.iter().all(|n| (1..=UNetConfig::MOST_PIXELS).contains(n) && n % m == 0) {
+            let [h, w] = size;
+            let most = UNetConfig::MOST_PIXELS;
+            return Err(Error::input(format!("images of {h}x{w}: expected multiples of {m}, up to {most}, for the network's resolutions")));
+        }
+        let square = |n: usize| SampleSize::Square(n);
+        self.config.sample_size = Some(if size[0] == size[1] { square(size[0]) } else { SampleSize::Rectangle(size) });
+        Ok(self)
     }
 
     /// Loads a model that is built into the binary.
@@ -71,11 +195,29 @@ impl Pipeline {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn embedded(files: &EmbeddedPipeline, device: &Device) -> Result<Self> {
+        Self::embedded_with(files, &Choices::default(), device)
+    }
+
+    /// [`embedded`](Self::embedded), with another scheduler or size.
+    ///
+    /// # Errors
+    /// As [`load_with`](Self::load_with).
+    pub fn embedded_with(files: &EmbeddedPipeline, choices: &Choices, device: &Device) -> Result<Self> {
+        if choices.raw {
+            return Err(Error::input(format!(
+                "--raw: the built-in model {} has one set of weights: expected one with averages too",
+                files.name
+            )));
+        }
         let config = UNetConfig::from_json(files.config, &built_in(files.name, UNET_CONFIG))?;
-        let scheduler = SchedulerConfig::from_json(files.scheduler, &built_in(files.name, SCHEDULER_CONFIG))?;
+        let (scheduler, scheduler_class) = match &choices.scheduler {
+            Some(given) => given_scheduler(given)?,
+            None => SchedulerConfig::read(files.scheduler, &built_in(files.name, SCHEDULER_CONFIG))?,
+        };
         let path = built_in(files.name, SAFETENSORS);
         let state = weights::parse_safetensors(files.safetensors, &path)?;
-        Self::assemble(config, scheduler, state, path, device)
+        let pipeline = Self::assemble(config, scheduler, state, path, device)?;
+        Self { scheduler_class, ..pipeline }.sized(choices)
     }
 
     pub(crate) fn assemble(
@@ -87,12 +229,19 @@ impl Pipeline {
     ) -> Result<Self> {
         let mut unet = UNet::new(&config, device);
         weights::apply(&mut unet, state, &weights_file)?;
-        Ok(Self { unet, config, scheduler, weights_file })
+        Ok(Self { unet, config, scheduler, scheduler_class: String::new(), classes: Vec::new(), weights_file, notes: Vec::new() })
     }
 
     /// A network that has not been trained, with burn's initialisation.
     pub fn untrained(config: UNetConfig, scheduler: SchedulerConfig, device: &Device) -> Self {
-        Self { unet: UNet::new(&config, device), config, scheduler, weights_file: PathBuf::from("untrained") }
+        let (classes, notes) = (Vec::new(), Vec::new());
+        let (unet, weights_file) = (UNet::new(&config, device), PathBuf::from("untrained"));
+        Self { unet, config, scheduler, scheduler_class: String::new(), classes, weights_file, notes }
+    }
+
+    /// The number of classes that the network takes; none where it takes none, or any.
+    pub fn classes_count(&self) -> Option<usize> {
+        self.config.num_class_embeds.filter(|_| self.config.class_embed_type.is_none())
     }
 
     /// The number of weights.
@@ -124,20 +273,28 @@ impl Pipeline {
         };
         let io = |e| Error::io(folder, e);
         let staging = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent).map_err(io)?;
+        // diffusers' DDIM does not take a network that predicts variances too.
+        let (pipeline, scheduler) = match self.scheduler.class_name {
+            SchedulerClass::Ddim => ("DDIMPipeline", "DDIMScheduler"),
+            SchedulerClass::Ddpm => ("DDPMPipeline", "DDPMScheduler"),
+        };
         let index = serde_json::json!({
-            "_class_name": "DDIMPipeline",
+            "_class_name": pipeline,
             "_diffusers_version": self.config.diffusers_version,
-            "scheduler": ["diffusers", "DDIMScheduler"],
+            "scheduler": ["diffusers", scheduler],
             "unet": ["diffusers", "UNet2DModel"],
         });
         let text = |value: serde_json::Value| format!("{value:#}\n").into_bytes();
         let as_json = |value: serde_json::Result<serde_json::Value>| value.map(text).map_err(|e| Error::config(folder, e));
-        let files = [
+        let mut files = vec![
             (MODEL_INDEX, text(index)),
             (UNET_CONFIG, as_json(serde_json::to_value(&self.config))?),
-            (SCHEDULER_CONFIG, as_json(serde_json::to_value(&self.scheduler))?),
+            (SCHEDULER_CONFIG, as_json(serde_json::to_value(self.scheduler.for_diffusers()))?),
             (SAFETENSORS, weights::to_safetensors(&self.unet, dtype)?),
         ];
+        if !self.classes.is_empty() {
+            files.push((CLASSES, as_json(serde_json::to_value(&self.classes))?));
+        }
         let more = more.iter().map(|(file, bytes)| (*file, bytes.as_slice()));
         for (file, bytes) in files.iter().map(|(file, bytes)| (*file, bytes.as_slice())).chain(more) {
             let path = staging.path().join(file);
@@ -156,14 +313,19 @@ impl Pipeline {
     }
 }
 
-fn check_index(path: &Path) -> Result<()> {
+/// Checks a `model_index.json`; returns the names of classes that some pipelines have in theirs.
+fn check_index(path: &Path) -> Result<Vec<String>> {
     let index: serde_json::Value = from_json(&read_text(path)?, path)?;
     let class = index.get("unet").and_then(|u| u.get(1)).and_then(|c| c.as_str());
     match class {
-        Some("UNet2DModel") => Ok(()),
-        Some(other) => Err(Error::config(path, format!("unet is {other:?}: expected UNet2DModel"))),
-        None => Err(Error::config(path, "unet is missing: expected a pipeline with a UNet2DModel")),
+        Some("UNet2DModel") => {}
+        Some(other) => return Err(Error::config(path, format!("unet is {other:?}: expected UNet2DModel"))),
+        None => return Err(Error::config(path, "unet is missing: expected a pipeline with a UNet2DModel")),
     }
+    let Some(names) = index.get("id2label").and_then(|names| names.as_object()) else { return Ok(Vec::new()) };
+    let name = |k: usize| names.get(&k.to_string()).and_then(|name| name.as_str()).map(str::to_owned);
+    let all: Option<Vec<String>> = (0..names.len()).map(name).collect();
+    all.ok_or_else(|| Error::config(path, format!("id2label: expected names under 0 to {}", names.len().saturating_sub(1))))
 }
 
 /// A file of a pipeline: in its sub-folder, or in the folder itself where there is no such sub-folder (diffusers' rule).
@@ -174,18 +336,119 @@ fn part(folder: &Path, file: &str) -> PathBuf {
     }
 }
 
-fn read_weights(folder: &Path) -> Result<(StateDict, PathBuf)> {
-    let path = part(folder, SAFETENSORS);
-    match std::fs::read(&path) {
-        Ok(bytes) => return Ok((weights::parse_safetensors(&bytes, &path)?, path)),
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&path, e)),
-        Err(_) => {}
+/// The folder of the model in one of the hub's cache (`models--owner--name`): the snapshot that `main` is, or the only one. Any other
+/// folder is its own.
+fn snapshot(folder: &Path) -> Result<PathBuf> {
+    let snapshots = folder.join("snapshots");
+    if !snapshots.is_dir() || folder.join(MODEL_INDEX).exists() || folder.join(CONFIG).exists() {
+        return Ok(folder.to_owned());
     }
-    let pickle = part(folder, PICKLE);
-    if pickle.exists() {
-        return Ok((weights::read_pickle(&pickle)?, pickle));
+    let main = folder.join("refs/main");
+    if main.exists() {
+        let name = read_text(&main)?;
+        let name = name.trim();
+        let snapshot = snapshots.join(name);
+        if name.is_empty() || name.contains(['/', '\\']) || !snapshot.is_dir() {
+            return Err(Error::config(&main, format!("{name:?}: expected the name of a folder in {}", snapshots.display())));
+        }
+        return Ok(snapshot);
     }
-    Err(Error::io(&path, "not found, nor diffusion_pytorch_model.bin beside it: expected the network's weights"))
+    let entries = snapshots.read_dir().and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(|e| Error::io(&snapshots, e))?;
+    let mut found: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).filter(|path| path.is_dir()).collect();
+    found.sort();
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(Error::config(&snapshots, "empty: expected a snapshot of the model (was it downloaded whole?)")),
+        several => Err(Error::config(&snapshots, format!("{} snapshots and no refs/main: give the folder of one", several.len()))),
+    }
+}
+
+/// Where the network of a model folder is. Of `unet_ema/` and `unet/` without a pipeline around them, the average is taken.
+fn network_folder(folder: &Path, pipeline: bool, raw: bool, notes: &mut Vec<String>) -> Result<PathBuf> {
+    let (unet, average) = (folder.join(UNET), folder.join(UNET_AVERAGE));
+    if average.join(CONFIG).exists() && !pipeline && !raw {
+        if unet.is_dir() {
+            notes.push(format!("the averaged weights, {} (--raw takes {})", average.display(), unet.display()));
+        }
+        return Ok(average);
+    }
+    if unet.is_dir() || pipeline {
+        // With its files in the folder itself, as the first pipelines have them.
+        let flat = !unet.is_dir() && folder.join(CONFIG).is_file();
+        let found = if flat { folder.to_owned() } else { unet };
+        return if found.join(CONFIG).exists() { Ok(found) } else { Err(without_config(&found)) };
+    }
+    if folder.join(CONFIG).exists() {
+        return Ok(folder.to_owned());
+    }
+    if average.join(CONFIG).exists() {
+        return Ok(average);
+    }
+    Err(without_config(folder))
+}
+
+/// What to say of a folder that is no model.
+fn without_config(folder: &Path) -> Error {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let mut checkpoints: Vec<&String> = names.iter().filter(|name| name.starts_with("checkpoint-")).collect();
+    checkpoints.sort_by_key(|name| (name.len(), *name));
+    if let Some(last) = checkpoints.last() {
+        return Error::config(
+            folder,
+            format!("holds checkpoints, and no model itself: expected one of them, such as {}", folder.join(last).display()),
+        );
+    }
+    let weights = |name: &&String| [".safetensors", ".bin", ".pt", ".pth", ".ckpt"].iter().any(|end| name.ends_with(end));
+    let found = names.iter().find(weights).map_or(String::new(), |name| format!(", though {name} is there"));
+    let expected = "a pipeline folder (model_index.json, unet/, scheduler/) or a U-Net's (config.json and its weights)";
+    Error::config(&folder.join(CONFIG), format!("not found{found}: expected {expected}"))
+}
+
+/// The scheduler of a model folder, and the class that its file names: the one given, the model's own, that of a pipeline around it, or for a
+/// network alone DDPM's.
+fn scheduler(folder: &Path, pipeline: bool, choices: &Choices, notes: &mut Vec<String>) -> Result<(SchedulerConfig, String)> {
+    if let Some(given) = &choices.scheduler {
+        return given_scheduler(given);
+    }
+    let own = part(folder, SCHEDULER_CONFIG);
+    if own.exists() || pipeline {
+        return SchedulerConfig::read(&read_text(&own)?, &own);
+    }
+    // A U-Net's folder in a pipeline's, or a checkpoint's in that of its run.
+    let whole = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let is_part = |folder: &Path| {
+        let name = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        name == UNET || name == UNET_AVERAGE || name.starts_with("checkpoint-")
+    };
+    let around = whole.ancestors().take(2).take_while(|folder| is_part(folder)).filter_map(Path::parent);
+    if let Some(path) = around.map(|folder| folder.join(SCHEDULER_CONFIG)).find(|path| path.exists()) {
+        notes.push(format!("the scheduler is that of the pipeline around it, {}", path.display()));
+        return SchedulerConfig::read(&read_text(&path)?, &path);
+    }
+    notes.push(
+        "no scheduler with it: DDPM's, 1000 linear betas from 1e-4 to 0.02, epsilon predicted (--scheduler FILE says another)".into(),
+    );
+    Ok((SchedulerConfig::default(), String::new()))
+}
+
+/// A scheduler's file, or that of a folder.
+fn given_scheduler(given: &Path) -> Result<(SchedulerConfig, String)> {
+    let path = if given.is_dir() { part(given, SCHEDULER_CONFIG) } else { given.to_owned() };
+    SchedulerConfig::read(&read_text(&path)?, &path)
+}
+
+/// The network with the weights themselves, which the state of a run has flat and in the network's order.
+fn themselves(unet: UNet, path: &Path) -> Result<UNet> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let mut state = weights::parse_safetensors(&bytes, path)?;
+    let numbers = unet.parameter_names().into_iter().map(|name| {
+        let array = state.remove(&format!("weights.{name}"));
+        array.map(|array| array.data).ok_or_else(|| Error::weights(path, format!("tensor weights.{name} is missing")))
+    });
+    let numbers = numbers.collect::<Result<Vec<_>>>()?;
+    crate::with_parameters(unet, &numbers).map_err(|e| Error::weights(path, e))
 }
 
 /// The default device for what runs on the processor.

@@ -1,23 +1,25 @@
 //! `scheduler/scheduler_config.json`: what decides the defaults of sampling.
 
-use crate::error::{Error, Result, from_json};
+use crate::error::{Error, Result, from_json, from_value};
 use crate::unet::diffusers_version;
 use ddim::{BetaSchedule, Clip, NoiseSchedule, Prediction, Trajectory};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::path::Path;
 
-/// The configuration of diffusers' `DDIMScheduler`; that of a `DDPMScheduler` is read as one, as diffusers does. Defaults are diffusers'.
+/// The configuration of diffusers' `DDIMScheduler`. That of any other class is read as diffusers' `DDIMScheduler.from_config` reads it:
+/// keys that `DDIMScheduler` has are taken, and its own defaults where they are not there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct SchedulerConfig {
-    #[serde(rename = "_class_name")]
-    pub class_name: String,
+    #[serde(rename = "_class_name", default)]
+    pub class_name: SchedulerClass,
     #[serde(rename = "_diffusers_version", default = "diffusers_version")]
     pub diffusers_version: String,
     #[serde(default = "beta_end")]
     pub beta_end: f64,
-    #[serde(default = "linear")]
-    pub beta_schedule: String,
+    #[serde(default = "linear", with = "by_name")]
+    pub beta_schedule: BetaSchedule,
     #[serde(default = "beta_start")]
     pub beta_start: f64,
     #[serde(default = "yes")]
@@ -26,9 +28,10 @@ pub struct SchedulerConfig {
     pub clip_sample_range: f64,
     #[serde(default = "ratio")]
     pub dynamic_thresholding_ratio: f64,
+    #[serde(default = "thousand")]
     pub num_train_timesteps: usize,
-    #[serde(default = "epsilon")]
-    pub prediction_type: String,
+    #[serde(default = "epsilon", with = "by_name")]
+    pub prediction_type: Prediction,
     #[serde(default)]
     pub rescale_betas_zero_snr: bool,
     #[serde(default = "unit")]
@@ -39,17 +42,64 @@ pub struct SchedulerConfig {
     pub steps_offset: usize,
     #[serde(default)]
     pub thresholding: bool,
-    #[serde(default = "leading")]
-    pub timestep_spacing: String,
+    #[serde(default)]
+    pub timestep_spacing: TimestepSpacing,
     #[serde(default)]
     pub trained_betas: Option<Vec<f64>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variance_type: Option<LearnedVariance>,
+}
+
+/// The class under which a configuration is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum SchedulerClass {
+    /// The paper's.
+    #[default]
+    #[serde(rename = "DDIMScheduler")]
+    Ddim,
+    /// Of a network that also predicts variances, which diffusers' `DDIMScheduler` does not take.
+    #[serde(rename = "DDPMScheduler")]
+    Ddpm,
+}
+
+/// How diffusers lays the timesteps of a trajectory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimestepSpacing {
+    /// i (T // S) + `steps_offset`.
+    #[default]
+    Leading,
+    /// round(T, T - T/S, ...) - 1.
+    Trailing,
+    /// round(linspace(0, T - 1, S)).
+    Linspace,
+}
+
+impl TimestepSpacing {
+    /// The name in a `scheduler_config.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Leading => "leading",
+            Self::Trailing => "trailing",
+            Self::Linspace => "linspace",
+        }
+    }
+}
+
+/// How a network that predicts variances beside ε says them. The deterministic process and σ of the paper need none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LearnedVariance {
+    /// The logarithm of the variance.
+    Learned,
+    /// Where it lies between its bounds.
+    LearnedRange,
 }
 
 /// The paper's: T = 1000, linear betas from 1e-4 to 0.02, epsilon predicted.
 impl Default for SchedulerConfig {
     fn default() -> Self {
-        let text = r#"{"_class_name": "DDIMScheduler", "num_train_timesteps": 1000}"#;
-        Self::from_json(text, Path::new("the default scheduler")).expect("it is valid")
+        Self::from_json(r#"{"_class_name": "DDIMScheduler"}"#, Path::new("the default scheduler")).expect("it is valid")
     }
 }
 
@@ -59,8 +109,8 @@ fn beta_start() -> f64 {
 fn beta_end() -> f64 {
     0.02
 }
-fn linear() -> String {
-    "linear".into()
+fn linear() -> BetaSchedule {
+    BetaSchedule::Linear
 }
 fn yes() -> bool {
     true
@@ -71,66 +121,170 @@ fn unit() -> f64 {
 fn ratio() -> f64 {
     0.995
 }
-fn epsilon() -> String {
-    "epsilon".into()
+fn thousand() -> usize {
+    1000
 }
-fn leading() -> String {
-    "leading".into()
+fn epsilon() -> Prediction {
+    Prediction::Epsilon
+}
+
+/// Types of `ddim` under the names that diffusers and the authors write.
+mod by_name {
+    use ddim::{BetaSchedule, Prediction};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::str::FromStr;
+
+    pub(super) trait Named {
+        fn named(&self) -> &'static str;
+    }
+    impl Named for BetaSchedule {
+        fn named(&self) -> &'static str {
+            self.name()
+        }
+    }
+    impl Named for Prediction {
+        fn named(&self) -> &'static str {
+            self.name()
+        }
+    }
+
+    pub(super) fn serialize<T: Named, S: Serializer>(value: &T, output: S) -> Result<S::Ok, S::Error> {
+        output.serialize_str(value.named())
+    }
+
+    pub(super) fn deserialize<'de, T: FromStr<Err = ddim::Error>, D: Deserializer<'de>>(input: D) -> Result<T, D::Error> {
+        String::deserialize(input)?.parse().map_err(D::Error::custom)
+    }
 }
 
 const MOST_TIMESTEPS: usize = 1 << 20;
 
+/// Classes of diffusers (also with `Flax` before) whose noise is that of a schedule of betas, and their network told of timesteps. Of any
+/// other class the keys must say so.
+const OF_BETAS: [&str; 22] = [
+    "DDIMScheduler",
+    "DDIMInverseScheduler",
+    "DDIMParallelScheduler",
+    "DDPMScheduler",
+    "DDPMParallelScheduler",
+    "DEISMultistepScheduler",
+    "DPMSolverMultistepScheduler",
+    "DPMSolverMultistepInverseScheduler",
+    "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler",
+    "EulerAncestralDiscreteScheduler",
+    "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler",
+    "KDPM2AncestralDiscreteScheduler",
+    "KDPM2DiscreteScheduler",
+    "LCMScheduler",
+    "LMSDiscreteScheduler",
+    "PNDMScheduler",
+    "RePaintScheduler",
+    "SASolverScheduler",
+    "TCDScheduler",
+    "UniPCMultistepScheduler",
+];
+
+const FLOW: &str = "flow matching, which has no betas";
+const SIGMAS: &str = "a network that is told sigmas, not the timesteps of a schedule of betas";
+
+/// What begins the names of classes whose process is another, and why.
+const OF_OTHER_PROCESSES: [(&str, &str); 13] = [
+    ("Flow", FLOW),
+    ("SCM", FLOW),
+    ("EDM", SIGMAS),
+    ("CosineDPMSolver", SIGMAS),
+    ("KarrasVe", SIGMAS),
+    ("ScoreSdeVe", SIGMAS),
+    ("CMStochasticIterative", SIGMAS),
+    ("Consistency", SIGMAS),
+    ("ScoreSdeVp", "a process in continuous time"),
+    ("IPNDM", "a process without betas"),
+    ("DDPMWuerstchen", "a process in continuous time"),
+    ("CogVideoX", "betas shifted by a signal-to-noise ratio"),
+    ("VQDiffusion", "a process over tokens"),
+];
+
 impl SchedulerConfig {
-    /// Reads and checks a `scheduler_config.json`; `path` is for messages.
+    /// Reads and checks a `scheduler_config.json` of any class; `path` is for messages.
     ///
     /// # Errors
-    /// Not JSON, a key that is missing or of another type, a scheduler of another class, a value that is not supported: the message
-    /// names the key.
+    /// Not JSON, a key that is missing or of another type, a class whose process is not that of a schedule of betas, a value that is not
+    /// supported: the message names the key.
     pub fn from_json(text: &str, path: &Path) -> Result<Self> {
-        let config: Self = from_json(text, path)?;
-        config.check().map_err(|message| Error::config(path, message))?;
-        Ok(Self { class_name: "DDIMScheduler".into(), ..config })
+        Self::read(text, path).map(|(config, _)| config)
+    }
+
+    /// The same, and the class that the file names.
+    pub(crate) fn read(text: &str, path: &Path) -> Result<(Self, String)> {
+        let mut keys: Map<String, Value> = from_json(text, path)?;
+        let wrong = |message: String| Error::config(path, message);
+        // What its writer did not set was its own class's default: DDIMScheduler has others.
+        let unset = keys.remove("_use_default_values");
+        for key in unset.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+            keys.remove(key);
+        }
+        let class = match keys.remove("_class_name") {
+            Some(Value::String(class)) => class,
+            None | Some(Value::Null) => String::new(),
+            Some(other) => return Err(wrong(format!("_class_name is {other}: expected the name of a scheduler"))),
+        };
+        check_process(&class, &keys).map_err(wrong)?;
+        match keys.get("prediction_type").and_then(Value::as_str) {
+            // Euler's old name for it.
+            Some("original_sample") => drop(keys.insert("prediction_type".into(), "sample".into())),
+            // Before there was a prediction_type.
+            None if keys.get("predict_epsilon") == Some(&Value::Bool(false)) => {
+                drop(keys.insert("prediction_type".into(), "sample".into()))
+            }
+            _ => {}
+        }
+        let learned = |kind: &Value| kind == "learned" || kind == "learned_range";
+        keys.retain(|key, value| key != "variance_type" || learned(value));
+        let config: Self = from_value(Value::Object(keys), path)?;
+        config.check().map_err(wrong)?;
+        let class_name = if config.variance_type.is_some() { SchedulerClass::Ddpm } else { SchedulerClass::Ddim };
+        Ok((Self { class_name, ..config }, class))
     }
 
     fn check(&self) -> std::result::Result<(), String> {
-        if !["DDIMScheduler", "DDPMScheduler"].contains(&self.class_name.as_str()) {
-            return Err(format!("_class_name is {:?}: expected DDIMScheduler or DDPMScheduler", self.class_name));
-        }
         if !(1..=MOST_TIMESTEPS).contains(&self.num_train_timesteps) {
             return Err(format!("num_train_timesteps is {}: expected 1 to {MOST_TIMESTEPS}", self.num_train_timesteps));
-        }
-        if !["leading", "trailing", "linspace"].contains(&self.timestep_spacing.as_str()) {
-            return Err(format!("timestep_spacing is {:?}: expected leading, trailing or linspace", self.timestep_spacing));
         }
         if let Some(betas) = self.trained_betas.as_ref().filter(|b| b.len() != self.num_train_timesteps) {
             return Err(format!("trained_betas has {} numbers: expected num_train_timesteps, {}", betas.len(), self.num_train_timesteps));
         }
-        self.prediction_type.parse::<Prediction>().map_err(|e| format!("prediction_type: {e}"))?;
         self.noise_schedule().map_err(|e| format!("beta_schedule, beta_start, beta_end: {e}"))?;
         self.clip().check().map_err(|e| format!("clip_sample_range, thresholding: {e}"))?;
         Ok(())
     }
 
+    /// ᾱ before it is rescaled.
+    fn own_schedule(&self) -> std::result::Result<NoiseSchedule, ddim::Error> {
+        match &self.trained_betas {
+            Some(betas) => NoiseSchedule::from_betas(betas),
+            None => NoiseSchedule::new(self.beta_schedule, self.beta_start, self.beta_end, self.num_train_timesteps),
+        }
+    }
+
     fn noise_schedule(&self) -> std::result::Result<NoiseSchedule, ddim::Error> {
-        let schedule = match &self.trained_betas {
-            Some(betas) => NoiseSchedule::from_betas(betas)?,
-            None => {
-                let kind: BetaSchedule = self.beta_schedule.parse()?;
-                NoiseSchedule::new(kind, self.beta_start, self.beta_end, self.num_train_timesteps)?
-            }
-        };
+        let schedule = self.own_schedule()?;
         let schedule = if self.rescale_betas_zero_snr { schedule.rescale_zero_terminal_snr() } else { schedule };
         Ok(schedule.with_set_alpha_to_one(self.set_alpha_to_one))
     }
 
     /// ᾱ, with `rescale_betas_zero_snr` and `set_alpha_to_one` applied.
+    ///
+    /// # Panics
+    /// Where a number was changed, after it was read, to one that [`from_json`](Self::from_json) refuses.
     pub fn schedule(&self) -> NoiseSchedule {
         self.noise_schedule().expect("checked when it was read")
     }
 
     /// What the network predicts.
     pub fn prediction(&self) -> Prediction {
-        self.prediction_type.parse().expect("checked when it was read")
+        self.prediction_type
     }
 
     /// The trajectory of S steps that `timestep_spacing` and `steps_offset` ask for.
@@ -139,10 +293,10 @@ impl SchedulerConfig {
     /// S outside 1..=T.
     pub fn trajectory(&self, steps: usize) -> Result<Trajectory> {
         let total = self.num_train_timesteps;
-        Ok(match self.timestep_spacing.as_str() {
-            "trailing" => Trajectory::trailing(total, steps)?,
-            "linspace" => Trajectory::linspace(total, steps)?,
-            _ => Trajectory::leading(total, steps, self.steps_offset)?,
+        Ok(match self.timestep_spacing {
+            TimestepSpacing::Trailing => Trajectory::trailing(total, steps)?,
+            TimestepSpacing::Linspace => Trajectory::linspace(total, steps)?,
+            TimestepSpacing::Leading => Trajectory::leading(total, steps, self.steps_offset)?,
         })
     }
 
@@ -155,5 +309,121 @@ impl SchedulerConfig {
         } else {
             Clip::None
         }
+    }
+
+    /// The same in words that diffusers knows: betas that its `DDIMScheduler` has no name for are written out as `trained_betas`.
+    pub(crate) fn for_diffusers(&self) -> Self {
+        let beta_schedule = match self.beta_schedule {
+            BetaSchedule::Quad => BetaSchedule::ScaledLinear,
+            known => known,
+        };
+        let known = matches!(beta_schedule, BetaSchedule::Linear | BetaSchedule::ScaledLinear | BetaSchedule::SquaredCosCapV2);
+        let betas = |schedule: NoiseSchedule| {
+            (1..=schedule.levels()).map(|t| 1.0 - schedule.alpha_bar(t) / schedule.alpha_bar(t - 1)).collect::<Vec<_>>()
+        };
+        let trained_betas = match &self.trained_betas {
+            None if !known => self.own_schedule().ok().map(betas),
+            given => given.clone(),
+        };
+        Self { beta_schedule, trained_betas, ..self.clone() }
+    }
+}
+
+/// Whether a class, with its keys, has the process that DDIM needs.
+fn check_process(class: &str, keys: &Map<String, Value>) -> std::result::Result<(), String> {
+    let plain = class.strip_prefix("Flax").unwrap_or(class);
+    if let Some((_, process)) = OF_OTHER_PROCESSES.iter().find(|(prefix, _)| plain.starts_with(prefix)) {
+        return Err(format!("_class_name is {class:?}, of {process}: expected a scheduler with betas, such as DDIMScheduler"));
+    }
+    let is = |key: &str, value: &str| keys.get(key).and_then(Value::as_str) == Some(value);
+    if keys.get("use_flow_sigmas") == Some(&Value::Bool(true)) {
+        return Err(format!("use_flow_sigmas is true, for {FLOW}: expected false"));
+    }
+    if is("prediction_type", "flow_prediction") {
+        return Err(format!("prediction_type is \"flow_prediction\", of {FLOW}: expected epsilon, sample or v_prediction"));
+    }
+    if is("timestep_type", "continuous") {
+        return Err(format!("timestep_type is \"continuous\", of {SIGMAS}: expected \"discrete\""));
+    }
+    let has = |key: &str| keys.get(key).is_some_and(|value| !value.is_null());
+    let told = has("trained_betas") || has("beta_schedule") || (has("beta_start") && has("beta_end"));
+    if !OF_BETAS.contains(&plain) && !(has("num_train_timesteps") && told) {
+        let found = if class.is_empty() { "_class_name is missing".to_owned() } else { format!("_class_name is {class:?}") };
+        return Err(format!("{found}, and num_train_timesteps and beta_schedule are not there: expected a scheduler with betas"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> std::result::Result<SchedulerConfig, String> {
+        SchedulerConfig::from_json(text, Path::new("scheduler_config.json")).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn other_classes_as_ddims() {
+        for class in OF_BETAS.iter().copied().chain(["FlaxDDPMScheduler"]) {
+            let config = read(&format!(r#"{{"_class_name": "{class}", "beta_end": 0.01, "lambda_min_clipped": -Infinity}}"#)).unwrap();
+            assert_eq!(config, SchedulerConfig { beta_end: 0.01, ..SchedulerConfig::default() }, "{class}");
+        }
+        // A class that nobody knows, or none: its keys say what it is.
+        for class in [r#""_class_name": "MyScheduler", "#, ""] {
+            let known = read(&format!(r#"{{{class}"num_train_timesteps": 50, "beta_schedule": "scaled_linear"}}"#)).unwrap();
+            assert_eq!((known.num_train_timesteps, known.beta_schedule.name()), (50, "scaled_linear"));
+            let error = read(&format!(r#"{{{class}"num_train_timesteps": 50}}"#)).unwrap_err();
+            assert!(error.contains("_class_name is ") && error.contains("beta_schedule"), "{error}");
+        }
+        let unset = r#"{"_class_name": "PNDMScheduler", "set_alpha_to_one": false, "steps_offset": 1, "_use_default_values": ["set_alpha_to_one"]}"#;
+        let config = read(unset).unwrap();
+        assert!(config.set_alpha_to_one && config.steps_offset == 1);
+        assert_eq!(
+            read(r#"{"_class_name": "EulerDiscreteScheduler", "prediction_type": "original_sample"}"#).unwrap().prediction().name(),
+            "sample"
+        );
+        assert_eq!(read(r#"{"_class_name": "DDPMScheduler", "predict_epsilon": false}"#).unwrap().prediction().name(), "sample");
+    }
+
+    #[test]
+    fn what_has_no_betas() {
+        for (keys, word) in [
+            (r#""_class_name": "FlowMatchEulerDiscreteScheduler""#, "flow matching"),
+            (r#""_class_name": "EDMEulerScheduler""#, "sigmas"),
+            (r#""_class_name": "CMStochasticIterativeScheduler""#, "sigmas"),
+            (r#""_class_name": "ScoreSdeVeScheduler", "num_train_timesteps": 2000, "beta_schedule": "linear""#, "sigmas"),
+            (r#""_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": true"#, "use_flow_sigmas"),
+            (r#""_class_name": "DPMSolverMultistepScheduler", "prediction_type": "flow_prediction""#, "flow_prediction"),
+            (r#""_class_name": "EulerDiscreteScheduler", "timestep_type": "continuous""#, "timestep_type"),
+            (r#""_class_name": ["DDIMScheduler"]"#, "_class_name"),
+            (r#""_class_name": "DDIMScheduler", "beta_end": Infinity"#, "beta_end: "),
+            (r#""_class_name": "DDIMScheduler", "beta_start": NaN"#, "beta_start: "),
+            (r#""_class_name": "DDIMScheduler", "beta_schedule": "exp""#, "beta_schedule: "),
+            (r#""_class_name": "DDIMScheduler", "prediction_type": "score""#, "prediction_type: "),
+            (r#""_class_name": "DDIMScheduler", "timestep_spacing": "karras""#, "timestep_spacing: "),
+        ] {
+            let error = read(&format!("{{{keys}}}")).unwrap_err();
+            assert!(error.contains(word) && error.lines().count() == 1, "{word}: {error}");
+        }
+    }
+
+    #[test]
+    fn written_for_diffusers() {
+        for schedule in ["linear", "scaled_linear", "squaredcos_cap_v2", "quad", "sigmoid", "jsd", "const"] {
+            let config =
+                read(&format!(r#"{{"_class_name": "DDPMScheduler", "beta_schedule": "{schedule}", "num_train_timesteps": 40}}"#)).unwrap();
+            let written = config.for_diffusers();
+            assert_eq!(written.trained_betas.is_some(), ["sigmoid", "jsd", "const"].contains(&schedule), "{schedule}");
+            let again = read(&serde_json::to_string(&written).unwrap()).unwrap();
+            for t in 0..=40 {
+                assert!((again.schedule().alpha_bar(t) - config.schedule().alpha_bar(t)).abs() < 1e-14, "{schedule} at {t}");
+            }
+        }
+        let learned = read(r#"{"_class_name": "DDPMScheduler", "variance_type": "learned_range"}"#).unwrap();
+        let text = serde_json::to_string(&learned).unwrap();
+        assert!(text.contains(r#""_class_name":"DDPMScheduler""#) && text.contains(r#""variance_type":"learned_range""#), "{text}");
+        assert_eq!(read(&text).unwrap(), learned);
+        let fixed = read(r#"{"_class_name": "DDPMScheduler", "variance_type": "fixed_small"}"#).unwrap();
+        assert_eq!(fixed, SchedulerConfig::default());
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     use_threads(args.threads)?;
     let device = if args.train { training_cpu() } else { cpu() };
     let (name, pipeline) = match &args.model {
-        Some(model) => (model.clone(), models::load_on(model, &device)?),
+        Some(model) => (model.display().to_string(), models::load_on(model, &device)?),
         None => (args.preset.clone(), preset(&args.preset, &device)?),
     };
     let parameters = pipeline.parameters();

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::output::{OutputFile, joined, report};
 use crate::pictures;
 use crate::progress::Progress;
-use crate::session::{Session, check_count, load_inception, spacing_name};
+use crate::session::{Session, check_count, load_inception, shown, spacing_name};
 use ddim::Sigma;
 use ddim_nn::Inception;
 use serde_json::json;
@@ -15,6 +15,9 @@ pub(crate) fn run(args: &Consistency) -> Result<()> {
     check_count(args.count)?;
     let (shape, dim) = (session.shape(), session.dim());
     pictures::check_drawable(shape)?;
+    if args.features {
+        pictures::check_colours(shape)?;
+    }
     let trajectories = args.steps.iter().map(|&s| session.trajectory(&args.trajectory, s)).collect::<Result<Vec<_>>>()?;
     let samplers = trajectories.iter().map(|t| session.sampler(t, &Sigma::Eta(0.0), &args.clip)).collect::<Result<Vec<_>>>()?;
     let file = OutputFile::create(&args.grid)?;
@@ -37,8 +40,8 @@ pub(crate) fn run(args: &Consistency) -> Result<()> {
     }
     let spacing = spacing_name(&session, &args.trajectory);
     let caption = format!(
-        "ddim consistency --model {} --seed {} --count {} --steps {} --trajectory {spacing}{}",
-        session.model,
+        "ddim consistency {} --seed {} --count {} --steps {} --trajectory {spacing}{}",
+        session.model_flags(&args.common),
         args.seed,
         args.count,
         joined(&args.steps, ","),
@@ -72,7 +75,7 @@ pub(crate) fn run(args: &Consistency) -> Result<()> {
         "command": "consistency", "model": session.model, "count": args.count, "seed": args.seed, "trajectory": spacing, "seconds": seconds,
         "rms_from_last": trajectories.iter().zip(&rms).enumerate()
             .map(|(i, (t, rms))| json!({"steps": t.len(), "rms": rms, "feature_distance": of_features(i)})).collect::<Vec<_>>(),
-        "rms_between_latents": others, "feature_distance_between_latents": features_between, "files": [&path],
+        "rms_between_latents": others, "feature_distance_between_latents": features_between, "files": shown(&[&path]),
     });
     let mut human =
         format!("{} latents, {spacing} trajectory; difference from the last column (root mean square, pixels in [0, 1])\n", args.count);

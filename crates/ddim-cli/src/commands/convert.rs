@@ -4,20 +4,17 @@ use crate::args::{Convert, Dtype};
 use crate::error::{Error, Result};
 use crate::models;
 use crate::output::report;
-use ddim_nn::{Pipeline, WeightsDtype, cpu};
+use ddim_nn::{Choices, Pipeline, WeightsDtype, cpu};
 use serde_json::json;
-use std::path::Path;
 
 pub(crate) fn run(args: &Convert) -> Result<()> {
-    let file = Path::new(&args.source);
-    let pipeline = if file.is_file() {
-        Pipeline::load_authors(file, args.raw, args.size, &cpu())?
-    } else if args.size.is_some() {
-        return Err(Error::usage("--size is for a checkpoint of the authors' code: expected a file as SRC"));
-    } else if args.raw {
-        models::load_raw(&args.source)?
+    let choices = Choices { config: args.config.clone(), size: args.size, ..args.choices.choices() };
+    let pipeline = if args.source.is_file() {
+        Pipeline::load_file(&args.source, &choices, &cpu())?
+    } else if args.config.is_some() {
+        return Err(Error::usage("--config: a folder has its own config.json: expected a file of weights as SRC"));
     } else {
-        models::load(&args.source)?
+        models::read(&args.source, &choices, &cpu())?
     };
     let (dtype, name) = match args.dtype {
         Dtype::F32 => (WeightsDtype::F32, "f32"),
@@ -25,8 +22,11 @@ pub(crate) fn run(args: &Convert) -> Result<()> {
         Dtype::Bf16 => (WeightsDtype::Bf16, "bf16"),
     };
     pipeline.save(&args.destination, dtype)?;
+    models::say(&pipeline);
+    let destination = args.destination.display().to_string();
     let object = json!({
-        "command": "convert", "source": args.source, "parameters": pipeline.parameters(), "dtype": name, "files": [args.destination],
+        "command": "convert", "source": args.source.display().to_string(), "weights": pipeline.weights_file.display().to_string(),
+        "parameters": pipeline.parameters(), "dtype": name, "notes": pipeline.notes, "files": [destination],
     });
-    report(args.json, &object, &format!("{} parameters as {name}\n{}\n", pipeline.parameters(), args.destination.display()))
+    report(args.json, &object, &format!("{} parameters as {name}\n{destination}\n", pipeline.parameters()))
 }

@@ -5,17 +5,17 @@ use crate::error::{Error, Result};
 use crate::output::{OutputFile, joined, report};
 use crate::pictures::{self, Picture};
 use crate::progress::Progress;
-use crate::session::{Session, spacing_name};
+use crate::session::{Session, shown, spacing_name};
 use ddim::Sigma;
-use ddim_data::{npy_bytes, read_floats};
+use ddim_data::npy_bytes;
 use serde_json::json;
 use std::path::PathBuf;
 
 pub(crate) fn run(args: &Interpolate) -> Result<()> {
-    let session = Session::new(&args.common, &args.class)?;
+    let (session, given) = Session::with_latents(&args.common, &args.class, args.latents.as_deref())?;
     let (shape, dim) = (session.shape(), session.dim());
-    let ends: Vec<Vec<f32>> = match &args.latents {
-        Some(path) => read_floats(path, shape)?.chunks_exact(dim).map(<[f32]>::to_vec).collect(),
+    let ends: Vec<Vec<f32>> = match &given {
+        Some(latents) => latents.chunks_exact(dim).map(<[f32]>::to_vec).collect(),
         None => args.seeds.iter().map(|&seed| session.latents(seed, 0, 1)).collect(),
     };
     let path = |n: usize| {
@@ -61,8 +61,8 @@ pub(crate) fn run(args: &Interpolate) -> Result<()> {
         args.latents.as_ref().map_or_else(|| format!("--seeds {}", joined(&args.seeds, ",")), |p| format!("--latents {}", p.display()));
     let size = if ends.len() == 2 { format!("--frames {count}") } else { format!("--rows {} --cols {columns}", count / columns) };
     let spacing = spacing_name(&session, &args.trajectory);
-    let (model, flags) = (&session.model, session.flags(&args.clip));
-    let caption = format!("ddim interpolate --model {model} {source} {size} --steps {} --trajectory {spacing}{flags}", args.steps);
+    let (model, flags) = (session.model_flags(&args.common), session.flags(&args.clip));
+    let caption = format!("ddim interpolate {model} {source} {size} --steps {} --trajectory {spacing}{flags}", args.steps);
     let mut files = Vec::new();
     if let Some(file) = grid {
         let picture = pictures::grid(&x, shape, columns);
@@ -82,8 +82,8 @@ pub(crate) fn run(args: &Interpolate) -> Result<()> {
         files.push(file.commit(&npy_bytes(&x, shape))?);
     }
     let object = json!({
-        "command": "interpolate", "model": model, "count": count, "columns": columns, "steps": trajectory.len(), "seconds": seconds,
-        "files": files,
+        "command": "interpolate", "model": session.model, "count": count, "columns": columns, "steps": trajectory.len(), "seconds": seconds,
+        "files": shown(&files),
     });
     report(
         session.json,

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Nll) -> Result<()> {
     let file = OutputFile::create_optional(args.plot.as_ref())?;
     let sigmas: Vec<Sigma> = args.eta.iter().map(|&eta| Sigma::Eta(eta)).collect();
     let progress = Progress::new("evaluating", count * (trajectory.len() + 1), session.quiet);
-    let network = |n: usize| session.network_for(n).map_err(ddim_eval::Error::observer);
+    let network = |images: std::ops::Range<usize>| session.network_for(args.seed, images).map_err(ddim_eval::Error::observer);
     let batch = (args.seed, session.batch_size);
     let found = likelihood(&session.schedule, &trajectory, &sigmas, &images, batch, &network, &mut |n| progress.advance(n))?;
     let seconds = progress.finish();

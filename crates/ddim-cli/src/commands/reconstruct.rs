@@ -44,8 +44,8 @@ pub(crate) fn run(args: &Reconstruct) -> Result<()> {
     let seconds = progress.finish();
     let spacing = spacing_name(&session, &args.trajectory);
     let caption = format!(
-        "ddim reconstruct --model {} --steps {} --trajectory {spacing}{}",
-        session.model,
+        "ddim reconstruct {} --steps {} --trajectory {spacing}{}",
+        session.model_flags(&args.common),
         joined(&args.steps, ","),
         session.class_flag()
     );

@@ -5,16 +5,16 @@ use crate::error::{Error, Result};
 use crate::output::{OutputFile, create_folder, joined, report, write};
 use crate::pictures::{self, Picture};
 use crate::progress::Progress;
-use crate::session::{Session, check_count, spacing_name, timesteps};
+use crate::session::{Session, check_count, shown, spacing_name, timesteps};
 use ddim::{Observed, Sampler, Sigma, Trajectory};
-use ddim_data::{npy_bytes, read_floats};
+use ddim_data::npy_bytes;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 const DEFAULT_COUNT: usize = 64;
 
 pub(crate) fn run(args: &Sample) -> Result<()> {
-    let session = Session::with(&args.common, &args.class, args.raw)?;
+    let (session, given) = Session::with_latents(&args.common, &args.class, args.latents.as_deref())?;
     let shape = session.shape();
     let trajectory = match &args.timesteps {
         Some(list) => Trajectory::from_timesteps(session.schedule.levels(), list).map_err(|e| Error::flag("--timesteps", e))?,
@@ -22,7 +22,6 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
     };
     let sigma = if args.sigma_hat { Sigma::Hat } else { Sigma::Eta(args.eta) };
     let sampler = session.sampler(&trajectory, &sigma, &args.clip)?;
-    let given = args.latents.as_deref().map(|path| read_floats(path, shape)).transpose()?;
     let count = count(args, given.as_ref().map(|x| x.len() / session.dim()))?;
 
     let default_grid = PathBuf::from("sample.png");
@@ -49,7 +48,7 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
         watcher.start(&x, &sampler)?;
         session.sample_batch(&sampler, &mut x, (args.seed, first), &progress, |o| watcher.step(&o))?;
         if let Some(folder) = &args.out {
-            write_singles(folder, &x, shape, first, &settings)?;
+            write_singles(folder, &x, &session, (args.seed, first), &settings)?;
         }
         if keep {
             kept.extend(x);
@@ -73,9 +72,9 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
 
     let evaluations = (count * trajectory.len()) as f64;
     let object = json!({
-        "command": "sample", "model": session.model, "raw": args.raw, "count": count, "steps": trajectory.len(), "timesteps": timesteps(&trajectory),
+        "command": "sample", "model": session.model, "raw": args.common.choices.raw, "count": count, "steps": trajectory.len(), "timesteps": timesteps(&trajectory),
         "eta": if args.sigma_hat { json!("hat") } else { json!(args.eta) }, "seed": args.seed, "seconds": seconds,
-        "ms_per_image_step": seconds * 1e3 / evaluations, "files": files,
+        "ms_per_image_step": seconds * 1e3 / evaluations, "size": shape[1..], "classes": session.labels(args.seed, count), "files": shown(&files),
     });
     let human = format!(
         "{count} images of {} in {} steps: {seconds:.1} s, {:.2} ms an image and step\n{}\n",
@@ -107,15 +106,16 @@ fn settings(session: &Session, args: &Sample, trajectory: &Trajectory) -> String
         None => format!("--steps {} --trajectory {}", args.steps, spacing_name(session, &args.trajectory)),
     };
     let latents = args.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", p.display()));
-    let raw = if args.raw { " --raw" } else { "" };
-    format!("--model {}{raw} {path} {noise} --seed {}{}{latents}", session.model, args.seed, session.flags(&args.clip))
+    format!("{} {path} {noise} --seed {}{}{latents}", session.model_flags(&args.common), args.seed, session.flags(&args.clip))
 }
 
 /// DIR/00000.png, …; the caption of an image does not say how many others there were.
-fn write_singles(folder: &Path, x: &[f32], shape: [usize; 3], first: usize, settings: &str) -> Result<()> {
-    for (i, image) in x.chunks_exact(shape.iter().product()).enumerate() {
-        let caption = format!("ddim sample {settings}, image {}", first + i);
-        write(&folder.join(format!("{:05}.png", first + i)), &pictures::single(image, shape).to_png(&caption))?;
+fn write_singles(folder: &Path, x: &[f32], session: &Session, (seed, first): (u64, usize), settings: &str) -> Result<()> {
+    for (i, image) in x.chunks_exact(session.dim()).enumerate() {
+        let number = first + i;
+        let class = session.classes.said(seed, number).map_or(String::new(), |class| format!(", {class}"));
+        let caption = format!("ddim sample {settings}, image {number}{class}");
+        write(&folder.join(format!("{number:05}.png")), &pictures::single(image, session.shape()).to_png(&caption))?;
     }
     Ok(())
 }

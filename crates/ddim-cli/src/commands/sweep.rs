@@ -3,7 +3,6 @@
 use crate::args::{ClipArgs, Sweep};
 use crate::error::{Error, Result};
 use crate::inputs::{preparation, say};
-use crate::models;
 use crate::output::{create_folder, report, write};
 use crate::pictures::{self, Picture};
 use crate::progress::Progress;
@@ -31,7 +30,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
         return Err(Error::flag("--count", "1: expected at least 2, for a covariance"));
     }
     let [c, h, w] = session.shape();
-    pictures::check_drawable([c, h, w])?;
+    pictures::check_colours([c, h, w])?;
     let cells = Table::cells(&args.steps, &args.eta);
     for (i, cell) in cells.iter().enumerate() {
         if cells[..i].contains(cell) {
@@ -156,7 +155,6 @@ fn clipping(args: &Sweep, sigma: &Sigma) -> ClipArgs {
 /// What all cells share, by which a sweep knows itself again: whatever moves a digit of them, but for the vectors of the processor. What things
 /// are called is beside it.
 fn settings(session: &Session, args: &Sweep, prepared: &Preparation, reference: &Images) -> Result<Map<String, Value>> {
-    let pipeline = models::load(&args.common.model)?;
     let [h, w] = prepared.size;
     let [r, g, b] = prepared.background;
     let prepared = match reference {
@@ -164,12 +162,18 @@ fn settings(session: &Session, args: &Sweep, prepared: &Preparation, reference: 
         Images::Set(_) => format!("{h}x{w}, {:?} on #{r:02x}{g:02x}{b:02x}", prepared.fit).to_lowercase(),
     };
     let mut settings = as_object(json!({
-        "weights": ddim_nn::checksum(&pipeline.unet), "reference_images": reference.count(),
+        "weights": ddim_nn::checksum(session.network.unet()), "reference_images": reference.count(),
         "reference_prepared": prepared, "count": args.count, "seed": args.seed, "trajectory": spacing_name(session, &args.trajectory),
         "flags": session.flags(&args.clip).trim(),
     }));
+    // A file of classes may change.
+    if let Some(labels) = session.labels(args.seed, args.count) {
+        let bytes: Vec<u8> = labels.iter().flat_map(|label| (*label as u64).to_le_bytes()).collect();
+        settings.insert("classes".into(), ddim_nn::checksum_of(&bytes).into());
+    }
+    settings.insert("size".into(), json!([h, w]));
     // The same weights are another model under other settings: one key each, so that a difference is named.
-    for (of, config) in [("network", to_value(&pipeline.config)?), ("scheduler", to_value(&session.scheduler)?)] {
+    for (of, config) in [("network", to_value(session.network.config())?), ("scheduler", to_value(&session.scheduler)?)] {
         let told = as_object(config).into_iter().filter(|(key, _)| !key.starts_with('_'));
         settings.extend(told.map(|(key, value)| (format!("{of}.{key}"), value)));
     }

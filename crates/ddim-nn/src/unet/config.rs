@@ -131,10 +131,12 @@ fn positional() -> String {
 const MOST_CHANNELS: usize = 1 << 14;
 const MOST_LAYERS: usize = 64;
 const MOST_BLOCKS: usize = 16;
-const MOST_PIXELS: usize = 1 << 14;
 const MOST_ROWS: usize = 1 << 24;
 
 impl UNetConfig {
+    /// The largest height and width.
+    pub(crate) const MOST_PIXELS: usize = 1 << 14;
+
     /// Reads and checks a `config.json`; `path` is for messages.
     ///
     /// # Errors
@@ -161,6 +163,11 @@ impl UNetConfig {
     /// The factor by which height and width must be divisible.
     pub fn size_multiple(&self) -> usize {
         1 << (self.block_out_channels.len() - 1)
+    }
+
+    /// Whether it has as many channels again for the variances of what it predicts, as OpenAI's networks.
+    pub fn predicts_variances(&self) -> bool {
+        self.out_channels == 2 * self.in_channels
     }
 
     /// Whether a network of this configuration needs class labels.
@@ -229,7 +236,7 @@ impl UNetConfig {
         }
         if let Some(size) = self.sample_size {
             let m = self.size_multiple();
-            let ok = size.dims().iter().all(|n| (1..=MOST_PIXELS).contains(n) && n % m == 0);
+            let ok = size.dims().iter().all(|n| (1..=Self::MOST_PIXELS).contains(n) && n % m == 0);
             expect(ok, "sample_size", &size.dims(), &format!("multiples of {m}, for {blocks} resolutions"))?;
         }
         self.check_groups_and_heads()
