@@ -119,7 +119,7 @@ impl SchedulerConfig {
                 NoiseSchedule::new(kind, self.beta_start, self.beta_end, self.num_train_timesteps)?
             }
         };
-        let schedule = if self.rescale_betas_zero_snr { schedule.rescale_zero_terminal_snr() } else { schedule };
+        let schedule = if self.rescale_betas_zero_snr { schedule.rescale_zero_terminal_snr()? } else { schedule };
         Ok(schedule.with_set_alpha_to_one(self.set_alpha_to_one))
     }
 
