@@ -270,7 +270,7 @@ impl SchedulerConfig {
 
     fn noise_schedule(&self) -> std::result::Result<NoiseSchedule, ddim::Error> {
         let schedule = self.own_schedule()?;
-        let schedule = if self.rescale_betas_zero_snr { schedule.rescale_zero_terminal_snr() } else { schedule };
+        let schedule = if self.rescale_betas_zero_snr { schedule.rescale_zero_terminal_snr()? } else { schedule };
         Ok(schedule.with_set_alpha_to_one(self.set_alpha_to_one))
     }
 

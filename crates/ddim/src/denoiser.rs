@@ -51,7 +51,7 @@ pub trait Denoiser<T: Real = f32> {
     /// `out` takes n predictions.
     ///
     /// # Errors
-    /// What the implementation says.
+    /// What the implementation says, and at least what [`check_batch`] finds: an implementation starts with it.
     fn predict(&self, x_t: &[T], levels: &[usize], out: &mut [T]) -> Result<(), Self::Error>;
 }
 
@@ -61,6 +61,26 @@ pub(crate) fn batch_len(len: usize, dim: usize) -> Result<usize, Error> {
         return Err(Error::new(ErrorKind::Batch, format!("a batch of {len} elements: expected a multiple of {dim}, one image")));
     }
     Ok(len / dim)
+}
+
+/// `Ok(n)`, the number of images that a [`Denoiser::predict`] is given, or what is wrong with its arguments: `x_t` and `out` elements, each a
+/// whole number of images of `dim`, and `levels`, one an image, in 1..=`total`.
+///
+/// # Errors
+/// [`ErrorKind::Batch`] for lengths that do not go together, [`ErrorKind::Level`] for a level out of range.
+pub fn check_batch(dim: usize, total: usize, x_t: usize, levels: &[usize], out: usize) -> Result<usize, Error> {
+    let n = batch_len(x_t, dim)?;
+    let error = |message| Err(Error::new(ErrorKind::Batch, message));
+    if levels.len() != n {
+        return error(format!("{} levels for {n} images: expected one an image", levels.len()));
+    }
+    if out != x_t {
+        return error(format!("room for {out} elements of predictions: expected {x_t}, as many as the batch has"));
+    }
+    match levels.iter().find(|level| !(1..=total).contains(*level)) {
+        Some(level) => Err(Error::new(ErrorKind::Level, format!("level {level}: expected 1 to {total}, the schedule's"))),
+        None => Ok(n),
+    }
 }
 
 /// The optimal network for Gaussian data x_0 ~ N(μ, diag(s²)), in closed form:
@@ -97,12 +117,19 @@ impl GaussianDenoiser {
     }
 
     /// Mean and standard deviation of x_t of element `i`, over the data as well.
+    ///
+    /// # Panics
+    /// If `level` > T, or an image has no element `i`.
     pub fn marginal(&self, level: usize, i: usize) -> (f64, f64) {
         let a = self.alpha_bar[level];
         (a.sqrt() * self.mean[i], (a * self.std[i].powi(2) + 1.0 - a).sqrt())
     }
 
-    /// Where the ODE carries element `i` of `x` from level `from` to level `to`, exactly.
+    /// Where the ODE carries element `i` of `x` from level `from` to level `to`, exactly. Not a number from level 0 where the data has no
+    /// spread.
+    ///
+    /// # Panics
+    /// If a level is > T, or an image has no element `i`.
     pub fn flow(&self, x: f64, i: usize, from: usize, to: usize) -> f64 {
         let ((m, s), (n, r)) = (self.marginal(from, i), self.marginal(to, i));
         n + r * (x - m) / s
@@ -122,6 +149,7 @@ impl<T: Real> Denoiser<T> for GaussianDenoiser {
 
     fn predict(&self, x_t: &[T], levels: &[usize], out: &mut [T]) -> Result<(), Error> {
         let dim = self.mean.len();
+        check_batch(dim, self.alpha_bar.len() - 1, x_t.len(), levels, out.len())?;
         for ((x, out), &level) in x_t.chunks(dim).zip(out.chunks_mut(dim)).zip(levels) {
             let a = self.alpha_bar[level];
             for (i, (x, out)) in x.iter().zip(out).enumerate() {

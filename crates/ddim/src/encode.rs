@@ -53,9 +53,11 @@ impl Encoder {
 ///
 /// `observe` is called after each step; its step is read upwards: `level` is where x now lies, `next` where it came from.
 ///
+/// A batch of no images is left as it is, without a step.
+///
 /// # Errors
-/// What the denoiser says; a batch that is not a whole number of images; steps from a level with ᾱ = 0, where nothing of the image is
-/// left; a prediction that is not finite.
+/// What the denoiser says. [`ErrorKind::Batch`]: a batch that is not a whole number of images; images, a prediction or what is made of it
+/// that are not finite. [`ErrorKind::Prediction`]: steps from a level with ᾱ = 0, where nothing of the image is left.
 pub fn encode<T: Real, D: Denoiser<T> + ?Sized>(
     encoder: &Encoder,
     denoiser: &D,
@@ -68,11 +70,15 @@ pub fn encode<T: Real, D: Denoiser<T> + ?Sized>(
     if encoder.steps.iter().any(|s| s.alpha_bar_from == 0.0) {
         return Err(Error::new(ErrorKind::Prediction, "nothing can be encoded beyond a level with alpha_bar 0").into());
     }
+    if n == 0 {
+        return Ok(());
+    }
+    check_finite("the image", x, dim, 0, None)?;
     let mut output = vec![T::from_f64(0.0); x.len()];
     let mut x_0_batch = output.clone();
     for (index, step) in encoder.steps.iter().enumerate() {
         denoiser.predict(x, &vec![step.to; n], &mut output)?;
-        check_finite(&output, dim, 0, step.to)?;
+        check_finite("the network's output", &output, dim, 0, Some(step.to))?;
         let (signal, spread) = (step.alpha_bar_to.sqrt(), (1.0 - step.alpha_bar_to).sqrt());
         for ((x, output), x_0_out) in x.iter_mut().zip(&output).zip(&mut x_0_batch) {
             // Eq. 13 is in ε, which the network's x_0 or v determines at the level it was told: read where the step comes from, v would
@@ -82,6 +88,7 @@ pub fn encode<T: Real, D: Denoiser<T> + ?Sized>(
             *x = T::from_f64(signal * x_0 + spread * epsilon);
             *x_0_out = T::from_f64(x_0);
         }
+        check_finite("x after the step", x, dim, 0, Some(step.to))?;
         let read = Step {
             level: step.to,
             next: step.from,

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Schedule,
     /// The number of steps, or an explicit list of timesteps.
     Trajectory,
+    /// A noise level outside of 1..=T, or two that do not ascend.
+    Level,
     /// η, or an explicit σ.
     Sigma,
     /// Clipping or thresholding.

@@ -13,38 +13,61 @@ const FLAT: f64 = 1e-6;
 /// # Errors
 /// Latents of different lengths, one that is zero or not finite, two that point in opposite directions, or an α that is not finite.
 pub fn slerp<T: Real>(a: &[T], b: &[T], alpha: f64) -> Result<Vec<T>, Error> {
-    let error = |message: String| Err(Error::new(ErrorKind::Batch, message));
-    if a.len() != b.len() {
-        return error(format!("latents of {} and {} elements: expected the same", a.len(), b.len()));
-    }
     if !alpha.is_finite() {
         return error(format!("interpolation at {alpha}: expected a finite number"));
+    }
+    Ok(at(a, b, angle(a, b)?, alpha).collect())
+}
+
+fn error<T>(message: impl Into<String>) -> Result<T, Error> {
+    Err(Error::new(ErrorKind::Batch, message))
+}
+
+/// θ, or what keeps two latents from having a great circle.
+fn angle<T: Real>(a: &[T], b: &[T]) -> Result<f64, Error> {
+    if a.len() != b.len() {
+        return error(format!("latents of {} and {} elements: expected the same", a.len(), b.len()));
     }
     let dot = |u: &[T], v: &[T]| u.iter().zip(v).map(|(u, v)| u.to_f64() * v.to_f64()).sum::<f64>();
     let norms = (dot(a, a) * dot(b, b)).sqrt();
     if !(norms > 0.0 && norms.is_finite()) {
-        return error("a latent that is zero or not finite: no angle to interpolate along".to_owned());
+        return error("a latent that is zero or not finite: no angle to interpolate along");
     }
-    let cosine = (dot(a, b) / norms).clamp(-1.0, 1.0);
-    let theta = cosine.acos();
+    let theta = (dot(a, b) / norms).clamp(-1.0, 1.0).acos();
+    if theta > 1.0 && theta.sin() <= FLAT {
+        return error("latents that point in opposite directions: the great circle between them is not unique");
+    }
+    Ok(theta)
+}
+
+/// The latent at a share `alpha` of the way, for an angle that [`angle`] found.
+fn at<'a, T: Real>(a: &'a [T], b: &'a [T], theta: f64, alpha: f64) -> impl Iterator<Item = T> + 'a {
     let (wa, wb) = if theta.sin() > FLAT {
         (((1.0 - alpha) * theta).sin() / theta.sin(), (alpha * theta).sin() / theta.sin())
-    } else if cosine > 0.0 {
-        (1.0 - alpha, alpha)
     } else {
-        return error("latents that point in opposite directions: the great circle between them is not unique".to_owned());
+        (1.0 - alpha, alpha)
     };
-    Ok(a.iter().zip(b).map(|(a, b)| T::from_f64(wa * a.to_f64() + wb * b.to_f64())).collect())
+    a.iter().zip(b).map(move |(a, b)| T::from_f64(wa * a.to_f64() + wb * b.to_f64()))
+}
+
+/// An empty vector with room for `count` latents of `dim` elements.
+fn room<T>(dim: usize, count: Option<usize>) -> Result<Vec<T>, Error> {
+    let mut out = Vec::new();
+    match count.and_then(|count| count.checked_mul(dim)) {
+        Some(len) if out.try_reserve_exact(len).is_ok() => Ok(out),
+        _ => error(format!("so many latents of {dim} elements do not fit in memory: expected fewer")),
+    }
 }
 
 /// `count` evenly spaced slerps from `a` to `b`, both included, one after the other. One frame is `a`.
 ///
 /// # Errors
-/// As [`slerp`].
+/// As [`slerp`], and a `count` that memory does not hold.
 pub fn frames<T: Real>(a: &[T], b: &[T], count: usize) -> Result<Vec<T>, Error> {
-    let mut out = Vec::with_capacity(a.len() * count);
+    let theta = angle(a, b)?;
+    let mut out = room(a.len(), Some(count))?;
     for i in 0..count {
-        out.extend(slerp(a, b, share(i, count))?);
+        out.extend(at(a, b, theta, share(i, count)));
     }
     Ok(out)
 }
@@ -53,16 +76,18 @@ pub fn frames<T: Real>(a: &[T], b: &[T], count: usize) -> Result<Vec<T>, Error> 
 /// `corners[3]` along the bottom; slerp within each pair, then across.
 ///
 /// # Errors
-/// As [`slerp`].
+/// As [`frames`], for each pair of corners and for what lies between.
 pub fn slerp_grid<T: Real>(corners: [&[T]; 4], rows: usize, cols: usize) -> Result<Vec<T>, Error> {
     let dim = corners[0].len();
+    if let Some(other) = corners.iter().find(|corner| corner.len() != dim) {
+        return error(format!("latents of {dim} and {} elements: expected the same", other.len()));
+    }
+    let mut out = room(dim, rows.checked_mul(cols))?;
     let top = frames(corners[0], corners[1], cols)?;
     let bottom = frames(corners[2], corners[3], cols)?;
-    let mut out = Vec::with_capacity(dim * rows * cols);
     for row in 0..rows {
-        for col in 0..cols {
-            let at = col * dim..(col + 1) * dim;
-            out.extend(slerp(&top[at.clone()], &bottom[at], share(row, rows))?);
+        for (top, bottom) in top.chunks_exact(dim).zip(bottom.chunks_exact(dim)) {
+            out.extend(slerp(top, bottom, share(row, rows))?);
         }
     }
     Ok(out)
@@ -131,5 +156,14 @@ mod tests {
         assert!(message(slerp(&a, &vec![0.0; 768], 0.5)).contains("zero"));
         assert!(message(slerp(&a, &a[1..], 0.5)).contains("767"));
         assert!(message(slerp(&a, &latent(2), f64::NAN)).contains("NaN"));
+        assert!(message(slerp::<f64>(&[], &[], 0.5)).contains("zero"));
+        // Nothing is drawn, and the latents are wrong all the same.
+        assert!(message(frames(&a, &a[1..], 0)).contains("767"));
+        for count in [usize::MAX, usize::MAX / 768, 1 << 60] {
+            assert!(message(frames(&a, &latent(2), count)).contains("memory"));
+            assert!(message(slerp_grid([&a, &latent(2), &latent(3), &latent(4)], count, 2)).contains("memory"));
+        }
+        let short = &latent(3)[1..];
+        assert!(message(slerp_grid([&a, &latent(2), short, short], 2, 2)).contains("767"));
     }
 }

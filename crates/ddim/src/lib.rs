@@ -43,5 +43,5 @@ pub use interpolate::{frames, slerp, slerp_grid};
 pub use pixels::{from_byte, to_byte};
 pub use process::Prediction;
 pub use sample::{Clip, Observed, Sampler, Sigma, Step, sample};
-pub use schedule::{BetaSchedule, NoiseSchedule};
+pub use schedule::{BetaSchedule, MOST_LEVELS, NoiseSchedule};
 pub use trajectory::Trajectory;

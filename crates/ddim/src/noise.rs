@@ -35,7 +35,7 @@ impl Stream {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Uniform over 0..n, for n > 0: the high half of a product, without a bias that could be seen below n = 2^32.
+    /// Uniform over 0..n, and 0 for n = 0: the high half of a product, without a bias that could be seen below n = 2^32.
     pub fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.0.next_u64()) * u128::from(n)) >> 64) as u64
     }
@@ -49,10 +49,14 @@ pub fn fill<T: Real>(out: &mut [T], seed: u64, sample: u64, step: u64) {
     }
 }
 
-/// Fills a batch of samples `first`, `first + 1`, … of `dim` elements each.
+/// Fills a batch of samples `first`, `first + 1`, … of `dim` elements each. The numbers of samples go round after 2^64.
+///
+/// # Panics
+/// If `out` is not a whole number of samples.
 pub fn fill_batch<T: Real>(out: &mut [T], dim: usize, seed: u64, first: u64, step: u64) {
+    assert!(dim > 0 && out.len().is_multiple_of(dim), "{} elements: not a whole number of samples of {dim}", out.len());
     for (i, sample) in out.chunks_mut(dim).enumerate() {
-        fill(sample, seed, first + i as u64, step);
+        fill(sample, seed, first.wrapping_add(i as u64), step);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::denoiser::{Denoiser, Real, batch_len};
 use crate::error::{Error, ErrorKind};
 use crate::noise;
 use crate::process::{Conditional, Prediction, marginal, posterior};
-use crate::sample::{Sigma, check_total};
+use crate::sample::{Sigma, check_finite, check_total};
 use crate::schedule::NoiseSchedule;
 use crate::trajectory::Trajectory;
 
@@ -26,13 +26,20 @@ pub fn gamma_simple(trajectory: &Trajectory) -> Vec<f64> {
 /// (The paper writes 1/(2dσ²ᾱ) for it, which drops A and 1-ᾱ.)
 ///
 /// # Errors
-/// A σ that is 0, or out of its range, or not one a step; ᾱ_T = 0.
+/// A trajectory made for another T; a σ that is 0 or whose square is, or out of its range, or not one a step; ᾱ = 0 at the last level; a γ
+/// that a double does not hold.
 pub fn gamma(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Result<Vec<f64>, Error> {
     check(schedule, trajectory, sigma)?;
     let terms = trajectory.pairs().zip(sigma).map(|((s, t), &sigma)| {
         let a = posterior(schedule, s, t, sigma)?.x_0;
         let alpha_bar = schedule.alpha_bar(t);
-        Ok(a * a * (1.0 - alpha_bar) / (2.0 * sigma * sigma * alpha_bar))
+        let gamma = a * a * (1.0 - alpha_bar) / (2.0 * sigma * sigma * alpha_bar);
+        if !gamma.is_finite() {
+            let message =
+                format!("sigma {sigma} and alpha_bar {alpha_bar:e} of level {t}: their gamma is not finite, expected larger ones");
+            return Err(Error::new(ErrorKind::Objective, message));
+        }
+        Ok(gamma)
     });
     terms.collect()
 }
@@ -40,9 +47,12 @@ pub fn gamma(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -
 /// C of Theorem 1 for images of `dim` elements with mean squared norm E‖x_0‖²: KL(q(x_T|x_0) ‖ N(0, I)) + d/2 ln(2π σ_1²).
 ///
 /// # Errors
-/// As [`gamma`].
+/// As [`gamma`], and a `square_norm` that is negative or not finite.
 pub fn constant(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64], dim: usize, square_norm: f64) -> Result<f64, Error> {
     check(schedule, trajectory, sigma)?;
+    if !(square_norm >= 0.0 && square_norm.is_finite()) {
+        return Err(Error::new(ErrorKind::Objective, format!("mean squared norm {square_norm}: expected a finite number, 0 or more")));
+    }
     let d = dim as f64;
     let last = schedule.alpha_bar(trajectory.levels()[trajectory.len() - 1]);
     let variance = 1.0 - last;
@@ -65,7 +75,8 @@ pub enum Weighting {
 impl Weighting {
     /// The weight of the squared error of what a network predicts, for the levels 1..=T (the first is level 1).
     ///
-    /// With x_t given, an error of ε is √(ᾱ/(1-ᾱ)) as large in x_0 and 1/√ᾱ as large in v.
+    /// With x_t given, x_0 = (x_t - √(1-ᾱ) ε)/√ᾱ and v = √ᾱ ε - √(1-ᾱ) x_0: an error of ε is √((1-ᾱ)/ᾱ) = 1/√SNR times as large in x_0 and
+    /// 1/√ᾱ times as large in v. So a weight w of the squared error of ε is w·SNR for x_0 and w·ᾱ for v.
     ///
     /// # Errors
     /// A γ of min-SNR that is not positive and finite; the variational bound where ᾱ_T = 0.
@@ -83,8 +94,8 @@ impl Weighting {
                     snr.min(most)
                         * match prediction {
                             Prediction::Sample => 1.0,
-                            // At SNR = 0 the error of ε says nothing of x_0.
-                            Prediction::Epsilon if snr == 0.0 => 1.0,
+                            // At SNR = 0 the error of ε says nothing of x_0; next to it, 1/SNR is no number.
+                            Prediction::Epsilon if snr < f64::MIN_POSITIVE => return 1.0,
                             Prediction::Epsilon => 1.0 / snr,
                             Prediction::V => 1.0 / (1.0 + snr),
                         }
@@ -117,8 +128,8 @@ fn check(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Re
     check_total(schedule, trajectory)?;
     // The ranges are those of sampling; the densities of J_σ need more.
     Sigma::Explicit(sigma.to_vec()).values(schedule, trajectory)?;
-    if let Some(zero) = sigma.iter().find(|s| **s <= 0.0) {
-        return Err(Error::new(ErrorKind::Sigma, format!("sigma {zero}: J and gamma need every sigma above 0")));
+    if let Some(zero) = sigma.iter().find(|s| **s * **s < f64::MIN_POSITIVE) {
+        return Err(Error::new(ErrorKind::Sigma, format!("sigma {zero}: J and gamma need every sigma above 0, and its square")));
     }
     if schedule.alpha_bar(trajectory.levels()[trajectory.len() - 1]) == 0.0 {
         return Err(Error::new(ErrorKind::Schedule, "J and gamma need alpha_bar above 0 at every level"));
@@ -131,7 +142,8 @@ fn check(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Re
 /// Image `i` uses the noise of sample `first + i` of `seed`, another at each step.
 ///
 /// # Errors
-/// What the denoiser says; lengths that do not go together.
+/// What the denoiser says; a trajectory made for another T; lengths that do not go together; a γ, an image or a prediction that is not
+/// finite.
 pub fn l_gamma<T: Real, D: Denoiser<T> + ?Sized>(
     schedule: &NoiseSchedule,
     trajectory: &Trajectory,
@@ -148,10 +160,14 @@ pub fn l_gamma<T: Real, D: Denoiser<T> + ?Sized>(
         let message = format!("{} gammas for {} steps: expected one a step", gamma.len(), trajectory.len());
         return Err(Error::new(ErrorKind::Batch, message).into());
     }
+    if let Some(gamma) = gamma.iter().find(|gamma| !gamma.is_finite()) {
+        return Err(Error::new(ErrorKind::Objective, format!("gamma {gamma}: expected a finite number")).into());
+    }
+    check_finite("the image", x_0, dim, first, None)?;
     let mut terms = vec![Vec::with_capacity(gamma.len()); n];
     for (&t, gamma) in trajectory.levels().iter().zip(gamma) {
         let (epsilon, x_t) = noisy(schedule, x_0, dim, t, seed, first);
-        let predicted = predict(schedule, denoiser, &x_t, t)?;
+        let predicted = predict(schedule, denoiser, &x_t, t, first)?;
         for (i, terms) in terms.iter_mut().enumerate() {
             let at = i * dim..(i + 1) * dim;
             let square: f64 = epsilon[at.clone()].iter().zip(&predicted[at]).map(|(e, p)| (e.to_f64() - p.1).powi(2)).sum();
@@ -167,9 +183,11 @@ fn predict<T: Real, D: Denoiser<T> + ?Sized>(
     denoiser: &D,
     x_t: &[T],
     level: usize,
+    first: u64,
 ) -> Result<Vec<(f64, f64)>, D::Error> {
     let mut out = vec![T::from_f64(0.0); x_t.len()];
     denoiser.predict(x_t, &vec![level; x_t.len() / denoiser.dim()], &mut out)?;
+    check_finite("the network's output", &out, denoiser.dim(), first, Some(level))?;
     let (prediction, alpha_bar) = (denoiser.prediction(), schedule.alpha_bar(level));
     Ok(out.iter().zip(x_t).map(|(o, x)| prediction.x0_and_epsilon(o.to_f64(), x.to_f64(), alpha_bar)).collect())
 }
@@ -181,7 +199,7 @@ fn predict<T: Real, D: Denoiser<T> + ?Sized>(
 /// under one seed have little variance.
 ///
 /// # Errors
-/// As [`gamma`], and what the denoiser says.
+/// As [`gamma`] and [`l_gamma`].
 pub fn j_sigma<T: Real, D: Denoiser<T> + ?Sized>(
     schedule: &NoiseSchedule,
     trajectory: &Trajectory,
@@ -194,6 +212,7 @@ pub fn j_sigma<T: Real, D: Denoiser<T> + ?Sized>(
     check(schedule, trajectory, sigma)?;
     let dim = denoiser.dim();
     let n = batch_len(x_0.len(), dim)?;
+    check_finite("the image", x_0, dim, first, None)?;
     let top = trajectory.levels()[trajectory.len() - 1];
     let mut j = vec![0.0; n];
     let mut z = vec![T::from_f64(0.0); x_0.len()];
@@ -208,7 +227,7 @@ pub fn j_sigma<T: Real, D: Denoiser<T> + ?Sized>(
     }
 
     for ((s, t), &sigma) in trajectory.pairs().zip(sigma).rev() {
-        let predicted = predict(schedule, denoiser, &x, t)?;
+        let predicted = predict(schedule, denoiser, &x, t, first)?;
         if s == 0 {
             // p_θ(x_0|x_1) = N(f_θ(x_1), σ_1² I), evaluated at x_0 itself.
             let p = Conditional { given: 0.0, x_0: 1.0, std: sigma };
@@ -236,7 +255,8 @@ pub fn j_sigma<T: Real, D: Denoiser<T> + ?Sized>(
 /// x_1 is that of [`l_gamma`] under the same seed, at the trajectory's first level.
 ///
 /// # Errors
-/// What the denoiser says; lengths that do not go together; a σ that is not positive.
+/// What the denoiser says; a trajectory made for another T; a batch that is not a whole number of images; a σ that is not positive; an image
+/// or a prediction that is not finite; ε-prediction at a level with ᾱ = 0, where f_θ is undefined.
 pub fn decoder_nats<T: Real, D: Denoiser<T> + ?Sized>(
     schedule: &NoiseSchedule,
     trajectory: &Trajectory,
@@ -253,8 +273,13 @@ pub fn decoder_nats<T: Real, D: Denoiser<T> + ?Sized>(
     let dim = denoiser.dim();
     let n = batch_len(x_0.len(), dim)?;
     let t = trajectory.levels()[0];
+    check_finite("the image", x_0, dim, first, None)?;
+    if schedule.alpha_bar(t) == 0.0 && denoiser.prediction() == Prediction::Epsilon {
+        let message = format!("epsilon prediction at timestep {}, where alpha_bar is 0, does not determine x_0", t - 1);
+        return Err(Error::new(ErrorKind::Prediction, message).into());
+    }
     let x_t: Vec<T> = noisy(schedule, x_0, dim, t, seed, first).1;
-    let predicted = predict(schedule, denoiser, &x_t, t)?;
+    let predicted = predict(schedule, denoiser, &x_t, t, first)?;
     let mut nats = vec![vec![0.0; sigmas.len()]; n];
     for (i, (x_0, (f, _))) in x_0.iter().zip(&predicted).enumerate() {
         for (sum, sigma) in nats[i / dim].iter_mut().zip(sigmas) {

@@ -80,7 +80,7 @@ impl Conditional {
         self.given * given + self.x_0 * x_0
     }
 
-    /// Log-density of `value` (one element).
+    /// Log-density of `value` (one element). With `std` = 0 there is none: the result is not finite.
     pub fn log_density(&self, value: f64, given: f64, x_0: f64) -> f64 {
         let z = (value - self.mean(given, x_0)) / self.std;
         -0.5 * (z * z + (2.0 * std::f64::consts::PI).ln()) - self.std.ln()
@@ -88,6 +88,9 @@ impl Conditional {
 }
 
 /// q(x_t|x_0) = N(√ᾱ_t x_0, (1-ᾱ_t) I): the marginal that all processes share (Lemma 1).
+///
+/// # Panics
+/// If `level` > T.
 pub fn marginal(schedule: &NoiseSchedule, level: usize) -> Conditional {
     let alpha_bar = schedule.alpha_bar(level);
     Conditional { given: 0.0, x_0: alpha_bar.sqrt(), std: (1.0 - alpha_bar).sqrt() }
@@ -101,8 +104,9 @@ fn direction(alpha_bar_s: f64, alpha_bar_t: f64, sigma: f64) -> f64 {
 /// q_σ(x_s|x_t, x_0) for levels s < t (Eq. 7), given x_t. For s = 0 it is the point x_0, whatever σ.
 ///
 /// # Errors
-/// [`ErrorKind::Sigma`] where σ is negative, not finite, or σ² > 1-ᾱ_s.
+/// [`ErrorKind::Level`] but for s < t ≤ T; [`ErrorKind::Sigma`] where s > 0 and σ is negative, not finite, or σ² > 1-ᾱ_s.
 pub fn posterior(schedule: &NoiseSchedule, s: usize, t: usize, sigma: f64) -> Result<Conditional, Error> {
+    check_levels(schedule, s, t)?;
     if s == 0 {
         return Ok(Conditional { given: 0.0, x_0: 1.0, std: 0.0 });
     }
@@ -119,6 +123,7 @@ pub fn posterior(schedule: &NoiseSchedule, s: usize, t: usize, sigma: f64) -> Re
 /// # Errors
 /// As [`posterior`].
 pub fn forward(schedule: &NoiseSchedule, s: usize, t: usize, sigma: f64) -> Result<Conditional, Error> {
+    check_levels(schedule, s, t)?;
     if s == 0 {
         return Ok(marginal(schedule, t));
     }
@@ -127,6 +132,14 @@ pub fn forward(schedule: &NoiseSchedule, s: usize, t: usize, sigma: f64) -> Resu
     let ratio = (1.0 - a_t) / (1.0 - a_s);
     let gain = direction(a_s, a_t, sigma) * ratio;
     Ok(Conditional { given: gain, x_0: a_t.sqrt() - gain * a_s.sqrt(), std: sigma * ratio.sqrt() })
+}
+
+/// s < t ≤ T.
+fn check_levels(schedule: &NoiseSchedule, s: usize, t: usize) -> Result<(), Error> {
+    if s < t && t <= schedule.levels() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Level, format!("levels {s} and {t}: expected an ascending pair from 0 to {}", schedule.levels())))
 }
 
 /// 0 ≤ σ² ≤ 1-ᾱ_s, with room for the rounding of a σ that was computed to lie on the edge.
@@ -146,7 +159,7 @@ pub(crate) fn check_sigma(sigma: f64, alpha_bar_s: f64, s: usize) -> Result<(), 
 /// `x_0` is one image, `sample` its number in the noise of `seed`. Returns one image a level, ascending.
 ///
 /// # Errors
-/// σ outside its range: see [`Sigma`].
+/// A trajectory made for another T; σ outside its range, or not one a step: see [`Sigma`].
 pub fn forward_trajectory<T: Real>(
     schedule: &NoiseSchedule,
     trajectory: &Trajectory,

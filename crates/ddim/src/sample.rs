@@ -29,6 +29,7 @@ pub(crate) struct Deviation {
 impl Sigma {
     /// One pair of deviations a step of the trajectory, ascending.
     pub(crate) fn deviations(&self, schedule: &NoiseSchedule, trajectory: &Trajectory) -> Result<Vec<Deviation>, Error> {
+        check_total(schedule, trajectory)?;
         let error = |message| Error::new(ErrorKind::Sigma, message);
         match self {
             Self::Eta(eta) if !(0.0..=1.0).contains(eta) => return Err(error(format!("eta {eta}: expected a number from 0 to 1"))),
@@ -64,7 +65,8 @@ impl Sigma {
     /// σ of each step as it multiplies the noise, in the order of [`Trajectory::levels`].
     ///
     /// # Errors
-    /// [`ErrorKind::Sigma`]: η outside [0, 1], or an explicit σ outside its range or in the wrong number.
+    /// [`ErrorKind::Sigma`]: η outside [0, 1], or an explicit σ outside its range or in the wrong number; [`ErrorKind::Trajectory`]: one made
+    /// for another T.
     pub fn values(&self, schedule: &NoiseSchedule, trajectory: &Trajectory) -> Result<Vec<f64>, Error> {
         Ok(self.deviations(schedule, trajectory)?.iter().map(|d| d.noise).collect())
     }
@@ -139,7 +141,7 @@ pub struct Step {
     pub alpha_bar: f64,
     /// ᾱ of `next`.
     pub alpha_bar_next: f64,
-    /// The coefficient of ε_θ, √(1-ᾱ_next-σ²).
+    /// The coefficient of ε_θ, √(1-ᾱ_next-σ²), where σ is σ(1) for [`Sigma::Hat`].
     pub direction: f64,
     /// The deviation of the fresh noise.
     pub sigma: f64,
@@ -159,7 +161,6 @@ impl Sampler {
     /// # Errors
     /// σ out of range (see [`Sigma`]), or a trajectory made for another T.
     pub fn new(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &Sigma) -> Result<Self, Error> {
-        check_total(schedule, trajectory)?;
         let deviations = sigma.deviations(schedule, trajectory)?;
         let steps = trajectory.pairs().zip(deviations).rev().map(|((s, t), std)| {
             let (alpha_bar, alpha_bar_next) = (schedule.alpha_bar(t), schedule.arrival_alpha_bar(s));
@@ -213,11 +214,12 @@ pub struct Observed<'a, T> {
 
 /// Runs `sampler` in place on a batch of latents x_T of the samples `first`, `first + 1`, … of `seed`; leaves x_0, unclamped.
 ///
-/// `observe` is called after each step. The noise of a step is keyed by (seed, sample, level): see [`noise`].
+/// `observe` is called after each step. The noise of a step is keyed by (seed, sample, level): see [`noise`]. A batch of no images is left as
+/// it is, without a step.
 ///
 /// # Errors
-/// What the denoiser says; a batch that is not a whole number of images; ε-prediction at a level with ᾱ = 0, where f_θ is undefined;
-/// a prediction that is not finite.
+/// What the denoiser says. [`ErrorKind::Batch`]: a batch that is not a whole number of images; latents, a prediction or what is made of it
+/// that are not finite. [`ErrorKind::Prediction`]: ε-prediction at a level with ᾱ = 0, where f_θ is undefined.
 pub fn sample<T: Real, D: Denoiser<T> + ?Sized>(
     sampler: &Sampler,
     denoiser: &D,
@@ -233,6 +235,10 @@ pub fn sample<T: Real, D: Denoiser<T> + ?Sized>(
         let message = format!("epsilon prediction at timestep {}, where alpha_bar is 0, does not determine x_0", step.level - 1);
         return Err(Error::new(ErrorKind::Prediction, message).into());
     }
+    if n == 0 {
+        return Ok(());
+    }
+    check_finite("the latent", x, dim, first, None)?;
     let mut output = vec![T::from_f64(0.0); x.len()];
     let mut x_0_batch = output.clone();
     let mut noise = vec![T::from_f64(0.0); dim];
@@ -240,7 +246,7 @@ pub fn sample<T: Real, D: Denoiser<T> + ?Sized>(
 
     for (index, step) in sampler.steps.iter().enumerate() {
         denoiser.predict(x, &vec![step.level; n], &mut output)?;
-        check_finite(&output, dim, first, step.level)?;
+        check_finite("the network's output", &output, dim, first, Some(step.level))?;
         let (signal, spread) = (step.alpha_bar.sqrt(), (1.0 - step.alpha_bar).sqrt());
         let signal_next = step.alpha_bar_next.sqrt();
 
@@ -248,9 +254,12 @@ pub fn sample<T: Real, D: Denoiser<T> + ?Sized>(
             for ((x_0, x), output) in x_0.iter_mut().zip(&*x).zip(output) {
                 *x_0 = prediction.x0_and_epsilon(output.to_f64(), x.to_f64(), step.alpha_bar).0;
             }
+            let sample = first.wrapping_add(i as u64);
+            // Clipping takes numbers; an image that overflowed has none to keep.
+            check_finite("the predicted x_0", &x_0, dim, sample, Some(step.level))?;
             sampler.clip.apply(&mut x_0, &mut scratch);
             if step.sigma > 0.0 {
-                noise::fill(&mut noise, seed, first + i as u64, step.level as u64);
+                noise::fill(&mut noise, seed, sample, step.level as u64);
             }
             for ((((x, output), x_0), z), x_0_out) in x.iter_mut().zip(output).zip(&x_0).zip(&noise).zip(x_0_out) {
                 let x_t = x.to_f64();
@@ -268,18 +277,16 @@ pub fn sample<T: Real, D: Denoiser<T> + ?Sized>(
                 *x_0_out = T::from_f64(*x_0);
             }
         }
+        check_finite("x after the step", x, dim, first, Some(step.level))?;
         observe(Observed { index, step, x, x_0: &x_0_batch });
     }
     Ok(())
 }
 
-/// An error that names the first sample whose prediction has NaN or infinity.
-pub(crate) fn check_finite<T: Real>(output: &[T], dim: usize, first: u64, level: usize) -> Result<(), Error> {
-    match output.iter().position(|v| !v.to_f64().is_finite()) {
-        None => Ok(()),
-        Some(at) => Err(Error::new(
-            ErrorKind::Batch,
-            format!("the network's output for sample {} at timestep {} is not finite", first + (at / dim) as u64, level - 1),
-        )),
-    }
+/// An error that names the first sample of `what` that has NaN or infinity; samples are numbered from `first`, `dim` elements each.
+pub(crate) fn check_finite<T: Real>(what: &str, batch: &[T], dim: usize, first: u64, level: Option<usize>) -> Result<(), Error> {
+    let Some(at) = batch.iter().position(|v| !v.to_f64().is_finite()) else { return Ok(()) };
+    let sample = first.wrapping_add((at / dim) as u64);
+    let at = level.map_or(String::new(), |level| format!(" at timestep {}", level - 1));
+    Err(Error::new(ErrorKind::Batch, format!("{what} for sample {sample}{at} is not finite")))
 }

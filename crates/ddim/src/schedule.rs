@@ -49,7 +49,11 @@ impl FromStr for BetaSchedule {
     }
 }
 
-/// ᾱ over the levels 0..=T, ᾱ_0 = 1 (section 2 of the paper, where ᾱ is written α).
+/// The largest T that a [`NoiseSchedule`] or a [`Trajectory`](crate::Trajectory) is made for, so that a wrong number is an error and not
+/// the end of the memory.
+pub const MOST_LEVELS: usize = 1_000_000;
+
+/// ᾱ over the levels 0..=T, ᾱ_0 = 1, strictly falling to 0 at least (section 2 of the paper, where ᾱ is written α).
 #[derive(Debug, Clone, PartialEq)]
 pub struct NoiseSchedule {
     alpha_bar: Vec<f64>,
@@ -63,6 +67,14 @@ pub(crate) fn linspace(a: f64, b: f64, n: usize) -> impl Iterator<Item = f64> {
     (0..n).map(move |i| if n > 1 && i + 1 == n { b } else { a + step * i as f64 })
 }
 
+/// 1 ≤ T ≤ [`MOST_LEVELS`].
+fn check_levels(levels: usize) -> Result<(), Error> {
+    if (1..=MOST_LEVELS).contains(&levels) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Schedule, format!("a schedule of {levels} levels: expected 1 to {MOST_LEVELS}, one beta each")))
+}
+
 impl NoiseSchedule {
     /// The schedule of the paper and of DDPM: linear betas from 1e-4 to 0.02, T = 1000.
     pub fn ddpm() -> Self {
@@ -72,8 +84,9 @@ impl NoiseSchedule {
     /// `levels` = T betas between `beta_start` and `beta_end`.
     ///
     /// # Errors
-    /// T = 0, or a β outside (0, 1] (1 is allowed at T only), or one that is not finite.
+    /// [`ErrorKind::Schedule`]: T = 0, T above [`MOST_LEVELS`], or betas that [`from_betas`](Self::from_betas) refuses.
     pub fn new(schedule: BetaSchedule, beta_start: f64, beta_end: f64, levels: usize) -> Result<Self, Error> {
+        check_levels(levels)?;
         let betas: Vec<f64> = match schedule {
             BetaSchedule::Linear => linspace(beta_start, beta_end, levels).collect(),
             BetaSchedule::ScaledLinear | BetaSchedule::Quad => {
@@ -96,40 +109,55 @@ impl NoiseSchedule {
     /// ᾱ_t = Π_{s ≤ t} (1 - β_s) for explicit β_1..β_T.
     ///
     /// # Errors
-    /// No betas, or a β outside (0, 1] (1 is allowed at T only), or one that is not finite.
+    /// [`ErrorKind::Schedule`], naming the code timestep: no betas, or more than [`MOST_LEVELS`]; a β outside (0, 1] (1 is allowed at T
+    /// only), or one that is not finite; one so small, or after so many large ones, that ᾱ does not fall in double precision.
     pub fn from_betas(betas: &[f64]) -> Result<Self, Error> {
-        if betas.is_empty() {
-            return Err(Error::new(ErrorKind::Schedule, "a schedule needs at least one beta, found none"));
-        }
-        if let Some((i, b)) = betas.iter().enumerate().find(|&(i, &b)| {
-            let top = if i + 1 == betas.len() { b <= 1.0 } else { b < 1.0 };
-            !(b > 0.0 && top)
-        }) {
-            return Err(Error::new(
-                ErrorKind::Schedule,
-                format!("beta {b} at code timestep {i}: expected a number in (0, 1); 1 is allowed at the last only"),
-            ));
-        }
+        check_levels(betas.len())?;
+        let mut alpha_bar = Vec::with_capacity(betas.len() + 1);
         let mut product = 1.0;
-        let alpha_bar = std::iter::once(1.0)
-            .chain(betas.iter().map(|b| {
-                product *= 1.0 - b;
-                product
-            }))
-            .collect();
+        alpha_bar.push(product);
+        for (i, &b) in betas.iter().enumerate() {
+            let last = i + 1 == betas.len();
+            if !(b > 0.0 && (b < 1.0 || last && b == 1.0)) {
+                let message = format!("beta {b} at code timestep {i}: expected a number in (0, 1); 1 is allowed at the last only");
+                return Err(Error::new(ErrorKind::Schedule, message));
+            }
+            let above = product;
+            product *= 1.0 - b;
+            if product >= above {
+                let message = format!("beta {b} at code timestep {i} leaves alpha_bar at {above:e}: expected one that makes it fall");
+                return Err(Error::new(ErrorKind::Schedule, message));
+            }
+            alpha_bar.push(product);
+        }
         Ok(Self { alpha_bar, final_alpha_bar: 1.0 })
     }
 
     /// Shifts and scales √ᾱ so that ᾱ_T = 0 and ᾱ_1 stays (arXiv 2305.08891, algorithm 1; diffusers' `rescale_betas_zero_snr`).
-    /// With T = 1 there is nothing to keep, so the schedule stays as it is.
-    pub fn rescale_zero_terminal_snr(&self) -> Self {
+    /// A schedule with ᾱ_T = 0 stays as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Schedule`]: T = 1, where the first level is the last; levels so close that they fall together.
+    pub fn rescale_zero_terminal_snr(&self) -> Result<Self, Error> {
+        let error = |message| Err(Error::new(ErrorKind::Schedule, message));
         let root: Vec<f64> = self.alpha_bar[1..].iter().map(|a| a.sqrt()).collect();
         let (first, last) = (root[0], root[root.len() - 1]);
-        if root.len() == 1 || last == 0.0 {
-            return self.clone();
+        if last == 0.0 {
+            return Ok(self.clone());
+        }
+        if root.len() == 1 {
+            return error(
+                "a schedule of one level has none to keep when the last is rescaled to alpha_bar 0: expected 2 or more".to_owned(),
+            );
         }
         let scaled = root.iter().map(|r| ((r - last) * first / (first - last)).powi(2));
-        Self { alpha_bar: std::iter::once(1.0).chain(scaled).collect(), ..*self }
+        let alpha_bar: Vec<f64> = std::iter::once(1.0).chain(scaled).collect();
+        // Not `w[1] >= w[0]`: where first and last have one root the quotient is NaN.
+        if let Some(i) = alpha_bar.windows(2).position(|w| !(w[1] < w[0])) {
+            return error(format!("alpha_bar rescaled to end in 0 does not fall at code timestep {i}: expected levels further apart"));
+        }
+        let final_alpha_bar = if self.final_alpha_bar == 1.0 { 1.0 } else { alpha_bar[1] };
+        Ok(Self { alpha_bar, final_alpha_bar })
     }
 
     /// T: the number of noisy levels, and of the network's code timesteps.
@@ -202,10 +230,16 @@ mod tests {
     #[test]
     fn zero_snr_ends_at_zero_and_keeps_the_first() {
         let s = NoiseSchedule::ddpm();
-        let z = s.rescale_zero_terminal_snr();
+        let z = s.rescale_zero_terminal_snr().unwrap();
         assert_eq!(z.alpha_bar(1000), 0.0);
         assert!(close(z.alpha_bar(1), s.alpha_bar(1), 1e-12));
-        assert_eq!(z.rescale_zero_terminal_snr(), z);
+        assert_eq!(z.rescale_zero_terminal_snr().unwrap(), z);
+        let one = NoiseSchedule::from_betas(&[0.5]).unwrap();
+        assert_eq!(one.rescale_zero_terminal_snr().unwrap_err().kind(), ErrorKind::Schedule);
+        // One unit in the last place apart: their roots are the same number.
+        let flat = NoiseSchedule::from_betas(&[1e-16, 1e-16]).unwrap();
+        assert!(flat.alpha_bar(2) < flat.alpha_bar(1));
+        assert!(flat.rescale_zero_terminal_snr().unwrap_err().to_string().contains("code timestep"));
     }
 
     #[test]
@@ -213,7 +247,15 @@ mod tests {
         for betas in [&[][..], &[0.0], &[-0.1], &[1.0, 0.5], &[1.5], &[f64::NAN], &[f64::INFINITY]] {
             assert_eq!(NoiseSchedule::from_betas(betas).unwrap_err().kind(), ErrorKind::Schedule, "{betas:?}");
         }
-        assert!(NoiseSchedule::new(BetaSchedule::Linear, 1e-4, 0.02, 0).is_err());
+        // Beta 0 by rounding, and an ᾱ that has fallen to 0 before the end.
+        for (betas, named) in [(vec![0.1, 1e-17, 0.1], "timestep 1 "), (vec![1.0 - 1e-16; 40], "timestep 21 ")] {
+            let message = NoiseSchedule::from_betas(&betas).unwrap_err().to_string();
+            assert!(message.contains(named) && message.contains("fall"), "{message}");
+        }
+        for levels in [0, MOST_LEVELS + 1, usize::MAX] {
+            let message = NoiseSchedule::new(BetaSchedule::Linear, 1e-4, 0.02, levels).unwrap_err().to_string();
+            assert!(message.contains("1 to 1000000"), "{message}");
+        }
         assert!(NoiseSchedule::new(BetaSchedule::Linear, f64::NAN, 0.02, 10).is_err());
         assert!("cosine".parse::<BetaSchedule>().unwrap_err().to_string().contains("squaredcos_cap_v2"));
     }

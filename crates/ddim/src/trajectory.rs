@@ -1,12 +1,13 @@
 //! Trajectories τ: which noise levels a sampler visits (section 4.2 and appendix D.2 of the paper).
 
 use crate::error::{Error, ErrorKind};
-use crate::schedule::linspace;
+use crate::schedule::{MOST_LEVELS, linspace};
 
 /// An increasing sub-sequence τ_1 < … < τ_S of the levels 1..=T. τ_0 = 0 is implied.
 ///
 /// Constructors are named after their authors' conventions and take (T, S). Where a convention repeats a timestep the duplicate is
 /// dropped, so that [`Trajectory::len`] may be below the S that was asked for; the authors' [`uniform`](Self::uniform) may exceed it.
+/// All errors are of [`ErrorKind::Trajectory`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trajectory {
     levels: Vec<usize>,
@@ -14,10 +15,18 @@ pub struct Trajectory {
 }
 
 fn check(total: usize, steps: usize) -> Result<(), Error> {
+    check_total(total)?;
     if steps == 0 || steps > total {
         return Err(Error::new(ErrorKind::Trajectory, format!("{steps} steps: expected 1 to {total}, the model's timesteps")));
     }
     Ok(())
+}
+
+fn check_total(total: usize) -> Result<(), Error> {
+    if (1..=MOST_LEVELS).contains(&total) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Trajectory, format!("a trajectory over {total} timesteps: expected 1 to {MOST_LEVELS}")))
 }
 
 impl Trajectory {
@@ -31,7 +40,7 @@ impl Trajectory {
     /// The authors' `uniform`: `range(0, T, T // S)`. Where S does not divide T this has more than S steps (S = 300: 334).
     ///
     /// # Errors
-    /// S outside 1..=T.
+    /// S outside 1..=T, or T above [`MOST_LEVELS`].
     pub fn uniform(total: usize, steps: usize) -> Result<Self, Error> {
         check(total, steps)?;
         Ok(Self::from_ascending_codes(total, (0..total).step_by(total / steps)))
@@ -40,7 +49,7 @@ impl Trajectory {
     /// The authors' `quad`: `int(linspace(0, √(0.8 T), S)²)`, duplicates dropped.
     ///
     /// # Errors
-    /// S outside 1..=T.
+    /// S outside 1..=T, or T above [`MOST_LEVELS`].
     pub fn quadratic(total: usize, steps: usize) -> Result<Self, Error> {
         check(total, steps)?;
         let end = (total as f64 * 0.8).sqrt();
@@ -51,7 +60,7 @@ impl Trajectory {
     /// duplicates dropped.
     ///
     /// # Errors
-    /// S outside 1..=T.
+    /// S outside 1..=T, or T above [`MOST_LEVELS`].
     pub fn quadratic_full(total: usize, steps: usize) -> Result<Self, Error> {
         check(total, steps)?;
         // Integers, so that the floor is exact.
@@ -62,7 +71,7 @@ impl Trajectory {
     /// diffusers' `leading`: `i·(T // S) + steps_offset`. What the offset pushes past T - 1 is moved back to it.
     ///
     /// # Errors
-    /// S outside 1..=T.
+    /// S outside 1..=T, or T above [`MOST_LEVELS`].
     pub fn leading(total: usize, steps: usize, offset: usize) -> Result<Self, Error> {
         check(total, steps)?;
         Ok(Self::from_ascending_codes(total, (0..steps).map(|i| (i * (total / steps)).saturating_add(offset))))
@@ -71,7 +80,7 @@ impl Trajectory {
     /// diffusers' `trailing`: `round_half_even(T, T - T/S, …) - 1`, in the floating-point arithmetic of numpy's `arange`.
     ///
     /// # Errors
-    /// S outside 1..=T.
+    /// S outside 1..=T, or T above [`MOST_LEVELS`].
     pub fn trailing(total: usize, steps: usize) -> Result<Self, Error> {
         check(total, steps)?;
         let start = total as f64;
@@ -83,7 +92,7 @@ impl Trajectory {
     /// diffusers' `linspace`: `round(linspace(0, T - 1, S))`.
     ///
     /// # Errors
-    /// S outside 1..=T.
+    /// S outside 1..=T, or T above [`MOST_LEVELS`].
     pub fn linspace(total: usize, steps: usize) -> Result<Self, Error> {
         check(total, steps)?;
         let end = (total - 1) as f64;
@@ -93,14 +102,15 @@ impl Trajectory {
     /// Explicit code timesteps (0..T-1) in the order in which a sampler visits them: strictly descending.
     ///
     /// # Errors
-    /// An empty list, a timestep that is T or more, or one that does not lie below its predecessor.
+    /// T outside of 1..=[`MOST_LEVELS`], an empty list, a timestep that is T or more, or one that does not lie below its predecessor.
     pub fn from_timesteps(total: usize, timesteps: &[usize]) -> Result<Self, Error> {
+        check_total(total)?;
         let error = |message| Err(Error::new(ErrorKind::Trajectory, message));
         if timesteps.is_empty() {
             return error("an explicit trajectory needs at least one timestep, found none".to_owned());
         }
         if let Some(t) = timesteps.iter().find(|&&t| t >= total) {
-            return error(format!("timestep {t}: expected 0 to {}", total.saturating_sub(1)));
+            return error(format!("timestep {t}: expected 0 to {}", total - 1));
         }
         if let Some(w) = timesteps.windows(2).find(|w| w[1] >= w[0]) {
             return error(format!("timestep {} after {}: expected strictly descending timesteps", w[1], w[0]));
@@ -111,7 +121,7 @@ impl Trajectory {
     /// Every level, 1..=T.
     ///
     /// # Errors
-    /// T = 0.
+    /// T = 0, or above [`MOST_LEVELS`].
     pub fn full(total: usize) -> Result<Self, Error> {
         Self::uniform(total, total)
     }

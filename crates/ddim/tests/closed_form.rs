@@ -198,7 +198,7 @@ fn every_prediction_type_samples_the_same() {
 /// Eq. 13 is in ε: what the network predicts it by makes no difference, down to S = 1 and up to a level without signal.
 #[test]
 fn every_prediction_type_encodes_the_same() {
-    for schedule in [NoiseSchedule::ddpm(), NoiseSchedule::ddpm().rescale_zero_terminal_snr()] {
+    for schedule in [NoiseSchedule::ddpm(), NoiseSchedule::ddpm().rescale_zero_terminal_snr().unwrap()] {
         for steps in [1, 2, 10, 50] {
             let trajectory = Trajectory::trailing(1000, steps).unwrap();
             let run = |prediction| {
@@ -335,7 +335,7 @@ fn deviations_out_of_range_are_refused() {
 
 #[test]
 fn zero_snr_needs_a_prediction_that_is_defined_there() {
-    let schedule = NoiseSchedule::ddpm().rescale_zero_terminal_snr();
+    let schedule = NoiseSchedule::ddpm().rescale_zero_terminal_snr().unwrap();
     let trajectory = Trajectory::trailing(1000, 200).unwrap();
     let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0)).unwrap();
     let run = |prediction| {

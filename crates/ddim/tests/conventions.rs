@@ -27,7 +27,7 @@ fn alpha_bar_of_every_schedule() {
         let (kind, zero_snr) = name.strip_suffix("_zero_snr").map_or((name.as_str(), false), |kind| (kind, true));
         let kind: BetaSchedule = kind.parse().unwrap();
         let schedule = NoiseSchedule::new(kind, 1e-4, 0.02, 1000).unwrap();
-        let schedule = if zero_snr { schedule.rescale_zero_terminal_snr() } else { schedule };
+        let schedule = if zero_snr { schedule.rescale_zero_terminal_snr().unwrap() } else { schedule };
         // The authors' in f64; diffusers computes in f32.
         let in_f64 = ["linear", "quad", "const", "jsd", "sigmoid"].contains(&name.as_str());
         let (relative, absolute) = if in_f64 { (1e-9, 0.0) } else { (1e-3, 1e-7) };
