@@ -14,6 +14,8 @@ mod fuzz;
 mod idx;
 #[allow(dead_code)]
 mod pickle;
+#[allow(dead_code)]
+mod zips;
 
 pub use arrays::{Npz, npy_bytes, npy_numbers, read_floats, read_floats_any};
 pub use error::{Error, Result};
