@@ -1,12 +1,12 @@
 //! What a path stands for: pictures in files or in an archive, or images of one size in arrays.
 
 use crate::batch::Batch;
-use crate::error::{Error, Result};
-use crate::find::{ending, images_below};
+use crate::error::{Error, ErrorKind, Result};
+use crate::find::{ending, images_below, named_as_image, named_as_other_image};
 use crate::report::{LeftOut, Report, Warning};
-use crate::zips::{ZipImages, edm_labels};
+use crate::zips::{self, ZipImages};
 use crate::{arrays, cifar, idx};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -92,7 +92,7 @@ impl Pictures {
     pub(crate) fn path(&self, index: usize) -> PathBuf {
         match &self.sources {
             Sources::Files(files) => files[index].clone(),
-            Sources::Entries(zip, which) => self.root.join(zip.name(which[index])),
+            Sources::Entries(zip, which) => self.root.join(&zip.names[which[index]]),
         }
     }
 
@@ -106,7 +106,7 @@ impl Pictures {
     pub(crate) fn bytes(&self, index: usize) -> Result<Vec<u8>> {
         let path = self.path(index);
         match &self.sources {
-            Sources::Entries(zip, which) => zip.read(which[index]),
+            Sources::Entries(zip, which) => zip.read(which[index]).map_err(|e| Error::of(ErrorKind::BadFile, e)),
             Sources::Files(_) => {
                 let read = || {
                     let mut bytes = Vec::new();
@@ -184,7 +184,6 @@ pub(crate) fn open(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pl
     }
     let mut head = Vec::new();
     File::open(path).and_then(|file| file.take(32).read_to_end(&mut head)).map_err(|e| Error::no_images(path, e))?;
-    let zip = head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06");
     let arrays = match ending(path).as_str() {
         "npy" | "npz" => Some(Arrays::Numpy(path.to_owned())),
         "zip" => None,
@@ -199,10 +198,10 @@ pub(crate) fn open(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pl
     if let Some(arrays) = arrays {
         return Ok(Place::Arrays(arrays));
     }
-    if zip || ending(path) == "zip" {
+    if zips::is_zip(path) || ending(path) == "zip" {
         return archive(path).map(Place::Pictures);
     }
-    if crate::find::named_as_image(path) || crate::decode::content_of(&head) != crate::decode::Content::Unknown {
+    if named_as_image(path) || crate::decode::content_of(&head) != crate::decode::Content::Unknown {
         let sources = Sources::Files(vec![path.to_owned()]);
         return Ok(Place::Pictures(Pictures {
             root: path.to_owned(),
@@ -231,8 +230,11 @@ fn folder(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pictures> {
         return Err(Error::no_images(path, format!("no images{why}: {EXPECTED}")));
     }
     let relative: Vec<PathBuf> = files.iter().map(|file| file.strip_prefix(path).unwrap_or(file).to_owned()).collect();
-    let (classes, class_names) = match edm_labels(&path.join("dataset.json"))? {
-        Some(labels) => {
+    let description = path.join("dataset.json");
+    let described = if description.is_file() { Some(zips::edm_labels(&description)?) } else { None };
+    let (classes, class_names) = match described {
+        Some(None) => (vec![None; files.len()], Vec::new()),
+        Some(Some(labels)) => {
             let of = |file: &PathBuf| labels.get(&file.to_string_lossy().replace('\\', "/")).copied();
             (relative.iter().map(of).collect(), Vec::new())
         }
@@ -254,13 +256,15 @@ fn classes_of(paths: &[PathBuf]) -> (Vec<Option<usize>>, Vec<String>) {
     (classes, distinct.iter().map(|name| name.to_string_lossy().into_owned()).collect())
 }
 
+/// The pictures of a zip archive. Classes are what its `dataset.json` says, else its folders.
 fn archive(path: &Path) -> Result<Pictures> {
-    let zip = ZipImages::open(path)?;
-    let names: Vec<PathBuf> = (0..zip.len()).map(|i| PathBuf::from(zip.name(i))).collect();
-    let mut report = Report::default();
-    let images: Vec<usize> = (0..zip.len()).filter(|&i| crate::find::named_as_image(&names[i])).collect();
-    let mut others = std::collections::BTreeMap::new();
-    for name in names.iter().filter(|name| crate::find::named_as_other_image(name)) {
+    let zip = zips::open(path)?;
+    let names: Vec<PathBuf> = zip.names.iter().map(PathBuf::from).collect();
+    let warnings = zip.warnings.iter().cloned().map(Warning::Said).collect();
+    let mut report = Report { left_out: Vec::new(), warnings };
+    let images: Vec<usize> = (0..names.len()).filter(|&i| named_as_image(&names[i])).collect();
+    let mut others = BTreeMap::new();
+    for name in names.iter().filter(|name| named_as_other_image(name)) {
         *others.entry(ending(name)).or_insert(0) += 1;
     }
     if !others.is_empty() {
@@ -269,9 +273,11 @@ fn archive(path: &Path) -> Result<Pictures> {
     if images.is_empty() {
         return Err(Error::no_images(path, "an archive without images: expected PNG, JPEG, WebP, BMP, TIFF, GIF or PNM files in it"));
     }
-    let (classes, class_names) = match zip.labels() {
+    let below = |&i: &usize| PathBuf::from(zip.names[i].strip_prefix(&zip.root).unwrap_or(&zip.names[i]));
+    let (classes, class_names) = match &zip.labels {
         Some(labels) => (images.iter().map(|&i| labels[i]).collect(), Vec::new()),
-        None => classes_of(&images.iter().map(|&i| names[i].clone()).collect::<Vec<_>>()),
+        None if zip.described => (vec![None; images.len()], Vec::new()),
+        None => classes_of(&images.iter().map(below).collect::<Vec<_>>()),
     };
     Ok(Pictures { root: path.to_owned(), sources: Sources::Entries(zip, images), classes, class_names, report })
 }
