@@ -683,7 +683,7 @@ pub(crate) fn shape_of(path: &Path) -> Result<[usize; 3]> {
     in_file(path, shape_in(opened(path)?))
 }
 
-/// Floats of a batch [n, c, h, w], with that shape; `expected` says which was expected.
+/// Floats of a batch [n, c, h, w], with that shape, which must be of `shape` [c, h, w] where that is given.
 fn floats_of<R: Read>(mut array: Opened<R>, shape: Option<[usize; 3]>) -> Step<([usize; 4], Vec<f32>)> {
     let found: Vec<usize> = array.header.shape.iter().map(|n| usize::try_from(*n).unwrap_or(usize::MAX)).collect();
     let expected = || shape.map_or("[n, c, h, w]".into(), |[c, h, w]| format!("[n, {c}, {h}, {w}]"));

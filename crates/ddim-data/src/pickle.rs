@@ -282,8 +282,7 @@ impl<'a> Machine<'a> {
                 {
                     return Ok(Node::Bytes(Cow::Borrowed(text)));
                 }
-                let text = std::str::from_utf8(text).ok();
-                let bytes: Option<Vec<u8>> = text.and_then(|text| text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect());
+                let bytes = latin_1(text);
                 bytes.map_or(Node::Opaque, |bytes| Node::Bytes(Cow::Owned(bytes)))
             }
             ("__builtin__ bytes" | "builtins bytes" | "__builtin__ bytearray" | "builtins bytearray", arguments) => match arguments {
@@ -527,6 +526,20 @@ impl<'a> Machine<'a> {
             }
         }
     }
+}
+
+/// Bytes from text of the characters that Latin-1 has, in UTF-8.
+fn latin_1(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            0..0x80 => *byte,
+            0xc2 | 0xc3 => (byte << 6) | (rest.next().filter(|b| **b & 0xc0 == 0x80)? & 0x3f),
+            _ => return None,
+        });
+    }
+    Some(bytes)
 }
 
 /// Python 2's `repr` of a string, read back.
