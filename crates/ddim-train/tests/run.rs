@@ -369,9 +369,9 @@ fn fine_tuning_records_its_model_and_needs_it_no_more() {
     let whole = train(Run::create(&at("whole"), base(&same), &load_for_training).unwrap()).unwrap();
     let config = Settings::of_run(&at("whole/config.toml")).unwrap().resolve().unwrap();
     assert_eq!(config.network["block_out_channels"].as_array().unwrap()[0].as_integer(), Some(16));
-    assert_eq!(config.scheduler["prediction_type"].as_str(), Some("v_prediction"));
+    assert_eq!(config.scheduler.prediction().name(), "v_prediction");
     let trained = Pipeline::load(&whole.checkpoint.unwrap(), &cpu()).unwrap();
-    assert_eq!(trained.scheduler.prediction_type, "v_prediction");
+    assert_eq!(trained.scheduler.prediction().name(), "v_prediction");
 
     // Stopped after `after` steps, its model gone: the same bytes in the end.
     for after in [0, 2, 5] {
