@@ -795,6 +795,9 @@ impl Config {
             return Err(Error::config("optimizer.decay_steps: expected [after step, end] in the order of the steps, the first after 0"));
         }
         self.weighting().weights(&self.scheduler.schedule(), self.scheduler.prediction())?;
+        if self.network.get("sample_size").is_some_and(|size| size.as_str() != Some(NONE)) {
+            self.image_size()?;
+        }
         // Channels and classes may be the data's: any will do here.
         self.network_config(3, None)?;
         Ok(())
