@@ -43,8 +43,10 @@ pub struct Config {
     pub accumulate: usize,
     pub model: Option<String>,
     pub data: Data,
+    /// Keys of diffusers' `UNet2DModel`; channels and classes may be left to the data.
     pub network: Table,
-    pub scheduler: Table,
+    #[serde(deserialize_with = "scheduler")]
+    pub scheduler: SchedulerConfig,
     pub objective: Objective,
     pub optimizer: Optimizer,
     pub ema: Average,
@@ -209,6 +211,11 @@ pub struct Output {
     pub checkpoint_every: u64,
     pub checkpoint_minutes: Option<f64>,
     pub keep: usize,
+}
+
+fn scheduler<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<SchedulerConfig, D::Error> {
+    let json = to_json(&Table::deserialize(input)?, "DDIMScheduler");
+    SchedulerConfig::from_json(&json, Path::new("[scheduler]")).map_err(serde::de::Error::custom)
 }
 
 fn colour<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<[u8; 3], D::Error> {
@@ -741,25 +748,22 @@ impl Config {
         {
             return Err(Error::config("optimizer.decay_steps: expected [after step, end] in the order of the steps, the first after 0"));
         }
-        let scheduler = self.scheduler_config()?;
-        self.weighting()?.weights(&scheduler.schedule(), scheduler.prediction())?;
+        self.weighting().weights(&self.scheduler.schedule(), self.scheduler.prediction())?;
+        if self.network.get("sample_size").is_some_and(|size| size.as_str() != Some(NONE)) {
+            self.image_size()?;
+        }
         // Channels and classes may be the data's: any will do here.
         self.network_config(3, None)?;
         Ok(())
     }
 
     /// The weights of the objective.
-    pub(crate) fn weighting(&self) -> Result<Weighting> {
-        Ok(match self.objective.weighting {
+    pub(crate) fn weighting(&self) -> Weighting {
+        match self.objective.weighting {
             WeightingName::Simple => Weighting::Simple,
             WeightingName::Variational => Weighting::Variational,
             WeightingName::MinSnr => Weighting::MinSnr(self.objective.min_snr_gamma),
-        })
-    }
-
-    /// The scheduler of a network that is trained from nothing.
-    pub(crate) fn scheduler_config(&self) -> Result<SchedulerConfig> {
-        Ok(SchedulerConfig::from_json(&to_json(&self.scheduler, "DDIMScheduler"), Path::new("[scheduler]"))?)
+        }
     }
 
     /// The network for images of `channels`, and `classes` where it is conditional.

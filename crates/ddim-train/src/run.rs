@@ -252,43 +252,25 @@ impl Run {
             let (network, scheduler) = checkpoint::configuration(&last)?;
             settings.insert_network(&network, &scheduler);
         }
-        let labels = folder.join(LABELS);
-        let mut differences = asked.asked_of(&settings);
-        let mut failed = None;
-        differences.retain(|difference| match difference.key.as_str() {
-            "data.labels" => !same_file(&labels, asked.path("data.labels").as_deref()),
-            key => difference.given || !may_change(key),
-        });
-        if let (true, Some(file)) = (labels.exists(), asked.path("data.labels").filter(|file| file.is_file()))
-            && asked.is_given("data.labels")
-            && !same_file(&labels, Some(&file))
-        {
-            let message = format!("the labels have changed: other than in {}: expected the same", labels.display());
-            failed = Some(Error::data(&file, message));
-        }
-        let refused: Vec<&str> = differences.iter().filter(|d| !may_change(&d.key)).map(|d| d.text.as_str()).collect();
-        if !refused.is_empty() {
-            return Err(Error::run(folder, format!("a run of other settings: {}: expected the same, to resume", refused.join("; "))));
-        }
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        let differences = allowed(folder, &asked, &settings)?;
         let then = before.resolve()?;
         // What a run of the first version did.
         settings.fix_decay();
         for Difference { key, value, .. } in differences.iter().filter(|d| d.key != "optimizer.decay_steps") {
             settings.insert(key, value.clone());
         }
-        let mut remarks = settings.change_decay(&then, &asked, step)?;
+        // A run that is long enough already is as it was.
+        let goes_on = settings.resolve()?.steps > step;
+        let mut remarks = if goes_on { settings.change_decay(&then, &asked, step)? } else { Vec::new() };
         let config = settings.resolve()?;
         let mut of_copies = config.clone();
-        if let (Some(Labels::File(file)), true) = (&mut of_copies.data.labels, labels.exists()) {
-            *file = labels;
+        if let (Some(Labels::File(file)), true) = (&mut of_copies.data.labels, folder.join(LABELS).exists()) {
+            *file = folder.join(LABELS);
         }
         let mut trainer = Trainer::new(of_copies, &[folder.to_owned()], Start::Checkpoint)?;
         let tally = checkpoint::load(&last, &mut trainer)?;
         remarks.extend(trainer.remarks());
-        if settings != before {
+        if settings != before && goes_on {
             write_whole(&path, settings.to_toml().as_bytes())?;
         }
         Ok(Self { folder: folder.to_owned(), config, trainer, tally, remarks, _lock: lock })
@@ -422,6 +404,29 @@ fn refuse_used(folder: &Path) -> Result<()> {
         (_, true) => Ok(()),
         (true, false) => Err(Error::run(folder, "holds a run already: --resume continues it, or choose another folder")),
         (false, false) => Err(Error::run(folder, "holds checkpoints of a run without its config.toml: expected another folder")),
+    }
+}
+
+/// The changes that a run with a checkpoint takes.
+///
+/// # Errors
+/// Others.
+fn allowed(folder: &Path, asked: &Settings, settings: &Settings) -> Result<Vec<Difference>> {
+    let (copy, labels) = (folder.join(LABELS), asked.path("data.labels"));
+    let mut differences = asked.asked_of(settings);
+    differences.retain(|difference| match difference.key.as_str() {
+        "data.labels" => !same_file(&copy, labels.as_deref()),
+        key => difference.given || !may_change(key),
+    });
+    let refused: Vec<&str> = differences.iter().filter(|d| !may_change(&d.key)).map(|d| d.text.as_str()).collect();
+    if !refused.is_empty() {
+        return Err(Error::run(folder, format!("a run of other settings: {}: expected the same, to resume", refused.join("; "))));
+    }
+    // The same name, and another file by now.
+    let given = labels.filter(|file| asked.is_given("data.labels") && copy.exists() && file.is_file());
+    match given.filter(|file| !same_file(&copy, Some(file))) {
+        Some(file) => Err(Error::data(&file, format!("the labels have changed: other than in {}: expected the same", copy.display()))),
+        None => Ok(differences),
     }
 }
 

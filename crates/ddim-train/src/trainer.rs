@@ -114,7 +114,7 @@ impl Trainer {
         // A network that there is already has the classes that it has.
         let made = matches!(start, Start::Initialised);
         let network = config.network_config(data.shape[0], classes.filter(|_| made))?;
-        let scheduler = config.scheduler_config()?;
+        let scheduler = config.scheduler.clone();
         check(&network, &data, classes)?;
         let mut all: Vec<usize> = (0..data.len()).collect();
         shuffle(&mut all, Stream::new(config.seed, 0, streams::HELD_OUT));
@@ -136,7 +136,7 @@ impl Trainer {
         };
         let schedule = scheduler.schedule();
         let prediction = scheduler.prediction();
-        let weights = config.weighting()?.weights(&schedule, prediction)?;
+        let weights = config.weighting().weights(&schedule, prediction)?;
         let optimizer = &config.optimizer;
         let (betas, epsilon, weight_decay) = (optimizer.betas, optimizer.epsilon, optimizer.weight_decay);
         let adam = Adam { betas, epsilon, weight_decay, ..Adam::new(optimizer.learning_rate) };
@@ -174,7 +174,7 @@ impl Trainer {
         // e^-3: three times the steps over which the average forgets.
         if share > 0.05 {
             let (rate, percent) = (ema.rates[0], (100.0 * share).round());
-            let enough = (3.0 / (1.0 - rate)).ceil();
+            let enough = (3.0 / (1.0 - rate)).round();
             found.push(format!(
                 "after {steps} steps {percent} % of the average that checkpoints sample with (ema.rates {rate}) is still the weights before \
                  training: expected {enough} steps or more, --set ema.warmup=true, or a smaller rate; --raw samples the weights themselves"

@@ -261,12 +261,12 @@ fn longer_after_a_cosine() {
     let folder = TempDir::new().unwrap();
     pictures(folder.path(), 23, 8);
     let run = |name: &str| folder.path().join(name);
-    let cosine = [("optimizer.warmup", "2"), ("output.log_every", "1")];
+    let cosine = [("optimizer.warmup", "2"), ("output.log_every", "1"), ("ema.warmup", "true")];
     train(Run::create(&run("a"), settings(folder.path(), &cosine), &load_for_training).unwrap()).unwrap();
     assert!(fs::read_to_string(run("a/config.toml").as_path()).unwrap().contains("decay_steps = 12"));
     let longer = || Run::resume(&run("a"), &changes(&[("steps", "20")]), &load_for_training).unwrap();
     let said = remarks(longer());
-    assert!(said.len() == 1 && said[0].starts_with("the learning rate goes from 0.00e0 to 7."), "{said:?}");
+    assert!(said.len() == 1 && said[0].starts_with("the learning rate goes from 0.00e0 to 6."), "{said:?}");
     assert!(said[0].contains("ended at step 12, ends at step 20"), "{said:?}");
     // Said again by no one: the settings have it.
     assert!(remarks(longer()).is_empty());
@@ -315,6 +315,7 @@ fn the_loss_held_out_is_the_objective() {
         let run = folder.path().join(weighting);
         let more = [
             ("objective.weighting", weighting),
+            ("objective.min_snr_gamma", "0.05"),
             ("optimizer.learning_rate", "1e-30"),
             ("data.holdout", "20"),
             ("batch_size", "20"),
@@ -327,10 +328,10 @@ fn the_loss_held_out_is_the_objective() {
         let [loss, average, raw] = ["loss", "evaluation_loss", "evaluation_loss_raw"].map(|key| line[key].as_f64().unwrap());
         assert!((average / raw - 1.0).abs() < 1e-6, "{line}");
         // Twenty timesteps stand for all; the variational weights are largest at few of them.
-        let tolerance = [0.1, 0.4, 2.0][i];
+        let tolerance = [0.1, 0.5, 2.0][i];
         assert!((average / loss - 1.0).abs() < tolerance, "{line}");
         if i == 1 {
-            assert!(average < 0.5, "min-SNR's weights are below 1: {line}");
+            assert!(average < 0.7, "min-SNR's weights are below 1 here: {line}");
         }
     }
 }
@@ -369,9 +370,9 @@ fn fine_tuning_records_its_model_and_needs_it_no_more() {
     let whole = train(Run::create(&at("whole"), base(&same), &load_for_training).unwrap()).unwrap();
     let config = Settings::of_run(&at("whole/config.toml")).unwrap().resolve().unwrap();
     assert_eq!(config.network["block_out_channels"].as_array().unwrap()[0].as_integer(), Some(16));
-    assert_eq!(config.scheduler["prediction_type"].as_str(), Some("v_prediction"));
+    assert_eq!(config.scheduler.prediction().name(), "v_prediction");
     let trained = Pipeline::load(&whole.checkpoint.unwrap(), &cpu()).unwrap();
-    assert_eq!(trained.scheduler.prediction_type, "v_prediction");
+    assert_eq!(trained.scheduler.prediction().name(), "v_prediction");
 
     // Stopped after `after` steps, its model gone: the same bytes in the end.
     for after in [0, 2, 5] {
