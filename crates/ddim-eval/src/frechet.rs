@@ -13,7 +13,7 @@ pub struct Reference {
     root: Vec<f64>,
 }
 
-/// Eigenvalues of at most this share of the largest are rounding, where it is known which may be there at all.
+/// Eigenvalues of at most this share of the largest, times their number, are rounding.
 const ROUNDING: f64 = 1e-14;
 
 impl Reference {
@@ -58,7 +58,10 @@ impl Reference {
         let values = values.map_err(|e| not_converged(&e))?;
         // From the least on.
         check_eigenvalues(values[0], values[d - 1])?;
-        let root: f64 = values.iter().rev().take(self.rank(b)).map(|value| value.max(0.0).sqrt()).sum();
+        // They come from the least on. A number of images may be wrong: what is clearly no rounding is counted.
+        let (rounding, rank) = (values[d - 1] * f64::EPSILON * d as f64, self.rank(b));
+        let counted = values.iter().rev().enumerate().filter(|(k, value)| *k < rank || **value > rounding);
+        let root: f64 = counted.map(|(_, value)| value.max(0.0).sqrt()).sum();
         let distance = between + trace(a) + trace(b) - 2.0 * root;
         // Below 0 by rounding alone: of the eigenvalues, or of statistics that were kept as f16.
         Ok(if distance > 0.0 { distance } else { 0.0 })
