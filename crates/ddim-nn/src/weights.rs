@@ -25,6 +25,7 @@ pub enum WeightsDtype {
 }
 
 /// A tensor in memory.
+#[derive(Debug)]
 pub(crate) struct Array {
     pub(crate) shape: Vec<usize>,
     pub(crate) data: Vec<f32>,

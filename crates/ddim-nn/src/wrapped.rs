@@ -18,6 +18,7 @@ const MOST: usize = 10_000;
 const LONGEST: usize = 64;
 
 /// A state dict, and in a line each what was decided on the way to it.
+#[derive(Debug)]
 pub(crate) struct Unwrapped {
     pub(crate) state: StateDict,
     pub(crate) notes: Vec<String>,
