@@ -279,7 +279,8 @@ fn images() {
     image::RgbImage::from_pixel(8, 8, image::Rgb([1, 2, 3])).save(gray.path().join("red.png")).unwrap();
     refused(gray.path(), &encode("red.png"), 1, &["red.png", "in colour"]);
     let two = with_model("not_square");
-    refused(two.path(), SAMPLE, 1, &["2 channels", "--save-npy"]);
+    image::GrayImage::new(8, 8).save(two.path().join("gray.png")).unwrap();
+    refused(two.path(), &encode("gray.png"), 1, &["2 channels", ".npy"]);
 }
 
 #[test]

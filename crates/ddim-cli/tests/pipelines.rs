@@ -11,6 +11,12 @@ use std::path::{Path, PathBuf};
 
 const SAMPLE: &[&str] = &["sample", "--model", "model", "--count", "1", "--steps", "2", "--save-npy", "x.npy", "-q"];
 
+/// [`SAMPLE`] with more flags, which may name another model.
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    let base = SAMPLE.iter().copied().filter(|arg| !(more.contains(&"--model") && ["--model", "model"].contains(arg)));
+    base.chain(more.iter().copied()).collect()
+}
+
 /// A tensor of a safetensors file.
 #[derive(Clone)]
 struct Array {
@@ -49,7 +55,7 @@ fn resized(a: &Array, axis: usize, n: usize) -> Array {
 }
 
 fn sampled(dir: &Path, more: &[&str]) -> Vec<f32> {
-    ok(dir, &[SAMPLE, more].concat());
+    ok(dir, &with(more));
     floats(&dir.join("x.npy"))
 }
 
@@ -229,6 +235,7 @@ fn other_numbers_and_names() {
     let mut both = named("ema_model.");
     both.extend(named("online_model.").into_iter().map(|(name, a)| (name, Array { data: vec![0; a.data.len()], ..a })));
     both.insert("betas".into(), all["conv_in.bias"].clone());
+    both.insert("step".into(), Array { dtype: Dtype::I64, shape: vec![1], data: vec![0; 8] });
     write(&path, &both);
     assert_eq!(sampled(dir, &[]), expected);
     assert!(ok(dir, SAMPLE).stderr.contains("note: the averaged weights, ema_model."));
@@ -268,22 +275,22 @@ fn networks_without_a_scheduler() {
     // A part of a pipeline has the scheduler of the whole.
     copy(&dir.join("model"), &dir.join("whole"));
     fs::copy(dir.join("cosine.json"), dir.join("whole/scheduler/scheduler_config.json")).unwrap();
-    let run = ok(dir, &[SAMPLE, &["--model", "whole/unet"]].concat());
+    let run = ok(dir, &with(&["--model", "whole/unet"]));
     assert!(run.stderr.contains("note: the scheduler is that of the pipeline around it"), "{}", run.stderr);
     assert_eq!(floats(&dir.join("x.npy")), cosine);
 
     copy(&dir.join("model/unet"), &dir.join("alone"));
-    let run = ok(dir, &[SAMPLE, &["--model", "alone"]].concat());
+    let run = ok(dir, &with(&["--model", "alone"]));
     assert!(run.stderr.contains("note: no scheduler with it: DDPM's") && run.stderr.contains("--scheduler"), "{}", run.stderr);
     assert_eq!(floats(&dir.join("x.npy")), expected);
     assert!(ok(dir, &["info", "alone"]).stdout.contains("note        no scheduler"));
     for given in ["cosine.json", "whole", "whole/scheduler"] {
-        let run = ok(dir, &[SAMPLE, &["--model", "alone", "--scheduler", given]].concat());
+        let run = ok(dir, &with(&["--model", "alone", "--scheduler", given]));
         assert!(run.stderr.is_empty());
         assert_eq!(floats(&dir.join("x.npy")), cosine, "{given}");
     }
-    refused(dir, &[SAMPLE, &["--scheduler", "absent.json"]].concat(), 1, &["absent.json"]);
-    refused(dir, &[SAMPLE, &["--scheduler", CONFIG]].concat(), 1, &["config.json", "UNet2DModel"]);
+    refused(dir, &with(&["--scheduler", "absent.json"]), 1, &["absent.json"]);
+    refused(dir, &with(&["--scheduler", CONFIG]), 1, &["config.json", "UNet2DModel"]);
 
     // accelerate's: the average is in another folder.
     copy(&dir.join("alone"), &dir.join("run/checkpoint-500/unet_ema"));
@@ -293,24 +300,24 @@ fn networks_without_a_scheduler() {
     other.get_mut("conv_out.bias").unwrap().data.fill(0);
     write(&raw, &other);
     fs::write(dir.join("run/checkpoint-500/optimizer.bin"), "x").unwrap();
-    let run = ok(dir, &[SAMPLE, &["--model", "run/checkpoint-500"]].concat());
+    let run = ok(dir, &with(&["--model", "run/checkpoint-500"]));
     assert!(run.stderr.contains("note: the averaged weights, run/checkpoint-500/unet_ema"), "{}", run.stderr);
     assert_eq!(floats(&dir.join("x.npy")), expected);
     assert_ne!(sampled(dir, &["--model", "run/checkpoint-500", "--raw"]), expected);
-    refused(dir, &[SAMPLE, &["--model", "run"]].concat(), 1, &["run", "checkpoint-500"]);
-    refused(dir, &[SAMPLE, &["--raw"]].concat(), 1, &["--raw", "one set of weights"]);
+    refused(dir, &with(&["--model", "run"]), 1, &["run", "checkpoint-500"]);
+    refused(dir, &with(&["--raw"]), 1, &["--raw", "one set of weights"]);
     fs::remove_dir_all(dir.join("run/checkpoint-500/unet_ema")).unwrap();
     assert_ne!(sampled(dir, &["--model", "run/checkpoint-500"]), expected);
     // The pipeline that the script saves at its end lies around its checkpoints.
     copy(&dir.join("whole/scheduler"), &dir.join("run/scheduler"));
-    let run = ok(dir, &[SAMPLE, &["--model", "run/checkpoint-500"]].concat());
+    let run = ok(dir, &with(&["--model", "run/checkpoint-500"]));
     assert!(run.stderr.contains("run/scheduler/scheduler_config.json"), "{}", run.stderr);
 
     fs::create_dir_all(dir.join("empty")).unwrap();
-    refused(dir, &[SAMPLE, &["--model", "empty"]].concat(), 1, &["empty/config.json", "not found", "model_index.json"]);
+    refused(dir, &with(&["--model", "empty"]), 1, &["empty/config.json", "not found", "model_index.json"]);
     fs::write(dir.join("empty/model.safetensors"), "x").unwrap();
-    refused(dir, &[SAMPLE, &["--model", "empty"]].concat(), 1, &["model.safetensors is there"]);
-    refused(dir, &[SAMPLE, &["--model", "empty/model.safetensors"]].concat(), 1, &["a file", "ddim convert"]);
+    refused(dir, &with(&["--model", "empty"]), 1, &["model.safetensors is there"]);
+    refused(dir, &with(&["--model", "empty/model.safetensors"]), 1, &["a file", "ddim convert"]);
 }
 
 #[cfg(unix)]
@@ -333,16 +340,16 @@ fn the_hubs_cache() {
         }
     }
     let model = &["--model", "models--owner--name"];
-    refused(dir, &[SAMPLE, model].concat(), 1, &["2 snapshots", "refs/main"]);
+    refused(dir, &with(model), 1, &["2 snapshots", "refs/main"]);
     fs::create_dir_all(cache.join("refs")).unwrap();
     fs::write(cache.join("refs/main"), "4f00\n").unwrap();
     assert_eq!(sampled(dir, model), expected);
     assert!(info(dir, "models--owner--name")["weights"].as_str().unwrap().contains("snapshots/4f00/unet/"));
     assert_eq!(sampled(dir, &["--model", "models--owner--name/snapshots/0ld"]), expected);
     fs::remove_file(cache.join("blobs/4f002")).unwrap();
-    refused(dir, &[SAMPLE, model].concat(), 1, &["a link that leads nowhere", "snapshots/4f00"]);
+    refused(dir, &with(model), 1, &["a link that leads nowhere", "snapshots/4f00"]);
     fs::write(cache.join("refs/main"), "../../model").unwrap();
-    refused(dir, &[SAMPLE, model].concat(), 1, &["refs/main"]);
+    refused(dir, &with(model), 1, &["refs/main"]);
     fs::remove_file(cache.join("refs/main")).unwrap();
     fs::remove_dir_all(cache.join("snapshots/4f00")).unwrap();
     assert_eq!(sampled(dir, model), expected);
@@ -425,7 +432,7 @@ fn alpha() {
         let folder = with_channels(channels);
         let dir = folder.path();
         let files = ["--grid", "g.png", "--out", "singles", "--animate", "a.gif"];
-        ok(dir, &[SAMPLE, &files].concat());
+        ok(dir, &with(&files));
         let x = floats(&dir.join("x.npy"));
         let single = image::open(dir.join("singles/00000.png")).unwrap();
         assert_eq!(single.color(), colour);
@@ -506,9 +513,9 @@ fn sizes() {
             refused(dir, SAMPLE, 2, &["--size is missing", "sample_size is null"]);
             refused(dir, &["encode", "--model", "model", "--input", "x8.npy", "--save-npy", "z.npy"], 2, &["--size is missing"]);
             assert!(ok(dir, &["info", "model"]).stdout.contains("any size"));
-            refused(dir, &[SAMPLE, &["--latents", "odd.npy"]].concat(), 1, &["odd.npy", "multiples of 2"]);
+            refused(dir, &with(&["--latents", "odd.npy"]), 1, &["odd.npy", "multiples of 2"]);
         } else {
-            refused(dir, &[SAMPLE, &["--latents", "odd.npy"]].concat(), 1, &["odd.npy", "[n, 3, 8, 8]", "multiples of 2"]);
+            refused(dir, &with(&["--latents", "odd.npy"]), 1, &["odd.npy", "[n, 3, 8, 8]", "multiples of 2"]);
         }
         assert_eq!(sampled(dir, &["--latents", "x8.npy"]), own);
         ok(dir, &["sample", "--model", "model", "--latents", "x16.npy", "--steps", "2", "--out", "o", "-q"]);
@@ -518,12 +525,12 @@ fn sizes() {
         ok(dir, &["sample", "--model", "model", "--size", "8x16", "--count", "2", "--steps", "2", "--out", "o", "--grid", "g.png", "-q"]);
         assert_eq!(shape("o/00000.png"), [8, 16]);
         assert!(fs::read(dir.join("g.png")).unwrap().windows(12).any(|w| w == b" --size 8x16"));
-        refused(dir, &[SAMPLE, &["--latents", "x8.npy", "--size", "16"]].concat(), 1, &["x8.npy", "[n, 3, 16, 16]"]);
-        refused(dir, &[SAMPLE, &["--latents", "gray.npy"]].concat(), 1, &["gray.npy", "[n, 3, "]);
-        refused(dir, &[SAMPLE, &["--size", "9"]].concat(), 2, &["--size", "9x9", "multiples of 2"]);
-        refused(dir, &[SAMPLE, &["--size", "99999999"]].concat(), 2, &["--size", "16384"]);
+        refused(dir, &with(&["--latents", "x8.npy", "--size", "16"]), 1, &["x8.npy", "[n, 3, 16, 16]"]);
+        refused(dir, &with(&["--latents", "gray.npy"]), 1, &["gray.npy", "[n, 3, "]);
+        refused(dir, &with(&["--size", "9"]), 2, &["--size", "9x9", "multiples of 2"]);
+        refused(dir, &with(&["--size", "99999999"]), 2, &["--size", "16384"]);
         for wrong in ["0", "8x", "x8", "8x8x8", "-8", "eight"] {
-            refused(dir, &[SAMPLE, &[&format!("--size={wrong}")]].concat(), 2, &["--size", "N or HxW"]);
+            refused(dir, &with(&[&format!("--size={wrong}")]), 2, &["--size", "N or HxW"]);
         }
     }
     // The other verbs.
