@@ -94,7 +94,7 @@ impl Known<'_> {
 
     /// Labels with commas between; a name may hold commas itself.
     fn list(&self, text: &str) -> std::result::Result<Vec<usize>, String> {
-        if let Some(label) = self.names.iter().position(|name| name == text) {
+        if let Some(label) = self.names.iter().position(|name| text.contains(',') && name == text) {
             return Ok(vec![label]);
         }
         text.split(',').map(|item| self.label(item.trim())).collect()

@@ -17,6 +17,8 @@
 mod authors;
 mod error;
 mod files;
+#[cfg(test)]
+mod hostile;
 mod inception;
 mod network;
 mod pickle;

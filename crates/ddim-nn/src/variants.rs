@@ -77,7 +77,7 @@ pub(crate) fn read(folder: &Path) -> Result<(Unwrapped, PathBuf)> {
     }
     let mut unwrapped = match (offer.index, offer.safetensors) {
         (true, safetensors) => shards(folder, &path, safetensors)?,
-        (false, true) => wrapped::without_prefix(parse_safetensors(&bytes(&path)?, &path)?, false, &path)?,
+        (false, true) => wrapped::safetensors(&bytes(&path)?, false, &path)?,
         (false, false) => wrapped::read(&path, false)?,
     };
     let variants: BTreeSet<&str> = offers.iter().map(|offer| offer.variant.as_str()).collect();

@@ -25,6 +25,7 @@ pub enum WeightsDtype {
 }
 
 /// A tensor in memory.
+#[derive(Debug)]
 pub(crate) struct Array {
     pub(crate) shape: Vec<usize>,
     pub(crate) data: Vec<f32>,
@@ -44,7 +45,7 @@ fn decode(name: &str, dtype: Dtype, bytes: &[u8]) -> std::result::Result<Vec<f32
         Dtype::F16 => Ok(halves(|b| f16::from_le_bytes(b).to_f32())),
         Dtype::BF16 => Ok(halves(|b| bf16::from_le_bytes(b).to_f32())),
         Dtype::F64 => bytes.chunks_exact(8).map(double).collect(),
-        other => Err(format!("tensor {name} is {other:?}: expected F32, F16, BF16 or F64")),
+        other => Err(format!("tensor {name} is {other:?}: expected F64, F32, F16 or BF16")),
     }
 }
 
@@ -67,12 +68,21 @@ pub(crate) fn mistaken(first: &[u8]) -> Option<&'static str> {
 
 /// Parses a safetensors file in memory; `path` is for messages.
 pub(crate) fn parse_safetensors(bytes: &[u8], path: &Path) -> Result<StateDict> {
+    let file = open_safetensors(bytes, path)?;
+    tensors(&file, path, |_| true)
+}
+
+/// The directory of a safetensors file.
+pub(crate) fn open_safetensors<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
     if let Some(what) = mistaken(bytes) {
         return Err(Error::weights(path, what));
     }
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|e| Error::weights(path, format!("not a whole safetensors file ({} bytes): {e}", bytes.len())))?;
-    let arrays = file.iter().map(|(name, view)| {
+    SafeTensors::deserialize(bytes).map_err(|e| Error::weights(path, format!("not a whole safetensors file ({} bytes): {e}", bytes.len())))
+}
+
+/// Its tensors, as far as `keep` says so by their names: others may be of any type.
+pub(crate) fn tensors(file: &SafeTensors<'_>, path: &Path, keep: impl Fn(&str) -> bool) -> Result<StateDict> {
+    let arrays = file.iter().filter(|(name, _)| keep(name)).map(|(name, view)| {
         let data = decode(name, view.dtype(), view.data()).map_err(|e| Error::weights(path, e))?;
         Ok((name.to_owned(), Array { shape: view.shape().to_vec(), data }))
     });

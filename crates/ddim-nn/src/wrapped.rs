@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::pickle::Pickle;
-use crate::weights::{StateDict, mistaken, parse_safetensors};
+use crate::weights::{StateDict, mistaken, open_safetensors, tensors};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
@@ -18,6 +18,7 @@ const MOST: usize = 10_000;
 const LONGEST: usize = 64;
 
 /// A state dict, and in a line each what was decided on the way to it.
+#[derive(Debug)]
 pub(crate) struct Unwrapped {
     pub(crate) state: StateDict,
     pub(crate) notes: Vec<String>,
@@ -34,8 +35,13 @@ pub(crate) fn read(path: &Path, raw: bool) -> Result<Unwrapped> {
     }
     // A safetensors file begins with the length of its JSON.
     if first.get(8) == Some(&b'{') {
-        let state = parse_safetensors(&std::fs::read(path).map_err(io)?, path)?;
-        return without_prefix(state, raw, path);
+        let bytes = std::fs::read(path).map_err(io)?;
+        let file = open_safetensors(&bytes, path)?;
+        if prefixes(file.names()).is_empty() {
+            let found = file.names().first().map_or("no tensors".to_owned(), |name| format!("tensors such as {name}"));
+            return Err(Error::weights(path, format!("{found}: expected the authors' network, or diffusers' U-Net")));
+        }
+        return safetensors(&bytes, raw, path);
     }
     if !first.starts_with(b"PK") && first.first() != Some(&0x80) {
         let why = "neither safetensors, nor a zip archive nor a file of PyTorch before 1.6";
@@ -66,22 +72,41 @@ pub(crate) fn unwrap(mut pickle: Pickle<'_>, raw: bool, path: &Path) -> Result<U
     }
     let prefix = network.prefix.clone();
     let others: Vec<String> = prefixes(pickle.tensor_names(network.id)).into_iter().filter(|p| p.len() > prefix.len()).collect();
-    let state = pickle.state_dict(network.id, |name| name.starts_with(&prefix) && !others.iter().any(|other| name.starts_with(other)))?;
+    let state = pickle.state_dict(network.id, |name| is_of(name, &prefix, &others))?;
+    Ok(Unwrapped { state: cut(state, &prefix), notes })
+}
+
+/// The network in a safetensors file; what is beside it may be of any type.
+pub(crate) fn safetensors(bytes: &[u8], raw: bool, path: &Path) -> Result<Unwrapped> {
+    let file = open_safetensors(bytes, path)?;
+    let (prefix, others, notes) = chosen_prefix(file.names(), raw, path)?;
+    let state = tensors(&file, path, |name| is_of(name, &prefix, &others))?;
     Ok(Unwrapped { state: cut(state, &prefix), notes })
 }
 
 /// A state dict without what is before the names of its network.
 pub(crate) fn without_prefix(mut state: StateDict, raw: bool, path: &Path) -> Result<Unwrapped> {
-    let prefixes = prefixes(state.keys().map(String::as_str));
+    let (prefix, others, notes) = chosen_prefix(state.keys().map(String::as_str), raw, path)?;
+    state.retain(|name, _| is_of(name, &prefix, &others));
+    Ok(Unwrapped { state: cut(state, &prefix), notes })
+}
+
+/// What the names of the network begin with; what those of others do; and what should be said.
+fn chosen_prefix<'a>(names: impl IntoIterator<Item = &'a str>, raw: bool, path: &Path) -> Result<(String, Vec<String>, Vec<String>)> {
+    let prefixes = prefixes(names);
     if prefixes.is_empty() {
-        return Ok(Unwrapped { state, notes: Vec::new() });
+        return Ok((String::new(), Vec::new(), Vec::new()));
     }
     let places: Vec<(&str, bool)> = prefixes.iter().map(|prefix| (prefix.as_str(), is_average(prefix))).collect();
     let (chosen, note) = choose(&places, raw).map_err(|message| Error::weights(path, message))?;
-    let prefix = &prefixes[chosen];
-    let others: Vec<&String> = prefixes.iter().filter(|p| p.len() > prefix.len()).collect();
-    state.retain(|name, _| name.starts_with(prefix) && !others.iter().any(|other| name.starts_with(*other)));
-    Ok(Unwrapped { state: cut(state, prefix), notes: note.into_iter().collect() })
+    let prefix = prefixes[chosen].clone();
+    let others = prefixes.into_iter().filter(|other| other.len() > prefix.len()).collect();
+    Ok((prefix, others, note.into_iter().collect()))
+}
+
+/// Whether a tensor is of the network of a prefix, and of none whose prefix is longer.
+fn is_of(name: &str, prefix: &str, others: &[String]) -> bool {
+    name.starts_with(prefix) && !others.iter().any(|other| name.starts_with(other))
 }
 
 fn cut(state: StateDict, prefix: &str) -> StateDict {

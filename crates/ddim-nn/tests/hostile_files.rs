@@ -33,8 +33,13 @@ fn load_damaged(model: &str, file: &str, damage: impl FnOnce(&mut Vec<u8>)) -> R
     message
 }
 
+/// More where `DDIM_FUZZ_CASES` says so; bytes in memory are tried faster, in `src/hostile.rs`.
+fn cases() -> u32 {
+    std::env::var("DDIM_FUZZ_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(150)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn safetensors_headers(at in 0usize..6000, byte: u8) {
