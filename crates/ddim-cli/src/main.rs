@@ -10,6 +10,7 @@ mod pictures;
 mod progress;
 mod session;
 mod usage;
+mod used_folder;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -85,14 +85,17 @@ impl Pipeline {
         weights_file: PathBuf,
         device: &Device,
     ) -> Result<Self> {
-        let mut unet = UNet::new(&config, device);
+        let mut unet = UNet::new(&config, device)?;
         weights::apply(&mut unet, state, &weights_file)?;
         Ok(Self { unet, config, scheduler, weights_file })
     }
 
     /// A network that has not been trained, with burn's initialisation.
-    pub fn untrained(config: UNetConfig, scheduler: SchedulerConfig, device: &Device) -> Self {
-        Self { unet: UNet::new(&config, device), config, scheduler, weights_file: PathBuf::from("untrained") }
+    ///
+    /// # Errors
+    /// As [`UNetConfig::check`].
+    pub fn untrained(config: UNetConfig, scheduler: SchedulerConfig, device: &Device) -> Result<Self> {
+        Ok(Self { unet: UNet::new(&config, device)?, config, scheduler, weights_file: PathBuf::from("untrained") })
     }
 
     /// The number of weights.

@@ -7,11 +7,12 @@ use crate::output::{create_folder, report, write};
 use crate::pictures::{self, Picture, preparation_or_crop};
 use crate::progress::Progress;
 use crate::session::{Session, check_count, load_inception, spacing_name};
+use crate::used_folder;
 use ddim::Sigma;
 use ddim_eval::{Cell, Images, SHOWN, SweepEvent, Table, features_of_bytes, sigma_label, sigma_name};
 use ddim_train::Preparation;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What looking at an image costs, in evaluations of the network: for the time left, roughly.
 const LOOKING: usize = 12;
@@ -44,6 +45,9 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     reference.check_features(&args.reference)?;
     let settings = settings(&session, args, &prepared, &reference)?;
     let serde_json::Value::Object(settings) = settings else { unreachable!("settings are an object") };
+    for (folder, cell) in args.save_images.iter().flat_map(|folder| cells.iter().map(move |cell| (folder, cell))) {
+        used_folder::check_images(&cell_folder(folder, cell), args.count, |i| caption(&session, args, cell, i))?;
+    }
     let sweep = ddim_eval::Sweep::open(&args.out, &settings, session.shape())?;
     args.save_images.iter().try_for_each(|folder| create_folder(folder))?;
     let inception = load_inception(&args.inception, session.quiet)?;
@@ -78,7 +82,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     };
     let mut results = Vec::with_capacity(cells.len());
     for (cell, (sampler, evaluations)) in cells.iter().zip(&samplers) {
-        let images = args.save_images.as_ref().map(|folder| folder.join(format!("s{:04}-eta{}", cell.steps, sigma_name(&cell.sigma))));
+        let images = args.save_images.as_ref().map(|folder| cell_folder(folder, cell));
         images.iter().try_for_each(|folder| create_folder(folder))?;
         // Progress is told by images, when they have been looked at.
         let silent = Progress::new("", 0, true);
@@ -86,7 +90,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
             let mut x = session.latents(args.seed, range.start, range.len());
             session.sample(sampler, &mut x, (args.seed, range.start), &silent)?;
             if let Some(folder) = &images {
-                save(folder, &x, session.shape(), range.start)?;
+                save(folder, &x, session.shape(), range.start, |i| caption(&session, args, cell, i))?;
             }
             Ok(x)
         };
@@ -143,9 +147,24 @@ fn settings(session: &Session, args: &Sweep, prepared: &Preparation, reference: 
     }))
 }
 
-fn save(folder: &Path, x: &[f32], shape: [usize; 3], first: usize) -> Result<()> {
+/// Where the images of a cell go.
+fn cell_folder(folder: &Path, cell: &Cell) -> PathBuf {
+    folder.join(format!("s{:04}-eta{}", cell.steps, sigma_name(&cell.sigma)))
+}
+
+/// What image `i` of a cell is described by.
+fn caption(session: &Session, args: &Sweep, cell: &Cell, i: usize) -> String {
+    let (steps, spacing, eta) = (cell.steps, spacing_name(session, &args.trajectory), sigma_name(&cell.sigma));
+    let flags = session.flags(&clipping(args, &cell.sigma));
+    format!(
+        "ddim sweep --model {} --steps {steps} --trajectory {spacing} --eta {eta} --seed {}{flags}, image {i}",
+        session.model, args.seed
+    )
+}
+
+fn save(folder: &Path, x: &[f32], shape: [usize; 3], first: usize, caption: impl Fn(usize) -> String) -> Result<()> {
     for (i, image) in x.chunks_exact(shape.iter().product()).enumerate() {
-        write(&folder.join(format!("{:05}.png", first + i)), &pictures::single(image, shape).to_png("ddim sweep"))?;
+        write(&folder.join(format!("{:05}.png", first + i)), &pictures::single(image, shape).to_png(&caption(first + i)))?;
     }
     Ok(())
 }
