@@ -152,9 +152,9 @@ pub(crate) enum FitArg {
     Stretch,
 }
 
-/// How images become those of the model: as for training.
+/// How images become those of the model: as for training. Each flag names its heading: that of a flattened struct would go on to what
+/// follows it.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Data")]
 pub(crate) struct PreparationArgs {
     /// How images of other sizes become that of the model, as `ddim train` has it.
     #[arg(long, value_name = "HOW", value_enum, help_heading = "Data")]
@@ -261,12 +261,12 @@ pub(crate) struct Sample {
 pub(crate) struct Encode {
     /// Images of the model's size (or --fit): one, a folder or .zip of them, a data set's files, or a batch x_0.npy (f32, [n, c, h, w], scale
     /// [-1, 1]).
-    #[arg(long, value_name = "IMAGE|DIR|x_0.npy")]
+    #[arg(long, value_name = "IMAGE|DIR|x_0.npy", help_heading = "Data")]
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) preparation: PreparationArgs,
     /// Where the latents go: f32 [n, c, h, w].
-    #[arg(long, value_name = "x_T.npy")]
+    #[arg(long, value_name = "x_T.npy", help_heading = "Output")]
     pub(crate) save_npy: PathBuf,
     /// S: how often the network is evaluated for an image.
     #[arg(long, value_name = "S", default_value_t = 50)]
@@ -290,10 +290,10 @@ pub(crate) struct Encode {
   ddim reconstruct --input emoji/ --fit crop --count 256 --json")]
 pub(crate) struct Reconstruct {
     /// An image of the model's size, a folder of them, a batch x_0.npy (f32, [n, c, h, w], scale [-1, 1]), or CIFAR-10's or MNIST's files.
-    #[arg(long, value_name = "IMAGE|DIR|x_0.npy")]
+    #[arg(long, value_name = "IMAGE|DIR|x_0.npy", help_heading = "Data")]
     pub(crate) input: PathBuf,
     /// Only the first N images.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) count: Option<usize>,
     #[command(flatten)]
     pub(crate) preparation: PreparationArgs,
@@ -395,7 +395,7 @@ pub(crate) struct Consistency {
     #[arg(long, help_heading = "Output")]
     pub(crate) no_labels: bool,
     /// Also compare by Inception features.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) features: bool,
     #[command(flatten)]
     pub(crate) inception: InceptionArgs,
@@ -423,10 +423,10 @@ pub(crate) struct Consistency {
   ddim sample --model run --steps 50                      look at it")]
 pub(crate) struct Train {
     /// A folder of images (searched with its sub-folders), CIFAR-10's or MNIST's files or their folder, or a .npy batch.
-    #[arg(long, value_name = "DIR|FILE", required_unless_present_any = ["resume", "config"])]
+    #[arg(long, value_name = "DIR|FILE", required_unless_present_any = ["resume", "config"], help_heading = "Data")]
     pub(crate) data: Option<PathBuf>,
     /// The run's folder: config.toml, metrics.jsonl, TensorBoard events, previews/, checkpoints/.
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", help_heading = "Output")]
     pub(crate) out: PathBuf,
     /// tiny, small, ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256: a network and its recipe [default: small].
     #[arg(long, value_name = "NAME")]

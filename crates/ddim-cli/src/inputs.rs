@@ -3,7 +3,7 @@
 use crate::args::{FitArg, PreparationArgs};
 use crate::error::{Error, Result};
 use crate::output::joined;
-use ddim_data::{BadFiles, DataSet, Fit, Inputs, Labels, Preparation, Report, read_inputs};
+use ddim_data::{BadFiles, DataSet, Fit, Inputs, Labels, LeftOut, Preparation, Report, read_inputs};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
@@ -31,32 +31,33 @@ pub(crate) fn read(
     args: &PreparationArgs,
     labels: Option<&Labels>,
     limit: Option<usize>,
-    quiet: bool,
 ) -> Result<Inputs> {
     if limit == Some(0) {
         return Err(Error::flag("--count", "0: expected 1 or more"));
     }
     let how = args.fit.map(|_| preparation(args, [h, w]));
     let inputs = read_inputs(path, shape, how, args.background, labels, limit, args.bad_files())?;
-    say(&inputs.report, quiet);
+    say(&inputs.report);
     Ok(inputs)
 }
 
-/// Lines on standard error: what was left out, and warnings.
-pub(crate) fn say(report: &Report, quiet: bool) {
-    if quiet {
-        return;
-    }
-    for line in lines(report) {
+/// Lines on standard error: what was left out, and warnings. `--quiet` is for progress: never a subset without a word.
+pub(crate) fn say(report: &Report) {
+    for line in lines(report).chain(runs(report)) {
         // A closed standard error is no reason to stop.
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 }
 
-/// The same, to be printed by who has a view of its own.
+/// The same but for folders of runs, to be printed by who has a view of its own.
 pub(crate) fn lines(report: &Report) -> impl Iterator<Item = String> {
-    let left = report.left_out.iter().map(|left| format!("left out: {left}"));
+    let left = report.left_out.iter().filter(|left| !matches!(left, LeftOut::Run(_))).map(|left| format!("left out: {left}"));
     left.chain(report.warnings.iter().map(|warning| format!("warning: {warning}")))
+}
+
+/// Folders of runs, which hardly anyone takes for data: a remark, after what matters.
+pub(crate) fn runs(report: &Report) -> impl Iterator<Item = String> {
+    report.left_out.iter().filter(|left| matches!(left, LeftOut::Run(_))).map(|left| format!("left out: {left}"))
 }
 
 /// The classes of a data set: number, name and images of each.

@@ -12,6 +12,7 @@ mod progress;
 mod session;
 mod signals;
 mod usage;
+mod used_folder;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -8,6 +8,8 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// softmax(scale · q kᵀ) v for each head: images [n, h, w, heads · d], where the channels of a head lie together.
+///
+/// A score that is NaN or +∞ makes NaN of all that its query gets, as in PyTorch; a value that is, of its channel.
 #[derive(Debug, Clone, Copy)]
 pub struct Attention<'a> {
     /// One query a pixel.
@@ -206,7 +208,7 @@ impl Head<'_> {
     }
 }
 
-/// e^(s - max) of one row; its sum.
+/// e^(s - max) of one row; its sum. The maximum may pass over NaN, which `exp` keeps, and so the sum.
 struct Softmax<'a> {
     scores: &'a mut [f32],
 }

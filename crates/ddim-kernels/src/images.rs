@@ -65,7 +65,7 @@ impl<'a> Normal<'a> {
     }
 }
 
-/// What is done to the output of an operation before it is written: (y + rows + residual) · scale, and max(0, that) where `relu` says so.
+/// What is done to the output of an operation before it is written: (y + rows + residual) · scale, and max(0, that) where `relu` says so. NaN stays.
 #[derive(Debug, Clone, Copy)]
 pub struct Finish<'a> {
     /// [n, c]: one row an image, added to all its pixels.
@@ -134,7 +134,8 @@ impl<'a> Ending<'a> {
         if self.finish.relu {
             let (vectors, rest) = S::as_mut_simd_f32s(out);
             let zero = simd.splat_f32s(0.0);
-            vectors.iter_mut().for_each(|v| *v = simd.max_f32s(zero, *v));
+            // A comparison, because what max makes of NaN depends on the processor.
+            vectors.iter_mut().for_each(|v| *v = simd.select_f32s(simd.less_than_f32s(*v, zero), zero, *v));
             rest.iter_mut().for_each(|v| *v = if *v < 0.0 { 0.0 } else { *v });
         }
     }

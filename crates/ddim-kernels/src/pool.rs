@@ -8,7 +8,7 @@ use rayon::prelude::*;
 /// What a window becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
-    /// Its largest number.
+    /// Its largest number, or NaN where it has one.
     Max,
     /// The mean of those of its pixels that lie in the image: what pads is not counted.
     Average,
@@ -79,7 +79,9 @@ impl WithSimd for Line<'_> {
             out.copy_from_slice(pixels.next().expect("a window lies in the image"));
             match pool.pooling {
                 Pooling::Max => {
-                    pixels.for_each(|pixel| out.iter_mut().zip(pixel).for_each(|(out, x)| *out = if *x > *out { *x } else { *out }))
+                    // Nothing is larger than NaN, so that it stays once it is there.
+                    let larger = |out: f32, x: f32| if x > out || x.is_nan() { x } else { out };
+                    pixels.for_each(|pixel| out.iter_mut().zip(pixel).for_each(|(out, x)| *out = larger(*out, *x)))
                 }
                 Pooling::Average => {
                     pixels.for_each(|pixel| out.iter_mut().zip(pixel).for_each(|(out, x)| *out += x));

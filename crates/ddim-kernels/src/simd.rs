@@ -26,10 +26,12 @@ pub fn vectors() -> &'static str {
     }
 }
 
-/// e^x to about 1 ulp for x in [-87, 88]; outside, that of the nearer end.
+/// e^x to about 1 ulp for x in [-87, 88]; outside, that of the nearer end. NaN stays.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let c = |v: f32| simd.splat_f32s(v);
+    // What min and max make of NaN depends on the processor.
+    let (given, is_number) = (x, simd.less_than_or_equal_f32s(x, x));
     let x = simd.max_f32s(simd.min_f32s(x, c(88.0)), c(-87.0));
     // x = n ln 2 + r, |r| <= ln 2 / 2: adding 1.5·2^23 rounds to an integer, which the low bits then hold.
     let magic = c(12_582_912.0);
@@ -46,10 +48,11 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let p = simd.add_f32s(simd.mul_add_e_f32s(simd.mul_f32s(p, r), r, r), c(1.0));
     // 2^n as bits of the exponent.
     let bits = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
-    simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(p), bits))
+    let e = simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(p), bits));
+    simd.select_f32s(is_number, e, given)
 }
 
-/// x / (1 + e^-x).
+/// x / (1 + e^-x). NaN stays.
 #[inline(always)]
 pub(crate) fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);

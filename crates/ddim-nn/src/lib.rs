@@ -39,5 +39,8 @@ pub use network::Network;
 pub use pipeline::{Choices, EmbeddedPipeline, Pipeline, cpu};
 pub use scheduler::{LearnedVariance, SchedulerClass, SchedulerConfig, TimestepSpacing};
 pub use training::{Adam, Ema, Examples, Gradients, parameters, squared_error, training_cpu, with_parameters};
-pub use unet::{Condition, Profile, SampleSize, Share, UNet, UNetConfig};
+pub use unet::{
+    Activation, ClassEmbedType, Condition, DownBlockType, MidBlockType, NetworkClass, Profile, ResampleType, SampleSize, Share,
+    TimeEmbeddingType, TimeScaleShift, UNet, UNetConfig, UpBlockType,
+};
 pub use weights::{WeightsDtype, checksum, checksum_of};

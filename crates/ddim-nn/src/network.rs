@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
-use crate::unet::{Arena, Condition, Inputs, Plan, Profile, SampleSize, UNet, UNetConfig};
+use crate::unet::{Arena, ClassEmbedType, Condition, Inputs, Plan, Profile, SampleSize, TimeEmbeddingType, UNet, UNetConfig};
 use burn::tensor::{Device, Tensor, TensorData};
+use ddim::denoiser::check_batch;
 use ddim::{Denoiser, Prediction};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -36,9 +37,13 @@ impl Network {
     /// well, in as many channels again, is taken for its first half.
     ///
     /// # Errors
-    /// A config without `sample_size`, or one whose outputs are not of the size of its inputs, so that it cannot be sampled from.
+    /// A config without `sample_size`, one that does not hold or is another network's, or one whose outputs are not of the size of its inputs, so that it cannot be sampled from.
     pub fn new(pipeline: Pipeline, device: &Device) -> Result<Self> {
         let Pipeline { unet, config, scheduler, .. } = pipeline;
+        config.check()?;
+        if !config.same_network(unet.config()) {
+            return Err(Error::input("the configuration of a pipeline is of another network than its own: expected that of its unet"));
+        }
         let Some(size) = config.sample_size.map(SampleSize::dims) else {
             return Err(Error::input("sample_size is null in unet/config.json: expected the size of the images (--size)"));
         };
@@ -48,7 +53,9 @@ impl Network {
             return Err(Error::input(format!("in_channels is {i} and out_channels {o} in unet/config.json: {expected}")));
         }
         let timesteps = scheduler.num_train_timesteps;
-        if let Some(rows) = config.num_train_timesteps.filter(|rows| config.time_embedding_type == "learned" && *rows < timesteps) {
+        if let Some(rows) =
+            config.num_train_timesteps.filter(|rows| config.time_embedding_type == TimeEmbeddingType::Learned && *rows < timesteps)
+        {
             return Err(Error::input(format!("num_train_timesteps is {rows} in unet/config.json and {timesteps} in the scheduler's")));
         }
         let (prediction, device, compiled) = (scheduler.prediction(), device.clone(), Arc::default());
@@ -61,7 +68,7 @@ impl Network {
     /// A condition of another kind than the network's class embedding, a label outside its table, or embeddings that do not divide into
     /// rows of its width.
     pub fn with_condition(&self, condition: Condition) -> Result<Self> {
-        let identity = self.config.class_embed_type.as_deref() == Some("identity");
+        let identity = self.config.class_embed_type == Some(ClassEmbedType::Identity);
         let width = self.config.time_embed_dim();
         match &condition {
             Condition::None => {}
@@ -104,14 +111,10 @@ impl Network {
         self.config.is_conditional()
     }
 
-    fn check(&self, n: usize, levels: &[usize]) -> Result<()> {
-        if levels.len() != n {
-            return Err(Error::input(format!("{} levels for {n} images: expected one an image", levels.len())));
-        }
-        if let Some(level) = levels.iter().find(|l| !(1..=self.timesteps).contains(*l)) {
-            return Err(Error::input(format!("level {level}: expected 1 to {}", self.timesteps)));
-        }
-        if self.config.time_embedding_type == "fourier" && levels.contains(&1) {
+    /// The number of images that are to be predicted for, or what does not go together.
+    fn check(&self, x_t: &[f32], levels: &[usize], out: &[f32]) -> Result<usize> {
+        let n = check_batch(self.dim(), self.timesteps, x_t.len(), levels, out.len()).map_err(|e| Error::input(e.to_string()))?;
+        if self.config.time_embedding_type == TimeEmbeddingType::Fourier && levels.contains(&1) {
             let why = "time_embedding_type fourier takes the logarithm of the timestep, and 0 has none";
             return Err(Error::input(format!("timestep 0: {why}: choose a trajectory without it, such as trailing")));
         }
@@ -124,7 +127,7 @@ impl Network {
         if conditions != n {
             return Err(Error::input(format!("{conditions} class conditions for {n} images: expected one an image")));
         }
-        Ok(())
+        Ok(n)
     }
 }
 
@@ -198,11 +201,11 @@ impl Network {
     /// [`predict`](Denoiser::predict), adding to a profile where one is given and the network runs on our kernels.
     ///
     /// # Errors
-    /// As `predict`.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input): lengths that do not go together, a level that is not of the schedule, or no condition
+    /// that the network takes for each image.
     pub fn predict_profiled(&self, x_t: &[f32], levels: &[usize], mut profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
         let dim = self.dim();
-        let n = x_t.len() / dim;
-        self.check(n, levels)?;
+        let n = self.check(x_t, levels, out)?;
         let group = (MOST_PIXELS / (self.size[0] * self.size[1])).max(1);
         let whole = self.config.out_channels * self.size[0] * self.size[1];
         let mut with_variances = Vec::new();

@@ -227,16 +227,19 @@ impl Pipeline {
         weights_file: PathBuf,
         device: &Device,
     ) -> Result<Self> {
-        let mut unet = UNet::new(&config, device);
+        let mut unet = UNet::new(&config, device)?;
         weights::apply(&mut unet, state, &weights_file)?;
         Ok(Self { unet, config, scheduler, scheduler_class: String::new(), classes: Vec::new(), weights_file, notes: Vec::new() })
     }
 
     /// A network that has not been trained, with burn's initialisation.
-    pub fn untrained(config: UNetConfig, scheduler: SchedulerConfig, device: &Device) -> Self {
+    ///
+    /// # Errors
+    /// As [`UNetConfig::check`].
+    pub fn untrained(config: UNetConfig, scheduler: SchedulerConfig, device: &Device) -> Result<Self> {
         let (classes, notes) = (Vec::new(), Vec::new());
-        let (unet, weights_file) = (UNet::new(&config, device), PathBuf::from("untrained"));
-        Self { unet, config, scheduler, scheduler_class: String::new(), classes, weights_file, notes }
+        let (unet, weights_file) = (UNet::new(&config, device)?, PathBuf::from("untrained"));
+        Ok(Self { unet, config, scheduler, scheduler_class: String::new(), classes, weights_file, notes })
     }
 
     /// The number of classes that the network takes; none where it takes none, or any.

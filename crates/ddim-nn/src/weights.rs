@@ -160,9 +160,9 @@ impl UNet {
     /// also what closes a residual branch (its second convolution, an attention's output) and the network itself.
     ///
     /// # Errors
-    /// None for a configuration that was checked when it was read.
+    /// As [`UNetConfig::check`].
     pub fn initialised(config: &UNetConfig, seed: u64, device: &Device) -> Result<Self> {
-        let mut unet = Self::new(config, device);
+        let mut unet = Self::new(config, device)?;
         let path = Path::new("the initial weights");
         let state = snapshot(&unet).into_iter().enumerate().map(|(i, tensor)| {
             let (name, shape) = (tensor.name.clone(), tensor.shape.to_vec());

@@ -6,7 +6,7 @@ use ddim_nn::{Pipeline, SchedulerConfig, UNetConfig, cpu};
 fn parameters_are_those_of_the_published_networks() {
     for (name, parameters) in [("ddpm-cifar10", 35_746_307), ("ddpm-celeba64", 78_700_803), ("ddpm-lsun256", 113_673_219)] {
         let config = UNetConfig::preset(name).unwrap();
-        assert_eq!(Pipeline::untrained(config, SchedulerConfig::default(), &cpu()).parameters(), parameters, "{name}");
+        assert_eq!(Pipeline::untrained(config, SchedulerConfig::default(), &cpu()).unwrap().parameters(), parameters, "{name}");
     }
     assert!(UNetConfig::preset("ddpm").is_none());
     assert_eq!(UNetConfig::presets().count(), 5);

@@ -351,7 +351,7 @@ impl Trainer {
     /// # Panics
     /// On an index that has no rate.
     pub fn pipeline(&self, which: usize) -> Result<Pipeline> {
-        let mut pipeline = Pipeline::untrained(self.network.clone(), self.scheduler.clone(), &cpu());
+        let mut pipeline = Pipeline::untrained(self.network.clone(), self.scheduler.clone(), &cpu())?;
         pipeline.unet = with_parameters(pipeline.unet, &self.averages[which].values)?;
         Ok(pipeline)
     }
@@ -456,7 +456,7 @@ fn check(network: &UNetConfig, data: &DataSet, classes: Option<usize>) -> Result
             Some(rows) if network.class_embed_type.is_none() && rows < classes => {
                 Err(Error::config(format!("network.num_class_embeds is {rows}: expected at least {classes}, as the labels need")))
             }
-            _ if network.class_embed_type.as_deref() == Some("identity") => {
+            _ if network.class_embed_type == Some(ddim_nn::ClassEmbedType::Identity) => {
                 Err(Error::config("class_embed_type is identity: expected a network that takes labels"))
             }
             _ => Ok(()),

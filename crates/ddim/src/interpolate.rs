@@ -85,6 +85,9 @@ pub fn slerp_grid<T: Real>(corners: [&[T]; 4], rows: usize, cols: usize) -> Resu
     let mut out = room(dim, rows.checked_mul(cols))?;
     let top = frames(corners[0], corners[1], cols)?;
     let bottom = frames(corners[2], corners[3], cols)?;
+    if cols == 0 {
+        return Ok(out); // whatever the number of rows
+    }
     for row in 0..rows {
         for (top, bottom) in top.chunks_exact(dim).zip(bottom.chunks_exact(dim)) {
             out.extend(slerp(top, bottom, share(row, rows))?);
@@ -163,6 +166,7 @@ mod tests {
             assert!(message(frames(&a, &latent(2), count)).contains("memory"));
             assert!(message(slerp_grid([&a, &latent(2), &latent(3), &latent(4)], count, 2)).contains("memory"));
         }
+        assert!(slerp_grid([&a, &latent(2), &latent(3), &latent(4)], usize::MAX, 0).unwrap().is_empty());
         let short = &latent(3)[1..];
         assert!(message(slerp_grid([&a, &latent(2), short, short], 2, 2)).contains("767"));
     }

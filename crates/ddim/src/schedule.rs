@@ -152,8 +152,8 @@ impl NoiseSchedule {
         }
         let scaled = root.iter().map(|r| ((r - last) * first / (first - last)).powi(2));
         let alpha_bar: Vec<f64> = std::iter::once(1.0).chain(scaled).collect();
-        // Not `w[1] >= w[0]`: where first and last have one root the quotient is NaN.
-        if let Some(i) = alpha_bar.windows(2).position(|w| !(w[1] < w[0])) {
+        // Where first and last have one root the quotient is NaN, which is not less either.
+        if let Some(i) = alpha_bar.windows(2).position(|w| w[1].partial_cmp(&w[0]) != Some(std::cmp::Ordering::Less)) {
             return error(format!("alpha_bar rescaled to end in 0 does not fall at code timestep {i}: expected levels further apart"));
         }
         let final_alpha_bar = if self.final_alpha_bar == 1.0 { 1.0 } else { alpha_bar[1] };

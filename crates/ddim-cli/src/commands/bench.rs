@@ -146,5 +146,5 @@ fn preset(name: &str, device: &Device) -> Result<Pipeline> {
         let known = UNetConfig::presets().collect::<Vec<_>>().join(", ");
         return Err(Error::flag("--preset", format!("{name}: expected one of {known}")));
     };
-    Ok(Pipeline::untrained(config, SchedulerConfig::default(), device))
+    Ok(Pipeline::untrained(config, SchedulerConfig::default(), device)?)
 }

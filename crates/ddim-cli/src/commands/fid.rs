@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Fid) -> Result<()> {
     let open = |path: &Path| -> Result<Images> {
         let images = Images::open(path, look, args.limit, args.preparation.bad_files())?;
         if let Images::Set(set) = &images {
-            say(set.report(), args.quiet);
+            say(set.report());
         }
         Ok(images)
     };

@@ -3,7 +3,7 @@
 use crate::args::Info;
 use crate::error::Result;
 use crate::models;
-use crate::output::report;
+use crate::output::{joined, report};
 use ddim::Clip;
 use ddim_nn::cpu;
 use serde_json::json;
@@ -54,9 +54,9 @@ pub(crate) fn run(args: &Info) -> Result<()> {
         ("images", format!("{size}, {} channel{}", config.in_channels, if config.in_channels == 1 { "" } else { "s" })),
         ("network", format!("UNet2DModel, {} parameters, {classes}", with_commas(pipeline.parameters()))),
         ("channels", format!("{:?}, {} layers a block", config.block_out_channels, config.layers_per_block)),
-        ("down", config.down_block_types.join(", ")),
-        ("middle", config.mid_block_type.clone().unwrap_or("none".into())),
-        ("up", config.up_block_types.join(", ")),
+        ("down", joined(&config.down_block_types, ", ")),
+        ("middle", config.mid_block_type.map_or("none".to_owned(), |kind| kind.to_string())),
+        ("up", joined(&config.up_block_types, ", ")),
         ("attention", heads),
         ("schedule", format!("{betas}, T = {top}, alpha_bar_T = {:.3e}", schedule.alpha_bar(top))),
         ("zero SNR", if scheduler.rescale_betas_zero_snr { "yes" } else { "no" }.to_owned()),

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Nll) -> Result<()> {
         _ => Err(Error::flag("--plot", format!("{}: expected a name that ends in .svg or .png", path.display()))),
     });
     let svg = svg.transpose()?.unwrap_or(false);
-    let inputs = inputs::read(&args.data, session.shape(), &args.preparation, None, Some(args.count), session.quiet)?;
+    let inputs = inputs::read(&args.data, session.shape(), &args.preparation, None, Some(args.count))?;
     let images = inputs.images;
     let count = images.len() / session.dim();
     let file = OutputFile::create_optional(args.plot.as_ref())?;

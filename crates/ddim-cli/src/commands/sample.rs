@@ -6,6 +6,7 @@ use crate::output::{OutputFile, create_folder, joined, report, write};
 use crate::pictures::{self, Picture};
 use crate::progress::Progress;
 use crate::session::{Session, check_count, shown, spacing_name, timesteps};
+use crate::used_folder;
 use ddim::{Observed, Sampler, Sigma, Trajectory};
 use ddim_data::npy_bytes;
 use serde_json::json;
@@ -33,11 +34,15 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
     let grid = OutputFile::create_optional(grid_path)?;
     let npy = OutputFile::create_optional(args.save_npy.as_ref())?;
     let gif = OutputFile::create_optional(args.animate.as_ref())?;
+    let settings = settings(&session, args, &trajectory);
+    let caption = format!("ddim sample --count {count} {settings}");
+    args.out.iter().try_for_each(|folder| used_folder::check_images(folder, count, |i| single_caption(&session, args.seed, &settings, i)))?;
+    args.trace.iter().try_for_each(|folder| used_folder::check_trace(folder, &caption))?;
     args.out.iter().chain(&args.trace).try_for_each(|folder| create_folder(folder))?;
 
-    let settings = settings(&session, args, &trajectory);
     let progress = Progress::new("sampling", count * trajectory.len(), session.quiet);
     let mut watcher = Watcher::new(args, shape, count, trajectory.len());
+    watcher.describe(&session, &sampler, &caption)?;
     // Traces and animations show all images at once.
     let batches = if watcher.watches() { vec![(0, count)] } else { session.batches(count).collect() };
     let keep = grid.is_some() || npy.is_some();
@@ -58,7 +63,6 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
 
     let mut files: Vec<PathBuf> = args.out.iter().chain(&args.trace).cloned().collect();
     let columns = pictures::square_columns(count);
-    let caption = format!("ddim sample --count {count} {settings}");
     if let Some(file) = grid {
         files.push(file.commit(&pictures::grid(&kept, shape, columns).to_png(&caption))?);
     }
@@ -68,8 +72,6 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
     if let Some(file) = gif {
         files.push(file.commit(&pictures::to_gif(&watcher.frames, true)?)?);
     }
-    watcher.finish(&session, &sampler, &caption)?;
-
     let evaluations = (count * trajectory.len()) as f64;
     let object = json!({
         "command": "sample", "model": session.model, "raw": args.common.choices.raw, "count": count, "steps": trajectory.len(), "timesteps": timesteps(&trajectory),
@@ -109,13 +111,17 @@ fn settings(session: &Session, args: &Sample, trajectory: &Trajectory) -> String
     format!("{} {path} {noise} --seed {}{}{latents}", session.model_flags(&args.common), args.seed, session.flags(&args.clip))
 }
 
-/// DIR/00000.png, …; the caption of an image does not say how many others there were.
+/// What image `number` of a folder is described by; it does not say how many others there are.
+fn single_caption(session: &Session, seed: u64, settings: &str, number: usize) -> String {
+    let class = session.classes.said(seed, number).map_or(String::new(), |class| format!(", {class}"));
+    format!("ddim sample {settings}, image {number}{class}")
+}
+
+/// DIR/00000.png, …
 fn write_singles(folder: &Path, x: &[f32], session: &Session, (seed, first): (u64, usize), settings: &str) -> Result<()> {
     for (i, image) in x.chunks_exact(session.dim()).enumerate() {
-        let number = first + i;
-        let class = session.classes.said(seed, number).map_or(String::new(), |class| format!(", {class}"));
-        let caption = format!("ddim sample {settings}, image {number}{class}");
-        write(&folder.join(format!("{number:05}.png")), &pictures::single(image, session.shape()).to_png(&caption))?;
+        let caption = single_caption(session, seed, settings, first + i);
+        write(&folder.join(format!("{:05}.png", first + i)), &pictures::single(image, session.shape()).to_png(&caption))?;
     }
     Ok(())
 }
@@ -172,7 +178,8 @@ impl Watcher {
         self.write(&name, o.x)
     }
 
-    fn finish(&self, session: &Session, sampler: &Sampler, caption: &str) -> Result<()> {
+    /// steps.json, before all else: it says of what command the folder is.
+    fn describe(&self, session: &Session, sampler: &Sampler, caption: &str) -> Result<()> {
         let Some(folder) = &self.trace else { return Ok(()) };
         let steps = sampler.steps().iter().map(|s| {
             json!({

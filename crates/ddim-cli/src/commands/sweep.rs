@@ -7,6 +7,7 @@ use crate::output::{create_folder, report, write};
 use crate::pictures::{self, Picture};
 use crate::progress::Progress;
 use crate::session::{Session, check_count, load_inception, spacing_name};
+use crate::used_folder;
 use ddim::Sigma;
 use ddim_data::{Look, Preparation};
 use ddim_eval::{
@@ -15,7 +16,7 @@ use ddim_eval::{
 };
 use serde_json::{Map, Value, json};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What looking at an image costs, in evaluations of the network: for the time left, roughly.
 const LOOKING: usize = 12;
@@ -47,7 +48,10 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     let reference = Images::open(&args.reference, Look::Prepared(prepared), args.reference_limit, args.preparation.bad_files())?;
     reference.check_features(&args.reference)?;
     if let Images::Set(set) = &reference {
-        say(set.report(), session.quiet);
+        say(set.report());
+    }
+    for (folder, cell) in args.save_images.iter().flat_map(|folder| cells.iter().map(move |cell| (folder, cell))) {
+        used_folder::check_images(&cell_folder(folder, cell), args.count, |i| caption(&session, args, cell, i))?;
     }
     let mut settings = settings(&session, args, &prepared, &reference)?;
     ddim_eval::Sweep::check(&args.out, &settings)?;
@@ -100,7 +104,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     };
     let mut results = Vec::with_capacity(cells.len());
     for (cell, (sampler, evaluations)) in cells.iter().zip(&samplers) {
-        let images = args.save_images.as_ref().map(|folder| folder.join(format!("s{:04}-eta{}", cell.steps, sigma_name(&cell.sigma))));
+        let images = args.save_images.as_ref().map(|folder| cell_folder(folder, cell));
         images.iter().try_for_each(|folder| create_folder(folder))?;
         // Progress is told by images, when they have been looked at.
         let silent = Progress::new("", 0, true);
@@ -108,7 +112,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
             let mut x = session.latents(args.seed, range.start, range.len());
             session.sample(sampler, &mut x, (args.seed, range.start), &silent)?;
             if let Some(folder) = &images {
-                save(folder, &x, session.shape(), range.start)?;
+                save(folder, &x, session.shape(), range.start, |i| caption(&session, args, cell, i))?;
             }
             Ok(x)
         };
@@ -219,9 +223,25 @@ fn warnings(args: &Sweep, reference: &Images, computed_by: &[String]) -> Vec<Str
     warnings
 }
 
-fn save(folder: &Path, x: &[f32], shape: [usize; 3], first: usize) -> Result<()> {
+/// Where the images of a cell go.
+fn cell_folder(folder: &Path, cell: &Cell) -> PathBuf {
+    folder.join(format!("s{:04}-eta{}", cell.steps, sigma_name(&cell.sigma)))
+}
+
+/// What image `i` of a cell is described by.
+fn caption(session: &Session, args: &Sweep, cell: &Cell, i: usize) -> String {
+    let (steps, spacing, eta) = (cell.steps, spacing_name(session, &args.trajectory), sigma_name(&cell.sigma));
+    let flags = session.flags(&clipping(args, &cell.sigma));
+    format!(
+        "ddim sweep {} --steps {steps} --trajectory {spacing} --eta {eta} --seed {}{flags}, image {i}",
+        session.model_flags(&args.common),
+        args.seed
+    )
+}
+
+fn save(folder: &Path, x: &[f32], shape: [usize; 3], first: usize, caption: impl Fn(usize) -> String) -> Result<()> {
     for (i, image) in x.chunks_exact(shape.iter().product()).enumerate() {
-        write(&folder.join(format!("{:05}.png", first + i)), &pictures::single(image, shape).to_png("ddim sweep"))?;
+        write(&folder.join(format!("{:05}.png", first + i)), &pictures::single(image, shape).to_png(&caption(first + i)))?;
     }
     Ok(())
 }

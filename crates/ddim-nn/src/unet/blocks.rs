@@ -1,6 +1,7 @@
 //! The down, mid and up blocks.
 
-use super::config::{UNetConfig, block_name};
+use super::config::UNetConfig;
+use super::names::{ResampleType, TimeScaleShift};
 use super::ops::Ops;
 use super::resnet::{Attention, Resample, ResnetBlock2D, conv3x3};
 use burn::module::Module;
@@ -30,13 +31,9 @@ pub(crate) enum Upsampler {
     Resnet(ResnetBlock2D),
 }
 
-/// Whether the block named `name` resamples with a residual block: those without attention never do.
-fn resamples_with_resnet(name: &str, kind: Option<&String>) -> bool {
-    has_attention(name) && kind.is_some_and(|k| k == "resnet")
-}
-
-fn has_attention(name: &str) -> bool {
-    block_name(name).starts_with("Attn")
+/// Whether a block resamples with a residual block: those without attention never do.
+fn resamples_with_resnet(attends: bool, kind: Option<ResampleType>) -> bool {
+    attends && kind == Some(ResampleType::Resnet)
 }
 
 /// diffusers' `DownBlock2D` and `AttnDownBlock2D`.
@@ -50,12 +47,12 @@ pub(crate) struct DownBlock {
 impl DownBlock {
     pub(crate) fn new(config: &UNetConfig, index: usize, device: &Device) -> Self {
         let channels = &config.block_out_channels;
-        let (out, name) = (channels[index], &config.down_block_types[index]);
+        let (out, attends) = (channels[index], config.down_block_types[index].attends());
         let entry = channels[index.saturating_sub(1)];
         let resnet = |i| ResnetBlock2D::new(config, [if i == 0 { entry } else { out }, out], Resample::Keep, 1.0, device);
         let layers = config.layers_per_block;
         let downsampler = || {
-            if resamples_with_resnet(name, config.downsample_type.as_ref()) {
+            if resamples_with_resnet(attends, config.downsample_type) {
                 return Downsampler::Resnet(ResnetBlock2D::new(config, [out, out], Resample::Down, 1.0, device));
             }
             // Padding 0 means one row and one column of zeros at the end, as in the authors' network.
@@ -66,7 +63,7 @@ impl DownBlock {
         };
         Self {
             resnets: (0..layers).map(resnet).collect(),
-            attentions: attentions(config, has_attention(name), layers, out, device),
+            attentions: attentions(config, attends, layers, out, device),
             downsamplers: (index + 1 < channels.len()).then(downsampler).into_iter().collect(),
         }
     }
@@ -93,7 +90,7 @@ impl DownBlock {
 
 fn attentions(config: &UNetConfig, attend: bool, layers: usize, channels: usize, device: &Device) -> Vec<Attention> {
     let count = if attend { layers } else { 0 };
-    (0..count).map(|_| Attention::new(config, channels, Some(config.groups()), 1.0, device)).collect()
+    (0..count).map(|_| Attention::new(config, channels, Some(config.norm_num_groups), 1.0, device)).collect()
 }
 
 /// diffusers' `UNetMidBlock2D`.
@@ -108,7 +105,7 @@ impl MidBlock {
         let channels = config.block_out_channels[config.block_out_channels.len() - 1];
         let scale = config.mid_block_scale_factor;
         // Without a number of its own, the norm is left out where the residual blocks scale and shift.
-        let default_groups = (config.resnet_time_scale_shift == "default").then(|| config.groups());
+        let default_groups = (config.resnet_time_scale_shift == TimeScaleShift::Default).then_some(config.norm_num_groups);
         let groups = config.attn_norm_num_groups.or(default_groups);
         let count = usize::from(config.add_attention);
         Self {
@@ -137,7 +134,7 @@ pub(crate) struct UpBlock {
 impl UpBlock {
     pub(crate) fn new(config: &UNetConfig, index: usize, device: &Device) -> Self {
         let channels: Vec<usize> = config.block_out_channels.iter().rev().copied().collect();
-        let (out, name) = (channels[index], &config.up_block_types[index]);
+        let (out, attends) = (channels[index], config.up_block_types[index].attends());
         let previous = channels[index.saturating_sub(1)];
         let skip_of_last = channels[(index + 1).min(channels.len() - 1)];
         let layers = config.layers_per_block + 1;
@@ -147,14 +144,14 @@ impl UpBlock {
             ResnetBlock2D::new(config, [below + skip, out], Resample::Keep, 1.0, device)
         };
         let upsampler = || {
-            if resamples_with_resnet(name, config.upsample_type.as_ref()) {
+            if resamples_with_resnet(attends, config.upsample_type) {
                 return Upsampler::Resnet(ResnetBlock2D::new(config, [out, out], Resample::Up, 1.0, device));
             }
             Upsampler::Conv(Resampler { conv: conv3x3(out, out, device) })
         };
         Self {
             resnets: (0..layers).map(resnet).collect(),
-            attentions: attentions(config, has_attention(name), layers, out, device),
+            attentions: attentions(config, attends, layers, out, device),
             upsamplers: (index + 1 < channels.len()).then(upsampler).into_iter().collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! Time and class embeddings.
 
 use super::config::UNetConfig;
+use super::names::{ClassEmbedType, TimeEmbeddingType};
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::silu;
@@ -31,19 +32,24 @@ pub(crate) struct Fourier {
 impl TimeProjection {
     pub(crate) fn new(config: &UNetConfig, device: &Device) -> Self {
         let dim = config.block_out_channels[0];
-        match config.time_embedding_type.as_str() {
-            "fourier" => {
+        match config.time_embedding_type {
+            TimeEmbeddingType::Fourier => {
                 let weight = Tensor::random([dim], Distribution::Normal(0.0, 16.0), device);
                 Self::Fourier(Fourier { weight: Param::from_tensor(weight) })
             }
-            "learned" => Self::Learned(EmbeddingConfig::new(config.num_train_timesteps.expect("checked"), dim).init(device)),
-            _ => Self::Positional(Sinusoid { dim, flip_sin_to_cos: config.flip_sin_to_cos, freq_shift: config.freq_shift }),
+            TimeEmbeddingType::Learned => {
+                let rows = config.num_train_timesteps.expect("UNetConfig::check wants it of a learned embedding");
+                Self::Learned(EmbeddingConfig::new(rows, dim).init(device))
+            }
+            TimeEmbeddingType::Positional => {
+                Self::Positional(Sinusoid { dim, flip_sin_to_cos: config.flip_sin_to_cos, freq_shift: config.freq_shift })
+            }
         }
     }
 
     /// The number of features it gives.
     pub(crate) fn width(config: &UNetConfig) -> usize {
-        config.block_out_channels[0] * if config.time_embedding_type == "fourier" { 2 } else { 1 }
+        config.block_out_channels[0] * if config.time_embedding_type == TimeEmbeddingType::Fourier { 2 } else { 1 }
     }
 
     /// [n] -> [n, width].
@@ -131,9 +137,9 @@ pub(crate) enum ClassEmbedding {
 impl ClassEmbedding {
     pub(crate) fn new(config: &UNetConfig, device: &Device) -> Option<Self> {
         let dim = config.time_embed_dim();
-        match (config.class_embed_type.as_deref(), config.num_class_embeds) {
-            (Some("timestep"), _) => Some(Self::Timestep(TimestepEmbedding::new(TimeProjection::width(config), dim, device))),
-            (Some(_), _) => Some(Self::Identity(burn::nn::Identity::new())),
+        match (config.class_embed_type, config.num_class_embeds) {
+            (Some(ClassEmbedType::Timestep), _) => Some(Self::Timestep(TimestepEmbedding::new(TimeProjection::width(config), dim, device))),
+            (Some(ClassEmbedType::Identity), _) => Some(Self::Identity(burn::nn::Identity::new())),
             (None, Some(n)) => Some(Self::Table(EmbeddingConfig::new(n, dim).init(device))),
             (None, None) => None,
         }

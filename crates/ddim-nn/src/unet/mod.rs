@@ -3,6 +3,7 @@
 mod blocks;
 mod config;
 mod embedding;
+mod names;
 mod native;
 mod ops;
 mod plan;
@@ -12,13 +13,16 @@ mod trace;
 
 pub(crate) use config::diffusers_version;
 pub use config::{SampleSize, UNetConfig};
+pub use names::{
+    Activation, ClassEmbedType, DownBlockType, MidBlockType, NetworkClass, ResampleType, TimeEmbeddingType, TimeScaleShift, UpBlockType,
+};
 
+use crate::error::Result;
 use blocks::{DownBlock, MidBlock, UpBlock};
 use burn::module::Module;
 use burn::nn::GroupNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::{Device, Tensor, TensorData};
-use config::Activation;
 use embedding::{ClassEmbedding, TimeProjection, TimestepEmbedding, look_up};
 use native::{Draws, Native, is_native};
 use ops::{Eager, Ops};
@@ -74,14 +78,21 @@ pub struct UNet {
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
     center_input_sample: bool,
+    /// What it was made of.
+    #[module(skip)]
+    config: UNetConfig,
 }
 
 impl UNet {
     /// A network with burn's default initialisation.
-    pub fn new(config: &UNetConfig, device: &Device) -> Self {
+    ///
+    /// # Errors
+    /// As [`UNetConfig::check`].
+    pub fn new(config: &UNetConfig, device: &Device) -> Result<Self> {
+        config.check()?;
         let channels = &config.block_out_channels;
         let blocks = channels.len();
-        Self {
+        Ok(Self {
             conv_in: conv3x3(config.in_channels, channels[0], device),
             time_proj: TimeProjection::new(config, device),
             time_embedding: TimestepEmbedding::new(TimeProjection::width(config), config.time_embed_dim(), device),
@@ -89,10 +100,16 @@ impl UNet {
             down_blocks: (0..blocks).map(|i| DownBlock::new(config, i, device)).collect(),
             mid_block: config.mid_block_type.is_some().then(|| MidBlock::new(config, device)),
             up_blocks: (0..blocks).map(|i| UpBlock::new(config, i, device)).collect(),
-            conv_norm_out: group_norm(channels[0], config.groups(), config.norm_eps, device),
+            conv_norm_out: group_norm(channels[0], config.norm_num_groups, config.norm_eps, device),
             conv_out: conv3x3(channels[0], config.out_channels, device),
             center_input_sample: config.center_input_sample,
-        }
+            config: config.clone(),
+        })
+    }
+
+    /// What it was made of.
+    pub fn config(&self) -> &UNetConfig {
+        &self.config
     }
 
     /// Images [n, c_in, h, w] -> [n, c_out, h, w], at `timesteps` (code indices 0..T-1) and under `condition`: n of each, one an image,

@@ -1,6 +1,6 @@
 //! The operations over our kernels, with gradients: for training on the processor. Tensors are [n, h, w, c].
 
-use super::config::Activation;
+use super::names::Activation;
 use super::ops::{Eager, Ops};
 use super::trace::geometry;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;

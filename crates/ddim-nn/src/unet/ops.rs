@@ -1,7 +1,7 @@
 //! The operations that a U-Net is made of. The modules say what is computed, once; whoever implements [`Ops`] says how: [`Eager`] runs
 //! burn's operations as they come, [`Tracer`](super::trace::Tracer) writes them down for the planned executor.
 
-use super::config::Activation;
+use super::names::Activation;
 use burn::nn::conv::Conv2d;
 use burn::nn::{Dropout, GroupNorm, Linear};
 use burn::tensor::Tensor;

@@ -4,7 +4,7 @@
 //! that reads it; the time embedding, the residual and its scale into the convolution that they follow; an enlargement into the reading of
 //! the next convolution; and what is concatenated is written side by side from the start.
 
-use super::config::Activation;
+use super::names::Activation;
 use super::trace::{Attend, INPUT, Id, Node, Norm, Op, Tracer, Weights, values};
 use burn::tensor::{Tensor, TensorData};
 use ddim_kernels::{Attention, Conv2d, Finish, Images, Normal, PackedConv2d, normalised};

@@ -1,6 +1,7 @@
 //! Residual blocks and attention.
 
-use super::config::{Activation, UNetConfig};
+use super::config::UNetConfig;
+use super::names::{Activation, TimeScaleShift};
 use super::ops::Ops;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -50,8 +51,8 @@ impl ResnetBlock2D {
         output_scale_factor: f64,
         device: &Device,
     ) -> Self {
-        let scale_shift = config.resnet_time_scale_shift == "scale_shift";
-        let (groups, eps) = (config.groups(), config.norm_eps);
+        let scale_shift = config.resnet_time_scale_shift == TimeScaleShift::ScaleShift;
+        let (groups, eps) = (config.norm_num_groups, config.norm_eps);
         let projected = if scale_shift { 2 * channels_out } else { channels_out };
         Self {
             norm1: group_norm(channels_in, groups, eps, device),
@@ -61,7 +62,7 @@ impl ResnetBlock2D {
             dropout: DropoutConfig::new(config.dropout).init(),
             conv2: conv3x3(channels_out, channels_out, device),
             conv_shortcut: (channels_in != channels_out).then(|| Conv2dConfig::new([channels_in, channels_out], [1, 1]).init(device)),
-            activation: config.activation(),
+            activation: config.act_fn,
             resample,
             scale_shift,
             output_scale_factor,

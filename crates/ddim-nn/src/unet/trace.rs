@@ -1,6 +1,6 @@
 //! The operations of a network written down instead of run.
 
-use super::config::Activation;
+use super::names::Activation;
 use super::ops::Ops;
 use burn::module::Param;
 use burn::nn::conv::Conv2d;

@@ -1,0 +1,88 @@
+//! Folders that hold what an earlier command wrote. Two runs in one folder look like one: a shorter one would leave the images of the longer
+//! at its end, and whoever reads the folder would take all for the same.
+
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// What a folder should have been.
+const EXPECTED: &str = "expected a new or empty folder";
+
+/// Refuses a folder with numbered images (00000.png, …) that are not images of this very command, or are more than it would write.
+/// `caption` says what image `i` is described by; the same command again may overwrite what it wrote.
+pub(crate) fn check_images(folder: &Path, count: usize, caption: impl Fn(usize) -> String) -> Result<()> {
+    let mut numbered: Vec<(usize, PathBuf)> = files(folder)?.into_iter().filter_map(|path| Some((number(&path)?, path))).collect();
+    numbered.sort();
+    for (i, path) in &numbered {
+        let refuse = |found: String| Err(Error::file(folder, format!("holds {found}: {EXPECTED}")));
+        match description(path) {
+            Some(found) if found == caption(*i) => {}
+            Some(found) => return refuse(format!("images of another command ({}: {})", name(path), line(&found))),
+            None => return refuse(format!("{}, which is not of this command", name(path))),
+        }
+    }
+    match numbered.last() {
+        Some((last, _)) if *last >= count => {
+            let found = format!("holds {} images of this command, and {count} would be drawn: {EXPECTED}", last + 1);
+            Err(Error::file(folder, found))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a folder with the trace of another command than `caption`, which steps.json keeps.
+pub(crate) fn check_trace(folder: &Path, caption: &str) -> Result<()> {
+    let refuse = |found: String| Err(Error::file(folder, format!("holds {found}: {EXPECTED}")));
+    let files = files(folder)?;
+    let steps = files.iter().find(|path| name(path) == "steps.json");
+    let of = steps.and_then(|path| serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).ok()?).ok());
+    match of.as_ref().and_then(|steps| steps["caption"].as_str()) {
+        Some(found) if found == caption => return Ok(()),
+        Some(found) => return refuse(format!("the trace of another command ({})", line(found))),
+        None => {}
+    }
+    let traced = |path: &&PathBuf| {
+        let name = name(path);
+        name == "steps.json" || ["x_t_", "x_0_", "x_final"].iter().any(|start| name.starts_with(start)) && name.ends_with(".npy")
+    };
+    files.iter().find(traced).map_or(Ok(()), |path| refuse(format!("{}, of a trace that does not say of what", name(path))))
+}
+
+/// The files of a folder, or none where there is no folder yet.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = folder.read_dir().and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>());
+    let mut files = entries.map_err(|e| Error::file(folder, format!("cannot be read: {e}")))?;
+    files.sort();
+    Ok(files)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().display().to_string()
+}
+
+/// k of a file that is called as image k is.
+fn number(path: &Path) -> Option<usize> {
+    let stem = path.file_name()?.to_str()?.strip_suffix(".png")?;
+    let digits = stem.len() >= 5 && stem.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| stem.parse().ok()).flatten()
+}
+
+/// The Description of a PNG.
+fn description(path: &Path) -> Option<String> {
+    let reader = png::Decoder::new(BufReader::new(File::open(path).ok()?)).read_info().ok()?;
+    let text = reader.info().utf8_text.iter().find(|text| text.keyword == "Description")?;
+    text.get_text().ok()
+}
+
+/// Somebody's words in one line of ours.
+fn line(text: &str) -> String {
+    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+    if text.chars().nth(300).is_some() {
+        line.push('…');
+    }
+    line
+}

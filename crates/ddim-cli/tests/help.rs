@@ -1,0 +1,72 @@
+//! `ddim VERB --help`: every flag under the heading where one looks for it.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Flags by the headings of a verb's help. Those of a heading that clap gives by itself are under "Options".
+fn headings(verb: &str) -> BTreeMap<String, Vec<String>> {
+    let text = common::ok(Path::new("."), &[verb, "--help"]).stdout;
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut heading = String::new();
+    for line in text.lines() {
+        match line.strip_suffix(':') {
+            Some(name) if !line.starts_with(' ') => heading = name.to_owned(),
+            _ => {
+                let line = line.trim_start();
+                // "-q, --quiet" and "--eta <E>".
+                let flag = line.strip_prefix("-q, ").or(line.strip_prefix("-h, ")).or(line.strip_prefix("-V, ")).unwrap_or(line);
+                if let Some(flag) = flag.strip_prefix("--").filter(|_| heading != "Examples") {
+                    let name: String = flag.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+                    found.entry(heading.clone()).or_default().push(name);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Where a flag belongs. Those of training, and flags that are not listed, say for themselves.
+fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
+    let training = verb == "train";
+    Some(match flag {
+        "count" if verb == "nll" || verb == "reconstruct" => "Data",
+        "out" | "grid" | "save-npy" | "save-stats" | "save-images" | "trace" | "animate" | "plot" | "no-labels" | "features" => "Output",
+        "checkpoint-every" | "preview-every" => "Output",
+        "input" | "data" | "reference" | "reference-limit" | "limit" | "fit" | "background" | "size" | "skip-bad-files" | "labels" => {
+            "Data"
+        }
+        "no-flip" | "holdout" => "Data",
+        "preset" | "config" | "resume" | "model" | "steps" | "batch-size" | "learning-rate" | "seed" if training => "Training",
+        "model" | "device" | "batch-size" | "threads" | "json" | "quiet" | "inception" => "Everywhere",
+        "steps" | "eta" | "sigma-hat" | "trajectory" | "timesteps" | "seed" | "seeds" | "latents" | "count" | "frames" | "rows" => {
+            "Sampling"
+        }
+        "cols" | "clip" | "no-clip" | "rederive-epsilon" | "class" => "Sampling",
+        "help" | "version" => "Options",
+        _ => return None,
+    })
+}
+
+#[test]
+fn flags_lie_under_their_headings() {
+    for verb in ["sample", "encode", "reconstruct", "interpolate", "consistency", "sweep", "nll", "train", "fid"] {
+        let found = headings(verb);
+        let mut flags = 0;
+        for (heading, names) in &found {
+            for name in names {
+                if let Some(expected) = belongs(verb, name) {
+                    assert_eq!(heading, expected, "ddim {verb} --help: --{name}");
+                    flags += 1;
+                }
+            }
+        }
+        assert!(flags >= 10 && found.contains_key("Everywhere"), "ddim {verb} --help: {found:?}");
+    }
+    // What is read, and what leaked: flags of its own behind those of another struct.
+    assert!(headings("sweep")["Sampling"].starts_with(&["steps", "eta", "count", "seed"].map(str::to_owned)));
+    assert_eq!(headings("nll")["Data"][..2], ["data", "count"]);
+    assert!(headings("reconstruct")["Data"].contains(&"input".to_owned()));
+    assert!(headings("fid")["Options"].contains(&"fid-only".to_owned()));
+}

@@ -1,0 +1,152 @@
+//! The names that a `config.json` may have for a kind of layer: each an enum, so that a configuration that was read has none that is not known.
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+
+/// An enum whose variants are names in JSON, looked up as `by` makes of them. The first spelling is diffusers' own and the one that is
+/// written; others are read as well.
+macro_rules! names {
+    ($(#[$doc:meta])* $name:ident by $read:path: $($(#[$about:meta])* $variant:ident = $first:literal $(| $other:literal)*),+) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$about])* $variant,)+
+        }
+
+        impl $name {
+            /// The name in a `config.json`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $first,)+
+                }
+            }
+
+            fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($first $(| $other)* => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+
+            const EXPECTED: &[&str] = &[$($first),+];
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = String::deserialize(deserializer)?;
+                Self::named(&$read(&name)).ok_or_else(|| D::Error::custom(format_args!("{name:?}: expected {}", Self::EXPECTED.join(", "))))
+            }
+        }
+    };
+}
+
+names! {
+    /// `_class_name`: the class of network.
+    NetworkClass by str::to_owned:
+    /// The unconditional U-Net, or one with classes.
+    UNet2DModel = "UNet2DModel"
+}
+
+names! {
+    /// `act_fn`: what a residual block puts between its layers. diffusers reads it in any case.
+    Activation by str::to_lowercase:
+    /// x / (1 + e^-x).
+    Silu = "silu" | "swish",
+    /// x tanh(ln(1 + e^x)).
+    Mish = "mish",
+    /// x Φ(x).
+    Gelu = "gelu",
+    /// max(0, x).
+    Relu = "relu"
+}
+
+// diffusers drops the prefix UNetRes, which its first versions wrote.
+names! {
+    /// One of `down_block_types`.
+    DownBlockType by str::to_owned:
+    /// Residual blocks.
+    DownBlock2D = "DownBlock2D" | "UNetResDownBlock2D",
+    /// Residual blocks, with attention behind each.
+    AttnDownBlock2D = "AttnDownBlock2D" | "UNetResAttnDownBlock2D"
+}
+
+names! {
+    /// One of `up_block_types`.
+    UpBlockType by str::to_owned:
+    /// Residual blocks.
+    UpBlock2D = "UpBlock2D" | "UNetResUpBlock2D",
+    /// Residual blocks, with attention behind each.
+    AttnUpBlock2D = "AttnUpBlock2D" | "UNetResAttnUpBlock2D"
+}
+
+names! {
+    /// `mid_block_type`: what lies between down and up.
+    MidBlockType by str::to_owned:
+    /// Two residual blocks, with attention between.
+    UNetMidBlock2D = "UNetMidBlock2D"
+}
+
+names! {
+    /// `downsample_type` and `upsample_type`: how blocks with attention change the resolution.
+    ResampleType by str::to_owned:
+    /// A convolution.
+    Conv = "conv",
+    /// A residual block.
+    Resnet = "resnet"
+}
+
+names! {
+    /// `resnet_time_scale_shift`: what the time embedding does in a residual block.
+    TimeScaleShift by str::to_owned:
+    /// It is added.
+    Default = "default",
+    /// It scales and shifts what the second norm gives.
+    ScaleShift = "scale_shift"
+}
+
+names! {
+    /// `time_embedding_type`: how a timestep becomes features.
+    TimeEmbeddingType by str::to_owned:
+    /// Sines and cosines.
+    Positional = "positional",
+    /// Random Fourier features of its logarithm.
+    Fourier = "fourier",
+    /// A table with a row for each of `num_train_timesteps`.
+    Learned = "learned"
+}
+
+names! {
+    /// `class_embed_type`: how a class becomes an embedding, where it is not a row of a table.
+    ClassEmbedType by str::to_owned:
+    /// As a timestep does.
+    Timestep = "timestep",
+    /// It is one already.
+    Identity = "identity"
+}
+
+impl DownBlockType {
+    /// Whether it attends.
+    pub fn attends(self) -> bool {
+        self == Self::AttnDownBlock2D
+    }
+}
+
+impl UpBlockType {
+    /// Whether it attends.
+    pub fn attends(self) -> bool {
+        self == Self::AttnUpBlock2D
+    }
+}

@@ -1,0 +1,55 @@
+//! What a network is given that does not go together: an error, and nothing is written.
+
+use ddim::Denoiser;
+use ddim_nn::{Condition, ErrorKind, Network, Pipeline, cpu};
+use std::path::Path;
+
+fn network(name: &str) -> Network {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/unet").join(name);
+    Network::new(Pipeline::load(&folder, &cpu()).unwrap(), &cpu()).unwrap()
+}
+
+#[test]
+fn lengths_and_levels_are_checked() {
+    let network = network("ddpm");
+    let dim = network.dim();
+    let both = [7, 900];
+    for (x, levels, out, word) in [
+        (2 * dim, &both[..], 2 * dim, ""),
+        (0, &[], 0, ""),
+        (2 * dim - 1, &both, 2 * dim, "multiple"),
+        (2 * dim + 1, &both, 2 * dim, "multiple"),
+        (2 * dim, &both, 2 * dim - 1, "as many as the batch has"),
+        (2 * dim, &both, 3 * dim, "as many as the batch has"),
+        (2 * dim, &both, 0, "as many as the batch has"),
+        (2 * dim, &both[..1], 2 * dim, "one an image"),
+        (2 * dim, &[7, 8, 9], 2 * dim, "one an image"),
+        (dim, &[0], dim, "expected 1 to 1000"),
+        (dim, &[1001], dim, "expected 1 to 1000"),
+        (dim, &[usize::MAX], dim, "expected 1 to 1000"),
+    ] {
+        let mut y = vec![7.0; out];
+        match network.predict(&vec![0.5; x], levels, &mut y) {
+            Ok(()) => assert!(word.is_empty() && y.iter().all(|y| *y != 7.0), "{x} {levels:?} {out}"),
+            Err(error) => {
+                assert!(!word.is_empty() && error.to_string().contains(word) && error.kind() == ErrorKind::Input, "{error}");
+                assert!(y.iter().all(|y| *y == 7.0), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn conditions_are_checked() {
+    let network = network("learned_classes");
+    let dim = network.dim();
+    let predict = |network: &Network, n: usize| network.predict(&vec![0.5; n * dim], &vec![1; n], &mut vec![0.0; n * dim]);
+    assert_eq!(predict(&network, 1).unwrap_err().kind(), ErrorKind::Input);
+    let two = network.with_condition(Condition::Labels(vec![0, 4])).unwrap();
+    assert!(predict(&two, 2).is_ok());
+    for n in [0, 1, 3] {
+        assert_eq!(predict(&two, n).unwrap_err().kind(), ErrorKind::Input, "{n}");
+    }
+    assert!(network.with_condition(Condition::Labels(vec![5])).is_err());
+    assert!(network.with_condition(Condition::Embeddings(vec![0.0; 64])).is_err());
+}
