@@ -36,6 +36,14 @@ impl Error {
         Self::Failure(format!("{}: {error}", path.display()))
     }
 
+    /// The same of one of several things, which `whose` names.
+    pub(crate) fn of(self, whose: &str) -> Self {
+        match self {
+            Self::Failure(message) => Self::Failure(format!("{whose}: {message}")),
+            other => other,
+        }
+    }
+
     /// An error of writing to standard output.
     pub(crate) fn stdout(error: std::io::Error) -> Self {
         if error.kind() == std::io::ErrorKind::BrokenPipe {
@@ -61,30 +69,34 @@ impl From<ddim_nn::Error> for Error {
     }
 }
 
-/// What to do about one bad file among others: every verb that reads images has the flag.
-fn with_advice(error: impl Display, bad_file: bool) -> Error {
-    let advice = if bad_file { " (--skip-bad-files leaves such files out)" } else { "" };
+/// What to do about an image: every verb that reads them has the flags.
+fn with_advice(error: impl Display, [bad_file, transparent]: [bool; 2]) -> Error {
+    let advice = match (bad_file, transparent) {
+        (true, _) => " (--skip-bad-files leaves such files out)",
+        (_, true) => " (--background)",
+        _ => "",
+    };
     Error::Failure(format!("{error}{advice}"))
 }
 
 impl From<ddim_data::Error> for Error {
     fn from(error: ddim_data::Error) -> Self {
-        let bad = error.kind() == ddim_data::ErrorKind::BadFile;
-        with_advice(error, bad)
+        let kinds = [ddim_data::ErrorKind::BadFile, ddim_data::ErrorKind::Transparent].map(|kind| error.kind() == kind);
+        with_advice(error, kinds)
     }
 }
 
 impl From<ddim_eval::Error> for Error {
     fn from(error: ddim_eval::Error) -> Self {
-        let bad = error.kind() == ddim_eval::ErrorKind::BadFile;
-        with_advice(error, bad)
+        let kinds = [ddim_eval::ErrorKind::BadFile, ddim_eval::ErrorKind::Transparent].map(|kind| error.kind() == kind);
+        with_advice(error, kinds)
     }
 }
 
 impl From<ddim_train::Error> for Error {
     fn from(error: ddim_train::Error) -> Self {
         let bad = error.kind() == ddim_train::ErrorKind::BadFile;
-        with_advice(error, bad)
+        with_advice(error, [bad, false])
     }
 }
 

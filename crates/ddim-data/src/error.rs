@@ -23,6 +23,8 @@ pub enum ErrorKind {
     NoImages,
     /// Labels that are missing or do not fit.
     Labels,
+    /// An image with transparent pixels, and no background to put behind them.
+    Transparent,
     /// Anything else.
     Other,
 }
@@ -46,6 +48,11 @@ impl Error {
     /// What is wrong with one file among others.
     pub(crate) fn bad(path: &Path, message: impl std::fmt::Display) -> Self {
         Self::of(ErrorKind::BadFile, Located(path, message))
+    }
+
+    /// An image that is not opaque.
+    pub(crate) fn transparent(path: &Path) -> Self {
+        Self::of(ErrorKind::Transparent, Located(path, "an image with transparent pixels: expected an opaque one, or a background behind it"))
     }
 
     /// Nothing to read at `path`.

@@ -152,7 +152,7 @@ impl ImageSet {
         if decoded.orientation != Orientation::NoTransforms {
             self.unturned.fetch_add(1, Ordering::Relaxed);
         }
-        colours(&decoded.image, background).map_err(|e| Error::at(&pictures.path(index), e))
+        colours(&decoded.image, background).ok_or_else(|| Error::transparent(&pictures.path(index)))
     }
 }
 
@@ -163,12 +163,10 @@ pub(crate) fn check_size(image: &DynamicImage, [h, w]: [usize; 2], whose: &str) 
 }
 
 /// Interleaved bytes of an image that is opaque, or has a background to stand before.
-pub(crate) fn colours(image: &DynamicImage, background: Option<[u8; 3]>) -> std::result::Result<Vec<u8>, String> {
+pub(crate) fn colours(image: &DynamicImage, background: Option<[u8; 3]>) -> Option<Vec<u8>> {
     match background {
-        Some(background) => Ok(opaque(image, background).into_raw()),
-        None if image.color().has_alpha() && image.to_rgba8().pixels().any(|p| p.0[3] != 255) => {
-            Err("an image with transparent pixels: expected opaque ones, or a background to put behind them".to_owned())
-        }
-        None => Ok(image.to_rgb8().into_raw()),
+        Some(background) => Some(opaque(image, background).into_raw()),
+        None if image.color().has_alpha() && image.to_rgba8().pixels().any(|p| p.0[3] != 255) => None,
+        None => Some(image.to_rgb8().into_raw()),
     }
 }

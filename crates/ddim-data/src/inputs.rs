@@ -99,13 +99,14 @@ fn as_they_are(
 /// One picture as [c, h, w], turned upright.
 fn as_it_is(pictures: &Pictures, index: usize, [c, h, w]: [usize; 3], background: Option<[u8; 3]>) -> Result<Vec<f32>> {
     let bad = |e: String| Error::at(&pictures.path(index), e);
+    let clear = || Error::transparent(&pictures.path(index));
     let mut decoded = pictures.decoded(index)?;
     decoded.image.apply_orientation(decoded.orientation);
     let image = decoded.image;
     check_size(&image, [h, w], "the model").map_err(bad)?;
     let bytes = match c {
         1 => {
-            let colours = colours(&image, background).map_err(bad)?;
+            let colours = colours(&image, background).ok_or_else(clear)?;
             if colours.chunks_exact(3).any(|p| p[0] != p[1] || p[1] != p[2]) {
                 // Refused rather than mixed, where nobody asked for images to be prepared.
                 return Err(bad("an image in colour: expected a gray one, the model has 1 channel".to_owned()));
@@ -113,7 +114,7 @@ fn as_it_is(pictures: &Pictures, index: usize, [c, h, w]: [usize; 3], background
             colours.into_iter().step_by(3).collect()
         }
         2 => image.to_luma_alpha8().into_raw(),
-        3 => colours(&image, background).map_err(bad)?,
+        3 => colours(&image, background).ok_or_else(clear)?,
         4 => image.to_rgba8().into_raw(),
         _ => return Err(Error::new(format!("a network of {c} channels: expected 1 to 4 to read images for it, or a .npy batch"))),
     };

@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Data,
     /// One file of a set of images, which could be left out.
     BadFile,
+    /// An image with transparent pixels, and no background to put behind them.
+    Transparent,
     /// The Inception network's weights, or their download.
     Weights,
     /// The folder of a sweep.
@@ -68,7 +70,11 @@ impl From<ddim_nn::Error> for Error {
 
 impl From<ddim_data::Error> for Error {
     fn from(error: ddim_data::Error) -> Self {
-        let kind = if error.kind() == ddim_data::ErrorKind::BadFile { ErrorKind::BadFile } else { ErrorKind::Data };
+        let kind = match error.kind() {
+            ddim_data::ErrorKind::BadFile => ErrorKind::BadFile,
+            ddim_data::ErrorKind::Transparent => ErrorKind::Transparent,
+            _ => ErrorKind::Data,
+        };
         Self { kind, message: error.to_string() }
     }
 }

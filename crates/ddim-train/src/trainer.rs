@@ -353,6 +353,7 @@ impl Trainer {
     pub fn pipeline(&self, which: usize) -> Result<Pipeline> {
         let mut pipeline = Pipeline::untrained(self.network.clone(), self.scheduler.clone(), &cpu())?;
         pipeline.unet = with_parameters(pipeline.unet, &self.averages[which].values)?;
+        pipeline.classes.clone_from(&self.data.class_names);
         Ok(pipeline)
     }
 

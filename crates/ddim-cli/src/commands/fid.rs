@@ -12,6 +12,7 @@ use ddim_eval::{
 };
 use ddim_nn::Inception;
 use serde_json::json;
+use std::cell::Cell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -56,13 +57,15 @@ pub(crate) fn run(args: &Fid) -> Result<()> {
         check_counts("B", &[path], std::slice::from_ref(reference))?;
     }
     let file = OutputFile::create_optional(args.save_stats.as_ref())?;
-    let warnings = warnings(args, &parts, reference.as_ref());
-    if !args.quiet {
-        for warning in &warnings {
+    let mut warnings = Vec::new();
+    let mut warn = |warning: String| {
+        if !args.quiet {
             // A closed standard error is no reason to stop.
             let _ = writeln!(std::io::stderr(), "warning: {warning}");
         }
-    }
+        warnings.push(warning);
+    };
+    misleading(args, &parts, reference.as_ref()).into_iter().for_each(&mut warn);
 
     let sides = paths_of_a.iter().copied().zip(&parts).chain(args.b.as_deref().zip(reference.as_ref()));
     // Statistics alone may be of any features.
@@ -74,22 +77,31 @@ pub(crate) fn run(args: &Fid) -> Result<()> {
     let network = (to_do > 0).then(|| load_inception(&args.inception, args.quiet)).transpose()?;
     let progress = Progress::counting("images", "features", to_do, args.quiet);
     let begin = Instant::now();
+    let unturned = Cell::new(0);
     let look = |images: Images| -> ddim_eval::Result<Found> {
         match (images, &network) {
-            (Images::Set(set), Some(inception)) => Ok(Found::Features(features(inception, &set, &mut |n| {
-                progress.advance(n);
-                Ok(())
-            })?)),
+            (Images::Set(set), Some(inception)) => {
+                let found = features(inception, &set, &mut |n| {
+                    progress.advance(n);
+                    Ok(())
+                })?;
+                unturned.set(unturned.get() + set.unturned());
+                Ok(Found::Features(found))
+            }
             (Images::Statistics(statistics), _) => Ok(Found::Statistics(statistics)),
             (Images::Set(_), None) => unreachable!("there are images to look at"),
         }
     };
     // Errors say of which set they are.
-    let of = |which: &'static str| move |error: ddim_eval::Error| Error::failure(format!("{which}: {error}"));
+    let of = |which: &'static str| move |error: ddim_eval::Error| Error::from(error).of(which);
     let a = parts.into_iter().map(&look).collect::<ddim_eval::Result<Vec<_>>>().and_then(side).map_err(of("A"))?;
     let b = reference.map(|images| look(images).and_then(|found| side(vec![found]))).transpose().map_err(of("B"))?;
     let looked = begin.elapsed().as_secs_f64();
     progress.finish();
+    if unturned.get() > 0 {
+        let many = images(unturned.get());
+        warn(format!("{many} with an EXIF orientation were taken as they lie in their files, as pytorch-fid does (--size turns them upright)"));
+    }
 
     let fid = b.as_ref().map(|b| -> Result<(f64, Option<f64>)> {
         let reference = Reference::new(b.statistics.clone()).map_err(of("B"))?;
@@ -184,7 +196,7 @@ fn set_len(images: &Images) -> Option<usize> {
 }
 
 /// What may mislead, in words.
-fn warnings(args: &Fid, parts: &[Images], reference: Option<&Images>) -> Vec<String> {
+fn misleading(args: &Fid, parts: &[Images], reference: Option<&Images>) -> Vec<String> {
     let whole: Option<usize> = parts.iter().map(Images::count).sum();
     let counts = [whole, reference.and_then(Images::count)];
     let mut warnings: Vec<String> = counts.iter().zip(["A", "B"]).filter_map(|(count, which)| few_images(which, (*count)?)).collect();

@@ -40,11 +40,13 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     let outcome = run.train(&asked.stop, &mut |event| {
         match event {
             Event::Started { step, images: [trained, held], parameters, data, remarks } => {
-                inputs::lines(&data.report).chain(inputs::classes(data)).for_each(|line| view.line(&line));
+                inputs::lines(&data.report).for_each(|line| view.warn(&line));
+                let (runs, classes) = (inputs::runs(&data.report), inputs::classes(data));
                 let data = if held > 0 { format!("{trained} images, {held} held out") } else { format!("{trained} images") };
                 let from = if step > 0 { format!(", from step {step}") } else { String::new() };
                 view.line(&format!("{parameters} parameters, {data}, batches of {}{from}", config.batch_size));
-                remarks.iter().for_each(|remark| view.line(remark));
+                runs.for_each(|line| view.warn(&line));
+                classes.iter().chain(remarks).for_each(|line| view.line(line));
                 remarked = remarks.to_vec();
                 view.start(step);
             }
@@ -230,6 +232,13 @@ impl View {
         } else {
             self.bar.println(text);
         }
+    }
+
+    /// A line that `--quiet` does not hide.
+    fn warn(&self, text: &str) {
+        self.bar.suspend(|| {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        });
     }
 
     fn step(&mut self, step: u64, loss: f64, batch: usize, learning_rate: f64) {
