@@ -3,8 +3,8 @@
 use crate::args::{ClassArgs, ClipArgs, Common, InceptionArgs, Machine, Spacing, TrajectoryArgs};
 use crate::classes::Classes;
 use crate::error::{Error, Result};
-use crate::progress::Progress;
 use crate::models;
+use crate::progress::Progress;
 use ddim::{Clip, Encoder, NoiseSchedule, Observed, Sampler, Sigma, Trajectory, noise};
 use ddim_data::read_floats_any;
 use ddim_nn::{Condition, Inception, Network, SampleSize, SchedulerConfig, UNetConfig, cpu};

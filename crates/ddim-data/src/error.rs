@@ -52,7 +52,10 @@ impl Error {
 
     /// An image that is not opaque.
     pub(crate) fn transparent(path: &Path) -> Self {
-        Self::of(ErrorKind::Transparent, Located(path, "an image with transparent pixels: expected an opaque one, or a background behind it"))
+        Self::of(
+            ErrorKind::Transparent,
+            Located(path, "an image with transparent pixels: expected an opaque one, or a background behind it"),
+        )
     }
 
     /// Nothing to read at `path`.

@@ -1,12 +1,12 @@
 //! Images a few at a time, as bytes of red, green and blue: what evaluation reads.
 
 use crate::data_set::DataSet;
+use crate::data_set::Request;
 use crate::decode;
 use crate::error::{Error, Result};
 use crate::place::{Arrays, BadFiles, Pictures, Place, open};
 use crate::prepare::{Fit, Preparation, Shape, Stored, opaque};
 use crate::report::{LeftOut, Report};
-use crate::data_set::Request;
 use image::DynamicImage;
 use image::metadata::Orientation;
 use rayon::prelude::*;

@@ -141,7 +141,10 @@ impl Pictures {
     /// The classes of all, for whoever needs them: a picture without one is left out with `Skip`, else an error.
     pub(crate) fn require_classes(&mut self, bad: BadFiles) -> Result<()> {
         if self.classes.iter().all(Option::is_none) {
-            return Err(Error::labels(&self.root, "no labels: expected sub-folders, an archive or data set with labels, or a file of them"));
+            return Err(Error::labels(
+                &self.root,
+                "no labels: expected sub-folders, an archive or data set with labels, or a file of them",
+            ));
         }
         let outside: Vec<usize> = (0..self.len()).filter(|&i| self.classes[i].is_none()).collect();
         if let Some(&first) = outside.first() {

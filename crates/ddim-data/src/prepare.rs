@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn gray_is_pillows() {
         // Image.new("RGB", (1, 1), colour).convert("L").getpixel((0, 0))
-        for (colour, gray) in [([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([10, 20, 30], 18), ([255; 3], 255), ([77; 3], 77)] {
+        for (colour, gray) in [([255, 0, 0], 76), ([0, 255, 0], 150), ([0, 0, 255], 29), ([10, 20, 30], 18), ([255; 3], 255), ([77; 3], 77)]
+        {
             assert_eq!(gray_of(colour), gray, "{colour:?}");
         }
     }
@@ -188,7 +189,10 @@ mod tests {
             for fit in [Fit::Crop, Fit::RandomCrop, Fit::Pad, Fit::Stretch] {
                 let shape = Shape { size: [32, 32], channels: 3, fit, resize: 36, background: [0; 3] };
                 let Stored { height, width, bytes } = shape.prepare(&image);
-                assert!(bytes.len() <= 3 * 36 * 36 * LONGEST as usize && height >= 32 && width >= 32, "{w} x {h} {fit:?}: {height} x {width}");
+                assert!(
+                    bytes.len() <= 3 * 36 * 36 * LONGEST as usize && height >= 32 && width >= 32,
+                    "{w} x {h} {fit:?}: {height} x {width}"
+                );
             }
         }
     }

@@ -60,7 +60,11 @@ impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::PartsAsClasses(names) => {
-                write!(f, "the classes are {}, as the parts of a data set are called: name one of these folders to use its own", names.join(", "))
+                write!(
+                    f,
+                    "the classes are {}, as the parts of a data set are called: name one of these folders to use its own",
+                    names.join(", ")
+                )
             }
             Self::EmptyClass { class, name } => {
                 write!(f, "class {class} ({name}) has no images left: all of its files were left out; the others keep their numbers")

@@ -100,7 +100,9 @@ pub(crate) fn run(args: &Fid) -> Result<()> {
     progress.finish();
     if unturned.get() > 0 {
         let many = images(unturned.get());
-        warn(format!("{many} with an EXIF orientation were taken as they lie in their files, as pytorch-fid does (--size turns them upright)"));
+        warn(format!(
+            "{many} with an EXIF orientation were taken as they lie in their files, as pytorch-fid does (--size turns them upright)"
+        ));
     }
 
     let fid = b.as_ref().map(|b| -> Result<(f64, Option<f64>)> {

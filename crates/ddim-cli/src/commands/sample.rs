@@ -36,7 +36,9 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
     let gif = OutputFile::create_optional(args.animate.as_ref())?;
     let settings = settings(&session, args, &trajectory);
     let caption = format!("ddim sample --count {count} {settings}");
-    args.out.iter().try_for_each(|folder| used_folder::check_images(folder, count, |i| single_caption(&session, args.seed, &settings, i)))?;
+    args.out
+        .iter()
+        .try_for_each(|folder| used_folder::check_images(folder, count, |i| single_caption(&session, args.seed, &settings, i)))?;
     args.trace.iter().try_for_each(|folder| used_folder::check_trace(folder, &caption))?;
     args.out.iter().chain(&args.trace).try_for_each(|folder| create_folder(folder))?;
 
