@@ -88,7 +88,7 @@ fn paths_come_back() {
         settings.set_path("data.path", name.as_ref()).unwrap();
         settings.set_path("data.labels", name.as_ref()).unwrap();
         assert_eq!(path(&again(&settings)).as_os_str(), name);
-        assert_eq!(settings.resolve().unwrap().data.labels, Some(ddim_train::Labels::File(name.into())));
+        assert_eq!(settings.resolve().unwrap().data.labels, Some(ddim_data::Labels::File(name.into())));
     }
     #[cfg(unix)]
     {
