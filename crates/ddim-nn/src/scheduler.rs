@@ -347,7 +347,8 @@ fn check_process(class: &str, keys: &Map<String, Value>) -> std::result::Result<
     }
     let has = |key: &str| keys.get(key).is_some_and(|value| !value.is_null());
     let told = has("trained_betas") || has("beta_schedule") || (has("beta_start") && has("beta_end"));
-    if !OF_BETAS.contains(&plain) && !(has("num_train_timesteps") && told) {
+    let known = OF_BETAS.contains(&plain) || (has("num_train_timesteps") && told);
+    if !known {
         let found = if class.is_empty() { "_class_name is missing".to_owned() } else { format!("_class_name is {class:?}") };
         return Err(format!("{found}, and num_train_timesteps and beta_schedule are not there: expected a scheduler with betas"));
     }
