@@ -31,10 +31,13 @@ fn headings(verb: &str) -> BTreeMap<String, Vec<String>> {
 fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
     let training = verb == "train";
     Some(match flag {
+        "size" if verb == "fid" || training => "Data",
+        "size" | "scheduler" | "raw" => "Everywhere",
+        "seed" if verb == "fid" => "Data",
         "count" if verb == "nll" || verb == "reconstruct" => "Data",
         "out" | "grid" | "save-npy" | "save-stats" | "save-images" | "trace" | "animate" | "plot" | "no-labels" | "features" => "Output",
         "checkpoint-every" | "preview-every" => "Output",
-        "input" | "data" | "reference" | "reference-limit" | "limit" | "fit" | "background" | "size" | "skip-bad-files" | "labels" => {
+        "input" | "data" | "reference" | "reference-limit" | "limit" | "fit" | "background" | "skip-bad-files" | "labels" => {
             "Data"
         }
         "no-flip" | "holdout" => "Data",
@@ -43,7 +46,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
         "steps" | "eta" | "sigma-hat" | "trajectory" | "timesteps" | "seed" | "seeds" | "latents" | "count" | "frames" | "rows" => {
             "Sampling"
         }
-        "cols" | "clip" | "no-clip" | "rederive-epsilon" | "class" => "Sampling",
+        "cols" | "clip" | "no-clip" | "rederive-epsilon" | "class" | "classes" => "Sampling",
         "help" | "version" => "Options",
         _ => return None,
     })

@@ -231,7 +231,7 @@ fn one_loader_for_all_verbs() {
     let set = ImageSet::open(path, look(None), None, BadFiles::Skip).unwrap();
     assert_eq!((set.len(), set.report().left_out.len()), (2, 1));
     let error = set.read(0..2).unwrap_err();
-    assert!(error.kind() == ErrorKind::Other && error.to_string().contains("2.png: an image with transparent pixels"), "{error}");
+    assert!(error.kind() == ErrorKind::Transparent && error.to_string().contains("2.png: an image with transparent pixels"), "{error}");
     let set = ImageSet::open(path, look(Some([1, 2, 3])), None, BadFiles::Skip).unwrap();
     assert_eq!(set.read(1..2).unwrap()[..3], [1, 2, 3]);
     let set = ImageSet::open(path, Look::Prepared(SMALL), Some(2), BadFiles::Skip).unwrap();

@@ -9,7 +9,7 @@
 //! settings.set("data.path", "photos")?;
 //! let run = Run::create("run".as_ref(), settings, &load_for_training)?;
 //! let outcome = run.train(&AtomicBool::new(false), &mut |_| Ok(()))?;
-//! println!("{}", outcome.checkpoint.display());
+//! println!("{}", outcome.checkpoint.expect("it has finished").display());
 //! # Ok::<(), ddim_train::Error>(())
 //! ```
 
