@@ -540,7 +540,7 @@ pub(crate) struct Fid {
     #[arg(long)]
     pub(crate) fid_only: bool,
     /// The seed of the 10000 images of a larger set that KID, precision and recall look at.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Data")]
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) inception: InceptionArgs,

@@ -37,9 +37,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
         "count" if verb == "nll" || verb == "reconstruct" => "Data",
         "out" | "grid" | "save-npy" | "save-stats" | "save-images" | "trace" | "animate" | "plot" | "no-labels" | "features" => "Output",
         "checkpoint-every" | "preview-every" => "Output",
-        "input" | "data" | "reference" | "reference-limit" | "limit" | "fit" | "background" | "skip-bad-files" | "labels" => {
-            "Data"
-        }
+        "input" | "data" | "reference" | "reference-limit" | "limit" | "fit" | "background" | "skip-bad-files" | "labels" => "Data",
         "no-flip" | "holdout" => "Data",
         "preset" | "config" | "resume" | "model" | "steps" | "batch-size" | "learning-rate" | "seed" if training => "Training",
         "model" | "device" | "batch-size" | "threads" | "json" | "quiet" | "inception" => "Everywhere",

@@ -522,7 +522,10 @@ fn sizes() {
         assert_eq!(shape("o/00001.png"), [16, 16]);
         ok(dir, &["sample", "--model", "model", "--latents", "wide.npy", "--steps", "2", "--out", "wide", "-q"]);
         assert_eq!(shape("wide/00000.png"), [8, 24]);
-        ok(dir, &["sample", "--model", "model", "--size", "8x16", "--count", "2", "--steps", "2", "--out", "sized", "--grid", "g.png", "-q"]);
+        ok(
+            dir,
+            &["sample", "--model", "model", "--size", "8x16", "--count", "2", "--steps", "2", "--out", "sized", "--grid", "g.png", "-q"],
+        );
         assert_eq!(shape("sized/00000.png"), [8, 16]);
         assert!(fs::read(dir.join("g.png")).unwrap().windows(12).any(|w| w == b" --size 8x16"));
         refused(dir, &with(&["--latents", "x8.npy", "--size", "16"]), 1, &["x8.npy", "[n, 3, 16, 16]"]);

@@ -12,6 +12,9 @@ const MOST_PIXELS: u64 = 178_956_970;
 /// Images of more pixels are held one at a time, so that several threads do not need the memory of several.
 const LARGE: u64 = 1 << 24;
 
+/// A file of more pixels for each of its bytes, and more than [`LARGE`], is a bomb: deflate reaches 8,256 of one bit.
+const MOST_FOR_A_BYTE: u64 = 1 << 16;
+
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// What the first bytes of a file say that it is.
@@ -73,6 +76,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     if pixels > MOST_PIXELS {
         return Err(format!("{w} x {h} pixels: expected at most {MOST_PIXELS} in all"));
     }
+    if pixels > LARGE && pixels / MOST_FOR_A_BYTE > bytes.len() as u64 {
+        return Err(format!("{w} x {h} pixels in {} bytes: expected an image, not a decompression bomb", bytes.len()));
+    }
     let guard = (pixels > LARGE).then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
     let broken = |e: &dyn std::fmt::Display| format!("a broken image: {e}");
     if format == ImageFormat::Jpeg {
@@ -80,7 +86,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
         let orientation = jpeg::exif(bytes).and_then(|exif| Orientation::from_exif_chunk(&exif)).unwrap_or(Orientation::NoTransforms);
         return Ok(Decoded { image: of_jpeg(image), orientation, _one_at_a_time: guard });
     }
-    let mut decoder = reader(bytes, format).into_decoder().map_err(|e| broken(&e))?;
+    let mut decoder = reader(bytes, format, pixels).into_decoder().map_err(|e| broken(&e))?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(|e| broken(&e))?;
     let turned = format == ImageFormat::Tiff;
@@ -111,15 +117,15 @@ fn dimensions_as(bytes: &[u8], format: ImageFormat) -> Result<[usize; 2], String
     if format == ImageFormat::Jpeg {
         return jpeg::dimensions(bytes).map_err(|e| broken(&e));
     }
-    let (w, h) = reader(bytes, format).into_dimensions().map_err(|e| broken(&e))?;
+    let (w, h) = reader(bytes, format, 0).into_dimensions().map_err(|e| broken(&e))?;
     Ok([h as usize, w as usize])
 }
 
-fn reader(bytes: &[u8], format: ImageFormat) -> ImageReader<Cursor<&[u8]>> {
+fn reader(bytes: &[u8], format: ImageFormat, pixels: u64) -> ImageReader<Cursor<&[u8]>> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    // 16 bits of four channels, and what a decoder needs beside.
+    // Four channels of 16 bits, twice, and what a decoder needs beside: a frame, a strip or a palette may claim more than the image.
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_PIXELS * 8 + (64 << 20));
+    limits.max_alloc = Some(pixels * 16 + (64 << 20));
     reader.limits(limits);
     reader
 }
@@ -137,5 +143,45 @@ fn format_of(bytes: &[u8]) -> Result<ImageFormat, String> {
     match image::guess_format(bytes) {
         Ok(format) if format.reading_enabled() => Ok(format),
         _ => Err("not an image: expected PNG, JPEG, WebP, BMP, TIFF, GIF or PNM".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzz::fuzz;
+    use crate::prepare::{Fit, Shape};
+    use image::{ImageBuffer, Rgb};
+
+    fn encoded(format: ImageFormat) -> Vec<u8> {
+        let image = DynamicImage::ImageRgb8(ImageBuffer::from_fn(9, 7, |x, y| Rgb([x as u8 * 28, y as u8 * 36, 90])));
+        let mut bytes = Vec::new();
+        image.write_to(&mut Cursor::new(&mut bytes), format).unwrap();
+        bytes
+    }
+
+    /// `DDIM_FUZZ_CASES=1000000 cargo test --release -p ddim-data --lib mutated` tries a million of each.
+    #[test]
+    fn mutated_images() {
+        use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, Tiff, WebP};
+        let files: Vec<Vec<u8>> = [Png, Jpeg, WebP, Bmp, Tiff, Gif, Pnm].map(encoded).into();
+        let shape = Shape { size: [8, 8], channels: 3, fit: Fit::Crop, resize: 8, background: [255; 3] };
+        fuzz(&files, |bytes| {
+            let _ = dimensions(bytes);
+            if let Ok(mut decoded) = decode(bytes) {
+                decoded.image.apply_orientation(decoded.orientation);
+                assert_eq!(shape.prepare(&decoded.image).bytes.len(), 3 * 64);
+            }
+        });
+    }
+
+    #[test]
+    fn bombs_are_refused_by_their_heads() {
+        let mut bomb = encoded(ImageFormat::Bmp);
+        for (side, words) in [(60_000u32, "60000 x 60000 pixels"), (12_000, "decompression bomb")] {
+            bomb[18..22].copy_from_slice(&side.to_le_bytes());
+            bomb[22..26].copy_from_slice(&side.to_le_bytes());
+            assert!(decode(&bomb).err().unwrap().contains(words), "{side}");
+        }
     }
 }

@@ -77,7 +77,7 @@ pub(crate) struct Pictures {
 #[derive(Debug)]
 enum Sources {
     Files(Vec<PathBuf>),
-    Entries(ZipImages, Vec<usize>),
+    Entries(Box<ZipImages>, Vec<usize>),
 }
 
 /// A file larger than this is no picture.
@@ -282,5 +282,5 @@ fn archive(path: &Path) -> Result<Pictures> {
         None if zip.described => (vec![None; images.len()], Vec::new()),
         None => classes_of(&images.iter().map(below).collect::<Vec<_>>()),
     };
-    Ok(Pictures { root: path.to_owned(), sources: Sources::Entries(zip, images), classes, class_names, report })
+    Ok(Pictures { root: path.to_owned(), sources: Sources::Entries(Box::new(zip), images), classes, class_names, report })
 }

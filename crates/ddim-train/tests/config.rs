@@ -135,3 +135,31 @@ fn mistakes_are_named_in_one_line() {
         assert!(error.contains(expected) && error.lines().count() == 1, "{text}: {error}");
     }
 }
+
+/// `DDIM_FUZZ_CASES=1000000 cargo test --release --workspace --test config mutated` tries a million.
+#[test]
+fn mutated_settings() {
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+    let cases = std::env::var("DDIM_FUZZ_CASES").map_or(256, |cases| cases.parse().expect("DDIM_FUZZ_CASES is a number"));
+    let text = Settings::preset("tiny").unwrap().to_toml();
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let edits = proptest::collection::vec((any::<usize>(), 0usize..3, "[-0-9a-z.\"\\[\\]{}=\n#]{0,6}"), 1..4);
+    let result = runner.run(&edits, |edits| {
+        let mut bytes = text.clone().into_bytes();
+        for (at, removed, inserted) in edits {
+            let at = at % bytes.len();
+            let end = (at + removed).min(bytes.len());
+            bytes.splice(at..end, inserted.into_bytes());
+        }
+        let mut settings = Settings::preset("tiny").unwrap();
+        // One line that says what is wrong, or settings that hold together.
+        let read = settings.over(&String::from_utf8_lossy(&bytes), "x.toml").and_then(|()| settings.resolve().map(drop));
+        if let Err(e) = read {
+            prop_assert_eq!(e.to_string().lines().count(), 1);
+        }
+        Ok(())
+    });
+    result.unwrap();
+}

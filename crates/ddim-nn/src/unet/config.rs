@@ -336,7 +336,8 @@ mod tests {
     /// A configuration may be put together, or changed after it was read: it is looked at again where a network is made of it.
     #[test]
     fn a_network_is_made_of_what_holds() {
-        let changes: [(&str, fn(&mut UNetConfig)); 14] = [
+        type Change = fn(&mut UNetConfig);
+        let changes: [(&str, Change); 14] = [
             ("block_out_channels", |c| c.block_out_channels.clear()),
             ("block_out_channels", |c| c.block_out_channels = vec![8; 100]),
             ("block_out_channels", |c| c.block_out_channels[1] = usize::MAX),
