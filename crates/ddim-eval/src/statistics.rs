@@ -35,7 +35,7 @@ pub fn few_images(whose: &str, count: usize) -> Option<String> {
             "{whose} has {count} {images}, fewer than a feature has numbers ({SINGULAR}): FID falls with their number, compare only with the \
              same; the usual is 50000"
         )),
-        ..BIASED => {
+        SINGULAR..BIASED => {
             Some(format!("{whose} has {count} {images}: FID still falls with their number, compare only with the same; the usual is 50000"))
         }
         _ => None,

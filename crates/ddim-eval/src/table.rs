@@ -53,7 +53,7 @@ impl Table {
             let thousandths =
                 |cell: &CellResult| cell.kid.map_or(String::new(), |kid| plus_minus(1e3 * kid, cell.kid_error.map(|error| 1e3 * error), 2));
             text += &format!("\n{}", self.numbers(thousandths));
-            text += &format!("\nKID × 1000 of the same, ± one standard error over the images of both.\n");
+            text += "\nKID × 1000 of the same, ± one standard error over the images of both.\n";
         }
         warnings.iter().for_each(|warning| text += &format!("\nWarning: {warning}.\n"));
         text

@@ -152,8 +152,8 @@ pub(crate) fn run(args: &Fid) -> Result<()> {
 }
 
 /// A path as text, whatever its bytes.
-fn shown(path: &PathBuf) -> String {
-    path.display().to_string()
+fn shown(path: impl AsRef<Path>) -> String {
+    path.as_ref().display().to_string()
 }
 
 fn images(n: usize) -> String {
