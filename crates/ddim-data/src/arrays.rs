@@ -744,6 +744,17 @@ pub fn npy_bytes(data: &[f32], shape: [usize; 3]) -> Vec<u8> {
     bytes
 }
 
+/// An array of real numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RealArray {
+    /// Its sizes, the slowest first.
+    pub shape: Vec<usize>,
+    /// Its numbers in C order.
+    pub data: Vec<f64>,
+    /// The distance from 1 to the next number of the file's type.
+    pub epsilon: f64,
+}
+
 /// An open `.npz`, for those who know the names in it.
 pub struct Npz {
     path: PathBuf,
@@ -766,29 +777,34 @@ impl Npz {
         names(&self.archive).into_iter().map(|(_, name)| name).collect()
     }
 
-    /// The shape and numbers of an array in C order, of any type of real numbers; none where there is no array of that name.
+    /// An array in C order, of any type of real numbers; none where there is no array of that name.
     ///
     /// # Errors
     /// Other types; fewer numbers than the shape says.
-    pub fn numbers(&mut self, name: &str) -> Result<Option<(Vec<usize>, Vec<f64>)>> {
+    pub fn numbers(&mut self, name: &str) -> Result<Option<RealArray>> {
         let Some(index) = self.archive.index_for_name(&format!("{name}.npy")) else { return Ok(None) };
         let read = open_entry(&mut self.archive, index).and_then(numbers_of);
         in_file(&self.path, in_array(name, read)).map(Some)
     }
 }
 
-fn numbers_of<R: Read>(mut array: Opened<R>) -> Step<(Vec<usize>, Vec<f64>)> {
+fn numbers_of<R: Read>(mut array: Opened<R>) -> Step<RealArray> {
     let numbers = array.checked("real numbers")?;
     let bytes = array.whole(numbers)?;
     let shape = array.header.shape.iter().map(|n| *n as usize).collect();
-    Ok((shape, numbers.numbers(&bytes).collect()))
+    let epsilon = match (numbers.kind, numbers.size) {
+        (Kind::Float, 2) => f64::from(half::f16::EPSILON),
+        (Kind::Float, 4) => f64::from(f32::EPSILON),
+        _ => f64::EPSILON,
+    };
+    Ok(RealArray { shape, data: numbers.numbers(&bytes).collect(), epsilon })
 }
 
 /// The shape and numbers of a `.npy` file in memory, as [`Npz::numbers`].
 ///
 /// # Errors
 /// As there; one line that names no file.
-pub fn npy_numbers(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f64>)> {
+pub fn npy_numbers(bytes: &[u8]) -> Result<RealArray> {
     Opened::new(bytes, bytes.len() as u64).and_then(numbers_of).map_err(Error::new)
 }
 

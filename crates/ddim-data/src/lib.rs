@@ -22,7 +22,7 @@ mod prepare;
 mod report;
 mod zips;
 
-pub use arrays::{Npz, npy_bytes, npy_numbers, read_floats, read_floats_any};
+pub use arrays::{Npz, RealArray, npy_bytes, npy_numbers, read_floats, read_floats_any};
 pub use data_set::{DataSet, Labels, Request};
 pub use error::{Error, ErrorKind, Result};
 pub use image_set::{ImageSet, Look};

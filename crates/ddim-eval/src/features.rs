@@ -1,8 +1,8 @@
 //! Sets of images, looked at through the Inception network.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::statistics::{Statistics, open_npz};
-use ddim_data::{BadFiles, ImageSet, Look};
+use crate::statistics::Statistics;
+use ddim_data::{BadFiles, ImageSet, Look, Npz};
 use ddim_nn::Inception;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -22,9 +22,7 @@ impl Images {
     /// As [`ImageSet::open`] and [`Statistics::read`].
     pub fn open(path: &Path, look: Look, limit: Option<usize>, bad: BadFiles) -> Result<Self> {
         if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
-            let archive = open_npz(path)?;
-            let names: Vec<String> = archive.file_names().flatten().map(|name| name.trim_end_matches(".npy").to_owned()).collect();
-            if names.iter().any(|name| name == "mu" || name == "sigma") {
+            if Npz::open(path)?.names().iter().any(|name| name == "mu" || name == "sigma") {
                 return Ok(Self::Statistics(Statistics::read(path)?));
             }
         }

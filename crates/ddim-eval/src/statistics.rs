@@ -1,14 +1,14 @@
 //! Means and covariances of features, in f64, and the files of pytorch-fid that hold them.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use ddim_data::{Npz, RealArray};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side, linalg::matmul::matmul};
 use npyz::WriterBuilder;
 use rayon::prelude::*;
-use std::fs::File;
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Write};
 use std::path::Path;
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipArchive, ZipWriter};
+use zip::{CompressionMethod, ZipWriter};
 
 /// Mean and covariance (divided by n - 1) of n features.
 #[derive(Debug, Clone, PartialEq)]
@@ -238,27 +238,30 @@ impl Statistics {
     /// by more than the rounding of their numbers.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |message: String| Error::data(path, message);
-        let mut archive = open_npz(path)?;
+        // It names the file already.
+        let wrong_in = |e: &ddim_data::Error| Error::new(ErrorKind::Data, format!("{e}: expected statistics as pytorch-fid writes them"));
+        let mut archive = Npz::open(path)?;
         let expected = "expected statistics as pytorch-fid writes them: mu [d], sigma [d, d]";
-        let mut unit = 0f64;
-        let mut floats = |name: &str| -> Result<(Vec<u64>, Vec<f64>)> {
-            let bytes = entry(&mut archive, name, path)?.ok_or_else(|| wrong(format!("no array {name}: {expected}")))?;
-            let floats = read_floats(&bytes).map_err(|e| wrong(format!("array {name}: {e}: {expected}")))?;
-            unit = unit.max(floats.unit);
-            Ok((floats.shape, floats.data))
+        let mut epsilon = 0f64;
+        let mut array = |name: &str| -> Result<RealArray> {
+            let read = archive.numbers(name).map_err(|e| wrong_in(&e))?;
+            let array = read.ok_or_else(|| wrong(format!("no array {name}: {expected}")))?;
+            epsilon = epsilon.max(array.epsilon);
+            Ok(array)
         };
-        let (mean_shape, mean) = floats("mu")?;
-        let (covariance_shape, covariance) = floats("sigma")?;
-        let d = mean.len() as u64;
-        if mean_shape != [d] || covariance_shape != [d, d] || d == 0 {
-            return Err(wrong(format!("mu {mean_shape:?}, sigma {covariance_shape:?}: {expected}")));
+        let (RealArray { shape: of_mean, data: mean, .. }, RealArray { shape: of_covariance, data: covariance, .. }) =
+            (array("mu")?, array("sigma")?);
+        let d = mean.len();
+        if of_mean != [d] || of_covariance != [d, d] || d == 0 {
+            return Err(wrong(format!("mu {of_mean:?}, sigma {of_covariance:?}: {expected}")));
         }
-        let count = match entry(&mut archive, "count", path)? {
+        let unit = epsilon;
+        let count = match archive.numbers("count").map_err(|e| wrong_in(&e))? {
             None => 0,
-            Some(bytes) => {
-                let npy = npyz::NpyFile::new(&bytes[..]).and_then(npyz::NpyFile::into_vec::<i64>);
-                npy.ok().and_then(|n| usize::try_from(*n.first()?).ok()).ok_or_else(|| wrong("array count: expected one number".into()))?
-            }
+            Some(array) => match array.data.as_slice() {
+                [n] if *n >= 0.0 && n.fract() == 0.0 => *n as usize,
+                _ => return Err(wrong("array count: expected one number".into())),
+            },
         };
         if count == 1 {
             return Err(wrong("statistics of 1 image: expected at least 2, for a covariance".into()));
@@ -301,66 +304,4 @@ pub(crate) fn to_npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
         zip.start_file(format!("{name}.npy"), options).and_then(|()| Ok(zip.write_all(bytes)?)).expect("writing to memory");
     }
     zip.finish().expect("writing to memory").into_inner()
-}
-
-pub(crate) fn open_npz(path: &Path) -> Result<ZipArchive<File>> {
-    let file = File::open(path).map_err(|e| Error::data(path, e))?;
-    ZipArchive::new(file).map_err(|e| Error::data(path, format!("not a .npz file: {e}")))
-}
-
-/// The bytes of an array in an archive; none where it is not there.
-pub(crate) fn entry(archive: &mut ZipArchive<File>, name: &str, path: &Path) -> Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    match archive.by_name(&format!("{name}.npy")) {
-        Err(zip::result::ZipError::FileNotFound) => return Ok(None),
-        Err(e) => return Err(Error::data(path, format!("array {name}: {e}"))),
-        Ok(file) => {
-            let most = file.size();
-            file.take(most).read_to_end(&mut bytes).map_err(|e| Error::data(path, format!("array {name}: {e}")))?
-        }
-    };
-    Ok(Some(bytes))
-}
-
-/// What a .npy file of floats holds.
-pub(crate) struct Floats {
-    pub(crate) shape: Vec<u64>,
-    pub(crate) data: Vec<f64>,
-    /// The distance from 1 to the next number of the file's type.
-    pub(crate) unit: f64,
-}
-
-/// A .npy file of f16, f32 or f64, in C order (or of one that reads the same in both).
-pub(crate) fn read_floats(bytes: &[u8]) -> std::result::Result<Floats, String> {
-    let file = npyz::NpyFile::new(bytes).map_err(|e| format!("not a .npy file: {e}"))?;
-    let shape = file.shape().to_vec();
-    if shape.iter().try_fold(1u64, |product, n| product.checked_mul(*n)).is_none_or(|total| total > bytes.len() as u64) {
-        return Err(format!("{} bytes, too short for shape {shape:?}", bytes.len()));
-    }
-    let fortran = file.order() == npyz::Order::Fortran;
-    let dtype = file.dtype().descr();
-    let total = file.len() as usize;
-    let (data, unit): (Vec<f64>, f64) = if let Some(end) = ["<f2", ">f2"].iter().position(|half| dtype.contains(half)) {
-        // The numbers are the end of the file, as nothing follows them.
-        let start = bytes.len().checked_sub(2 * total).ok_or_else(|| format!("{} bytes, too short for shape {shape:?}", bytes.len()))?;
-        let halves = bytes[start..].chunks_exact(2).map(|b| {
-            let bits = if end == 0 { u16::from_le_bytes([b[0], b[1]]) } else { u16::from_be_bytes([b[0], b[1]]) };
-            half::f16::from_bits(bits).to_f64()
-        });
-        (halves.collect(), f64::from(half::f16::EPSILON))
-    } else {
-        match file.try_data::<f64>() {
-            Ok(data) => (data.collect::<std::io::Result<_>>().map_err(|e| e.to_string())?, f64::EPSILON),
-            Err(file) => {
-                let data = file.try_data::<f32>().map_err(|_| format!("numbers of type {dtype}, not f16, f32 or f64"))?;
-                (data.map(|x| x.map(f64::from)).collect::<std::io::Result<_>>().map_err(|e| e.to_string())?, f64::from(f32::EPSILON))
-            }
-        }
-    };
-    if fortran && shape.len() == 2 {
-        let (rows, columns) = (shape[0] as usize, shape[1] as usize);
-        let data = (0..rows * columns).map(|i| data[i % columns * rows + i / columns]).collect();
-        return Ok(Floats { shape, data, unit });
-    }
-    Ok(Floats { shape, data, unit })
 }

@@ -8,9 +8,10 @@ use crate::error::{Error, Result};
 use crate::features::features_of_images;
 use crate::frechet::Reference;
 use crate::kernel::KernelReference;
-use crate::statistics::{Statistics, entry, npy, open_npz, read_floats, to_npz};
+use crate::statistics::{Statistics, npy, to_npz};
 use crate::subset::compared;
 use ddim::Sigma;
+use ddim_data::{Npz, npy_numbers};
 use ddim_nn::{Inception, TEMPORARY, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -205,8 +206,7 @@ impl Sweep {
         remove_folder(&parts)?;
         // As it was written, so that a run that goes on has the same numbers.
         let fid = Reference::new(Statistics::read(&path)?)?;
-        let bytes = entry(&mut open_npz(&path)?, "features", &path)?.ok_or_else(|| Error::sweep(&path, "no array features"))?;
-        let kept = read_floats(&bytes).map_err(|e| Error::sweep(&path, e))?.data;
+        let kept = floats(&mut Npz::open(&path)?, "features", &path)?;
         let kept: Vec<f32> = kept.into_iter().map(|x| x as f32).collect();
         Ok(SweepReference { fid, kid: Some(KernelReference::new(&kept, Inception::FEATURES, 0)?) })
     }
@@ -291,7 +291,7 @@ impl Sweep {
     pub fn shown(&self, cell: &Cell) -> Result<Vec<f32>> {
         let path = self.folder.join("cells").join(format!("{}.npy", cell.name()));
         let bytes = std::fs::read(&path).map_err(|e| Error::sweep(&path, e))?;
-        let floats = read_floats(&bytes).map_err(|e| Error::sweep(&path, e))?;
+        let floats = npy_numbers(&bytes).map_err(|e| Error::sweep(&path, e))?;
         Ok(floats.data.into_iter().map(|x| x as f32).collect())
     }
 }
@@ -374,12 +374,14 @@ fn collect(
     Ok(all)
 }
 
+/// The numbers of an array that one of our files must have.
+fn floats(archive: &mut Npz, name: &str, path: &Path) -> Result<Vec<f64>> {
+    Ok(archive.numbers(name)?.ok_or_else(|| Error::sweep(path, format!("no array {name}")))?.data)
+}
+
 fn read_part(path: &Path, n: usize) -> Result<Part> {
-    let mut archive = open_npz(path)?;
-    let mut floats = |name: &str| -> Result<Vec<f64>> {
-        let bytes = entry(&mut archive, name, path)?.ok_or_else(|| Error::sweep(path, format!("no array {name}")))?;
-        Ok(read_floats(&bytes).map_err(|e| Error::sweep(path, e))?.data)
-    };
+    let mut archive = Npz::open(path)?;
+    let mut floats = |name: &str| floats(&mut archive, name, path);
     let narrow = |wide: Vec<f64>| wide.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
     let (features, seconds, shown) = (narrow(floats("features")?), floats("seconds")?, narrow(floats("shown")?));
     if features.len() != n * Inception::FEATURES || seconds.len() != 1 {
