@@ -21,10 +21,9 @@ impl Images {
     /// # Errors
     /// As [`ImageSet::open`] and [`Statistics::read`].
     pub fn open(path: &Path, look: Look, limit: Option<usize>, bad: BadFiles) -> Result<Self> {
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz")) {
-            if Npz::open(path)?.names().iter().any(|name| name == "mu" || name == "sigma") {
-                return Ok(Self::Statistics(Statistics::read(path)?));
-            }
+        let npz = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"));
+        if npz && Npz::open(path)?.names().iter().any(|name| name == "mu" || name == "sigma") {
+            return Ok(Self::Statistics(Statistics::read(path)?));
         }
         Ok(Self::Set(ImageSet::open(path, look, limit, bad)?))
     }
