@@ -531,13 +531,14 @@ fn npz_images<R: Read + Seek>(archive: &mut ZipArchive<R>, limit: usize) -> Step
             return Err(format!("array {name}: {} labels: expected {n}, one an image", header.shape[0]));
         }
         if !column || header.shape[0] != n {
-            unused.push(name.clone());
+            let count = if column { format!(" ({} numbers for {n} images)", header.shape[0]) } else { String::new() };
+            unused.push(format!("{name}{count}"));
             continue;
         }
         match open_entry(archive, *index).and_then(|array| labels(array, limit)) {
             Ok(labels) => found.push((named, name, labels)),
             Err(e) if named => return Err(format!("array {name}: {e}")),
-            Err(_) => unused.push(name.clone()),
+            Err(e) => unused.push(format!("{name} ({e})")),
         }
     }
     // A name says more than what could be labels as well.
@@ -956,7 +957,9 @@ pub(crate) mod tests {
         }
         let stored = |entries: &[(&str, &[u8])]| zip(entries, CompressionMethod::Stored);
         let batch = read(&stored(&[("x.npy", &images), ("score.npy", &scores), ("five.npy", &other)])).unwrap();
-        assert_eq!((batch.labels, batch.warnings), (None, vec!["arrays score and five are not used".to_owned()]));
+        assert_eq!((batch.labels, batch.warnings), (None, vec![
+                "arrays score (0.5 of image 0: expected class numbers from 0 to 1048575) and five (5 numbers for 3 images) are not used".to_owned()
+            ]));
         let batch = read(&stored(&[("x.npy", &images), ("a.npy", &whole), ("b.npy", &column)])).unwrap();
         assert_eq!((batch.labels, batch.warnings), (None, vec!["arrays a and b may each be labels: none is taken".to_owned()]));
         let batch = read(&stored(&[("x.npy", &images), ("a.npy", &whole), ("y.npy", &column)])).unwrap();

@@ -1,6 +1,6 @@
 //! Images for training, decoded once into bytes of one size.
 
-use crate::batch::Batch;
+use crate::batch::{Batch, MOST_CLASSES};
 use crate::error::{Error, Result};
 use crate::place::{BadFiles, Pictures, Place, open};
 use crate::prepare::{Fit, Preparation, Shape, Stored};
@@ -161,7 +161,9 @@ impl DataSet {
         let (labels, class_names) = match &request.labels {
             None => (None, Vec::new()),
             Some(Labels::Data) => {
-                let missing = || Error::labels(&request.path, "no labels in it, nor beside it: expected them, or a file of labels");
+                let why = if warnings.is_empty() { String::new() } else { format!(" ({})", warnings.join("; ")) };
+                let missing =
+                    || Error::labels(&request.path, format!("no labels in it, nor beside it{why}: expected them, or a file of labels"));
                 (Some(labels.ok_or_else(missing)?), class_names.unwrap_or_default())
             }
             Some(Labels::File(path)) => (Some(read_labels(path, images.len(), request.limit)?), Vec::new()),
@@ -234,11 +236,12 @@ impl DataSet {
 fn read_labels(path: &Path, images: usize, limit: Option<usize>) -> Result<Vec<usize>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::labels(path, e))?;
     let mut labels: Vec<usize> = text
+        .trim_end()
         .lines()
         .enumerate()
         .map(|(i, line)| {
-            let label = line.trim().parse::<usize>().ok().filter(|l| *l < 1 << 20);
-            label.ok_or_else(|| Error::labels(path, format!("line {}: \"{line}\": expected a class number", i + 1)))
+            let label = line.trim().parse::<usize>().ok().filter(|l| *l < MOST_CLASSES);
+            label.ok_or_else(|| Error::labels(path, format!("line {}: \"{line}\": expected a class number below {MOST_CLASSES}", i + 1)))
         })
         .collect::<Result<_>>()?;
     if labels.len() != images && !(limit.is_some() && labels.len() > images) {

@@ -2,7 +2,7 @@
 
 use crate::jpeg;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -73,6 +73,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     let format = format_of(bytes)?;
     let [h, w] = dimensions_as(bytes, format)?;
     let pixels = h as u64 * w as u64;
+    if pixels == 0 {
+        return Err(format!("a broken image: {w} x {h} pixels"));
+    }
     if pixels > MOST_PIXELS {
         return Err(format!("{w} x {h} pixels: expected at most {MOST_PIXELS} in all"));
     }
@@ -80,20 +83,28 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
         return Err(format!("{w} x {h} pixels in {} bytes: expected an image, not a decompression bomb", bytes.len()));
     }
     let guard = (pixels > LARGE).then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
-    let broken = |e: &dyn std::fmt::Display| format!("a broken image: {e}");
     if format == ImageFormat::Jpeg {
-        let image = jpeg::decode(bytes).map_err(|e| broken(&e))?;
+        let broken = |e| format!("a broken image: {e}");
+        let image = jpeg::decode(bytes).map_err(broken)?;
         let orientation = jpeg::exif(bytes).and_then(|exif| Orientation::from_exif_chunk(&exif)).unwrap_or(Orientation::NoTransforms);
         return Ok(Decoded { image: of_jpeg(image), orientation, _one_at_a_time: guard });
     }
-    let mut decoder = reader(bytes, format, pixels).into_decoder().map_err(|e| broken(&e))?;
+    let mut decoder = reader(bytes, format, pixels).into_decoder().map_err(not_decoded)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| broken(&e))?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(not_decoded)?;
     let turned = format == ImageFormat::Tiff;
     if turned {
         image.apply_orientation(orientation);
     }
     Ok(Decoded { image, orientation: if turned { Orientation::NoTransforms } else { orientation }, _one_at_a_time: guard })
+}
+
+/// A file that is whole may be of a kind that its format has and the decoder does not.
+fn not_decoded(error: ImageError) -> String {
+    match error {
+        ImageError::Unsupported(e) => format!("an image of a kind that is not read: {e}"),
+        other => format!("a broken image: {other}"),
+    }
 }
 
 fn of_jpeg(jpeg::Decoded { width, height, channels, pixels }: jpeg::Decoded) -> DynamicImage {
@@ -113,11 +124,10 @@ pub(crate) fn dimensions(bytes: &[u8]) -> Result<[usize; 2], String> {
 }
 
 fn dimensions_as(bytes: &[u8], format: ImageFormat) -> Result<[usize; 2], String> {
-    let broken = |e: &dyn std::fmt::Display| format!("a broken image: {e}");
     if format == ImageFormat::Jpeg {
-        return jpeg::dimensions(bytes).map_err(|e| broken(&e));
+        return jpeg::dimensions(bytes).map_err(|e| format!("a broken image: {e}"));
     }
-    let (w, h) = reader(bytes, format, 0).into_dimensions().map_err(|e| broken(&e))?;
+    let (w, h) = reader(bytes, format, 0).into_dimensions().map_err(not_decoded)?;
     Ok([h as usize, w as usize])
 }
 
@@ -173,6 +183,19 @@ mod tests {
                 assert_eq!(shape.prepare(&decoded.image).bytes.len(), 3 * 64);
             }
         });
+    }
+
+    #[test]
+    fn images_without_pixels_are_broken() {
+        for (w, h) in [(0, 0), (0, 5), (5, 0)] {
+            let error = decode(format!("P6\n{w} {h}\n255\n").as_bytes()).err().unwrap();
+            assert!(error.contains("a broken image"), "{error}");
+        }
+        for (format, at, width) in [(ImageFormat::Bmp, 18, 4), (ImageFormat::Gif, 6, 2), (ImageFormat::Png, 16, 4)] {
+            let mut bytes = encoded(format);
+            bytes[at..at + 2 * width].fill(0);
+            assert!(decode(&bytes).is_err(), "{format:?}");
+        }
     }
 
     #[test]

@@ -111,6 +111,12 @@ pub(crate) fn find_in(folder: &Path) -> Result<Option<PathBuf>> {
     }
 }
 
+/// The test images of a folder that [`find_in`] finds no training images in.
+pub(crate) fn test_part(folder: &Path) -> Option<PathBuf> {
+    const TEST: &str = "t10k-images-idx3-ubyte";
+    [folder.to_owned(), folder.join("raw"), folder.join("MNIST/raw"), folder.join("FashionMNIST/raw")].iter().find_map(|at| named(at, TEST))
+}
+
 /// Whether a file is one of images in IDX, plain or gzipped, whatever its name.
 pub(crate) fn is_idx(path: &Path) -> bool {
     let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file()));

@@ -66,6 +66,8 @@ impl Arrays {
 pub(crate) struct Pictures {
     pub(crate) root: PathBuf,
     sources: Sources,
+    /// Whether a `dataset.json` says the classes.
+    described: bool,
     /// The class of each, where it has one.
     pub(crate) classes: Vec<Option<usize>>,
     /// Names of the classes, by their numbers; empty where they have none.
@@ -146,15 +148,19 @@ impl Pictures {
                 "no labels: expected sub-folders, an archive or data set with labels, or a file of them",
             ));
         }
+        let (what, expected) = match self.described {
+            true => ("an image without a label in dataset.json", "one for each image"),
+            false => ("an image outside of any class", "all in sub-folders"),
+        };
         let outside: Vec<usize> = (0..self.len()).filter(|&i| self.classes[i].is_none()).collect();
         if let Some(&first) = outside.first() {
             let path = self.path(first);
-            let others = if outside.len() > 1 { format!(", and {} more,", outside.len() - 1) } else { String::new() };
+            let others = if outside.len() > 1 { format!(" (and {} more)", outside.len() - 1) } else { String::new() };
             if bad == BadFiles::Stop {
-                return Err(Error::bad(&path, format!("an image outside of any class{others}: expected all in sub-folders")));
+                return Err(Error::bad(&path, format!("{what}{others}: expected {expected}")));
             }
             for &i in &outside {
-                self.report.left_out.push(LeftOut::Bad(Error::bad(&self.path(i), "an image outside of any class")));
+                self.report.left_out.push(LeftOut::Bad(Error::bad(&self.path(i), what)));
             }
             let keep: Vec<bool> = self.classes.iter().map(Option::is_some).collect();
             self.retain(&keep);
@@ -209,6 +215,7 @@ pub(crate) fn open(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pl
         return Ok(Place::Pictures(Pictures {
             root: path.to_owned(),
             sources,
+            described: false,
             classes: vec![None],
             class_names: Vec::new(),
             report: Report::default(),
@@ -228,6 +235,12 @@ fn folder(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pictures> {
     report.left_out.extend(search.unreachable.into_iter().map(LeftOut::Bad));
     let files = search.files;
     if files.is_empty() {
+        if let Some(file) = idx::test_part(path) {
+            return Err(Error::no_images(
+                path,
+                format!("only test images ({}): expected training images, or that file itself", file.display()),
+            ));
+        }
         let why: Vec<String> = report.left_out.iter().map(ToString::to_string).collect();
         let why = if why.is_empty() { String::new() } else { format!(" (left out: {})", why.join("; ")) };
         return Err(Error::no_images(path, format!("no images{why}: {EXPECTED}")));
@@ -235,6 +248,7 @@ fn folder(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pictures> {
     let relative: Vec<PathBuf> = files.iter().map(|file| file.strip_prefix(path).unwrap_or(file).to_owned()).collect();
     let description = path.join("dataset.json");
     let described = if description.is_file() { Some(zips::edm_labels(&description)?) } else { None };
+    let has_description = described.is_some();
     let (classes, class_names) = match described {
         Some(None) => (vec![None; files.len()], Vec::new()),
         Some(Some(labels)) => {
@@ -243,7 +257,7 @@ fn folder(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pictures> {
         }
         None => classes_of(&relative),
     };
-    Ok(Pictures { root: path.to_owned(), sources: Sources::Files(files), classes, class_names, report })
+    Ok(Pictures { root: path.to_owned(), sources: Sources::Files(files), described: has_description, classes, class_names, report })
 }
 
 /// The class of each path by the first of its folders, and their names in order.
@@ -282,5 +296,6 @@ fn archive(path: &Path) -> Result<Pictures> {
         None if zip.described => (vec![None; images.len()], Vec::new()),
         None => classes_of(&images.iter().map(below).collect::<Vec<_>>()),
     };
-    Ok(Pictures { root: path.to_owned(), sources: Sources::Entries(Box::new(zip), images), classes, class_names, report })
+    let described = zip.described;
+    Ok(Pictures { root: path.to_owned(), sources: Sources::Entries(Box::new(zip), images), described, classes, class_names, report })
 }

@@ -47,7 +47,14 @@ impl std::fmt::Display for LeftOut {
             Self::Bad(error) => error.fmt(f),
             Self::OtherFormats(kinds) => {
                 let total: usize = kinds.iter().map(|(_, n)| n).sum();
-                let each: Vec<String> = kinds.iter().map(|(ending, n)| format!("{ending} {n}")).collect();
+                let each: Vec<String> = kinds
+                    .iter()
+                    .map(
+                        |(ending, n)| {
+                            if ending.contains(char::is_whitespace) { format!("\"{ending}\" {n}") } else { format!("{ending} {n}") }
+                        },
+                    )
+                    .collect();
                 let files = if total == 1 { "file" } else { "files" };
                 write!(f, "{total} image {files} of formats that are not read ({})", each.join(", "))
             }

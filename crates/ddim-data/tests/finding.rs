@@ -189,6 +189,24 @@ fn classes_belong_to_files_found() {
 }
 
 #[test]
+fn labels_that_are_missing_are_named() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    for i in 0..3 {
+        save(path.join(format!("00000/{i}.png")), i);
+    }
+    fs::write(path.join("dataset.json"), r#"{"labels": [["00000/0.png", 4]]}"#).unwrap();
+    let error = labelled(path, BadFiles::Stop).unwrap_err().to_string();
+    assert!(error.contains("1.png: an image without a label in dataset.json (and 1 more): expected one for each image"), "{error}");
+
+    let mnist = TempDir::new().unwrap();
+    fs::write(mnist.path().join("t10k-images-idx3-ubyte"), [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9]).unwrap();
+    let error = load(mnist.path(), BadFiles::Stop).unwrap_err().to_string();
+    assert!(error.contains("only test images") && error.contains("t10k-images-idx3-ubyte"), "{error}");
+    assert_eq!(load(&mnist.path().join("t10k-images-idx3-ubyte"), BadFiles::Stop).unwrap().len(), 1);
+}
+
+#[test]
 fn labels_of_a_file_belong_to_files_found() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("images");
@@ -196,7 +214,7 @@ fn labels_of_a_file_belong_to_files_found() {
     fs::write(path.join("1.png"), "broken").unwrap();
     save(path.join("2.png"), 3);
     let labels = folder.path().join("labels.txt");
-    fs::write(&labels, "5\n6\n7\n").unwrap();
+    fs::write(&labels, "5\r\n6\r\n7\r\n\r\n").unwrap();
     let data = DataSet::load(&Request { labels: Some(Labels::File(labels)), bad_files: BadFiles::Skip, ..request(&path) }).unwrap();
     assert_eq!(data.labels.as_deref(), Some(&[5, 7][..]));
 }

@@ -42,6 +42,7 @@ pub(crate) fn run(args: &Train) -> Result<()> {
             Event::Started { step, images: [trained, held], parameters, data, remarks } => {
                 inputs::lines(&data.report).for_each(|line| view.warn(&line));
                 let (runs, classes) = (inputs::runs(&data.report), inputs::classes(data));
+                let classes = classes.map(|line| if held > 0 { format!("{line}, those held out included") } else { line });
                 let data = if held > 0 { format!("{trained} images, {held} held out") } else { format!("{trained} images") };
                 let from = if step > 0 { format!(", from step {step}") } else { String::new() };
                 view.line(&format!("{parameters} parameters, {data}, batches of {}{from}", config.batch_size));
@@ -76,6 +77,9 @@ pub(crate) fn run(args: &Train) -> Result<()> {
         "command": "train", "run": args.out.display().to_string(), "step": outcome.step, "finished": outcome.finished,
         "seconds": outcome.seconds, "checkpoint": checkpoint, "metrics": last, "remarks": remarked, "resume": resume,
     });
+    if outcome.finished && outcome.step > config.steps {
+        say_past_the_end(outcome.step, config.steps);
+    }
     let how = if outcome.finished { "done" } else { "stopped" };
     let loss = last.map_or(String::new(), |m| format!(", loss {:.4}", m.loss));
     let mut human = format!("{how} at step {} of {}{loss}\n", outcome.step, config.steps);
@@ -197,6 +201,12 @@ fn dry_run(args: &Train, load: &dyn Fn(&str) -> ddim_nn::Result<ddim_nn::Pipelin
     let remarks = trainer.remarks().into_iter().map(|remark| format!("# {remark}"));
     let human = format!("{}\n{}\n", settings.to_toml(), joined(rows.chain(remarks), "\n"));
     report(args.json, &object, &human)
+}
+
+/// Nothing was trained: said, since `--steps` asked for something.
+fn say_past_the_end(step: u64, steps: u64) {
+    // A closed standard error is no reason to stop.
+    let _ = writeln!(std::io::stderr(), "the run is at step {step} already, past the {steps} that --steps asks for: nothing was trained");
 }
 
 /// What a person sees of a run: a live line on a terminal, lines now and then elsewhere.
