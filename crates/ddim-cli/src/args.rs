@@ -442,7 +442,7 @@ pub(crate) struct Train {
     pub(crate) dry_run: bool,
     /// Start from this model's weights, with its network, size and scheduler: a built-in model, a pipeline folder, or another run.
     #[arg(long, value_name = "NAME|DIR")]
-    pub(crate) model: Option<String>,
+    pub(crate) model: Option<PathBuf>,
     /// Steps of the optimizer, in all.
     #[arg(long, value_name = "N")]
     pub(crate) steps: Option<u64>,

@@ -3,7 +3,7 @@
 use crate::args::{FitArg, PreparationArgs};
 use crate::error::{Error, Result};
 use crate::output::joined;
-use ddim_data::{BadFiles, DataSet, Fit, Inputs, Labels, LeftOut, Preparation, Report, read_inputs};
+use ddim_data::{BadFiles, DataSet, Fit, Inputs, LeftOut, Preparation, Report, read_inputs};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
@@ -25,18 +25,12 @@ pub(crate) fn preparation(args: &PreparationArgs, size: [usize; 2]) -> Preparati
 }
 
 /// The first `limit` images of `path`, for a network of `shape`: as they are, or as `--fit` says.
-pub(crate) fn read(
-    path: &Path,
-    shape @ [_, h, w]: [usize; 3],
-    args: &PreparationArgs,
-    labels: Option<&Labels>,
-    limit: Option<usize>,
-) -> Result<Inputs> {
+pub(crate) fn read(path: &Path, shape @ [_, h, w]: [usize; 3], args: &PreparationArgs, limit: Option<usize>) -> Result<Inputs> {
     if limit == Some(0) {
         return Err(Error::flag("--count", "0: expected 1 or more"));
     }
     let how = args.fit.map(|_| preparation(args, [h, w]));
-    let inputs = read_inputs(path, shape, how, args.background, labels, limit, args.bad_files())?;
+    let inputs = read_inputs(path, shape, how, args.background, limit, args.bad_files())?;
     say(&inputs.report);
     Ok(inputs)
 }
@@ -65,6 +59,12 @@ pub(crate) fn classes(data: &DataSet) -> Option<String> {
     let name = |k: usize| data.class_names.get(k).map_or(String::new(), |name| format!(" {name}"));
     let each = |(k, count): (usize, &usize)| format!("{k}{} ({count})", name(k));
     data.labels.as_ref().map(|_| format!("classes: {}", joined(data.class_counts().iter().enumerate().map(each), ", ")))
+}
+
+/// The same for `--json`; null where there are none.
+pub(crate) fn classes_as_json(data: &DataSet) -> Value {
+    let each = |(k, count): (usize, &usize)| json!({ "class": k, "name": data.class_names.get(k), "images": count });
+    data.labels.as_ref().map_or(Value::Null, |_| data.class_counts().iter().enumerate().map(each).collect())
 }
 
 /// For `--json`.

@@ -66,7 +66,6 @@ pub(crate) fn read(model: &Path, choices: &Choices, device: &Device) -> Result<P
     }
     // A run of `ddim train` stands for its last checkpoint.
     match ddim_train::checkpoints(model)?.last() {
-        Some(_) if choices.raw => Ok(ddim_train::raw_pipeline(model, choices, device)?),
         Some((_, checkpoint)) => Ok(Pipeline::load_with(checkpoint, choices, device)?),
         None if model.join(RUN).is_file() && !is_pipeline(model) => {
             Err(Error::file(model, "a run without a checkpoint yet: expected one that has reached its first"))

@@ -208,7 +208,12 @@ fn classes_are_printed_and_kept() {
     let run = trains(path, "data", &["--labels", "data"]);
     assert!(run.stderr.contains("0 cat (3), 1 dog (2)"), "{}", run.stderr);
     let info = ok(path, &["info", "run"]);
-    assert!(info.stdout.contains("cat") && info.stdout.contains("dog"), "{}", info.stdout);
+    assert!(info.stdout.contains("0 cat (3 images), 1 dog (2 images)"), "{}", info.stdout);
+    ok(path, &["convert", "run", "copy"]);
+    assert!(ok(path, &["info", "copy"]).stdout.contains("0 cat (3 images)"));
+    let tried = ok(path, &[&TINY[..], &["--data", "data", "--labels", "data", "--out", "dry", "--dry-run", "--json", "-q"]].concat());
+    let tried: serde_json::Value = serde_json::from_str(&tried.stdout).unwrap();
+    assert_eq!(tried["classes"][1], serde_json::json!({"class": 1, "name": "dog", "images": 2}));
     ok(path, &["sample", "--model", "run", "--class", "dog", "--count", "1", "--steps", "1", "--grid", "g.png", "-q"]);
     pictures(&path.join("data"), 1);
     refuses(path, "data", &["--labels", "data"], &["0.png: an image outside of any class"]);
@@ -296,6 +301,12 @@ fn any_path_works_in_any_verb() {
                 &[path("images"), path("run")],
             );
             run(&with("train --steps 2 -q --resume --out @"), &[path("run")]);
+            let _ = fs::remove_dir_all(base.join("finer"));
+            run(
+                &with("train --batch-size 2 --preview-every 0 --threads 1 --steps 1 -q --data @ --out @ --model @"),
+                &[path("images"), path("finer"), path("run")],
+            );
+            run(&with("train --steps 2 -q --resume --out @"), &[path("finer")]);
         }
     }
 }

@@ -446,14 +446,22 @@ fn images<R: Read>(mut array: Opened<R>, limit: usize) -> Step<Batch> {
         array.end()?;
     }
     if numbers.is_float() && kept > 0 {
-        if least < -MOST || most > MOST {
-            return Err(format!("values from {least} to {most}: expected f32 in [-1, 1]"));
-        }
-        if least >= 0.0 && most > least {
-            warnings.push("no value below 0: data in [0, 1]? expected [-1, 1]".into());
-        }
+        warnings.extend(in_range([least, most])?);
     }
     Ok(Batch { size, channels, bytes, labels: None, class_names: None, warnings })
+}
+
+/// Whether the least and the largest number can be those of images in the network's scale; a warning where they hardly are.
+fn in_range([least, most]: [f32; 2]) -> Step<Option<String>> {
+    if least < -MOST || most > MOST {
+        return Err(format!("values from {least} to {most}: expected f32 in [-1, 1]"));
+    }
+    Ok((least >= 0.0 && most > least).then(|| "no value below 0: data in [0, 1]? expected [-1, 1]".into()))
+}
+
+/// The same of images themselves.
+pub(crate) fn check_range(images: &[f32]) -> Step<Option<String>> {
+    in_range(images.iter().fold([f32::INFINITY, f32::NEG_INFINITY], |[least, most], x| [least.min(*x), most.max(*x)]))
 }
 
 /// Arrays of an archive, by their names without the ending.

@@ -6,6 +6,7 @@ use crate::place::{BadFiles, Pictures, Place, open};
 use crate::prepare::{Fit, Preparation, Shape, Stored};
 use crate::report::{LeftOut, Report, Warning};
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Where the class of each image comes from.
@@ -100,8 +101,9 @@ impl DataSet {
                 Self::of_batch(batch, &shape, request)?
             }
         };
+        // Of files found, which may be more than those kept.
         let largest = set.labels.iter().flatten().max().map_or(0, |most| most + 1);
-        set.classes = if set.labels.is_some() { largest.max(set.class_names.len()) } else { 0 };
+        set.classes = if set.labels.is_some() { set.classes.max(largest).max(set.class_names.len()) } else { 0 };
         Ok(set)
     }
 
@@ -138,17 +140,21 @@ impl DataSet {
             return Err(Error::no_images(&request.path, format!("no images: all {n} were left out{first}")));
         }
         let class_names = if request.labels == Some(Labels::Data) { pictures.class_names } else { Vec::new() };
+        let mut classes = 0;
         if let Some(labels) = &labels {
-            let before = n.min(labels.len());
-            for (class, name) in class_names.iter().enumerate() {
-                if labels[..before].contains(&class) && !kept.iter().any(|&i| labels[i] == class) {
-                    report.warnings.push(Warning::EmptyClass { class, name: name.clone() });
-                }
+            let (found, within): (BTreeSet<usize>, BTreeSet<usize>) =
+                (labels.iter().copied().collect(), labels[..n].iter().copied().collect());
+            let left: BTreeSet<usize> = kept.iter().map(|&i| labels[i]).collect();
+            classes = found.last().map_or(0, |most| most + 1).max(class_names.len());
+            // Its files were left out one by one, or could not be reached at all.
+            let lost = (0..class_names.len()).filter(|class| !found.contains(class));
+            for class in within.difference(&left).copied().chain(lost) {
+                report.warnings.push(Warning::EmptyClass { class, name: class_names.get(class).cloned().unwrap_or_default() });
             }
         }
         let labels = labels.map(|labels| kept.iter().map(|&i| labels[i]).collect());
         let [h, w] = shape.size;
-        Ok(Self { shape: [shape.channels, h, w], images, labels, classes: 0, class_names, report })
+        Ok(Self { shape: [shape.channels, h, w], images, labels, classes, class_names, report })
     }
 
     fn of_batch(batch: Batch, shape: &Shape, request: &Request) -> Result<Self> {

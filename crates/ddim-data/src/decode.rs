@@ -115,7 +115,7 @@ fn of_jpeg(jpeg::Decoded { width, height, channels, pixels }: jpeg::Decoded) -> 
     }
 }
 
-/// Height and width, from the head of a file, as its rows are stored.
+/// Height and width of what [`decode`] gives, from the head of a file.
 ///
 /// # Errors
 /// As [`decode`].
@@ -126,6 +126,12 @@ pub(crate) fn dimensions(bytes: &[u8]) -> Result<[usize; 2], String> {
 fn dimensions_as(bytes: &[u8], format: ImageFormat) -> Result<[usize; 2], String> {
     if format == ImageFormat::Jpeg {
         return jpeg::dimensions(bytes).map_err(|e| format!("a broken image: {e}"));
+    }
+    if format == ImageFormat::Tiff {
+        let mut decoder = reader(bytes, format, 0).into_decoder().map_err(not_decoded)?;
+        let (w, h) = decoder.dimensions();
+        let turned = decoder.orientation().unwrap_or(Orientation::NoTransforms).to_exif() >= 5;
+        return Ok(if turned { [w as usize, h as usize] } else { [h as usize, w as usize] });
     }
     let (w, h) = reader(bytes, format, 0).into_dimensions().map_err(not_decoded)?;
     Ok([h as usize, w as usize])

@@ -26,6 +26,8 @@ pub(crate) struct Search {
     pub(crate) unreachable: Vec<Error>,
     /// What is no data, where that deserves a word.
     pub(crate) left_out: Vec<LeftOut>,
+    /// Where data would have been, but for what is in the other two: they count for which classes there are.
+    pub(crate) lost: Vec<PathBuf>,
 }
 
 /// The ending of a name, in lower case.
@@ -38,19 +40,15 @@ pub(crate) fn named_as_image(path: &Path) -> bool {
     READ.contains(&ending(path).as_str())
 }
 
-/// Whether a name says that a file is an image of a format that is not.
-pub(crate) fn named_as_other_image(path: &Path) -> bool {
-    OTHER.contains(&ending(path).as_str())
-}
-
 /// Names that are never data: hidden ones (Unix's, and macOS' `._x` beside x) and what macOS puts into archives.
 pub(crate) fn is_hidden(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".") || name == "__MACOSX"
 }
 
-/// Whether a folder is that of a training run, whose previews are no data.
+/// Whether a folder is that of a training run or of a sweep, whose pictures are no data.
 fn is_run(folder: &Path) -> bool {
-    folder.join("config.toml").is_file() && folder.join("checkpoints").is_dir()
+    let has = |file: &str, beside: &str| folder.join(file).is_file() && folder.join(beside).is_dir();
+    has("config.toml", "checkpoints") || has("sweep.json", "cells")
 }
 
 /// The images below `root`, whose own name does not matter, but for the folders `besides`.
@@ -60,14 +58,28 @@ fn is_run(folder: &Path) -> bool {
 /// an ending is an image if its contents are one.
 pub(crate) fn images_below(root: &Path, besides: &[PathBuf]) -> Search {
     let besides: Vec<PathBuf> = besides.iter().filter_map(|path| path.canonicalize().ok()).collect();
-    let mut search = Search { files: Vec::new(), unreachable: Vec::new(), left_out: Vec::new() };
+    let mut search = Search { files: Vec::new(), unreachable: Vec::new(), left_out: Vec::new(), lost: Vec::new() };
     let mut others: BTreeMap<String, usize> = BTreeMap::new();
+    let mut dangling = Vec::new();
     let mut walk = walkdir::WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
     while let Some(entry) = walk.next() {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                search.unreachable.extend(unreachable(root, &error));
+                let path = error.path().unwrap_or(root).to_owned();
+                match unreachable(root, &path, &error) {
+                    Unreachable::Nothing => {}
+                    Unreachable::Dangling => dangling.push(path),
+                    Unreachable::File(why) => {
+                        search.unreachable.push(why);
+                        search.lost.push(path);
+                    }
+                    Unreachable::Folder(why) => {
+                        search.unreachable.push(why);
+                        // Whatever is in it.
+                        search.lost.push(path.join("?"));
+                    }
+                }
                 continue;
             }
         };
@@ -91,35 +103,53 @@ pub(crate) fn images_below(root: &Path, besides: &[PathBuf]) -> Search {
         }
         match (kind(path), entry.file_type().is_file()) {
             (Kind::Image, true) => search.files.push(entry.into_path()),
-            (Kind::Image, false) => search.unreachable.push(Error::bad(path, "not a regular file: expected an image")),
-            (Kind::Other(ending), _) => *others.entry(ending).or_default() += 1,
+            (Kind::Image, false) => {
+                search.unreachable.push(Error::bad(path, "not a regular file: expected an image"));
+                search.lost.push(entry.into_path());
+            }
+            (Kind::Other(ending), _) => {
+                *others.entry(ending).or_default() += 1;
+                search.lost.push(entry.into_path());
+            }
             (Kind::Nothing, _) => {}
         }
     }
     if !others.is_empty() {
         search.left_out.push(LeftOut::OtherFormats(others.into_iter().collect()));
     }
+    if !dangling.is_empty() {
+        search.left_out.push(LeftOut::DanglingLinks(dangling));
+    }
     search
 }
 
+/// What a place that the walk could not enter was.
+enum Unreachable {
+    /// No data.
+    Nothing,
+    /// A link that leads nowhere, of which nobody can say what it was.
+    Dangling,
+    File(Error),
+    Folder(Error),
+}
+
 /// What an error of the walk means: nothing where no data can be lost by it.
-fn unreachable(root: &Path, error: &walkdir::Error) -> Option<Error> {
-    let path = error.path().unwrap_or(root);
+fn unreachable(root: &Path, path: &Path, error: &walkdir::Error) -> Unreachable {
     let hidden = path != root && path.file_name().is_some_and(is_hidden);
     // A loop's folder has been entered: it is the one that holds the link.
     if hidden || error.loop_ancestor().is_some() {
-        return None;
+        return Unreachable::Nothing;
     }
     let why = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
     let gone = error.io_error().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound);
     match gone {
-        true if named_as_image(path) => Some(Error::bad(path, "a link that leads nowhere: expected an image")),
-        true => None,
-        false => Some(Error::bad(path, format!("cannot be entered: {why}"))),
+        true if named_as_image(path) => Unreachable::File(Error::bad(path, "a link that leads nowhere: expected an image")),
+        true => Unreachable::Dangling,
+        false => Unreachable::Folder(Error::bad(path, format!("cannot be entered: {why}"))),
     }
 }
 
-enum Kind {
+pub(crate) enum Kind {
     Image,
     /// An image that is not read, by its ending.
     Other(String),
@@ -128,13 +158,18 @@ enum Kind {
 
 /// What a file is: by its name where that is an image's of a kind that is read, else by its contents.
 fn kind(path: &Path) -> Kind {
+    // A pipe or a device would never end.
+    let regular = || std::fs::metadata(path).is_ok_and(|m| m.is_file());
+    kind_of(path, || if regular() { head(path) } else { None })
+}
+
+/// The same of a file of this name, whose first bytes `head` reads if they are needed.
+pub(crate) fn kind_of(path: &Path, head: impl FnOnce() -> Option<Vec<u8>>) -> Kind {
     let ending = ending(path);
     if READ.contains(&ending.as_str()) {
         return Kind::Image;
     }
-    // A pipe or a device would never end.
-    let regular = std::fs::metadata(path).is_ok_and(|m| m.is_file());
-    let content = if regular { head(path).map_or(Content::Unknown, |head| content_of(&head)) } else { Content::Unknown };
+    let content = head().map_or(Content::Unknown, |head| content_of(&head));
     match (OTHER.contains(&ending.as_str()), content) {
         (true, Content::Read) => Kind::Image,
         (true, _) => Kind::Other(ending),

@@ -11,7 +11,7 @@ use image::DynamicImage;
 use image::metadata::Orientation;
 use rayon::prelude::*;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How the images of a set are to be.
@@ -59,14 +59,14 @@ impl Pictures {
 }
 
 impl ImageSet {
-    /// Opens what [`DataSet::load`] reads: the first `limit` images of it. With [`BadFiles::Skip`], files are decoded once to see which are
+    /// Opens what [`DataSet::load`] reads: the first `limit` images of it; `besides` are folders below that are none of it. With [`BadFiles::Skip`], files are decoded once to see which are
     /// broken.
     ///
     /// # Errors
     /// Nothing there, or a file that cannot be read. Files of a folder are read later.
-    pub fn open(path: &Path, look: Look, limit: Option<usize>, bad: BadFiles) -> Result<Self> {
+    pub fn open(path: &Path, look: Look, limit: Option<usize>, bad: BadFiles, besides: &[PathBuf]) -> Result<Self> {
         let unturned = AtomicUsize::new(0);
-        let mut pictures = match open(path, &[], bad)? {
+        let mut pictures = match open(path, besides, bad)? {
             Place::Pictures(pictures) => pictures,
             Place::Arrays(arrays) => return Self::of_arrays(path, &arrays, look, limit),
         };

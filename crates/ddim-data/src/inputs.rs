@@ -1,11 +1,11 @@
 //! Images as the batches of numbers that a network sees.
 
-use crate::data_set::{DataSet, Labels, Request};
+use crate::data_set::{DataSet, Request};
 use crate::error::{Error, Result};
 use crate::image_set::{check_size, colours};
 use crate::place::{Arrays, BadFiles, Pictures, Place, open};
 use crate::prepare::{Fit, Preparation};
-use crate::report::{LeftOut, Report};
+use crate::report::{LeftOut, Report, Warning};
 use crate::{arrays, read_floats};
 use ddim::from_byte;
 use std::path::Path;
@@ -17,8 +17,6 @@ pub struct Inputs {
     pub images: Vec<f32>,
     /// What each is called.
     pub names: Vec<String>,
-    /// The class of each, where they were asked for.
-    pub labels: Option<Vec<usize>>,
     /// What was left out, and what deserves a word.
     pub report: Report,
 }
@@ -26,7 +24,7 @@ pub struct Inputs {
 /// The first `limit` images of `path` for a network of `shape` [c, h, w].
 ///
 /// Without a `preparation` they must be of its size, gray where it is, and opaque unless a `background` stands behind them; a batch of floats is
-/// then taken as it is, unclamped. With one they are prepared as for training. Of `labels`, [`Labels::Data`] is for pictures as they are.
+/// then taken as it is, unclamped. With one they are prepared as for training.
 ///
 /// # Errors
 /// Nothing there, a file that cannot be read (unless they are skipped), images that are not as they must be.
@@ -35,55 +33,56 @@ pub fn read_inputs(
     shape @ [c, h, w]: [usize; 3],
     preparation: Option<Preparation>,
     background: Option<[u8; 3]>,
-    labels: Option<&Labels>,
     limit: Option<usize>,
     bad: BadFiles,
 ) -> Result<Inputs> {
     let dim = c * h * w;
-    let fit = match (preparation, open(path, &[], bad)?) {
-        (Some(preparation), _) => preparation,
-        (None, Place::Pictures(pictures)) => return as_they_are(pictures, shape, background, labels, limit, bad),
-        (None, Place::Arrays(Arrays::Numpy(file))) if labels.is_none() && arrays::is_floats(&file)? => {
-            let mut images = read_floats(&file, shape)?;
-            images.truncate(limit.unwrap_or(usize::MAX).saturating_mul(dim));
-            let names = (0..images.len() / dim).map(|i| format!("{}[{i}]", path.display())).collect();
-            return Ok(Inputs { images, names, labels: None, report: Report::default() });
-        }
-        (None, Place::Arrays(arrays)) => {
-            let found = arrays.size()?;
-            if found != [h, w] {
-                let found = format!("images of {} x {}", found[1], found[0]);
-                return Err(Error::at(path, format!("{found}: expected {w} x {h}, the size of the model, or a fit that makes them that")));
+    let fit = match preparation {
+        Some(preparation) => preparation,
+        None => match open(path, &[], bad)? {
+            Place::Pictures(pictures) => return as_they_are(pictures, shape, background, limit, bad),
+            Place::Arrays(Arrays::Numpy(file)) if arrays::is_floats(&file)? => {
+                let mut images = read_floats(&file, shape)?;
+                images.truncate(limit.unwrap_or(usize::MAX).saturating_mul(dim));
+                let warnings = arrays::check_range(&images).map_err(|e| Error::at(path, e))?;
+                let warnings = warnings.map(|said| Warning::Said(format!("{}: {said}", path.display()))).into_iter().collect();
+                let names = (0..images.len() / dim).map(|i| format!("{}[{i}]", path.display())).collect();
+                return Ok(Inputs { images, names, report: Report { left_out: Vec::new(), warnings } });
             }
-            Preparation { size: [h, w], fit: Fit::Stretch, background: [255; 3] }
-        }
+            Place::Arrays(arrays) => {
+                let found = arrays.size()?;
+                if found != [h, w] {
+                    let found = format!("images of {} x {}", found[1], found[0]);
+                    return Err(Error::at(
+                        path,
+                        format!("{found}: expected {w} x {h}, the size of the model, or a fit that makes them that"),
+                    ));
+                }
+                Preparation { size: [h, w], fit: Fit::Stretch, background: [255; 3] }
+            }
+        },
     };
-    let request = Request { channels: Some(c), limit, labels: labels.cloned(), bad_files: bad, ..Request::new(path, fit) };
+    let request = Request { channels: Some(c), limit, bad_files: bad, ..Request::new(path, fit) };
     let data = DataSet::load(&request)?;
     let images = (0..data.len()).flat_map(|i| planes(data.bytes_of(i), c)).collect();
     let names = (0..data.len()).map(|i| format!("{}[{i}]", path.display())).collect();
-    Ok(Inputs { images, names, labels: data.labels, report: data.report })
+    Ok(Inputs { images, names, report: data.report })
 }
 
 fn as_they_are(
     mut pictures: Pictures,
     shape: [usize; 3],
     background: Option<[u8; 3]>,
-    labels: Option<&Labels>,
     limit: Option<usize>,
     bad: BadFiles,
 ) -> Result<Inputs> {
-    if labels.is_some() {
-        pictures.require_classes(bad)?;
-    }
     let mut report = std::mem::take(&mut pictures.report);
-    let (mut images, mut names, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut images, mut names) = (Vec::new(), Vec::new());
     for i in 0..pictures.len().min(limit.unwrap_or(usize::MAX)) {
         match (as_it_is(&pictures, i, shape, background), bad) {
             (Ok(image), _) => {
                 images.extend(image);
                 names.push(pictures.path(i).display().to_string());
-                classes.extend(pictures.classes[i]);
             }
             (Err(e), BadFiles::Skip) => report.left_out.push(LeftOut::Bad(e)),
             (Err(e), BadFiles::Stop) => return Err(e),
@@ -92,8 +91,7 @@ fn as_they_are(
     if names.is_empty() {
         return Err(Error::no_images(&pictures.root, "no images: all were left out"));
     }
-    let labels = labels.is_some().then_some(classes);
-    Ok(Inputs { images, names, labels, report })
+    Ok(Inputs { images, names, report })
 }
 
 /// One picture as [c, h, w], turned upright.
@@ -113,7 +111,13 @@ fn as_it_is(pictures: &Pictures, index: usize, [c, h, w]: [usize; 3], background
             }
             colours.into_iter().step_by(3).collect()
         }
-        2 => image.to_luma_alpha8().into_raw(),
+        2 => {
+            let rgba = image.to_rgba8();
+            if rgba.pixels().any(|p| p.0[0] != p.0[1] || p.0[1] != p.0[2]) {
+                return Err(bad("an image in colour: expected a gray one, the model has gray and alpha".to_owned()));
+            }
+            rgba.pixels().flat_map(|p| [p.0[0], p.0[3]]).collect()
+        }
         3 => colours(&image, background).ok_or_else(clear)?,
         4 => image.to_rgba8().into_raw(),
         _ => return Err(Error::new(format!("a network of {c} channels: expected 1 to 4 to read images for it, or a .npy batch"))),

@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::find::{ending, images_below, named_as_image, named_as_other_image};
+use crate::find::{Kind, ending, images_below, kind_of, named_as_image};
 use crate::report::{LeftOut, Report, Warning};
 use crate::zips::{self, ZipImages};
 use crate::{arrays, cifar, idx};
@@ -245,30 +245,39 @@ fn folder(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pictures> {
         let why = if why.is_empty() { String::new() } else { format!(" (left out: {})", why.join("; ")) };
         return Err(Error::no_images(path, format!("no images{why}: {EXPECTED}")));
     }
-    let relative: Vec<PathBuf> = files.iter().map(|file| file.strip_prefix(path).unwrap_or(file).to_owned()).collect();
+    let below = |file: &PathBuf| file.strip_prefix(path).unwrap_or(file).to_owned();
+    let relative: Vec<PathBuf> = files.iter().map(below).collect();
+    let lost: Vec<PathBuf> = search.lost.iter().map(below).collect();
     let description = path.join("dataset.json");
     let described = if description.is_file() { Some(zips::edm_labels(&description)?) } else { None };
     let has_description = described.is_some();
     let (classes, class_names) = match described {
         Some(None) => (vec![None; files.len()], Vec::new()),
         Some(Some(labels)) => {
+            let names: BTreeSet<String> = relative.iter().map(|file| file.to_string_lossy().replace('\\', "/")).collect();
+            let absent = labels.keys().filter(|name| !names.contains(*name));
+            if let Some(first) = absent.clone().min() {
+                let said = format!("{}: labels {} files that are not there, the first: {first}", description.display(), absent.count());
+                report.warnings.push(Warning::Said(said));
+            }
             let of = |file: &PathBuf| labels.get(&file.to_string_lossy().replace('\\', "/")).copied();
             (relative.iter().map(of).collect(), Vec::new())
         }
-        None => classes_of(&relative),
+        None => classes_of(&relative, &lost),
     };
     Ok(Pictures { root: path.to_owned(), sources: Sources::Files(files), described: has_description, classes, class_names, report })
 }
 
-/// The class of each path by the first of its folders, and their names in order.
-fn classes_of(paths: &[PathBuf]) -> (Vec<Option<usize>>, Vec<String>) {
+/// The class of each path by the first of its folders, and their names in order: also those of `lost` paths alone.
+fn classes_of(paths: &[PathBuf], lost: &[PathBuf]) -> (Vec<Option<usize>>, Vec<String>) {
     let first = |path: &PathBuf| {
         let mut parts = path.components();
         let first = parts.next()?.as_os_str().to_owned();
         parts.next().map(|_| first)
     };
     let folders: Vec<Option<_>> = paths.iter().map(first).collect();
-    let distinct: Vec<_> = folders.iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
+    let of_lost: Vec<_> = if folders.iter().any(Option::is_some) { lost.iter().filter_map(first).collect() } else { Vec::new() };
+    let distinct: Vec<_> = folders.iter().flatten().chain(&of_lost).collect::<BTreeSet<_>>().into_iter().collect();
     let classes = folders.iter().map(|name| name.as_ref().and_then(|name| distinct.binary_search(&name).ok())).collect();
     (classes, distinct.iter().map(|name| name.to_string_lossy().into_owned()).collect())
 }
@@ -279,10 +288,18 @@ fn archive(path: &Path) -> Result<Pictures> {
     let names: Vec<PathBuf> = zip.names.iter().map(PathBuf::from).collect();
     let warnings = zip.warnings.iter().cloned().map(Warning::Said).collect();
     let mut report = Report { left_out: Vec::new(), warnings };
-    let images: Vec<usize> = (0..names.len()).filter(|&i| named_as_image(&names[i])).collect();
-    let mut others = BTreeMap::new();
-    for name in names.iter().filter(|name| named_as_other_image(name)) {
-        *others.entry(ending(name)).or_insert(0) += 1;
+    // What a name does not say is seen from the contents; an entry that cannot be read is no image by them.
+    let kinds = (0..names.len()).map(|i| kind_of(&names[i], || zip.read(i).ok()));
+    let (mut images, mut lost, mut others) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (i, kind) in kinds.enumerate() {
+        match kind {
+            Kind::Image => images.push(i),
+            Kind::Other(ending) => {
+                lost.push(i);
+                *others.entry(ending).or_insert(0) += 1;
+            }
+            Kind::Nothing => {}
+        }
     }
     if !others.is_empty() {
         report.left_out.push(LeftOut::OtherFormats(others.into_iter().collect()));
@@ -294,7 +311,7 @@ fn archive(path: &Path) -> Result<Pictures> {
     let (classes, class_names) = match &zip.labels {
         Some(labels) => (images.iter().map(|&i| labels[i]).collect(), Vec::new()),
         None if zip.described => (vec![None; images.len()], Vec::new()),
-        None => classes_of(&images.iter().map(below).collect::<Vec<_>>()),
+        None => classes_of(&images.iter().map(below).collect::<Vec<_>>(), &lost.iter().map(below).collect::<Vec<_>>()),
     };
     let described = zip.described;
     Ok(Pictures { root: path.to_owned(), sources: Sources::Entries(Box::new(zip), images), described, classes, class_names, report })

@@ -20,7 +20,9 @@ pub enum LeftOut {
     Bad(Error),
     /// Image files of formats that are not read: endings, and how many of each.
     OtherFormats(Vec<(String, usize)>),
-    /// The folder of a training run.
+    /// Links that lead nowhere, whose names are no images'.
+    DanglingLinks(Vec<PathBuf>),
+    /// The folder of a training run or of a sweep.
     Run(PathBuf),
 }
 
@@ -34,7 +36,7 @@ pub enum Warning {
     EmptyClass {
         /// Its number.
         class: usize,
-        /// Its name.
+        /// Its name; empty where it has none.
         name: String,
     },
     /// What a reader of arrays or archives says.
@@ -58,7 +60,11 @@ impl std::fmt::Display for LeftOut {
                 let files = if total == 1 { "file" } else { "files" };
                 write!(f, "{total} image {files} of formats that are not read ({})", each.join(", "))
             }
-            Self::Run(path) => write!(f, "{}: the folder of a training run", path.display()),
+            Self::DanglingLinks(paths) => {
+                let more = if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() };
+                write!(f, "{}{more}: links that lead nowhere", paths[0].display())
+            }
+            Self::Run(path) => write!(f, "{}: the folder of a run", path.display()),
         }
     }
 }
@@ -74,7 +80,8 @@ impl std::fmt::Display for Warning {
                 )
             }
             Self::EmptyClass { class, name } => {
-                write!(f, "class {class} ({name}) has no images left: all of its files were left out; the others keep their numbers")
+                let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
+                write!(f, "class {class}{name} has no images left: all of its files were left out; the others keep their numbers")
             }
             Self::Said(text) => f.write_str(text),
         }

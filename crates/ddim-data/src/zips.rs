@@ -2,6 +2,7 @@
 
 use crate::batch::{MOST_CLASSES, Step, in_file};
 use crate::error::{Error, Result};
+use crate::find::named_as_image;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -180,12 +181,15 @@ impl<R: Read + Seek> ZipImages<R> {
             }
         }
         descriptions.sort();
+        // A licence beside the folders does not make them one class.
+        let pictures =
+            files.iter().filter(|(name, _)| named_as_image(Path::new(name))).map(|(name, place)| (name.clone(), *place)).collect();
         let mut images = Self {
             path: path.to_owned(),
             names: Vec::new(),
             labels: None,
             described: !descriptions.is_empty(),
-            root: common_root(&files),
+            root: common_root(&pictures),
             warnings: Vec::new(),
             places: files.values().copied().collect(),
             archive,

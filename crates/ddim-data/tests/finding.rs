@@ -78,7 +78,7 @@ fn links() {
     assert_eq!(error.kind(), ErrorKind::BadFile);
     assert!(error.to_string().contains("9.png: a link that leads nowhere"), "{error}");
     let data = load(path, BadFiles::Skip).unwrap();
-    assert_eq!((data.len(), data.report.left_out.len()), (1, 1));
+    assert_eq!((data.len(), data.report.left_out.len()), (1, 2), "the link that is no image by its name is said as well");
     // A link to a picture and one to a folder of them are data.
     fs::remove_file(path.join("9.png")).unwrap();
     let other = TempDir::new().unwrap();
@@ -195,9 +195,12 @@ fn labels_that_are_missing_are_named() {
     for i in 0..3 {
         save(path.join(format!("00000/{i}.png")), i);
     }
-    fs::write(path.join("dataset.json"), r#"{"labels": [["00000/0.png", 4]]}"#).unwrap();
+    fs::write(path.join("dataset.json"), r#"{"labels": [["00000/0.png", 4], ["00000/9.png", 1]]}"#).unwrap();
     let error = labelled(path, BadFiles::Stop).unwrap_err().to_string();
     assert!(error.contains("1.png: an image without a label in dataset.json (and 1 more): expected one for each image"), "{error}");
+
+    let data = labelled(path, BadFiles::Skip).unwrap();
+    assert!(data.report.warnings[0].to_string().contains("labels 1 files that are not there, the first: 00000/9.png"), "{:?}", data.report);
 
     let mnist = TempDir::new().unwrap();
     fs::write(mnist.path().join("t10k-images-idx3-ubyte"), [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9]).unwrap();
@@ -229,7 +232,7 @@ fn any_path_works() {
         save(path.join(std::ffi::OsStr::from_bytes(b"\xff.png")), 1);
         assert_eq!(load(&path, BadFiles::Stop).unwrap().len(), 1);
         assert_eq!(
-            ImageSet::open(&path, Look::AsTheyAre { background: None }, None, BadFiles::Stop).unwrap().read(0..1).unwrap().len(),
+            ImageSet::open(&path, Look::AsTheyAre { background: None }, None, BadFiles::Stop, &[]).unwrap().read(0..1).unwrap().len(),
             192
         );
     }
@@ -244,22 +247,145 @@ fn one_loader_for_all_verbs() {
     DynamicImage::ImageRgba8(ImageBuffer::from_pixel(8, 8, Rgba([10, 20, 30, 0]))).save(path.join("2.png")).unwrap();
 
     let look = |background| Look::AsTheyAre { background };
-    let error = ImageSet::open(path, look(None), None, BadFiles::Stop).unwrap().read(0..3).unwrap_err();
+    let error = ImageSet::open(path, look(None), None, BadFiles::Stop, &[]).unwrap().read(0..3).unwrap_err();
     assert!(error.kind() == ErrorKind::BadFile && error.to_string().contains("1.png"), "{error}");
-    let set = ImageSet::open(path, look(None), None, BadFiles::Skip).unwrap();
+    let set = ImageSet::open(path, look(None), None, BadFiles::Skip, &[]).unwrap();
     assert_eq!((set.len(), set.report().left_out.len()), (2, 1));
     let error = set.read(0..2).unwrap_err();
     assert!(error.kind() == ErrorKind::Transparent && error.to_string().contains("2.png: an image with transparent pixels"), "{error}");
-    let set = ImageSet::open(path, look(Some([1, 2, 3])), None, BadFiles::Skip).unwrap();
+    let set = ImageSet::open(path, look(Some([1, 2, 3])), None, BadFiles::Skip, &[]).unwrap();
     assert_eq!(set.read(1..2).unwrap()[..3], [1, 2, 3]);
-    let set = ImageSet::open(path, Look::Prepared(SMALL), Some(2), BadFiles::Skip).unwrap();
+    let set = ImageSet::open(path, Look::Prepared(SMALL), Some(2), BadFiles::Skip, &[]).unwrap();
     assert_eq!((set.len(), set.report().left_out.len()), (1, 1), "the first two files, one of them broken");
 
-    let inputs = read_inputs(path, [3, 8, 8], None, Some([1, 2, 3]), None, None, BadFiles::Skip).unwrap();
+    let inputs = read_inputs(path, [3, 8, 8], None, Some([1, 2, 3]), None, BadFiles::Skip).unwrap();
     assert_eq!((inputs.names.len(), inputs.images.len(), inputs.report.left_out.len()), (2, 2 * 192, 1));
     let behind = Preparation { background: [1, 2, 3], ..SMALL };
-    let prepared = read_inputs(path, [3, 8, 8], Some(behind), None, None, None, BadFiles::Skip).unwrap();
+    let prepared = read_inputs(path, [3, 8, 8], Some(behind), None, None, BadFiles::Skip).unwrap();
     assert_eq!(inputs.images, prepared.images, "as they are and prepared agree where nothing is to be done");
-    let error = read_inputs(&path.join("0.png"), [3, 16, 16], None, None, None, None, BadFiles::Stop).unwrap_err();
+    let error = read_inputs(&path.join("0.png"), [3, 16, 16], None, None, None, BadFiles::Stop).unwrap_err();
     assert!(error.to_string().contains("8 x 8 pixels: expected 16 x 16, the size of the model"), "{error}");
+}
+
+#[test]
+fn the_folder_of_a_sweep_is_no_data() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    save(path.join("0.png"), 1);
+    save(path.join("sweep/grid.png"), 2);
+    fs::create_dir_all(path.join("sweep/cells")).unwrap();
+    fs::write(path.join("sweep/sweep.json"), "{}").unwrap();
+    save(path.join("images/s0005/0.png"), 3);
+    let look = Look::AsTheyAre { background: None };
+    let set = ImageSet::open(path, look, None, BadFiles::Stop, &[path.join("images")]).unwrap();
+    assert_eq!(set.len(), 1);
+}
+
+/// A gray TIFF of 3 x 5 pixels as stored, with an orientation.
+fn turned_tiff(orientation: u16) -> Vec<u8> {
+    let pixels: Vec<u8> = (0..15).map(|i| i * 16).collect();
+    let entries: [(u16, u16, u32); 9] = [
+        (256, 3, 3),
+        (257, 3, 5),
+        (258, 3, 8),
+        (259, 3, 1),
+        (262, 3, 1),
+        (273, 4, 8),
+        (274, 3, u32::from(orientation)),
+        (278, 3, 5),
+        (279, 4, 15),
+    ];
+    let mut file = b"II*\0".to_vec();
+    file.extend((8 + pixels.len() as u32 + 1).to_le_bytes());
+    file.extend(&pixels);
+    file.push(0);
+    file.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, value) in entries {
+        file.extend(tag.to_le_bytes());
+        file.extend(kind.to_le_bytes());
+        file.extend(1u32.to_le_bytes());
+        file.extend(value.to_le_bytes());
+    }
+    file.extend([0; 4]);
+    file
+}
+
+#[test]
+fn tiffs_that_lie_on_their_side() {
+    for orientation in 1..=8 {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("0.tif"), turned_tiff(orientation)).unwrap();
+        fs::write(folder.path().join("1.tif"), turned_tiff(orientation)).unwrap();
+        let set = ImageSet::open(folder.path(), Look::AsTheyAre { background: None }, None, BadFiles::Stop, &[]).unwrap();
+        assert_eq!(set.size(), if orientation < 5 { [5, 3] } else { [3, 5] }, "orientation {orientation}");
+        assert_eq!(set.read(0..2).unwrap().len(), 2 * 45);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn classes_of_what_cannot_be_reached_keep_their_numbers() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    save(path.join("a/0.png"), 1);
+    fs::create_dir_all(path.join("b")).unwrap();
+    std::os::unix::fs::symlink("/nowhere/0.png", path.join("b/0.png")).unwrap();
+    save(path.join("c/0.png"), 2);
+    fs::create_dir_all(path.join("d")).unwrap();
+    fs::write(path.join("d/0.heic"), "what a phone writes").unwrap();
+    let data = labelled(path, BadFiles::Skip).unwrap();
+    assert_eq!((data.class_names.join(" ").as_str(), data.labels.as_deref()), ("a b c d", Some(&[0, 2][..])));
+    let empty = |class: usize, name: &str| Warning::EmptyClass { class, name: name.into() };
+    assert_eq!(data.report.warnings, [empty(1, "b"), empty(3, "d")]);
+}
+
+#[test]
+fn classes_without_names_keep_their_number_too() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("images");
+    save(path.join("0.png"), 1);
+    fs::write(path.join("1.png"), "broken").unwrap();
+    let labels = folder.path().join("labels.txt");
+    fs::write(&labels, "0\n2\n").unwrap();
+    let data = DataSet::load(&Request { labels: Some(Labels::File(labels)), bad_files: BadFiles::Skip, ..request(&path) }).unwrap();
+    assert_eq!((data.classes, data.class_counts()), (3, vec![1, 0, 0]));
+    assert_eq!(data.report.warnings, [Warning::EmptyClass { class: 2, name: String::new() }]);
+}
+
+#[test]
+fn archives_are_searched_as_folders_are() {
+    use std::io::Write;
+    let folder = TempDir::new().unwrap();
+    let mut png = Vec::new();
+    picture(7).write_to(&mut std::io::Cursor::new(&mut png), ImageFormat::Png).unwrap();
+    let mut zip = zip::ZipWriter::new(fs::File::create(folder.path().join("set.zip")).unwrap());
+    let options = zip::write::SimpleFileOptions::default();
+    for name in ["set/cat/0.png", "set/cat/without-ending", "set/dog/0.avif", "set/dog/1.png", "LICENSE", "set/README.md"] {
+        zip.start_file(name, options).unwrap();
+        zip.write_all(if name.contains("cat") || name.contains("dog") { &png } else { b"text" }).unwrap();
+    }
+    zip.start_file("set/dog/2.heic", options).unwrap();
+    zip.write_all(b"what a phone writes").unwrap();
+    zip.finish().unwrap();
+    let data = labelled(&folder.path().join("set.zip"), BadFiles::Stop).unwrap();
+    assert_eq!((data.class_names.join(" ").as_str(), data.class_counts()), ("cat dog", vec![2, 2]));
+    assert_eq!(
+        data.report.left_out.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["1 image file of formats that are not read (heic 1)"]
+    );
+}
+
+#[test]
+fn batches_of_floats_are_in_the_networks_scale() {
+    let folder = TempDir::new().unwrap();
+    let read = |scale: f32, shift: f32| {
+        let x: Vec<f32> = (0..192).map(|i| i as f32 / 191.0 * scale + shift).collect();
+        let file = folder.path().join("x.npy");
+        fs::write(&file, ddim_data::npy_bytes(&x, [3, 8, 8])).unwrap();
+        read_inputs(&file, [3, 8, 8], None, None, None, BadFiles::Stop)
+    };
+    assert_eq!(read(2.0, -1.0).unwrap().report.warnings.len(), 0);
+    assert_eq!(read(4.0, -2.0).unwrap().images[0], -2.0, "unclamped");
+    assert!(read(1.0, 0.0).unwrap().report.warnings[0].to_string().contains("no value below 0"));
+    assert!(read(255.0, 0.0).unwrap_err().to_string().contains("values from 0 to 255"));
 }

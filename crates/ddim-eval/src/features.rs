@@ -5,7 +5,7 @@ use crate::statistics::Statistics;
 use ddim_data::{BadFiles, ImageSet, Look, Npz};
 use ddim_nn::Inception;
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One side of a comparison.
 pub enum Images {
@@ -20,12 +20,12 @@ impl Images {
     ///
     /// # Errors
     /// As [`ImageSet::open`] and [`Statistics::read`].
-    pub fn open(path: &Path, look: Look, limit: Option<usize>, bad: BadFiles) -> Result<Self> {
+    pub fn open(path: &Path, look: Look, limit: Option<usize>, bad: BadFiles, besides: &[PathBuf]) -> Result<Self> {
         let npz = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npz"));
         if npz && Npz::open(path)?.names().iter().any(|name| name == "mu" || name == "sigma") {
             return Ok(Self::Statistics(Statistics::read(path)?));
         }
-        Ok(Self::Set(ImageSet::open(path, look, limit, bad)?))
+        Ok(Self::Set(ImageSet::open(path, look, limit, bad, besides)?))
     }
 
     /// Whether these, opened from `path`, can be compared with features that are taken here.

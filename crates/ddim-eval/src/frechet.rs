@@ -63,6 +63,12 @@ impl Reference {
         let counted = values.iter().rev().enumerate().filter(|(k, value)| *k < rank || **value > rounding);
         let root: f64 = counted.map(|(_, value)| value.max(0.0).sqrt()).sum();
         let distance = between + trace(a) + trace(b) - 2.0 * root;
+        if !distance.is_finite() {
+            return Err(Error::new(
+                ErrorKind::Data,
+                format!("a distance of {distance}: expected statistics of features, whose squares are finite"),
+            ));
+        }
         // Below 0 by rounding alone: of the eigenvalues, or of statistics that were kept as f16.
         Ok(if distance > 0.0 { distance } else { 0.0 })
     }

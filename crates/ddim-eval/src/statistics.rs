@@ -203,6 +203,9 @@ impl Statistics {
             return Err("numbers that are not finite".into());
         }
         let size = covariance.iter().map(|x| x.powi(2)).sum::<f64>().sqrt();
+        if !size.is_finite() {
+            return Err("numbers whose squares are not finite".into());
+        }
         let rounding = 8.0 * unit.max(f64::from(f32::EPSILON)) * size;
         for i in 0..d {
             for j in 0..i {
@@ -223,6 +226,9 @@ impl Statistics {
     fn check_positive(&self, unit: f64) -> std::result::Result<(), String> {
         let (d, covariance) = (self.dim(), &self.covariance);
         let size = covariance.iter().map(|x| x.powi(2)).sum::<f64>().sqrt();
+        if !size.is_finite() {
+            return Err("numbers whose squares are not finite".into());
+        }
         let rounding = 8.0 * unit.max(f64::from(f32::EPSILON)) * size;
         let raised = Mat::from_fn(d, d, |i, j| covariance[i * d + j] + if i == j { rounding } else { 0.0 });
         match size > 0.0 && raised.llt(Side::Lower).is_err() {

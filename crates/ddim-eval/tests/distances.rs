@@ -166,6 +166,7 @@ fn files_of_statistics() {
     refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<c16", "(2, 2)", &[0; 64]))]), "<c16");
     refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<f8", "(99999999, 99999999)", &[0; 32]))]), "too short");
     refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<f8", "(2, 2)", &f64::NAN.to_le_bytes().repeat(4)))]), "not finite");
+    refused(&zip(&[("mu.npy", &mean), ("sigma.npy", &npy("<f8", "(2, 2)", &1e200f64.to_le_bytes().repeat(4)))]), "squares are not finite");
     refused(&zip(&[("mu.npy", b"no array"), ("sigma.npy", b"")]), "array mu");
     // Singles, as some tools write them, and no count.
     std::fs::write(

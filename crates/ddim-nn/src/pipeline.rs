@@ -20,7 +20,7 @@ const CONFIG: &str = "config.json";
 const UNET_CONFIG: &str = "unet/config.json";
 const SCHEDULER_CONFIG: &str = "scheduler/scheduler_config.json";
 const SAFETENSORS: &str = "unet/diffusion_pytorch_model.safetensors";
-/// The names of classes, a JSON list in the order of their numbers.
+/// The classes, a JSON list in the order of their numbers: [`Class`].
 const CLASSES: &str = "classes.json";
 /// What a run of `ddim train` keeps beside its averaged weights, the weights themselves among it.
 const TRAINING_STATE: &str = "training_state.safetensors";
@@ -38,6 +38,8 @@ pub struct Pipeline {
     pub scheduler_class: String,
     /// The names of classes, in the order of their numbers; empty where they are not known.
     pub classes: Vec<String>,
+    /// How many images of each class it was trained on, held out ones included; empty where that is not known.
+    pub class_counts: Vec<usize>,
     /// The file that the weights came from.
     pub weights_file: PathBuf,
     /// What was assumed or chosen, a line each.
@@ -94,17 +96,22 @@ impl Pipeline {
         let folder = snapshot(folder)?;
         let index = folder.join(MODEL_INDEX);
         let mut classes = if index.exists() { check_index(&index)? } else { Vec::new() };
-        let mut notes = Vec::new();
+        let (mut class_counts, mut notes) = (Vec::new(), Vec::new());
         let unet = network_folder(&folder, index.exists(), choices.raw, &mut notes)?;
         let path = unet.join(CONFIG);
         let config = UNetConfig::from_json(&read_text(&path)?, &path)?;
         let (scheduler, scheduler_class) = scheduler(&folder, index.exists(), choices, &mut notes)?;
         let path = folder.join(CLASSES);
         if path.exists() {
-            classes = from_json(&read_text(&path)?, &path)?;
+            (classes, class_counts) = read_classes(&path)?;
         }
-        if let Some(rows) = config.num_class_embeds.filter(|rows| config.class_embed_type.is_none() && *rows < classes.len()) {
-            return Err(Error::config(&path, format!("{} names of classes: expected {rows}, num_class_embeds", classes.len())));
+        if let Some(rows) =
+            config.num_class_embeds.filter(|rows| config.class_embed_type.is_none() && *rows < classes.len().max(class_counts.len()))
+        {
+            return Err(Error::config(
+                &path,
+                format!("{} names of classes: expected {rows}, num_class_embeds", classes.len().max(class_counts.len())),
+            ));
         }
         let state = folder.join(TRAINING_STATE);
         let averaged = unet.file_name().is_some_and(|name| name == UNET_AVERAGE);
@@ -122,7 +129,7 @@ impl Pipeline {
             pipeline.unet = themselves(pipeline.unet, &state)?;
             pipeline.weights_file = state;
         }
-        Self { scheduler_class, classes, notes, ..pipeline }.sized(choices)
+        Self { scheduler_class, classes, class_counts, notes, ..pipeline }.sized(choices)
     }
 
     /// Loads one file of weights, safetensors or PyTorch's, under whatever is wrapped around its state dict: that of diffusers' U-Net, with
@@ -229,7 +236,8 @@ impl Pipeline {
     ) -> Result<Self> {
         let mut unet = UNet::new(&config, device)?;
         weights::apply(&mut unet, state, &weights_file)?;
-        Ok(Self { unet, config, scheduler, scheduler_class: String::new(), classes: Vec::new(), weights_file, notes: Vec::new() })
+        let (classes, class_counts, notes) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { unet, config, scheduler, scheduler_class: String::new(), classes, class_counts, weights_file, notes })
     }
 
     /// A network that has not been trained, with burn's initialisation.
@@ -237,9 +245,16 @@ impl Pipeline {
     /// # Errors
     /// As [`UNetConfig::check`].
     pub fn untrained(config: UNetConfig, scheduler: SchedulerConfig, device: &Device) -> Result<Self> {
-        let (classes, notes) = (Vec::new(), Vec::new());
+        let (classes, class_counts, notes) = (Vec::new(), Vec::new(), Vec::new());
         let (unet, weights_file) = (UNet::new(&config, device)?, PathBuf::from("untrained"));
-        Ok(Self { unet, config, scheduler, scheduler_class: String::new(), classes, weights_file, notes })
+        Ok(Self { unet, config, scheduler, scheduler_class: String::new(), classes, class_counts, weights_file, notes })
+    }
+
+    fn class(&self, k: usize) -> Class {
+        match (self.classes.get(k).cloned(), self.class_counts.get(k)) {
+            (Some(name), None) => Class::Name(name),
+            (name, images) => Class::Counted { name, images: images.copied() },
+        }
     }
 
     /// The number of classes that the network takes; none where it takes none, or any.
@@ -295,8 +310,9 @@ impl Pipeline {
             (SCHEDULER_CONFIG, as_json(serde_json::to_value(self.scheduler.for_diffusers()))?),
             (SAFETENSORS, weights::to_safetensors(&self.unet, dtype)?),
         ];
-        if !self.classes.is_empty() {
-            files.push((CLASSES, as_json(serde_json::to_value(&self.classes))?));
+        let classes: Vec<Class> = (0..self.classes.len().max(self.class_counts.len())).map(|k| self.class(k)).collect();
+        if !classes.is_empty() {
+            files.push((CLASSES, as_json(serde_json::to_value(classes))?));
         }
         let more = more.iter().map(|(file, bytes)| (*file, bytes.as_slice()));
         for (file, bytes) in files.iter().map(|(file, bytes)| (*file, bytes.as_slice())).chain(more) {
@@ -314,6 +330,37 @@ impl Pipeline {
         std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(io)?;
         Ok(())
     }
+}
+
+/// A class in `classes.json`.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+enum Class {
+    Name(String),
+    #[serde(rename_all = "lowercase")]
+    Counted {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        images: Option<usize>,
+    },
+}
+
+/// Names and numbers of images; either is empty where no class has one.
+fn read_classes(path: &Path) -> Result<(Vec<String>, Vec<usize>)> {
+    let classes: Vec<Class> = from_json(&read_text(path)?, path)?;
+    let (names, counts): (Vec<Option<String>>, Vec<Option<usize>>) = classes
+        .into_iter()
+        .map(|class| match class {
+            Class::Name(name) => (Some(name), None),
+            Class::Counted { name, images } => (name, images),
+        })
+        .unzip();
+    let named = names.iter().any(Option::is_some);
+    let names =
+        if named { names.into_iter().enumerate().map(|(k, name)| name.unwrap_or_else(|| k.to_string())).collect() } else { Vec::new() };
+    let counted = counts.iter().any(Option::is_some);
+    Ok((names, if counted { counts.into_iter().map(|count| count.unwrap_or(0)).collect() } else { Vec::new() }))
 }
 
 /// Checks a `model_index.json`; returns the names of classes that some pipelines have in theirs.

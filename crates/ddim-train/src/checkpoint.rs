@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::run::Tally;
 use crate::trainer::Trainer;
-use ddim_nn::{Choices, Device, Pipeline, SchedulerConfig, UNet, UNetConfig, WeightsDtype, parameters, with_parameters};
+use ddim_nn::{SchedulerConfig, UNet, UNetConfig, WeightsDtype, parameters};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -197,22 +197,4 @@ pub(crate) fn configuration(checkpoint: &Path) -> Result<(UNetConfig, SchedulerC
     let network = UNetConfig::from_json(&network, &path)?;
     let (scheduler, path) = read("scheduler/scheduler_config.json")?;
     Ok((network, SchedulerConfig::from_json(&scheduler, &path)?))
-}
-
-/// A checkpoint with the weights themselves in place of their average: `run` is the checkpoint, or a run, which stands for its last.
-///
-/// # Errors
-/// No checkpoint of a run there; a file of it that cannot be read.
-pub fn raw_pipeline(run: &Path, choices: &Choices, device: &Device) -> Result<Pipeline> {
-    let last = checkpoints(run)?.pop().map(|(_, path)| path);
-    let checkpoint = last.as_deref().unwrap_or(run);
-    if !checkpoint.join(STATE).is_file() {
-        return Err(Error::run(checkpoint, format!("no {STATE}: expected a run with a checkpoint, which has the weights themselves")));
-    }
-    let file = StateFile::read(checkpoint)?;
-    let mut pipeline = Pipeline::load_with(checkpoint, &Choices { raw: false, ..choices.clone() }, device)?;
-    let weights = file.numbers(&pipeline.unet, "weights")?;
-    pipeline.unet = with_parameters(pipeline.unet, &weights)?;
-    pipeline.weights_file = file.path;
-    Ok(pipeline)
 }

@@ -41,7 +41,8 @@ pub struct Config {
     pub steps: u64,
     pub batch_size: usize,
     pub accumulate: usize,
-    pub model: Option<String>,
+    #[serde(default, deserialize_with = "optional_path", serialize_with = "optional_path_value")]
+    pub model: Option<PathBuf>,
     pub data: Data,
     /// Keys of diffusers' `UNet2DModel`; channels and classes may be left to the data.
     pub network: Table,

@@ -171,7 +171,7 @@ impl Run {
     ///
     /// # Errors
     /// A folder that holds a run already; what the settings and the data are found to lack, before anything is written.
-    pub fn create(folder: &Path, settings: Settings, model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
+    pub fn create(folder: &Path, settings: Settings, model: &dyn Fn(&Path) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
         refuse_used(folder)?;
         let held = folder.join(CONFIG).exists().then(|| lock(folder)).transpose()?;
         Self::begin(folder, settings, model, held, None)
@@ -181,7 +181,7 @@ impl Run {
     fn begin(
         folder: &Path,
         mut settings: Settings,
-        model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>,
+        model: &dyn Fn(&Path) -> ddim_nn::Result<Pipeline>,
         held: Option<File>,
         before: Option<&Settings>,
     ) -> Result<Self> {
@@ -198,7 +198,7 @@ impl Run {
         if let Some(labels) = &labels {
             settings.insert("data.labels", crate::config::path_value(labels));
         }
-        let from_base = |_: &str| Pipeline::load(base.as_deref().unwrap_or(folder), &training_cpu());
+        let from_base = |_: &Path| Pipeline::load(base.as_deref().unwrap_or(folder), &training_cpu());
         let trainer = Trainer::begin(&mut settings, &[folder.to_owned()], if base.is_some() { &from_base } else { model })?;
         if let Some(original) = original {
             settings.insert("data.labels", original);
@@ -232,7 +232,7 @@ impl Run {
     ///
     /// # Errors
     /// No run there, or one that another process holds; a change of what the steps so far were computed with; other data.
-    pub fn resume(folder: &Path, asked: &Settings, model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
+    pub fn resume(folder: &Path, asked: &Settings, model: &dyn Fn(&Path) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
         let path = folder.join(CONFIG);
         if !path.exists() {
             return Err(Error::run(folder, "holds no run (no config.toml): leave --resume out to start one, or give --data"));

@@ -85,7 +85,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Data that cannot be read, or that does not go with the network or the batch; a setting that was given and is another in the model.
-    pub fn begin(settings: &mut Settings, besides: &[PathBuf], model: &dyn Fn(&str) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
+    pub fn begin(settings: &mut Settings, besides: &[PathBuf], model: &dyn Fn(&Path) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
         // What is wrong with the settings is said before anything is loaded.
         let config = settings.resolve()?;
         let pipeline = config.model.as_deref().map(model).transpose()?;
@@ -354,6 +354,7 @@ impl Trainer {
         let mut pipeline = Pipeline::untrained(self.network.clone(), self.scheduler.clone(), &cpu())?;
         pipeline.unet = with_parameters(pipeline.unet, &self.averages[which].values)?;
         pipeline.classes.clone_from(&self.data.class_names);
+        pipeline.class_counts = self.data.class_counts();
         Ok(pipeline)
     }
 
@@ -470,6 +471,6 @@ fn check(network: &UNetConfig, data: &DataSet, classes: Option<usize>) -> Result
 ///
 /// # Errors
 /// As [`Pipeline::load`].
-pub fn load_for_training(folder: &str) -> ddim_nn::Result<Pipeline> {
-    Pipeline::load(Path::new(folder), &training_cpu())
+pub fn load_for_training(folder: &Path) -> ddim_nn::Result<Pipeline> {
+    Pipeline::load(folder, &training_cpu())
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 pub(crate) fn run(args: &Encode) -> Result<()> {
     let session = Session::new(&args.common, &args.class)?;
     let trajectory = session.trajectory(&args.trajectory, args.steps)?;
-    let inputs = inputs::read(&args.input, session.shape(), &args.preparation, None, None)?;
+    let inputs = inputs::read(&args.input, session.shape(), &args.preparation, None)?;
     let mut x = inputs.images;
     let file = OutputFile::create(&args.save_npy)?;
     let progress = Progress::new("encoding", inputs.names.len() * trajectory.len(), session.quiet);

@@ -2,7 +2,7 @@
 
 use crate::args::Fid;
 use crate::error::{Error, Result};
-use crate::inputs::{preparation, say};
+use crate::inputs::{as_json, preparation, say};
 use crate::output::{OutputFile, report};
 use crate::progress::Progress;
 use crate::session::{load_inception, use_threads};
@@ -12,7 +12,7 @@ use ddim_eval::{
 };
 use ddim_nn::Inception;
 use serde_json::json;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -42,10 +42,12 @@ pub(crate) fn run(args: &Fid) -> Result<()> {
     if args.limit == Some(0) {
         return Err(Error::flag("--limit", "0: expected 1 or more"));
     }
+    let reports = RefCell::new(Vec::new());
     let open = |path: &Path| -> Result<Images> {
-        let images = Images::open(path, look, args.limit, args.preparation.bad_files())?;
+        let images = Images::open(path, look, args.limit, args.preparation.bad_files(), &[])?;
         if let Images::Set(set) = &images {
             say(set.report());
+            reports.borrow_mut().push(as_json(set.report()));
         }
         Ok(images)
     };
@@ -127,7 +129,7 @@ pub(crate) fn run(args: &Fid) -> Result<()> {
         "count_a": counts[0], "count_b": counts[1], "fid": fid.map(|fid| fid.0), "fid_error": fid.and_then(|fid| fid.1),
         "kid": kid.map(|kid| kid.distance), "kid_error": kid.and_then(|kid| kid.error), "kid_counts": kid.map(|kid| kid.counts),
         "precision": judged.map(|p| p.precision), "recall": judged.map(|p| p.recall), "seed": args.seed, "images": to_do, "seconds": looked,
-        "images_per_second": (to_do > 0).then(|| to_do as f64 / looked), "warnings": warnings, "files": file.iter().map(shown).collect::<Vec<_>>(),
+        "images_per_second": (to_do > 0).then(|| to_do as f64 / looked), "warnings": warnings, "data": reports.into_inner(), "files": file.iter().map(shown).collect::<Vec<_>>(),
     });
     let count = |n: Option<usize>| n.map_or("statistics".to_owned(), images);
     let mut human = String::new();

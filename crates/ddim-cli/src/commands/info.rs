@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Info) -> Result<()> {
     };
     let object = json!({
         "command": "info", "model": args.model.display().to_string(), "weights": pipeline.weights_file.display().to_string(),
-        "parameters": pipeline.parameters(), "classes": pipeline.classes_count(), "class_names": pipeline.classes, "notes": pipeline.notes,
+        "parameters": pipeline.parameters(), "classes": pipeline.classes_count(), "class_names": pipeline.classes, "class_counts": pipeline.class_counts, "notes": pipeline.notes,
         "scheduler_class": pipeline.scheduler_class, "predicts_variances": config.predicts_variances(),
         "channels": config.in_channels, "size": size, "timesteps": top, "alpha_bar_last": schedule.alpha_bar(top),
         "prediction_type": scheduler.prediction().name(), "clip": clip, "unet": config, "scheduler": scheduler,
@@ -66,9 +66,14 @@ pub(crate) fn run(args: &Info) -> Result<()> {
         ("clipping", clip),
         ("last step", if scheduler.set_alpha_to_one { "to the clean image" } else { "to the noise of timestep 0" }.to_owned()),
     ];
-    if !pipeline.classes.is_empty() {
-        let names = pipeline.classes.iter().enumerate().map(|(k, name)| format!("{k} {name}"));
-        rows.push(("classes", names.collect::<Vec<_>>().join(", ")));
+    let known = pipeline.classes.len().max(pipeline.class_counts.len());
+    if known > 0 {
+        let each = (0..known).map(|k| {
+            let name = pipeline.classes.get(k).map_or(String::new(), |name| format!(" {name}"));
+            let count = pipeline.class_counts.get(k).map_or(String::new(), |n| format!(" ({n} images)"));
+            format!("{k}{name}{count}")
+        });
+        rows.push(("classes", each.collect::<Vec<_>>().join(", ")));
     }
     rows.extend(pipeline.notes.iter().map(|note| ("note", note.clone())));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();

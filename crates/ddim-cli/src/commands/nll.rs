@@ -10,6 +10,7 @@ use crate::session::{Session, spacing_name};
 use ddim::Sigma;
 use ddim_eval::{Axis, Chart, Likelihood, Series, likelihood, sigma_label};
 use serde_json::json;
+use std::io::Write;
 
 pub(crate) fn run(args: &Nll) -> Result<()> {
     let session = Session::new(&args.common, &args.class)?;
@@ -23,8 +24,14 @@ pub(crate) fn run(args: &Nll) -> Result<()> {
         _ => Err(Error::flag("--plot", format!("{}: expected a name that ends in .svg or .png", path.display()))),
     });
     let svg = svg.transpose()?.unwrap_or(false);
-    let inputs = inputs::read(&args.data, session.shape(), &args.preparation, None, Some(args.count))?;
-    let images = inputs.images;
+    let inputs = inputs::read(&args.data, session.shape(), &args.preparation, Some(args.count))?;
+    // The bound counts bytes: a batch of floats is made those.
+    let images: Vec<f32> = inputs.images.iter().map(|x| ddim::from_byte(ddim::to_byte(*x))).collect();
+    let beyond = inputs.images.iter().filter(|x| x.abs() > 1.0).count();
+    if beyond > 0 {
+        // A closed standard error is no reason to stop.
+        let _ = writeln!(std::io::stderr(), "warning: {beyond} numbers beyond [-1, 1] were clamped: the bound is that of bytes");
+    }
     let count = images.len() / session.dim();
     let file = OutputFile::create_optional(args.plot.as_ref())?;
     let sigmas: Vec<Sigma> = args.eta.iter().map(|&eta| Sigma::Eta(eta)).collect();

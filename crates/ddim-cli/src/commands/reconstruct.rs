@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Reconstruct) -> Result<()> {
     let session = Session::new(&args.common, &args.class)?;
     let trajectories = args.steps.iter().map(|&s| session.trajectory(&args.trajectory, s)).collect::<Result<Vec<_>>>()?;
     let (shape, dim) = (session.shape(), session.dim());
-    let inputs = inputs::read(&args.input, shape, &args.preparation, None, args.count)?;
+    let inputs = inputs::read(&args.input, shape, &args.preparation, args.count)?;
     let images = inputs.images;
     let count = images.len() / dim;
     let grid = OutputFile::create_optional(args.grid.as_ref())?;

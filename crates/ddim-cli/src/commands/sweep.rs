@@ -2,7 +2,7 @@
 
 use crate::args::{ClipArgs, Sweep};
 use crate::error::{Error, Result};
-use crate::inputs::{preparation, say};
+use crate::inputs::{as_json, preparation, say};
 use crate::output::{create_folder, report, write};
 use crate::pictures::{self, Picture};
 use crate::progress::Progress;
@@ -45,11 +45,14 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     });
     let samplers = samplers.collect::<Result<Vec<_>>>()?;
     let prepared = preparation(&args.preparation, [h, w]);
-    let reference = Images::open(&args.reference, Look::Prepared(prepared), args.reference_limit, args.preparation.bad_files())?;
+    // What a sweep writes is no reference, wherever it lies.
+    let besides: Vec<PathBuf> = std::iter::once(&args.out).chain(&args.save_images).cloned().collect();
+    let reference = Images::open(&args.reference, Look::Prepared(prepared), args.reference_limit, args.preparation.bad_files(), &besides)?;
     reference.check_features(&args.reference)?;
     if let Images::Set(set) = &reference {
         say(set.report());
     }
+    let data = if let Images::Set(set) = &reference { as_json(set.report()) } else { Value::Null };
     for (folder, cell) in args.save_images.iter().flat_map(|folder| cells.iter().map(move |cell| (folder, cell))) {
         used_folder::check_images(&cell_folder(folder, cell), args.count, |i| caption(&session, args, cell, i))?;
     }
@@ -126,7 +129,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     let title = format!("{}, {} images a cell", session.model, args.count);
     settings.extend(names);
     settings.insert("computed_by".into(), json!(sweep.computed_by()));
-    let object = json!({ "command": "sweep", "settings": settings, "cells": table.results, "warnings": warnings });
+    let object = json!({ "command": "sweep", "data": data, "settings": settings, "cells": table.results, "warnings": warnings });
     let markdown = table.to_markdown(reference_images, &warnings);
     write(&file("table.md"), markdown.as_bytes())?;
     write(&file("table.csv"), table.to_csv().as_bytes())?;

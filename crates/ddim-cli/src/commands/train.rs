@@ -12,12 +12,13 @@ use ddim_train::{Event, Metrics, Run, Settings, Trainer, Value};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) fn run(args: &Train) -> Result<()> {
     check_device(&args.device)?;
     use_threads(args.threads)?;
-    let load = |model: &str| -> ddim_nn::Result<_> { models::load_on(model, &training_cpu()).map_err(ddim_nn::Error::caller) };
+    let load = |model: &Path| -> ddim_nn::Result<_> { models::load_on(model, &training_cpu()).map_err(ddim_nn::Error::caller) };
     if args.dry_run {
         return dry_run(args, &load);
     }
@@ -36,11 +37,12 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     let asked = signals::watch().map_err(|e| Error::failure(format!("signals cannot be handled: {e}")))?;
     let mut view = View::new(config.steps, args.quiet);
     let mut last: Option<Metrics> = None;
-    let mut remarked = Vec::new();
+    let (mut remarked, mut read, mut classes) = (Vec::new(), serde_json::Value::Null, serde_json::Value::Null);
     let outcome = run.train(&asked.stop, &mut |event| {
         match event {
             Event::Started { step, images: [trained, held], parameters, data, remarks } => {
                 inputs::lines(&data.report).for_each(|line| view.warn(&line));
+                (read, classes) = (inputs::as_json(&data.report), inputs::classes_as_json(data));
                 let (runs, classes) = (inputs::runs(&data.report), inputs::classes(data));
                 let classes = classes.map(|line| if held > 0 { format!("{line}, those held out included") } else { line });
                 let data = if held > 0 { format!("{trained} images, {held} held out") } else { format!("{trained} images") };
@@ -75,7 +77,8 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     let checkpoint = outcome.checkpoint.as_ref().map(|path| path.display().to_string());
     let object = json!({
         "command": "train", "run": args.out.display().to_string(), "step": outcome.step, "finished": outcome.finished,
-        "seconds": outcome.seconds, "checkpoint": checkpoint, "metrics": last, "remarks": remarked, "resume": resume,
+        "seconds": outcome.seconds, "checkpoint": checkpoint, "metrics": last, "remarks": remarked, "data": read,
+        "classes": classes, "resume": resume,
     });
     if outcome.finished && outcome.step > config.steps {
         say_past_the_end(outcome.step, config.steps);
@@ -120,7 +123,6 @@ fn lay_over(settings: &mut Settings, args: &Train) -> ddim_train::Result<()> {
     };
     let count = |flag: &str, value: Option<usize>| number(flag, value.map(|n| n as u64));
     let flags = [
-        ("model", text(&args.model)),
         ("steps", number("steps", args.steps)?),
         ("batch_size", count("batch-size", args.batch_size)?),
         ("optimizer.learning_rate", args.learning_rate.map(Value::Float)),
@@ -142,7 +144,7 @@ fn lay_over(settings: &mut Settings, args: &Train) -> ddim_train::Result<()> {
     }
     // A folder called "none" is one.
     let data = args.data.as_deref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
-    for (key, path) in [("data.path", data.as_deref()), ("data.labels", args.labels.as_deref())] {
+    for (key, path) in [("data.path", data.as_deref()), ("data.labels", args.labels.as_deref()), ("model", args.model.as_deref())] {
         if let Some(path) = path {
             settings.set_path(key, path)?;
         }
@@ -162,10 +164,12 @@ fn size(text: &str) -> Value {
 /// Images of the smaller and of the larger step that a dry run takes.
 const TRIED: [usize; 2] = [2, 8];
 
-fn dry_run(args: &Train, load: &dyn Fn(&str) -> ddim_nn::Result<ddim_nn::Pipeline>) -> Result<()> {
+fn dry_run(args: &Train, load: &dyn Fn(&Path) -> ddim_nn::Result<ddim_nn::Pipeline>) -> Result<()> {
     let mut settings = settings(args, Some("small"))?;
     let mut trainer = Trainer::begin(&mut settings, std::slice::from_ref(&args.out), load)?;
     let config = trainer.config().clone();
+    inputs::say(&trainer.data().report);
+    let classes = inputs::classes(trainer.data());
     let part = config.batch_size / config.accumulate;
     // What memory a step takes grows with its images: two sizes give the slope.
     let sizes = TRIED.map(|n| n.min(part));
@@ -187,7 +191,8 @@ fn dry_run(args: &Train, load: &dyn Fn(&str) -> ddim_nn::Result<ddim_nn::Pipelin
     let total = Duration::from_secs_f64(per_step * config.steps as f64);
     let object = json!({
         "command": "train", "dry_run": true, "config": settings.to_toml(), "parameters": trainer.parameters(), "images": trained, "held_out": held,
-        "data_bytes": trainer.data().bytes(), "remarks": trainer.remarks(), "memory_bytes": memory, "seconds_per_step": per_step, "seconds": total.as_secs_f64(),
+        "data_bytes": trainer.data().bytes(), "remarks": trainer.remarks(), "data": inputs::as_json(&trainer.data().report), "classes": inputs::classes_as_json(trainer.data()),
+        "memory_bytes": memory, "seconds_per_step": per_step, "seconds": total.as_secs_f64(),
     });
     let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
     let rows = [
@@ -199,7 +204,8 @@ fn dry_run(args: &Train, load: &dyn Fn(&str) -> ddim_nn::Result<ddim_nn::Pipelin
     ];
     let rows = rows.iter().map(|(name, value)| format!("# {name:<9} {value}"));
     let remarks = trainer.remarks().into_iter().map(|remark| format!("# {remark}"));
-    let human = format!("{}\n{}\n", settings.to_toml(), joined(rows.chain(remarks), "\n"));
+    let classes = classes.map_or(String::new(), |line| format!("# {line}\n"));
+    let human = format!("{}\n{}\n{classes}", settings.to_toml(), joined(rows.chain(remarks), "\n"));
     report(args.json, &object, &human)
 }
 
