@@ -74,6 +74,57 @@ pub struct PackedConv2d {
     weights: Weights,
 }
 
+/// In which order weights lie that are to be packed.
+#[derive(Clone, Copy)]
+pub(crate) enum Order<'a> {
+    /// [out, in, taps], PyTorch's.
+    OutIn(&'a [f32]),
+    /// [in, out], of a linear layer.
+    InOut(&'a [f32]),
+    /// [in, out, taps], the taps from the last to the first: of the convolution that is the gradient of another.
+    Turned(&'a [f32]),
+}
+
+impl Order<'_> {
+    /// One input channel's weights for the output channels of a panel: [tap][64], zero beyond the last channel, the rows of two taps `row` apart.
+    pub(crate) fn pack(&self, [channels_out, channels_in]: [usize; 2], taps: usize, [panel, i]: [usize; 2], to: &mut [f32], row: usize) {
+        let first = panel * PANEL;
+        let count = PANEL.min(channels_out - first);
+        match *self {
+            Self::OutIn(weight) => {
+                for o in 0..count {
+                    let from = &weight[((first + o) * channels_in + i) * taps..][..taps];
+                    for (tap, w) in from.iter().enumerate() {
+                        to[tap * row + o] = *w;
+                    }
+                }
+            }
+            Self::InOut(weight) => to[..count].copy_from_slice(&weight[i * channels_out + first..][..count]),
+            Self::Turned(weight) => {
+                let from = &weight[(i * channels_out + first) * taps..][..count * taps];
+                for (o, from) in from.chunks_exact(taps).enumerate() {
+                    for (tap, w) in from.iter().rev().enumerate() {
+                        to[tap * row + o] = *w;
+                    }
+                }
+            }
+        }
+        if count < PANEL {
+            (0..taps).for_each(|tap| to[tap * row + count..][..PANEL - count].fill(0.0));
+        }
+    }
+}
+
+/// Weights as [panel][tap][in][64].
+fn pack_direct(conv: &Conv2d, order: Order<'_>, packed: &mut [f32]) {
+    let (taps, channels_in) = (conv.taps(), conv.channels[1]);
+    packed.par_chunks_mut(taps * channels_in * PANEL).enumerate().for_each(|(panel, packed)| {
+        for i in 0..channels_in {
+            order.pack(conv.channels, taps, [panel, i], &mut packed[i * PANEL..], channels_in * PANEL);
+        }
+    });
+}
+
 /// Bytes of transformed weights that are kept for each tile of an image: where they are more, they would be read for too little.
 const KEPT_A_TILE: usize = 2_400_000;
 
@@ -84,9 +135,7 @@ impl PackedConv2d {
     /// On slices that do not have these shapes, or inputs smaller than the kernel.
     pub fn new(conv: Conv2d, size: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
         assert_eq!(weight.len(), conv.weights(), "weights {conv:?}");
-        let taps = conv.taps();
-        let channels_in = conv.channels[1];
-        Self::from_fn(conv, size, bias, |o, i, tap| weight[(o * channels_in + i) * taps + tap])
+        Self::from_order(conv, size, bias, Order::OutIn(weight), Self::keeps(&conv, size))
     }
 
     /// The same, of a linear layer with `weight` [in, out].
@@ -95,34 +144,55 @@ impl PackedConv2d {
     /// On slices that do not have these shapes.
     pub fn linear(channels: [usize; 2], size: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
         assert_eq!(weight.len(), channels[0] * channels[1], "weights [in, out] of {channels:?}");
-        Self::from_fn(Conv2d::pointwise(channels), size, bias, |o, i, _| weight[i * channels[0] + o])
+        Self::from_order(Conv2d::pointwise(channels), size, bias, Order::InOut(weight), false)
     }
 
-    /// From `at(out, in, tap)`.
-    pub(crate) fn from_fn(conv: Conv2d, size: [usize; 2], bias: Option<&[f32]>, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
+    /// From weights that lie in some order.
+    pub(crate) fn from_order(conv: Conv2d, size: [usize; 2], bias: Option<&[f32]>, order: Order<'_>, keep: bool) -> Self {
         let [channels_out, channels_in] = conv.channels;
         let panels = channels_out.div_ceil(PANEL);
         let bias = bias.map_or_else(|| vec![0.0; channels_out], <[f32]>::to_vec);
         assert_eq!(bias.len(), channels_out, "a bias a channel");
         let weights = if by_winograd(&conv, size) {
-            let grid = Grid::new(1, conv.output(size));
-            let keep = winograd::transformed_bytes(conv.channels) <= grid.tiles[0] * grid.tiles[1] * KEPT_A_TILE;
-            Weights::Winograd(winograd::Weights::new(conv.channels, keep, at))
+            Weights::Winograd(winograd::Weights::new(conv.channels, keep, order))
         } else {
-            let taps = conv.taps();
-            let mut packed = vec![0.0; panels * taps * channels_in * PANEL];
-            packed.par_chunks_mut(taps * channels_in * PANEL).enumerate().for_each(|(panel, packed)| {
-                for (row, packed) in packed.chunks_exact_mut(PANEL).enumerate() {
-                    let (tap, i) = (row / channels_in, row % channels_in);
-                    for (o, packed) in packed.iter_mut().enumerate() {
-                        let o = panel * PANEL + o;
-                        *packed = if o < channels_out { at(o, i, tap) } else { 0.0 };
-                    }
-                }
-            });
+            let mut packed = vec![0.0; panels * conv.taps() * channels_in * PANEL];
+            pack_direct(&conv, order, &mut packed);
             Weights::Direct(packed)
         };
         Self { conv, size, bias, weights }
+    }
+
+    /// Whether transformed weights are worth their memory for images of this size.
+    fn keeps(conv: &Conv2d, size: [usize; 2]) -> bool {
+        let grid = Grid::new(1, conv.output(size));
+        winograd::transformed_bytes(conv.channels) <= grid.tiles[0] * grid.tiles[1] * KEPT_A_TILE
+    }
+
+    /// [`new`](Self::new) for weights that change at every step: they are kept as they are and transformed where they are used. The same bits.
+    ///
+    /// # Panics
+    /// As `new`.
+    pub fn changing(conv: Conv2d, size: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
+        assert_eq!(weight.len(), conv.weights(), "weights {conv:?}");
+        Self::from_order(conv, size, bias, Order::OutIn(weight), false)
+    }
+
+    /// Takes other weights [out, in, k, k], without new memory.
+    ///
+    /// # Panics
+    /// As `new`.
+    pub fn repack(&mut self, weight: &[f32], bias: &[f32]) {
+        assert_eq!(weight.len(), self.conv.weights(), "weights {:?}", self.conv);
+        self.bias.copy_from_slice(bias);
+        self.repack_in(Order::OutIn(weight));
+    }
+
+    pub(crate) fn repack_in(&mut self, order: Order<'_>) {
+        match &mut self.weights {
+            Weights::Direct(packed) => pack_direct(&self.conv, order, packed),
+            Weights::Winograd(weights) => weights.repack(self.conv.channels, order),
+        }
     }
 
     /// What it computes.

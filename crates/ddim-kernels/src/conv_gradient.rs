@@ -1,69 +1,100 @@
 //! The gradients of a convolution.
 
-use crate::conv::{Conv2d, PackedConv2d, by_winograd};
+use crate::conv::{Conv2d, Order, PackedConv2d, by_winograd};
 use crate::gemm::{PANEL, Product};
-use crate::images::{Finish, Images};
+use crate::images::{Finish, Images, Normal, normalised, written};
 use crate::scratch;
 use crate::simd::arch;
 use crate::winograd;
 use rayon::prelude::*;
 
-impl Conv2d {
-    /// The gradient of the input [n, h, w, in], for the gradient `dy` of the output: a convolution of `dy`, spread over the input's pixels,
-    /// with the kernel turned around.
+/// The gradient of a convolution's input: a convolution with the kernel turned around, its weights packed.
+pub struct PackedInputGradient {
+    conv: Conv2d,
+    size: [usize; 2],
+    packed: PackedConv2d,
+}
+
+impl PackedInputGradient {
+    /// Of a convolution with `weight` [out, in, k, k] of inputs of `size` [h, w].
     ///
     /// # Panics
-    /// On slices that do not have these shapes, and for kernels other than 1×1 without padding and 3×3 with up to one row and column before.
-    pub fn input_gradient(&self, size @ [h, w]: [usize; 2], weight: &[f32], dy: &Images<'_>, out: &mut [f32]) {
-        let Self { channels: [channels_out, channels_in], kernel: [kernel, other], stride, padding: [[before, _], [left, _]], enlarge } =
-            *self;
-        dy.check();
-        let n = dy.shape[0];
-        let [out_h, out_w] = self.output(size);
-        assert_eq!(dy.shape, [n, out_h, out_w, channels_out]);
-        assert!((kernel, before) == (other, left) && before <= kernel / 2 && kernel <= 3 && kernel != 2, "{self:?}");
-        assert_eq!(out.len(), n * h * w * channels_in);
-        if enlarge {
-            let mut large = scratch::take(4 * out.len());
-            Self { enlarge: false, ..*self }.input_gradient([2 * h, 2 * w], weight, dy, &mut large);
-            out.par_chunks_exact_mut(w * channels_in).enumerate().for_each(|(line, out)| {
-                let (upper, lower) = large[line * 4 * w * channels_in..][..4 * w * channels_in].split_at(2 * w * channels_in);
-                for (x, out) in out.chunks_exact_mut(channels_in).enumerate() {
-                    let four = [upper, lower].map(|line| line[2 * x * channels_in..][..2 * channels_in].split_at(channels_in));
-                    let [(a, b), (c, d)] = four;
-                    for (i, out) in out.iter_mut().enumerate() {
-                        *out = (a[i] + b[i]) + (c[i] + d[i]);
-                    }
-                }
-            });
-            return;
-        }
-        let taps = self.taps();
+    /// On another number of weights; for kernels other than 1×1 without padding and 3×3 with up to one row and column before.
+    pub fn new(conv: Conv2d, size @ [h, w]: [usize; 2], weight: &[f32]) -> Self {
+        let Conv2d { channels: [channels_out, channels_in], kernel: [kernel, other], padding: [[before, _], [left, _]], enlarge, .. } = conv;
+        assert_eq!(weight.len(), conv.weights(), "weights {conv:?}");
+        assert!((kernel, before) == (other, left) && before <= kernel / 2 && kernel <= 3 && kernel != 2, "{conv:?}");
         let padding = [[kernel / 2; 2]; 2];
-        let turned = Self { channels: [channels_in, channels_out], kernel: self.kernel, stride: 1, padding, enlarge: false };
-        let packed = PackedConv2d::from_fn(turned, size, None, |o, i, tap| weight[(i * channels_in + o) * taps + taps - 1 - tap]);
-        let run = |dy: &Images<'_>, out: &mut [f32]| packed.run(dy, None, &Finish::default(), out, channels_in);
-        let offset = kernel / 2 - before;
-        if (stride, offset, [out_h, out_w]) == (1, 0, size) {
-            return run(dy, out);
-        }
-        let mut spread = scratch::zeros(n * h * w * channels_out);
-        spread.par_chunks_exact_mut(w * channels_out).enumerate().for_each(|(line, spread)| {
-            let (image, y) = (line / h, (line % h).checked_sub(offset));
-            let Some(y) = y.filter(|y| y % stride == 0 && y / stride < out_h) else { return };
-            for x in 0..out_w {
-                let pixel = dy.pixel((image * out_h + y / stride) * out_w + x);
-                spread[(x * stride + offset) * channels_out..][..channels_out].copy_from_slice(pixel);
-            }
-        });
-        run(&Images::new(&spread, [n, h, w, channels_out]), out);
+        let turned = Conv2d { channels: [channels_in, channels_out], kernel: conv.kernel, stride: 1, padding, enlarge: false };
+        let large = if enlarge { [2 * h, 2 * w] } else { size };
+        Self { conv, size, packed: PackedConv2d::from_order(turned, large, None, Order::Turned(weight), false) }
     }
 
-    /// The gradient of the weights [out, in, k, k], summed over all images.
+    /// Takes other weights, without new memory.
+    ///
+    /// # Panics
+    /// On another number of them.
+    pub fn repack(&mut self, weight: &[f32]) {
+        assert_eq!(weight.len(), self.conv.weights(), "weights {:?}", self.conv);
+        self.packed.repack_in(Order::Turned(weight));
+    }
+
+    /// For the gradient `dy` of the output [n, h', w', out]: that of the input [n, h, w, in] into `out`, pixels `stride` apart, or added to what is
+    /// there where `accumulate` says so.
     ///
     /// # Panics
     /// On slices that do not have these shapes.
-    pub fn weight_gradient(&self, x: &Images<'_>, dy: &Images<'_>, out: &mut [f32]) {
+    pub fn run(&self, dy: &Images<'_>, out: &mut [f32], stride: usize, accumulate: bool) {
+        let Conv2d { channels: [channels_out, channels_in], kernel: [kernel, _], padding: [[before, _], _], enlarge, .. } = self.conv;
+        dy.check();
+        let (n, [h, w]) = (dy.shape[0], self.size);
+        let [out_h, out_w] = self.conv.output(self.size);
+        assert_eq!(dy.shape, [n, out_h, out_w, channels_out]);
+        let Some(len) = written([n, h, w, channels_in], stride) else { return };
+        let large @ [large_h, large_w] = if enlarge { [2 * h, 2 * w] } else { self.size };
+        let held;
+        let mut dy = *dy;
+        let (step, offset) = (self.conv.stride, kernel / 2 - before);
+        if (step, offset, [out_h, out_w]) != (1, 0, large) {
+            // Spread over the input's pixels.
+            let mut spread = scratch::zeros(n * large_h * large_w * channels_out);
+            spread.par_chunks_exact_mut(large_w * channels_out).enumerate().for_each(|(line, spread)| {
+                let (image, y) = (line / large_h, (line % large_h).checked_sub(offset));
+                let Some(y) = y.filter(|y| y % step == 0 && y / step < out_h) else { return };
+                for x in 0..out_w {
+                    let pixel = dy.pixel((image * out_h + y / step) * out_w + x);
+                    spread[(x * step + offset) * channels_out..][..channels_out].copy_from_slice(pixel);
+                }
+            });
+            held = spread;
+            dy = Images::new(&held, [n, large_h, large_w, channels_out]);
+        }
+        if !enlarge {
+            return self.packed.run(&dy, None, &Finish { accumulate, ..Finish::default() }, out, stride);
+        }
+        let mut found = scratch::take(n * large_h * large_w * channels_in);
+        self.packed.run(&dy, None, &Finish::default(), &mut found, channels_in);
+        out[..len].par_chunks_mut(w * stride).enumerate().for_each(|(line, out)| {
+            let (upper, lower) = found[line * 4 * w * channels_in..][..4 * w * channels_in].split_at(2 * w * channels_in);
+            for (x, out) in out.chunks_mut(stride).enumerate() {
+                let four = [upper, lower].map(|line| line[2 * x * channels_in..][..2 * channels_in].split_at(channels_in));
+                let [(a, b), (c, d)] = four;
+                for (i, out) in out[..channels_in].iter_mut().enumerate() {
+                    let sum = (a[i] + b[i]) + (c[i] + d[i]);
+                    *out = if accumulate { *out + sum } else { sum };
+                }
+            }
+        });
+    }
+}
+
+impl Conv2d {
+    /// The gradient of the weights [out, in, k, k], summed over all images and added to `out`; `normal` is done to the input as the convolution
+    /// reads it.
+    ///
+    /// # Panics
+    /// On slices that do not have these shapes.
+    pub fn weight_gradient(&self, x: &Images<'_>, normal: Option<Normal<'_>>, dy: &Images<'_>, out: &mut [f32]) {
         let [channels_out, channels_in] = self.channels;
         x.check();
         dy.check();
@@ -73,7 +104,15 @@ impl Conv2d {
         assert_eq!(dy.shape, [x.shape[0], out_h, out_w, channels_out]);
         assert_eq!(out.len(), self.weights());
         if by_winograd(self, size) {
-            return winograd::weight_gradient(x, self, dy, out);
+            return winograd::weight_gradient(x, self, normal, dy, out);
+        }
+        let held;
+        let mut x = *x;
+        if let Some(normal) = normal {
+            let mut copy = scratch::take(x.pixels() * channels_in);
+            normalised(&x, normal, &mut copy);
+            held = copy;
+            x = Images::new(&held, x.shape);
         }
         let (taps, pixels) = (self.taps(), dy.pixels());
         let columns = channels_out.next_multiple_of(16);
@@ -121,7 +160,7 @@ impl Conv2d {
         });
         out.par_chunks_exact_mut(channels_in * taps).enumerate().for_each(|(o, out)| {
             for (index, out) in out.iter_mut().enumerate() {
-                *out = sums[(index % taps * channels_in + index / taps) * columns + o];
+                *out += sums[(index % taps * channels_in + index / taps) * columns + o];
             }
         });
     }
@@ -133,7 +172,7 @@ const PIXELS: usize = 128;
 /// Input channels of a task.
 const ROWS: usize = 128;
 
-/// The sum of a gradient over all pixels of all images: what a bias gets, \[c\].
+/// The sum of a gradient over all pixels of all images: what a bias gets, added to `out` \[c\].
 ///
 /// # Panics
 /// On slices that do not have these shapes.
@@ -153,6 +192,6 @@ pub fn sum_of_pixels(dy: &Images<'_>, out: &mut [f32]) {
         })
         .collect();
     for (channel, out) in out.iter_mut().enumerate() {
-        *out = runs.iter().map(|run| f64::from(run[channel])).sum::<f64>() as f32;
+        *out += runs.iter().map(|run| f64::from(run[channel])).sum::<f64>() as f32;
     }
 }

@@ -65,7 +65,8 @@ impl<'a> Normal<'a> {
     }
 }
 
-/// What is done to the output of an operation before it is written: (y + rows + residual) · scale, and max(0, that) where `relu` says so. NaN stays.
+/// What is done to the output of an operation before it is written: (y + rows + residual) · scale, and max(0, that) where `relu` says so, or what
+/// is there and that where `accumulate` does. NaN stays.
 #[derive(Debug, Clone, Copy)]
 pub struct Finish<'a> {
     /// [n, c]: one row an image, added to all its pixels.
@@ -76,11 +77,13 @@ pub struct Finish<'a> {
     pub scale: f32,
     /// Whether negative numbers become 0.
     pub relu: bool,
+    /// Whether it is added to what is in the output.
+    pub accumulate: bool,
 }
 
 impl Default for Finish<'_> {
     fn default() -> Self {
-        Self { rows: None, residual: None, scale: 1.0, relu: false }
+        Self { rows: None, residual: None, scale: 1.0, relu: false, accumulate: false }
     }
 }
 
@@ -143,6 +146,7 @@ impl<'a> Ending<'a> {
     #[inline(always)]
     fn sum<S: Simd>(&self, simd: S, raw: &[f32], sums: &[f32], pixel: usize, channel: usize, out: &mut [f32]) {
         let scale = simd.splat_f32s(self.finish.scale);
+        let accumulate = self.finish.accumulate;
         let (vectors, rest) = S::as_mut_simd_f32s(out);
         let whole = vectors.len();
         let (raw, sums) = (S::as_simd_f32s(raw).0, S::as_simd_f32s(sums).0);
@@ -150,20 +154,25 @@ impl<'a> Ending<'a> {
             let residual = &residual.data[pixel * residual.stride + channel..];
             let residuals = S::as_simd_f32s(residual).0;
             for (((out, &raw), &sum), &residual) in vectors.iter_mut().zip(raw).zip(sums).zip(residuals) {
-                *out = simd.mul_f32s(simd.add_f32s(simd.add_f32s(raw, sum), residual), scale);
+                let y = simd.mul_f32s(simd.add_f32s(simd.add_f32s(raw, sum), residual), scale);
+                *out = if accumulate { simd.add_f32s(*out, y) } else { y };
             }
             if !rest.is_empty() {
                 let residual = simd.partial_load_f32s(&residual[whole * S::F32_LANES..][..rest.len()]);
-                let y = simd.add_f32s(simd.add_f32s(raw[whole], sums[whole]), residual);
-                simd.partial_store_f32s(rest, simd.mul_f32s(y, scale));
+                let y = simd.mul_f32s(simd.add_f32s(simd.add_f32s(raw[whole], sums[whole]), residual), scale);
+                let y = if accumulate { simd.add_f32s(simd.partial_load_f32s(rest), y) } else { y };
+                simd.partial_store_f32s(rest, y);
             }
             return;
         }
         for ((out, &raw), &sum) in vectors.iter_mut().zip(raw).zip(sums) {
-            *out = simd.mul_f32s(simd.add_f32s(raw, sum), scale);
+            let y = simd.mul_f32s(simd.add_f32s(raw, sum), scale);
+            *out = if accumulate { simd.add_f32s(*out, y) } else { y };
         }
         if !rest.is_empty() {
-            simd.partial_store_f32s(rest, simd.mul_f32s(simd.add_f32s(raw[whole], sums[whole]), scale));
+            let y = simd.mul_f32s(simd.add_f32s(raw[whole], sums[whole]), scale);
+            let y = if accumulate { simd.add_f32s(simd.partial_load_f32s(rest), y) } else { y };
+            simd.partial_store_f32s(rest, y);
         }
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! Every output element is one sum in a fixed order: results have the same bits for any thread count and any batch.
 
+mod activation;
 mod adam;
 mod attention;
 mod conv;
@@ -23,10 +24,11 @@ mod scratch;
 mod simd;
 mod winograd;
 
+pub use activation::Activation;
 pub use adam::{Adam, add, approach, sum_of_squares};
 pub use attention::Attention;
 pub use conv::{Conv2d, PackedConv2d};
-pub use conv_gradient::sum_of_pixels;
+pub use conv_gradient::{PackedInputGradient, sum_of_pixels};
 pub use images::{Finish, Images, Normal, normalised};
 pub use norm::GroupNorm;
 pub use pool::{Pool, Pooling, mean_of_pixels};

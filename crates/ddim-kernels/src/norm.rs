@@ -1,6 +1,7 @@
 //! Group normalisation: the statistics. They are applied where the normalised images are read ([`Normal`](crate::Normal)).
 
-use crate::images::Images;
+use crate::activation::silu_slope;
+use crate::images::{Images, written};
 use crate::scratch;
 use crate::simd::{arch, exp, load_into};
 use pulp::{Simd, WithSimd};
@@ -23,18 +24,18 @@ pub struct GroupNorm<'a> {
 const PIXELS: usize = 32;
 
 impl GroupNorm<'_> {
-    /// What the norm does to each channel of each image: `center` and `scale` of [`Normal`](crate::Normal), [n, c] each.
+    /// What the norm does to each channel of each image: `center` and `scale` of [`Normal`](crate::Normal), and 1 / the deviation, [n, c] each.
     ///
     /// Means and squared deviations of runs of 32 pixels, put together in f64: no cancellation, however large the mean.
     ///
     /// # Panics
     /// On slices that do not have these shapes.
-    pub fn statistics(&self, x: &Images<'_>, center: &mut [f32], scale: &mut [f32]) {
+    pub fn statistics(&self, x: &Images<'_>, [center, scale, inverse]: [&mut [f32]; 3]) {
         x.check();
         let [n, h, w, c] = x.shape;
         let pixels = h * w;
         assert!(self.weight.len() == c && self.bias.len() == c && c.is_multiple_of(self.groups), "{} groups of {c} channels", self.groups);
-        assert!(center.len() == n * c && scale.len() == n * c);
+        assert!([&*center, &*scale, &*inverse].iter().all(|found| found.len() == n * c));
         let (padded, runs) = (c.next_multiple_of(16), pixels.div_ceil(PIXELS));
         // [image][run][mean, deviation][channel]
         let mut moments = scratch::take(n * runs * 2 * padded);
@@ -44,9 +45,9 @@ impl GroupNorm<'_> {
             let (mean, deviation) = out.split_at_mut(padded);
             arch().dispatch(Moments { x, stride, channels: c, pixels: PIXELS.min(pixels - first), mean, deviation });
         });
-        let images = center.par_chunks_exact_mut(c).zip(scale.par_chunks_exact_mut(c));
-        images.zip(moments.par_chunks_exact(runs * 2 * padded)).for_each(|((center, scale), moments)| {
-            arch().dispatch(PutTogether { norm: self, moments, padded, pixels, center, scale });
+        let images = center.par_chunks_exact_mut(c).zip(scale.par_chunks_exact_mut(c)).zip(inverse.par_chunks_exact_mut(c));
+        images.zip(moments.par_chunks_exact(runs * 2 * padded)).for_each(|(((center, scale), inverse), moments)| {
+            arch().dispatch(PutTogether { norm: self, moments, padded, pixels, center, scale, inverse });
         });
     }
 }
@@ -59,6 +60,7 @@ struct PutTogether<'a> {
     pixels: usize,
     center: &'a mut [f32],
     scale: &'a mut [f32],
+    inverse: &'a mut [f32],
 }
 
 impl WithSimd for PutTogether<'_> {
@@ -67,7 +69,7 @@ impl WithSimd for PutTogether<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         // Plain loops over channels, which the compiler makes vectors of under the dispatched features.
-        let Self { norm, moments, padded, pixels, center, scale } = self;
+        let Self { norm, moments, padded, pixels, center, scale, inverse: inverses } = self;
         let c = center.len();
         let per_group = c / norm.groups;
         let count = (per_group * pixels) as f64;
@@ -96,39 +98,50 @@ impl WithSimd for PutTogether<'_> {
             for channel in group * per_group..(group + 1) * per_group {
                 center[channel] = means[channel] as f32;
                 scale[channel] = (f64::from(norm.weight[channel]) * inverse) as f32;
+                inverses[channel] = inverse as f32;
             }
         }
     }
 }
 
 impl GroupNorm<'_> {
-    /// The gradients of the norm, and of the SiLU behind it where there is one: of `x` into `dx` [n, h, w, c] without gaps, and of the weight and
-    /// the bias, summed over all images.
+    /// The gradients of the norm, and of the SiLU behind it where there is one, for the gradient `dy` of the result: that of `x` into `out`, pixels
+    /// `stride` apart, added to what is there where `accumulate` says so; those of the weight and the bias, summed over all images, are added to
+    /// `weight` and `bias`. `mean` and `inverse` [n, c] are what [`statistics`](Self::statistics) found.
     ///
     /// # Panics
     /// On slices that do not have these shapes.
-    pub fn gradient(&self, x: &Images<'_>, silu: bool, dy: &Images<'_>, dx: &mut [f32], weight: &mut [f32], bias: &mut [f32]) {
-        let [n, h, w, c] = x.shape;
+    #[allow(clippy::too_many_arguments)] // all of one layer
+    pub fn gradient(
+        &self,
+        x: &Images<'_>,
+        [mean, inverse]: [&[f32]; 2],
+        silu: bool,
+        dy: &Images<'_>,
+        (out, stride, accumulate): (&mut [f32], usize, bool),
+        [weight, bias]: [&mut [f32]; 2],
+    ) {
+        let shape @ [n, h, w, c] = x.shape;
         let pixels = h * w;
         dy.check();
-        assert!(dy.shape == x.shape && dx.len() == n * pixels * c && weight.len() == c && bias.len() == c);
-        let (mut mean, mut inverse) = (vec![0.0; n * c], vec![0.0; n * c]);
-        let ones = vec![1.0; c];
-        GroupNorm { weight: &ones, ..*self }.statistics(x, &mut mean, &mut inverse);
+        x.check();
+        assert!(dy.shape == x.shape && weight.len() == c && bias.len() == c && mean.len() == n * c && inverse.len() == n * c);
+        let Some(len) = written(shape, stride) else { return };
         // Of each image: Σ dz and Σ dz x̂ over the pixels, where z is what the SiLU gets.
-        let mut sums = vec![0.0; n * 2 * c];
-        let images = dx.par_chunks_exact_mut(pixels * c).zip(sums.par_chunks_exact_mut(2 * c)).enumerate();
-        images.for_each(|(i, (dx, sums))| {
+        let mut sums = scratch::take(n * 2 * c);
+        let images = out[..len].par_chunks_mut(pixels * stride).zip(sums.par_chunks_exact_mut(2 * c)).enumerate();
+        images.for_each(|(i, (out, sums))| {
             let (mean, inverse) = (&mean[i * c..(i + 1) * c], &inverse[i * c..(i + 1) * c]);
             let (x, dy) =
                 (Images { data: &x.data[i * pixels * x.stride..], ..*x }, Images { data: &dy.data[i * pixels * dy.stride..], ..*dy });
             let mut run = scratch::take(2 * c);
+            let mut dz = scratch::take(pixels * c);
             let mut totals = vec![0f64; 2 * c];
             for start in (0..pixels).step_by(PIXELS) {
                 run.fill(0.0);
                 let range = start..(start + PIXELS).min(pixels);
                 let (weight, bias) = (self.weight, self.bias);
-                arch().dispatch(GradientSums { x: &x, dy: &dy, mean, inverse, weight, bias, silu, pixels: range, dx, sums: &mut run });
+                arch().dispatch(GradientSums { x: &x, dy: &dy, mean, inverse, weight, bias, silu, pixels: range, dz: &mut dz, sums: &mut run });
                 totals.iter_mut().zip(run.iter()).for_each(|(total, run)| *total += f64::from(*run));
             }
             sums.iter_mut().zip(&totals).for_each(|(sum, total)| *sum = *total as f32);
@@ -147,16 +160,18 @@ impl GroupNorm<'_> {
                     constant[k] = (-plain * inverse) as f32;
                 }
             }
-            arch().dispatch(GradientOfInput { x: &x, mean, factor: &factor, slope: &slope, constant: &constant, dx });
+            let (factor, slope, constant) = (&factor, &slope, &constant);
+            arch().dispatch(GradientOfInput { x: &x, mean, factor, slope, constant, dz: &dz, pixels, out, stride, accumulate });
         });
         for (k, (weight, bias)) in weight.iter_mut().zip(bias).enumerate() {
             let over = |first: usize| sums.chunks_exact(2 * c).map(|sums| f64::from(sums[first + k])).sum::<f64>() as f32;
-            (*bias, *weight) = (over(0), over(c));
+            *bias += over(0);
+            *weight += over(c);
         }
     }
 }
 
-/// dz of some pixels of one image into `dx`; adds to Σ dz and Σ dz x̂.
+/// dz of some pixels of one image; adds to Σ dz and Σ dz x̂.
 struct GradientSums<'a> {
     x: &'a Images<'a>,
     dy: &'a Images<'a>,
@@ -166,7 +181,8 @@ struct GradientSums<'a> {
     bias: &'a [f32],
     silu: bool,
     pixels: std::ops::Range<usize>,
-    dx: &'a mut [f32],
+    /// [pixel][c].
+    dz: &'a mut [f32],
     /// [Σ dz, Σ dz x̂][c].
     sums: &'a mut [f32],
 }
@@ -175,44 +191,54 @@ impl WithSimd for GradientSums<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        if self.silu { self.run::<S, true>(simd) } else { self.run::<S, false>(simd) }
+    }
+}
+
+impl GradientSums<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const SILU: bool>(&mut self, simd: S) {
         let c = self.mean.len();
-        let (plain, scaled) = self.sums.split_at_mut(c);
-        let one = simd.splat_f32s(1.0);
-        for p in self.pixels.clone() {
-            let (x, dy) = (self.x.pixel(p), self.dy.pixel(p));
-            let dx = &mut self.dx[p * c..(p + 1) * c];
-            for start in (0..c).step_by(S::F32_LANES) {
-                let range = start..c.min(start + S::F32_LANES);
-                let normal =
-                    simd.mul_f32s(simd.sub_f32s(part(simd, x, &range), part(simd, self.mean, &range)), part(simd, self.inverse, &range));
-                let mut dz = part(simd, dy, &range);
-                if self.silu {
-                    let z = simd.mul_add_e_f32s(normal, part(simd, self.weight, &range), part(simd, self.bias, &range));
-                    // d/dz z σ(z) = σ (1 + z (1 - σ))
+        // Sums stay in registers while a run of pixels is gone through, one vector of channels after the other.
+        for start in (0..c).step_by(S::F32_LANES) {
+            let range = start..c.min(start + S::F32_LANES);
+            let of = |x: &[f32]| part(simd, x, &range);
+            let (mean, inverse, weight, bias) = (of(self.mean), of(self.inverse), of(self.weight), of(self.bias));
+            let mut plain = simd.splat_f32s(0.0);
+            let mut scaled = simd.splat_f32s(0.0);
+            for p in self.pixels.clone() {
+                let normal = simd.mul_f32s(simd.sub_f32s(of(self.x.pixel(p)), mean), inverse);
+                let mut dz = of(self.dy.pixel(p));
+                if SILU {
+                    let z = simd.mul_add_e_f32s(normal, weight, bias);
+                    let one = simd.splat_f32s(1.0);
                     let sigmoid = simd.div_f32s(one, simd.add_f32s(one, exp(simd, simd.neg_f32s(z))));
-                    let slope = simd.mul_f32s(sigmoid, simd.mul_add_e_f32s(z, simd.sub_f32s(one, sigmoid), one));
-                    dz = simd.mul_f32s(dz, slope);
+                    dz = simd.mul_f32s(dz, silu_slope(simd, z, sigmoid));
                 }
-                let end = c.min(start + S::F32_LANES);
-                simd.partial_store_f32s(&mut dx[start..end], dz);
-                let sum = simd.add_f32s(part(simd, plain, &range), dz);
-                let sum_scaled = simd.mul_add_e_f32s(dz, normal, part(simd, scaled, &range));
-                simd.partial_store_f32s(&mut plain[start..end], sum);
-                simd.partial_store_f32s(&mut scaled[start..end], sum_scaled);
+                put(simd, &mut self.dz[p * c..(p + 1) * c], &range, dz);
+                plain = simd.add_f32s(plain, dz);
+                scaled = simd.mul_add_e_f32s(dz, normal, scaled);
             }
+            let (sums, sums_scaled) = self.sums.split_at_mut(c);
+            put(simd, sums, &range, plain);
+            put(simd, sums_scaled, &range, scaled);
         }
     }
 }
 
-/// dx = factor dz + slope (x - mean) + constant, where `dx` holds dz.
+/// out = factor dz + slope (x - mean) + constant, or out + that.
 struct GradientOfInput<'a> {
     x: &'a Images<'a>,
     mean: &'a [f32],
     factor: &'a [f32],
     slope: &'a [f32],
     constant: &'a [f32],
-    dx: &'a mut [f32],
+    dz: &'a [f32],
+    pixels: usize,
+    out: &'a mut [f32],
+    stride: usize,
+    accumulate: bool,
 }
 
 impl WithSimd for GradientOfInput<'_> {
@@ -221,15 +247,16 @@ impl WithSimd for GradientOfInput<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let c = self.mean.len();
-        for (p, dx) in self.dx.chunks_exact_mut(c).enumerate() {
-            let x = self.x.pixel(p);
+        for p in 0..self.pixels {
+            let (x, dz) = (self.x.pixel(p), &self.dz[p * c..(p + 1) * c]);
+            let out = &mut self.out[p * self.stride..][..c];
             for start in (0..c).step_by(S::F32_LANES) {
-                let end = c.min(start + S::F32_LANES);
-                let range = start..end;
-                let deviation = simd.sub_f32s(part(simd, x, &range), part(simd, self.mean, &range));
-                let y = simd.mul_add_e_f32s(deviation, part(simd, self.slope, &range), part(simd, self.constant, &range));
-                let y = simd.mul_add_e_f32s(part(simd, dx, &range), part(simd, self.factor, &range), y);
-                simd.partial_store_f32s(&mut dx[start..end], y);
+                let range = start..c.min(start + S::F32_LANES);
+                let of = |x: &[f32]| part(simd, x, &range);
+                let y = simd.mul_add_e_f32s(simd.sub_f32s(of(x), of(self.mean)), of(self.slope), of(self.constant));
+                let y = simd.mul_add_e_f32s(of(dz), of(self.factor), y);
+                let y = if self.accumulate { simd.add_f32s(of(out), y) } else { y };
+                put(simd, out, &range, y);
             }
         }
     }
@@ -274,6 +301,13 @@ impl WithSimd for Moments<'_> {
 fn part<S: Simd>(simd: S, x: &[f32], range: &std::ops::Range<usize>) -> S::f32s {
     let x = &x[range.clone()];
     if x.len() == S::F32_LANES { S::as_simd_f32s(x).0[0] } else { simd.partial_load_f32s(x) }
+}
+
+/// Writes up to a vector to `x`.
+#[inline(always)]
+fn put<S: Simd>(simd: S, x: &mut [f32], range: &std::ops::Range<usize>, v: S::f32s) {
+    let x = &mut x[range.clone()];
+    if x.len() == S::F32_LANES { S::as_mut_simd_f32s(x).0[0] = v } else { simd.partial_store_f32s(x, v) }
 }
 
 /// V vectors of channels.

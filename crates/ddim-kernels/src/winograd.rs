@@ -5,7 +5,7 @@
 
 #![allow(clippy::needless_range_loop)] // one index goes over several columns at once
 
-use crate::conv::Conv2d;
+use crate::conv::{Conv2d, Order};
 use crate::gemm::{PANEL, Product};
 use crate::images::{CopyLine, Images, Normal};
 use crate::scratch;
@@ -43,33 +43,36 @@ pub(crate) enum Weights {
 }
 
 impl Weights {
-    /// From `at(out, in, tap)`.
-    pub(crate) fn new([channels_out, channels_in]: [usize; 2], keep: bool, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
+    pub(crate) fn new(channels @ [channels_out, channels_in]: [usize; 2], keep: bool, order: Order<'_>) -> Self {
         let panels = channels_out.div_ceil(PANEL);
+        let mut weights = if keep {
+            Self::Transformed(vec![0.0; panels * POINTS * (channels_in * PANEL + SPREAD)])
+        } else {
+            Self::Raw(vec![0.0; panels * channels_in * 9 * PANEL])
+        };
+        weights.repack(channels, order);
+        weights
+    }
+
+    /// Takes other weights, without new memory.
+    pub(crate) fn repack(&mut self, channels @ [_, channels_in]: [usize; 2], order: Order<'_>) {
+        let raw_len = channels_in * 9 * PANEL;
         let fill = |panel: usize, raw: &mut [f32]| {
             for (i, raw) in raw.chunks_exact_mut(9 * PANEL).enumerate() {
-                for (tap, raw) in raw.chunks_exact_mut(PANEL).enumerate() {
-                    for (o, raw) in raw.iter_mut().enumerate() {
-                        let o = panel * PANEL + o;
-                        *raw = if o < channels_out { at(o, i, tap) } else { 0.0 };
-                    }
-                }
+                order.pack(channels, 9, [panel, i], raw, PANEL);
             }
         };
-        let raw_len = channels_in * 9 * PANEL;
-        if !keep {
-            let mut raw = vec![0.0; panels * raw_len];
-            raw.par_chunks_exact_mut(raw_len).enumerate().for_each(|(panel, raw)| fill(panel, raw));
-            return Self::Raw(raw);
+        match self {
+            Self::Raw(raw) => raw.par_chunks_exact_mut(raw_len).enumerate().for_each(|(panel, raw)| fill(panel, raw)),
+            Self::Transformed(out) => {
+                let plane = channels_in * PANEL + SPREAD;
+                out.par_chunks_exact_mut(POINTS * plane).enumerate().for_each(|(panel, out)| {
+                    let mut raw = scratch::take(raw_len);
+                    fill(panel, &mut raw);
+                    arch().dispatch(TransformWeights { raw: &raw, out, plane });
+                });
+            }
         }
-        let plane = channels_in * PANEL + SPREAD;
-        let mut out = vec![0.0; panels * POINTS * plane];
-        out.par_chunks_exact_mut(POINTS * plane).enumerate().for_each(|(panel, out)| {
-            let mut raw = scratch::take(raw_len);
-            fill(panel, &mut raw);
-            arch().dispatch(TransformWeights { raw: &raw, out, plane });
-        });
-        Self::Transformed(out)
     }
 }
 
@@ -504,10 +507,10 @@ impl TransformGradientBand<'_> {
 /// Tiles of a gradient that are transformed together.
 const GRADIENT_TILES: usize = 64;
 
-/// Σ over tiles of x's points times dy's points, back to taps: the gradient of the weights [out, in, 3, 3].
+/// Σ over tiles of x's points times dy's points, back to taps: the gradient of the weights [out, in, 3, 3], added to `out`.
 ///
 /// dg = Gᵀ [(Bᵀ d B) ⊙ (A dy Aᵀ)] G, the transpose of what the forward pass does.
-pub(crate) fn weight_gradient(x: &Images<'_>, conv: &Conv2d, dy: &Images<'_>, out: &mut [f32]) {
+pub(crate) fn weight_gradient(x: &Images<'_>, conv: &Conv2d, normal: Option<Normal<'_>>, dy: &Images<'_>, out: &mut [f32]) {
     let [channels_out, channels_in] = conv.channels;
     let grid = Grid::new(dy.shape[0], [dy.shape[1], dy.shape[2]]);
     let columns = grid.tiles[1];
@@ -520,7 +523,7 @@ pub(crate) fn weight_gradient(x: &Images<'_>, conv: &Conv2d, dy: &Images<'_>, ou
     for (round, starts) in starts.chunks(rayon::current_num_threads()).enumerate() {
         let transform = |&start: &usize| {
             let bands = start..(start + together).min(grid.bands());
-            (transform_input(x, conv, None, &grid, bands.clone()), transform_gradient(dy, &grid, bands.clone()), bands.len() * columns)
+            (transform_input(x, conv, normal, &grid, bands.clone()), transform_gradient(dy, &grid, bands.clone()), bands.len() * columns)
         };
         let blocks: Vec<(Transformed, Transformed, usize)> = starts.par_iter().map(transform).collect();
         sums.par_chunks_exact_mut(plane).enumerate().for_each(|(point, sums)| {
@@ -583,7 +586,7 @@ impl WithSimd for TapsOfPanel<'_> {
             }
             for (o, out) in self.out.chunks_exact_mut(self.channels_in * 9).enumerate() {
                 for (tap, out) in out[i * 9..][..9].iter_mut().enumerate() {
-                    *out = found[tap * PANEL + o];
+                    *out += found[tap * PANEL + o];
                 }
             }
         }

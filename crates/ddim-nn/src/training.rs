@@ -1,46 +1,9 @@
 //! One step of training: the gradient of a squared error, Adam, and averages of the weights. The loop around it is in `ddim-train`.
 
-use crate::error::{Error, Result};
+use crate::plan::{Backward, Inputs, Profile};
 use crate::unet::{Condition, UNet};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor, TensorData};
 use ddim_kernels as kernels;
-
-/// The device of a network that is trained on the processor.
-pub fn training_cpu() -> Device {
-    Device::flex().autodiff()
-}
-
-/// The gradient of every parameter of a module, in the order in which the module has them; none where it took no part.
-#[derive(Debug, Clone)]
-pub struct Gradients(Vec<Option<Vec<f32>>>);
-
-impl Gradients {
-    /// Adds those of another batch of the same module.
-    ///
-    /// # Panics
-    /// On those of another module.
-    pub fn add(&mut self, other: &Self) {
-        assert_eq!(self.0.len(), other.0.len(), "gradients of one module");
-        for (sum, other) in self.0.iter_mut().zip(&other.0) {
-            match (sum, other) {
-                (Some(sum), Some(other)) => kernels::add(sum, other),
-                (sum @ None, Some(other)) => *sum = Some(other.clone()),
-                (_, None) => {}
-            }
-        }
-    }
-
-    /// Over all parameters.
-    pub fn norm(&self) -> f64 {
-        self.0.iter().flatten().map(|g| kernels::sum_of_squares(g)).sum::<f64>().sqrt()
-    }
-
-    /// What gradients of this norm are scaled by to be clipped: clip / (norm + 1e-6) if that is below 1, as PyTorch's `clip_grad_norm_` does.
-    pub fn clipping(norm: f64, clip: f64) -> f64 {
-        (clip / (norm + 1e-6)).min(1.0)
-    }
-}
+use std::ops::Range;
 
 /// Inputs of a network and what it should say, n of each.
 #[derive(Debug, Clone, Copy)]
@@ -61,27 +24,103 @@ pub struct Examples<'a> {
     pub dropout: &'a [u64],
 }
 
-/// Σ weight · mean (prediction - target)² over the images, and its gradients: of a network on [`training_cpu`]. With weights 1/n, and the
-/// noise as target, L_simple.
-///
-/// # Panics
-/// On shapes that the network does not take; a network whose device does not differentiate; another number of seeds than images or none.
-pub fn squared_error(unet: &UNet, examples: &Examples<'_>) -> (f64, Gradients) {
-    let device = training_cpu();
-    let Examples { shape: shape @ [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
-    let tensor = |data: &[f32]| Tensor::<4>::from_data(TensorData::new(data.to_vec(), shape), &device);
-    let prediction = unet.forward_with(tensor(x), timesteps, condition, dropout);
-    let difference = prediction - tensor(target);
-    let per_number: Vec<f32> = weights.iter().map(|weight| weight / (c * h * w) as f32).collect();
-    let weights = Tensor::<4>::from_data(TensorData::new(per_number, [n, 1, 1, 1]), &device);
-    let loss = (difference.clone() * difference * weights).sum();
-    let value: Vec<f32> = loss.to_data().try_into_vec().expect("the loss is an f32");
-    let mut found = Found { gradients: loss.backward(), all: Vec::new() };
-    unet.visit(&mut found);
-    (f64::from(value[0]), Gradients(found.all))
+/// Pixels of the images whose gradients are computed together, and summed before others are added: so that no bit of a sum depends on the memory
+/// or the machines that a batch is spread over.
+const PIXELS_TOGETHER: usize = 16 * 32 * 32;
+
+/// A network's plan for training, with the gradients of a batch. The network's own weights are taken at [`begin`](Self::begin).
+pub struct TrainingPlan {
+    backward: Backward,
+    size: [usize; 2],
+    gradients: Vec<f32>,
 }
 
-/// Adam (Kingma & Ba, algorithm 1) over a module's parameters, in the order in which the module has them; AdamW where weights decay.
+impl TrainingPlan {
+    /// For images of `size` [h, w].
+    pub fn new(unet: &UNet, size: [usize; 2]) -> Self {
+        Self { backward: Backward::new(unet, size), size, gradients: vec![0.0; unet.values().len()] }
+    }
+
+    /// Begins a batch: the network's weights as they are now, gradients 0.
+    ///
+    /// # Panics
+    /// On another network than that of [`new`](Self::new).
+    pub fn begin(&mut self, unet: &UNet) {
+        assert_eq!(unet.values().len(), self.gradients.len(), "the network of the plan");
+        self.backward.take_weights(unet.values());
+        self.gradients.fill(0.0);
+    }
+
+    /// Adds the gradients of Σ weight · mean (prediction - target)² over the images, and returns that sum. With weights 1/n, and the noise as
+    /// target, L_simple. Images go through in groups of a fixed number of pixels, counted from the first.
+    ///
+    /// # Panics
+    /// On lengths that do not go together, or images that the plan is not for.
+    pub fn add(&mut self, examples: &Examples<'_>) -> f64 {
+        self.add_profiled(examples, None)
+    }
+
+    /// [`add`](Self::add), adding to a profile where one is given.
+    ///
+    /// # Panics
+    /// As `add`.
+    pub fn add_profiled(&mut self, examples: &Examples<'_>, mut profile: Option<&mut Profile>) -> f64 {
+        let Examples { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
+        assert_eq!([h, w], self.size, "images of the plan's size");
+        assert!(x.len() == n * c * h * w && timesteps.len() == n && weights.len() == n && (dropout.is_empty() || dropout.len() == n));
+        let outputs = target.len() / n.max(1);
+        let together = Self::images_together(self.size);
+        let mut total = 0.0;
+        for first in (0..n).step_by(together) {
+            let range = first..n.min(first + together);
+            let kinds: Vec<usize> = (0..range.len()).collect();
+            let condition = condition.range(range.clone(), n);
+            let inputs = Inputs {
+                x: &x[range.start * c * h * w..range.end * c * h * w],
+                timesteps: &timesteps[range.clone()],
+                condition: &condition,
+                kinds: &kinds,
+                dropout: dropout.get(range.clone()).unwrap_or_default(),
+            };
+            let target = &target[range.start * outputs..range.end * outputs];
+            total += self.backward.squared_error(&inputs, target, &weights[range], &mut self.gradients, profile.as_deref_mut());
+        }
+        total
+    }
+
+    /// The number of images of this size whose gradients are computed together.
+    pub fn images_together([h, w]: [usize; 2]) -> usize {
+        (PIXELS_TOGETHER / (h * w)).max(1)
+    }
+
+    /// Of all parameters, in the order of [`UNet::values`].
+    pub fn gradients(&self) -> &[f32] {
+        &self.gradients
+    }
+
+    /// Over all parameters.
+    pub fn norm(&self) -> f64 {
+        kernels::sum_of_squares(&self.gradients).sqrt()
+    }
+}
+
+impl Condition {
+    /// That of some images of `n`.
+    fn range(&self, range: Range<usize>, n: usize) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Labels(labels) => Self::Labels(labels[range].to_vec()),
+            Self::Embeddings(e) => Self::Embeddings(e[range.start * e.len() / n..range.end * e.len() / n].to_vec()),
+        }
+    }
+}
+
+/// What gradients of this norm are scaled by to be clipped: clip / (norm + 1e-6) if that is below 1, as PyTorch's `clip_grad_norm_` does.
+pub fn clipping(norm: f64, clip: f64) -> f64 {
+    (clip / (norm + 1e-6)).min(1.0)
+}
+
+/// Adam (Kingma & Ba, algorithm 1) over a network's parameters; AdamW where weights decay.
 #[derive(Debug, Clone)]
 pub struct Adam {
     /// α.
@@ -94,26 +133,27 @@ pub struct Adam {
     pub weight_decay: f64,
     /// Steps taken.
     pub steps: u64,
-    /// First and second moments, one pair a parameter; empty before the first step.
-    pub moments: Vec<[Vec<f32>; 2]>,
+    /// First and second moments, in the order of [`UNet::values`]; empty before the first step.
+    pub moments: [Vec<f32>; 2],
 }
 
 impl Adam {
     /// PyTorch's defaults but for the learning rate: β = (0.9, 0.999), ε = 1e-8, no decay.
     pub fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0, steps: 0, moments: Vec::new() }
+        Self { learning_rate, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0, steps: 0, moments: [Vec::new(), Vec::new()] }
     }
 
-    /// One step along the gradients, each times `scale` ([`Gradients::clipping`]).
+    /// One step along the gradients, each times `scale` ([`clipping`]); the averages take in what comes of it, as of their step `k`.
     ///
     /// # Panics
-    /// If the module has other parameters than at the last step.
-    pub fn step<M: Module>(&mut self, module: M, gradients: &Gradients, scale: f64) -> M {
+    /// On gradients, moments or averages of another network.
+    pub fn step(&mut self, unet: &mut UNet, gradients: &[f32], scale: f64, averages: &mut [Ema], k: u64) {
         self.steps += 1;
-        if self.moments.is_empty() {
-            self.moments = gradients.0.iter().map(|g| [(); 2].map(|()| vec![0.0; g.as_ref().map_or(0, Vec::len)])).collect();
+        for moments in &mut self.moments {
+            if moments.is_empty() {
+                moments.resize(gradients.len(), 0.0);
+            }
         }
-        assert_eq!(self.moments.len(), gradients.0.len(), "the parameters of the last step");
         let power = |beta: f64| beta.powf(self.steps as f64);
         let [first, second] = self.betas;
         let rule = kernels::Adam {
@@ -124,85 +164,17 @@ impl Adam {
             epsilon: self.epsilon,
             kept: 1.0 - self.learning_rate * self.weight_decay,
         };
-        let mut update = Update { rule, steps: gradients.0.iter().zip(&mut self.moments) };
-        module.map(&mut update)
+        // What training leaves as it is lies between the others.
+        let fixed: Vec<(Range<usize>, Vec<f32>)> =
+            unet.definition().iter().filter(|p| !p.trained).map(|p| (p.range.clone(), unet.values()[p.range.clone()].to_vec())).collect();
+        let [first, second] = &mut self.moments;
+        rule.apply(unet.values_mut(), gradients, first, second);
+        fixed.iter().for_each(|(range, values)| unet.values_mut()[range.clone()].copy_from_slice(values));
+        averages.iter_mut().for_each(|average| average.update(unet.values(), k));
     }
 }
 
-struct Found {
-    gradients: burn::tensor::Gradients,
-    all: Vec<Option<Vec<f32>>>,
-}
-
-impl ModuleVisitor for Found {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let gradient = param.val().grad_remove(&mut self.gradients);
-        self.all.push(gradient.map(|g| g.into_data().try_into_vec().expect("gradients are f32")));
-    }
-}
-
-/// A tensor in a parameter's place.
-fn replaced<const D: usize>(param: Param<Tensor<D>>, change: impl FnOnce(&mut Vec<f32>)) -> Param<Tensor<D>> {
-    let (id, tensor, mapper) = param.consume();
-    let (device, shape) = (tensor.device(), tensor.dims());
-    let trained = device.is_autodiff();
-    let mut values = into_numbers(tensor);
-    change(&mut values);
-    let tensor = Tensor::from_data(TensorData::new(values, shape), &device);
-    Param::from_mapped_value(id, if trained { tensor.require_grad() } else { tensor }, mapper)
-}
-
-fn into_numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    let tensor = if tensor.device().is_autodiff() { tensor.inner() } else { tensor };
-    tensor.into_data().try_into_vec().expect("parameters are f32")
-}
-
-struct Update<I> {
-    rule: kernels::Adam,
-    steps: I,
-}
-
-impl<'a, I: Iterator<Item = (&'a Option<Vec<f32>>, &'a mut [Vec<f32>; 2])>> ModuleMapper for Update<I> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let (gradient, [first, second]) = self.steps.next().expect("as many gradients as parameters");
-        let Some(gradient) = gradient else { return param };
-        replaced(param, |values| self.rule.apply(values, gradient, first, second))
-    }
-}
-
-/// The numbers of a module's parameters, in its order.
-pub fn parameters<M: Module>(module: &M) -> Vec<Vec<f32>> {
-    struct Numbers(Vec<Vec<f32>>);
-    impl ModuleVisitor for Numbers {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.push(into_numbers(param.val()));
-        }
-    }
-    let mut numbers = Numbers(Vec::new());
-    module.visit(&mut numbers);
-    numbers.0
-}
-
-/// The module with these numbers in its parameters: what [`parameters`] gives.
-///
-/// # Errors
-/// Another number of parameters, or one of another length.
-pub fn with_parameters<M: Module>(module: M, numbers: &[Vec<f32>]) -> Result<M> {
-    struct Replace<'a>(std::slice::Iter<'a, Vec<f32>>);
-    impl ModuleMapper for Replace<'_> {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let numbers = self.0.next().expect("counted below");
-            replaced(param, |values| values.copy_from_slice(numbers))
-        }
-    }
-    let lengths: Vec<usize> = parameters(&module).iter().map(Vec::len).collect();
-    if !lengths.iter().copied().eq(numbers.iter().map(Vec::len)) {
-        return Err(Error::input(format!("{} parameters: expected {} of the network's lengths", numbers.len(), lengths.len())));
-    }
-    Ok(module.map(&mut Replace(numbers.iter())))
-}
-
-/// An exponential moving average of a module's parameters: what one samples from.
+/// An exponential moving average of a network's parameters: what one samples from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ema {
     /// How much of it stays at a step, once it is warm.
@@ -210,14 +182,14 @@ pub struct Ema {
     /// Whether it forgets its start sooner: at step k, the first being 1, the rate is at most k / (9 + k), and 0 at the first, as in
     /// diffusers' `EMAModel`.
     pub warmup: bool,
-    /// In the module's order.
-    pub values: Vec<Vec<f32>>,
+    /// In the order of [`UNet::values`].
+    pub values: Vec<f32>,
 }
 
 impl Ema {
     /// From these parameters.
-    pub fn new<M: Module>(rate: f64, warmup: bool, module: &M) -> Self {
-        Self { rate, warmup, values: parameters(module) }
+    pub fn new(rate: f64, warmup: bool, unet: &UNet) -> Self {
+        Self { rate, warmup, values: unet.values().to_vec() }
     }
 
     /// The rate at step `k`, the first being 1.
@@ -232,12 +204,8 @@ impl Ema {
     /// Takes in the parameters after step `k`.
     ///
     /// # Panics
-    /// On those of another module.
-    pub fn update(&mut self, parameters: &[Vec<f32>], k: u64) {
-        assert_eq!(self.values.len(), parameters.len(), "the parameters of one module");
-        let rest = 1.0 - self.rate_at(k);
-        for (average, new) in self.values.iter_mut().zip(parameters) {
-            kernels::approach(average, new, rest);
-        }
+    /// On those of another network.
+    pub fn update(&mut self, values: &[f32], k: u64) {
+        kernels::approach(&mut self.values, values, 1.0 - self.rate_at(k));
     }
 }

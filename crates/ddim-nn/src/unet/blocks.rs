@@ -2,32 +2,16 @@
 
 use super::config::UNetConfig;
 use super::names::{ResampleType, TimeScaleShift};
-use super::ops::Ops;
 use super::resnet::{Attention, Resample, ResnetBlock2D, conv3x3};
-use burn::module::Module;
-use burn::nn::PaddingConfig2d;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::tensor::Device;
+use crate::graph::{Conv, Graph, Id, Initial, Scope};
+use ddim_kernels::Conv2d;
 
-/// A convolution inside diffusers' `Downsample2D` or `Upsample2D`.
-#[derive(Module, Debug)]
-pub(crate) struct Resampler {
-    conv: Conv2d,
-}
-
-/// The last layer of a down block: halves the resolution.
-#[derive(Module, Debug)]
+/// The last layer of a down or an up block: halves or doubles the resolution.
+#[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // one a block
-pub(crate) enum Downsampler {
-    Conv(Resampler),
-    Resnet(ResnetBlock2D),
-}
-
-/// The last layer of an up block: doubles the resolution.
-#[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant)] // one a block
-pub(crate) enum Upsampler {
-    Conv(Resampler),
+enum Resampler {
+    /// A convolution inside diffusers' `Downsample2D` or `Upsample2D`.
+    Conv(Conv),
     Resnet(ResnetBlock2D),
 }
 
@@ -37,144 +21,145 @@ fn resamples_with_resnet(attends: bool, kind: Option<ResampleType>) -> bool {
 }
 
 /// diffusers' `DownBlock2D` and `AttnDownBlock2D`.
-#[derive(Module, Debug)]
+#[derive(Debug)]
 pub(crate) struct DownBlock {
     resnets: Vec<ResnetBlock2D>,
     attentions: Vec<Attention>,
-    downsamplers: Vec<Downsampler>,
+    downsampler: Option<Resampler>,
 }
 
 impl DownBlock {
-    pub(crate) fn new(config: &UNetConfig, index: usize, device: &Device) -> Self {
+    pub(crate) fn new(scope: &mut Scope<'_>, config: &UNetConfig, index: usize) -> Self {
         let channels = &config.block_out_channels;
         let (out, attends) = (channels[index], config.down_block_types[index].attends());
         let entry = channels[index.saturating_sub(1)];
-        let resnet = |i| ResnetBlock2D::new(config, [if i == 0 { entry } else { out }, out], Resample::Keep, 1.0, device);
         let layers = config.layers_per_block;
-        let downsampler = || {
+        let resnets = (0..layers)
+            .map(|i| {
+                let channels = [out, if i == 0 { entry } else { out }];
+                ResnetBlock2D::new(&mut scope.under("resnets").under(i), config, channels, Resample::Keep, 1.0)
+            })
+            .collect();
+        let attentions = attentions(scope, config, attends, layers, out);
+        let downsampler = (index + 1 < channels.len()).then(|| {
+            let scope = &mut scope.under("downsamplers.0");
             if resamples_with_resnet(attends, config.downsample_type) {
-                return Downsampler::Resnet(ResnetBlock2D::new(config, [out, out], Resample::Down, 1.0, device));
+                return Resampler::Resnet(ResnetBlock2D::new(scope, config, [out; 2], Resample::Down, 1.0));
             }
             // Padding 0 means one row and one column of zeros at the end, as in the authors' network.
-            let padding =
-                if config.downsample_padding == 0 { PaddingConfig2d::Explicit(0, 0, 1, 1) } else { PaddingConfig2d::Explicit(1, 1, 1, 1) };
-            let conv = Conv2dConfig::new([out, out], [3, 3]).with_stride([2, 2]).with_padding(padding).init(device);
-            Downsampler::Conv(Resampler { conv })
-        };
-        Self {
-            resnets: (0..layers).map(resnet).collect(),
-            attentions: attentions(config, attends, layers, out, device),
-            downsamplers: (index + 1 < channels.len()).then(downsampler).into_iter().collect(),
-        }
+            let padding = if config.downsample_padding == 0 { [0, 1] } else { [1, 1] };
+            let conv = Conv2d { stride: 2, padding: [padding; 2], ..conv3x3([out; 2]) };
+            Resampler::Conv(scope.conv("conv", conv, Initial::Uniform))
+        });
+        Self { resnets, attentions, downsampler }
     }
 
     /// Pushes what the up path takes back onto `skips`.
-    pub(crate) fn forward<O: Ops>(&self, ops: &mut O, mut x: O::Image, skips: &mut Vec<O::Image>) -> O::Image {
+    pub(crate) fn forward(&self, g: &mut Graph, mut x: Id, embedding: Id, skips: &mut Vec<Id>) -> Id {
         for (i, resnet) in self.resnets.iter().enumerate() {
-            x = resnet.forward(ops, x);
+            x = resnet.forward(g, x, embedding);
             if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(ops, x);
+                x = attention.forward(g, x);
             }
-            skips.push(x.clone());
+            skips.push(x);
         }
-        for downsampler in &self.downsamplers {
+        if let Some(downsampler) = &self.downsampler {
             x = match downsampler {
-                Downsampler::Conv(resampler) => ops.conv2d(&resampler.conv, x),
-                Downsampler::Resnet(resnet) => resnet.forward(ops, x),
+                Resampler::Conv(conv) => g.conv(conv, x),
+                Resampler::Resnet(resnet) => resnet.forward(g, x, embedding),
             };
-            skips.push(x.clone());
+            skips.push(x);
         }
         x
     }
 }
 
-fn attentions(config: &UNetConfig, attend: bool, layers: usize, channels: usize, device: &Device) -> Vec<Attention> {
+fn attentions(scope: &mut Scope<'_>, config: &UNetConfig, attend: bool, layers: usize, channels: usize) -> Vec<Attention> {
     let count = if attend { layers } else { 0 };
-    (0..count).map(|_| Attention::new(config, channels, Some(config.norm_num_groups), 1.0, device)).collect()
+    let groups = Some(config.norm_num_groups);
+    (0..count).map(|i| Attention::new(&mut scope.under("attentions").under(i), config, channels, groups, 1.0)).collect()
 }
 
 /// diffusers' `UNetMidBlock2D`.
-#[derive(Module, Debug)]
+#[derive(Debug)]
 pub(crate) struct MidBlock {
-    attentions: Vec<Attention>,
-    resnets: Vec<ResnetBlock2D>,
+    attention: Option<Attention>,
+    resnets: [ResnetBlock2D; 2],
 }
 
 impl MidBlock {
-    pub(crate) fn new(config: &UNetConfig, device: &Device) -> Self {
+    pub(crate) fn new(scope: &mut Scope<'_>, config: &UNetConfig) -> Self {
         let channels = config.block_out_channels[config.block_out_channels.len() - 1];
         let scale = config.mid_block_scale_factor;
         // Without a number of its own, the norm is left out where the residual blocks scale and shift.
         let default_groups = (config.resnet_time_scale_shift == TimeScaleShift::Default).then_some(config.norm_num_groups);
         let groups = config.attn_norm_num_groups.or(default_groups);
-        let count = usize::from(config.add_attention);
-        Self {
-            attentions: (0..count).map(|_| Attention::new(config, channels, groups, scale, device)).collect(),
-            resnets: (0..2).map(|_| ResnetBlock2D::new(config, [channels, channels], Resample::Keep, scale, device)).collect(),
-        }
+        let attention =
+            config.add_attention.then(|| Attention::new(&mut scope.under("attentions.0"), config, channels, groups, scale));
+        let resnets =
+            [0, 1].map(|i| ResnetBlock2D::new(&mut scope.under("resnets").under(i), config, [channels; 2], Resample::Keep, scale));
+        Self { attention, resnets }
     }
 
-    pub(crate) fn forward<O: Ops>(&self, ops: &mut O, x: O::Image) -> O::Image {
-        let mut x = self.resnets[0].forward(ops, x);
-        for attention in &self.attentions {
-            x = attention.forward(ops, x);
+    pub(crate) fn forward(&self, g: &mut Graph, x: Id, embedding: Id) -> Id {
+        let mut x = self.resnets[0].forward(g, x, embedding);
+        if let Some(attention) = &self.attention {
+            x = attention.forward(g, x);
         }
-        self.resnets[1].forward(ops, x)
+        self.resnets[1].forward(g, x, embedding)
     }
 }
 
 /// diffusers' `UpBlock2D` and `AttnUpBlock2D`.
-#[derive(Module, Debug)]
+#[derive(Debug)]
 pub(crate) struct UpBlock {
     resnets: Vec<ResnetBlock2D>,
     attentions: Vec<Attention>,
-    upsamplers: Vec<Upsampler>,
+    upsampler: Option<Resampler>,
 }
 
 impl UpBlock {
-    pub(crate) fn new(config: &UNetConfig, index: usize, device: &Device) -> Self {
+    pub(crate) fn new(scope: &mut Scope<'_>, config: &UNetConfig, index: usize) -> Self {
         let channels: Vec<usize> = config.block_out_channels.iter().rev().copied().collect();
         let (out, attends) = (channels[index], config.up_block_types[index].attends());
         let previous = channels[index.saturating_sub(1)];
         let skip_of_last = channels[(index + 1).min(channels.len() - 1)];
         let layers = config.layers_per_block + 1;
-        let resnet = |i| {
-            let below = if i == 0 { previous } else { out };
-            let skip = if i + 1 == layers { skip_of_last } else { out };
-            ResnetBlock2D::new(config, [below + skip, out], Resample::Keep, 1.0, device)
-        };
-        let upsampler = || {
+        let resnets = (0..layers)
+            .map(|i| {
+                let below = if i == 0 { previous } else { out };
+                let skip = if i + 1 == layers { skip_of_last } else { out };
+                ResnetBlock2D::new(&mut scope.under("resnets").under(i), config, [out, below + skip], Resample::Keep, 1.0)
+            })
+            .collect();
+        let attentions = attentions(scope, config, attends, layers, out);
+        let upsampler = (index + 1 < channels.len()).then(|| {
+            let scope = &mut scope.under("upsamplers.0");
             if resamples_with_resnet(attends, config.upsample_type) {
-                return Upsampler::Resnet(ResnetBlock2D::new(config, [out, out], Resample::Up, 1.0, device));
+                return Resampler::Resnet(ResnetBlock2D::new(scope, config, [out; 2], Resample::Up, 1.0));
             }
-            Upsampler::Conv(Resampler { conv: conv3x3(out, out, device) })
-        };
-        Self {
-            resnets: (0..layers).map(resnet).collect(),
-            attentions: attentions(config, attends, layers, out, device),
-            upsamplers: (index + 1 < channels.len()).then(upsampler).into_iter().collect(),
-        }
+            Resampler::Conv(scope.conv("conv", conv3x3([out; 2]), Initial::Uniform))
+        });
+        Self { resnets, attentions, upsampler }
     }
 
     /// Pops what the down path left on `skips`.
-    pub(crate) fn forward<O: Ops>(&self, ops: &mut O, mut x: O::Image, skips: &mut Vec<O::Image>) -> O::Image {
+    pub(crate) fn forward(&self, g: &mut Graph, mut x: Id, embedding: Id, skips: &mut Vec<Id>) -> Id {
         for (i, resnet) in self.resnets.iter().enumerate() {
             let skip = skips.pop().expect("the down path pushed one skip for each of these");
-            x = ops.concat(x, skip);
-            x = resnet.forward(ops, x);
+            x = g.concat(x, skip);
+            x = resnet.forward(g, x, embedding);
             if let Some(attention) = self.attentions.get(i) {
-                x = attention.forward(ops, x);
+                x = attention.forward(g, x);
             }
         }
-        for upsampler in &self.upsamplers {
-            x = match upsampler {
-                Upsampler::Conv(resampler) => {
-                    x = ops.enlarge(x);
-                    ops.conv2d(&resampler.conv, x)
-                }
-                Upsampler::Resnet(resnet) => resnet.forward(ops, x),
-            };
+        match &self.upsampler {
+            Some(Resampler::Conv(conv)) => {
+                x = g.enlarge(x);
+                g.conv(conv, x)
+            }
+            Some(Resampler::Resnet(resnet)) => resnet.forward(g, x, embedding),
+            None => x,
         }
-        x
     }
 }

@@ -1,15 +1,11 @@
-//! diffusers' `UNet2DModel`. Fields are named as its state dict is, so that checkpoints load without a table of names.
+//! diffusers' `UNet2DModel`. Modules are named as its state dict is, so that checkpoints load without a table of names.
 
 mod blocks;
 mod config;
 mod embedding;
 mod names;
-mod native;
-mod ops;
-mod plan;
 mod presets;
 mod resnet;
-mod trace;
 
 pub(crate) use config::diffusers_version;
 pub use config::{SampleSize, UNetConfig};
@@ -17,18 +13,12 @@ pub use names::{
     Activation, ClassEmbedType, DownBlockType, MidBlockType, NetworkClass, ResampleType, TimeEmbeddingType, TimeScaleShift, UpBlockType,
 };
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::graph::{Conv, Graph, Initial, Norm, Parameters, Scope};
 use blocks::{DownBlock, MidBlock, UpBlock};
-use burn::module::Module;
-use burn::nn::GroupNorm;
-use burn::nn::conv::Conv2d;
-use burn::tensor::{Device, Tensor, TensorData};
-use embedding::{ClassEmbedding, TimeProjection, TimestepEmbedding, look_up};
-use native::{Draws, Native, is_native};
-use ops::{Eager, Ops};
-pub(crate) use plan::{Arena, Inputs, Plan};
-pub use plan::{Profile, Share};
-use resnet::{conv3x3, group_norm};
+use embedding::Embedding;
+use resnet::conv3x3;
+use std::sync::Arc;
 
 /// The class condition of a batch.
 #[derive(Debug, Clone, Default)]
@@ -65,46 +55,61 @@ impl Condition {
     }
 }
 
-/// The network. See [`UNetConfig`] for what it can be.
-#[derive(Module, Debug)]
+/// The network: its definition and its weights. See [`UNetConfig`] for what it can be.
+#[derive(Debug, Clone)]
 pub struct UNet {
-    conv_in: Conv2d,
-    time_proj: TimeProjection,
-    time_embedding: TimestepEmbedding,
-    class_embedding: Option<ClassEmbedding>,
+    config: UNetConfig,
+    modules: Arc<Modules>,
+    parameters: Arc<Parameters>,
+    /// Of all parameters, in the order of their declaration.
+    values: Vec<f32>,
+}
+
+/// The modules, in the order in which they declare their parameters.
+#[derive(Debug)]
+struct Modules {
+    conv_in: Conv,
+    embedding: Embedding,
     down_blocks: Vec<DownBlock>,
     mid_block: Option<MidBlock>,
     up_blocks: Vec<UpBlock>,
-    conv_norm_out: GroupNorm,
-    conv_out: Conv2d,
-    center_input_sample: bool,
-    /// What it was made of.
-    #[module(skip)]
-    config: UNetConfig,
+    conv_norm_out: Norm,
+    conv_out: Conv,
+}
+
+impl Modules {
+    fn new(scope: &mut Scope<'_>, config: &UNetConfig) -> Self {
+        let channels = &config.block_out_channels;
+        let blocks = 0..channels.len();
+        Self {
+            conv_in: scope.conv("conv_in", conv3x3([channels[0], config.in_channels]), Initial::Uniform),
+            embedding: Embedding::new(scope, config),
+            down_blocks: blocks.clone().map(|i| DownBlock::new(&mut scope.under("down_blocks").under(i), config, i)).collect(),
+            mid_block: config.mid_block_type.is_some().then(|| MidBlock::new(&mut scope.under("mid_block"), config)),
+            up_blocks: blocks.map(|i| UpBlock::new(&mut scope.under("up_blocks").under(i), config, i)).collect(),
+            conv_norm_out: scope.norm("conv_norm_out", channels[0], config.norm_num_groups, config.norm_eps),
+            conv_out: scope.conv("conv_out", conv3x3([config.out_channels, channels[0]]), Initial::Zeros),
+        }
+    }
 }
 
 impl UNet {
-    /// A network with burn's default initialisation.
+    /// A network with DDPM's initialisation, a function of the seed: weights uniform with variance 2/(fan in + fan out), biases 0, and 0
+    /// also what closes a residual branch (its second convolution, an attention's output) and the network itself.
     ///
     /// # Errors
     /// As [`UNetConfig::check`].
-    pub fn new(config: &UNetConfig, device: &Device) -> Result<Self> {
+    pub fn initialised(config: &UNetConfig, seed: u64) -> Result<Self> {
+        let unet = Self::without_values(config)?;
+        Ok(Self { values: unet.parameters.initial(seed), ..unet })
+    }
+
+    /// The definition alone: whoever asks fills in the values.
+    pub(crate) fn without_values(config: &UNetConfig) -> Result<Self> {
         config.check()?;
-        let channels = &config.block_out_channels;
-        let blocks = channels.len();
-        Ok(Self {
-            conv_in: conv3x3(config.in_channels, channels[0], device),
-            time_proj: TimeProjection::new(config, device),
-            time_embedding: TimestepEmbedding::new(TimeProjection::width(config), config.time_embed_dim(), device),
-            class_embedding: ClassEmbedding::new(config, device),
-            down_blocks: (0..blocks).map(|i| DownBlock::new(config, i, device)).collect(),
-            mid_block: config.mid_block_type.is_some().then(|| MidBlock::new(config, device)),
-            up_blocks: (0..blocks).map(|i| UpBlock::new(config, i, device)).collect(),
-            conv_norm_out: group_norm(channels[0], config.norm_num_groups, config.norm_eps, device),
-            conv_out: conv3x3(channels[0], config.out_channels, device),
-            center_input_sample: config.center_input_sample,
-            config: config.clone(),
-        })
+        let mut parameters = Parameters::default();
+        let modules = Arc::new(Modules::new(&mut Scope::new(&mut parameters), config));
+        Ok(Self { config: config.clone(), modules, parameters: Arc::new(parameters), values: Vec::new() })
     }
 
     /// What it was made of.
@@ -112,73 +117,64 @@ impl UNet {
         &self.config
     }
 
-    /// Images [n, c_in, h, w] -> [n, c_out, h, w], at `timesteps` (code indices 0..T-1) and under `condition`: n of each, one an image,
-    /// or one of each for all images.
+    /// The numbers of all parameters, one after the other; [`parameters`](Self::parameters) says which lie where.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Names in PyTorch's state dict, shapes, and where the numbers of each lie in [`values`](Self::values).
+    pub fn parameters(&self) -> impl ExactSizeIterator<Item = (&str, &[usize], std::ops::Range<usize>)> {
+        self.parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice(), p.range.clone()))
+    }
+
+    /// The same network with other weights.
     ///
-    /// # Panics
-    /// On shapes, labels or timesteps that the configuration does not allow; [`Network`](crate::Network) checks them first.
-    pub fn forward(&self, x: Tensor<4>, timesteps: &[usize], condition: &Condition) -> Tensor<4> {
-        self.forward_with(x, timesteps, condition, &[])
+    /// # Errors
+    /// Another number of them.
+    pub fn with_values(self, values: Vec<f32>) -> Result<Self> {
+        let expected = self.parameters.len();
+        if values.len() != expected {
+            return Err(Error::input(format!("{} weights: expected {expected}, as the network has", values.len())));
+        }
+        Ok(Self { values, ..self })
     }
 
-    /// [`forward`](Self::forward), with dropout under seeds, one an image, where some are given and the device is the processor (on others
-    /// burn decides).
-    pub(crate) fn forward_with(&self, x: Tensor<4>, timesteps: &[usize], condition: &Condition, dropout: &[u64]) -> Tensor<4> {
-        let device = x.device();
-        let embedding = self.embedding(timesteps, condition, &device);
-        let levels: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
-        let timesteps = Tensor::from_floats(levels.as_slice(), &device);
-        let mut eager = Eager { embedding, timesteps };
-        if !is_native(&device) {
-            return self.images(&mut eager, x);
-        }
-        let dropout = (!dropout.is_empty()).then(|| Draws { seeds: dropout.to_vec(), layers: 0 });
-        self.images(&mut Native { eager, dropout }, x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
+    pub(crate) fn definition(&self) -> &Arc<Parameters> {
+        &self.parameters
     }
 
-    /// Of timesteps and classes, one an image: [n, d].
-    pub(crate) fn embedding(&self, timesteps: &[usize], condition: &Condition, device: &Device) -> Tensor<2> {
-        let n = timesteps.len();
-        let embedding = self.time_embedding.forward(self.time_proj.forward(timesteps, device));
-        let Some(class_embedding) = &self.class_embedding else { return embedding };
-        embedding
-            + match (class_embedding, condition) {
-                (ClassEmbedding::Table(table), Condition::Labels(labels)) => look_up(table, labels, device),
-                (ClassEmbedding::Timestep(layers), Condition::Labels(labels)) => layers.forward(self.time_proj.forward(labels, device)),
-                (ClassEmbedding::Identity(_), Condition::Embeddings(e)) => {
-                    Tensor::from_data(TensorData::new(e.clone(), [n, e.len() / n]), device)
-                }
-                (embedding, condition) => panic!("{embedding} does not take {condition:?}"),
-            }
+    /// The numbers of all parameters, to be changed.
+    pub(crate) fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
     }
 
-    /// What happens to the images, in any implementation of the operations.
-    fn images<O: Ops>(&self, ops: &mut O, x: O::Image) -> O::Image {
-        let x = if self.center_input_sample { ops.affine(x, 2.0, -1.0) } else { x };
-        let mut x = ops.conv2d(&self.conv_in, x);
-        let mut skips = vec![x.clone()];
-        for block in &self.down_blocks {
-            x = block.forward(ops, x, &mut skips);
+    /// What it computes of images of `size` [h, w].
+    pub(crate) fn graph(&self, [h, w]: [usize; 2]) -> Graph {
+        let Modules { conv_in, embedding, down_blocks, mid_block, up_blocks, conv_norm_out, conv_out } = &*self.modules;
+        let mut g = Graph::new([h, w, self.config.in_channels]);
+        let rows = embedding.forward(&mut g);
+        let rows = g.activate(self.config.act_fn, rows);
+        let mut x = crate::graph::INPUT;
+        if self.config.center_input_sample {
+            x = g.affine(x, 2.0, -1.0);
         }
-        if let Some(block) = &self.mid_block {
-            x = block.forward(ops, x);
+        x = g.conv(conv_in, x);
+        let mut skips = vec![x];
+        for block in down_blocks {
+            x = block.forward(&mut g, x, rows, &mut skips);
         }
-        for block in &self.up_blocks {
-            x = block.forward(ops, x, &mut skips);
+        if let Some(block) = mid_block {
+            x = block.forward(&mut g, x, rows);
         }
-        x = ops.norm(&self.conv_norm_out, Some(Activation::Silu), x);
-        x = ops.conv2d(&self.conv_out, x);
-        if let TimeProjection::Fourier(_) = self.time_proj {
+        for block in up_blocks {
+            x = block.forward(&mut g, x, rows, &mut skips);
+        }
+        x = g.norm(conv_norm_out, Some(Activation::Silu), x);
+        x = g.conv(conv_out, x);
+        if embedding.time_proj.is_fourier() {
             // diffusers divides by the noise level, which these networks take as their timestep.
-            x = ops.divide_by_timestep(x);
+            g.divide_by_timestep(x);
         }
-        x
-    }
-
-    /// The network for images of `size` [h, w], planned for the kernels.
-    pub(crate) fn plan(&self, size: [usize; 2]) -> Plan {
-        let mut tracer = trace::Tracer::new([size[0], size[1], self.conv_in.weight.dims()[1]]);
-        let out = self.images(&mut tracer, trace::INPUT);
-        Plan::new(tracer, out)
+        g
     }
 }

@@ -73,6 +73,18 @@ names! {
     Relu = "relu"
 }
 
+impl Activation {
+    /// The kernel that computes it.
+    pub(crate) fn kernel(self) -> ddim_kernels::Activation {
+        match self {
+            Self::Silu => ddim_kernels::Activation::Silu,
+            Self::Mish => ddim_kernels::Activation::Mish,
+            Self::Gelu => ddim_kernels::Activation::Gelu,
+            Self::Relu => ddim_kernels::Activation::Relu,
+        }
+    }
+}
+
 // diffusers drops the prefix UNetRes, which its first versions wrote.
 names! {
     /// One of `down_block_types`.

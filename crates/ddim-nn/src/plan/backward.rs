@@ -1,0 +1,437 @@
+//! Backward through the steps of a plan for training: from the gradient of its output to those of all parameters.
+
+use super::layout::View;
+use super::run::{Arena, Inputs, Profile, at_least, combine, dropout_mask, each_pixel, pixel, transpose};
+use super::{Action, FinishWith, Plan, Source, Step, Weights};
+use crate::graph::{Features, Index};
+use crate::unet::{Condition, UNet};
+use ddim_kernels::{Attention, Images, PackedInputGradient, sum_of_pixels};
+use std::ops::Range;
+use std::time::Instant;
+
+/// A plan for training with its weights, and the memory of its runs.
+pub(crate) struct Backward {
+    plan: Plan,
+    weights: Weights,
+    /// Of each convolution; none where nobody asks for its input's gradient.
+    turned: Vec<Option<PackedInputGradient>>,
+    arena: Arena,
+    of_buffers: Found,
+    of_rows: Found,
+}
+
+/// The gradients of values, where the values lie in their own buffers.
+#[derive(Default)]
+struct Found {
+    buffers: Vec<Vec<f32>>,
+    /// The channels of each buffer that have been written.
+    written: Vec<Vec<Range<usize>>>,
+}
+
+impl Found {
+    fn reset(&mut self, lens: &[usize], n: usize) {
+        self.buffers.resize_with(lens.len(), Vec::new);
+        self.written.resize_with(lens.len(), Vec::new);
+        self.buffers.iter_mut().zip(lens).for_each(|(buffer, len)| at_least(buffer, n * len));
+        self.written.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Makes a view readable: what nobody wrote is 0. Whether anybody wrote any of it.
+    fn settle(&mut self, view: View, n: usize) -> bool {
+        let channels = view.offset..view.offset + view.shape[2];
+        let missing: Vec<usize> =
+            channels.clone().filter(|c| !self.written[view.buffer].iter().any(|written| written.contains(c))).collect();
+        if missing.is_empty() {
+            return true;
+        }
+        let some = missing.len() < channels.len();
+        let pixels = n * view.shape[0] * view.shape[1];
+        for p in 0..pixels {
+            missing.iter().for_each(|c| self.buffers[view.buffer][p * view.stride + c] = 0.0);
+        }
+        self.written[view.buffer].push(channels);
+        some
+    }
+
+    /// Takes a buffer out, for a gradient to be written into a view of it, or to be added where there is one.
+    fn take(&mut self, view: View, n: usize) -> (Vec<f32>, bool) {
+        let channels = view.offset..view.offset + view.shape[2];
+        let accumulate = self.written[view.buffer].iter().any(|w| w.start < channels.end && channels.start < w.end);
+        if accumulate {
+            self.settle(view, n);
+        } else {
+            self.written[view.buffer].push(channels);
+        }
+        (std::mem::take(&mut self.buffers[view.buffer]), accumulate)
+    }
+
+    fn give(&mut self, view: View, buffer: Vec<f32>) {
+        self.buffers[view.buffer] = buffer;
+    }
+
+    /// Writes `f(pixel, channels)` as the gradient of a view, or adds it.
+    fn contribute(&mut self, view: View, n: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+        let (mut buffer, accumulate) = self.take(view, n);
+        let c = view.shape[2];
+        each_pixel(
+            &mut buffer[view.offset..],
+            view,
+            |p, out| {
+                if accumulate {
+                    let mut held = vec![0.0; c];
+                    f(p, &mut held);
+                    out.iter_mut().zip(&held).for_each(|(out, v)| *out += v);
+                } else {
+                    f(p, out);
+                }
+            },
+            n,
+        );
+        self.give(view, buffer);
+    }
+
+    /// The same, of images.
+    fn contribute_images(&mut self, view: View, from: &Images<'_>) {
+        let (mut buffer, accumulate) = self.take(view, from.shape[0]);
+        each_pixel(
+            &mut buffer[view.offset..],
+            view,
+            |p, out| {
+                let from = pixel(from, p);
+                if accumulate { out.iter_mut().zip(from).for_each(|(out, v)| *out += v) } else { out.copy_from_slice(from) }
+            },
+            from.shape[0],
+        );
+        self.give(view, buffer);
+    }
+}
+
+impl Backward {
+    pub(crate) fn new(unet: &UNet, size: [usize; 2]) -> Self {
+        let plan = Plan::for_training(unet, size);
+        let weights = plan.changing_weights(unet.values());
+        let wanted = |conv: usize| {
+            let reads = |step: &&Step| matches!(step.action, Action::Conv { conv: c, .. } if c == conv);
+            let of_images = plan.steps.iter().find(reads);
+            // The images themselves need no gradient, features of a timestep neither.
+            of_images.map_or_else(|| !plan.is_source(plan.row_steps.iter().find(reads)), |step| step.x.buffer != plan.input.buffer)
+        };
+        let turned = (plan.convs.iter().enumerate())
+            .map(|(i, planned)| {
+                let Source::Parameters([weight, _]) = planned.weights else { unreachable!("training has parameters alone") };
+                let weight = &unet.values()[plan.parameters.get(weight).range.clone()];
+                wanted(i).then(|| PackedInputGradient::new(planned.conv, planned.size, weight))
+            })
+            .collect();
+        Self { plan, weights, turned, arena: Arena::default(), of_buffers: Found::default(), of_rows: Found::default() }
+    }
+
+    /// Takes other weights of the same network.
+    pub(crate) fn take_weights(&mut self, values: &[f32]) {
+        let of = |id: usize| &values[self.plan.parameters.get(id).range.clone()];
+        for ((planned, packed), turned) in self.plan.convs.iter().zip(&mut self.weights.convs).zip(&mut self.turned) {
+            let Source::Parameters([weight, bias]) = planned.weights else { unreachable!("training has parameters alone") };
+            packed.repack(of(weight), of(bias));
+            if let Some(turned) = turned {
+                turned.repack(of(weight));
+            }
+        }
+        self.plan.copy_small(values, &mut self.weights);
+    }
+
+    /// Adds the gradients of Σ weight · mean (prediction - target)² over the images to `gradients`, in the order of all parameters; what the sum is.
+    pub(crate) fn squared_error(
+        &mut self,
+        inputs: &Inputs<'_>,
+        target: &[f32],
+        shares: &[f32],
+        gradients: &mut [f32],
+        mut profile: Option<&mut Profile>,
+    ) -> f64 {
+        let Self { plan, weights, arena, of_buffers, of_rows, .. } = self;
+        let (n, view) = (inputs.kinds.len(), plan.output);
+        plan.forward(weights, inputs, arena, profile.as_deref_mut());
+        of_buffers.reset(&plan.buffers, n);
+        of_rows.reset(&plan.row_buffers, n);
+        // The output lies alone in its buffer.
+        let len = view.shape.iter().product::<usize>();
+        let (mut dy, _) = of_buffers.take(view, n);
+        transpose(target, n, view.shape, &mut dy, true);
+        let y = &arena.buffers[view.buffer];
+        let mut total = 0.0;
+        for ((dy, y), share) in dy.chunks_exact_mut(len).zip(y.chunks_exact(len)).zip(shares) {
+            let slope = 2.0 * share / len as f32;
+            let mut sum = 0.0;
+            for (dy, y) in dy.iter_mut().zip(y) {
+                let difference = y - *dy;
+                sum += f64::from(difference) * f64::from(difference);
+                *dy = slope * difference;
+            }
+            total += f64::from(*share) * sum / len as f64;
+        }
+        of_buffers.give(view, dy);
+        for (of_images, step) in self.plan.row_steps.iter().map(|step| (false, step)).chain(self.plan.steps.iter().map(|s| (true, s))).rev() {
+            let start = Instant::now();
+            let run = Run {
+                plan: &self.plan,
+                weights: &self.weights,
+                turned: &self.turned,
+                inputs,
+                arena: &self.arena,
+                of_images,
+                n,
+            };
+            run.step(step, &mut self.of_buffers, &mut self.of_rows, gradients);
+            if let Some(profile) = &mut profile {
+                profile.add(step.kind_backward(&self.plan), start.elapsed(), 2 * n as u64 * step.multiply_adds(&self.plan));
+            }
+        }
+        total
+    }
+}
+
+impl Plan {
+    /// Whether what a step of rows reads is no function of parameters.
+    fn is_source(&self, step: Option<&Step>) -> bool {
+        let Some(step) = step else { return true };
+        let writes = |s: &&Step| s.out.buffer == step.x.buffer;
+        self.row_steps.iter().find(writes).is_some_and(|s| {
+            matches!(s.action, Action::Embedding | Action::Features(Features::Sinusoid { .. } | Features::Fourier(_), _))
+        })
+    }
+}
+
+impl Step {
+    fn kind_backward(&self, plan: &Plan) -> &'static str {
+        match self.kind(plan) {
+            "3x3" => "3x3, backward",
+            "3x3, enlarging" => "3x3, enlarging, backward",
+            "3x3, stride 2" => "3x3, stride 2, backward",
+            "linear and 1x1" => "linear and 1x1, backward",
+            "attention" => "attention, backward",
+            _ => "other, backward",
+        }
+    }
+}
+
+/// What all steps of one run need.
+struct Run<'a> {
+    plan: &'a Plan,
+    weights: &'a Weights,
+    turned: &'a [Option<PackedInputGradient>],
+    inputs: &'a Inputs<'a>,
+    arena: &'a Arena,
+    /// Whether the step is of images, not of rows.
+    of_images: bool,
+    n: usize,
+}
+
+impl Run<'_> {
+    fn step(&self, step: &Step, of_buffers: &mut Found, of_rows: &mut Found, gradients: &mut [f32]) {
+        let (n, all) = (self.n, 0..self.n);
+        let own = if self.of_images { &mut *of_buffers } else { &mut *of_rows };
+        if !own.settle(step.out, n) {
+            return;
+        }
+        let touches = |view: &View| view.buffer == step.out.buffer;
+        // Where a step reads of the buffer that it writes, the gradient is copied before others are written.
+        let shared = step.reads().any(|view| touches(&view));
+        let held = if shared { own.buffers[step.out.buffer].clone() } else { std::mem::take(&mut own.buffers[step.out.buffer]) };
+        let dy = step.out.of(&all, &held);
+        self.contribute(step, &dy, of_buffers, of_rows, gradients);
+        if !shared {
+            let own = if self.of_images { of_buffers } else { of_rows };
+            own.buffers[step.out.buffer] = held;
+        }
+    }
+
+    fn contribute(&self, step: &Step, dy: &Images<'_>, of_buffers: &mut Found, of_rows: &mut Found, gradients: &mut [f32]) {
+        let (n, all) = (self.n, 0..self.n);
+        let [h, w, c] = step.out.shape;
+        let values = if self.of_images { &self.arena.buffers } else { &self.arena.row_buffers };
+        let parameter = |id: usize| self.plan.parameters.get(id).range.clone();
+        match &step.action {
+            Action::Conv { conv, finish, .. } => {
+                let scaled;
+                let mut dy = *dy;
+                if finish.scale != 1.0 {
+                    scaled = times(&dy, finish.scale);
+                    dy = Images::new(&scaled, dy.shape);
+                }
+                let of_rows_given = self.finish(finish, &dy, of_buffers, of_rows);
+                let planned = &self.plan.convs[*conv];
+                let Source::Parameters([weight, bias]) = planned.weights else { unreachable!("training has parameters alone") };
+                match of_rows_given {
+                    // Those of images are there already.
+                    Some(of_images) => {
+                        let bias = &mut gradients[parameter(bias)];
+                        of_images.chunks_exact(c).for_each(|row| bias.iter_mut().zip(row).for_each(|(bias, v)| *bias += v));
+                    }
+                    None => sum_of_pixels(&dy, &mut gradients[parameter(bias)]),
+                }
+                let x = step.x.images(&all, values);
+                let normal = step.normal(&all, self.plan, self.weights, self.arena);
+                planned.conv.weight_gradient(&x, normal, &dy, &mut gradients[parameter(weight)]);
+                let Some(turned) = &self.turned[*conv] else { return };
+                let own = if self.of_images { of_buffers } else { of_rows };
+                if normal.is_none() {
+                    let (mut out, accumulate) = own.take(step.x, n);
+                    turned.run(&dy, &mut out[step.x.offset..], step.x.stride, accumulate);
+                    return own.give(step.x, out);
+                }
+                let mut of_normal = vec![0.0; n * step.x.shape.iter().product::<usize>()];
+                turned.run(&dy, &mut of_normal, step.x.shape[2], false);
+                self.norm(step, &Images::new(&of_normal, x.shape), own, gradients);
+            }
+            Action::Attend { attend, keys, values: of_values, finish } => {
+                let scaled = times(dy, finish.scale);
+                let dy = Images::new(&scaled, dy.shape);
+                self.finish(finish, &dy, of_buffers, of_rows);
+                let own = if self.of_images { of_buffers } else { of_rows };
+                let [queries, keys_in, values_in] = [step.x, *keys, *of_values].map(|view| view.images(&all, values));
+                let attention = Attention { queries, keys: keys_in, values: values_in, heads: attend.heads, scale: attend.scale };
+                let mut found = [(); 3].map(|()| vec![0.0; n * h * w * c]);
+                attention.gradient(&dy, found.each_mut().map(Vec::as_mut_slice));
+                for (view, found) in [step.x, *keys, *of_values].into_iter().zip(&found) {
+                    own.contribute_images(view, &Images::new(found, [n, h, w, c]));
+                }
+            }
+            Action::Normalise(_) => {
+                let own = if self.of_images { of_buffers } else { of_rows };
+                self.norm(step, dy, own, gradients);
+            }
+            Action::AddRows(row) => {
+                self.add_rows(*row, &of_images(dy), c, 0, of_rows);
+                of_buffers.contribute_images(step.x, dy);
+            }
+            Action::ScaleShift(row) => {
+                let x = step.x.images(&all, values);
+                self.add_rows(*row, &products(dy, &x), c, 0, of_rows);
+                self.add_rows(*row, &of_images(dy), c, c, of_rows);
+                let rows = &self.arena.rows[*row];
+                let scale = |p: usize| &rows[p / (h * w) * 2 * c..][..c];
+                of_buffers.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), scale(p), |dy, scale| dy * (scale + 1.0)));
+            }
+            Action::Features(Features::Table(table), index) => {
+                let numbers = match (index, self.inputs.condition) {
+                    (Index::Label, Condition::Labels(labels)) => labels,
+                    _ => self.inputs.timesteps,
+                };
+                let table = &mut gradients[parameter(*table)];
+                for (i, number) in numbers.iter().enumerate() {
+                    table[number * c..(number + 1) * c].iter_mut().zip(pixel(dy, i)).for_each(|(sum, v)| *sum += v);
+                }
+            }
+            Action::Features(..) | Action::Embedding => {}
+            Action::Activate(activation) => {
+                let (x, activation) = (step.x.images(&all, values), activation.kernel());
+                let own = if self.of_images { of_buffers } else { of_rows };
+                own.contribute(step.x, n, |p, out| activation.gradient(pixel(&x, p), pixel(dy, p), out));
+            }
+            Action::Add(other) => {
+                let own = if self.of_images { of_buffers } else { of_rows };
+                own.contribute_images(step.x, dy);
+                own.contribute_images(*other, dy);
+            }
+            Action::Copy => of_buffers.contribute_images(step.x, dy),
+            Action::Enlarge => {
+                let [small_h, small_w, _] = step.x.shape;
+                let first = |p: usize| (p / (small_h * small_w) * h + p % (small_h * small_w) / small_w * 2) * w + p % small_w * 2;
+                of_buffers.contribute(step.x, n, |p, out| {
+                    out.fill(0.0);
+                    for offset in [0, 1, w, w + 1] {
+                        out.iter_mut().zip(pixel(dy, first(p) + offset)).for_each(|(out, v)| *out += v);
+                    }
+                });
+            }
+            Action::Halve => {
+                let [large_h, large_w, _] = step.x.shape;
+                let source = |p: usize| (p / (large_h * large_w) * h + p % (large_h * large_w) / large_w / 2) * w + p % large_w / 2;
+                of_buffers.contribute(step.x, n, |p, out| {
+                    let dy = pixel(dy, source(p));
+                    combine(out, dy, dy, |dy, _| dy / 4.0);
+                });
+            }
+            Action::Affine { factor, .. } => {
+                of_buffers.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), pixel(dy, p), |dy, _| dy * factor));
+            }
+            Action::Dropout { kept, layer } => {
+                if self.inputs.dropout.is_empty() {
+                    return of_buffers.contribute_images(step.x, dy);
+                }
+                let mask = dropout_mask(self.inputs.dropout, *layer, *kept, h * w * c);
+                of_buffers.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), &mask[p * c..], |dy, m| dy * m));
+            }
+            Action::DivideByTimestep => {
+                let timestep = |p: usize| self.inputs.timesteps[self.inputs.kinds[p / (h * w)]] as f32;
+                of_buffers.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), pixel(dy, p), |dy, _| dy / timestep(p)));
+            }
+        }
+    }
+
+    /// The gradients of what a [`FinishWith`] adds, for the gradient of the sum; those of rows [n, c], where there are some.
+    fn finish(&self, finish: &FinishWith, dy: &Images<'_>, of_buffers: &mut Found, of_rows: &mut Found) -> Option<Vec<f32>> {
+        if let Some(residual) = finish.residual {
+            let own = if self.of_images { of_buffers } else { &mut *of_rows };
+            own.contribute_images(residual, dy);
+        }
+        finish.rows.map(|row| {
+            let found = of_images(dy);
+            self.add_rows(row, &found, dy.shape[3], 0, of_rows);
+            found
+        })
+    }
+
+    /// Adds `found` [n, c] to the gradients of a buffer of rows, at channels from `first`.
+    fn add_rows(&self, row: usize, found: &[f32], c: usize, first: usize, of_rows: &mut Found) {
+        let stride = self.plan.row_buffers[row];
+        let view = View { buffer: row, offset: first, stride, shape: [1, 1, c] };
+        of_rows.contribute_images(view, &Images::new(found, [self.n, 1, 1, c]));
+    }
+
+    /// The gradient of the norm in a step, for that of its result.
+    fn norm(&self, step: &Step, dy: &Images<'_>, own: &mut Found, gradients: &mut [f32]) {
+        let all = 0..self.n;
+        let normal = step.norm().expect("it has a norm");
+        let norm = self.plan.norms[normal.norm];
+        let c = step.x.shape[2];
+        let [mean, _, inverse] = self.arena.statistics[normal.statistics].each_ref().map(|kept| &kept[..self.n * c]);
+        let x = step.x.images(&all, &self.arena.buffers);
+        let (mut out, accumulate) = own.take(step.x, self.n);
+        // Weight and bias were declared one after the other.
+        let [weight, bias] = [norm.weight, norm.bias].map(|id| self.plan.parameters.get(id).range.clone());
+        assert_eq!(weight.end, bias.start);
+        let (weight, bias) = gradients[weight.start..bias.end].split_at_mut(c);
+        let kernel = self.plan.norm(normal, self.weights);
+        kernel.gradient(&x, [mean, inverse], normal.silu, dy, (&mut out[step.x.offset..], step.x.stride, accumulate), [weight, bias]);
+        own.give(step.x, out);
+    }
+}
+
+/// Images times a number, without gaps.
+fn times(x: &Images<'_>, factor: f32) -> Vec<f32> {
+    let pixels = x.shape[..3].iter().product::<usize>();
+    (0..pixels).flat_map(|p| pixel(x, p)).map(|v| v * factor).collect()
+}
+
+/// The sums over the pixels of each image: [n, c].
+fn of_images(dy: &Images<'_>) -> Vec<f32> {
+    let [n, h, w, c] = dy.shape;
+    let mut found = vec![0.0; n * c];
+    for (i, found) in found.chunks_exact_mut(c).enumerate() {
+        sum_of_pixels(&Images { data: &dy.data[i * h * w * dy.stride..], shape: [1, h, w, c], stride: dy.stride }, found);
+    }
+    found
+}
+
+/// The sums over the pixels of each image of dy · x: [n, c].
+fn products(dy: &Images<'_>, x: &Images<'_>) -> Vec<f32> {
+    let [n, h, w, c] = dy.shape;
+    let mut totals = vec![0f64; n * c];
+    for p in 0..n * h * w {
+        for ((total, dy), x) in totals[p / (h * w) * c..][..c].iter_mut().zip(pixel(dy, p)).zip(pixel(x, p)) {
+            *total += f64::from(*dy) * f64::from(*x);
+        }
+    }
+    totals.into_iter().map(|total| total as f32).collect()
+}

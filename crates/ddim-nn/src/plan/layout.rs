@@ -1,0 +1,142 @@
+//! What is computed together, and where values lie.
+
+use crate::graph::{Graph, INPUT, Id, Op};
+use ddim_kernels::Images;
+use std::ops::Range;
+
+/// Where a value lies: in buffer `buffer`, pixels `stride` numbers apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View {
+    pub(super) buffer: usize,
+    pub(super) offset: usize,
+    pub(super) stride: usize,
+    /// \[h, w, c\].
+    pub(super) shape: [usize; 3],
+}
+
+impl View {
+    /// `count` of the channels.
+    pub(super) fn channels(self, first: usize, count: usize) -> Self {
+        let [h, w, _] = self.shape;
+        Self { offset: self.offset + first, shape: [h, w, count], ..self }
+    }
+
+    /// Where image `i` begins in the buffer.
+    pub(super) fn start(&self, i: usize) -> usize {
+        self.offset + i * self.shape[0] * self.shape[1] * self.stride
+    }
+
+    /// The images `range` of the batch.
+    pub(super) fn images<'a>(&self, range: &Range<usize>, buffers: &'a [Vec<f32>]) -> Images<'a> {
+        self.of(range, &buffers[self.buffer])
+    }
+
+    /// The same, of the buffer itself.
+    pub(super) fn of<'a>(&self, range: &Range<usize>, buffer: &'a [f32]) -> Images<'a> {
+        let [h, w, c] = self.shape;
+        Images { data: &buffer[self.start(range.start)..], shape: [range.len(), h, w, c], stride: self.stride }
+    }
+}
+
+/// A convolution or an attention with what is fused into it, found before anything is emitted.
+pub(super) struct Fused {
+    /// The value that is read.
+    pub(super) source: Id,
+    pub(super) normal: Option<Id>,
+    pub(super) enlarge: bool,
+    pub(super) rows: Option<Id>,
+    pub(super) residual: Option<Id>,
+    pub(super) scale: f32,
+    /// The value that is written.
+    pub(super) end: Id,
+}
+
+impl Fused {
+    /// What can be fused with node `id`; marks as `gone` what needs no step of its own.
+    pub(super) fn of(id: Id, graph: &Graph, readers: &[Vec<Id>], gone: &mut [bool]) -> Self {
+        let nodes = &graph.nodes;
+        let only = |id: Id| if let [reader] = readers[id][..] { Some(reader) } else { None };
+        let mut fused = Self { source: nodes[id].inputs[0], normal: None, enlarge: false, rows: None, residual: None, scale: 1.0, end: id };
+        let conv = !matches!(nodes[id].op, Op::Attend(_));
+        if conv && matches!(nodes[fused.source].op, Op::Enlarge) && only(fused.source).is_some() {
+            gone[fused.source] = true;
+            fused.enlarge = true;
+            fused.source = nodes[fused.source].inputs[0];
+        }
+        if conv && matches!(nodes[fused.source].op, Op::Norm(..)) && only(fused.source).is_some() {
+            gone[fused.source] = true;
+            fused.normal = Some(fused.source);
+            fused.source = nodes[fused.source].inputs[0];
+        }
+        while let Some(reader) = only(fused.end).filter(|&r| r < nodes.len() && !gone[r] && fused.scale == 1.0) {
+            let inputs = &nodes[reader].inputs;
+            match nodes[reader].op {
+                Op::AddRows if fused.rows.is_none() && fused.residual.is_none() && inputs[0] == fused.end => fused.rows = Some(inputs[1]),
+                Op::Add if fused.residual.is_none() && inputs[0] != inputs[1] => {
+                    fused.residual = inputs.iter().copied().find(|&id| id != fused.end);
+                }
+                Op::Affine { factor, summand: 0.0 } => fused.scale = factor,
+                _ => break,
+            }
+            // Whoever reads the end finds this operation's result there.
+            gone[fused.end] = true;
+            gone[reader] = true;
+            fused.end = reader;
+        }
+        gone[fused.end] = true;
+        fused
+    }
+}
+
+/// Places values in buffers while steps are emitted.
+pub(super) struct Layout<'a> {
+    graph: &'a Graph,
+    pub(super) views: Vec<Option<View>>,
+    /// Numbers an image of each buffer.
+    pub(super) buffers: Vec<usize>,
+    /// Of rows: buffers of their own.
+    pub(super) rows: Vec<usize>,
+    /// Whether a value is of images, not of rows.
+    pub(super) of_images: Vec<bool>,
+    /// The concatenation that a value is written into, and its first channel there.
+    pub(super) within: Vec<Option<(Id, usize)>>,
+}
+
+impl<'a> Layout<'a> {
+    pub(super) fn new(graph: &'a Graph) -> Self {
+        let nodes = &graph.nodes;
+        let mut within: Vec<Option<(Id, usize)>> = vec![None; nodes.len()];
+        for (id, node) in nodes.iter().enumerate() {
+            if let Op::Concat = node.op {
+                let mut first = 0;
+                for &input in &node.inputs {
+                    // A value that is to lie in two places is copied.
+                    let once = node.inputs.iter().filter(|&&i| i == input).count() == 1;
+                    if once && input != INPUT && within[input].is_none() && !matches!(nodes[input].op, Op::Concat) {
+                        within[input] = Some((id, first));
+                    }
+                    first += nodes[input].shape[2];
+                }
+            }
+        }
+        let (views, of_images) = (vec![None; nodes.len()], graph.of_images());
+        Self { graph, views, buffers: Vec::new(), rows: Vec::new(), of_images, within }
+    }
+
+    pub(super) fn place(&mut self, id: Id) -> View {
+        if let Some(view) = self.views[id] {
+            return view;
+        }
+        let shape @ [h, w, c] = self.graph.nodes[id].shape;
+        let view = match self.within[id] {
+            Some((concat, first)) => View { offset: first, shape, ..self.place(concat) },
+            None => {
+                let buffers = if self.of_images[id] { &mut self.buffers } else { &mut self.rows };
+                buffers.push(h * w * c);
+                View { buffer: buffers.len() - 1, offset: 0, stride: c, shape }
+            }
+        };
+        self.views[id] = Some(view);
+        view
+    }
+}

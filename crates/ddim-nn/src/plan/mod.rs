@@ -1,0 +1,391 @@
+//! A network compiled for our kernels: a list of fused steps over a few buffers.
+//!
+//! A group norm goes into the convolution that reads it; the time embedding, the residual and its scale into the convolution that they follow;
+//! an enlargement into the reading of the next convolution; and what is concatenated is written side by side from the start. For sampling,
+//! buffers are used again and again; for training every value is kept, and [`backward`] goes through the steps from the last to the first.
+
+mod backward;
+mod layout;
+mod lower;
+mod run;
+
+use crate::graph::{Attend, Features, Given, Graph, INPUT, Id, Index, Norm, Op, Parameters};
+use crate::unet::{Activation, UNet};
+pub(crate) use backward::Backward;
+use ddim_kernels::{Conv2d, GroupNorm, PackedConv2d};
+use layout::{Fused, Layout, View};
+pub(crate) use run::{Arena, Inputs, Profile, Share};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What a step does to `x`.
+#[derive(Debug)]
+enum Action {
+    Conv {
+        /// Of [`Plan::convs`].
+        conv: usize,
+        normal: Option<NormRef>,
+        finish: FinishWith,
+    },
+    /// `x` are the queries.
+    Attend {
+        attend: Attend,
+        keys: View,
+        values: View,
+        finish: FinishWith,
+    },
+    Normalise(NormRef),
+    Activate(Activation),
+    Enlarge,
+    Halve,
+    Add(View),
+    Copy,
+    Affine {
+        factor: f32,
+        summand: f32,
+    },
+    /// A share of the numbers is kept, under the seeds of the images; the layer that draws.
+    Dropout {
+        kept: f64,
+        layer: u64,
+    },
+    /// Of a buffer of rows.
+    AddRows(usize),
+    ScaleShift(usize),
+    DivideByTimestep,
+    /// Of numbers that come with each image.
+    Features(Features, Index),
+    Embedding,
+}
+
+/// A norm in front of a convolution, or by itself.
+#[derive(Debug, Clone, Copy)]
+struct NormRef {
+    /// Of [`Plan::norms`].
+    norm: usize,
+    silu: bool,
+    /// Where the statistics are kept.
+    statistics: usize,
+}
+
+/// [`ddim_kernels::Finish`], of rows and views.
+#[derive(Debug)]
+struct FinishWith {
+    rows: Option<usize>,
+    residual: Option<View>,
+    scale: f32,
+}
+
+#[derive(Debug)]
+struct Step {
+    action: Action,
+    x: View,
+    out: View,
+}
+
+/// A convolution of the plan, without its weights.
+#[derive(Debug)]
+struct PlannedConv {
+    conv: Conv2d,
+    /// [h, w] of what it reads.
+    size: [usize; 2],
+    weights: Source,
+}
+
+/// Where weights come from.
+#[derive(Debug)]
+enum Source {
+    /// Weight and bias, by their places among the parameters.
+    Parameters([usize; 2]),
+    Given(Arc<Given>),
+}
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Sampling,
+    Training,
+}
+
+/// A compiled network for images of one size, without its weights. Buffers hold a number an image for each number here: the batch is chosen at
+/// every run.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    purpose: Purpose,
+    parameters: Arc<Parameters>,
+    /// What is computed of timesteps and classes.
+    row_steps: Vec<Step>,
+    steps: Vec<Step>,
+    convs: Vec<PlannedConv>,
+    norms: Vec<Norm>,
+    /// Numbers an image of each buffer.
+    buffers: Vec<usize>,
+    row_buffers: Vec<usize>,
+    /// The buffers of rows that images are given, for each image.
+    read_rows: Vec<usize>,
+    /// Channels of each norm's statistics.
+    statistics: Vec<usize>,
+    input: View,
+    output: View,
+}
+
+/// The weights of a plan, packed for its kernels.
+pub(crate) struct Weights {
+    convs: Vec<PackedConv2d>,
+    /// Weight and bias.
+    norms: Vec<[Vec<f32>; 2]>,
+    /// Tables of features, by their places among the parameters.
+    tables: HashMap<usize, Vec<f32>>,
+}
+
+impl Plan {
+    /// For sampling with these weights, for images of `size` [h, w].
+    pub(crate) fn for_sampling(unet: &UNet, size: [usize; 2]) -> (Self, Weights) {
+        let graph = lower::for_sampling(&unet.graph(size), unet.definition(), unet.values());
+        let mut plan = Self::new(&graph, unet.definition(), Purpose::Sampling);
+        plan.share_buffers();
+        let weights = plan.weights(unet.values());
+        (plan, weights)
+    }
+
+    /// For training, with any weights.
+    pub(crate) fn for_training(unet: &UNet, size: [usize; 2]) -> Self {
+        Self::new(&unet.graph(size), unet.definition(), Purpose::Training)
+    }
+
+    /// The steps that compute the graph's output.
+    fn new(graph: &Graph, parameters: &Arc<Parameters>, purpose: Purpose) -> Self {
+        let nodes = &graph.nodes;
+        let readers = graph.readers();
+        let mut gone = vec![false; nodes.len()];
+        // What is fused is emitted where its end is: all that it adds is there by then.
+        let mut ends: HashMap<Id, (Id, Fused)> = HashMap::new();
+        for id in (0..nodes.len()).filter(|&id| matches!(nodes[id].op, Op::Conv(_) | Op::Given(..) | Op::Attend(_))) {
+            let fused = Fused::of(id, graph, &readers, &mut gone);
+            ends.insert(fused.end, (id, fused));
+        }
+        let mut layout = Layout::new(graph);
+        let input = layout.place(INPUT);
+        let (mut convs, mut norms, mut read_rows) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut row_steps, mut steps, mut statistics, mut drawn) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let mut rows_of = |layout: &mut Layout<'_>, id: Id| {
+            let buffer = layout.place(id).buffer;
+            if !read_rows.contains(&buffer) {
+                read_rows.push(buffer);
+            }
+            buffer
+        };
+        let mut norm_of = |norm: &Norm, silu: bool, channels: usize| {
+            norms.push(*norm);
+            // A sampler forgets statistics when they were used.
+            if purpose == Purpose::Training || statistics.is_empty() {
+                statistics.push(channels);
+            }
+            let last = statistics.len() - 1;
+            statistics[last] = statistics[last].max(channels);
+            NormRef { norm: norms.len() - 1, silu, statistics: last }
+        };
+        for id in 1..nodes.len() {
+            let mut emit = |layout: &Layout<'_>, step| if layout.of_images[id] { steps.push(step) } else { row_steps.push(step) };
+            if let Some((begin, fused)) = ends.remove(&id) {
+                let (x, out) = (layout.place(fused.source), layout.place(id));
+                let residual = fused.residual.map(|id| layout.place(id));
+                let finish = FinishWith { rows: fused.rows.map(|rows| rows_of(&mut layout, rows)), residual, scale: fused.scale };
+                let normal = fused.normal.map(|norm| match &nodes[norm].op {
+                    Op::Norm(norm, silu) => norm_of(norm, *silu, x.shape[2]),
+                    _ => unreachable!("a norm"),
+                });
+                let mut planned = |geometry: &Conv2d, weights| {
+                    let conv = Conv2d { enlarge: fused.enlarge, ..*geometry };
+                    convs.push(PlannedConv { conv, size: [x.shape[0], x.shape[1]], weights });
+                    convs.len() - 1
+                };
+                let step = match &nodes[begin].op {
+                    Op::Conv(layer) => {
+                        let conv = planned(&layer.conv, Source::Parameters([layer.weight, layer.bias]));
+                        Step { action: Action::Conv { conv, normal, finish }, x, out }
+                    }
+                    Op::Given(geometry, given) => {
+                        Step { action: Action::Conv { conv: planned(geometry, Source::Given(given.clone())), normal, finish }, x, out }
+                    }
+                    Op::Attend(attend) => {
+                        let [x, keys, values] =
+                            [0, 1, 2].map(|i| layout.place(nodes[begin].inputs[i]).channels(attend.first[i], attend.bias.len()));
+                        Step { action: Action::Attend { attend: attend.clone(), keys, values, finish }, x, out }
+                    }
+                    _ => unreachable!("nothing else is fused"),
+                };
+                emit(&layout, step);
+                continue;
+            }
+            if gone[id] {
+                continue;
+            }
+            let inputs: Vec<View> = nodes[id].inputs.iter().map(|&input| layout.place(input)).collect();
+            let out = layout.place(id);
+            let action = match &nodes[id].op {
+                Op::Input | Op::Conv(_) | Op::Given(..) | Op::Attend(_) => unreachable!("emitted already"),
+                Op::Concat => {
+                    let mut first = 0;
+                    for (x, &input) in inputs.iter().zip(&nodes[id].inputs) {
+                        if layout.within[input] != Some((id, first)) {
+                            let out = View { offset: out.offset + first, shape: x.shape, ..out };
+                            emit(&layout, Step { action: Action::Copy, x: *x, out });
+                        }
+                        first += x.shape[2];
+                    }
+                    continue;
+                }
+                Op::Norm(norm, silu) => Action::Normalise(norm_of(norm, *silu, inputs[0].shape[2])),
+                Op::Activate(activation) => Action::Activate(*activation),
+                Op::Enlarge => Action::Enlarge,
+                Op::Halve => Action::Halve,
+                Op::Add => Action::Add(inputs[1]),
+                Op::Affine { factor, summand } => Action::Affine { factor: *factor, summand: *summand },
+                Op::Dropout(probability) => {
+                    drawn += 1;
+                    Action::Dropout { kept: 1.0 - probability, layer: drawn }
+                }
+                Op::AddRows => Action::AddRows(rows_of(&mut layout, nodes[id].inputs[1])),
+                Op::ScaleShift => Action::ScaleShift(rows_of(&mut layout, nodes[id].inputs[1])),
+                Op::DivideByTimestep => Action::DivideByTimestep,
+                Op::Features(features, index) => Action::Features(*features, *index),
+                Op::Embedding => Action::Embedding,
+            };
+            // What has no input reads nothing of what it writes over.
+            let x = inputs.first().copied().unwrap_or(out);
+            emit(&layout, Step { action, x, out });
+        }
+        let output = layout.place(graph.output());
+        let (buffers, row_buffers, parameters) = (layout.buffers, layout.rows, parameters.clone());
+        Self { purpose, parameters, row_steps, steps, convs, norms, buffers, row_buffers, read_rows, statistics, input, output }
+    }
+
+    /// Gives the same memory to values that are not needed at the same time.
+    fn share_buffers(&mut self) {
+        let count = self.buffers.len();
+        let (mut first, mut last) = (vec![usize::MAX; count], vec![0; count]);
+        first[self.input.buffer] = 0;
+        last[self.output.buffer] = usize::MAX;
+        for (at, step) in self.steps.iter().enumerate() {
+            for view in step.reads().chain([step.out]) {
+                first[view.buffer] = first[view.buffer].min(at);
+                last[view.buffer] = last[view.buffer].max(at);
+            }
+        }
+        let (mut slots, mut free): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+        let mut slot_of = vec![0; count];
+        for at in 0..self.steps.len() {
+            for buffer in (0..count).filter(|&b| first[b] == at) {
+                let len = self.buffers[buffer];
+                // The smallest that is large enough, else the largest, which grows.
+                let fits = free.iter().copied().filter(|&s| slots[s] >= len).min_by_key(|&s| slots[s]);
+                let slot = fits.or_else(|| free.iter().copied().max_by_key(|&s| slots[s])).unwrap_or_else(|| {
+                    slots.push(0);
+                    slots.len() - 1
+                });
+                free.retain(|&s| s != slot);
+                slots[slot] = slots[slot].max(len);
+                slot_of[buffer] = slot;
+            }
+            free.extend((0..count).filter(|&b| last[b] == at && first[b] <= at).map(|b| slot_of[b]));
+        }
+        let moved = |view: &mut View| view.buffer = slot_of[view.buffer];
+        for step in &mut self.steps {
+            moved(&mut step.x);
+            moved(&mut step.out);
+            match &mut step.action {
+                Action::Conv { finish, .. } => finish.residual.as_mut().into_iter().for_each(moved),
+                Action::Attend { keys, values, finish, .. } => [keys, values].into_iter().chain(&mut finish.residual).for_each(moved),
+                Action::Add(view) => moved(view),
+                _ => {}
+            }
+        }
+        moved(&mut self.input);
+        moved(&mut self.output);
+        self.buffers = slots;
+    }
+
+    /// The weights that the plan needs of a network's, packed.
+    pub(crate) fn weights(&self, values: &[f32]) -> Weights {
+        let of = |id: usize| &values[self.parameters.get(id).range.clone()];
+        let convs = self.convs.iter().map(|planned| match &planned.weights {
+            Source::Parameters([weight, bias]) => PackedConv2d::new(planned.conv, planned.size, of(*weight), Some(of(*bias))),
+            Source::Given(given) => PackedConv2d::linear(planned.conv.channels, planned.size, &given.weight, Some(&given.bias)),
+        });
+        let mut weights = Weights { convs: convs.collect(), norms: Vec::new(), tables: HashMap::new() };
+        self.copy_small(values, &mut weights);
+        weights
+    }
+
+    /// The same for weights that change at every step.
+    fn changing_weights(&self, values: &[f32]) -> Weights {
+        let of = |id: usize| &values[self.parameters.get(id).range.clone()];
+        let convs = self.convs.iter().map(|planned| match &planned.weights {
+            Source::Parameters([weight, bias]) => PackedConv2d::changing(planned.conv, planned.size, of(*weight), Some(of(*bias))),
+            Source::Given(_) => unreachable!("training has parameters alone"),
+        });
+        let mut weights = Weights { convs: convs.collect(), norms: Vec::new(), tables: HashMap::new() };
+        self.copy_small(values, &mut weights);
+        weights
+    }
+
+    /// Norms and tables of a network's weights.
+    fn copy_small(&self, values: &[f32], weights: &mut Weights) {
+        let of = |id: usize| values[self.parameters.get(id).range.clone()].to_vec();
+        weights.norms = self.norms.iter().map(|norm| [norm.weight, norm.bias].map(of)).collect();
+        for step in &self.row_steps {
+            if let Action::Features(Features::Fourier(id) | Features::Table(id), _) = step.action {
+                weights.tables.insert(id, of(id));
+            }
+        }
+    }
+
+    /// Multiply-adds of one image, as a convolution's definition counts them.
+    pub(crate) fn multiply_adds(&self) -> u64 {
+        self.steps.iter().map(|step| step.multiply_adds(self)).sum()
+    }
+
+    /// Whether the statistics of all norms and images are kept.
+    fn keeps_statistics(&self) -> bool {
+        self.purpose == Purpose::Training
+    }
+
+    fn norm<'a>(&self, normal: NormRef, weights: &'a Weights) -> GroupNorm<'a> {
+        let Norm { groups, eps, .. } = self.norms[normal.norm];
+        let [weight, bias] = &weights.norms[normal.norm];
+        GroupNorm { weight, bias, groups, eps }
+    }
+}
+
+impl Step {
+    /// The views that it reads, in the buffers of images or, of rows, in those of rows.
+    fn reads(&self) -> impl Iterator<Item = View> + use<> {
+        let others = match &self.action {
+            Action::Conv { finish, .. } => [finish.residual, None, None],
+            Action::Attend { keys, values, finish, .. } => [finish.residual, Some(*keys), Some(*values)],
+            Action::Add(view) => [Some(*view), None, None],
+            _ => [None; 3],
+        };
+        others.into_iter().flatten().chain([self.x])
+    }
+
+    fn multiply_adds(&self, plan: &Plan) -> u64 {
+        let [h, w, c] = self.out.shape;
+        let per_number = match &self.action {
+            Action::Conv { conv, .. } => plan.convs[*conv].conv.weights() / plan.convs[*conv].conv.channels[0],
+            Action::Attend { attend, .. } => 2 * h * w + attend.saved,
+            _ => 0,
+        };
+        (h * w * c * per_number) as u64
+    }
+
+    /// The norm of what it reads.
+    fn norm(&self) -> Option<NormRef> {
+        match &self.action {
+            Action::Conv { normal, .. } => *normal,
+            Action::Normalise(normal) => Some(*normal),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! Forward through the steps of a plan.
+
+use super::layout::View;
+use super::{Action, FinishWith, Plan, Purpose, Step, Weights};
+use crate::graph::{Features, Index};
+use crate::unet::Condition;
+use ddim::noise::Stream;
+use ddim_kernels::{Attention, Finish, Images, Normal, normalised};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// Tiles of 4×4 pixels that keep one thread's kernels busy (their register tiles full, their weights used often enough).
+const TILES_TOGETHER: usize = 64;
+
+/// The memory of one run. Kept between runs, it is not allocated again.
+#[derive(Default)]
+pub(crate) struct Arena {
+    pub(super) buffers: Vec<Vec<f32>>,
+    /// [kinds, c] of what is computed of timesteps and classes.
+    pub(super) row_buffers: Vec<Vec<f32>>,
+    /// The same for each image, where images are given them: [n, c].
+    pub(super) rows: Vec<Vec<f32>>,
+    /// What norms subtract and multiply by, and 1 / the deviation, [n, c] each.
+    pub(super) statistics: Vec<[Vec<f32>; 3]>,
+}
+
+/// Where the time of evaluations went.
+#[derive(Debug, Clone, Default)]
+pub struct Profile {
+    /// One a kind of operation, in the order of their first use.
+    pub shares: Vec<Share>,
+}
+
+/// What one kind of operation took.
+#[derive(Debug, Clone)]
+pub struct Share {
+    /// Its name.
+    pub kind: &'static str,
+    /// Wall time.
+    pub time: Duration,
+    /// Multiply-adds as the operation's definition counts them, whatever the algorithm saved; 0 for all but convolutions and attention.
+    pub multiply_adds: u64,
+}
+
+impl Profile {
+    pub(crate) fn add(&mut self, kind: &'static str, time: Duration, multiply_adds: u64) {
+        let index = self.shares.iter().position(|share| share.kind == kind).unwrap_or_else(|| {
+            self.shares.push(Share { kind, time: Duration::ZERO, multiply_adds: 0 });
+            self.shares.len() - 1
+        });
+        self.shares[index].time += time;
+        self.shares[index].multiply_adds += multiply_adds;
+    }
+}
+
+/// What a run is told of its images.
+pub(crate) struct Inputs<'a> {
+    /// [n, c, h, w].
+    pub(crate) x: &'a [f32],
+    /// The timestep of each kind of image.
+    pub(crate) timesteps: &'a [usize],
+    /// The condition of each kind.
+    pub(crate) condition: &'a Condition,
+    /// The kind of each image.
+    pub(crate) kinds: &'a [usize],
+    /// Seeds of what dropout drops, one an image; none for no dropout.
+    pub(crate) dropout: &'a [u64],
+}
+
+/// A buffer of at least `len` numbers.
+pub(super) fn at_least(buffer: &mut Vec<f32>, len: usize) {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+}
+
+impl Plan {
+    /// One evaluation: `out` [n, c, h, w].
+    pub(crate) fn run(&self, weights: &Weights, inputs: &Inputs<'_>, arena: &mut Arena, profile: Option<&mut Profile>, out: &mut [f32]) {
+        self.forward(weights, inputs, arena, profile);
+        transpose(&arena.buffers[self.output.buffer], inputs.kinds.len(), self.output.shape, out, false);
+    }
+
+    /// Leaves the output among the buffers.
+    pub(super) fn forward(&self, weights: &Weights, inputs: &Inputs<'_>, arena: &mut Arena, mut profile: Option<&mut Profile>) {
+        let (n, kinds) = (inputs.kinds.len(), inputs.timesteps.len());
+        let sized = |buffers: &mut Vec<Vec<f32>>, lens: &[usize], count: usize| {
+            buffers.resize_with(lens.len(), Vec::new);
+            buffers.iter_mut().zip(lens).for_each(|(buffer, len)| at_least(buffer, count * len));
+        };
+        sized(&mut arena.buffers, &self.buffers, n);
+        sized(&mut arena.row_buffers, &self.row_buffers, kinds);
+        arena.statistics.resize_with(self.statistics.len(), Default::default);
+        let mut row_buffers = std::mem::take(&mut arena.row_buffers);
+        for step in &self.row_steps {
+            step.run_on(0..kinds, self, weights, inputs, &mut row_buffers, arena);
+        }
+        arena.row_buffers = row_buffers;
+        arena.rows.resize_with(self.row_buffers.len(), Vec::new);
+        for &buffer in &self.read_rows {
+            let (width, of_kinds, rows) = (self.row_buffers[buffer], &arena.row_buffers[buffer], &mut arena.rows[buffer]);
+            rows.clear();
+            rows.extend(inputs.kinds.iter().flat_map(|kind| &of_kinds[kind * width..(kind + 1) * width]));
+        }
+        transpose(inputs.x, n, self.input.shape, &mut arena.buffers[self.input.buffer], true);
+        let mut buffers = std::mem::take(&mut arena.buffers);
+        for step in &self.steps {
+            // Some images at once: what their statistics read is then in the cache when they are normalised.
+            let together = if step.norm().is_some() && self.purpose == Purpose::Sampling { step.images_together() } else { n };
+            for first in (0..n).step_by(together) {
+                let images = first..n.min(first + together);
+                let start = Instant::now();
+                step.find_statistics(&images, self, weights, &buffers, arena);
+                if let Some(profile) = &mut profile {
+                    let now = Instant::now();
+                    if step.norm().is_some() {
+                        profile.add("group norm's statistics", now - start, 0);
+                    }
+                    let multiply_adds = images.len() as u64 * step.multiply_adds(self);
+                    step.run_on(images, self, weights, inputs, &mut buffers, arena);
+                    profile.add(step.kind(self), now.elapsed(), multiply_adds);
+                } else {
+                    step.run_on(images, self, weights, inputs, &mut buffers, arena);
+                }
+            }
+        }
+        arena.buffers = buffers;
+    }
+}
+
+/// [n, c, h, w] to [n, h, w, c], or back.
+pub(super) fn transpose(from: &[f32], n: usize, [h, w, c]: [usize; 3], to: &mut [f32], to_pixels: bool) {
+    let len = h * w * c;
+    for (from, to) in from.chunks_exact(len).zip(to.chunks_exact_mut(len)).take(n) {
+        for channel in 0..c {
+            for pixel in 0..h * w {
+                let (plane, woven) = (channel * h * w + pixel, pixel * c + channel);
+                if to_pixels { to[woven] = from[plane] } else { to[plane] = from[woven] }
+            }
+        }
+    }
+}
+
+impl Step {
+    pub(super) fn kind(&self, plan: &Plan) -> &'static str {
+        match &self.action {
+            Action::Conv { conv, .. } => {
+                let conv = plan.convs[*conv].conv;
+                match (conv.kernel, conv.stride, conv.enlarge) {
+                    ([1, 1], ..) => "linear and 1x1",
+                    (_, 1, false) => "3x3",
+                    (_, 1, true) => "3x3, enlarging",
+                    _ => "3x3, stride 2",
+                }
+            }
+            Action::Attend { .. } => "attention",
+            _ => "other",
+        }
+    }
+
+    /// Images that keep the kernels busy.
+    fn images_together(&self) -> usize {
+        let [h, w, _] = self.out.shape;
+        (TILES_TOGETHER * rayon::current_num_threads()).div_ceil(h.div_ceil(4) * w.div_ceil(4))
+    }
+
+    /// Where a plan keeps statistics for all images, those of `images`; else those alone.
+    fn find_statistics(&self, images: &Range<usize>, plan: &Plan, weights: &Weights, buffers: &[Vec<f32>], arena: &mut Arena) {
+        let Some(normal) = self.norm() else { return };
+        let c = self.x.shape[2];
+        let range = if plan.keeps_statistics() { images.start * c..images.end * c } else { 0..images.len() * c };
+        let kept = &mut arena.statistics[normal.statistics];
+        kept.iter_mut().for_each(|kept| at_least(kept, range.end));
+        plan.norm(normal, weights).statistics(&self.x.images(images, buffers), kept.each_mut().map(|kept| &mut kept[range.clone()]));
+    }
+
+    /// Runs on some images of the batch.
+    fn run_on(
+        &self,
+        images: Range<usize>,
+        plan: &Plan,
+        weights: &Weights,
+        inputs: &Inputs<'_>,
+        buffers: &mut [Vec<f32>],
+        arena: &Arena,
+    ) {
+        // A step never reads the buffer that it writes, but for what other steps wrote into it.
+        let mut written = std::mem::take(&mut buffers[self.out.buffer]);
+        self.run(&images, plan, weights, inputs, buffers, arena, &mut written);
+        buffers[self.out.buffer] = written;
+    }
+
+    /// What its norm does, of some images.
+    pub(super) fn normal<'a>(&self, range: &Range<usize>, plan: &Plan, weights: &'a Weights, arena: &'a Arena) -> Option<Normal<'a>> {
+        self.norm().map(|normal| {
+            let (c, [center, scale, _]) = (self.x.shape[2], &arena.statistics[normal.statistics]);
+            let range = if plan.keeps_statistics() { range.start * c..range.end * c } else { 0..range.len() * c };
+            Normal { center: &center[range.clone()], scale: &scale[range], shift: &weights.norms[normal.norm][1], silu: normal.silu }
+        })
+    }
+
+    /// Runs on some images of the batch; `written` is the buffer of `self.out`.
+    #[allow(clippy::too_many_arguments)] // all of one run
+    fn run(
+        &self,
+        range: &Range<usize>,
+        plan: &Plan,
+        weights: &Weights,
+        inputs: &Inputs<'_>,
+        buffers: &[Vec<f32>],
+        arena: &Arena,
+        written: &mut [f32],
+    ) {
+        let n = range.len();
+        let images = |view: &View| view.images(range, buffers);
+        let x = || images(&self.x);
+        let out = &mut written[self.out.start(range.start)..];
+        let rows = |buffer: usize| {
+            let width = plan.row_buffers[buffer];
+            &arena.rows[buffer][range.start * width..range.end * width]
+        };
+        let [h, w, c] = self.out.shape;
+        let stride = self.out.stride;
+        match &self.action {
+            Action::Conv { conv, finish, .. } => {
+                let normal = self.normal(range, plan, weights, arena);
+                weights.convs[*conv].run(&x(), normal, &finish.of(rows, images), out, stride);
+            }
+            Action::Attend { attend, keys, values, finish } => {
+                let attention =
+                    Attention { queries: x(), keys: images(keys), values: images(values), heads: attend.heads, scale: attend.scale };
+                attention.run(&attend.bias, &finish.of(rows, images), out, stride);
+            }
+            Action::Normalise(_) => {
+                let normal = self.normal(range, plan, weights, arena).expect("it has a norm");
+                if stride == c {
+                    return normalised(&x(), normal, &mut out[..n * h * w * c]);
+                }
+                let mut y = vec![0.0; n * h * w * c];
+                normalised(&x(), normal, &mut y);
+                each_pixel(out, self.out, |pixel, out| out.copy_from_slice(&y[pixel * c..(pixel + 1) * c]), n);
+            }
+            Action::Activate(activation) => {
+                let (x, activation) = (x(), activation.kernel());
+                each_pixel(out, self.out, |p, out| activation.apply(pixel(&x, p), out), n);
+            }
+            Action::Enlarge => {
+                let x = x();
+                let source = |p: usize| (p / (h * w) * (h / 2) + p % (h * w) / w / 2) * (w / 2) + p % w / 2;
+                each_pixel(out, self.out, |p, out| out.copy_from_slice(pixel(&x, source(p))), n);
+            }
+            Action::Halve => {
+                let x = x();
+                let [_, _, wide, _] = x.shape;
+                let first = |p: usize| (p / (h * w) * x.shape[1] + p % (h * w) / w * 2) * wide + p % w * 2;
+                let mean = |p: usize, out: &mut [f32]| {
+                    let corners = [0, 1, wide, wide + 1].map(|offset| pixel(&x, first(p) + offset));
+                    for (c, out) in out.iter_mut().enumerate() {
+                        *out = corners.iter().map(|corner| corner[c]).sum::<f32>() / 4.0;
+                    }
+                };
+                each_pixel(out, self.out, mean, n);
+            }
+            Action::Add(y) => {
+                let (x, y) = (x(), images(y));
+                each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), pixel(&y, p), |x, y| x + y), n);
+            }
+            Action::Copy => {
+                let x = x();
+                each_pixel(out, self.out, |p, out| out.copy_from_slice(pixel(&x, p)), n);
+            }
+            Action::Affine { factor, summand } => {
+                let x = x();
+                each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), pixel(&x, p), |x, _| x * factor + summand), n);
+            }
+            Action::Dropout { kept, layer } => {
+                let x = x();
+                if inputs.dropout.is_empty() {
+                    return each_pixel(out, self.out, |p, out| out.copy_from_slice(pixel(&x, p)), n);
+                }
+                let mask = dropout_mask(&inputs.dropout[range.clone()], *layer, *kept, h * w * c);
+                each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), &mask[p * c..], |x, m| x * m), n);
+            }
+            Action::AddRows(row) => {
+                let x = x();
+                each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), &rows(*row)[p / (h * w) * c..], |x, y| x + y), n);
+            }
+            Action::ScaleShift(row) => {
+                let x = x();
+                let scale_shift = |p: usize, out: &mut [f32]| {
+                    let (scale, shift) = rows(*row)[p / (h * w) * 2 * c..][..2 * c].split_at(c);
+                    combine(out, pixel(&x, p), scale, |x, scale| x * (scale + 1.0));
+                    out.iter_mut().zip(shift).for_each(|(out, shift)| *out += shift);
+                };
+                each_pixel(out, self.out, scale_shift, n);
+            }
+            Action::DivideByTimestep => {
+                let x = x();
+                let timestep = |p: usize| inputs.timesteps[inputs.kinds[range.start + p / (h * w)]] as f32;
+                each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), pixel(&x, p), |x, _| x / timestep(p)), n);
+            }
+            Action::Features(features, index) => {
+                let numbers = match (index, inputs.condition) {
+                    (Index::Timestep, _) => inputs.timesteps,
+                    (Index::Label, Condition::Labels(labels)) => labels,
+                    (Index::Label, condition) => unreachable!("labels, not {condition:?}: checked before"),
+                };
+                for (out, &number) in out.chunks_exact_mut(c).zip(numbers) {
+                    features.write(number, weights, out);
+                }
+            }
+            Action::Embedding => match inputs.condition {
+                Condition::Embeddings(embeddings) => out[..embeddings.len()].copy_from_slice(embeddings),
+                condition => unreachable!("embeddings, not {condition:?}: checked before"),
+            },
+        }
+    }
+}
+
+impl Features {
+    // Angles round as PyTorch's f32 does, because at 1000 radians one rounding is 6e-5; the functions themselves are then evaluated in f64.
+    fn write(&self, number: usize, weights: &Weights, out: &mut [f32]) {
+        match *self {
+            Self::Table(table) => out.copy_from_slice(&weights.tables[&table][number * out.len()..][..out.len()]),
+            Self::Sinusoid { flip_sin_to_cos, freq_shift } => {
+                let half = out.len() / 2;
+                let angle = |i: usize| {
+                    let exponent = -(1e4f64.ln()) as f32 * i as f32 / (half as f64 - freq_shift) as f32;
+                    f64::from(number as f32 * f64::from(exponent).exp() as f32)
+                };
+                out.fill(0.0);
+                let (first, second) = out.split_at_mut(half);
+                let (sines, cosines) = if flip_sin_to_cos { (second, first) } else { (first, second) };
+                sines.iter_mut().take(half).enumerate().for_each(|(i, out)| *out = angle(i).sin() as f32);
+                cosines.iter_mut().take(half).enumerate().for_each(|(i, out)| *out = angle(i).cos() as f32);
+            }
+            Self::Fourier(weight) => {
+                let weight = &weights.tables[&weight];
+                let angle = |w: &f32| f64::from((number as f64).ln() as f32 * w * 2.0 * std::f32::consts::PI);
+                let (sines, cosines) = out.split_at_mut(weight.len());
+                sines.iter_mut().zip(weight).for_each(|(out, w)| *out = angle(w).sin() as f32);
+                cosines.iter_mut().zip(weight).for_each(|(out, w)| *out = angle(w).cos() as f32);
+            }
+        }
+    }
+}
+
+impl FinishWith {
+    fn of<'a>(&self, rows: impl Fn(usize) -> &'a [f32], images: impl Fn(&View) -> Images<'a>) -> Finish<'a> {
+        Finish { rows: self.rows.map(rows), residual: self.residual.as_ref().map(images), scale: self.scale, ..Finish::default() }
+    }
+}
+
+/// Numbers of one stream.
+const RUN: usize = 1 << 14;
+
+/// For each image of `len` numbers: 0 for a share of them, and for the others what keeps their mean. A function of the image's seed, the layer and
+/// the number's place in the image, not of what else runs.
+pub(super) fn dropout_mask(seeds: &[u64], layer: u64, kept: f64, len: usize) -> Vec<f32> {
+    let scale = (1.0 / kept) as f32;
+    let mut mask = vec![0.0; seeds.len() * len];
+    mask.par_chunks_mut(len.max(1)).zip(seeds).for_each(|(image, &seed)| {
+        image.par_chunks_mut(RUN).enumerate().for_each(|(i, part)| {
+            let mut stream = Stream::new(seed, layer, i as u64);
+            part.iter_mut().for_each(|m| *m = if stream.unit() < kept { scale } else { 0.0 });
+        });
+    });
+    mask
+}
+
+pub(super) fn pixel<'a>(x: &Images<'a>, p: usize) -> &'a [f32] {
+    &x.data[p * x.stride..][..x.shape[3]]
+}
+
+pub(super) fn combine(out: &mut [f32], x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) {
+    for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
+        *out = f(x, y);
+    }
+}
+
+/// Calls `f` with the index and the channels of each pixel of `n` images.
+pub(super) fn each_pixel(out: &mut [f32], view: View, f: impl Fn(usize, &mut [f32]) + Sync, n: usize) {
+    let [h, w, c] = view.shape;
+    let pixels = n * h * w;
+    let len = out.len().min(pixels * view.stride);
+    out[..len].par_chunks_mut(view.stride).with_min_len(256).enumerate().for_each(|(p, out)| f(p, &mut out[..c]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RUN, dropout_mask};
+
+    /// A share is dropped, the mean stays, and what is drawn is a function of an image's seed and the layer, not of the batch.
+    #[test]
+    fn dropout_is_keyed() {
+        let mask = |seeds: &[u64], layer| dropout_mask(seeds, layer, 0.9, 32 * 32 * 24);
+        let first = mask(&[1], 1);
+        let kept = first.iter().filter(|m| **m > 0.0).count() as f64 / first.len() as f64;
+        assert!((kept - 0.9).abs() < 0.01 && first.iter().all(|m| *m == 0.0 || (*m - 1.0 / 0.9).abs() < 1e-6), "{kept}");
+        assert!(first == mask(&[1], 1) && first != mask(&[1], 2) && first != mask(&[2], 1));
+        assert!(first[..1024] != first[RUN..RUN + 1024]);
+        assert!(mask(&[3, 1, 2], 1) == [mask(&[3], 1), first, mask(&[2], 1)].concat());
+    }
+}
