@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Array {
     /// Outermost dimension first.
     pub shape: Vec<usize>,
-    /// As many numbers as that says, rows last.
+    /// In row-major order, as many as that says.
     pub data: Vec<f32>,
 }
 
