@@ -17,7 +17,7 @@ impl OutputFile {
         if path.is_dir() {
             return Err(Error::file(path, "a folder: expected the name of a file"));
         }
-        ddim_nn::temporary_beside(path).map(drop).map_err(|e| unwritable(path, &e))?;
+        ddim_weights::temporary_beside(path).map(drop).map_err(|e| unwritable(path, &e))?;
         Ok(Self { path: path.to_owned() })
     }
 
@@ -35,7 +35,7 @@ impl OutputFile {
 
 /// Writes a file under a temporary name, syncs it and moves it into place.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    ddim_nn::write_file(path, bytes).map_err(|e| unwritable(path, &e))
+    ddim_weights::write_file(path, bytes).map_err(|e| unwritable(path, &e))
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Error {

@@ -12,7 +12,8 @@ use crate::statistics::{Statistics, npy, to_npz};
 use crate::subset::compared;
 use ddim::Sigma;
 use ddim_data::{Npz, npy_numbers};
-use ddim_nn::{Inception, TEMPORARY, write_file};
+use ddim_nn::Inception;
+use ddim_weights::{TEMPORARY, lock_folder, write_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -391,7 +392,7 @@ fn read_part(path: &Path, n: usize) -> Result<Part> {
 }
 
 fn lock(folder: &Path) -> Result<File> {
-    ddim_nn::lock_folder(folder).map_err(|e| match e.kind() {
+    lock_folder(folder).map_err(|e| match e.kind() {
         std::io::ErrorKind::WouldBlock => Error::sweep(folder, "another process is at this sweep: expected one at a time"),
         _ => Error::sweep(folder, e),
     })

@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::features::hex;
-use ddim_nn::{Inception, temporary_beside};
+use ddim_nn::Inception;
+use ddim_weights::temporary_beside;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //! shapes tell.
 
 use crate::unet::UNetConfig;
-use crate::weights::{Array, StateDict};
+use ddim_weights::{Array, StateDict};
 use serde_json::json;
 use std::path::Path;
 

@@ -1,7 +1,5 @@
 //! What can be wrong with a model on disk, or with what is put through one.
 
-use serde::de::DeserializeOwned;
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// A `Result` of this crate.
@@ -70,83 +68,24 @@ impl From<ddim::Error> for Error {
     }
 }
 
+impl From<ddim_weights::Error> for Error {
+    fn from(error: ddim_weights::Error) -> Self {
+        let kind = match error.kind() {
+            ddim_weights::ErrorKind::Io => ErrorKind::Io,
+            ddim_weights::ErrorKind::Config => ErrorKind::Config,
+            ddim_weights::ErrorKind::Input => ErrorKind::Input,
+            _ => ErrorKind::Weights,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
 /// Reads a file that should hold text.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| Error::io(path, e))
 }
 
-/// Parses JSON as Python reads it, with messages that name the key.
-pub(crate) fn from_json<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
-    let text = with_quoted_constants(text);
-    let mut json = serde_json::Deserializer::from_str(&text);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| unread(&e, path))?;
-    json.end().map_err(|e| Error::config(path, format!("not JSON: {e}")))?;
-    Ok(value)
-}
-
-/// A type from JSON that was parsed already; messages name the key.
-pub(crate) fn from_value<T: DeserializeOwned>(value: serde_json::Value, path: &Path) -> Result<T> {
-    serde_path_to_error::deserialize(value).map_err(|e| unread(&e, path))
-}
-
-fn unread(error: &serde_path_to_error::Error<serde_json::Error>, path: &Path) -> Error {
-    let key = error.path().to_string();
-    let at = if key == "." || key == "?" { String::new() } else { format!("{key}: ") };
-    match error.inner().classify() {
-        serde_json::error::Category::Data => Error::config(path, format!("{at}{}", error.inner())),
-        _ => Error::config(path, format!("not JSON: {}", error.inner())),
-    }
-}
-
-/// Python writes numbers that JSON has no word for as `NaN`, `Infinity` and `-Infinity`. As strings they pass where a key is not read, and
-/// are named where a number is expected.
-fn with_quoted_constants(text: &str) -> Cow<'_, str> {
-    const CONSTANTS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
-    if !CONSTANTS[1..].iter().any(|constant| text.contains(constant)) {
-        return Cow::Borrowed(text);
-    }
-    let mut quoted = String::with_capacity(text.len() + 16);
-    let (mut rest, mut in_string) = (text, false);
-    while let Some(first) = rest.chars().next() {
-        let constant = CONSTANTS.iter().find(|constant| !in_string && rest.starts_with(**constant));
-        let length = match (constant, first) {
-            (Some(constant), _) => {
-                quoted.extend(["\"", constant, "\""]);
-                rest = &rest[constant.len()..];
-                continue;
-            }
-            // What is escaped ends no string.
-            (None, '\\') if in_string => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
-            (None, _) => first.len_utf8(),
-        };
-        in_string ^= first == '"';
-        quoted.push_str(&rest[..length]);
-        rest = &rest[length..];
-    }
-    Cow::Owned(quoted)
-}
-
 /// A file name for messages about a model that is not on disk.
 pub(crate) fn built_in(name: &str, file: &str) -> PathBuf {
     PathBuf::from(format!("built-in model {name}")).join(file)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pythons_constants() {
-        for (text, expected) in [
-            (r#"{"a": -Infinity, "b": [NaN,Infinity]}"#, r#"{"a": "-Infinity", "b": ["NaN","Infinity"]}"#),
-            (r#"{"NaN": "Infinity \" NaN", "\\": NaN}"#, r#"{"NaN": "Infinity \" NaN", "\\": "NaN"}"#),
-            ("NaN", r#""NaN""#),
-            ("\"NaN \\", "\"NaN \\"),
-            ("{\"ä\\é\": NaN}", "{\"ä\\é\": \"NaN\"}"),
-        ] {
-            assert_eq!(with_quoted_constants(text), expected);
-        }
-        let read = from_json::<Vec<f64>>("[1, NaN]", Path::new("x.json")).unwrap_err().to_string();
-        assert!(read.contains("x.json: [1]: ") && read.contains("\"NaN\""), "{read}");
-    }
 }

@@ -4,9 +4,8 @@
 //! last block's pooling branch takes the largest number, and batch norms have no scale.
 
 use crate::error::{Error, Result};
-use crate::pickle::Pickle;
-use crate::weights::{StateDict, parse_safetensors};
 use ddim_kernels::{Conv2d, Finish, Images, PackedConv2d, Pool, Pooling, mean_of_pixels};
+use ddim_weights::{StateDict, parse_safetensors, read_pickle};
 use rayon::prelude::*;
 use std::path::Path;
 
@@ -169,9 +168,8 @@ impl Inception {
     pub fn load(path: &Path) -> Result<Self> {
         let pickled = path.extension().is_some_and(|e| ["pth", "pt", "bin"].iter().any(|known| e.eq_ignore_ascii_case(known)));
         let state = if pickled {
-            let mut pickle = Pickle::open(path)?;
             // Counters of training, whole numbers.
-            pickle.state_dict(pickle.root(), |name| !name.ends_with("num_batches_tracked"))?
+            read_pickle(path, |name| !name.ends_with("num_batches_tracked"))?
         } else {
             let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
             parse_safetensors(&bytes, path)?

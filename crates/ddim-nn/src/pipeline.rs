@@ -1,14 +1,13 @@
 //! Pipeline folders, as Python diffusers writes and reads them.
 
-use crate::error::{Error, Result, built_in, from_json, read_text};
-use crate::files::TEMPORARY;
+use crate::authors;
+use crate::error::{Error, Result, built_in, read_text};
 use crate::scheduler::{SchedulerClass, SchedulerConfig};
 use crate::unet::{SampleSize, UNet, UNetConfig};
-use crate::weights::{self, StateDict, WeightsDtype};
-use crate::wrapped::Unwrapped;
-use crate::{authors, variants, wrapped};
+use crate::weights;
 use burn::module::Module;
 use burn::tensor::Device;
+use ddim_weights::{StateDict, TEMPORARY, Unwrapped, WeightsDtype, from_json, parse_safetensors, read_file, read_folder};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -122,7 +121,7 @@ impl Pipeline {
                 folder.display()
             )));
         }
-        let (unwrapped, weights_file) = variants::read(&unet)?;
+        let (unwrapped, weights_file) = read_folder(&unet)?;
         notes.extend(unwrapped.notes);
         let mut pipeline = Self::assemble(config, scheduler, unwrapped.state, weights_file, device)?;
         if choices.raw && state.exists() {
@@ -143,7 +142,7 @@ impl Pipeline {
     /// # Errors
     /// Another kind of file; tensors of another network.
     pub fn load_file(path: &Path, choices: &Choices, device: &Device) -> Result<Self> {
-        let Unwrapped { mut state, mut notes } = wrapped::read(path, choices.raw)?;
+        let Unwrapped { mut state, mut notes } = read_file(path, choices.raw)?;
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -222,7 +221,7 @@ impl Pipeline {
             None => SchedulerConfig::read(files.scheduler, &built_in(files.name, SCHEDULER_CONFIG))?,
         };
         let path = built_in(files.name, SAFETENSORS);
-        let state = weights::parse_safetensors(files.safetensors, &path)?;
+        let state = parse_safetensors(files.safetensors, &path)?;
         let pipeline = Self::assemble(config, scheduler, state, path, device)?;
         Self { scheduler_class, ..pipeline }.sized(choices)
     }
@@ -492,7 +491,7 @@ fn given_scheduler(given: &Path) -> Result<(SchedulerConfig, String)> {
 /// The network with the weights themselves, which the state of a run has flat and in the network's order.
 fn themselves(unet: UNet, path: &Path) -> Result<UNet> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let mut state = weights::parse_safetensors(&bytes, path)?;
+    let mut state = parse_safetensors(&bytes, path)?;
     let numbers = unet.parameter_names().into_iter().map(|name| {
         let array = state.remove(&format!("weights.{name}"));
         array.map(|array| array.data).ok_or_else(|| Error::weights(path, format!("tensor weights.{name} is missing")))

@@ -1,8 +1,9 @@
 //! `scheduler/scheduler_config.json`: what decides the defaults of sampling.
 
-use crate::error::{Error, Result, from_json, from_value};
+use crate::error::{Error, Result};
 use crate::unet::diffusers_version;
 use ddim::{BetaSchedule, Clip, NoiseSchedule, Prediction, Trajectory};
+use ddim_weights::{from_json, from_value};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Weights files: safetensors (f32, f16, bf16) and PyTorch pickles, read without executing anything; safetensors written.
+//! The network's weights as a state dict.
 //!
 //! The names and shapes that a file must hold are those of the modules themselves: there is no second list.
 
@@ -7,87 +7,9 @@ use crate::unet::{UNet, UNetConfig};
 use burn::tensor::{Device, TensorData};
 use burn_store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
 use ddim::noise::Stream;
-use half::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use ddim_weights::{Array, StateDict, WeightsDtype};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// The element type of a weights file that we write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WeightsDtype {
-    /// 32-bit floats.
-    #[default]
-    F32,
-    /// IEEE half precision.
-    F16,
-    /// bfloat16.
-    Bf16,
-}
-
-/// A tensor in memory.
-#[derive(Debug)]
-pub(crate) struct Array {
-    pub(crate) shape: Vec<usize>,
-    pub(crate) data: Vec<f32>,
-}
-
-/// Tensors by their names in PyTorch.
-pub(crate) type StateDict = BTreeMap<String, Array>;
-
-fn decode(name: &str, dtype: Dtype, bytes: &[u8]) -> std::result::Result<Vec<f32>, String> {
-    let halves = |convert: fn([u8; 2]) -> f32| bytes.chunks_exact(2).map(|b| convert([b[0], b[1]])).collect();
-    let double = |b: &[u8]| {
-        let found = f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
-        narrowed(found).ok_or_else(|| format!("tensor {name} has {found:e}: expected numbers that f32 holds"))
-    };
-    match dtype {
-        Dtype::F32 => Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
-        Dtype::F16 => Ok(halves(|b| f16::from_le_bytes(b).to_f32())),
-        Dtype::BF16 => Ok(halves(|b| bf16::from_le_bytes(b).to_f32())),
-        Dtype::F64 => bytes.chunks_exact(8).map(double).collect(),
-        other => Err(format!("tensor {name} is {other:?}: expected F64, F32, F16 or BF16")),
-    }
-}
-
-/// The nearest f32; none where there is none of that size.
-pub(crate) fn narrowed(value: f64) -> Option<f32> {
-    let near = value as f32;
-    (near.is_finite() || !value.is_finite()).then_some(near)
-}
-
-/// What was saved in the place of weights, where the first bytes of a file say so.
-pub(crate) fn mistaken(first: &[u8]) -> Option<&'static str> {
-    let text = first[..first.len().min(512)].to_ascii_lowercase();
-    let text = text.trim_ascii_start();
-    let begins = |with: &[&[u8]]| with.iter().any(|with| text.starts_with(with));
-    if begins(&[b"version https://git-lfs"]) {
-        return Some("a Git LFS pointer, not the weights themselves: run git lfs pull in its repository");
-    }
-    begins(&[b"<!doctype", b"<html", b"<head", b"<?xml"]).then_some("a web page, not safetensors or PyTorch's: download the file itself")
-}
-
-/// Parses a safetensors file in memory; `path` is for messages.
-pub(crate) fn parse_safetensors(bytes: &[u8], path: &Path) -> Result<StateDict> {
-    let file = open_safetensors(bytes, path)?;
-    tensors(&file, path, |_| true)
-}
-
-/// The directory of a safetensors file.
-pub(crate) fn open_safetensors<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
-    if let Some(what) = mistaken(bytes) {
-        return Err(Error::weights(path, what));
-    }
-    SafeTensors::deserialize(bytes).map_err(|e| Error::weights(path, format!("not a whole safetensors file ({} bytes): {e}", bytes.len())))
-}
-
-/// Its tensors, as far as `keep` says so by their names: others may be of any type.
-pub(crate) fn tensors(file: &SafeTensors<'_>, path: &Path, keep: impl Fn(&str) -> bool) -> Result<StateDict> {
-    let arrays = file.iter().filter(|(name, _)| keep(name)).map(|(name, view)| {
-        let data = decode(name, view.dtype(), view.data()).map_err(|e| Error::weights(path, e))?;
-        Ok((name.to_owned(), Array { shape: view.shape().to_vec(), data }))
-    });
-    arrays.collect()
-}
 
 /// Names that diffusers wrote for attention before its version 0.15, in today's.
 fn modern_name(name: String) -> String {
@@ -146,11 +68,6 @@ pub fn checksum(unet: &UNet) -> u32 {
     crate::parameters(unet).into_iter().fold(0, |sum, values| crc32c::crc32c_append(sum, &bytes(values)))
 }
 
-/// A checksum (CRC-32C) of anything else by which work is known again.
-pub fn checksum_of(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes)
-}
-
 fn snapshot(unet: &UNet) -> Vec<burn_store::burn_pack::Tensor> {
     unet.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true)
 }
@@ -204,49 +121,15 @@ const INITIAL: u64 = 8 << 40;
 /// # Errors
 /// A weight that `dtype` cannot hold.
 pub(crate) fn to_safetensors(unet: &UNet, dtype: WeightsDtype) -> Result<Vec<u8>> {
-    let encoded: Vec<(String, Vec<usize>, Vec<u8>)> = snapshot(unet)
-        .into_iter()
-        .map(|tensor| {
-            let (name, shape) = (tensor.name.clone(), tensor.shape.to_vec());
-            let data = bridge::into_data(tensor).map_err(|e| Error::input(format!("tensor {name}: {e}")))?;
-            let values: Vec<f32> = data.try_to_vec().map_err(|e| Error::input(format!("tensor {name}: {e:?}")))?;
-            let (largest, called) = match dtype {
-                WeightsDtype::F32 => (f32::MAX, "f32"),
-                WeightsDtype::F16 => (f16::MAX.to_f32(), "f16"),
-                WeightsDtype::Bf16 => (bf16::MAX.to_f32(), "bf16"),
-            };
-            // Rounding may lead beyond the largest, too.
-            let over = |v: &&f32| {
-                let infinite = match dtype {
-                    WeightsDtype::F32 => false,
-                    WeightsDtype::F16 => f16::from_f32(**v).is_infinite(),
-                    WeightsDtype::Bf16 => bf16::from_f32(**v).is_infinite(),
-                };
-                infinite && v.is_finite()
-            };
-            if let Some(value) = values.iter().find(over) {
-                return Err(Error::input(format!("tensor {name} has {value:e}, and {called} ends at {largest:e}: expected another dtype")));
-            }
-            let bytes = match dtype {
-                WeightsDtype::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-                WeightsDtype::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
-                WeightsDtype::Bf16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
-            };
-            Ok((name, shape, bytes))
-        })
-        .collect::<Result<_>>()?;
-    let kind = match dtype {
-        WeightsDtype::F32 => Dtype::F32,
-        WeightsDtype::F16 => Dtype::F16,
-        WeightsDtype::Bf16 => Dtype::BF16,
-    };
-    let views = encoded.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(kind, shape.clone(), bytes).expect("as many bytes as the shape needs");
-        (name.as_str(), view)
+    let tensors = snapshot(unet).into_iter().map(|tensor| {
+        let (name, shape) = (tensor.name.clone(), tensor.shape.to_vec());
+        let data = bridge::into_data(tensor).map_err(|e| Error::input(format!("tensor {name}: {e}")))?;
+        let values: Vec<f32> = data.try_to_vec().map_err(|e| Error::input(format!("tensor {name}: {e:?}")))?;
+        Ok((name, shape, values))
     });
-    // Python readers look for it.
-    let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize(views, Some(metadata)).map_err(|e| Error::input(format!("safetensors: {e}")))
+    let tensors: Vec<(String, Vec<usize>, Vec<f32>)> = tensors.collect::<Result<_>>()?;
+    let borrowed = tensors.iter().map(|(name, shape, values)| (name.as_str(), shape.as_slice(), values.as_slice()));
+    Ok(ddim_weights::to_safetensors(borrowed, dtype)?)
 }
 
 #[cfg(test)]

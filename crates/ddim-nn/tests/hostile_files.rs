@@ -33,7 +33,7 @@ fn load_damaged(model: &str, file: &str, damage: impl FnOnce(&mut Vec<u8>)) -> R
     message
 }
 
-/// More where `DDIM_FUZZ_CASES` says so; bytes in memory are tried faster, in `src/hostile.rs`.
+/// More where `DDIM_FUZZ_CASES` says so; bytes in memory are tried faster, in `src/hostile.rs` here and in ddim-weights.
 fn cases() -> u32 {
     std::env::var("DDIM_FUZZ_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(150)
 }

@@ -2,7 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ddim::Denoiser;
-use ddim_nn::{Condition, Network, Pipeline, WeightsDtype, cpu};
+use ddim_nn::{Condition, Network, Pipeline, cpu};
+use ddim_weights::WeightsDtype;
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 

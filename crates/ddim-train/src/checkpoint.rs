@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::run::Tally;
 use crate::trainer::Trainer;
-use ddim_nn::{SchedulerConfig, UNet, UNetConfig, WeightsDtype, parameters};
+use ddim_nn::{SchedulerConfig, UNet, UNetConfig, parameters};
+use ddim_weights::WeightsDtype;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

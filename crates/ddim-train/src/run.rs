@@ -11,7 +11,8 @@ use crate::events::EventFile;
 use crate::shell::quoted;
 use crate::trainer::{Evaluated, Start, Stepped, Trainer};
 use ddim_data::{DataSet, Labels};
-use ddim_nn::{Pipeline, WeightsDtype, training_cpu};
+use ddim_nn::{Pipeline, training_cpu};
+use ddim_weights::{WeightsDtype, lock_folder, write_file};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -481,14 +482,14 @@ fn remove(path: &Path) -> Result<()> {
 }
 
 fn lock(folder: &Path) -> Result<File> {
-    ddim_nn::lock_folder(folder).map_err(|e| match e.kind() {
+    lock_folder(folder).map_err(|e| match e.kind() {
         std::io::ErrorKind::WouldBlock => Error::run(folder, "another process is training here: expected one at a time"),
         _ => Error::run(folder, e),
     })
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    ddim_nn::write_file(path, bytes).map_err(|e| Error::run(path, e))
+    write_file(path, bytes).map_err(|e| Error::run(path, e))
 }
 
 /// Opens the metrics to append to; lines of steps that will be taken again go, and so does half a line.

@@ -4,7 +4,8 @@ use crate::args::{Convert, Dtype};
 use crate::error::{Error, Result};
 use crate::models;
 use crate::output::report;
-use ddim_nn::{Choices, Pipeline, WeightsDtype, cpu};
+use ddim_nn::{Choices, Pipeline, cpu};
+use ddim_weights::WeightsDtype;
 use serde_json::json;
 
 pub(crate) fn run(args: &Convert) -> Result<()> {

@@ -176,7 +176,7 @@ fn settings(session: &Session, args: &Sweep, prepared: &Preparation, reference: 
     // A file of classes may change.
     if let Some(labels) = session.labels(args.seed, args.count) {
         let bytes: Vec<u8> = labels.iter().flat_map(|label| (*label as u64).to_le_bytes()).collect();
-        settings.insert("classes".into(), ddim_nn::checksum_of(&bytes).into());
+        settings.insert("classes".into(), ddim_weights::checksum_of(&bytes).into());
     }
     settings.insert("size".into(), json!([h, w]));
     // The same weights are another model under other settings: one key each, so that a difference is named.

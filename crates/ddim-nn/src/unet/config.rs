@@ -146,7 +146,7 @@ impl UNetConfig {
     /// # Errors
     /// Not JSON, a key that is missing or of another type, a value that is not supported: the message names the key.
     pub fn from_json(text: &str, path: &Path) -> Result<Self> {
-        let config: Self = crate::error::from_json(text, path)?;
+        let config: Self = ddim_weights::from_json(text, path)?;
         config.find_fault().map_err(|message| Error::config(path, message))?;
         Ok(config)
     }

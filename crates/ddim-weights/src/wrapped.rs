@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::pickle::Pickle;
-use crate::weights::{StateDict, mistaken, open_safetensors, tensors};
+use crate::safetensors::{mistaken, open_safetensors, tensors};
+use crate::state_dict::StateDict;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 
 /// Ends of names that every U-Net has one of: diffusers' and the authors'.
@@ -19,23 +19,30 @@ const LONGEST: usize = 64;
 
 /// A state dict, and in a line each what was decided on the way to it.
 #[derive(Debug)]
-pub(crate) struct Unwrapped {
-    pub(crate) state: StateDict,
-    pub(crate) notes: Vec<String>,
+pub struct Unwrapped {
+    /// The tensors of the one network that was meant, without a prefix.
+    pub state: StateDict,
+    /// Which that was, where there were others.
+    pub notes: Vec<String>,
 }
 
 /// Reads one weights file, safetensors or PyTorch's as its contents say, of which the averaged weights are taken where there are any, or
-/// with `raw` the weights themselves.
-pub(crate) fn read(path: &Path, raw: bool) -> Result<Unwrapped> {
+/// with `raw` the weights themselves. `path` is for messages.
+///
+/// # Errors
+/// Another kind of file; no network in it, or several that nothing tells apart.
+pub fn parse(mut file: impl Read + Seek, raw: bool, path: &Path) -> Result<Unwrapped> {
     let io = |e: std::io::Error| Error::io(path, e);
     let mut first = Vec::new();
-    File::open(path).and_then(|file| file.take(512).read_to_end(&mut first)).map_err(io)?;
+    (&mut file).take(512).read_to_end(&mut first).map_err(io)?;
+    file.rewind().map_err(io)?;
     if let Some(what) = mistaken(&first) {
         return Err(Error::weights(path, what));
     }
     // A safetensors file begins with the length of its JSON.
     if first.get(8) == Some(&b'{') {
-        let bytes = std::fs::read(path).map_err(io)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io)?;
         let file = open_safetensors(&bytes, path)?;
         if prefixes(file.names()).is_empty() {
             let found = file.names().first().map_or("no tensors".to_owned(), |name| format!("tensors such as {name}"));
@@ -47,7 +54,7 @@ pub(crate) fn read(path: &Path, raw: bool) -> Result<Unwrapped> {
         let why = "neither safetensors, nor a zip archive nor a file of PyTorch before 1.6";
         return Err(Error::weights(path, format!("not a state dict: {why}")));
     }
-    unwrap(Pickle::open(path)?, raw, path)
+    unwrap(Pickle::parse(file, path)?, raw, path)
 }
 
 /// The state dict in a pickle.

@@ -1,8 +1,10 @@
 //! The weights files of a network's folder: whole or in shards, safetensors or PyTorch's, plain or of a variant.
 
-use crate::error::{Error, Result, from_json, read_text};
-use crate::pickle::Pickle;
-use crate::weights::{StateDict, parse_safetensors};
+use crate::error::{Error, Result};
+use crate::json::from_json;
+use crate::read::{read_file, read_pickle};
+use crate::safetensors::parse_safetensors;
+use crate::state_dict::StateDict;
 use crate::wrapped::{self, Unwrapped};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -55,8 +57,11 @@ impl Offer {
     }
 }
 
-/// Reads the weights of a folder; also the file that they came from, an index where there are shards.
-pub(crate) fn read(folder: &Path) -> Result<(Unwrapped, PathBuf)> {
+/// Reads the weights of a network's folder, as diffusers names them; also the file that they came from, an index where there are shards.
+///
+/// # Errors
+/// No such files, or other kinds of files under their names; shards that are missing or hold the same tensor.
+pub fn read_folder(folder: &Path) -> Result<(Unwrapped, PathBuf)> {
     let mut names: Vec<String> = Vec::new();
     for entry in folder.read_dir().map_err(|e| Error::io(folder, e))? {
         names.extend(entry.map_err(|e| Error::io(folder, e))?.file_name().into_string());
@@ -78,7 +83,7 @@ pub(crate) fn read(folder: &Path) -> Result<(Unwrapped, PathBuf)> {
     let mut unwrapped = match (offer.index, offer.safetensors) {
         (true, safetensors) => shards(folder, &path, safetensors)?,
         (false, true) => wrapped::safetensors(&bytes(&path)?, false, &path)?,
-        (false, false) => wrapped::read(&path, false)?,
+        (false, false) => read_file(&path, false)?,
     };
     let variants: BTreeSet<&str> = offers.iter().map(|offer| offer.variant.as_str()).collect();
     if !offer.variant.is_empty() && variants.len() > 1 {
@@ -105,7 +110,7 @@ fn shards(folder: &Path, index: &Path, safetensors: bool) -> Result<Unwrapped> {
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let Index { weight_map } = from_json(&read_text(index)?, index)?;
+    let Index { weight_map } = from_json(&std::fs::read_to_string(index).map_err(|e| Error::io(index, e))?, index)?;
     let files: BTreeSet<&String> = weight_map.values().collect();
     if files.is_empty() {
         return Err(Error::config(index, "weight_map is empty: expected the files of tensors"));
@@ -120,12 +125,7 @@ fn shards(folder: &Path, index: &Path, safetensors: bool) -> Result<Unwrapped> {
         if !path.is_file() {
             return Err(Error::io(&path, format!("not found: a shard that {} names", index.display())));
         }
-        let shard = if safetensors {
-            parse_safetensors(&bytes(&path)?, &path)?
-        } else {
-            let mut pickle = Pickle::open(&path)?;
-            pickle.state_dict(pickle.root(), |_| true)?
-        };
+        let shard = if safetensors { parse_safetensors(&bytes(&path)?, &path)? } else { read_pickle(&path, |_| true)? };
         if let Some((name, _)) = weight_map.iter().find(|(name, of)| *of == file && !shard.contains_key(*name)) {
             return Err(Error::weights(&path, format!("tensor {name} is missing: {} says it is here", index.display())));
         }

@@ -5,11 +5,11 @@
 //! refers to itself costs nothing, and arrays are read only when they are asked for.
 
 use crate::error::{Error, Result};
-use crate::weights::{Array, StateDict, mistaken, narrowed};
+use crate::safetensors::mistaken;
+use crate::state_dict::{Array, StateDict, narrowed};
 use half::{bf16, f16};
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -89,13 +89,7 @@ const MOST_LETTERS: usize = 1 << 10;
 const MOST_DIMENSIONS: usize = 16;
 
 impl<'a> Pickle<'a> {
-    /// Opens a file that `torch.save` wrote.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        Self::parse(BufReader::new(file), path)
-    }
-
-    /// The same, from anywhere; `path` is for messages.
+    /// Opens a file that `torch.save` wrote; `path` is for messages.
     pub(crate) fn parse(file: impl Read + Seek + 'a, path: &Path) -> Result<Self> {
         let io = |e: std::io::Error| Error::io(path, e);
         let wrong = |e: String| Error::weights(path, format!("not a PyTorch state dict: {e}"));

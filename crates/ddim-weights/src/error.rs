@@ -1,0 +1,56 @@
+//! What can be wrong with a file of weights.
+
+use std::path::Path;
+
+/// A `Result` of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error in one line: the file, what was found and what was expected. See [`Error::kind`].
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+}
+
+/// What an [`Error`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A file or folder that cannot be read, or is not there.
+    Io,
+    /// A file of JSON.
+    Config,
+    /// A weights file.
+    Weights,
+    /// A weight that cannot be written as it should be.
+    Input,
+}
+
+impl Error {
+    fn new(kind: ErrorKind, message: String) -> Self {
+        // One line, whatever a library's message holds.
+        Self { kind, message: message.split_whitespace().collect::<Vec<_>>().join(" ") }
+    }
+
+    pub(crate) fn io(path: &Path, error: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Io, format!("{}: {error}", path.display()))
+    }
+
+    pub(crate) fn config(path: &Path, message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Config, format!("{}: {message}", path.display()))
+    }
+
+    pub(crate) fn weights(path: &Path, message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Weights, format!("{}: {message}", path.display()))
+    }
+
+    pub(crate) fn input(message: String) -> Self {
+        Self::new(ErrorKind::Input, message)
+    }
+
+    /// What this is about.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}

@@ -1,0 +1,30 @@
+//! Weights files by their paths.
+
+use crate::error::{Error, Result};
+use crate::pickle::Pickle;
+use crate::state_dict::StateDict;
+use crate::wrapped::{Unwrapped, parse};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+/// [`parse`]s a file.
+///
+/// # Errors
+/// As `parse`; a file that cannot be read.
+pub fn read_file(path: &Path, raw: bool) -> Result<Unwrapped> {
+    parse(open(path)?, raw, path)
+}
+
+/// The tensors whose names `keep` says, of the dictionary at the top of a file that `torch.save` wrote. Nothing in it is run.
+///
+/// # Errors
+/// Another kind of file, or object; tensors that reach outside of it.
+pub fn read_pickle(path: &Path, keep: impl Fn(&str) -> bool) -> Result<StateDict> {
+    let mut pickle = Pickle::parse(open(path)?, path)?;
+    pickle.state_dict(pickle.root(), keep)
+}
+
+fn open(path: &Path) -> Result<BufReader<File>> {
+    File::open(path).map(BufReader::new).map_err(|e| Error::io(path, e))
+}

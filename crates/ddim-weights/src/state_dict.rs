@@ -1,0 +1,26 @@
+//! Tensors in memory.
+
+use std::collections::BTreeMap;
+
+/// A tensor in memory.
+#[derive(Debug)]
+pub struct Array {
+    /// Outermost dimension first.
+    pub shape: Vec<usize>,
+    /// In row-major order, as many as that says.
+    pub data: Vec<f32>,
+}
+
+/// Tensors by their names in PyTorch.
+pub type StateDict = BTreeMap<String, Array>;
+
+/// The nearest f32; none where there is none of that size.
+pub(crate) fn narrowed(value: f64) -> Option<f32> {
+    let near = value as f32;
+    (near.is_finite() || !value.is_finite()).then_some(near)
+}
+
+/// A checksum (CRC-32C) of anything by which work is known again.
+pub fn checksum_of(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes)
+}
