@@ -742,7 +742,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Show the share of each kind of operation.
-    #[arg(long, conflicts_with = "train")]
+    #[arg(long)]
     pub(crate) profile: bool,
     /// Print one JSON object on standard output, and nothing else there.
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! The models that are built in.
 
 use crate::error::{Error, Result};
-use ddim_nn::{Choices, Device, EmbeddedPipeline, Pipeline, cpu};
+use ddim_nn::{Choices, EmbeddedPipeline, Pipeline};
 use std::io::Write;
 use std::path::Path;
 
@@ -23,14 +23,7 @@ const BUILT_IN: [EmbeddedPipeline; 2] = [built_in!("emoji"), built_in!("fashion"
 
 /// Loads a model to sample from, and says on standard error what was assumed or chosen.
 pub(crate) fn load(model: &Path, choices: &Choices) -> Result<Pipeline> {
-    let pipeline = read(model, choices, &cpu())?;
-    say(&pipeline);
-    Ok(pipeline)
-}
-
-/// The same on a device, with nothing chosen.
-pub(crate) fn load_on(model: impl AsRef<Path>, device: &Device) -> Result<Pipeline> {
-    let pipeline = read(model.as_ref(), &Choices::default(), device)?;
+    let pipeline = read(model, choices)?;
     say(&pipeline);
     Ok(pipeline)
 }
@@ -44,9 +37,9 @@ pub(crate) fn say(pipeline: &Pipeline) {
 }
 
 /// Reads a built-in model, a folder of diffusers', or the last checkpoint of a run.
-pub(crate) fn read(model: &Path, choices: &Choices, device: &Device) -> Result<Pipeline> {
+pub(crate) fn read(model: &Path, choices: &Choices) -> Result<Pipeline> {
     if let Some(files) = BUILT_IN.iter().find(|m| Path::new(m.name) == model) {
-        let mut pipeline = Pipeline::embedded_with(files, choices, device)?;
+        let mut pipeline = Pipeline::embedded_with(files, choices)?;
         if is_model(model) {
             pipeline.notes.push(format!("{0}: the model that is built in; the folder {0} is --model ./{0}", files.name));
         }
@@ -66,11 +59,11 @@ pub(crate) fn read(model: &Path, choices: &Choices, device: &Device) -> Result<P
     }
     // A run of `ddim train` stands for its last checkpoint.
     match ddim_train::checkpoints(model)?.last() {
-        Some((_, checkpoint)) => Ok(Pipeline::load_with(checkpoint, choices, device)?),
+        Some((_, checkpoint)) => Ok(Pipeline::load_with(checkpoint, choices)?),
         None if model.join(RUN).is_file() && !is_pipeline(model) => {
             Err(Error::file(model, "a run without a checkpoint yet: expected one that has reached its first"))
         }
-        None => Ok(Pipeline::load_with(model, choices, device)?),
+        None => Ok(Pipeline::load_with(model, choices)?),
     }
 }
 

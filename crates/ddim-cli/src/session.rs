@@ -7,7 +7,7 @@ use crate::models;
 use crate::progress::Progress;
 use ddim::{Clip, Encoder, NoiseSchedule, Observed, Sampler, Sigma, Trajectory, noise};
 use ddim_data::read_floats_any;
-use ddim_nn::{Condition, Inception, Network, SampleSize, SchedulerConfig, UNetConfig, cpu};
+use ddim_nn::{Condition, Inception, Network, SampleSize, SchedulerConfig, UNetConfig};
 use std::ops::Range;
 use std::path::Path;
 
@@ -47,7 +47,7 @@ impl Session {
         }
         let classes = Classes::new(class, &pipeline.classes, pipeline.classes_count())?;
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
-        let network = Network::new(pipeline, &cpu())?;
+        let network = Network::new(pipeline)?;
         if network.is_conditional() || !classes.is_none() {
             // Any network that takes labels has a class 0.
             let label = classes.of(0, 0).unwrap_or(0);

@@ -21,7 +21,8 @@ impl PackedInputGradient {
     /// # Panics
     /// On another number of weights; for kernels other than 1×1 without padding and 3×3 with up to one row and column before.
     pub fn new(conv: Conv2d, size @ [h, w]: [usize; 2], weight: &[f32]) -> Self {
-        let Conv2d { channels: [channels_out, channels_in], kernel: [kernel, other], padding: [[before, _], [left, _]], enlarge, .. } = conv;
+        let Conv2d { channels: [channels_out, channels_in], kernel: [kernel, other], padding: [[before, _], [left, _]], enlarge, .. } =
+            conv;
         assert_eq!(weight.len(), conv.weights(), "weights {conv:?}");
         assert!((kernel, before) == (other, left) && before <= kernel / 2 && kernel <= 3 && kernel != 2, "{conv:?}");
         let padding = [[kernel / 2; 2]; 2];

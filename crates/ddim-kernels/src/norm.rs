@@ -141,7 +141,18 @@ impl GroupNorm<'_> {
                 run.fill(0.0);
                 let range = start..(start + PIXELS).min(pixels);
                 let (weight, bias) = (self.weight, self.bias);
-                arch().dispatch(GradientSums { x: &x, dy: &dy, mean, inverse, weight, bias, silu, pixels: range, dz: &mut dz, sums: &mut run });
+                arch().dispatch(GradientSums {
+                    x: &x,
+                    dy: &dy,
+                    mean,
+                    inverse,
+                    weight,
+                    bias,
+                    silu,
+                    pixels: range,
+                    dz: &mut dz,
+                    sums: &mut run,
+                });
                 totals.iter_mut().zip(run.iter()).for_each(|(total, run)| *total += f64::from(*run));
             }
             sums.iter_mut().zip(&totals).for_each(|(sum, total)| *sum = *total as f32);

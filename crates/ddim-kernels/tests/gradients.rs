@@ -1,6 +1,6 @@
 //! Gradients against their definitions in f64: a sum Σ y · dy, differentiated by hand for what is linear and by differences for the norm.
 
-use ddim_kernels::{Attention, Conv2d, GroupNorm, Images, sum_of_pixels};
+use ddim_kernels::{Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, PackedInputGradient, normalised, sum_of_pixels};
 use proptest::prelude::*;
 
 fn values(n: usize, seed: u64) -> Vec<f32> {
@@ -37,10 +37,24 @@ proptest! {
         let (weight, x, dy) = (values(conv.weights(), seed), values(n * h * w * (ins + gap), seed ^ 1), values(n * oh * ow * (outs + gap), seed ^ 2));
         let images = Images { data: &x, shape: [n, h, w, ins], stride: ins + gap };
         let gradient = Images { data: &dy, shape: [n, oh, ow, outs], stride: outs + gap };
-        let (mut dx, mut dw, mut db) = (vec![f32::NAN; n * h * w * ins], vec![f32::NAN; conv.weights()], vec![f32::NAN; outs]);
-        conv.input_gradient([h, w], &weight, &gradient, &mut dx);
-        conv.weight_gradient(&images, &gradient, &mut dw);
+        let (mut dx, mut dw, mut db) = (vec![f32::NAN; n * h * w * ins], vec![0.0; conv.weights()], vec![0.0; outs]);
+        let turned = PackedInputGradient::new(conv, [h, w], &weight);
+        turned.run(&gradient, &mut dx, ins, false);
+        conv.weight_gradient(&images, None, &gradient, &mut dw);
         sum_of_pixels(&gradient, &mut db);
+
+        // Once more, on top, with gaps and weights that came later.
+        let mut again = turned;
+        again.repack(&vec![0.0; weight.len()]);
+        again.repack(&weight);
+        let mut twice = vec![7.0; n * h * w * (ins + 1)];
+        again.run(&gradient, &mut twice, ins + 1, false);
+        again.run(&gradient, &mut twice, ins + 1, true);
+        prop_assert!(twice.chunks(ins + 1).zip(dx.chunks(ins)).all(|(twice, once)| twice[..ins].iter().zip(once).all(|(t, o)| *t == o + o)));
+        prop_assert!(twice.chunks(ins + 1).all(|pixel| pixel[ins] == 7.0));
+        let mut summed = dw.clone();
+        conv.weight_gradient(&images, None, &gradient, &mut summed);
+        prop_assert!(summed.iter().zip(&dw).all(|(s, d)| *s == d + d));
 
         let (mut dx_expected, mut dw_expected, mut db_expected) = (vec![0f64; dx.len()], vec![0f64; dw.len()], vec![0f64; outs]);
         let times = if enlarge { 2 } else { 1 };
@@ -69,6 +83,39 @@ proptest! {
         // Sums of both signs may nearly vanish.
         let tolerance = 2e-7 * (n * oh * ow) as f64;
         prop_assert!(db.iter().zip(&db_expected).all(|(a, b)| (f64::from(*a) - b).abs() < tolerance), "bias {db:?} {db_expected:?}");
+    }
+
+    /// A norm that the convolution reads through: the same as of the images it makes.
+    #[test]
+    fn weights_behind_a_norm(outs in 1usize..20, ins in 1usize..20, kind in 0usize..3, h in 2usize..10, w in 2usize..10, silu: bool, seed: u64) {
+        let (kernel, stride, padding) = [(1, 1, [0, 0]), (3, 1, [1, 1]), (3, 2, [0, 1])][kind];
+        let conv = Conv2d { channels: [outs, ins], kernel: [kernel; 2], stride, padding: [padding; 2], enlarge: false };
+        let [oh, ow] = conv.output([h, w]);
+        let (x, dy) = (values(2 * h * w * ins, seed), values(2 * oh * ow * outs, seed ^ 1));
+        let (center, scale, shift) = (values(2 * ins, seed ^ 2), values(2 * ins, seed ^ 3), values(ins, seed ^ 4));
+        let (x, dy) = (Images::new(&x, [2, h, w, ins]), Images::new(&dy, [2, oh, ow, outs]));
+        let normal = Normal { center: &center, scale: &scale, shift: &shift, silu };
+        let mut y = vec![0.0; 2 * h * w * ins];
+        normalised(&x, normal, &mut y);
+        let (mut through, mut of) = (vec![0.0; conv.weights()], vec![0.0; conv.weights()]);
+        conv.weight_gradient(&x, Some(normal), &dy, &mut through);
+        conv.weight_gradient(&Images::new(&y, x.shape), None, &dy, &mut of);
+        prop_assert!(through == of);
+    }
+
+    /// Weights that change are transformed where they are used: no bit is another, in any size.
+    #[test]
+    fn changing_weights(outs in 1usize..80, ins in 60usize..140, h in 1usize..20, w in 1usize..20, seed: u64) {
+        let conv = Conv2d { channels: [outs, ins], kernel: [3, 3], stride: 1, padding: [[1, 1]; 2], enlarge: false };
+        let (weight, bias, x) = (values(conv.weights(), seed), values(outs, seed ^ 1), values(h * w * ins, seed ^ 2));
+        let run = |packed: &PackedConv2d| {
+            let mut y = vec![0.0; h * w * outs];
+            packed.run(&Images::new(&x, [1, h, w, ins]), None, &Finish::default(), &mut y, outs);
+            y
+        };
+        let mut changing = PackedConv2d::changing(conv, [h, w], &x.iter().cycle().copied().take(conv.weights()).collect::<Vec<_>>(), None);
+        changing.repack(&weight, &bias);
+        prop_assert!(run(&PackedConv2d::new(conv, [h, w], &weight, Some(&bias))) == run(&changing));
     }
 
     #[test]
@@ -119,8 +166,16 @@ proptest! {
         let (x, dy) = (values(n * h * w * (c + gap), seed ^ 2), values(n * h * w * (c + gap), seed ^ 3));
         let images = |data| Images { data, shape: [n, h, w, c], stride: c + gap };
         let norm = GroupNorm { weight: &weight, bias: &bias, groups, eps: 1e-3 };
-        let (mut dx, mut dw, mut db) = (vec![f32::NAN; n * h * w * c], vec![f32::NAN; c], vec![f32::NAN; c]);
-        norm.gradient(&images(&x), silu, &images(&dy), &mut dx, &mut dw, &mut db);
+        let (mut dx, mut dw, mut db) = (vec![f32::NAN; n * h * w * c], vec![0.0; c], vec![0.0; c]);
+        let mut kept = [(); 3].map(|()| vec![f32::NAN; n * c]);
+        norm.statistics(&images(&x), kept.each_mut().map(Vec::as_mut_slice));
+        let kept = [&kept[0][..], &kept[2]];
+        norm.gradient(&images(&x), kept, silu, &images(&dy), (&mut dx, c, false), [&mut dw, &mut db]);
+        let mut twice = vec![7.0; n * h * w * (c + 1)];
+        for accumulate in [false, true] {
+            norm.gradient(&images(&x), kept, silu, &images(&dy), (&mut twice, c + 1, accumulate), [&mut vec![0.0; c], &mut vec![0.0; c]]);
+        }
+        prop_assert!(twice.chunks(c + 1).zip(dx.chunks(c)).all(|(twice, once)| twice[..c].iter().zip(once).all(|(t, o)| *t == o + o)));
 
         // Σ y · dy in f64, as a function of everything.
         let at = |p: usize, channel: usize| p * (c + gap) + channel;
@@ -178,7 +233,7 @@ fn the_same_bits_for_any_number_of_threads() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let mut dw = vec![0.0; conv.weights()];
         let (x, dy) = (Images::new(&x, [n, size, size, 33]), Images::new(&dy, [n, size, size, 70]));
-        pool.install(|| conv.weight_gradient(&x, &dy, &mut dw));
+        pool.install(|| conv.weight_gradient(&x, None, &dy, &mut dw));
         dw
     };
     assert_eq!(run(1), run(2));
@@ -195,6 +250,6 @@ fn the_other_paths() {
         let tests = std::env::current_exe().unwrap();
         let output = std::process::Command::new(tests).env("DDIM_SIMD", path).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("5 passed"), "{path}: {text}");
+        assert!(output.status.success() && text.contains("7 passed"), "{path}: {text}");
     }
 }

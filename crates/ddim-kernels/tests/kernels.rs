@@ -81,6 +81,7 @@ impl Case {
             residual: residual.as_ref().map(|data| Images { data, shape: [n, oh, ow, outs], stride: out_stride }),
             scale: if self.residual { 0.5 } else { 1.0 },
             relu: self.relu,
+            accumulate: false,
         };
         let images = Images { data: &x, shape: [n, h, w, ins], stride };
         let mut out = vec![f32::NAN; n * oh * ow * out_stride];
@@ -235,7 +236,7 @@ proptest! {
             }
         }
         let (mut center, mut factor, mut y) = (vec![f32::NAN; n * c], vec![f32::NAN; n * c], vec![f32::NAN; n * h * w * c]);
-        GroupNorm { weight: &weight, bias: &bias, groups, eps: 1e-5 }.statistics(&images, &mut center, &mut factor);
+        GroupNorm { weight: &weight, bias: &bias, groups, eps: 1e-5 }.statistics(&images, [&mut center, &mut factor, &mut vec![0.0; n * c]]);
         normalised(&images, Normal { center: &center, scale: &factor, shift: &bias, silu: silu_follows }, &mut y);
         // The mean itself is rounded to f32, and 1/√eps of that remains where the variance is small.
         let tolerance = 1e-5 + 320.0 * f64::from(mean.abs()) * 1.2e-7;

@@ -2,8 +2,8 @@
 //! where it is: what does not depend on it keeps its bits, also in what runs afterwards over the same scratch memory.
 
 use ddim_kernels::{
-    Adam, Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, Pool, Pooling, add, approach, mean_of_pixels, normalised,
-    sum_of_pixels, sum_of_squares,
+    Adam, Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, PackedInputGradient, Pool, Pooling, add, approach,
+    mean_of_pixels, normalised, sum_of_pixels, sum_of_squares,
 };
 
 /// Quiet and signalling, of both signs, with the bits that a payload may have.
@@ -140,7 +140,8 @@ fn group_norm_and_silu() {
         let shape = [n, h, w, c];
         let norm = |x: &[Vec<f32>]| {
             let (mut center, mut scale, mut y) = (vec![0.0; n * c], vec![0.0; n * c], vec![0.0; n * h * w * c]);
-            GroupNorm { weight: &x[1], bias: &x[2], groups, eps: 1e-5 }.statistics(&Images::new(&x[0], shape), &mut center, &mut scale);
+            GroupNorm { weight: &x[1], bias: &x[2], groups, eps: 1e-5 }
+                .statistics(&Images::new(&x[0], shape), [&mut center, &mut scale, &mut vec![0.0; n * c]]);
             normalised(&Images::new(&x[0], shape), Normal { center: &center, scale: &scale, shift: &x[2], silu }, &mut y);
             y
         };
@@ -159,7 +160,10 @@ fn group_norm_and_silu() {
             let (dx, rest) = found.split_at_mut(len);
             let (dw, db) = rest.split_at_mut(c);
             let norm = GroupNorm { weight: &x[1], bias: &x[2], groups, eps: 1e-5 };
-            norm.gradient(&Images::new(&x[0], shape), silu, &Images::new(&x[3], shape), dx, dw, db);
+            let mut kept = [(); 3].map(|()| vec![0.0; n * c]);
+            norm.statistics(&Images::new(&x[0], shape), kept.each_mut().map(Vec::as_mut_slice));
+            let dy = Images::new(&x[3], shape);
+            norm.gradient(&Images::new(&x[0], shape), [&kept[0], &kept[2]], silu, &dy, (dx, c, false), [dw, db]);
             found
         };
         for at in places(len) {
@@ -206,7 +210,7 @@ fn convolution_and_relu() {
             let run = |x: &[Vec<f32>]| {
                 let mut y = vec![0.0; n * oh * ow * outs];
                 let residual = Some(Images::new(&x[3], [n, oh, ow, outs]));
-                let finish = Finish { rows: Some(&x[4]), residual, scale: 0.5, relu };
+                let finish = Finish { rows: Some(&x[4]), residual, scale: 0.5, relu, ..Finish::default() };
                 PackedConv2d::new(conv, [h, w], &x[1], Some(&x[2])).run(&Images::new(&x[0], [n, h, w, ins]), None, &finish, &mut y, outs);
                 y
             };
@@ -265,8 +269,8 @@ fn gradients_of_convolution() {
         let run = |x: &[Vec<f32>]| {
             let dy = Images::new(&x[2], [n, oh, ow, outs]);
             let (mut dx, mut dw, mut db) = (vec![0.0; n * h * w * ins], vec![0.0; conv.weights()], vec![0.0; outs]);
-            conv.input_gradient([h, w], &x[1], &dy, &mut dx);
-            conv.weight_gradient(&Images::new(&x[0], [n, h, w, ins]), &dy, &mut dw);
+            PackedInputGradient::new(conv, [h, w], &x[1]).run(&dy, &mut dx, ins, false);
+            conv.weight_gradient(&Images::new(&x[0], [n, h, w, ins]), None, &dy, &mut dw);
             sum_of_pixels(&dy, &mut db);
             [dx, dw, db].concat()
         };

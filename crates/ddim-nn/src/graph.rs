@@ -148,14 +148,6 @@ pub(crate) struct Norm {
     pub(crate) eps: f32,
 }
 
-impl Norm {
-    /// The kernel, with its parameters out of those of all.
-    pub(crate) fn kernel<'a>(&self, parameters: &Parameters, values: &'a [f32]) -> kernels::GroupNorm<'a> {
-        let [weight, bias] = [self.weight, self.bias].map(|id| &values[parameters.get(id).range.clone()]);
-        kernels::GroupNorm { weight, bias, groups: self.groups, eps: self.eps }
-    }
-}
-
 /// What features are computed from, one number an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Index {

@@ -1,12 +1,12 @@
-//! The U-Net of diffusers' `UNet2DModel` in [burn](https://burn.dev), diffusers' pipeline folders, and a [`ddim::Denoiser`] over them.
+//! The U-Net of diffusers' `UNet2DModel` as a graph of operations over our kernels, diffusers' pipeline folders, and a [`ddim::Denoiser`] over them.
 //!
 //! ```no_run
-//! use ddim_nn::{Network, Pipeline, cpu};
+//! use ddim_nn::{Network, Pipeline};
 //!
-//! let pipeline = Pipeline::load("ddpm-cifar10-32".as_ref(), &cpu())?;
+//! let pipeline = Pipeline::load("ddpm-cifar10-32".as_ref())?;
 //! let trajectory = pipeline.scheduler.trajectory(50)?;
 //! let sampler = ddim::Sampler::new(&pipeline.scheduler.schedule(), &trajectory, &ddim::Sigma::Eta(0.0))?;
-//! let network = Network::new(pipeline, &cpu())?;
+//! let network = Network::new(pipeline)?;
 //! let [c, h, w] = network.shape();
 //! let mut x = vec![0f32; 16 * c * h * w];
 //! ddim::noise::fill_batch(&mut x, c * h * w, 0, 0, ddim::noise::LATENT);
@@ -19,26 +19,28 @@ mod authors;
 #[path = "../../ddim-weights/src/damage.rs"]
 mod damage;
 mod error;
+mod graph;
 #[cfg(test)]
 mod hostile;
 mod inception;
 mod network;
 mod pipeline;
+mod plan;
 mod scheduler;
 mod training;
 mod unet;
 mod weights;
 
-pub use burn::tensor::Device;
 pub use ddim_kernels::vectors;
 pub use error::{Error, ErrorKind, Result};
 pub use inception::Inception;
 pub use network::Network;
-pub use pipeline::{Choices, EmbeddedPipeline, Pipeline, cpu};
+pub use pipeline::{Choices, EmbeddedPipeline, Pipeline};
+pub use plan::{Profile, Share};
 pub use scheduler::{LearnedVariance, SchedulerClass, SchedulerConfig, TimestepSpacing};
-pub use training::{Adam, Ema, Examples, Gradients, parameters, squared_error, training_cpu, with_parameters};
+pub use training::{Adam, Ema, Examples, TrainingPlan, clipping};
 pub use unet::{
-    Activation, ClassEmbedType, Condition, DownBlockType, MidBlockType, NetworkClass, Profile, ResampleType, SampleSize, Share,
-    TimeEmbeddingType, TimeScaleShift, UNet, UNetConfig, UpBlockType,
+    Activation, ClassEmbedType, Condition, DownBlockType, MidBlockType, NetworkClass, ResampleType, SampleSize, TimeEmbeddingType,
+    TimeScaleShift, UNet, UNetConfig, UpBlockType,
 };
-pub use weights::checksum;
+pub use weights::{checksum, from_training_state};

@@ -2,32 +2,30 @@
 
 use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
-use crate::unet::{Arena, ClassEmbedType, Condition, Inputs, Plan, Profile, SampleSize, TimeEmbeddingType, UNet, UNetConfig};
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::plan::{Arena, Inputs, Plan, Profile, Weights};
+use crate::unet::{ClassEmbedType, Condition, SampleSize, TimeEmbeddingType, UNetConfig};
 use ddim::denoiser::check_batch;
 use ddim::{Denoiser, Prediction};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 /// A network with all that a sampler must know of it: the size of its images and what it predicts.
 ///
-/// On the processor it is compiled, at the first evaluation, to a plan over the kernels of `ddim-kernels`, which work in parallel on rayon's
-/// current pool. Every operation treats each image by itself, so that a prediction has the same bits in any batch.
+/// It is compiled to a plan over the kernels of `ddim-kernels`, which work in parallel on rayon's current pool; copies share it. Every operation treats each image by itself, so that a prediction has the same bits in any batch.
 #[derive(Clone)]
 pub struct Network {
-    unet: UNet,
     config: UNetConfig,
     prediction: Prediction,
     size: [usize; 2],
     timesteps: usize,
     condition: Condition,
-    device: Device,
     compiled: Arc<Compiled>,
 }
 
 /// What the copies of a network share.
-#[derive(Default)]
 struct Compiled {
-    plan: OnceLock<Plan>,
+    plan: Plan,
+    weights: Weights,
+    checksum: u32,
     /// The memory of runs that are over.
     arenas: Mutex<Vec<Arena>>,
 }
@@ -38,7 +36,7 @@ impl Network {
     ///
     /// # Errors
     /// A config without `sample_size`, one that does not hold or is another network's, or one whose outputs are not of the size of its inputs, so that it cannot be sampled from.
-    pub fn new(pipeline: Pipeline, device: &Device) -> Result<Self> {
+    pub fn new(pipeline: Pipeline) -> Result<Self> {
         let Pipeline { unet, config, scheduler, .. } = pipeline;
         config.check()?;
         if !config.same_network(unet.config()) {
@@ -58,8 +56,9 @@ impl Network {
         {
             return Err(Error::input(format!("num_train_timesteps is {rows} in unet/config.json and {timesteps} in the scheduler's")));
         }
-        let (prediction, device, compiled) = (scheduler.prediction(), device.clone(), Arc::default());
-        Ok(Self { unet, config, prediction, size, timesteps, condition: Condition::None, device, compiled })
+        let (plan, weights) = Plan::for_sampling(&unet, size);
+        let compiled = Arc::new(Compiled { plan, weights, checksum: crate::checksum(&unet), arenas: Mutex::default() });
+        Ok(Self { config, prediction: scheduler.prediction(), size, timesteps, condition: Condition::None, compiled })
     }
 
     /// The same network, for a batch under this condition.
@@ -91,9 +90,9 @@ impl Network {
         Ok(Self { condition, ..self.clone() })
     }
 
-    /// The modules and their weights.
-    pub fn unet(&self) -> &UNet {
-        &self.unet
+    /// A checksum (CRC-32C) of the weights, by which the network is known again.
+    pub fn checksum(&self) -> u32 {
+        self.compiled.checksum
     }
 
     /// The configuration of the modules.
@@ -136,11 +135,9 @@ const MOST_PIXELS: usize = 16 * 32 * 32;
 
 impl Network {
     /// Images from `first` of `n`: their timesteps, and which of the distinct embeddings each has.
-    fn evaluate(&self, x: &[f32], levels: &[usize], [first, n]: [usize; 2], profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
-        let [c, h, w] = self.shape();
+    fn evaluate(&self, x: &[f32], levels: &[usize], [first, n]: [usize; 2], profile: Option<&mut Profile>, out: &mut [f32]) {
         // The one place where a level becomes the network's timestep.
         let timesteps: Vec<usize> = levels.iter().map(|level| level - 1).collect();
-        // An embedding is computed for one image whether it serves one or many: a matrix product may round by its number of rows.
         let mut distinct: Vec<usize> = Vec::new();
         let mut kinds = Vec::new();
         for i in 0..timesteps.len() {
@@ -151,24 +148,18 @@ impl Network {
             });
             kinds.push(kind);
         }
-        let condition = |i: usize| self.condition.of(first + i, n);
-        if self.device != Device::flex() {
-            for (i, (x, out)) in x.chunks(c * h * w).zip(out.chunks_mut(self.config.out_channels * h * w)).enumerate() {
-                let x = Tensor::<4>::from_data(TensorData::new(x.to_vec(), [1, c, h, w]), &self.device);
-                let y = self.unet.forward(x, &timesteps[i..=i], &condition(i)).try_into_data();
-                let data = y.map_err(|e| Error::input(format!("reading the network's output: {e}")))?;
-                out.copy_from_slice(data.as_slice().map_err(|e| Error::input(format!("reading the network's output: {e:?}")))?);
-            }
-            return Ok(());
-        }
-        let embedding = |&i: &usize| self.unet.embedding(&timesteps[i..=i], &condition(i), &self.device);
-        let embeddings = Tensor::cat(distinct.iter().map(embedding).collect(), 0);
-        let timesteps: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
-        let plan = self.plan();
-        let mut arena = self.compiled.arenas.lock().expect("no run panics while it holds the lock").pop().unwrap_or_default();
-        plan.run(&Inputs { x, embeddings, kinds: &kinds, timesteps: &timesteps }, &mut arena, profile, out);
-        self.compiled.arenas.lock().expect("no run panics while it holds the lock").push(arena);
-        Ok(())
+        let condition = self.condition.of(distinct.iter().map(|i| first + i), n);
+        let timesteps: Vec<usize> = distinct.iter().map(|&i| timesteps[i]).collect();
+        let Compiled { plan, weights, arenas, .. } = &*self.compiled;
+        let mut arena = arenas.lock().expect("no run panics while it holds the lock").pop().unwrap_or_default();
+        plan.run(
+            weights,
+            &Inputs { x, timesteps: &timesteps, condition: &condition, kinds: &kinds, dropout: &[] },
+            &mut arena,
+            profile,
+            out,
+        );
+        arenas.lock().expect("no run panics while it holds the lock").push(arena);
     }
 }
 
@@ -189,16 +180,12 @@ impl Denoiser<f32> for Network {
 }
 
 impl Network {
-    fn plan(&self) -> &Plan {
-        self.compiled.plan.get_or_init(|| self.unet.plan(self.size))
-    }
-
     /// Multiply-adds of one evaluation of one image, as the definitions of convolution, linear layer and attention count them.
     pub fn multiply_adds(&self) -> u64 {
-        self.plan().multiply_adds()
+        self.compiled.plan.multiply_adds()
     }
 
-    /// [`predict`](Denoiser::predict), adding to a profile where one is given and the network runs on our kernels.
+    /// [`predict`](Denoiser::predict), adding to a profile where one is given.
     ///
     /// # Errors
     /// [`ErrorKind::Input`](crate::ErrorKind::Input): lengths that do not go together, a level that is not of the schedule, or no condition
@@ -211,11 +198,11 @@ impl Network {
         let mut with_variances = Vec::new();
         for (g, ((x, out), levels)) in x_t.chunks(group * dim).zip(out.chunks_mut(group * dim)).zip(levels.chunks(group)).enumerate() {
             if whole == dim {
-                self.evaluate(x, levels, [g * group, n], profile.as_deref_mut(), out)?;
+                self.evaluate(x, levels, [g * group, n], profile.as_deref_mut(), out);
                 continue;
             }
             with_variances.resize(levels.len() * whole, 0.0);
-            self.evaluate(x, levels, [g * group, n], profile.as_deref_mut(), &mut with_variances)?;
+            self.evaluate(x, levels, [g * group, n], profile.as_deref_mut(), &mut with_variances);
             out.chunks_exact_mut(dim).zip(with_variances.chunks_exact(whole)).for_each(|(out, all)| out.copy_from_slice(&all[..dim]));
         }
         Ok(())

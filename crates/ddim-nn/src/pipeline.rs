@@ -5,8 +5,6 @@ use crate::error::{Error, Result, built_in, read_text};
 use crate::scheduler::{SchedulerClass, SchedulerConfig};
 use crate::unet::{SampleSize, UNet, UNetConfig};
 use crate::weights;
-use burn::module::Module;
-use burn::tensor::Device;
 use ddim_weights::{StateDict, TEMPORARY, Unwrapped, WeightsDtype, from_json, parse_safetensors, read_file, read_folder};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -79,15 +77,15 @@ impl Pipeline {
     ///
     /// # Errors
     /// A file that is missing or broken, a config that asks for what is not supported, or weights that do not fit it.
-    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
-        Self::load_with(folder, &Choices::default(), device)
+    pub fn load(folder: &Path) -> Result<Self> {
+        Self::load_with(folder, &Choices::default())
     }
 
     /// [`load`](Self::load), with what the folder leaves open.
     ///
     /// # Errors
     /// As `load`; `raw` where there is one set of weights only.
-    pub fn load_with(folder: &Path, choices: &Choices, device: &Device) -> Result<Self> {
+    pub fn load_with(folder: &Path, choices: &Choices) -> Result<Self> {
         if !folder.is_dir() {
             let found = if folder.exists() { "a file" } else { "nothing" };
             return Err(Error::config(folder, format!("{found}: expected a diffusers pipeline folder")));
@@ -123,7 +121,7 @@ impl Pipeline {
         }
         let (unwrapped, weights_file) = read_folder(&unet)?;
         notes.extend(unwrapped.notes);
-        let mut pipeline = Self::assemble(config, scheduler, unwrapped.state, weights_file, device)?;
+        let mut pipeline = Self::assemble(config, scheduler, unwrapped.state, weights_file)?;
         if choices.raw && state.exists() {
             pipeline.unet = themselves(pipeline.unet, &state)?;
             pipeline.weights_file = state;
@@ -141,7 +139,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// Another kind of file; tensors of another network.
-    pub fn load_file(path: &Path, choices: &Choices, device: &Device) -> Result<Self> {
+    pub fn load_file(path: &Path, choices: &Choices) -> Result<Self> {
         let Unwrapped { mut state, mut notes } = read_file(path, choices.raw)?;
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -169,7 +167,7 @@ impl Pipeline {
         } else {
             (SchedulerConfig { clip_sample: false, ..SchedulerConfig::default() }, String::new())
         };
-        let pipeline = Self::assemble(config, scheduler, state, path.to_owned(), device)?;
+        let pipeline = Self::assemble(config, scheduler, state, path.to_owned())?;
         Self { scheduler_class, notes, ..pipeline }.sized(choices)
     }
 
@@ -200,15 +198,15 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn embedded(files: &EmbeddedPipeline, device: &Device) -> Result<Self> {
-        Self::embedded_with(files, &Choices::default(), device)
+    pub fn embedded(files: &EmbeddedPipeline) -> Result<Self> {
+        Self::embedded_with(files, &Choices::default())
     }
 
     /// [`embedded`](Self::embedded), with another scheduler or size.
     ///
     /// # Errors
     /// As [`load_with`](Self::load_with).
-    pub fn embedded_with(files: &EmbeddedPipeline, choices: &Choices, device: &Device) -> Result<Self> {
+    pub fn embedded_with(files: &EmbeddedPipeline, choices: &Choices) -> Result<Self> {
         if choices.raw {
             return Err(Error::input(format!(
                 "--raw: the built-in model {} has one set of weights: expected one with averages too",
@@ -222,30 +220,23 @@ impl Pipeline {
         };
         let path = built_in(files.name, SAFETENSORS);
         let state = parse_safetensors(files.safetensors, &path)?;
-        let pipeline = Self::assemble(config, scheduler, state, path, device)?;
+        let pipeline = Self::assemble(config, scheduler, state, path)?;
         Self { scheduler_class, ..pipeline }.sized(choices)
     }
 
-    pub(crate) fn assemble(
-        config: UNetConfig,
-        scheduler: SchedulerConfig,
-        state: StateDict,
-        weights_file: PathBuf,
-        device: &Device,
-    ) -> Result<Self> {
-        let mut unet = UNet::new(&config, device)?;
-        weights::apply(&mut unet, state, &weights_file)?;
+    pub(crate) fn assemble(config: UNetConfig, scheduler: SchedulerConfig, state: StateDict, weights_file: PathBuf) -> Result<Self> {
+        let unet = weights::apply(UNet::without_values(&config)?, state, &weights_file)?;
         let (classes, class_counts, notes) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self { unet, config, scheduler, scheduler_class: String::new(), classes, class_counts, weights_file, notes })
     }
 
-    /// A network that has not been trained, with burn's initialisation.
+    /// A network that has not been trained: [`UNet::initialised`] of seed 0.
     ///
     /// # Errors
     /// As [`UNetConfig::check`].
-    pub fn untrained(config: UNetConfig, scheduler: SchedulerConfig, device: &Device) -> Result<Self> {
+    pub fn untrained(config: UNetConfig, scheduler: SchedulerConfig) -> Result<Self> {
         let (classes, class_counts, notes) = (Vec::new(), Vec::new(), Vec::new());
-        let (unet, weights_file) = (UNet::new(&config, device)?, PathBuf::from("untrained"));
+        let (unet, weights_file) = (UNet::initialised(&config, 0)?, PathBuf::from("untrained"));
         Ok(Self { unet, config, scheduler, scheduler_class: String::new(), classes, class_counts, weights_file, notes })
     }
 
@@ -263,7 +254,7 @@ impl Pipeline {
 
     /// The number of weights.
     pub fn parameters(&self) -> usize {
-        self.unet.num_params()
+        self.unet.values().len()
     }
 
     /// Writes a pipeline folder that Python diffusers loads, weights as `dtype`.
@@ -488,19 +479,18 @@ fn given_scheduler(given: &Path) -> Result<(SchedulerConfig, String)> {
     SchedulerConfig::read(&read_text(&path)?, &path)
 }
 
-/// The network with the weights themselves, which the state of a run has flat and in the network's order.
+/// The network with the weights themselves, which the state of a run has.
 fn themselves(unet: UNet, path: &Path) -> Result<UNet> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     let mut state = parse_safetensors(&bytes, path)?;
-    let numbers = unet.parameter_names().into_iter().map(|name| {
-        let array = state.remove(&format!("weights.{name}"));
-        array.map(|array| array.data).ok_or_else(|| Error::weights(path, format!("tensor weights.{name} is missing")))
-    });
-    let numbers = numbers.collect::<Result<Vec<_>>>()?;
-    crate::with_parameters(unet, &numbers).map_err(|e| Error::weights(path, e))
-}
-
-/// The default device for what runs on the processor.
-pub fn cpu() -> Device {
-    Device::flex()
+    let mut values = Vec::with_capacity(unet.values().len());
+    for (name, shape, range) in unet.parameters() {
+        let key = format!("weights.{name}");
+        let array = state.remove(&key).ok_or_else(|| Error::weights(path, format!("tensor {key} is missing")))?;
+        if array.data.len() != range.len() {
+            return Err(Error::weights(path, format!("tensor {key} has {} numbers: expected {}", array.data.len(), range.len())));
+        }
+        values.append(&mut weights::from_training_state(name, shape, &array.shape, array.data));
+    }
+    unet.with_values(values)
 }

@@ -74,7 +74,7 @@ impl TrainingPlan {
         for first in (0..n).step_by(together) {
             let range = first..n.min(first + together);
             let kinds: Vec<usize> = (0..range.len()).collect();
-            let condition = condition.range(range.clone(), n);
+            let condition = condition.of(range.clone(), n);
             let inputs = Inputs {
                 x: &x[range.start * c * h * w..range.end * c * h * w],
                 timesteps: &timesteps[range.clone()],
@@ -101,17 +101,6 @@ impl TrainingPlan {
     /// Over all parameters.
     pub fn norm(&self) -> f64 {
         kernels::sum_of_squares(&self.gradients).sqrt()
-    }
-}
-
-impl Condition {
-    /// That of some images of `n`.
-    fn range(&self, range: Range<usize>, n: usize) -> Self {
-        match self {
-            Self::None => Self::None,
-            Self::Labels(labels) => Self::Labels(labels[range].to_vec()),
-            Self::Embeddings(e) => Self::Embeddings(e[range.start * e.len() / n..range.end * e.len() / n].to_vec()),
-        }
     }
 }
 
@@ -206,6 +195,7 @@ impl Ema {
     /// # Panics
     /// On those of another network.
     pub fn update(&mut self, values: &[f32], k: u64) {
-        kernels::approach(&mut self.values, values, 1.0 - self.rate_at(k));
+        let share = 1.0 - self.rate_at(k);
+        kernels::approach(&mut self.values, values, share);
     }
 }

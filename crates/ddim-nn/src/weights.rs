@@ -3,11 +3,8 @@
 //! The names and shapes that a file must hold are those of the modules themselves: there is no second list.
 
 use crate::error::{Error, Result};
-use crate::unet::{UNet, UNetConfig};
-use burn::tensor::{Device, TensorData};
-use burn_store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter, bridge};
-use ddim::noise::Stream;
-use ddim_weights::{Array, StateDict, WeightsDtype};
+use crate::unet::UNet;
+use ddim_weights::{StateDict, WeightsDtype};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -24,112 +21,61 @@ fn modern_name(name: String) -> String {
     }
 }
 
-/// Loads `state` into `unet`: every tensor of the network, none besides, each of its shape.
-pub(crate) fn apply(unet: &mut UNet, state: StateDict, path: &Path) -> Result<()> {
+/// The network with the weights of `state`: every tensor of the network, none besides, each of its shape.
+pub(crate) fn apply(unet: UNet, state: StateDict, path: &Path) -> Result<UNet> {
     let found = state.len();
     let mut state: StateDict = state.into_iter().map(|(name, array)| (modern_name(name), array)).collect();
     if state.len() < found {
         return Err(Error::weights(path, "an attention layer under two names, such as query and to_q: expected one"));
     }
-    let expected: BTreeMap<String, Vec<usize>> = snapshot(unet).into_iter().map(|t| (t.name.clone(), t.shape.to_vec())).collect();
+    let parameters = unet.definition().clone();
+    let expected: BTreeMap<&str, &[usize]> = parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice())).collect();
     let others = |n: usize| if n > 1 { format!(" (and {} more)", n - 1) } else { String::new() };
 
-    let missing: Vec<_> = expected.keys().filter(|name| !state.contains_key(*name)).collect();
+    let missing: Vec<_> = expected.keys().filter(|name| !state.contains_key(**name)).collect();
     if let Some(name) = missing.first() {
         return Err(Error::weights(path, format!("tensor {name} is missing{}: config.json asks for it", others(missing.len()))));
     }
-    let extra: Vec<_> = state.keys().filter(|name| !expected.contains_key(*name)).collect();
+    let extra: Vec<_> = state.keys().filter(|name| !expected.contains_key(name.as_str())).collect();
     if let Some(name) = extra.first() {
         return Err(Error::weights(path, format!("tensor {name} is one too many{}: config.json has no place for it", others(extra.len()))));
     }
     for (name, shape) in &expected {
-        let found = &state[name].shape;
+        let found = &state[*name].shape;
         if found != shape {
             return Err(Error::weights(path, format!("tensor {name} has shape {found:?}: config.json expects {shape:?}")));
         }
     }
-    let tensors = expected.keys().map(|name| {
-        let array = state.remove(name).expect("checked above");
-        bridge::from_data(TensorData::new(array.data, array.shape), name.clone(), None)
-    });
-    let result = unet.apply(tensors.collect(), None, Some(Box::new(PyTorchToBurnAdapter)), true);
-    if let Some(error) = result.errors.first() {
-        return Err(Error::weights(path, error));
+    let mut values = Vec::with_capacity(parameters.len());
+    for parameter in parameters.iter() {
+        values.append(&mut state.remove(&parameter.name).expect("checked above").data);
     }
-    if let Some((name, _)) = result.missing.first() {
-        return Err(Error::weights(path, format!("tensor {name} was not loaded")));
-    }
-    Ok(())
+    unet.with_values(values)
 }
 
 /// A checksum (CRC-32C) of all weights, by which a network is known again.
 pub fn checksum(unet: &UNet) -> u32 {
-    let bytes = |values: Vec<f32>| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-    crate::parameters(unet).into_iter().fold(0, |sum, values| crc32c::crc32c_append(sum, &bytes(values)))
+    let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    unet.values().chunks(1 << 16).fold(0, |sum, values| crc32c::crc32c_append(sum, &bytes(values)))
 }
-
-fn snapshot(unet: &UNet) -> Vec<burn_store::burn_pack::Tensor> {
-    unet.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true)
-}
-
-impl UNet {
-    /// A network with DDPM's initialisation, a function of the seed: weights uniform with variance 2/(fan in + fan out), biases 0, and 0
-    /// also what closes a residual branch (its second convolution, an attention's output) and the network itself.
-    ///
-    /// # Errors
-    /// As [`UNetConfig::check`].
-    pub fn initialised(config: &UNetConfig, seed: u64, device: &Device) -> Result<Self> {
-        let mut unet = Self::new(config, device)?;
-        let path = Path::new("the initial weights");
-        let state = snapshot(&unet).into_iter().enumerate().map(|(i, tensor)| {
-            let (name, shape) = (tensor.name.clone(), tensor.shape.to_vec());
-            let len = shape.iter().product();
-            let mut stream = Stream::new(seed, i as u64, INITIAL);
-            let closing = ["conv2.weight", "to_out.0.weight", "conv_out.weight"].iter().any(|end| name.ends_with(end));
-            let data: Vec<f32> = match shape.as_slice() {
-                _ if closing || name.ends_with("bias") => vec![0.0; len],
-                // An embedding of classes or timesteps, as PyTorch's.
-                [_, _] if ["class_embedding.weight", "time_proj.weight"].contains(&name.as_str()) => {
-                    (0..len).map(|_| stream.normal() as f32).collect()
-                }
-                [out, ins, window @ ..] => {
-                    let taps: usize = window.iter().product();
-                    let bound = (6.0 / ((out + ins) * taps) as f64).sqrt();
-                    (0..len).map(|_| ((2.0 * stream.unit() - 1.0) * bound) as f32).collect()
-                }
-                _ if name == "time_proj.weight" => (0..len).map(|_| (16.0 * stream.normal()) as f32).collect(),
-                _ => vec![1.0; len],
-            };
-            (name, Array { shape, data })
-        });
-        let state = state.collect();
-        apply(&mut unet, state, path)?;
-        Ok(unet)
-    }
-
-    /// The names of the parameters in PyTorch, in the order of [`parameters`](crate::parameters).
-    pub fn parameter_names(&self) -> Vec<String> {
-        snapshot(self).into_iter().map(|tensor| tensor.name.clone()).collect()
-    }
-}
-
-/// The stream of initial weights.
-const INITIAL: u64 = 8 << 40;
 
 /// A safetensors file of the network's weights, as diffusers writes it.
 ///
 /// # Errors
 /// A weight that `dtype` cannot hold.
 pub(crate) fn to_safetensors(unet: &UNet, dtype: WeightsDtype) -> Result<Vec<u8>> {
-    let tensors = snapshot(unet).into_iter().map(|tensor| {
-        let (name, shape) = (tensor.name.clone(), tensor.shape.to_vec());
-        let data = bridge::into_data(tensor).map_err(|e| Error::input(format!("tensor {name}: {e}")))?;
-        let values: Vec<f32> = data.try_to_vec().map_err(|e| Error::input(format!("tensor {name}: {e:?}")))?;
-        Ok((name, shape, values))
-    });
-    let tensors: Vec<(String, Vec<usize>, Vec<f32>)> = tensors.collect::<Result<_>>()?;
-    let borrowed = tensors.iter().map(|(name, shape, values)| (name.as_str(), shape.as_slice(), values.as_slice()));
-    Ok(ddim_weights::to_safetensors(borrowed, dtype)?)
+    let tensors = unet.parameters().map(|(name, shape, range)| (name, shape, &unet.values()[range]));
+    Ok(ddim_weights::to_safetensors(tensors, dtype)?)
+}
+
+/// The numbers of the parameter `name` of a network, of `shape`, as the state of a run has them under `found`, of that shape. States of version
+/// 0.1 are flat, and have the weights of linear layers as [in, out].
+pub fn from_training_state(name: &str, shape: &[usize], found: &[usize], numbers: Vec<f32>) -> Vec<f32> {
+    let table = ["class_embedding.weight", "time_proj.weight"].contains(&name);
+    match (shape, found) {
+        (&[outs, ins], [_]) if !table => (0..numbers.len()).map(|i| numbers[i % ins * outs + i / ins]).collect(),
+        _ => numbers,
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout)] // the errors, with --nocapture
 
 use ddim::Denoiser;
-use ddim_nn::{Choices, Network, Pipeline, cpu};
+use ddim_nn::{Choices, Network, Pipeline};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
@@ -23,8 +23,8 @@ fn largest_error(file: &str, raw: bool, size: Option<usize>, golden: &str) -> f3
         all.tensor("t").unwrap().data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as usize + 1).collect();
     let (x, expected) = (f32s(if golden == "legacy" { "legacy_x" } else { "x" }), f32s(golden));
     let choices = Choices { raw, size: size.map(|n| [n, n]), ..Choices::default() };
-    let pipeline = Pipeline::load_file(&folder().join(file), &choices, &cpu()).unwrap();
-    let network = Network::new(pipeline, &cpu()).unwrap();
+    let pipeline = Pipeline::load_file(&folder().join(file), &choices).unwrap();
+    let network = Network::new(pipeline).unwrap();
     let mut out = vec![f32::NAN; x.len()];
     network.predict(&x, &levels, &mut out).unwrap();
     let top = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
@@ -45,7 +45,7 @@ fn outputs_equal_pytorchs() {
 #[test]
 fn what_is_no_checkpoint_is_refused() {
     let refused = |path: &Path, expected: &str| {
-        let error = Pipeline::load_file(path, &Choices::default(), &cpu()).unwrap_err().to_string();
+        let error = Pipeline::load_file(path, &Choices::default()).unwrap_err().to_string();
         assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
     };
     let conformance = folder().join("..");
@@ -69,7 +69,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("damaged.ckpt");
         std::fs::write(&path, bytes).unwrap();
-        if let Err(e) = Pipeline::load_file(&path, &Choices { size: Some([32, 32]), ..Choices::default() }, &cpu()) {
+        if let Err(e) = Pipeline::load_file(&path, &Choices { size: Some([32, 32]), ..Choices::default() }) {
             let message = e.to_string();
             prop_assert!(message.contains("damaged.ckpt") && message.lines().count() == 1, "{}", message);
         }

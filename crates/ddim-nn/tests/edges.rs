@@ -1,12 +1,12 @@
 //! What a network is given that does not go together: an error, and nothing is written.
 
 use ddim::Denoiser;
-use ddim_nn::{Condition, ErrorKind, Network, Pipeline, cpu};
+use ddim_nn::{Condition, ErrorKind, Network, Pipeline};
 use std::path::Path;
 
 fn network(name: &str) -> Network {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/unet").join(name);
-    Network::new(Pipeline::load(&folder, &cpu()).unwrap(), &cpu()).unwrap()
+    Network::new(Pipeline::load(&folder).unwrap()).unwrap()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Damaged files of every kind give an error or a model, never a panic.
 
-use ddim_nn::{Pipeline, cpu};
+use ddim_nn::Pipeline;
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ fn load_damaged(model: &str, file: &str, damage: impl FnOnce(&mut Vec<u8>)) -> R
     let mut bytes = std::fs::read(&path).unwrap();
     damage(&mut bytes);
     std::fs::write(&path, bytes).unwrap();
-    let message = Pipeline::load(&folder, &cpu()).map(drop).map_err(|e| e.to_string());
+    let message = Pipeline::load(&folder).map(drop).map_err(|e| e.to_string());
     if let Err(message) = &message {
         assert!(!message.contains('\n') && message.len() > 10, "{message:?}");
     }

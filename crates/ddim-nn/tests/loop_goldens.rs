@@ -1,7 +1,7 @@
 //! Whole sampling and encoding loops of diffusers around the built-in Fashion-MNIST network (conformance/make_ddim.py).
 
 use ddim::{Encoder, Sampler, Sigma, encode, sample};
-use ddim_nn::{EmbeddedPipeline, Network, Pipeline, SchedulerConfig, cpu};
+use ddim_nn::{EmbeddedPipeline, Network, Pipeline, SchedulerConfig};
 use safetensors::SafeTensors;
 use std::path::Path;
 
@@ -16,11 +16,11 @@ fn loops_equal_diffusers() {
     let text = std::fs::read_to_string(root.join("conformance/ddim.json")).unwrap();
     let cases: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
     assert!(cases.len() >= 25);
-    let pipeline = Pipeline::load(&root.join("models/fashion"), &cpu()).unwrap();
+    let pipeline = Pipeline::load(&root.join("models/fashion")).unwrap();
     let mut failures = Vec::new();
     for (name, case) in cases {
         let scheduler = SchedulerConfig::from_json(&case["scheduler"].to_string(), Path::new(&name)).unwrap();
-        let network = Network::new(Pipeline { scheduler: scheduler.clone(), ..pipeline.clone() }, &cpu()).unwrap();
+        let network = Network::new(Pipeline { scheduler: scheduler.clone(), ..pipeline.clone() }).unwrap();
         let trajectory = scheduler.trajectory(case["steps"].as_u64().unwrap() as usize).unwrap();
         let schedule = scheduler.schedule();
         let mut x;
@@ -52,9 +52,9 @@ fn an_embedded_pipeline_is_the_folder() {
         scheduler: include_str!("../../../models/fashion/scheduler/scheduler_config.json"),
         safetensors: include_bytes!("../../../models/fashion/unet/diffusion_pytorch_model.safetensors"),
     };
-    let embedded = Pipeline::embedded(&files, &cpu()).unwrap();
+    let embedded = Pipeline::embedded(&files).unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/fashion");
-    let loaded = Pipeline::load(&folder, &cpu()).unwrap();
+    let loaded = Pipeline::load(&folder).unwrap();
     assert_eq!((embedded.config, embedded.scheduler), (loaded.config.clone(), loaded.scheduler.clone()));
     assert_eq!(loaded.parameters(), 2_239_825);
 }

@@ -1,6 +1,6 @@
 //! Twenty steps of training against PyTorch's (conformance/make_training.py).
 
-use ddim_nn::{Adam, Condition, Ema, Examples, Gradients, Pipeline, parameters, squared_error, training_cpu};
+use ddim_nn::{Adam, Condition, Ema, Examples, Pipeline, TrainingPlan, clipping};
 use safetensors::SafeTensors;
 use std::path::Path;
 
@@ -23,19 +23,19 @@ fn loss_and_gradient_norm_equal_pytorchs() {
     for (prefix, shares, weight_decay) in [("", [0.5, 0.5], 0.0), ("weighted_", [0.9, 0.1], 0.01)] {
         let [losses, norms, averages] = ["loss", "norm", "ema"].map(|name| f64s(&format!("{prefix}{name}")));
         assert_eq!(losses.len(), 20);
-        let mut unet = Pipeline::load(&root.join("models/fashion"), &training_cpu()).unwrap().unet;
+        let mut unet = Pipeline::load(&root.join("models/fashion")).unwrap().unet;
         let mut adam = Adam { weight_decay, ..Adam::new(2e-4) };
-        let mut ema = Ema::new(0.8, true, &unet);
+        let mut ema = [Ema::new(0.8, true, &unet)];
+        let mut plan = TrainingPlan::new(&unet, [h, w]);
         for k in 0..steps {
             let of = |all: &[f32]| all[k * n * c * h * w..(k + 1) * n * c * h * w].to_vec();
             let (x, target, timesteps) = (of(&x), of(&target), &timesteps[k * n..(k + 1) * n]);
             let (shape, weights, condition) = ([n, c, h, w], &shares, &Condition::None);
-            let (loss, gradients) =
-                squared_error(&unet, &Examples { shape, x: &x, target: &target, timesteps, weights, condition, dropout: &[] });
-            let norm = gradients.norm();
-            unet = adam.step(unet, &gradients, Gradients::clipping(norm, 1.0));
-            ema.update(&parameters(&unet), adam.steps);
-            let average = ema.values.iter().flatten().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+            plan.begin(&unet);
+            let loss = plan.add(&Examples { shape, x: &x, target: &target, timesteps, weights, condition, dropout: &[] });
+            let norm = plan.norm();
+            adam.step(&mut unet, plan.gradients(), clipping(norm, 1.0), &mut ema, k as u64 + 1);
+            let average = ema[0].values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
             let errors = [(loss, losses[k]), (norm, norms[k]), (average, averages[k])].map(|(a, b)| (a / b - 1.0).abs());
             println!("{prefix}{k:2} loss {loss:.6} {:.1e} norm {norm:.6} {:.1e} ema {average:.6} {:.1e}", errors[0], errors[1], errors[2]);
             assert!(

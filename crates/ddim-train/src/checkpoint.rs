@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::run::Tally;
 use crate::trainer::Trainer;
-use ddim_nn::{SchedulerConfig, UNet, UNetConfig, parameters};
+use ddim_nn::{SchedulerConfig, UNet, UNetConfig, from_training_state};
 use ddim_weights::WeightsDtype;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -89,20 +89,23 @@ fn bytes_of(values: &[f32]) -> Vec<u8> {
 }
 
 fn to_bytes(trainer: &Trainer, tally: &Tally) -> Result<Vec<u8>> {
-    let mut arrays: Vec<(String, Vec<u8>)> = Vec::new();
-    for (i, (key, weights)) in trainer.unet().parameter_names().iter().zip(parameters(trainer.unet())).enumerate() {
-        arrays.push((format!("weights.{key}"), bytes_of(&weights)));
-        for (which, average) in trainer.averages.iter().enumerate() {
-            arrays.push((format!("ema.{which}.{key}"), bytes_of(&average.values[i])));
-        }
-        if let Some([first, second]) = trainer.adam.moments.get(i) {
-            arrays.push((format!("adam.first.{key}"), bytes_of(first)));
-            arrays.push((format!("adam.second.{key}"), bytes_of(second)));
-        }
+    let unet = trainer.unet();
+    let kinds = [("weights".to_owned(), unet.values())]
+        .into_iter()
+        .chain(trainer.averages.iter().enumerate().map(|(which, average)| (format!("ema.{which}"), average.values.as_slice())))
+        .chain(
+            [("adam.first", &trainer.adam.moments[0]), ("adam.second", &trainer.adam.moments[1])]
+                .map(|(k, m)| (k.to_owned(), m.as_slice())),
+        );
+    let mut arrays: Vec<(String, &[usize], Vec<u8>)> = Vec::new();
+    // There are no moments before the first step.
+    for (kind, values) in kinds.filter(|(_, values)| !values.is_empty()) {
+        arrays.extend(unet.parameters().map(|(name, shape, range)| (format!("{kind}.{name}"), shape, bytes_of(&values[range]))));
     }
-    let views = arrays
-        .iter()
-        .map(|(name, bytes)| (name.as_str(), TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("as many bytes as numbers")));
+    let views = arrays.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).expect("as many bytes as numbers");
+        (name.as_str(), view)
+    });
     let state = State {
         step: trainer.step,
         adam_steps: trainer.adam.steps,
@@ -143,20 +146,26 @@ impl StateFile {
         serde_json::from_str(entry).map_err(|e| self.wrong(format!("{KEY}: {e}")))
     }
 
-    /// What is kept under `prefix` of each parameter of a network.
-    fn numbers(&self, unet: &UNet, prefix: &str) -> Result<Vec<Vec<f32>>> {
+    /// What is kept under `prefix` of the parameters of a network, one after the other.
+    fn numbers(&self, unet: &UNet, prefix: &str) -> Result<Vec<f32>> {
         let file = SafeTensors::deserialize(&self.bytes).map_err(|e| self.broken(e))?;
-        let lengths = parameters(unet).into_iter().map(|weights| weights.len());
-        let of = |(key, len): (String, usize)| {
+        let mut all = Vec::with_capacity(unet.values().len());
+        for (key, shape, range) in unet.parameters() {
             let name = format!("{prefix}.{key}");
             let view = file.tensor(&name).map_err(|e| self.wrong(e))?;
-            // A parameter that takes no part has no moments.
-            if view.dtype() != Dtype::F32 || (view.data().len() != 4 * len && !(view.data().is_empty() && prefix.starts_with("adam"))) {
-                return Err(self.wrong(format!("{name}: expected {len} numbers of f32")));
+            // In states of version 0.1 a parameter that takes no part has no moments.
+            let none = view.data().is_empty() && prefix.starts_with("adam");
+            if view.dtype() != Dtype::F32 || (view.data().len() != 4 * range.len() && !none) {
+                return Err(self.wrong(format!("{name}: expected {} numbers of f32", range.len())));
             }
-            Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
-        };
-        unet.parameter_names().into_iter().zip(lengths).map(of).collect()
+            if none {
+                all.resize(range.end, 0.0);
+                continue;
+            }
+            let numbers = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            all.append(&mut from_training_state(key, shape, view.shape(), numbers));
+        }
+        Ok(all)
     }
 }
 
@@ -172,11 +181,11 @@ pub(crate) fn load(checkpoint: &Path, trainer: &mut Trainer) -> Result<Tally> {
     let numbers = |prefix: &str| file.numbers(trainer.unet(), prefix);
     let weights = numbers("weights")?;
     let averages: Vec<_> = (0..trainer.averages.len()).map(|which| numbers(&format!("ema.{which}"))).collect::<Result<_>>()?;
-    let moments: Vec<[Vec<f32>; 2]> = match state.adam_steps {
-        0 => Vec::new(),
-        _ => numbers("adam.first")?.into_iter().zip(numbers("adam.second")?).map(|(a, b)| [a, b]).collect(),
+    let moments = match state.adam_steps {
+        0 => [Vec::new(), Vec::new()],
+        _ => [numbers("adam.first")?, numbers("adam.second")?],
     };
-    trainer.restore(&weights)?;
+    trainer.restore(weights)?;
     trainer.averages.iter_mut().zip(averages).for_each(|(average, values)| average.values = values);
     (trainer.adam.steps, trainer.adam.moments) = (state.adam_steps, moments);
     trainer.step = state.step;

@@ -2,12 +2,12 @@
 //! that continue to the same bytes after they were killed.
 //!
 //! ```no_run
-//! use ddim_train::{Run, Settings, load_for_training};
+//! use ddim_train::{Run, Settings};
 //! use std::sync::atomic::AtomicBool;
 //!
 //! let mut settings = Settings::preset("small")?;
 //! settings.set("data.path", "photos")?;
-//! let run = Run::create("run".as_ref(), settings, &load_for_training)?;
+//! let run = Run::create("run".as_ref(), settings, &ddim_nn::Pipeline::load)?;
 //! let outcome = run.train(&AtomicBool::new(false), &mut |_| Ok(()))?;
 //! println!("{}", outcome.checkpoint.expect("it has finished").display());
 //! # Ok::<(), ddim_train::Error>(())
@@ -28,4 +28,4 @@ pub use run::{Event, Metrics, Outcome, Run};
 pub use shell::quoted;
 /// A setting's value.
 pub use toml::Value;
-pub use trainer::{Evaluated, Stepped, Trainer, load_for_training};
+pub use trainer::{Evaluated, Stepped, Trainer};

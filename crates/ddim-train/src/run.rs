@@ -11,7 +11,7 @@ use crate::events::EventFile;
 use crate::shell::quoted;
 use crate::trainer::{Evaluated, Start, Stepped, Trainer};
 use ddim_data::{DataSet, Labels};
-use ddim_nn::{Pipeline, training_cpu};
+use ddim_nn::Pipeline;
 use ddim_weights::{WeightsDtype, lock_folder, write_file};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -199,7 +199,7 @@ impl Run {
         if let Some(labels) = &labels {
             settings.insert("data.labels", crate::config::path_value(labels));
         }
-        let from_base = |_: &Path| Pipeline::load(base.as_deref().unwrap_or(folder), &training_cpu());
+        let from_base = |_: &Path| Pipeline::load(base.as_deref().unwrap_or(folder));
         let trainer = Trainer::begin(&mut settings, &[folder.to_owned()], if base.is_some() { &from_base } else { model })?;
         if let Some(original) = original {
             settings.insert("data.labels", original);

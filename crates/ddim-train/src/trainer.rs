@@ -6,10 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use ddim::noise::{self, Stream};
 use ddim::{Denoiser, NoiseSchedule, Prediction, Sampler, Sigma};
 use ddim_data::DataSet;
-use ddim_nn::{
-    Adam, Condition, Ema, Examples, Gradients, Network, Pipeline, SchedulerConfig, UNet, UNetConfig, cpu, parameters, squared_error,
-    training_cpu, with_parameters,
-};
+use ddim_nn::{Adam, Condition, Ema, Examples, Network, Pipeline, SchedulerConfig, TrainingPlan, UNet, UNetConfig, clipping};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -69,8 +66,9 @@ pub struct Trainer {
     prediction: Prediction,
     /// Of the squared error at the levels 1..=T.
     weights: Vec<f64>,
-    /// Absent during a step only.
-    unet: Option<UNet>,
+    unet: UNet,
+    /// Of the network; made at the first step.
+    plan: Option<TrainingPlan>,
     pub(crate) adam: Adam,
     pub(crate) averages: Vec<Ema>,
     pub(crate) step: u64,
@@ -132,7 +130,7 @@ impl Trainer {
         }
         let unet = match start {
             Start::From(unet) => *unet,
-            Start::Initialised | Start::Checkpoint => UNet::initialised(&network, config.seed, &training_cpu())?,
+            Start::Initialised | Start::Checkpoint => UNet::initialised(&network, config.seed)?,
         };
         let schedule = scheduler.schedule();
         let prediction = scheduler.prediction();
@@ -141,7 +139,7 @@ impl Trainer {
         let (betas, epsilon, weight_decay) = (optimizer.betas, optimizer.epsilon, optimizer.weight_decay);
         let adam = Adam { betas, epsilon, weight_decay, ..Adam::new(optimizer.learning_rate) };
         let averages = config.ema.rates.iter().map(|&rate| Ema::new(rate, config.ema.warmup, &unet)).collect();
-        let (unet, order) = (Some(unet), None);
+        let (plan, order) = (None, None);
         Ok(Self {
             config,
             checksum: data.checksum(),
@@ -154,6 +152,7 @@ impl Trainer {
             prediction,
             weights,
             unet,
+            plan,
             adam,
             averages,
             step: 0,
@@ -213,16 +212,15 @@ impl Trainer {
 
     /// The number of weights.
     pub fn parameters(&self) -> usize {
-        parameters(self.unet()).iter().map(Vec::len).sum()
+        self.unet.values().len()
     }
 
     pub(crate) fn unet(&self) -> &UNet {
-        self.unet.as_ref().expect("absent during a step only")
+        &self.unet
     }
 
-    pub(crate) fn restore(&mut self, weights: &[Vec<f32>]) -> Result<()> {
-        let unet = self.unet.take().expect("absent during a step only");
-        self.unet = Some(with_parameters(unet, weights)?);
+    pub(crate) fn restore(&mut self, weights: Vec<f32>) -> Result<()> {
+        self.unet = self.unet.clone().with_values(weights)?;
         Ok(())
     }
 
@@ -244,27 +242,22 @@ impl Trainer {
     /// A loss or gradient that is not a finite number; the state is then that before the step.
     pub fn step(&mut self) -> Result<Stepped> {
         let batch = self.config.batch_size;
-        let part = batch / self.config.accumulate;
-        let mut total: Option<Gradients> = None;
+        // However a batch is spread, these are summed one after the other.
+        let [_, h, w] = self.data.shape;
+        let part = TrainingPlan::images_together([h, w]);
+        let mut plan = self.plan();
         let mut loss = 0.0;
         for first in (0..batch).step_by(part) {
-            let position = self.step * batch as u64 + first as u64;
-            let (of_part, gradients) = self.gradients(position, part, 1.0 / batch as f64);
-            loss += of_part;
-            match &mut total {
-                None => total = Some(gradients),
-                Some(total) => total.add(&gradients),
-            }
+            loss += self.add_gradients(&mut plan, self.step * batch as u64 + first as u64, part.min(batch - first), 1.0 / batch as f64);
         }
-        let gradients = total.expect("a batch has parts");
-        let norm = gradients.norm();
+        let norm = plan.norm();
         let k = self.step + 1;
         if !loss.is_finite() || !norm.is_finite() {
             let what = if loss.is_finite() { format!("the gradient's norm is {norm}") } else { format!("the loss is {loss}") };
             return Err(Error::new(ErrorKind::Diverged, format!("step {k}: {what}: expected a finite number")));
         }
-        let scale = self.config.optimizer.clip.map_or(1.0, |clip| Gradients::clipping(norm, clip));
-        self.update(&gradients, scale, self.config.learning_rate(k), k);
+        let scale = self.config.optimizer.clip.map_or(1.0, |clip| clipping(norm, clip));
+        self.update(plan, scale, self.config.learning_rate(k), k);
         self.step = k;
         Ok(Stepped { loss, norm, learning_rate: self.adam.learning_rate })
     }
@@ -274,23 +267,30 @@ impl Trainer {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn try_step(&mut self, n: usize) -> Result<()> {
-        let (_, gradients) = self.gradients(0, n, 1.0 / n as f64);
-        self.update(&gradients, Gradients::clipping(gradients.norm(), 1.0), 0.0, 1);
+        let mut plan = self.plan();
+        self.add_gradients(&mut plan, 0, n, 1.0 / n as f64);
+        let scale = clipping(plan.norm(), 1.0);
+        self.update(plan, scale, 0.0, 1);
         Ok(())
     }
 
-    /// The optimizer's part of step `k`, and the averages'.
-    fn update(&mut self, gradients: &Gradients, scale: f64, learning_rate: f64, k: u64) {
-        self.adam.learning_rate = learning_rate;
-        let unet = self.unet.take().expect("absent during a step only");
-        let unet = self.adam.step(unet, gradients, scale);
-        let values = parameters(&unet);
-        self.averages.iter_mut().for_each(|average| average.update(&values, k));
-        self.unet = Some(unet);
+    /// The plan, at the beginning of a batch.
+    fn plan(&mut self) -> TrainingPlan {
+        let [_, h, w] = self.data.shape;
+        let mut plan = self.plan.take().unwrap_or_else(|| TrainingPlan::new(&self.unet, [h, w]));
+        plan.begin(&self.unet);
+        plan
     }
 
-    /// The objective of `n` images from a position of the run, times `share`, and its gradients.
-    pub(crate) fn gradients(&mut self, position: u64, n: usize, share: f64) -> (f64, Gradients) {
+    /// The optimizer's part of step `k`, and the averages'.
+    fn update(&mut self, plan: TrainingPlan, scale: f64, learning_rate: f64, k: u64) {
+        self.adam.learning_rate = learning_rate;
+        self.adam.step(&mut self.unet, plan.gradients(), scale, &mut self.averages, k);
+        self.plan = Some(plan);
+    }
+
+    /// Adds the gradients of the objective of `n` images from a position of the run, times `share`; that objective.
+    fn add_gradients(&mut self, plan: &mut TrainingPlan, position: u64, n: usize, share: f64) -> f64 {
         let indices: Vec<usize> = (0..n as u64).map(|i| self.image_at(position + i)).collect();
         let seed = self.config.seed;
         let shape @ [c, h, w] = self.data.shape;
@@ -338,7 +338,7 @@ impl Trainer {
             condition: &condition,
             dropout: &dropout,
         };
-        squared_error(self.unet(), &examples)
+        plan.add(&examples)
     }
 
     /// The class that stands for no label: the network's last.
@@ -351,8 +351,8 @@ impl Trainer {
     /// # Panics
     /// On an index that has no rate.
     pub fn pipeline(&self, which: usize) -> Result<Pipeline> {
-        let mut pipeline = Pipeline::untrained(self.network.clone(), self.scheduler.clone(), &cpu())?;
-        pipeline.unet = with_parameters(pipeline.unet, &self.averages[which].values)?;
+        let mut pipeline = Pipeline::untrained(self.network.clone(), self.scheduler.clone())?;
+        pipeline.unet = pipeline.unet.with_values(self.averages[which].values.clone())?;
         pipeline.classes.clone_from(&self.data.class_names);
         pipeline.class_counts = self.data.class_counts();
         Ok(pipeline)
@@ -369,12 +369,12 @@ impl Trainer {
         }
         let average = self.pipeline(0)?;
         let mut raw = average.clone();
-        raw.unet = with_parameters(raw.unet, &parameters(self.unet()))?;
+        raw.unet = self.unet.clone();
         Ok(Some(Evaluated { average: self.evaluate_one(average)?, raw: self.evaluate_one(raw)? }))
     }
 
     fn evaluate_one(&self, pipeline: Pipeline) -> Result<f64> {
-        let network = Network::new(pipeline, &cpu())?;
+        let network = Network::new(pipeline)?;
         let [c, h, w] = self.data.shape;
         let dim = c * h * w;
         let levels_total = self.schedule.levels();
@@ -410,7 +410,7 @@ impl Trainer {
     /// # Errors
     /// What the network says.
     pub fn preview(&self, count: usize, steps: usize) -> Result<Vec<f32>> {
-        let network = Network::new(self.pipeline(0)?, &cpu())?;
+        let network = Network::new(self.pipeline(0)?)?;
         let sampler =
             Sampler::new(&self.schedule, &self.scheduler.trajectory(steps)?, &Sigma::Eta(0.0))?.with_clip(self.scheduler.clip())?;
         let dim = network.dim();
@@ -465,12 +465,4 @@ fn check(network: &UNetConfig, data: &DataSet, classes: Option<usize>) -> Result
         },
         (false, None) => Ok(()),
     }
-}
-
-/// Loads a pipeline folder for training.
-///
-/// # Errors
-/// As [`Pipeline::load`].
-pub fn load_for_training(folder: &Path) -> ddim_nn::Result<Pipeline> {
-    Pipeline::load(folder, &training_cpu())
 }

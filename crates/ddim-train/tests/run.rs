@@ -1,7 +1,7 @@
 //! Whole runs: the same bytes however they are interrupted, the end of those that go wrong, and the chain from images to the same images.
 
-use ddim_nn::{Condition, Network, Pipeline, cpu};
-use ddim_train::{Error, Event, Outcome, Run, Settings, checkpoints, load_for_training};
+use ddim_nn::{Condition, Network, Pipeline};
+use ddim_train::{Error, Event, Outcome, Run, Settings, checkpoints};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -91,11 +91,11 @@ fn an_interrupted_run_ends_with_the_same_bytes() {
         ],
     ] {
         let at = |name: &str| folder.path().join(format!("{name}{}", more.len()));
-        let whole = train(Run::create(&at("whole"), settings(folder.path(), more), &load_for_training).unwrap()).unwrap();
+        let whole = train(Run::create(&at("whole"), settings(folder.path(), more), &Pipeline::load).unwrap()).unwrap();
         assert!(whole.finished && whole.step == 12);
 
         let parts = at("parts");
-        let mut run = Run::create(&parts, settings(folder.path(), more), &load_for_training).unwrap();
+        let mut run = Run::create(&parts, settings(folder.path(), more), &Pipeline::load).unwrap();
         for (i, after) in [1, 2, 5, 3].into_iter().enumerate() {
             let (stop, mut seen) = (AtomicBool::new(false), 0);
             let outcome = run.train(&stop, &mut |event| {
@@ -111,7 +111,7 @@ fn an_interrupted_run_ends_with_the_same_bytes() {
                 Ok(())
             });
             assert_eq!(outcome.is_err(), i % 2 == 1);
-            run = Run::resume(&parts, &Settings::changes(), &load_for_training).unwrap();
+            run = Run::resume(&parts, &Settings::changes(), &Pipeline::load).unwrap();
         }
         assert!(train(run).unwrap().finished);
         let ((files, metrics), (files_again, metrics_again)) = (result(&at("whole")), result(&parts));
@@ -133,7 +133,7 @@ fn parts_of_a_batch_add_up() {
     // With what is drawn for each image: dropout as well.
     let losses = ["1", "2", "6"].map(|parts| {
         let settings = settings(folder.path(), &[("accumulate", parts), ("network.dropout", "0.4")]);
-        let run = Run::create(&folder.path().join(parts), settings, &load_for_training).unwrap();
+        let run = Run::create(&folder.path().join(parts), settings, &Pipeline::load).unwrap();
         let mut losses = Vec::new();
         run.train(&AtomicBool::new(false), &mut |event| {
             if let Event::Stepped { stepped, .. } = event {
@@ -154,15 +154,15 @@ fn a_run_of_other_settings_or_data_is_refused() {
     let folder = TempDir::new().unwrap();
     pictures(folder.path(), 23, 8);
     let run = folder.path().join("run");
-    train(Run::create(&run, settings(folder.path(), &[]), &load_for_training).unwrap()).unwrap();
+    train(Run::create(&run, settings(folder.path(), &[]), &Pipeline::load).unwrap()).unwrap();
     let before = result(&run);
 
-    let error = Run::create(&run, settings(folder.path(), &[]), &load_for_training).err().unwrap().to_string();
+    let error = Run::create(&run, settings(folder.path(), &[]), &Pipeline::load).err().unwrap().to_string();
     assert!(error.contains("holds a run already: --resume continues it"), "{error}");
-    let resume = |key: &str, value: &str| Run::resume(&run, &changes(&[(key, value)]), &load_for_training);
+    let resume = |key: &str, value: &str| Run::resume(&run, &changes(&[(key, value)]), &Pipeline::load);
     let error = resume("optimizer.learning_rate", "0.5").err().unwrap().to_string();
     assert!(error.contains("optimizer.learning_rate is 0.5, there 0.002"), "{error}");
-    let error = Run::resume(&folder.path().join("none"), &Settings::changes(), &load_for_training).err().unwrap().to_string();
+    let error = Run::resume(&folder.path().join("none"), &Settings::changes(), &Pipeline::load).err().unwrap().to_string();
     assert!(error.contains("holds no run"), "{error}");
 
     // Longer is fine, and so is more output.
@@ -173,7 +173,7 @@ fn a_run_of_other_settings_or_data_is_refused() {
     assert_ne!(before, result(&run));
 
     pictures(folder.path(), 22, 8);
-    let error = Run::resume(&run, &Settings::changes(), &load_for_training).err().unwrap().to_string();
+    let error = Run::resume(&run, &Settings::changes(), &Pipeline::load).err().unwrap().to_string();
     assert!(error.contains("the data has changed: 22 images here, 23 when the run was made"), "{error}");
     pictures(folder.path(), 23, 8);
 
@@ -181,7 +181,7 @@ fn a_run_of_other_settings_or_data_is_refused() {
     let state = checkpoints(&run).unwrap().pop().unwrap().1.join("training_state.safetensors");
     let bytes = fs::read(&state).unwrap();
     fs::write(&state, &bytes[..bytes.len() - 100]).unwrap();
-    let error = Run::resume(&run, &Settings::changes(), &load_for_training).err().unwrap().to_string();
+    let error = Run::resume(&run, &Settings::changes(), &Pipeline::load).err().unwrap().to_string();
     assert!(error.contains("not a whole safetensors file") && error.lines().count() == 1, "{error}");
 }
 
@@ -191,7 +191,7 @@ fn data_and_network_must_go_together() {
     pictures(folder.path(), 23, 8);
     let refused = |more: &[(&str, &str)], expected: &str| {
         let run = folder.path().join("refused");
-        let error = Run::create(&run, settings(folder.path(), more), &load_for_training).err().unwrap().to_string();
+        let error = Run::create(&run, settings(folder.path(), more), &Pipeline::load).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
         assert!(!run.exists(), "nothing is written before it can start");
     };
@@ -216,7 +216,7 @@ fn a_loss_that_grows_ends_the_run_with_a_checkpoint_left() {
         ("steps", "400"),
         ("output.checkpoint_every", "1"),
     ];
-    let error = train(Run::create(&run, settings(folder.path(), &more), &load_for_training).unwrap()).unwrap_err().to_string();
+    let error = train(Run::create(&run, settings(folder.path(), &more), &Pipeline::load).unwrap()).unwrap_err().to_string();
     // The only checkpoints are of weights that the first step spoiled.
     assert!(error.contains("expected a finite number") && error.contains("no checkpoint is from before that"), "{error}");
     assert!(!checkpoints(&run).unwrap().is_empty());
@@ -229,7 +229,7 @@ fn a_loss_that_grows_ends_the_run_with_a_checkpoint_left() {
         ("steps", "1000"),
         ("output.evaluate_every", "5000"),
     ];
-    let grown = Run::create(&folder.path().join("grown"), settings(folder.path(), &decay), &load_for_training).unwrap();
+    let grown = Run::create(&folder.path().join("grown"), settings(folder.path(), &decay), &Pipeline::load).unwrap();
     let error = train(grown).unwrap_err().to_string();
     assert!(error.contains("the loss has grown to"), "{error}");
 }
@@ -262,9 +262,9 @@ fn longer_after_a_cosine() {
     pictures(folder.path(), 23, 8);
     let run = |name: &str| folder.path().join(name);
     let cosine = [("optimizer.warmup", "2"), ("output.log_every", "1"), ("ema.warmup", "true")];
-    train(Run::create(&run("a"), settings(folder.path(), &cosine), &load_for_training).unwrap()).unwrap();
+    train(Run::create(&run("a"), settings(folder.path(), &cosine), &Pipeline::load).unwrap()).unwrap();
     assert!(fs::read_to_string(run("a/config.toml").as_path()).unwrap().contains("decay_steps = 12"));
-    let longer = || Run::resume(&run("a"), &changes(&[("steps", "20")]), &load_for_training).unwrap();
+    let longer = || Run::resume(&run("a"), &changes(&[("steps", "20")]), &Pipeline::load).unwrap();
     let said = remarks(longer());
     assert!(said.len() == 1 && said[0].starts_with("the learning rate goes from 0.00e0 to 6."), "{said:?}");
     assert!(said[0].contains("ended at step 12, ends at step 20"), "{said:?}");
@@ -275,31 +275,31 @@ fn longer_after_a_cosine() {
     assert!(config.contains("decay_steps = [[0, 12], [12, 20]]"), "{config}");
     let mut again = Settings::preset("tiny").unwrap();
     again.over(&config, "config.toml").unwrap();
-    train(Run::create(&run("b"), again, &load_for_training).unwrap()).unwrap();
+    train(Run::create(&run("b"), again, &Pipeline::load).unwrap()).unwrap();
     assert_eq!(result(&run("a")).0, result(&run("b")).0);
     assert_eq!(rates(&run("a")), rates(&run("b")));
     let whole = [&cosine[..], &[("steps", "20")]].concat();
-    train(Run::create(&run("c"), settings(folder.path(), &whole), &load_for_training).unwrap()).unwrap();
+    train(Run::create(&run("c"), settings(folder.path(), &whole), &Pipeline::load).unwrap()).unwrap();
     assert_ne!(result(&run("a")).0, result(&run("c")).0);
     assert!(fs::read_to_string(run("c/config.toml").as_path()).unwrap().contains("decay_steps = 20"));
 
     // An end of its own stays, and steps beyond it are said to change nothing.
     let own = [&cosine[..], &[("optimizer.decay_steps", "6")]].concat();
-    let mut start = remarks(Run::create(&run("d"), settings(folder.path(), &own), &load_for_training).unwrap());
+    let mut start = remarks(Run::create(&run("d"), settings(folder.path(), &own), &Pipeline::load).unwrap());
     assert!(start.pop().unwrap().contains("is 0 after step 6 (optimizer.decay_steps): the 6 steps from there"), "{start:?}");
     let changed = [("steps", "14")];
-    train(Run::resume(&run("d"), &changes(&changed), &load_for_training).unwrap()).unwrap();
+    train(Run::resume(&run("d"), &changes(&changed), &Pipeline::load).unwrap()).unwrap();
     assert!(rates(&run("d")).iter().all(|(step, rate)| (*step >= 6) == (*rate == 0.0)), "{:?}", rates(&run("d")));
-    let said = remarks(Run::resume(&run("d"), &changes(&[("steps", "18"), ("optimizer.decay_steps", "18")]), &load_for_training).unwrap());
+    let said = remarks(Run::resume(&run("d"), &changes(&[("steps", "18"), ("optimizer.decay_steps", "18")]), &Pipeline::load).unwrap());
     assert!(said[0].contains("the learning rate goes from 0.00e0"), "{said:?}");
     assert!(fs::read_to_string(run("d/config.toml").as_path()).unwrap().contains("[[0, 6], [14, 18]]"));
     // A constant rate is the same run, however it was asked for.
     let constant = [("optimizer.decay", "constant")];
-    train(Run::create(&run("e"), settings(folder.path(), &constant), &load_for_training).unwrap()).unwrap();
-    let held = Run::resume(&run("e"), &changes(&[("steps", "20")]), &load_for_training).unwrap();
+    train(Run::create(&run("e"), settings(folder.path(), &constant), &Pipeline::load).unwrap()).unwrap();
+    let held = Run::resume(&run("e"), &changes(&[("steps", "20")]), &Pipeline::load).unwrap();
     train(held).unwrap();
     let whole = [&constant[..], &[("steps", "20")]].concat();
-    train(Run::create(&run("f"), settings(folder.path(), &whole), &load_for_training).unwrap()).unwrap();
+    train(Run::create(&run("f"), settings(folder.path(), &whole), &Pipeline::load).unwrap()).unwrap();
     let config = |name: &str| fs::read_to_string(run(name).join("config.toml")).unwrap();
     assert_eq!(config("e"), config("f"));
     assert_eq!(result(&run("e")).0, result(&run("f")).0);
@@ -323,7 +323,7 @@ fn the_loss_held_out_is_the_objective() {
             ("output.log_every", "60"),
             ("output.evaluate_every", "60"),
         ];
-        train(Run::create(&run, settings(folder.path(), &more), &load_for_training).unwrap()).unwrap();
+        train(Run::create(&run, settings(folder.path(), &more), &Pipeline::load).unwrap()).unwrap();
         let line: serde_json::Value = serde_json::from_str(fs::read_to_string(run.join("metrics.jsonl")).unwrap().trim()).unwrap();
         let [loss, average, raw] = ["loss", "evaluation_loss", "evaluation_loss_raw"].map(|key| line[key].as_f64().unwrap());
         assert!((average / raw - 1.0).abs() < 1e-6, "{line}");
@@ -344,7 +344,7 @@ fn fine_tuning_records_its_model_and_needs_it_no_more() {
     let at = |name: &str| folder.path().join(name);
     let other =
         [("network.block_out_channels", "[16, 8]"), ("scheduler.prediction_type", "v_prediction"), ("network.norm_num_groups", "8")];
-    let first = train(Run::create(&at("first"), settings(folder.path(), &other), &load_for_training).unwrap()).unwrap();
+    let first = train(Run::create(&at("first"), settings(folder.path(), &other), &Pipeline::load).unwrap()).unwrap();
     fs::rename(first.checkpoint.unwrap(), at("model")).unwrap();
     let base = |more: &[(&str, &str)]| {
         let mut all = Settings::preset("tiny").unwrap();
@@ -361,24 +361,24 @@ fn fine_tuning_records_its_model_and_needs_it_no_more() {
         ("scheduler.prediction_type", "epsilon", "scheduler.prediction_type is \"epsilon\", the model's \"v_prediction\""),
         ("scheduler.num_train_timesteps", "500", "scheduler.num_train_timesteps is 500, the model's 1000"),
     ] {
-        let error = Run::create(&at("refused"), base(&[(key, value)]), &load_for_training).err().unwrap().to_string();
+        let error = Run::create(&at("refused"), base(&[(key, value)]), &Pipeline::load).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
         assert!(!at("refused").exists());
     }
     // The same said again is no conflict.
     let same = [("network.sample_size", "[8, 8]"), ("scheduler.prediction_type", "v_prediction"), ("network.dropout", "0")];
-    let whole = train(Run::create(&at("whole"), base(&same), &load_for_training).unwrap()).unwrap();
+    let whole = train(Run::create(&at("whole"), base(&same), &Pipeline::load).unwrap()).unwrap();
     let config = Settings::of_run(&at("whole/config.toml")).unwrap().resolve().unwrap();
     assert_eq!(config.network["block_out_channels"].as_array().unwrap()[0].as_integer(), Some(16));
     assert_eq!(config.scheduler.prediction().name(), "v_prediction");
-    let trained = Pipeline::load(&whole.checkpoint.unwrap(), &cpu()).unwrap();
+    let trained = Pipeline::load(&whole.checkpoint.unwrap()).unwrap();
     assert_eq!(trained.scheduler.prediction().name(), "v_prediction");
 
     // Stopped after `after` steps, its model gone: the same bytes in the end.
     for after in [0, 2, 5] {
         let run = at(&format!("stopped{after}"));
         let (stop, mut seen) = (AtomicBool::new(after == 0), 0);
-        let begun = Run::create(&run, base(&same), &load_for_training).unwrap();
+        let begun = Run::create(&run, base(&same), &Pipeline::load).unwrap();
         let outcome = begun.train(&stop, &mut |event| {
             if let Event::Stepped { .. } = event {
                 seen += 1;
@@ -389,9 +389,9 @@ fn fine_tuning_records_its_model_and_needs_it_no_more() {
         assert_eq!(outcome.unwrap().checkpoint.is_some(), after > 0);
         fs::rename(at("model"), at("moved")).unwrap();
         for asked in [Settings::changes(), base(&same)] {
-            drop(Run::resume(&run, &asked, &load_for_training).unwrap());
+            drop(Run::resume(&run, &asked, &Pipeline::load).unwrap());
         }
-        train(Run::resume(&run, &base(&same), &load_for_training).unwrap()).unwrap();
+        train(Run::resume(&run, &base(&same), &Pipeline::load).unwrap()).unwrap();
         fs::rename(at("moved"), at("model")).unwrap();
         assert_eq!(result(&run).0, result(&at("whole")).0, "{after}");
     }
@@ -411,21 +411,21 @@ fn a_run_has_its_labels() {
         all
     };
     let run = folder.path().join("run");
-    train(Run::create(&run, all("4"), &load_for_training).unwrap()).unwrap();
+    train(Run::create(&run, all("4"), &Pipeline::load).unwrap()).unwrap();
     fs::write(&labels, text.replace('2', "1")).unwrap();
-    train(Run::resume(&run, &changes(&[("steps", "6")]), &load_for_training).unwrap()).unwrap();
-    let error = Run::resume(&run, &all("8"), &load_for_training).err().unwrap().to_string();
+    train(Run::resume(&run, &changes(&[("steps", "6")]), &Pipeline::load).unwrap()).unwrap();
+    let error = Run::resume(&run, &all("8"), &Pipeline::load).err().unwrap().to_string();
     assert!(error.contains("labels.txt: the labels have changed"), "{error}");
     fs::remove_file(&labels).unwrap();
-    train(Run::resume(&run, &all("8"), &load_for_training).unwrap()).unwrap();
+    train(Run::resume(&run, &all("8"), &Pipeline::load).unwrap()).unwrap();
     // The same labels under another name are the same.
     let other = folder.path().join("other.txt");
     fs::write(&other, &text).unwrap();
     let mut same = Settings::changes();
     same.set_path("data.labels", &other).unwrap();
-    drop(Run::resume(&run, &same, &load_for_training).unwrap());
+    drop(Run::resume(&run, &same, &Pipeline::load).unwrap());
     same.set("data.labels", "data").unwrap();
-    let error = Run::resume(&run, &same, &load_for_training).err().unwrap().to_string();
+    let error = Run::resume(&run, &same, &Pipeline::load).err().unwrap().to_string();
     assert!(error.contains("data.labels is \"data\", there"), "{error}");
 }
 
@@ -436,7 +436,7 @@ fn a_run_without_a_checkpoint_may_change() {
     pictures(folder.path(), 23, 8);
     let run = folder.path().join("run");
     let bad = [("optimizer.learning_rate", "1e30"), ("optimizer.warmup", "0"), ("output.checkpoint_every", "100"), ("steps", "30")];
-    let diverge = || train(Run::create(&run, settings(folder.path(), &bad), &load_for_training).unwrap()).unwrap_err().to_string();
+    let diverge = || train(Run::create(&run, settings(folder.path(), &bad), &Pipeline::load).unwrap()).unwrap_err().to_string();
     let error = diverge();
     assert!(error.contains("there is no checkpoint yet, start again with ddim train --out "), "{error}");
     assert!(error.ends_with("--resume --learning-rate 2.0e-4"), "{error}");
@@ -448,14 +448,14 @@ fn a_run_without_a_checkpoint_may_change() {
     }
     let mut other = changes(&[("optimizer.learning_rate", "2e-4"), ("data.holdout", "0"), ("steps", "3"), ("network.in_channels", "1")]);
     other.set_path("data.path", &gray).unwrap();
-    let resumed = Run::resume(&run, &other, &load_for_training).unwrap();
+    let resumed = Run::resume(&run, &other, &Pipeline::load).unwrap();
     assert_eq!((resumed.config().steps, resumed.config().optimizer.decay_steps.clone()), (3, Some(ddim_train::DecayEnd::Step(3))));
     drop(resumed);
     diverge();
     let fine = [("optimizer.learning_rate", "2e-4"), ("steps", "3")];
-    let resumed = train(Run::resume(&run, &changes(&fine), &load_for_training).unwrap()).unwrap();
+    let resumed = train(Run::resume(&run, &changes(&fine), &Pipeline::load).unwrap()).unwrap();
     assert_eq!(resumed.step, 3);
-    let error = Run::create(&run, settings(folder.path(), &[]), &load_for_training).err().unwrap().to_string();
+    let error = Run::create(&run, settings(folder.path(), &[]), &Pipeline::load).err().unwrap().to_string();
     assert!(error.contains("holds a run already"), "{error}");
 }
 
@@ -486,14 +486,14 @@ fn classes_are_learned() {
         all.set(key, value).unwrap();
     }
     let run = folder.path().join("run");
-    let outcome = train(Run::create(&run, all, &load_for_training).unwrap()).unwrap();
-    let pipeline = Pipeline::load(&outcome.checkpoint.unwrap(), &cpu()).unwrap();
+    let outcome = train(Run::create(&run, all, &Pipeline::load).unwrap()).unwrap();
+    let pipeline = Pipeline::load(&outcome.checkpoint.unwrap()).unwrap();
     assert_eq!(pipeline.config.num_class_embeds, Some(3));
     let sampler_schedule = pipeline.scheduler.schedule();
     let trajectory = pipeline.scheduler.trajectory(20).unwrap();
     let sampler =
         ddim::Sampler::new(&sampler_schedule, &trajectory, &ddim::Sigma::Eta(0.0)).unwrap().with_clip(pipeline.scheduler.clip()).unwrap();
-    let network = Network::new(pipeline, &cpu()).unwrap();
+    let network = Network::new(pipeline).unwrap();
     let mean = |class: usize| {
         let mut x = vec![0f32; 4 * 16];
         ddim::noise::fill_batch(&mut x, 16, 0, 0, ddim::noise::LATENT);
@@ -521,7 +521,7 @@ fn sixteen_images_are_learned_by_heart() {
         all.set(key, value).unwrap();
     }
     let (mut last, mut drawn) = (None, Vec::new());
-    let run = Run::create(&folder.path().join("run"), all, &load_for_training).unwrap();
+    let run = Run::create(&folder.path().join("run"), all, &Pipeline::load).unwrap();
     let outcome = run.train(&AtomicBool::new(false), &mut |event| {
         if let Event::Metrics(metrics) = event {
             last = Some(metrics.loss);
@@ -532,11 +532,11 @@ fn sixteen_images_are_learned_by_heart() {
     let loss = last.unwrap();
     assert!(loss < 0.02, "loss {loss}");
 
-    let pipeline = Pipeline::load(&checkpoint, &cpu()).unwrap();
+    let pipeline = Pipeline::load(&checkpoint).unwrap();
     let trajectory = pipeline.scheduler.trajectory(100).unwrap();
     let sampler = ddim::Sampler::new(&pipeline.scheduler.schedule(), &trajectory, &ddim::Sigma::Eta(0.0)).unwrap();
     let sampler = sampler.with_clip(pipeline.scheduler.clip()).unwrap();
-    let network = Network::new(pipeline, &cpu()).unwrap();
+    let network = Network::new(pipeline).unwrap();
     let mut x = vec![0f32; 32 * 192];
     ddim::noise::fill_batch(&mut x, 192, 0, 0, ddim::noise::LATENT);
     ddim::sample(&sampler, &network, &mut x, 0, 0, |_| {}).unwrap();

@@ -7,9 +7,7 @@ use crate::output::report;
 use crate::session::use_threads;
 use crate::usage::usage;
 use ddim::{Denoiser, noise};
-use ddim_nn::{
-    Adam, Condition, Device, Examples, Gradients, Network, Pipeline, Profile, SchedulerConfig, UNetConfig, cpu, squared_error, training_cpu,
-};
+use ddim_nn::{Adam, Choices, Condition, Examples, Network, Pipeline, Profile, SchedulerConfig, TrainingPlan, UNetConfig, clipping};
 use serde_json::json;
 use std::time::Instant;
 
@@ -23,15 +21,14 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
         return Err(Error::flag("--batch", format!("{}: expected 1 to {MOST_BATCH}", args.batch)));
     }
     use_threads(args.threads)?;
-    let device = if args.train { training_cpu() } else { cpu() };
     let (name, pipeline) = match &args.model {
-        Some(model) => (model.display().to_string(), models::load_on(model, &device)?),
-        None => (args.preset.clone(), preset(&args.preset, &device)?),
+        Some(model) => (model.display().to_string(), models::load(model, &Choices::default())?),
+        None => (args.preset.clone(), preset(&args.preset)?),
     };
     let parameters = pipeline.parameters();
     let level = pipeline.scheduler.num_train_timesteps.div_ceil(2);
     let unet = args.train.then(|| pipeline.unet.clone());
-    let network = Network::new(pipeline, &device)?;
+    let network = Network::new(pipeline)?;
     let n = args.batch;
     let condition = if network.is_conditional() { Condition::Labels(vec![0; n]) } else { Condition::None };
     let network = network.with_condition(condition.clone())?;
@@ -43,14 +40,23 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
         Some(unet) => {
             let mut target = vec![0.0; x.len()];
             noise::fill_batch(&mut target, network.dim(), 1, 0, noise::LATENT);
-            let (mut trained, mut adam) = (Some(unet), Adam::new(2e-4));
-            measure(|_| {
-                let unet = trained.take().expect("put back below");
+            let (mut unet, mut adam) = (unet, Adam::new(2e-4));
+            let mut plan = TrainingPlan::new(&unet, [h, w]);
+            measure(|counts| {
                 let (timesteps, weights) = (vec![level - 1; n], vec![1.0 / n as f32; n]);
                 let (shape, condition, dropout) = ([n, c, h, w], &condition, &vec![0; n]);
                 let examples = Examples { shape, x: &x, target: &target, timesteps: &timesteps, weights: &weights, condition, dropout };
-                let (_, gradients) = squared_error(&unet, &examples);
-                trained = Some(adam.step(unet, &gradients, Gradients::clipping(gradients.norm(), 1.0)));
+                let start = Instant::now();
+                plan.begin(&unet);
+                let begun = Instant::now();
+                plan.add_profiled(&examples, counts.then_some(&mut profile));
+                let added = Instant::now();
+                let (scale, k) = (clipping(plan.norm(), 1.0), adam.steps + 1);
+                adam.step(&mut unet, plan.gradients(), scale, &mut [], k);
+                if counts {
+                    profile.add("packing weights", begun - start, 0);
+                    profile.add("optimizer", added.elapsed(), 0);
+                }
                 Ok(())
             })?
         }
@@ -141,10 +147,10 @@ fn measure(mut run: impl FnMut(bool) -> Result<()>) -> Result<Measured> {
     Ok(Measured { runs, wall: times[runs / 2], cpu })
 }
 
-fn preset(name: &str, device: &Device) -> Result<Pipeline> {
+fn preset(name: &str) -> Result<Pipeline> {
     let Some(config) = UNetConfig::preset(name) else {
         let known = UNetConfig::presets().collect::<Vec<_>>().join(", ");
         return Err(Error::flag("--preset", format!("{name}: expected one of {known}")));
     };
-    Ok(Pipeline::untrained(config, SchedulerConfig::default(), device)?)
+    Ok(Pipeline::untrained(config, SchedulerConfig::default())?)
 }

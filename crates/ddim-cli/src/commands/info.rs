@@ -5,11 +5,10 @@ use crate::error::Result;
 use crate::models;
 use crate::output::{joined, report};
 use ddim::Clip;
-use ddim_nn::cpu;
 use serde_json::json;
 
 pub(crate) fn run(args: &Info) -> Result<()> {
-    let pipeline = models::read(&args.model, &args.choices.choices(), &cpu())?;
+    let pipeline = models::read(&args.model, &args.choices.choices())?;
     let (config, scheduler) = (&pipeline.config, &pipeline.scheduler);
     let schedule = scheduler.schedule();
     let top = schedule.levels();

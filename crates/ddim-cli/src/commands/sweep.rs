@@ -169,7 +169,7 @@ fn settings(session: &Session, args: &Sweep, prepared: &Preparation, reference: 
         Images::Set(_) => format!("{h}x{w}, {:?} on #{r:02x}{g:02x}{b:02x}", prepared.fit).to_lowercase(),
     };
     let mut settings = as_object(json!({
-        "weights": ddim_nn::checksum(session.network.unet()), "reference_images": reference.count(),
+        "weights": session.network.checksum(), "reference_images": reference.count(),
         "reference_prepared": prepared, "count": args.count, "seed": args.seed, "trajectory": spacing_name(session, &args.trajectory),
         "flags": session.flags(&args.clip).trim(),
     }));

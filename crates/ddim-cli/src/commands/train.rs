@@ -7,7 +7,6 @@ use crate::session::{check_device, use_threads};
 use crate::signals;
 use crate::usage::usage;
 use crate::{inputs, models, pictures};
-use ddim_nn::training_cpu;
 use ddim_train::{Event, Metrics, Run, Settings, Trainer, Value};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -18,7 +17,7 @@ use std::time::{Duration, Instant};
 pub(crate) fn run(args: &Train) -> Result<()> {
     check_device(&args.device)?;
     use_threads(args.threads)?;
-    let load = |model: &Path| -> ddim_nn::Result<_> { models::load_on(model, &training_cpu()).map_err(ddim_nn::Error::caller) };
+    let load = |model: &Path| -> ddim_nn::Result<_> { models::load(model, &ddim_nn::Choices::default()).map_err(ddim_nn::Error::caller) };
     if args.dry_run {
         return dry_run(args, &load);
     }

@@ -170,17 +170,10 @@ impl Backward {
             total += f64::from(*share) * sum / len as f64;
         }
         of_buffers.give(view, dy);
-        for (of_images, step) in self.plan.row_steps.iter().map(|step| (false, step)).chain(self.plan.steps.iter().map(|s| (true, s))).rev() {
+        for (of_images, step) in self.plan.row_steps.iter().map(|step| (false, step)).chain(self.plan.steps.iter().map(|s| (true, s))).rev()
+        {
             let start = Instant::now();
-            let run = Run {
-                plan: &self.plan,
-                weights: &self.weights,
-                turned: &self.turned,
-                inputs,
-                arena: &self.arena,
-                of_images,
-                n,
-            };
+            let run = Run { plan: &self.plan, weights: &self.weights, turned: &self.turned, inputs, arena: &self.arena, of_images, n };
             run.step(step, &mut self.of_buffers, &mut self.of_rows, gradients);
             if let Some(profile) = &mut profile {
                 profile.add(step.kind_backward(&self.plan), start.elapsed(), 2 * n as u64 * step.multiply_adds(&self.plan));
@@ -195,9 +188,10 @@ impl Plan {
     fn is_source(&self, step: Option<&Step>) -> bool {
         let Some(step) = step else { return true };
         let writes = |s: &&Step| s.out.buffer == step.x.buffer;
-        self.row_steps.iter().find(writes).is_some_and(|s| {
-            matches!(s.action, Action::Embedding | Action::Features(Features::Sinusoid { .. } | Features::Fourier(_), _))
-        })
+        self.row_steps
+            .iter()
+            .find(writes)
+            .is_some_and(|s| matches!(s.action, Action::Embedding | Action::Features(Features::Sinusoid { .. } | Features::Fourier(_), _)))
     }
 }
 

@@ -14,7 +14,8 @@ use crate::unet::{Activation, UNet};
 pub(crate) use backward::Backward;
 use ddim_kernels::{Conv2d, GroupNorm, PackedConv2d};
 use layout::{Fused, Layout, View};
-pub(crate) use run::{Arena, Inputs, Profile, Share};
+pub(crate) use run::{Arena, Inputs};
+pub use run::{Profile, Share};
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -44,7 +44,8 @@ pub struct Share {
 }
 
 impl Profile {
-    pub(crate) fn add(&mut self, kind: &'static str, time: Duration, multiply_adds: u64) {
+    /// Adds to the share of a kind of operation.
+    pub fn add(&mut self, kind: &'static str, time: Duration, multiply_adds: u64) {
         let index = self.shares.iter().position(|share| share.kind == kind).unwrap_or_else(|| {
             self.shares.push(Share { kind, time: Duration::ZERO, multiply_adds: 0 });
             self.shares.len() - 1
@@ -176,15 +177,7 @@ impl Step {
     }
 
     /// Runs on some images of the batch.
-    fn run_on(
-        &self,
-        images: Range<usize>,
-        plan: &Plan,
-        weights: &Weights,
-        inputs: &Inputs<'_>,
-        buffers: &mut [Vec<f32>],
-        arena: &Arena,
-    ) {
+    fn run_on(&self, images: Range<usize>, plan: &Plan, weights: &Weights, inputs: &Inputs<'_>, buffers: &mut [Vec<f32>], arena: &Arena) {
         // A step never reads the buffer that it writes, but for what other steps wrote into it.
         let mut written = std::mem::take(&mut buffers[self.out.buffer]);
         self.run(&images, plan, weights, inputs, buffers, arena, &mut written);

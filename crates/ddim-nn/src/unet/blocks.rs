@@ -94,8 +94,7 @@ impl MidBlock {
         // Without a number of its own, the norm is left out where the residual blocks scale and shift.
         let default_groups = (config.resnet_time_scale_shift == TimeScaleShift::Default).then_some(config.norm_num_groups);
         let groups = config.attn_norm_num_groups.or(default_groups);
-        let attention =
-            config.add_attention.then(|| Attention::new(&mut scope.under("attentions.0"), config, channels, groups, scale));
+        let attention = config.add_attention.then(|| Attention::new(&mut scope.under("attentions.0"), config, channels, groups, scale));
         let resnets =
             [0, 1].map(|i| ResnetBlock2D::new(&mut scope.under("resnets").under(i), config, [channels; 2], Resample::Keep, scale));
         Self { attention, resnets }

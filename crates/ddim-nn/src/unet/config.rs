@@ -268,7 +268,7 @@ impl UNetConfig {
 mod tests {
     use super::*;
     use crate::unet::UNet;
-    use crate::{ErrorKind, Network, Pipeline, SchedulerConfig, cpu};
+    use crate::{ErrorKind, Network, Pipeline, SchedulerConfig};
     use serde_json::{Value, json};
 
     fn tiny() -> UNetConfig {
@@ -359,22 +359,21 @@ mod tests {
             config.size_multiple();
             let errors = [
                 config.check().unwrap_err(),
-                UNet::new(&config, &cpu()).unwrap_err(),
-                UNet::initialised(&config, 0, &cpu()).unwrap_err(),
-                Pipeline::untrained(config.clone(), SchedulerConfig::default(), &cpu()).unwrap_err(),
+                UNet::initialised(&config, 0).unwrap_err(),
+                Pipeline::untrained(config.clone(), SchedulerConfig::default()).unwrap_err(),
             ];
             for error in errors {
                 assert!(error.kind() == ErrorKind::Config && error.to_string().contains(key), "{key}: {error}");
             }
-            let pipeline = Pipeline { config, ..Pipeline::untrained(tiny(), SchedulerConfig::default(), &cpu()).unwrap() };
-            assert!(Network::new(pipeline, &cpu()).is_err(), "{key}");
+            let pipeline = Pipeline { config, ..Pipeline::untrained(tiny(), SchedulerConfig::default()).unwrap() };
+            assert!(Network::new(pipeline).is_err(), "{key}");
         }
         // One that holds, and is another network's.
-        let pipeline = || Pipeline::untrained(tiny(), SchedulerConfig::default(), &cpu()).unwrap();
+        let pipeline = || Pipeline::untrained(tiny(), SchedulerConfig::default()).unwrap();
         let other = UNetConfig { in_channels: 1, out_channels: 1, ..tiny() };
-        let error = Network::new(Pipeline { config: other, ..pipeline() }, &cpu()).err().expect("another network's");
+        let error = Network::new(Pipeline { config: other, ..pipeline() }).err().expect("another network's");
         assert!(error.to_string().contains("of another network"), "{error}");
         let larger = UNetConfig { sample_size: Some(SampleSize::Rectangle([16, 8])), ..tiny() };
-        assert_eq!(Network::new(Pipeline { config: larger, ..pipeline() }, &cpu()).unwrap().shape(), [3, 16, 8]);
+        assert_eq!(Network::new(Pipeline { config: larger, ..pipeline() }).unwrap().shape(), [3, 16, 8]);
     }
 }

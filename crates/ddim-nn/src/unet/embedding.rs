@@ -21,9 +21,7 @@ impl TimeProjection {
                 let rows = config.num_train_timesteps.expect("UNetConfig::check wants it of a learned embedding");
                 Features::Table(scope.declare("weight", &[rows, dim], Initial::Normal(1.0)))
             }
-            TimeEmbeddingType::Positional => {
-                Features::Sinusoid { flip_sin_to_cos: config.flip_sin_to_cos, freq_shift: config.freq_shift }
-            }
+            TimeEmbeddingType::Positional => Features::Sinusoid { flip_sin_to_cos: config.flip_sin_to_cos, freq_shift: config.freq_shift },
         };
         Self { features, width: if config.time_embedding_type == TimeEmbeddingType::Fourier { 2 * dim } else { dim } }
     }

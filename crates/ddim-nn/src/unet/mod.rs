@@ -45,12 +45,15 @@ impl Condition {
         }
     }
 
-    /// The condition of image `i` of `n`.
-    pub(crate) fn of(&self, i: usize, n: usize) -> Self {
+    /// That of some images of `n`.
+    pub(crate) fn of(&self, images: impl Iterator<Item = usize>, n: usize) -> Self {
         match self {
             Self::None => Self::None,
-            Self::Labels(labels) => Self::Labels(vec![labels[i]]),
-            Self::Embeddings(e) => Self::Embeddings(e[i * e.len() / n..(i + 1) * e.len() / n].to_vec()),
+            Self::Labels(labels) => Self::Labels(images.map(|i| labels[i]).collect()),
+            Self::Embeddings(e) => {
+                let width = e.len() / n;
+                Self::Embeddings(images.flat_map(|i| &e[i * width..(i + 1) * width]).copied().collect())
+            }
         }
     }
 }
