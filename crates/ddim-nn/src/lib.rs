@@ -15,6 +15,8 @@
 //! ```
 
 mod authors;
+#[cfg(feature = "burn")]
+mod burn_executor;
 #[cfg(test)]
 #[path = "../../ddim-weights/src/damage.rs"]
 mod damage;
@@ -31,6 +33,8 @@ mod training;
 mod unet;
 mod weights;
 
+#[cfg(feature = "burn")]
+pub use burn_executor::BurnNetwork;
 pub use ddim_kernels::vectors;
 pub use error::{Error, ErrorKind, Result};
 pub use inception::Inception;

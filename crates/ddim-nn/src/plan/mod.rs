@@ -14,6 +14,8 @@ use crate::unet::{Activation, UNet};
 pub(crate) use backward::Backward;
 use ddim_kernels::{Conv2d, GroupNorm, PackedConv2d};
 use layout::{Fused, Layout, View};
+#[cfg(feature = "burn")]
+pub(crate) use run::write_features;
 pub(crate) use run::{Arena, Inputs};
 pub use run::{Profile, Share};
 use std::collections::HashMap;

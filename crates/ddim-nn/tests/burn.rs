@@ -1,0 +1,109 @@
+//! The graph on burn's tensors: every golden of diffusers', and every gradient by its autodiff (`cargo test -p ddim-nn --features burn`).
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ddim_nn::{BurnNetwork, Condition, Examples, Pipeline, TrainingPlan, UNet};
+use safetensors::SafeTensors;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+struct Golden {
+    x: Vec<f32>,
+    shape: [usize; 4],
+    timesteps: Vec<usize>,
+    condition: Condition,
+    y: Vec<f32>,
+}
+
+fn golden(folder: &Path) -> Golden {
+    let bytes = std::fs::read(folder.join("golden.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let f32s = |name: &str| -> Vec<f32> {
+        file.tensor(name).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    let i64s = |name: &str| -> Vec<usize> {
+        file.tensor(name).unwrap().data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as usize).collect()
+    };
+    let has = |name: &str| file.names().contains(&name);
+    let condition = match (has("labels"), has("embeddings")) {
+        (true, _) => Condition::Labels(i64s("labels")),
+        (_, true) => Condition::Embeddings(f32s("embeddings")),
+        _ => Condition::None,
+    };
+    let shape = file.tensor("x").unwrap().shape().try_into().unwrap();
+    Golden { x: f32s("x"), shape, timesteps: i64s("timesteps"), condition, y: f32s("y") }
+}
+
+fn folders() -> Vec<PathBuf> {
+    let mut all: Vec<_> = root().join("conformance/unet").read_dir().unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+    all.sort();
+    assert!(all.len() >= 8, "found only {all:?}");
+    all
+}
+
+#[test]
+fn one_evaluation_equals_diffusers() {
+    let device = Device::flex();
+    for folder in folders() {
+        let Golden { x, shape, timesteps, condition, y } = golden(&folder);
+        let unet = Pipeline::load(&folder).unwrap().unet;
+        let x = Tensor::from_data(TensorData::new(x, shape), &device);
+        let found: Vec<f32> = BurnNetwork::new(&unet, &device).forward(x, &timesteps, &condition).into_data().try_into_vec().unwrap();
+        let top = y.iter().fold(0f32, |m, v| m.max(v.abs()));
+        assert_eq!(found.len(), y.len());
+        let error = found.iter().zip(&y).map(|(a, b)| (a - b).abs()).fold(0f32, |m, e| if e > m || e.is_nan() { e } else { m }) / top;
+        println!("{:20} {error:.1e}", folder.file_name().unwrap().display());
+        assert!(error < 2e-5, "{}: {error:e}", folder.display());
+    }
+}
+
+/// Of a weighted squared error, for every kind of network that there is a golden of: every parameter's gradient by our kernels and by burn's
+/// autodiff.
+#[test]
+fn gradients_equal_burns() {
+    let device = Device::flex().autodiff();
+    for folder in folders() {
+        let Golden { x, shape: shape @ [n, c, h, w], timesteps, condition, .. } = golden(&folder);
+        let pipeline = Pipeline::load(&folder).unwrap();
+        let outputs = pipeline.config.out_channels;
+        let unet: UNet = pipeline.unet;
+        let target: Vec<f32> = (0..n * outputs * h * w).map(|i| ((i * 7919) as f32).sin()).collect();
+        let weights: Vec<f32> = (0..n).map(|i| 0.5 + i as f32).collect();
+        let timesteps: Vec<usize> = if timesteps.len() == n { timesteps } else { vec![timesteps[0]; n] };
+
+        let network = BurnNetwork::new(&unet, &device);
+        let tensor = |data: &[f32], shape: [usize; 4]| Tensor::<4>::from_data(TensorData::new(data.to_vec(), shape), &device);
+        let y = network.forward(tensor(&x, shape), &timesteps, &condition);
+        let difference = y - tensor(&target, [n, outputs, h, w]);
+        let shares: Vec<f32> = weights.iter().map(|weight| weight / (outputs * h * w) as f32).collect();
+        let loss = (difference.clone() * difference * tensor(&shares, [n, 1, 1, 1])).sum();
+        let burns = network.gradients(&loss);
+
+        let mut plan = TrainingPlan::new(&unet, [h, w]);
+        plan.begin(&unet);
+        let of = Examples {
+            shape: [n, c, h, w],
+            x: &x,
+            target: &target,
+            timesteps: &timesteps,
+            weights: &weights,
+            condition: &condition,
+            dropout: &[],
+        };
+        let ours = plan.add(&of);
+        let loss: Vec<f32> = loss.into_data().try_into_vec().unwrap();
+        assert!((ours / f64::from(loss[0]) - 1.0).abs() < 1e-5, "{}: {ours} {}", folder.display(), loss[0]);
+        // Some gradients are zero but for rounding (that of a key's bias): measured against the largest of all.
+        let top = burns.iter().fold(0f32, |m, g| m.max(g.abs()));
+        let fixed = |name: &str| name == "time_proj.weight" && pipeline.config.time_embedding_type == ddim_nn::TimeEmbeddingType::Fourier;
+        for (name, _, range) in unet.parameters() {
+            let (ours, burns) = (&plan.gradients()[range.clone()], &burns[range]);
+            let largest = burns.iter().fold(1e-3 * top, |m, g| m.max(g.abs()));
+            let error = ours.iter().zip(burns).map(|(a, b)| (a - b).abs()).fold(0f32, |m, e| if e > m || e.is_nan() { e } else { m });
+            assert!(error < 1e-4 * largest, "{}, {name}: {error:e} of {largest:e}", folder.display());
+            assert!(fixed(name) == ours.iter().all(|g| *g == 0.0) || name.contains("to_k.bias"), "{}, {name}", folder.display());
+        }
+    }
+}
