@@ -4,8 +4,8 @@
 //! `DDIM_FUZZ_CASES=1000000 cargo test --release --workspace --lib hostile` tries a million of each kind.
 
 use crate::damage::{cases, damaged, damages};
-use crate::pickle::Pickle;
 use crate::state_dict::StateDict;
+use crate::torch::TorchFile;
 use crate::wrapped::{Unwrapped, safetensors as parse_safetensors, unwrap};
 use ::safetensors::tensor::{Dtype, TensorView};
 use proptest::prelude::*;
@@ -116,7 +116,7 @@ fn path() -> &'static Path {
 }
 
 fn unwrapped(bytes: &[u8], raw: bool) -> Result<Unwrapped, String> {
-    let read = || unwrap(Pickle::parse(Cursor::new(bytes), path())?, raw, path());
+    let read = || unwrap(TorchFile::parse(Cursor::new(bytes), path())?, raw, path());
     read().map_err(|e| e.to_string())
 }
 
