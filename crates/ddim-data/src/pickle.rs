@@ -210,6 +210,14 @@ mod tests {
         assert_eq!(pickle.strings(at("names")), Some(vec!["a".into(), "bé".into()]));
         assert_eq!(pickle.integers(at("names")), None);
         assert!(pickle.array(at("names")).is_err());
+        // One long string, a hundred thousand times.
+        let mut many = b"}(U\x01a](T\x00\x00\x01\x00".to_vec();
+        many.extend(vec![b'x'; 1 << 16]);
+        many.extend(b"q\x00");
+        many.extend(b"h\x00".repeat(100_000));
+        many.extend(b"eu.");
+        let pickle = Pickle::parse(&many).unwrap();
+        assert_eq!(pickle.strings(pickle.get("a").unwrap()), None);
     }
 
     /// `DDIM_FUZZ_CASES=1000000 cargo test --release -p ddim-data --lib pickle::tests::mutated`
