@@ -4,8 +4,8 @@
 //! `DDIM_FUZZ_CASES=1000000 cargo test --release --workspace --lib hostile` tries a million of each kind.
 
 use crate::damage::{cases, damaged, damages};
-use crate::pickle::Pickle;
 use crate::state_dict::StateDict;
+use crate::torch::TorchFile;
 use crate::wrapped::{Unwrapped, safetensors as parse_safetensors, unwrap};
 use ::safetensors::tensor::{Dtype, TensorView};
 use proptest::prelude::*;
@@ -116,7 +116,7 @@ fn path() -> &'static Path {
 }
 
 fn unwrapped(bytes: &[u8], raw: bool) -> Result<Unwrapped, String> {
-    let read = || unwrap(Pickle::parse(Cursor::new(bytes), path())?, raw, path());
+    let read = || unwrap(TorchFile::parse(Cursor::new(bytes), path())?, raw, path());
     read().map_err(|e| e.to_string())
 }
 
@@ -191,6 +191,16 @@ fn amplification() {
     many.resize(5_000_000, b'N');
     many.push(b'.');
     refused(&many, &[], "objects");
+    // A tensor a hundred thousand times, under one long name.
+    let name = format!("{}.time_embedding.linear_1.weight", "x".repeat(900));
+    let mut again = b"\x80\x02}(X".to_vec();
+    again.extend((name.len() as u32).to_le_bytes());
+    again.extend(name.bytes());
+    again.extend(b"q\x00ctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x01tQK\x00K\x01\x85K\x01\x85\x89)tRq\x01");
+    again.extend(b"h\x00h\x01".repeat(100_000));
+    again.extend(b"u.");
+    let found = unwrapped(&archived(&again, &[[0; 8]]), false).unwrap();
+    assert_eq!((found.state.len(), found.notes.len()), (1, 0));
     // A storage of a million numbers that a thousand names share.
     let mut shared = b"\x80\x02}(".to_vec();
     for i in 0..1000u32 {

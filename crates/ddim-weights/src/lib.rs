@@ -11,11 +11,12 @@ mod files;
 #[cfg(test)]
 mod hostile;
 mod json;
-mod pickle;
+pub mod pickle;
 #[cfg(not(target_family = "wasm"))]
 mod read;
 mod safetensors;
 mod state_dict;
+mod torch;
 #[cfg(not(target_family = "wasm"))]
 mod variants;
 mod wrapped;

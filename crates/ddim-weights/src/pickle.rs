@@ -1,555 +1,408 @@
-//! PyTorch's own files: the tensors in a pickle, found without running anything.
+//! Python's pickles, of protocols 0 to 5, read without running anything.
 //!
-//! A pickle is a program for a stack machine. This one knows the instructions that `torch.save` writes, builds dictionaries, lists and tensors
-//! of them, and takes every other object for an opaque one; no name is looked up, nothing is called. Values live in an arena, so that what
-//! refers to itself costs nothing, and arrays are read only when they are asked for.
+//! A pickle is a program for a stack machine. This one builds dictionaries, lists, numbers and text, of which it calls nothing but what is written
+//! here: no name is looked up. What a call of a name gives, its readers decide ([`Names`]); any other object is an opaque one. Values live in an
+//! arena, so that what refers to itself costs nothing and nothing is as deep as it is nested; bytes stay where they were read, where they can.
 
-use crate::error::{Error, Result};
-use crate::safetensors::mistaken;
-use crate::state_dict::{Array, StateDict, narrowed};
-use half::{bf16, f16};
-use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// A value, by its place in the arena.
-type Id = usize;
+pub type Id = usize;
 
+/// What went wrong, without the file's name.
+pub type Step<T> = std::result::Result<T, String>;
+
+/// Something that a pickle builds.
 #[derive(Debug, Clone)]
-enum Node {
+pub enum Value {
+    /// `None`.
+    None,
+    /// A whole number, or 0 and 1 for `False` and `True`.
     Int(i64),
-    /// Shared: a file that repeats a long name costs its memory once.
-    Text(Arc<str>),
+    /// One beyond these: little-endian, in two's complement.
+    Long(Span),
+    /// Bytes, or a string of Python 2.
+    Bytes(Span),
+    /// Text in UTF-8, as far as the pickle is right.
+    Text(Span),
+    /// A tuple.
     Tuple(Vec<Id>),
+    /// A list.
     List(Vec<Id>),
+    /// Keys and values in their order. A key that comes again is what it was last.
     Dict(Vec<(Id, Id)>),
     /// `module name`, of a class or function.
-    Global(String),
-    Storage(Storage),
-    Tensor(Tensor),
+    Global(Span),
+    /// What [`Names`] made, by a number of its own.
+    Object(usize),
     /// Anything else.
     Opaque,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-struct Storage {
-    key: Arc<str>,
-    dtype: Option<Dtype>,
+/// Where some bytes are.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    begin: usize,
     len: usize,
+    /// Among those that are not in the input as they are.
+    decoded: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Dtype {
-    F32,
-    F16,
-    Bf16,
-    F64,
+/// What the names in a pickle mean to its reader.
+pub trait Names {
+    /// What a call of a class or function, `module name`, gives; none where it does not matter.
+    fn call(&mut self, pickle: &Pickle<'_>, name: &str, arguments: &[Id]) -> Option<Value>;
+
+    /// Takes the state that an object ([`Value::Object`]) is given after it was made.
+    fn build(&mut self, _pickle: &Pickle<'_>, _object: usize, _state: &[Id]) {}
+
+    /// What is kept outside of the pickle.
+    ///
+    /// # Errors
+    /// What cannot be missed.
+    fn persistent(&mut self, _pickle: &Pickle<'_>, _id: Id) -> Step<Value> {
+        Ok(Value::Opaque)
+    }
 }
 
-#[derive(Debug, Clone)]
-struct Tensor {
-    storage: Storage,
-    offset: usize,
-    shape: Vec<usize>,
-    strides: Vec<usize>,
+/// Bytes with one pickle after another, and the values of those that were [`run`](Pickle::run).
+#[derive(Debug)]
+pub struct Pickle<'a> {
+    input: Cow<'a, [u8]>,
+    at: usize,
+    decoded: Vec<u8>,
+    values: Vec<Value>,
+    /// How many bytes may still be decoded.
+    budget: usize,
 }
 
-/// Where the bytes of storages are.
-enum Container<'a> {
-    /// PyTorch 1.6 and later: an archive with a file for each, under this folder.
-    Zip(Box<zip::ZipArchive<Source<'a>>>, String),
-    /// Before: one after another, at these offsets.
-    Plain(Source<'a>, HashMap<Arc<str>, (u64, u64)>),
-}
+/// The most values, items of the stack, and of the memo: CIFAR-100's file has 200,000, a checkpoint of 10,000 tensors with its optimizer a
+/// quarter of a million.
+const MOST: usize = 1 << 22;
+/// The longest name of a class or function; longer ones are none that matter.
+const MOST_LETTERS: usize = 128;
 
-/// A file, or one in memory.
-trait Bytes: Read + Seek {}
-impl<T: Read + Seek> Bytes for T {}
-type Source<'a> = Box<dyn Bytes + 'a>;
-
-/// An open file.
-pub(crate) struct Pickle<'a> {
-    path: PathBuf,
-    nodes: Vec<Node>,
-    root: Id,
-    container: Container<'a>,
-    /// Of the whole file, in bytes.
-    length: u64,
-}
-
-/// The number that begins a file of PyTorch 0.1.10 to 1.5, pickled.
-const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
-/// The longest pickle, without its arrays.
-const MOST: u64 = 1 << 26;
-/// The most objects in one: a checkpoint of 10,000 tensors with its optimizer has a quarter of a million.
-const MOST_NODES: usize = 1 << 22;
-/// The longest name of a class or function, and the most dimensions of a tensor.
-const MOST_LETTERS: usize = 1 << 10;
-const MOST_DIMENSIONS: usize = 16;
+const ENDS: &str = "it ends within its pickle";
+const GROWS: &str = "a pickle of more than is in the file";
+const EMPTY: &str = "a broken pickle: its stack is empty";
+const NO_PLACE: &str = "a broken pickle: a place that is no number";
 
 impl<'a> Pickle<'a> {
-    /// Opens a file that `torch.save` wrote; `path` is for messages.
-    pub(crate) fn parse(file: impl Read + Seek + 'a, path: &Path) -> Result<Self> {
-        let io = |e: std::io::Error| Error::io(path, e);
-        let wrong = |e: String| Error::weights(path, format!("not a PyTorch state dict: {e}"));
-        let mut file: Source<'a> = Box::new(file);
-        let length = file.seek(SeekFrom::End(0)).map_err(io)?;
-        file.rewind().map_err(io)?;
-        let mut first = Vec::new();
-        (&mut file).take(512).read_to_end(&mut first).map_err(io)?;
-        file.rewind().map_err(io)?;
-        if let Some(what) = mistaken(&first) {
-            return Err(Error::weights(path, what));
-        }
-        if first.starts_with(b"PK") {
-            let mut archive = zip::ZipArchive::new(file).map_err(|e| wrong(e.to_string()))?;
-            let name = archive.file_names().flatten().find(|name| name.ends_with("/data.pkl")).map(std::borrow::Cow::into_owned);
-            let name = name.ok_or_else(|| wrong("a zip archive without data.pkl".into()))?;
-            let pickle = archive.by_name(&name).map_err(|e| wrong(e.to_string()))?;
-            if pickle.size() > MOST {
-                return Err(wrong(format!("{name} has {} bytes", pickle.size())));
-            }
-            let mut machine = Machine::default();
-            let root = machine.run(&mut pickle.take(MOST)).map_err(wrong)?;
-            let folder = name.trim_end_matches("data.pkl").to_owned();
-            return Ok(Self {
-                path: path.to_owned(),
-                nodes: machine.nodes,
-                root,
-                container: Container::Zip(Box::new(archive), folder),
-                length,
-            });
-        }
-        let neither = || wrong("neither a zip archive nor a file of PyTorch before 1.6".into());
-        if first.first() != Some(&0x80) {
-            return Err(neither());
-        }
-        let mut machine = Machine::default();
-        let magic = machine.run(&mut (&mut file).take(MOST)).map_err(wrong)?;
-        if !matches!(&machine.nodes[magic], Node::Text(found) if **found == *hex(&MAGIC)) {
-            return Err(neither());
-        }
-        // Protocol version and the machine's properties, then the object and the order of its storages.
-        for _ in 0..2 {
-            machine.run(&mut (&mut file).take(MOST)).map_err(wrong)?;
-        }
-        let root = machine.run(&mut (&mut file).take(MOST)).map_err(wrong)?;
-        let order = machine.run(&mut (&mut file).take(MOST)).map_err(wrong)?;
-        let Node::List(order) = machine.nodes[order].clone() else { return Err(wrong("no list of storages".into())) };
-        let sizes: HashMap<&str, usize> = machine
-            .nodes
-            .iter()
-            .filter_map(|node| match node {
-                Node::Storage(Storage { key, dtype, .. }) => Some((&**key, dtype.map_or(8, Dtype::size))),
-                _ => None,
-            })
-            .collect();
-        let mut places = HashMap::new();
-        for id in order {
-            let Node::Text(key) = &machine.nodes[id] else { return Err(wrong("a storage without a name".into())) };
-            let mut count = [0; 8];
-            file.read_exact(&mut count).map_err(|_| wrong("it ends within its arrays".into()))?;
-            let begin = file.stream_position().map_err(io)?;
-            let len = u64::from_le_bytes(count).checked_mul(sizes.get(&**key).copied().unwrap_or(8) as u64);
-            let len = len.filter(|len| begin.checked_add(*len).is_some_and(|after| after <= length));
-            let len = len.ok_or_else(|| wrong("it ends within its arrays".into()))?;
-            places.insert(Arc::clone(key), (begin, len));
-            file.seek(SeekFrom::Start(begin + len)).map_err(io)?;
-        }
-        Ok(Self { path: path.to_owned(), nodes: machine.nodes, root, container: Container::Plain(file, places), length })
+    /// Bytes that begin with a pickle.
+    pub fn new(input: impl Into<Cow<'a, [u8]>>) -> Self {
+        let input = input.into();
+        // Whatever is decoded was in the file, in some form and once: a byte as Latin-1, that as UTF-8, and that as a byte.
+        let budget = 5 * input.len() + 1024;
+        Self { input, at: 0, decoded: Vec::new(), values: Vec::new(), budget }
     }
 
-    /// The entries of a list (or tuple); none where it is something else.
-    pub(crate) fn list(&self, id: Id) -> Option<&[Id]> {
-        match &self.nodes[id] {
-            Node::List(items) | Node::Tuple(items) => Some(items),
+    /// Runs the next pickle up to its end; gives its value.
+    ///
+    /// # Errors
+    /// No pickle, one that is damaged, or one of more than four million values.
+    pub fn run(&mut self, names: &mut impl Names) -> Step<Id> {
+        Machine { pickle: self, names, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }.run()
+    }
+
+    /// How many bytes the pickles had that were run.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// A value.
+    ///
+    /// # Panics
+    /// Where there is none of this id.
+    pub fn value(&self, id: Id) -> &Value {
+        &self.values[id]
+    }
+
+    /// Bytes or text.
+    pub fn bytes(&self, id: Id) -> Option<&[u8]> {
+        match &self.values[id] {
+            Value::Bytes(span) | Value::Text(span) => Some(self.span(*span)),
             _ => None,
         }
     }
 
-    /// What is at the top.
-    pub(crate) fn root(&self) -> Id {
-        self.root
+    /// What is at a place.
+    pub fn span(&self, Span { begin, len, decoded }: Span) -> &[u8] {
+        let all = if decoded { &self.decoded } else { &*self.input };
+        &all[begin..begin + len]
     }
 
-    /// The entries of a dictionary that have names; none where it is something else.
-    pub(crate) fn entries(&self, id: Id) -> Option<Vec<(&str, Id)>> {
-        let Node::Dict(entries) = &self.nodes[id] else { return None };
-        let named = |(key, value): &(Id, Id)| match &self.nodes[*key] {
-            Node::Text(name) => Some((&**name, *value)),
+    /// `module name` of a class or function.
+    pub fn global(&self, id: Id) -> Option<&str> {
+        match &self.values[id] {
+            Value::Global(span) => std::str::from_utf8(self.span(*span)).ok(),
             _ => None,
-        };
-        Some(entries.iter().filter_map(named).collect())
-    }
-
-    /// The names of a dictionary's tensors; what else it holds is passed over.
-    pub(crate) fn tensor_names(&self, id: Id) -> Vec<&str> {
-        let entries = self.entries(id).unwrap_or_default();
-        entries.into_iter().filter(|(_, value)| matches!(self.nodes[*value], Node::Tensor(_))).map(|(name, _)| name).collect()
-    }
-
-    /// What an object is, for messages.
-    pub(crate) fn kind(&self, id: Id) -> &'static str {
-        match &self.nodes[id] {
-            Node::Int(_) => "a number",
-            Node::Text(_) => "a text",
-            Node::Tuple(_) | Node::List(_) => "a list",
-            Node::Dict(_) => "a dictionary",
-            Node::Tensor(_) => "a tensor",
-            Node::Global(_) | Node::Storage(_) | Node::Opaque => "an object of a class that is not read",
         }
     }
 
-    /// Reads the tensors of a dictionary whose names `keep` says.
-    pub(crate) fn state_dict(&mut self, id: Id, keep: impl Fn(&str) -> bool) -> Result<StateDict> {
-        let path = self.path.clone();
-        let Node::Dict(entries) = &self.nodes[id] else {
-            return Err(Error::weights(&path, format!("not a PyTorch state dict: {}: expected a dictionary of tensors", self.kind(id))));
-        };
-        // A name that comes again is what it was last, as in Python.
-        let mut tensors: BTreeMap<Arc<str>, Id> = BTreeMap::new();
-        for (key, value) in entries {
-            if let (Node::Text(name), Node::Tensor(_)) = (&self.nodes[*key], &self.nodes[*value])
-                && keep(name)
-            {
-                tensors.insert(Arc::clone(name), *value);
-            }
-        }
-        let tensor = |(name, id)| match &self.nodes[id] {
-            Node::Tensor(tensor) => Some((name, tensor.clone())),
+    /// A whole number.
+    pub fn integer(&self, id: Id) -> Option<i64> {
+        match self.values[id] {
+            Value::Int(n) => Some(n),
             _ => None,
-        };
-        let mut tensors: Vec<(Arc<str>, Tensor)> = tensors.into_iter().filter_map(tensor).collect();
-        // Tensors may share their storage, which is then read once; what a small file claims to hold stays small all the same.
-        tensors.sort_by(|(_, a), (_, b)| a.storage.key.cmp(&b.storage.key));
-        let (mut most_bytes, mut most_numbers) = (self.length, self.length);
-        let mut last: Option<(Storage, Vec<u8>)> = None;
-        let mut arrays = StateDict::new();
-        for (name, tensor) in tensors {
-            let wrong = |message: String| Error::weights(&path, format!("tensor {name}: {message}"));
-            let beyond = || wrong("more numbers than the file can hold".into());
-            let dtype = tensor.storage.dtype.ok_or_else(|| wrong("not of F32, F16, BF16 or F64: expected one of these".into()))?;
-            let bytes = match last.take() {
-                Some((storage, bytes)) if storage == tensor.storage => bytes,
-                _ => {
-                    let bytes = self.bytes(&tensor.storage, dtype).map_err(wrong)?;
-                    most_bytes = most_bytes.checked_sub(bytes.len() as u64).ok_or_else(beyond)?;
-                    bytes
-                }
-            };
-            let data = tensor.gather(&bytes, dtype).map_err(wrong)?;
-            most_numbers = most_numbers.checked_sub(data.len() as u64).ok_or_else(beyond)?;
-            last = Some((tensor.storage, bytes));
-            arrays.insert(name.to_string(), Array { shape: tensor.shape, data });
         }
-        Ok(arrays)
     }
 
-    fn bytes(&mut self, storage: &Storage, dtype: Dtype) -> std::result::Result<Vec<u8>, String> {
-        let expected = storage.len.checked_mul(dtype.size()).ok_or("a storage too large")? as u64;
-        let short = |found: u64| format!("its storage has {found} bytes: expected {expected}");
-        let mut bytes = Vec::new();
-        match &mut self.container {
-            Container::Zip(archive, folder) => {
-                let file =
-                    archive.by_name(&format!("{folder}data/{}", storage.key)).map_err(|e| format!("storage {}: {e}", storage.key))?;
-                // As PyTorch writes and requires it; so what the archive holds bounds what is read.
-                if file.compression() != zip::CompressionMethod::Stored {
-                    return Err(format!("storage {} is compressed: expected it as torch.save writes it", storage.key));
-                }
-                file.take(expected).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-            }
-            Container::Plain(file, places) => {
-                let (begin, len) = *places.get(&storage.key).ok_or("its storage is missing")?;
-                if len < expected {
-                    return Err(short(len));
-                }
-                file.seek(SeekFrom::Start(begin)).map_err(|e| e.to_string())?;
-                file.take(expected).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-            }
+    /// The items of a list or tuple.
+    pub fn items(&self, id: Id) -> Option<&[Id]> {
+        match &self.values[id] {
+            Value::List(items) | Value::Tuple(items) => Some(items),
+            _ => None,
         }
-        if bytes.len() as u64 != expected {
-            return Err(short(bytes.len() as u64));
-        }
-        Ok(bytes)
+    }
+
+    /// The next bytes.
+    fn next(&mut self, len: u64) -> Step<Span> {
+        let len = usize::try_from(len).ok().filter(|len| *len <= self.input.len() - self.at).ok_or(ENDS)?;
+        let span = Span { begin: self.at, len, decoded: false };
+        self.at += len;
+        Ok(span)
+    }
+
+    fn take<const N: usize>(&mut self) -> Step<[u8; N]> {
+        let span = self.next(N as u64)?;
+        Ok(self.span(span).try_into().expect("that many"))
+    }
+
+    /// Up to the end of the line.
+    fn line(&mut self) -> Step<Span> {
+        let len = self.input[self.at..].iter().position(|b| *b == b'\n').ok_or(ENDS)?;
+        let line = self.next(len as u64)?;
+        self.at += 1;
+        Ok(line)
+    }
+
+    /// A number, in decimal, up to the end of the line.
+    fn number<T: std::str::FromStr>(&mut self) -> Step<Option<T>> {
+        let line = self.line()?;
+        let digits = std::str::from_utf8(self.span(line)).ok();
+        Ok(digits.and_then(|digits| digits.trim().trim_end_matches('L').parse().ok()))
+    }
+
+    fn spend(&mut self, bytes: usize) -> Step<()> {
+        self.budget = self.budget.checked_sub(bytes).ok_or(GROWS)?;
+        Ok(())
+    }
+
+    /// Keeps bytes that are not in the input as they are.
+    fn keep(&mut self, bytes: &[u8]) -> Step<Span> {
+        self.spend(bytes.len())?;
+        let span = Span { begin: self.decoded.len(), len: bytes.len(), decoded: true };
+        self.decoded.extend(bytes);
+        Ok(span)
     }
 }
 
-impl Dtype {
-    fn of(class: &str) -> Option<Self> {
-        [("FloatStorage", Self::F32), ("HalfStorage", Self::F16), ("BFloat16Storage", Self::Bf16), ("DoubleStorage", Self::F64)]
-            .into_iter()
-            .find_map(|(name, dtype)| class.ends_with(&format!(" {name}")).then_some(dtype))
-    }
-
-    fn size(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-            Self::F64 => 8,
-        }
-    }
-
-    /// None where f32 cannot hold it.
-    fn number(self, b: &[u8]) -> Option<f32> {
-        Some(match self {
-            Self::F32 => f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
-            Self::F16 => f16::from_le_bytes([b[0], b[1]]).to_f32(),
-            Self::Bf16 => bf16::from_le_bytes([b[0], b[1]]).to_f32(),
-            Self::F64 => return narrowed(f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])),
-        })
-    }
-}
-
-impl Tensor {
-    /// The numbers in the order of the shape, whatever the strides.
-    fn gather(&self, bytes: &[u8], dtype: Dtype) -> std::result::Result<Vec<f32>, String> {
-        let outside = || format!("shape {:?} with strides {:?} reaches outside its storage", self.shape, self.strides);
-        let total = self.shape.iter().try_fold(1usize, |total, n| total.checked_mul(*n)).ok_or_else(outside)?;
-        let last = self
-            .shape
-            .iter()
-            .zip(&self.strides)
-            .try_fold(self.offset, |at, (n, stride)| at.checked_add((n.max(&1) - 1).checked_mul(*stride)?));
-        let size = dtype.size();
-        // A stride of 0 would make much of little.
-        if self.shape.len() != self.strides.len()
-            || self.shape.len() > MOST_DIMENSIONS
-            || total > bytes.len() / size
-            || (total > 0 && last.is_none_or(|last| last >= bytes.len() / size))
-        {
-            return Err(outside());
-        }
-        let mut data = Vec::with_capacity(total);
-        let mut index = vec![0; self.shape.len()];
-        for _ in 0..total {
-            let at = self.offset + index.iter().zip(&self.strides).map(|(i, stride)| i * stride).sum::<usize>();
-            data.push(dtype.number(&bytes[at * size..]).ok_or("a number beyond those of f32")?);
-            for (i, n) in index.iter_mut().zip(&self.shape).rev() {
-                *i += 1;
-                if *i < *n {
-                    break;
-                }
-                *i = 0;
-            }
-        }
-        Ok(data)
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-#[derive(Default)]
-struct Machine {
-    nodes: Vec<Node>,
+struct Machine<'m, 'a, N> {
+    pickle: &'m mut Pickle<'a>,
+    names: &'m mut N,
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
 }
 
-type Step<T> = std::result::Result<T, String>;
-
-fn take<const N: usize>(input: &mut impl Read) -> Step<[u8; N]> {
-    let mut bytes = [0; N];
-    input.read_exact(&mut bytes).map_err(|_| "it ends within its pickle")?;
-    Ok(bytes)
-}
-
-fn text(input: &mut impl Read, len: u64) -> Step<Vec<u8>> {
-    let mut bytes = Vec::new();
-    input.take(len).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if bytes.len() as u64 != len {
-        return Err("it ends within its pickle".into());
-    }
-    Ok(bytes)
-}
-
-/// Up to the end of the line.
-fn line(input: &mut impl Read) -> Step<String> {
-    let mut bytes = Vec::new();
-    loop {
-        let [byte] = take(input)?;
-        if byte == b'\n' {
-            return Ok(String::from_utf8_lossy(&bytes).into_owned());
-        }
-        bytes.push(byte);
-    }
-}
-
-impl Machine {
-    fn push(&mut self, node: Node) {
-        self.nodes.push(node);
-        self.stack.push(self.nodes.len() - 1);
+impl<N: Names> Machine<'_, '_, N> {
+    fn push(&mut self, value: Value) -> Step<()> {
+        self.pickle.values.push(value);
+        self.push_again(self.pickle.values.len() - 1)
     }
 
-    fn push_text(&mut self, bytes: &[u8]) {
-        self.push(Node::Text(String::from_utf8_lossy(bytes).into()));
+    fn push_again(&mut self, id: Id) -> Step<()> {
+        self.stack.push(id);
+        within(self.pickle.values.len().max(self.stack.len()))
     }
 
     fn pop(&mut self) -> Step<Id> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
-            return Err("its stack is empty".into());
+            return Err(EMPTY.into());
         }
         Ok(self.stack.pop().expect("not empty"))
     }
 
     fn top(&self) -> Step<Id> {
-        self.stack.last().copied().ok_or_else(|| "its stack is empty".into())
+        self.stack.last().copied().ok_or_else(|| EMPTY.into())
     }
 
     fn since_mark(&mut self) -> Step<Vec<Id>> {
-        let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len()).ok_or("a mark is missing")?;
+        let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len()).ok_or("a broken pickle: a mark is missing")?;
         Ok(self.stack.split_off(mark))
     }
 
     fn insert(&mut self, pairs: &[Id]) -> Step<()> {
         let top = self.top()?;
-        let pairs = pairs.chunks_exact(2).map(|pair| (pair[0], pair[1]));
-        if let Node::Dict(entries) = &mut self.nodes[top] {
-            entries.extend(pairs);
+        if let Value::Dict(entries) = &mut self.pickle.values[top] {
+            entries.extend(pairs.chunks_exact(2).map(|pair| (pair[0], pair[1])));
         }
         Ok(())
     }
 
     fn append(&mut self, items: &[Id]) -> Step<()> {
         let top = self.top()?;
-        if let Node::List(entries) = &mut self.nodes[top] {
+        if let Value::List(entries) = &mut self.pickle.values[top] {
             entries.extend(items);
         }
         Ok(())
     }
 
-    fn sizes(&self, id: Id) -> Option<Vec<usize>> {
-        let Node::Tuple(items) = &self.nodes[id] else { return None };
-        items[..items.len().min(MOST_DIMENSIONS + 1)].iter().map(|item| self.whole(*item)).collect()
+    fn remember(&mut self, key: u64) -> Step<()> {
+        let top = self.top()?;
+        self.memo.insert(key, top);
+        within(self.memo.len())
     }
 
-    fn whole(&self, id: Id) -> Option<usize> {
-        match &self.nodes[id] {
-            Node::Int(n) => usize::try_from(*n).ok(),
-            _ => None,
+    fn recall(&mut self, key: u64) -> Step<()> {
+        let id = *self.memo.get(&key).ok_or("a broken pickle: it remembers what it never had")?;
+        self.push_again(id)
+    }
+
+    fn push_global(&mut self, module: Span, name: Span) -> Step<()> {
+        if module.len + name.len > MOST_LETTERS {
+            return self.push(Value::Opaque);
+        }
+        let both = [self.pickle.span(module), self.pickle.span(name)].join(&b' ');
+        let both = self.pickle.keep(&both)?;
+        self.push(Value::Global(both))
+    }
+
+    /// What a call gives: that of Python's own here.
+    fn call(&mut self, function: Id, arguments: Id) -> Step<Value> {
+        let pickle = &mut *self.pickle;
+        let (Some(name), Value::Tuple(arguments)) = (pickle.global(function), &pickle.values[arguments]) else { return Ok(Value::Opaque) };
+        match (name, arguments.as_slice()) {
+            ("collections OrderedDict", []) => Ok(Value::Dict(Vec::new())),
+            // How Python 3 writes bytes for Python 2.
+            ("_codecs encode", &[text, codec]) if pickle.bytes(codec).is_some_and(|codec| codec.starts_with(b"latin")) => {
+                let Value::Text(text) = pickle.values[text] else { return Ok(Value::Opaque) };
+                // Even looking at it again and again would take long.
+                pickle.spend(text.len)?;
+                if pickle.span(text).is_ascii() {
+                    return Ok(Value::Bytes(text));
+                }
+                let Some(bytes) = latin_1(pickle.span(text)) else { return Ok(Value::Opaque) };
+                Ok(Value::Bytes(pickle.keep(&bytes)?))
+            }
+            ("__builtin__ bytes" | "builtins bytes" | "__builtin__ bytearray" | "builtins bytearray", arguments) => match arguments {
+                [] => Ok(Value::Bytes(pickle.keep(&[])?)),
+                [bytes] => match pickle.values[*bytes] {
+                    Value::Bytes(bytes) => Ok(Value::Bytes(bytes)),
+                    _ => Ok(Value::Opaque),
+                },
+                _ => Ok(Value::Opaque),
+            },
+            (name, arguments) => Ok(self.names.call(pickle, name, arguments).unwrap_or(Value::Opaque)),
         }
     }
 
-    /// ('storage', class, key, location, length).
-    fn storage(&self, id: Id) -> Option<Node> {
-        let Node::Tuple(fields) = &self.nodes[id] else { return None };
-        let [_, class, key, _, len, ..] = fields.as_slice() else { return None };
-        let (Node::Global(class), Node::Text(key)) = (&self.nodes[*class], &self.nodes[*key]) else { return None };
-        Some(Node::Storage(Storage { key: Arc::clone(key), dtype: Dtype::of(class), len: self.whole(*len)? }))
-    }
-
-    /// What a call would give, for the few functions whose results matter.
-    fn call(&self, function: Id, arguments: Id) -> Option<Node> {
-        let (Node::Global(name), Node::Tuple(arguments)) = (&self.nodes[function], &self.nodes[arguments]) else { return None };
-        match (name.as_str(), arguments.as_slice()) {
-            ("collections OrderedDict", []) => Some(Node::Dict(Vec::new())),
-            ("torch._utils _rebuild_tensor_v2", [storage, offset, shape, strides, ..]) => {
-                let Node::Storage(storage) = &self.nodes[*storage] else { return None };
-                let (offset, shape, strides) = (self.whole(*offset)?, self.sizes(*shape)?, self.sizes(*strides)?);
-                Some(Node::Tensor(Tensor { storage: storage.clone(), offset, shape, strides }))
-            }
-            ("torch._utils _rebuild_parameter", [tensor, ..]) => {
-                let tensor = &self.nodes[*tensor];
-                matches!(tensor, Node::Tensor(_)).then(|| tensor.clone())
-            }
-            _ => None,
-        }
-    }
-
-    /// Runs one pickle of a stream, up to its end; returns its value.
-    fn run(&mut self, input: &mut impl Read) -> Step<Id> {
-        self.stack.clear();
-        self.marks.clear();
-        self.memo.clear();
+    fn run(mut self) -> Step<Id> {
         loop {
-            let [code] = take(input)?;
-            if self.nodes.len() > MOST_NODES {
-                return Err(format!("more than {MOST_NODES} objects: expected those of a state dict"));
-            }
+            let [code] = self.pickle.take()?;
             match code {
                 // PROTO, FRAME
-                0x80 => drop(take::<1>(input)?),
-                0x95 => drop(take::<8>(input)?),
+                0x80 => drop(self.pickle.take::<1>()?),
+                0x95 => drop(self.pickle.take::<8>()?),
                 b'.' => return self.pop(),
-                b'(' => self.marks.push(self.stack.len()),
+                b'(' => {
+                    self.marks.push(self.stack.len());
+                    within(self.marks.len())?;
+                }
                 b'0' => drop(self.pop()?),
                 b'1' => drop(self.since_mark()?),
                 b'2' => {
                     let top = self.top()?;
-                    self.stack.push(top);
+                    self.push_again(top)?;
                 }
-                b'N' => self.push(Node::Opaque),
-                0x88 => self.push(Node::Int(1)),
-                0x89 => self.push(Node::Int(0)),
+                b'N' => self.push(Value::None)?,
+                0x88 => self.push(Value::Int(1))?,
+                0x89 => self.push(Value::Int(0))?,
                 b'K' => {
-                    let [n] = take(input)?;
-                    self.push(Node::Int(n.into()));
+                    let [n] = self.pickle.take()?;
+                    self.push(Value::Int(n.into()))?;
                 }
                 b'M' => {
-                    let n = u16::from_le_bytes(take(input)?);
-                    self.push(Node::Int(n.into()));
+                    let n = u16::from_le_bytes(self.pickle.take()?);
+                    self.push(Value::Int(n.into()))?;
                 }
                 b'J' => {
-                    let n = i32::from_le_bytes(take(input)?);
-                    self.push(Node::Int(n.into()));
+                    let n = i32::from_le_bytes(self.pickle.take()?);
+                    self.push(Value::Int(n.into()))?;
                 }
-                0x8a => {
-                    let [len] = take(input)?;
-                    let bytes = text(input, len.into())?;
-                    self.push(if bytes == MAGIC {
-                        Node::Text(hex(&bytes).into())
-                    } else if bytes.len() <= 8 {
-                        let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
-                        let mut full = [if negative { 0xff } else { 0 }; 8];
-                        full[..bytes.len()].copy_from_slice(&bytes);
-                        Node::Int(i64::from_le_bytes(full))
-                    } else {
-                        Node::Opaque
-                    });
+                // LONG1, LONG4
+                0x8a | 0x8b => {
+                    let len = if code == 0x8a { self.pickle.take::<1>()?[0].into() } else { u32::from_le_bytes(self.pickle.take()?) };
+                    let span = self.pickle.next(len.into())?;
+                    let bytes = self.pickle.span(span);
+                    let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
+                    let mut full = [if negative { 0xff } else { 0 }; 8];
+                    let short = full.get_mut(..bytes.len()).map(|low| low.copy_from_slice(bytes));
+                    self.push(short.map_or(Value::Long(span), |()| Value::Int(i64::from_le_bytes(full))))?;
+                }
+                // INT (and protocol 0's booleans, 00 and 01), LONG
+                b'I' | b'L' => {
+                    let number = self.pickle.number()?;
+                    self.push(number.map_or(Value::Opaque, Value::Int))?;
+                }
+                b'F' => {
+                    self.pickle.line()?;
+                    self.push(Value::Opaque)?;
                 }
                 b'G' => {
-                    take::<8>(input)?;
-                    self.push(Node::Opaque);
+                    self.pickle.take::<8>()?;
+                    self.push(Value::Opaque)?;
                 }
-                b'I' | b'L' | b'F' | b'S' | b'V' => {
-                    line(input)?;
-                    self.push(Node::Opaque);
+                // STRING, Python 2's repr
+                b'S' => {
+                    let line = self.pickle.line()?;
+                    let bytes = unquoted(self.pickle.span(line)).ok_or("a broken pickle: a string without quotes")?;
+                    let bytes = self.pickle.keep(&bytes)?;
+                    self.push(Value::Bytes(bytes))?;
                 }
-                // BINUNICODE, SHORT_BINUNICODE, BINUNICODE8; strings and bytes
-                b'X' | b'T' | b'B' => {
-                    let len = u32::from_le_bytes(take(input)?);
-                    let bytes = text(input, len.into())?;
-                    self.push_text(&bytes);
+                // UNICODE, raw-unicode-escape
+                b'V' => {
+                    let line = self.pickle.line()?;
+                    let text = raw_unicode(self.pickle.span(line));
+                    let text = self.pickle.keep(text.as_bytes())?;
+                    self.push(Value::Text(text))?;
                 }
-                0x8c | b'U' | b'C' => {
-                    let [len] = take(input)?;
-                    let bytes = text(input, len.into())?;
-                    self.push_text(&bytes);
+                // BINSTRING, BINBYTES and their short and long kinds; BYTEARRAY8
+                b'T' | b'B' | b'U' | b'C' | 0x8e | 0x96 => {
+                    let len = match code {
+                        b'T' | b'B' => u32::from_le_bytes(self.pickle.take()?).into(),
+                        b'U' | b'C' => self.pickle.take::<1>()?[0].into(),
+                        _ => u64::from_le_bytes(self.pickle.take()?),
+                    };
+                    let bytes = self.pickle.next(len)?;
+                    self.push(Value::Bytes(bytes))?;
                 }
-                0x8d | 0x8e => {
-                    let len = u64::from_le_bytes(take(input)?);
-                    let bytes = text(input, len)?;
-                    self.push_text(&bytes);
+                // BINUNICODE, SHORT_BINUNICODE, BINUNICODE8
+                b'X' | 0x8c | 0x8d => {
+                    let len = match code {
+                        b'X' => u32::from_le_bytes(self.pickle.take()?).into(),
+                        0x8c => self.pickle.take::<1>()?[0].into(),
+                        _ => u64::from_le_bytes(self.pickle.take()?),
+                    };
+                    let text = self.pickle.next(len)?;
+                    self.push(Value::Text(text))?;
                 }
-                b')' => self.push(Node::Tuple(Vec::new())),
+                b')' => self.push(Value::Tuple(Vec::new()))?,
                 0x85..=0x87 => {
                     let mut items = (0..code - 0x84).map(|_| self.pop()).collect::<Step<Vec<_>>>()?;
                     items.reverse();
-                    self.push(Node::Tuple(items));
+                    self.push(Value::Tuple(items))?;
                 }
                 b't' => {
                     let items = self.since_mark()?;
-                    self.push(Node::Tuple(items));
+                    self.push(Value::Tuple(items))?;
                 }
-                b']' => self.push(Node::List(Vec::new())),
+                b']' => self.push(Value::List(Vec::new()))?,
                 b'l' => {
                     let items = self.since_mark()?;
-                    self.push(Node::List(items));
+                    self.push(Value::List(items))?;
                 }
                 b'a' => {
                     let item = self.pop()?;
@@ -559,10 +412,10 @@ impl Machine {
                     let items = self.since_mark()?;
                     self.append(&items)?;
                 }
-                b'}' => self.push(Node::Dict(Vec::new())),
+                b'}' => self.push(Value::Dict(Vec::new()))?,
                 b'd' => {
                     let pairs = self.since_mark()?;
-                    self.push(Node::Dict(Vec::new()));
+                    self.push(Value::Dict(Vec::new()))?;
                     self.insert(&pairs)?;
                 }
                 b's' => {
@@ -574,64 +427,197 @@ impl Machine {
                     self.insert(&pairs)?;
                 }
                 // Sets: nothing that matters holds one.
-                0x8f => self.push(Node::Opaque),
+                0x8f => self.push(Value::Opaque)?,
                 0x90 => drop(self.since_mark()?),
                 0x91 => {
                     self.since_mark()?;
-                    self.push(Node::Opaque);
+                    self.push(Value::Opaque)?;
                 }
                 b'c' => {
-                    let name = format!("{} {}", line(input)?, line(input)?);
-                    self.push(Node::Global(name));
+                    let (module, name) = (self.pickle.line()?, self.pickle.line()?);
+                    self.push_global(module, name)?;
                 }
                 0x93 => {
                     let (name, module) = (self.pop()?, self.pop()?);
-                    let node = match (&self.nodes[module], &self.nodes[name]) {
-                        (Node::Text(module), Node::Text(name)) if module.len().max(name.len()) <= MOST_LETTERS => {
-                            Node::Global(format!("{module} {name}"))
-                        }
-                        _ => Node::Opaque,
-                    };
-                    self.push(node);
+                    match (&self.pickle.values[module], &self.pickle.values[name]) {
+                        (&Value::Text(module), &Value::Text(name)) => self.push_global(module, name)?,
+                        _ => self.push(Value::Opaque)?,
+                    }
+                }
+                // PERSID: protocol 0's, in text
+                b'P' => {
+                    self.pickle.line()?;
+                    self.push(Value::Opaque)?;
                 }
                 b'Q' => {
                     let id = self.pop()?;
-                    let node = self.storage(id).ok_or("an array whose storage cannot be told")?;
-                    self.push(node);
+                    let value = self.names.persistent(self.pickle, id)?;
+                    self.push(value)?;
                 }
                 // REDUCE, NEWOBJ, NEWOBJ_EX
                 b'R' | 0x81 => {
                     let (arguments, function) = (self.pop()?, self.pop()?);
-                    let node = self.call(function, arguments).unwrap_or(Node::Opaque);
-                    self.push(node);
+                    let value = self.call(function, arguments)?;
+                    self.push(value)?;
                 }
                 0x92 => {
                     for _ in 0..3 {
                         self.pop()?;
                     }
-                    self.push(Node::Opaque);
+                    self.push(Value::Opaque)?;
                 }
-                // BUILD: the state of an object, which is not looked at.
-                b'b' => drop(self.pop()?),
+                b'b' => {
+                    let (state, object) = (self.pop()?, self.top()?);
+                    if let (Value::Object(object), Value::Tuple(state)) = (&self.pickle.values[object], &self.pickle.values[state]) {
+                        self.names.build(self.pickle, *object, state);
+                    }
+                }
+                b'p' => {
+                    let key = self.pickle.number()?.ok_or(NO_PLACE)?;
+                    self.remember(key)?;
+                }
                 b'q' => {
-                    let ([key], top) = (take(input)?, self.top()?);
-                    self.memo.insert(key.into(), top);
+                    let [key] = self.pickle.take()?;
+                    self.remember(key.into())?;
                 }
                 b'r' => {
-                    let (key, top) = (u32::from_le_bytes(take(input)?), self.top()?);
-                    self.memo.insert(key.into(), top);
+                    let key = u32::from_le_bytes(self.pickle.take()?);
+                    self.remember(key.into())?;
                 }
-                0x94 => {
-                    let top = self.top()?;
-                    self.memo.insert(self.memo.len() as u64, top);
+                0x94 => self.remember(self.memo.len() as u64)?,
+                b'g' => {
+                    let key = self.pickle.number()?.ok_or(NO_PLACE)?;
+                    self.recall(key)?;
                 }
-                b'h' | b'j' => {
-                    let key = if code == b'h' { u64::from(take::<1>(input)?[0]) } else { u64::from(u32::from_le_bytes(take(input)?)) };
-                    let id = *self.memo.get(&key).ok_or("it remembers what it never had")?;
-                    self.stack.push(id);
+                b'h' => {
+                    let [key] = self.pickle.take()?;
+                    self.recall(key.into())?;
                 }
-                other => return Err(format!("instruction {other:#04x} is not one that torch.save writes")),
+                b'j' => {
+                    let key = u32::from_le_bytes(self.pickle.take()?);
+                    self.recall(key.into())?;
+                }
+                other => return Err(format!("not a pickle of plain data: instruction {other:#04x}")),
             }
         }
+    }
+}
+
+fn within(count: usize) -> Step<()> {
+    if count > MOST { Err(format!("a pickle of more than {MOST} objects")) } else { Ok(()) }
+}
+
+/// Bytes from text of the characters that Latin-1 has, in UTF-8.
+fn latin_1(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            0..0x80 => *byte,
+            0xc2 | 0xc3 => (byte << 6) | (rest.next().filter(|b| **b & 0xc0 == 0x80)? & 0x3f),
+            _ => return None,
+        });
+    }
+    Some(bytes)
+}
+
+/// Python 2's `repr` of a string, read back.
+fn unquoted(line: &[u8]) -> Option<Vec<u8>> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let inner = match line {
+        [a @ (b'\'' | b'"'), inner @ .., b] if a == b => inner,
+        _ => return None,
+    };
+    let mut bytes = Vec::with_capacity(inner.len());
+    let mut rest = inner;
+    while let [first, more @ ..] = rest {
+        rest = more;
+        if *first != b'\\' {
+            bytes.push(*first);
+            continue;
+        }
+        let [escape, more @ ..] = rest else { return None };
+        rest = more;
+        bytes.push(match escape {
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'x' => {
+                let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+                rest = &rest[2..];
+                u8::from_str_radix(digits, 16).ok()?
+            }
+            other => *other, // a quote or a backslash
+        });
+    }
+    Some(bytes)
+}
+
+/// Latin-1 with `\uXXXX` and `\UXXXXXXXX`.
+fn raw_unicode(line: &[u8]) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line;
+    while let [first, more @ ..] = rest {
+        let digits = match rest {
+            [b'\\', b'u', ..] => 4,
+            [b'\\', b'U', ..] => 8,
+            _ => 0,
+        };
+        let escaped = rest.get(2..2 + digits).filter(|_| digits > 0).and_then(|hex| std::str::from_utf8(hex).ok());
+        match escaped.and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(char::from_u32) {
+            Some(c) => {
+                text.push(c);
+                rest = &rest[2 + digits..];
+            }
+            None => {
+                text.push(char::from(*first));
+                rest = more;
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whose names mean nothing.
+    struct Nobody;
+
+    impl Names for Nobody {
+        fn call(&mut self, _: &Pickle<'_>, _: &str, _: &[Id]) -> Option<Value> {
+            None
+        }
+    }
+
+    #[test]
+    fn nothing_is_run_and_little_is_taken() {
+        // os.system is a name like any other.
+        let mut system = Pickle::new(b"cos\nsystem\n(S'false'\ntR.");
+        let called = system.run(&mut Nobody).unwrap();
+        assert!(matches!(system.value(called), Value::Opaque));
+        let refused = |bytes: &[u8], expected: &str| {
+            let error = Pickle::new(bytes).run(&mut Nobody).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        refused(b"", "it ends");
+        refused(b".", "its stack is empty");
+        refused(b"(0.", "its stack is empty");
+        refused(b"t.", "a mark is missing");
+        refused(b"h\x01.", "it remembers what it never had");
+        refused(b"B\xff\xff\xff\x7f....", "it ends");
+        refused(b"\x8e\xff\xff\xff\xff\xff\xff\xff\xff", "it ends");
+        refused(b"\xfe", "instruction 0xfe");
+        refused(&vec![b'N'; 5 << 20], "more than");
+        refused(&vec![b'('; 5 << 20], "more than");
+        // One text, encoded again and again.
+        let mut grows = b"c_codecs\nencode\nq\x01X\x00\x10\x00\x00".to_vec();
+        grows.extend("é".repeat(2048).bytes());
+        grows.extend(b"q\x02X\x06\x00\x00\x00latin1q\x030");
+        grows.extend(b"h\x01h\x02h\x03\x86R0".repeat(1000));
+        refused(&grows, "more than is in the file");
+        // A list in itself.
+        assert!(Pickle::new(b"]q\x01h\x01a.").run(&mut Nobody).is_ok());
     }
 }

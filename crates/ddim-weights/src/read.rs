@@ -1,8 +1,8 @@
 //! Weights files by their paths.
 
 use crate::error::{Error, Result};
-use crate::pickle::Pickle;
 use crate::state_dict::StateDict;
+use crate::torch::TorchFile;
 use crate::wrapped::{Unwrapped, parse};
 use std::fs::File;
 use std::io::BufReader;
@@ -21,8 +21,8 @@ pub fn read_file(path: &Path, raw: bool) -> Result<Unwrapped> {
 /// # Errors
 /// Another kind of file, or object; tensors that reach outside of it.
 pub fn read_pickle(path: &Path, keep: impl Fn(&str) -> bool) -> Result<StateDict> {
-    let mut pickle = Pickle::parse(open(path)?, path)?;
-    pickle.state_dict(pickle.root(), keep)
+    let mut file = TorchFile::parse(open(path)?, path)?;
+    file.state_dict(file.root(), keep)
 }
 
 fn open(path: &Path) -> Result<BufReader<File>> {

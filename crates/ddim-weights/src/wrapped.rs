@@ -1,9 +1,9 @@
 //! State dicts under what is wrapped around them: in a file of `torch.save`, dictionaries and lists; in the names of tensors, prefixes.
 
 use crate::error::{Error, Result};
-use crate::pickle::Pickle;
 use crate::safetensors::{mistaken, open_safetensors, tensors};
 use crate::state_dict::StateDict;
+use crate::torch::TorchFile;
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -54,11 +54,11 @@ pub fn parse(mut file: impl Read + Seek, raw: bool, path: &Path) -> Result<Unwra
         let why = "neither safetensors, nor a zip archive nor a file of PyTorch before 1.6";
         return Err(Error::weights(path, format!("not a state dict: {why}")));
     }
-    unwrap(Pickle::parse(file, path)?, raw, path)
+    unwrap(TorchFile::parse(file, path)?, raw, path)
 }
 
 /// The state dict in a pickle.
-pub(crate) fn unwrap(mut pickle: Pickle<'_>, raw: bool, path: &Path) -> Result<Unwrapped> {
+pub(crate) fn unwrap(mut pickle: TorchFile<'_>, raw: bool, path: &Path) -> Result<Unwrapped> {
     let found = networks(&pickle);
     let root = pickle.root();
     if found.is_empty() {
@@ -123,11 +123,9 @@ fn cut(state: StateDict, prefix: &str) -> StateDict {
 /// What comes before the names of each network among those of tensors, once each.
 fn prefixes<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let prefix = |name: &'a str| MARKS.iter().find_map(|mark| name.strip_suffix(mark));
-    let mut found: Vec<String> =
-        names.into_iter().filter_map(prefix).filter(|prefix| prefix.is_empty() || prefix.ends_with('.')).map(str::to_owned).collect();
-    found.sort();
-    found.dedup();
-    found
+    // A small pickle may repeat a name without end.
+    let found: BTreeSet<&str> = names.into_iter().filter_map(prefix).filter(|prefix| prefix.is_empty() || prefix.ends_with('.')).collect();
+    found.into_iter().map(str::to_owned).collect()
 }
 
 /// Whether a place is called that of averaged weights.
@@ -146,7 +144,7 @@ struct Network {
 
 /// Every network that dictionaries and lists lead to. Of a list with several, the last is their average: the authors' [model, optimizer,
 /// epoch, step, ema].
-fn networks(pickle: &Pickle<'_>) -> Vec<Network> {
+fn networks(pickle: &TorchFile<'_>) -> Vec<Network> {
     let mut found: Vec<Network> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut open = vec![(pickle.root(), String::new(), 0)];
@@ -200,7 +198,7 @@ fn choose(places: &[(&str, bool)], raw: bool) -> std::result::Result<(usize, Opt
 }
 
 /// What is at the top of a file without a network.
-fn described(pickle: &Pickle<'_>) -> String {
+fn described(pickle: &TorchFile<'_>) -> String {
     const SHOWN: usize = 5;
     let root = pickle.root();
     if let Some(entries) = pickle.entries(root) {
