@@ -172,12 +172,8 @@ impl Backward {
         of_buffers.give(view, dy);
         for (of_images, step) in self.plan.row_steps.iter().map(|step| (false, step)).chain(self.plan.steps.iter().map(|s| (true, s))).rev()
         {
-            let start = Instant::now();
             let run = Run { plan: &self.plan, weights: &self.weights, turned: &self.turned, inputs, arena: &self.arena, of_images, n };
-            run.step(step, &mut self.of_buffers, &mut self.of_rows, gradients);
-            if let Some(profile) = &mut profile {
-                profile.add(step.kind_backward(&self.plan), start.elapsed(), 2 * n as u64 * step.multiply_adds(&self.plan));
-            }
+            run.step(step, &mut self.of_buffers, &mut self.of_rows, gradients, &mut profile);
         }
         total
     }
@@ -196,16 +192,24 @@ impl Plan {
 }
 
 impl Step {
-    fn kind_backward(&self, plan: &Plan) -> &'static str {
+    /// The kinds of its gradients in a profile: of weights and of the input.
+    fn kinds_backward(&self, plan: &Plan) -> [&'static str; 2] {
         match self.kind(plan) {
-            "3x3" => "3x3, backward",
-            "3x3, enlarging" => "3x3, enlarging, backward",
-            "3x3, stride 2" => "3x3, stride 2, backward",
-            "linear and 1x1" => "linear and 1x1, backward",
-            "attention" => "attention, backward",
-            _ => "other, backward",
+            "3x3" => ["3x3, weight gradient", "3x3, input gradient"],
+            "3x3, enlarging" => ["3x3, enlarging, weight gradient", "3x3, enlarging, input gradient"],
+            "3x3, stride 2" => ["3x3, stride 2, weight gradient", "3x3, stride 2, input gradient"],
+            _ => ["linear and 1x1, weight gradient", "linear and 1x1, input gradient"],
         }
     }
+}
+
+/// Adds to a profile, if there is one, what passed since `start`; now.
+fn note(profile: &mut Option<&mut Profile>, kind: &'static str, start: Instant, multiply_adds: u64) -> Instant {
+    let now = Instant::now();
+    if let Some(profile) = profile {
+        profile.add(kind, now - start, multiply_adds);
+    }
+    now
 }
 
 /// What all steps of one run need.
@@ -221,7 +225,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn step(&self, step: &Step, of_buffers: &mut Found, of_rows: &mut Found, gradients: &mut [f32]) {
+    fn step(&self, step: &Step, of_buffers: &mut Found, of_rows: &mut Found, gradients: &mut [f32], profile: &mut Option<&mut Profile>) {
         let (n, all) = (self.n, 0..self.n);
         let own = if self.of_images { &mut *of_buffers } else { &mut *of_rows };
         if !own.settle(step.out, n) {
@@ -232,14 +236,23 @@ impl Run<'_> {
         let shared = step.reads().any(|view| touches(&view));
         let held = if shared { own.buffers[step.out.buffer].clone() } else { std::mem::take(&mut own.buffers[step.out.buffer]) };
         let dy = step.out.of(&all, &held);
-        self.contribute(step, &dy, of_buffers, of_rows, gradients);
+        self.contribute(step, &dy, of_buffers, of_rows, gradients, profile);
         if !shared {
             let own = if self.of_images { of_buffers } else { of_rows };
             own.buffers[step.out.buffer] = held;
         }
     }
 
-    fn contribute(&self, step: &Step, dy: &Images<'_>, of_buffers: &mut Found, of_rows: &mut Found, gradients: &mut [f32]) {
+    fn contribute(
+        &self,
+        step: &Step,
+        dy: &Images<'_>,
+        of_buffers: &mut Found,
+        of_rows: &mut Found,
+        gradients: &mut [f32],
+        profile: &mut Option<&mut Profile>,
+    ) {
+        let start = Instant::now();
         let (n, all) = (self.n, 0..self.n);
         let [h, w, c] = step.out.shape;
         let values = if self.of_images { &self.arena.buffers } else { &self.arena.row_buffers };
@@ -263,19 +276,26 @@ impl Run<'_> {
                     }
                     None => sum_of_pixels(&dy, &mut gradients[parameter(bias)]),
                 }
+                let [of_weights, of_input] = step.kinds_backward(self.plan);
+                let multiply_adds = n as u64 * step.multiply_adds(self.plan);
+                let start = note(profile, "residuals and biases, backward", start, 0);
                 let x = step.x.images(&all, values);
                 let normal = step.normal(&all, self.plan, self.weights, self.arena);
                 planned.conv.weight_gradient(&x, normal, &dy, &mut gradients[parameter(weight)]);
+                let start = note(profile, of_weights, start, multiply_adds);
                 let Some(turned) = &self.turned[*conv] else { return };
                 let own = if self.of_images { of_buffers } else { of_rows };
                 if normal.is_none() {
                     let (mut out, accumulate) = own.take(step.x, n);
                     turned.run(&dy, &mut out[step.x.offset..], step.x.stride, accumulate);
+                    note(profile, of_input, start, multiply_adds);
                     return own.give(step.x, out);
                 }
                 let mut of_normal = vec![0.0; n * step.x.shape.iter().product::<usize>()];
                 turned.run(&dy, &mut of_normal, step.x.shape[2], false);
+                let start = note(profile, of_input, start, multiply_adds);
                 self.norm(step, &Images::new(&of_normal, x.shape), own, gradients);
+                note(profile, "group norm, backward", start, 0);
             }
             Action::Attend { attend, keys, values: of_values, finish } => {
                 let scaled = times(dy, finish.scale);
@@ -289,10 +309,12 @@ impl Run<'_> {
                 for (view, found) in [step.x, *keys, *of_values].into_iter().zip(&found) {
                     own.contribute_images(view, &Images::new(found, [n, h, w, c]));
                 }
+                note(profile, "attention, backward", start, 2 * n as u64 * step.multiply_adds(self.plan));
             }
             Action::Normalise(_) => {
                 let own = if self.of_images { of_buffers } else { of_rows };
                 self.norm(step, dy, own, gradients);
+                note(profile, "group norm, backward", start, 0);
             }
             Action::AddRows(row) => {
                 self.add_rows(*row, &of_images(dy), c, 0, of_rows);
