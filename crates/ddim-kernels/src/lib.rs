@@ -15,6 +15,7 @@ mod adam;
 mod attention;
 mod conv;
 mod conv_gradient;
+mod direct;
 mod gemm;
 mod images;
 mod norm;

@@ -6,7 +6,7 @@
 #![allow(clippy::needless_range_loop)] // one index goes over several columns at once
 
 use crate::conv::Conv2d;
-use crate::gemm::{PANEL, Product};
+use crate::gemm::{PANEL, PackedPanel, Product, width};
 use crate::images::{CopyLine, Images, Normal};
 use crate::scratch;
 use crate::simd::{arch, load, store};
@@ -36,7 +36,7 @@ pub(crate) fn transformed_bytes([channels_out, channels_in]: [usize; 2]) -> usiz
 
 /// Weights [out, in, 3, 3], in panels of 64 output channels.
 pub(crate) enum Weights {
-    /// [panel][point][in][64]: four times the size of the weights, for layers that use them for many tiles an image.
+    /// [panel][point][64 / width][in][width]: four times the size of the weights, for layers that use them for many tiles an image.
     Transformed(Vec<f32>),
     /// [panel][in][tap][64], transformed as they are used: for small images, whose weights would take longer to read than to transform.
     Raw(Vec<f32>),
@@ -73,7 +73,7 @@ impl Weights {
     }
 }
 
-/// G g Gᵀ of each channel: raw [in][9][64] -> out [point][in][64], planes `plane` apart.
+/// G g Gᵀ of each channel: raw [in][9][64] -> out [point][64 / width][in][width], planes `plane` apart.
 struct TransformWeights<'a> {
     raw: &'a [f32],
     out: &'a mut [f32],
@@ -85,8 +85,10 @@ impl WithSimd for TransformWeights<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let (width, channels_in) = (width(), self.raw.len() / (9 * PANEL));
         for (i, raw) in self.raw.chunks_exact(9 * PANEL).enumerate() {
             for at in (0..PANEL).step_by(S::F32_LANES) {
+                let to = (at / width * channels_in + i) * width + at % width;
                 let h = [
                     column_of_weights::<S>(simd, raw, at),
                     column_of_weights::<S>(simd, raw, at + PANEL),
@@ -95,7 +97,7 @@ impl WithSimd for TransformWeights<'_> {
                 for y in 0..SIDE {
                     let row = points_of_weights(simd, [h[0][y], h[1][y], h[2][y]]);
                     for (x, value) in row.into_iter().enumerate() {
-                        store::<S>(&mut self.out[(y * SIDE + x) * self.plane + i * PANEL + at..], value);
+                        store::<S>(&mut self.out[(y * SIDE + x) * self.plane + to..], value);
                     }
                 }
             }
@@ -329,23 +331,12 @@ pub(crate) fn multiply(weights: &Weights, channels_in: usize, panel: usize, colu
     let plane = tiles * PANEL + SPREAD;
     let mut sums = scratch::take(POINTS * plane);
     let vectors = arch();
+    let starts: Vec<usize> = (0..tiles).map(|tile| tile * input.stride).collect();
     let mut multiply = |start: usize, k: usize, weights: &[f32], weights_plane: usize| {
         for (point, c) in sums.chunks_exact_mut(plane).enumerate() {
             let (a, b) = (&input.data[point * input.plane + start..], &weights[point * weights_plane..]);
-            let (a_stride, accumulate) = (input.stride, start > 0);
-            vectors.dispatch(Product {
-                a,
-                a_stride,
-                b,
-                b_stride: PANEL,
-                c,
-                c_stride: PANEL,
-                rows: tiles,
-                columns,
-                k,
-                accumulate,
-                transposed: false,
-            });
+            let accumulate = start > 0;
+            vectors.dispatch(PackedPanel { a, starts: &starts, b, c, columns, k, accumulate });
         }
     };
     match weights {
