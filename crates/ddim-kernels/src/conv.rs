@@ -5,6 +5,7 @@ use crate::gemm::{PANEL, width};
 use crate::images::{Ending, Finish, Images, Normal, written};
 use crate::simd::arch;
 use crate::winograd::{self, Grid, TILE};
+use crate::winograd_line;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -64,6 +65,8 @@ enum Weights {
     /// [out / width][tap][in][width].
     Direct(Vec<f32>),
     Winograd(winograd::Weights),
+    /// Along an axis; see [`winograd_line::pack`].
+    Line(usize, Vec<f32>),
 }
 
 /// A convolution with its weights packed for images of one size: made once, run on any number of them.
@@ -107,6 +110,8 @@ impl PackedConv2d {
             let grid = Grid::new(1, conv.output(size));
             let keep = winograd::transformed_bytes(conv.channels) <= grid.tiles[0] * grid.tiles[1] * KEPT_A_TILE;
             Weights::Winograd(winograd::Weights::new(conv.channels, keep, at))
+        } else if let Some(axis) = winograd_line::axis(&conv, size) {
+            Weights::Line(axis, winograd_line::pack(&conv, axis, at))
         } else {
             let (taps, width) = (conv.taps(), width());
             let mut packed = vec![0.0; channels_out.div_ceil(width) * taps * channels_in * width];
@@ -131,7 +136,9 @@ impl PackedConv2d {
 
     /// Bytes of the packed weights.
     pub fn bytes(&self) -> usize {
-        let (Weights::Direct(all) | Weights::Winograd(winograd::Weights::Transformed(all) | winograd::Weights::Raw(all))) = &self.weights;
+        let (Weights::Direct(all)
+        | Weights::Line(_, all)
+        | Weights::Winograd(winograd::Weights::Transformed(all) | winograd::Weights::Raw(all))) = &self.weights;
         (all.len() + self.bias.len()) * size_of::<f32>()
     }
 
@@ -150,6 +157,7 @@ impl PackedConv2d {
         let ending = Ending::new(&self.bias, finish, shape, stride);
         match &self.weights {
             Weights::Winograd(weights) => self.run_winograd(weights, x, normal, &ending, out),
+            Weights::Line(axis, weights) => winograd_line::run(&self.conv, *axis, weights, x, normal, &ending, out),
             Weights::Direct(weights) => direct::run(&self.conv, weights, x, normal, &ending, out),
         }
     }
@@ -202,7 +210,7 @@ pub(crate) fn by_winograd(conv: &Conv2d, size: [usize; 2]) -> bool {
 }
 
 /// `slice` cut at `starts`, of which the first is 0.
-fn split(mut slice: &mut [f32], starts: impl Iterator<Item = usize> + Clone) -> Vec<&mut [f32]> {
+pub(crate) fn split(mut slice: &mut [f32], starts: impl Iterator<Item = usize> + Clone) -> Vec<&mut [f32]> {
     let lengths = starts.clone().zip(starts.skip(1)).map(|(a, b)| b - a);
     let mut parts = Vec::new();
     for length in lengths {

@@ -23,6 +23,7 @@ mod pool;
 mod scratch;
 mod simd;
 mod winograd;
+mod winograd_line;
 
 pub use adam::{Adam, add, approach, sum_of_squares};
 pub use attention::Attention;

@@ -21,11 +21,13 @@ pub(crate) const POINTS: usize = SIDE * SIDE;
 
 const P: f32 = 0.75;
 const Q: f32 = 1.5;
+/// Halves of the points that are neither 0 nor ∞; the other halves have the other sign.
+pub(crate) const HALVES: [f32; 2] = [P, Q];
 const P2: f32 = P * P;
 const Q2: f32 = Q * Q;
 
 /// Numbers between the planes of two points, over their size: so that the 36 planes do not fall into the same sets of the cache.
-const SPREAD: usize = 16;
+pub(crate) const SPREAD: usize = 16;
 /// Channels whose weights are transformed at once where they are not kept: with their 36 points they stay in the second cache.
 const CHUNK: usize = 64;
 
@@ -130,7 +132,7 @@ fn points_of_weights<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; SIDE] {
 
 /// Bᵀ d.
 #[inline(always)]
-fn points_of_input<S: Simd>(simd: S, d: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
+pub(crate) fn points_of_input<S: Simd>(simd: S, d: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
     let c = |v: f32| simd.splat_f32s(v);
     let (even_p, odd_p) = (simd.mul_add_e_f32s(d[2], c(-Q2), d[4]), simd.mul_add_e_f32s(d[1], c(-Q2), d[3]));
     let (even_q, odd_q) = (simd.mul_add_e_f32s(d[2], c(-P2), d[4]), simd.mul_add_e_f32s(d[1], c(-P2), d[3]));
@@ -146,7 +148,7 @@ fn points_of_input<S: Simd>(simd: S, d: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
 
 /// Aᵀ m.
 #[inline(always)]
-fn outputs<S: Simd>(simd: S, m: [S::f32s; SIDE]) -> [S::f32s; TILE] {
+pub(crate) fn outputs<S: Simd>(simd: S, m: [S::f32s; SIDE]) -> [S::f32s; TILE] {
     let c = |v: f32| simd.splat_f32s(v);
     let (sum_p, difference_p) = (simd.add_f32s(m[1], m[2]), simd.sub_f32s(m[1], m[2]));
     let (sum_q, difference_q) = (simd.add_f32s(m[3], m[4]), simd.sub_f32s(m[3], m[4]));
