@@ -1,10 +1,11 @@
 //! Convolutions, and linear layers as the convolutions of 1×1 images that they are.
 
-use crate::gemm::{PANEL, Product, accumulate};
-use crate::images::{Ending, Finish, Images, Normal, normalised, written};
-use crate::scratch;
+use crate::direct;
+use crate::gemm::{PANEL, width};
+use crate::images::{Ending, Finish, Images, Normal, written};
 use crate::simd::arch;
 use crate::winograd::{self, Grid, TILE};
+use crate::winograd_line;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -61,9 +62,11 @@ impl Conv2d {
 
 /// How the sums are computed. It depends on the layer alone, never on the batch or the threads: so a result does not either.
 enum Weights {
-    /// [panel][tap][in][64].
+    /// [out / width][tap][in][width].
     Direct(Vec<f32>),
     Winograd(winograd::Weights),
+    /// Along an axis; see [`winograd_line::pack`].
+    Line(usize, Vec<f32>),
 }
 
 /// A convolution with its weights packed for images of one size: made once, run on any number of them.
@@ -86,22 +89,32 @@ pub(crate) enum Order<'a> {
 }
 
 impl Order<'_> {
-    /// One input channel's weights for the output channels of a panel: [tap][64], zero beyond the last channel, the rows of two taps `row` apart.
-    pub(crate) fn pack(&self, [channels_out, channels_in]: [usize; 2], taps: usize, [panel, i]: [usize; 2], to: &mut [f32], row: usize) {
-        let first = panel * PANEL;
-        let count = PANEL.min(channels_out - first);
+    /// The weight of output channel `o`, input channel `i` and a tap of `conv`.
+    fn at(&self, conv: &Conv2d, o: usize, i: usize, tap: usize) -> f32 {
+        let ([outs, ins], taps) = (conv.channels, conv.taps());
+        match *self {
+            Self::OutIn(weight) => weight[(o * ins + i) * taps + tap],
+            Self::InOut(weight) => weight[i * outs + o],
+            Self::Turned(weight) => weight[(i * outs + o) * taps + taps - 1 - tap],
+        }
+    }
+
+    /// Input channel `i`'s weights for `width` output channels from `first`: [tap][width], zero beyond the last channel, the rows of two taps
+    /// `row` apart.
+    pub(crate) fn pack(&self, [outs, ins]: [usize; 2], taps: usize, [first, width]: [usize; 2], i: usize, to: &mut [f32], row: usize) {
+        let count = width.min(outs - first);
         match *self {
             Self::OutIn(weight) => {
                 for o in 0..count {
-                    let from = &weight[((first + o) * channels_in + i) * taps..][..taps];
+                    let from = &weight[((first + o) * ins + i) * taps..][..taps];
                     for (tap, w) in from.iter().enumerate() {
                         to[tap * row + o] = *w;
                     }
                 }
             }
-            Self::InOut(weight) => to[..count].copy_from_slice(&weight[i * channels_out + first..][..count]),
+            Self::InOut(weight) => to[..count].copy_from_slice(&weight[i * outs + first..][..count]),
             Self::Turned(weight) => {
-                let from = &weight[(i * channels_out + first) * taps..][..count * taps];
+                let from = &weight[(i * outs + first) * taps..][..count * taps];
                 for (o, from) in from.chunks_exact(taps).enumerate() {
                     for (tap, w) in from.iter().rev().enumerate() {
                         to[tap * row + o] = *w;
@@ -109,18 +122,18 @@ impl Order<'_> {
                 }
             }
         }
-        if count < PANEL {
-            (0..taps).for_each(|tap| to[tap * row + count..][..PANEL - count].fill(0.0));
+        if count < width {
+            (0..taps).for_each(|tap| to[tap * row + count..][..width - count].fill(0.0));
         }
     }
 }
 
-/// Weights as [panel][tap][in][64].
+/// Weights as [panel of a tile's width][tap][in][width].
 fn pack_direct(conv: &Conv2d, order: Order<'_>, packed: &mut [f32]) {
-    let (taps, channels_in) = (conv.taps(), conv.channels[1]);
-    packed.par_chunks_mut(taps * channels_in * PANEL).enumerate().for_each(|(panel, packed)| {
+    let (taps, channels_in, width) = (conv.taps(), conv.channels[1], width());
+    packed.par_chunks_mut(taps * channels_in * width).enumerate().for_each(|(panel, packed)| {
         for i in 0..channels_in {
-            order.pack(conv.channels, taps, [panel, i], &mut packed[i * PANEL..], channels_in * PANEL);
+            order.pack(conv.channels, taps, [panel * width, width], i, &mut packed[i * width..], channels_in * width);
         }
     });
 }
@@ -150,13 +163,14 @@ impl PackedConv2d {
     /// From weights that lie in some order.
     pub(crate) fn from_order(conv: Conv2d, size: [usize; 2], bias: Option<&[f32]>, order: Order<'_>, keep: bool) -> Self {
         let [channels_out, channels_in] = conv.channels;
-        let panels = channels_out.div_ceil(PANEL);
         let bias = bias.map_or_else(|| vec![0.0; channels_out], <[f32]>::to_vec);
         assert_eq!(bias.len(), channels_out, "a bias a channel");
         let weights = if by_winograd(&conv, size) {
             Weights::Winograd(winograd::Weights::new(conv.channels, keep, order))
+        } else if let Some(axis) = winograd_line::axis(&conv, size) {
+            Weights::Line(axis, winograd_line::pack(&conv, axis, |o, i, tap| order.at(&conv, o, i, tap)))
         } else {
-            let mut packed = vec![0.0; panels * conv.taps() * channels_in * PANEL];
+            let mut packed = vec![0.0; channels_out.div_ceil(width()) * conv.taps() * channels_in * width()];
             pack_direct(&conv, order, &mut packed);
             Weights::Direct(packed)
         };
@@ -191,6 +205,7 @@ impl PackedConv2d {
     pub(crate) fn repack_in(&mut self, order: Order<'_>) {
         match &mut self.weights {
             Weights::Direct(packed) => pack_direct(&self.conv, order, packed),
+            Weights::Line(axis, packed) => *packed = winograd_line::pack(&self.conv, *axis, |o, i, tap| order.at(&self.conv, o, i, tap)),
             Weights::Winograd(weights) => weights.repack(self.conv.channels, order),
         }
     }
@@ -202,7 +217,9 @@ impl PackedConv2d {
 
     /// Bytes of the packed weights.
     pub fn bytes(&self) -> usize {
-        let (Weights::Direct(all) | Weights::Winograd(winograd::Weights::Transformed(all) | winograd::Weights::Raw(all))) = &self.weights;
+        let (Weights::Direct(all)
+        | Weights::Line(_, all)
+        | Weights::Winograd(winograd::Weights::Transformed(all) | winograd::Weights::Raw(all))) = &self.weights;
         (all.len() + self.bias.len()) * size_of::<f32>()
     }
 
@@ -221,17 +238,8 @@ impl PackedConv2d {
         let ending = Ending::new(&self.bias, finish, shape, stride);
         match &self.weights {
             Weights::Winograd(weights) => self.run_winograd(weights, x, normal, &ending, out),
-            Weights::Direct(weights) => {
-                let held;
-                let mut x = *x;
-                if let Some(normal) = normal {
-                    let mut copy = scratch::take(n * h * w * channels_in);
-                    normalised(&x, normal, &mut copy);
-                    held = copy;
-                    x = Images::new(&held, x.shape);
-                }
-                self.run_direct(weights, &x, &ending, out);
-            }
+            Weights::Line(axis, weights) => winograd_line::run(&self.conv, *axis, weights, x, normal, &ending, out),
+            Weights::Direct(weights) => direct::run(&self.conv, weights, x, normal, &ending, out),
         }
     }
 
@@ -271,23 +279,6 @@ impl PackedConv2d {
             blocks.into_par_iter().enumerate().for_each(run);
         }
     }
-
-    fn run_direct(&self, weights: &[f32], x: &Images<'_>, ending: &Ending<'_>, out: &mut [f32]) {
-        let total = x.shape[0] * ending.pixels;
-        let together = (total / rayon::current_num_threads()).clamp(6, 96) / 6 * 6;
-        if (self.conv.kernel, self.conv.stride, self.conv.padding, self.conv.enlarge) == ([1, 1], 1, [[0, 0]; 2], false) {
-            out.par_chunks_mut(together * ending.stride).enumerate().for_each(|(block, out)| {
-                let pixels = block * together..((block + 1) * together).min(total);
-                arch().dispatch(PointwiseBlock { channels: self.conv.channels, weights, x, ending, pixels, out });
-            });
-            return;
-        }
-        let zeros = scratch::zeros(self.conv.channels[1]);
-        out.par_chunks_mut(together * ending.stride).enumerate().for_each(|(block, out)| {
-            let pixels = block * together..((block + 1) * together).min(total);
-            arch().dispatch(DirectBlock { conv: &self.conv, size: self.size, weights, x, zeros: &zeros, ending, pixels, out });
-        });
-    }
 }
 
 /// Winograd's tiles may reach over the image's edge; where that costs more than they save, sums are computed directly. So they are for few
@@ -300,7 +291,7 @@ pub(crate) fn by_winograd(conv: &Conv2d, size: [usize; 2]) -> bool {
 }
 
 /// `slice` cut at `starts`, of which the first is 0.
-fn split(mut slice: &mut [f32], starts: impl Iterator<Item = usize> + Clone) -> Vec<&mut [f32]> {
+pub(crate) fn split(mut slice: &mut [f32], starts: impl Iterator<Item = usize> + Clone) -> Vec<&mut [f32]> {
     let lengths = starts.clone().zip(starts.skip(1)).map(|(a, b)| b - a);
     let mut parts = Vec::new();
     for length in lengths {
@@ -352,155 +343,6 @@ impl WithSimd for FinishBands<'_> {
                     }
                 }
             }
-        }
-    }
-}
-
-/// A range of pixels of a convolution that looks at one pixel only.
-struct PointwiseBlock<'a> {
-    channels: [usize; 2],
-    weights: &'a [f32],
-    x: &'a Images<'a>,
-    ending: &'a Ending<'a>,
-    pixels: std::ops::Range<usize>,
-    out: &'a mut [f32],
-}
-
-impl WithSimd for PointwiseBlock<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (rows, k) = (self.pixels.len(), self.channels[1]);
-        let mut sums = scratch::take(rows * PANEL);
-        for (panel, b) in self.weights.chunks_exact(k * PANEL).enumerate() {
-            let channel = panel * PANEL;
-            let columns = PANEL.min(self.channels[0] - channel);
-            let (a, a_stride) = (&self.x.data[self.pixels.start * self.x.stride..], self.x.stride);
-            let product = Product {
-                a,
-                a_stride,
-                b,
-                b_stride: PANEL,
-                c: &mut sums,
-                c_stride: PANEL,
-                rows,
-                columns,
-                k,
-                accumulate: false,
-                transposed: false,
-            };
-            product.with_simd(simd);
-            for (row, sums) in sums.chunks_exact(PANEL).enumerate() {
-                let out = &mut self.out[row * self.ending.stride + channel..][..columns];
-                let pixel = self.pixels.start + row;
-                self.ending.apply(simd, sums, self.ending.of(pixel / self.ending.pixels, channel), pixel, channel, out);
-            }
-        }
-    }
-}
-
-/// A range of output pixels, of all images and all output channels, summed directly over the taps of the kernel.
-struct DirectBlock<'a> {
-    conv: &'a Conv2d,
-    size: [usize; 2],
-    weights: &'a [f32],
-    x: &'a Images<'a>,
-    /// Stand for a pixel outside of the image.
-    zeros: &'a [f32],
-    ending: &'a Ending<'a>,
-    pixels: std::ops::Range<usize>,
-    out: &'a mut [f32],
-}
-
-/// Pixels of a register tile.
-const ROWS: usize = 6;
-
-impl WithSimd for DirectBlock<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let taps = self.conv.taps();
-        let panel_len = taps * self.conv.channels[1] * PANEL;
-        let sources: Vec<Option<usize>> = self
-            .pixels
-            .clone()
-            .flat_map(|p| (0..taps).map(move |tap| (p, tap)))
-            .map(|(p, tap)| self.conv.source(self.size, p, tap))
-            .collect();
-        for (panel, weights) in self.weights.chunks_exact(panel_len).enumerate() {
-            let channel = panel * PANEL;
-            let columns = PANEL.min(self.conv.channels[0] - channel);
-            let vectors = columns.div_ceil(S::F32_LANES);
-            for first in (0..self.pixels.len()).step_by(ROWS) {
-                let rows = ROWS.min(self.pixels.len() - first);
-                let sources = &sources[first * taps..(first + rows) * taps];
-                let mut sums = [[0.0; PANEL]; ROWS];
-                let most = if S::F32_LANES == 8 { 2 } else { 4 };
-                let mut vector = 0;
-                while vector < vectors {
-                    let column = vector * S::F32_LANES;
-                    match (vectors - vector).min(most) {
-                        1 => self.tiles::<S, 1>(simd, sources, &weights[column..], column, &mut sums),
-                        2 => self.tiles::<S, 2>(simd, sources, &weights[column..], column, &mut sums),
-                        3 => self.tiles::<S, 3>(simd, sources, &weights[column..], column, &mut sums),
-                        _ => self.tiles::<S, 4>(simd, sources, &weights[column..], column, &mut sums),
-                    }
-                    vector += most;
-                }
-                for (r, sums) in sums[..rows].iter().enumerate() {
-                    let out = &mut self.out[(first + r) * self.ending.stride + channel..][..columns];
-                    let pixel = self.pixels.start + first + r;
-                    self.ending.apply(simd, sums, self.ending.of(pixel / self.ending.pixels, channel), pixel, channel, out);
-                }
-            }
-        }
-    }
-}
-
-impl DirectBlock<'_> {
-    #[inline(always)]
-    fn tiles<S: Simd, const V: usize>(
-        &self,
-        simd: S,
-        sources: &[Option<usize>],
-        weights: &[f32],
-        column: usize,
-        sums: &mut [[f32; PANEL]; ROWS],
-    ) {
-        let taps = self.conv.taps();
-        if sources.len() == ROWS * taps {
-            self.tile::<S, ROWS, V>(simd, sources, weights, column, sums);
-            return;
-        }
-        for (r, sources) in sources.chunks_exact(taps).enumerate() {
-            self.tile::<S, 1, V>(simd, sources, weights, column, &mut sums[r..]);
-        }
-    }
-
-    #[inline(always)]
-    fn tile<S: Simd, const R: usize, const V: usize>(
-        &self,
-        simd: S,
-        sources: &[Option<usize>],
-        weights: &[f32],
-        column: usize,
-        out: &mut [[f32; PANEL]],
-    ) {
-        let (taps, depth) = (self.conv.taps(), self.conv.channels[1]);
-        let mut sums = [[simd.splat_f32s(0.0); V]; R];
-        for tap in 0..taps {
-            let mut rows: [&[f32]; R] = [self.zeros; R];
-            for (r, row) in rows.iter_mut().enumerate() {
-                if let Some(pixel) = sources[r * taps + tap] {
-                    *row = self.x.pixel(pixel);
-                }
-            }
-            accumulate(simd, &mut sums, rows, &weights[tap * depth * PANEL..], PANEL);
-        }
-        for (out, sums) in out.iter_mut().zip(&sums) {
-            S::as_mut_simd_f32s(&mut out[column..column + V * S::F32_LANES]).0.copy_from_slice(sums);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The gradients of a convolution.
 
 use crate::conv::{Conv2d, Order, PackedConv2d, by_winograd};
-use crate::gemm::{PANEL, Product};
+use crate::gemm::{Product, width};
 use crate::images::{Finish, Images, Normal, normalised, written};
 use crate::scratch;
 use crate::simd::arch;
@@ -115,7 +115,7 @@ impl Conv2d {
             held = copy;
             x = Images::new(&held, x.shape);
         }
-        let (taps, pixels) = (self.taps(), dy.pixels());
+        let (taps, pixels, tile) = (self.taps(), dy.pixels(), width());
         let columns = channels_out.next_multiple_of(16);
         // [tap][in][out]; each task sums some input channels under one tap.
         let mut sums = scratch::take(taps * channels_in * columns);
@@ -127,7 +127,7 @@ impl Conv2d {
         tasks.into_par_iter().for_each(|(tap, first, sums)| {
             let rows = sums.len() / columns;
             // Rows of many channels, a power of two apart, would meet in the same lines of the cache: the gradient goes into panels.
-            let (mut read, mut gradient) = (scratch::take(PIXELS * rows), scratch::take(PIXELS * columns.next_multiple_of(PANEL)));
+            let (mut read, mut gradient) = (scratch::take(PIXELS * rows), scratch::take(PIXELS * columns.next_multiple_of(tile)));
             for start in (0..pixels).step_by(PIXELS) {
                 let count = PIXELS.min(pixels - start);
                 for (i, read) in read.chunks_exact_mut(rows).take(count).enumerate() {
@@ -136,10 +136,10 @@ impl Conv2d {
                         None => read.fill(0.0),
                     }
                 }
-                for (panel, gradient) in gradient.chunks_exact_mut(PIXELS * PANEL).enumerate() {
-                    let column = panel * PANEL;
-                    let width = PANEL.min(channels_out - column);
-                    for (i, gradient) in gradient.chunks_exact_mut(PANEL).take(count).enumerate() {
+                for (panel, gradient) in gradient.chunks_exact_mut(PIXELS * tile).enumerate() {
+                    let column = panel * tile;
+                    let width = tile.min(channels_out - column);
+                    for (i, gradient) in gradient.chunks_exact_mut(tile).take(count).enumerate() {
                         gradient[..width].copy_from_slice(&dy.pixel(start + i)[column..][..width]);
                         gradient[width..].fill(0.0);
                     }
@@ -148,7 +148,7 @@ impl Conv2d {
                         a_stride: rows,
                         transposed: true,
                         b: gradient,
-                        b_stride: PANEL,
+                        b_stride: tile,
                         c: &mut sums[column..],
                         c_stride: columns,
                         rows,

@@ -1,13 +1,173 @@
 //! The one product: c[r][j] = Σ_k a[r][k] · b[k][j], on a register tile; both operands are read where they lie.
 
-use crate::simd::load_into;
-use pulp::{Simd, WithSimd};
+use crate::simd::{arch, load_into};
+use pulp::{Arch, Simd, WithSimd};
 
-/// Columns that are packed and multiplied together: a register tile's width with 512-bit vectors.
+/// Columns that are multiplied together: a register tile's width with 512-bit vectors, or several tiles'.
 pub(crate) const PANEL: usize = 64;
 
 /// Rows of a register tile: with four vectors a row, 24 sums in registers with 512-bit vectors and with NEON.
 const ROWS: usize = 6;
+
+/// Most rows of `b` that are multiplied before the next: with a register tile's columns they stay in the first cache.
+const DEPTH: usize = 288;
+
+/// Columns that packed weights keep together, a divisor of [`PANEL`]: those of a register tile, so that it reads them without gaps. Rows 256
+/// bytes apart would meet in a quarter of the first cache's lines.
+pub(crate) fn width() -> usize {
+    match arch() {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(_) => 64,
+        _ => 16,
+    }
+}
+
+/// `depth` in parts of about the same size that the first cache holds.
+pub(crate) fn parts(depth: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let part = depth.div_ceil(depth.div_ceil(DEPTH).max(1)).max(1);
+    (0..depth).step_by(part).map(move |start| start..(start + part).min(depth))
+}
+
+/// A product with packed `b`, some of whose depth lies in lines: c[r][j] = Σ a[starts[r] + line · a_line + k] · b[line · b_line + k · width + j]
+/// over lines and k.
+pub(crate) struct PackedProduct<'a> {
+    pub(crate) a: &'a [f32],
+    /// Where each row begins.
+    pub(crate) starts: &'a [usize],
+    pub(crate) lines: usize,
+    pub(crate) a_line: usize,
+    pub(crate) k: usize,
+    /// [line][k][width], lines `b_line` apart.
+    pub(crate) b: &'a [f32],
+    pub(crate) b_line: usize,
+    /// Rows, `c_stride` apart, writable up to the next multiple of 16 columns.
+    pub(crate) c: &'a mut [f32],
+    pub(crate) c_stride: usize,
+    /// At most [`width`].
+    pub(crate) columns: usize,
+    /// Whether to add to what is in `c`.
+    pub(crate) accumulate: bool,
+}
+
+impl WithSimd for PackedProduct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let end = self.columns.div_ceil(S::F32_LANES);
+        for vector in (0..end).step_by(most::<S>()) {
+            let column = vector * S::F32_LANES;
+            match (end - vector).min(most::<S>()) {
+                1 => self.columns_at::<S, 1>(simd, column),
+                2 => self.columns_at::<S, 2>(simd, column),
+                3 => self.columns_at::<S, 3>(simd, column),
+                _ => self.columns_at::<S, 4>(simd, column),
+            }
+        }
+    }
+}
+
+impl PackedProduct<'_> {
+    /// In functions of their own: what surrounds a loop in one function costs it registers.
+    #[inline(always)]
+    fn columns_at<S: Simd, const V: usize>(&mut self, simd: S, column: usize) {
+        let rows = self.starts.len();
+        let whole = rows / ROWS * ROWS;
+        simd.vectorize(Tiles::<ROWS, V> { product: self, column, rows: 0..whole });
+        if whole + 4 <= rows {
+            simd.vectorize(Tiles::<4, V> { product: self, column, rows: whole..whole + 4 });
+        }
+        let done = whole + (rows - whole) / 4 * 4;
+        if done + 2 <= rows {
+            simd.vectorize(Tiles::<2, V> { product: self, column, rows: done..done + 2 });
+        }
+        if rows % 2 == 1 {
+            simd.vectorize(Tiles::<1, V> { product: self, column, rows: rows - 1..rows });
+        }
+    }
+}
+
+/// A product with a panel of up to 64 packed columns, [64 / width][k][width].
+pub(crate) struct PackedPanel<'a> {
+    pub(crate) a: &'a [f32],
+    pub(crate) starts: &'a [usize],
+    pub(crate) b: &'a [f32],
+    /// Rows of [`PANEL`] numbers.
+    pub(crate) c: &'a mut [f32],
+    pub(crate) columns: usize,
+    pub(crate) k: usize,
+    pub(crate) accumulate: bool,
+}
+
+impl WithSimd for PackedPanel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { a, starts, b, c, columns, k, accumulate } = self;
+        let width = width_of::<S>();
+        for (first, b) in (0..columns).step_by(width).zip(b.chunks_exact(k * width)) {
+            for part in parts(k) {
+                let product = PackedProduct {
+                    a: &a[part.start..],
+                    starts,
+                    lines: 1,
+                    a_line: 0,
+                    k: part.len(),
+                    b: &b[part.start * width..],
+                    b_line: 0,
+                    c: &mut c[first..],
+                    c_stride: PANEL,
+                    columns: width.min(columns - first),
+                    accumulate: accumulate || part.start > 0,
+                };
+                product.with_simd(simd);
+            }
+        }
+    }
+}
+
+/// R rows at a time of a product, V vectors from `column`.
+struct Tiles<'a, 'b, const R: usize, const V: usize> {
+    product: &'a mut PackedProduct<'b>,
+    column: usize,
+    rows: std::ops::Range<usize>,
+}
+
+impl<const R: usize, const V: usize> WithSimd for Tiles<'_, '_, R, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { product, column, rows } = self;
+        let PackedProduct { a, starts, lines, a_line, k, b, b_line, c_stride, accumulate, .. } = *product;
+        for row in rows.step_by(R) {
+            let c = &mut product.c[row * c_stride + column..];
+            let mut sums = [[simd.splat_f32s(0.0); V]; R];
+            if accumulate {
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    load_into::<S, V>(&c[r * c_stride..], sums);
+                }
+            }
+            for line in 0..lines {
+                let mut slices: [&[f32]; R] = [&[]; R];
+                for (slice, start) in slices.iter_mut().zip(&starts[row..row + R]) {
+                    *slice = &a[start + line * a_line..][..k];
+                }
+                accumulate_packed(simd, &mut sums, slices, &b[line * b_line..], column);
+            }
+            for (r, sums) in sums.iter().enumerate() {
+                S::as_mut_simd_f32s(&mut c[r * c_stride..][..V * S::F32_LANES]).0.copy_from_slice(sums);
+            }
+        }
+    }
+}
+
+/// Vectors of a register tile's row: AVX2 has registers for 6 x 2, the others for 6 x 4.
+#[inline(always)]
+fn most<S: Simd>() -> usize {
+    if S::F32_LANES == 8 { 2 } else { 4 }
+}
 
 /// `rows` x `columns` of a product of depth `k`.
 pub(crate) struct Product<'a> {
@@ -36,8 +196,7 @@ impl WithSimd for Product<'_> {
         let mut column = 0;
         while column < self.columns {
             let left = (self.columns - column).div_ceil(S::F32_LANES);
-            // AVX2 has registers for 6 x 2 vectors; the others for 6 x 4.
-            let most = if S::F32_LANES == 8 { 2 } else { 4 };
+            let most = most::<S>();
             match left.min(most) {
                 1 => self.columns_at::<S, 1>(simd, column),
                 2 => self.columns_at::<S, 2>(simd, column),
@@ -57,7 +216,11 @@ impl Product<'_> {
             self.tile::<S, ROWS, V>(simd, row, column);
             row += ROWS;
         }
-        while row + 2 <= self.rows {
+        if row + 4 <= self.rows {
+            self.tile::<S, 4, V>(simd, row, column);
+            row += 4;
+        }
+        if row + 2 <= self.rows {
             self.tile::<S, 2, V>(simd, row, column);
             row += 2;
         }
@@ -121,4 +284,47 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
             }
         }
     }
+}
+
+/// Columns that packed weights keep together under these vectors, as [`width`] has it.
+#[inline(always)]
+pub(crate) fn width_of<S: Simd>() -> usize {
+    if S::F32_LANES == 16 { 64 } else { 16 }
+}
+
+/// sums[r][v] += Σ_k rows[r][k] · b[k][column + v-th vector], for packed b.
+#[inline(always)]
+pub(crate) fn accumulate_packed<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; V]; R],
+    rows: [&[f32]; R],
+    b: &[f32],
+    column: usize,
+) {
+    // Four steps at a time, whose bounds are checked once.
+    const STEPS: usize = 4;
+    let (width, depth) = (width_of::<S>(), rows[0].len());
+    let whole = depth / STEPS;
+    let mut quads: [&[[f32; STEPS]]; R] = [&[]; R];
+    for (quads, row) in quads.iter_mut().zip(&rows) {
+        *quads = &row.as_chunks().0[..whole];
+    }
+    for i in 0..whole {
+        let b = &b[i * STEPS * width..][..STEPS * width];
+        for step in 0..STEPS {
+            let mut vectors = [simd.splat_f32s(0.0); V];
+            load_into::<S, V>(&b[step * width + column..], &mut vectors);
+            for (sums, quads) in sums.iter_mut().zip(&quads) {
+                let a = simd.splat_f32s(quads[i][step]);
+                for (sum, &vector) in sums.iter_mut().zip(&vectors) {
+                    *sum = simd.mul_add_e_f32s(a, vector, *sum);
+                }
+            }
+        }
+    }
+    let mut rest: [&[f32]; R] = [&[]; R];
+    for (rest, row) in rest.iter_mut().zip(&rows) {
+        *rest = &row[whole * STEPS..depth];
+    }
+    accumulate(simd, sums, rest, &b[(whole * STEPS * width + column).min(b.len())..], width);
 }

@@ -16,6 +16,7 @@ mod adam;
 mod attention;
 mod conv;
 mod conv_gradient;
+mod direct;
 mod gemm;
 mod images;
 mod norm;
@@ -23,6 +24,7 @@ mod pool;
 mod scratch;
 mod simd;
 mod winograd;
+mod winograd_line;
 
 pub use activation::Activation;
 pub use adam::{Adam, add, approach, sum_of_squares};

@@ -6,7 +6,7 @@
 #![allow(clippy::needless_range_loop)] // one index goes over several columns at once
 
 use crate::conv::{Conv2d, Order};
-use crate::gemm::{PANEL, Product};
+use crate::gemm::{PANEL, PackedPanel, Product, width};
 use crate::images::{CopyLine, Images, Normal};
 use crate::scratch;
 use crate::simd::{arch, load, store};
@@ -21,11 +21,13 @@ pub(crate) const POINTS: usize = SIDE * SIDE;
 
 const P: f32 = 0.75;
 const Q: f32 = 1.5;
+/// Halves of the points that are neither 0 nor ∞; the other halves have the other sign.
+pub(crate) const HALVES: [f32; 2] = [P, Q];
 const P2: f32 = P * P;
 const Q2: f32 = Q * Q;
 
 /// Numbers between the planes of two points, over their size: so that the 36 planes do not fall into the same sets of the cache.
-const SPREAD: usize = 16;
+pub(crate) const SPREAD: usize = 16;
 /// Channels whose weights are transformed at once where they are not kept: with their 36 points they stay in the second cache.
 const CHUNK: usize = 64;
 
@@ -36,7 +38,7 @@ pub(crate) fn transformed_bytes([channels_out, channels_in]: [usize; 2]) -> usiz
 
 /// Weights [out, in, 3, 3], in panels of 64 output channels.
 pub(crate) enum Weights {
-    /// [panel][point][in][64]: four times the size of the weights, for layers that use them for many tiles an image.
+    /// [panel][point][64 / width][in][width]: four times the size of the weights, for layers that use them for many tiles an image.
     Transformed(Vec<f32>),
     /// [panel][in][tap][64], transformed as they are used: for small images, whose weights would take longer to read than to transform.
     Raw(Vec<f32>),
@@ -59,7 +61,7 @@ impl Weights {
         let raw_len = channels_in * 9 * PANEL;
         let fill = |panel: usize, raw: &mut [f32]| {
             for (i, raw) in raw.chunks_exact_mut(9 * PANEL).enumerate() {
-                order.pack(channels, 9, [panel, i], raw, PANEL);
+                order.pack(channels, 9, [panel * PANEL, PANEL], i, raw, PANEL);
             }
         };
         match self {
@@ -76,7 +78,7 @@ impl Weights {
     }
 }
 
-/// G g Gᵀ of each channel: raw [in][9][64] -> out [point][in][64], planes `plane` apart.
+/// G g Gᵀ of each channel: raw [in][9][64] -> out [point][64 / width][in][width], planes `plane` apart.
 struct TransformWeights<'a> {
     raw: &'a [f32],
     out: &'a mut [f32],
@@ -88,8 +90,10 @@ impl WithSimd for TransformWeights<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let (width, channels_in) = (width(), self.raw.len() / (9 * PANEL));
         for (i, raw) in self.raw.chunks_exact(9 * PANEL).enumerate() {
             for at in (0..PANEL).step_by(S::F32_LANES) {
+                let to = (at / width * channels_in + i) * width + at % width;
                 let h = [
                     column_of_weights::<S>(simd, raw, at),
                     column_of_weights::<S>(simd, raw, at + PANEL),
@@ -98,7 +102,7 @@ impl WithSimd for TransformWeights<'_> {
                 for y in 0..SIDE {
                     let row = points_of_weights(simd, [h[0][y], h[1][y], h[2][y]]);
                     for (x, value) in row.into_iter().enumerate() {
-                        store::<S>(&mut self.out[(y * SIDE + x) * self.plane + i * PANEL + at..], value);
+                        store::<S>(&mut self.out[(y * SIDE + x) * self.plane + to..], value);
                     }
                 }
             }
@@ -131,7 +135,7 @@ fn points_of_weights<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; SIDE] {
 
 /// Bᵀ d.
 #[inline(always)]
-fn points_of_input<S: Simd>(simd: S, d: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
+pub(crate) fn points_of_input<S: Simd>(simd: S, d: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
     let c = |v: f32| simd.splat_f32s(v);
     let (even_p, odd_p) = (simd.mul_add_e_f32s(d[2], c(-Q2), d[4]), simd.mul_add_e_f32s(d[1], c(-Q2), d[3]));
     let (even_q, odd_q) = (simd.mul_add_e_f32s(d[2], c(-P2), d[4]), simd.mul_add_e_f32s(d[1], c(-P2), d[3]));
@@ -147,7 +151,7 @@ fn points_of_input<S: Simd>(simd: S, d: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
 
 /// Aᵀ m.
 #[inline(always)]
-fn outputs<S: Simd>(simd: S, m: [S::f32s; SIDE]) -> [S::f32s; TILE] {
+pub(crate) fn outputs<S: Simd>(simd: S, m: [S::f32s; SIDE]) -> [S::f32s; TILE] {
     let c = |v: f32| simd.splat_f32s(v);
     let (sum_p, difference_p) = (simd.add_f32s(m[1], m[2]), simd.sub_f32s(m[1], m[2]));
     let (sum_q, difference_q) = (simd.add_f32s(m[3], m[4]), simd.sub_f32s(m[3], m[4]));
@@ -202,12 +206,27 @@ pub(crate) fn transform_input(
     grid: &Grid,
     bands: std::ops::Range<usize>,
 ) -> Transformed {
+    transform_input_spread(x, conv, normal, grid, bands, 0)
+}
+
+/// The same with tiles `spread` numbers farther apart: where they are read down their columns, a power of two apart would meet in the same lines of
+/// the cache.
+fn transform_input_spread(
+    x: &Images<'_>,
+    conv: &Conv2d,
+    normal: Option<Normal<'_>>,
+    grid: &Grid,
+    bands: std::ops::Range<usize>,
+    spread: usize,
+) -> Transformed {
     let [_, h, w, c] = x.shape;
     let [rows, columns] = grid.tiles;
     let repeat = if conv.enlarge { 2 } else { 1 };
     let [above, left] = conv.padding.map(|[before, _]| before);
     let stride = c.next_multiple_of(16);
-    let plane = bands.len() * columns * stride + SPREAD;
+    // Numbers from one tile to the next.
+    let apart = stride + spread;
+    let plane = bands.len() * columns * apart + SPREAD;
     let mut out = scratch::take(POINTS * plane);
     // The six lines of input that a band reads, with columns of zeros before and behind. A band shares two lines with the next: line y
     // lies at place y modulo 6. What fills up the channels is never read back.
@@ -246,10 +265,10 @@ pub(crate) fn transform_input(
         for (i, slot) in lines.iter_mut().enumerate() {
             *slot = &strip[(row * TILE + i) % SIDE * line..][..line];
         }
-        let out = &mut out[index * columns * stride..];
-        vectors.dispatch(TransformBand { lines, stride, columns, out, plane });
+        let out = &mut out[index * columns * apart..];
+        vectors.dispatch(TransformBand { lines, stride, columns, out, plane, apart });
     }
-    Transformed { data: out, plane, stride }
+    Transformed { data: out, plane, stride: apart }
 }
 
 struct TransformBand<'a> {
@@ -258,6 +277,7 @@ struct TransformBand<'a> {
     columns: usize,
     out: &'a mut [f32],
     plane: usize,
+    apart: usize,
 }
 
 impl WithSimd for TransformBand<'_> {
@@ -280,7 +300,7 @@ impl WithSimd for TransformBand<'_> {
                 for y in 0..SIDE {
                     let row = points_of_input(simd, [h[0][y], h[1][y], h[2][y], h[3][y], h[4][y], h[5][y]]);
                     for (x, value) in row.into_iter().enumerate() {
-                        store::<S>(&mut self.out[(y * SIDE + x) * self.plane + tile * self.stride + channel..], value);
+                        store::<S>(&mut self.out[(y * SIDE + x) * self.plane + tile * self.apart + channel..], value);
                     }
                 }
             }
@@ -332,23 +352,12 @@ pub(crate) fn multiply(weights: &Weights, channels_in: usize, panel: usize, colu
     let plane = tiles * PANEL + SPREAD;
     let mut sums = scratch::take(POINTS * plane);
     let vectors = arch();
+    let starts: Vec<usize> = (0..tiles).map(|tile| tile * input.stride).collect();
     let mut multiply = |start: usize, k: usize, weights: &[f32], weights_plane: usize| {
         for (point, c) in sums.chunks_exact_mut(plane).enumerate() {
             let (a, b) = (&input.data[point * input.plane + start..], &weights[point * weights_plane..]);
-            let (a_stride, accumulate) = (input.stride, start > 0);
-            vectors.dispatch(Product {
-                a,
-                a_stride,
-                b,
-                b_stride: PANEL,
-                c,
-                c_stride: PANEL,
-                rows: tiles,
-                columns,
-                k,
-                accumulate,
-                transposed: false,
-            });
+            let accumulate = start > 0;
+            vectors.dispatch(PackedPanel { a, starts: &starts, b, c, columns, k, accumulate });
         }
     };
     match weights {
@@ -437,9 +446,9 @@ fn taps<S: Simd>(simd: S, w: [S::f32s; SIDE]) -> [S::f32s; 3] {
 fn transform_gradient(dy: &Images<'_>, grid: &Grid, bands: std::ops::Range<usize>) -> Transformed {
     let [_, h, w, c] = dy.shape;
     let [rows, columns] = grid.tiles;
-    // Read as the second operand of a product: whole panels.
-    let stride = c.next_multiple_of(PANEL);
-    let plane = bands.len() * columns * stride + SPREAD;
+    // Read as the second operand of a product: [c / width][tile][width], without gaps under a register tile.
+    let (stride, tiles) = (c.next_multiple_of(PANEL), bands.len() * columns);
+    let plane = tiles * stride + SPREAD;
     let mut out = scratch::take(POINTS * plane);
     let line = columns * TILE * stride;
     let mut strip = scratch::zeros(TILE * line);
@@ -456,8 +465,8 @@ fn transform_gradient(dy: &Images<'_>, grid: &Grid, bands: std::ops::Range<usize
             let copy = CopyLine { x, stride: dy.stride, channels: c, pixels: w, normal: None, repeat: 1, out: strip, out_stride: stride };
             vectors.dispatch(copy);
         }
-        let out = &mut out[index * columns * stride..];
-        vectors.dispatch(TransformGradientBand { strip: &strip, line, stride, columns, out, plane });
+        let out = &mut out[index * columns * width()..];
+        vectors.dispatch(TransformGradientBand { strip: &strip, line, stride, columns, out, plane, tiles });
     }
     Transformed { data: out, plane, stride }
 }
@@ -467,8 +476,11 @@ struct TransformGradientBand<'a> {
     line: usize,
     stride: usize,
     columns: usize,
+    /// From the first tile of the band.
     out: &'a mut [f32],
     plane: usize,
+    /// Of all bands.
+    tiles: usize,
 }
 
 impl WithSimd for TransformGradientBand<'_> {
@@ -476,9 +488,11 @@ impl WithSimd for TransformGradientBand<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let width = width();
         for tile in 0..self.columns {
             for channel in (0..self.stride).step_by(S::F32_LANES) {
                 let at = tile * TILE * self.stride + channel;
+                let to = (channel / width * self.tiles + tile) * width + channel % width;
                 let h = [
                     self.column::<S>(simd, at),
                     self.column::<S>(simd, at + self.stride),
@@ -488,7 +502,7 @@ impl WithSimd for TransformGradientBand<'_> {
                 for y in 0..SIDE {
                     let row = points_of_gradient(simd, [h[0][y], h[1][y], h[2][y], h[3][y]]);
                     for (x, value) in row.into_iter().enumerate() {
-                        store::<S>(&mut self.out[(y * SIDE + x) * self.plane + tile * self.stride + channel..], value);
+                        store::<S>(&mut self.out[(y * SIDE + x) * self.plane + to..], value);
                     }
                 }
             }
@@ -504,8 +518,8 @@ impl TransformGradientBand<'_> {
     }
 }
 
-/// Tiles of a gradient that are transformed together.
-const GRADIENT_TILES: usize = 64;
+/// Tiles of a gradient that are transformed together, at most: sums, which are larger than the second cache, are read and written once for them.
+const GRADIENT_TILES: usize = 256;
 
 /// Σ over tiles of x's points times dy's points, back to taps: the gradient of the weights [out, in, 3, 3], added to `out`.
 ///
@@ -515,33 +529,36 @@ pub(crate) fn weight_gradient(x: &Images<'_>, conv: &Conv2d, normal: Option<Norm
     let grid = Grid::new(dy.shape[0], [dy.shape[1], dy.shape[2]]);
     let columns = grid.tiles[1];
     let panels = channels_out.div_ceil(PANEL);
-    let plane = panels * channels_in * PANEL + SPREAD;
+    let (plane, width) = (panels * channels_in * PANEL + SPREAD, width());
     // [point][panel][in][64]
     let mut sums = scratch::take(POINTS * plane);
-    let together = (GRADIENT_TILES / columns).max(1);
+    let threads = rayon::current_num_threads();
+    let together = (GRADIENT_TILES.min((grid.bands() * columns).div_ceil(threads)) / columns).max(1);
     let starts: Vec<usize> = (0..grid.bands()).step_by(together).collect();
-    for (round, starts) in starts.chunks(rayon::current_num_threads()).enumerate() {
+    for (round, starts) in starts.chunks(threads).enumerate() {
         let transform = |&start: &usize| {
             let bands = start..(start + together).min(grid.bands());
-            (transform_input(x, conv, normal, &grid, bands.clone()), transform_gradient(dy, &grid, bands.clone()), bands.len() * columns)
+            (transform_input_spread(x, conv, normal, &grid, bands.clone(), 16), transform_gradient(dy, &grid, bands.clone()), bands.len() * columns)
         };
         let blocks: Vec<(Transformed, Transformed, usize)> = starts.par_iter().map(transform).collect();
         sums.par_chunks_exact_mut(plane).enumerate().for_each(|(point, sums)| {
             for (index, (x, dy, tiles)) in blocks.iter().enumerate() {
                 for (panel, c) in sums.chunks_exact_mut(channels_in * PANEL).enumerate() {
-                    arch().dispatch(Product {
-                        a: &x.data[point * x.plane..],
-                        a_stride: x.stride,
-                        transposed: true,
-                        b: &dy.data[point * dy.plane + panel * PANEL..],
-                        b_stride: dy.stride,
-                        c,
-                        c_stride: PANEL,
-                        rows: channels_in,
-                        columns: PANEL.min(channels_out - panel * PANEL),
-                        k: *tiles,
-                        accumulate: round + index > 0,
-                    });
+                    for column in (0..PANEL.min(channels_out - panel * PANEL)).step_by(width) {
+                        arch().dispatch(Product {
+                            a: &x.data[point * x.plane..],
+                            a_stride: x.stride,
+                            transposed: true,
+                            b: &dy.data[point * dy.plane + (panel * PANEL + column) * tiles..],
+                            b_stride: width,
+                            c: &mut c[column..],
+                            c_stride: PANEL,
+                            rows: channels_in,
+                            columns: width.min(channels_out - panel * PANEL - column),
+                            k: *tiles,
+                            accumulate: round + index > 0,
+                        });
+                    }
                 }
             }
         });
