@@ -126,17 +126,18 @@ impl Conv2d {
             .collect();
         tasks.into_par_iter().for_each(|(tap, first, sums)| {
             let rows = sums.len() / columns;
-            // Rows of many channels, a power of two apart, would meet in the same lines of the cache: the gradient goes into panels.
-            let (mut read, mut gradient) = (scratch::take(PIXELS * rows), scratch::take(PIXELS * columns.next_multiple_of(tile)));
-            for start in (0..pixels).step_by(PIXELS) {
-                let count = PIXELS.min(pixels - start);
-                for (i, read) in read.chunks_exact_mut(rows).take(count).enumerate() {
+            // Rows a power of two apart would meet in the same lines of the cache: the gradient goes into panels, the input has gaps.
+            let apart = rows + 16;
+            let (mut read, mut gradient) = (scratch::take(GATHERED * apart), scratch::take(GATHERED * columns.next_multiple_of(tile)));
+            for start in (0..pixels).step_by(GATHERED) {
+                let count = GATHERED.min(pixels - start);
+                for (i, read) in read.chunks_exact_mut(apart).take(count).enumerate() {
                     match self.source(size, start + i, tap) {
-                        Some(pixel) => read.copy_from_slice(&x.pixel(pixel)[first..first + rows]),
-                        None => read.fill(0.0),
+                        Some(pixel) => read[..rows].copy_from_slice(&x.pixel(pixel)[first..first + rows]),
+                        None => read[..rows].fill(0.0),
                     }
                 }
-                for (panel, gradient) in gradient.chunks_exact_mut(PIXELS * tile).enumerate() {
+                for (panel, gradient) in gradient.chunks_exact_mut(GATHERED * tile).enumerate() {
                     let column = panel * tile;
                     let width = tile.min(channels_out - column);
                     for (i, gradient) in gradient.chunks_exact_mut(tile).take(count).enumerate() {
@@ -145,7 +146,7 @@ impl Conv2d {
                     }
                     arch().dispatch(Product {
                         a: &read,
-                        a_stride: rows,
+                        a_stride: apart,
                         transposed: true,
                         b: gradient,
                         b_stride: tile,
@@ -168,6 +169,9 @@ impl Conv2d {
 }
 
 /// Pixels that are gathered together.
+const GATHERED: usize = 256;
+
+/// Pixels of a run whose sum is taken in f32.
 const PIXELS: usize = 128;
 
 /// Input channels of a task.
