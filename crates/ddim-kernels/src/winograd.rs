@@ -538,7 +538,11 @@ pub(crate) fn weight_gradient(x: &Images<'_>, conv: &Conv2d, normal: Option<Norm
     for (round, starts) in starts.chunks(threads).enumerate() {
         let transform = |&start: &usize| {
             let bands = start..(start + together).min(grid.bands());
-            (transform_input_spread(x, conv, normal, &grid, bands.clone(), 16), transform_gradient(dy, &grid, bands.clone()), bands.len() * columns)
+            (
+                transform_input_spread(x, conv, normal, &grid, bands.clone(), 16),
+                transform_gradient(dy, &grid, bands.clone()),
+                bands.len() * columns,
+            )
         };
         let blocks: Vec<(Transformed, Transformed, usize)> = starts.par_iter().map(transform).collect();
         sums.par_chunks_exact_mut(plane).enumerate().for_each(|(point, sums)| {

@@ -169,8 +169,9 @@ fn dry_run(args: &Train, load: &dyn Fn(&Path) -> ddim_nn::Result<ddim_nn::Pipeli
     let config = trainer.config().clone();
     inputs::say(&trainer.data().report);
     let classes = inputs::classes(trainer.data());
-    let part = config.batch_size / config.accumulate;
-    // What memory a step takes grows with its images: two sizes give the slope.
+    let [_, h, w] = trainer.data().shape;
+    // What memory a step takes grows with the images that go through together: two sizes give the slope.
+    let part = config.batch_size.min(ddim_nn::TrainingPlan::images_together([h, w]));
     let sizes = TRIED.map(|n| n.min(part));
     let mut found = Vec::new();
     for n in sizes {
