@@ -77,7 +77,7 @@ pub struct Finish<'a> {
     pub scale: f32,
     /// Whether negative numbers become 0.
     pub relu: bool,
-    /// Whether it is added to what is in the output.
+    /// Whether it is added to what is in the output; there is no residual then, and no `relu`.
     pub accumulate: bool,
 }
 
@@ -111,6 +111,7 @@ impl<'a> Ending<'a> {
             residual.check();
             assert_eq!(residual.shape, shape, "a residual like the output");
         }
+        assert!(!finish.accumulate || finish.residual.is_none() && !finish.relu, "an output that is added to has no residual");
         // Whole vectors can be read from any channel.
         let width = c + 16;
         let mut sums = scratch::zeros(if finish.rows.is_some() { n } else { 1 } * width);
@@ -133,47 +134,63 @@ impl<'a> Ending<'a> {
     /// Channels from `channel` of pixel `pixel` of all images: `raw` and `sums`, readable up to the next multiple of 16, to `out`.
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(&self, simd: S, raw: &[f32], sums: &[f32], pixel: usize, channel: usize, out: &mut [f32]) {
-        self.sum(simd, raw, sums, pixel, channel, out);
-        if self.finish.relu {
-            let (vectors, rest) = S::as_mut_simd_f32s(out);
-            let zero = simd.splat_f32s(0.0);
-            // A comparison, because what max makes of NaN depends on the processor.
-            vectors.iter_mut().for_each(|v| *v = simd.select_f32s(simd.less_than_f32s(*v, zero), zero, *v));
-            rest.iter_mut().for_each(|v| *v = if *v < 0.0 { 0.0 } else { *v });
+        match (&self.finish.residual, self.finish.relu) {
+            (None, false) if self.finish.accumulate => self.accumulate(simd, raw, sums, out),
+            (None, false) => self.sum::<S, false, false>(simd, raw, sums, &[], out),
+            (None, true) => self.sum::<S, false, true>(simd, raw, sums, &[], out),
+            (Some(x), false) => self.sum::<S, true, false>(simd, raw, sums, &x.data[pixel * x.stride + channel..], out),
+            (Some(x), true) => self.sum::<S, true, true>(simd, raw, sums, &x.data[pixel * x.stride + channel..], out),
         }
     }
 
     #[inline(always)]
-    fn sum<S: Simd>(&self, simd: S, raw: &[f32], sums: &[f32], pixel: usize, channel: usize, out: &mut [f32]) {
-        let scale = simd.splat_f32s(self.finish.scale);
-        let accumulate = self.finish.accumulate;
+    fn accumulate<S: Simd>(&self, simd: S, raw: &[f32], sums: &[f32], out: &mut [f32]) {
         let (vectors, rest) = S::as_mut_simd_f32s(out);
         let whole = vectors.len();
         let (raw, sums) = (S::as_simd_f32s(raw).0, S::as_simd_f32s(sums).0);
-        if let Some(residual) = &self.finish.residual {
-            let residual = &residual.data[pixel * residual.stride + channel..];
-            let residuals = S::as_simd_f32s(residual).0;
-            for (((out, &raw), &sum), &residual) in vectors.iter_mut().zip(raw).zip(sums).zip(residuals) {
-                let y = simd.mul_f32s(simd.add_f32s(simd.add_f32s(raw, sum), residual), scale);
-                *out = if accumulate { simd.add_f32s(*out, y) } else { y };
-            }
-            if !rest.is_empty() {
-                let residual = simd.partial_load_f32s(&residual[whole * S::F32_LANES..][..rest.len()]);
-                let y = simd.mul_f32s(simd.add_f32s(simd.add_f32s(raw[whole], sums[whole]), residual), scale);
-                let y = if accumulate { simd.add_f32s(simd.partial_load_f32s(rest), y) } else { y };
-                simd.partial_store_f32s(rest, y);
-            }
-            return;
-        }
         for ((out, &raw), &sum) in vectors.iter_mut().zip(raw).zip(sums) {
-            let y = simd.mul_f32s(simd.add_f32s(raw, sum), scale);
-            *out = if accumulate { simd.add_f32s(*out, y) } else { y };
+            *out = simd.add_f32s(*out, self.scaled::<S, false>(simd, simd.add_f32s(raw, sum)));
         }
         if !rest.is_empty() {
-            let y = simd.mul_f32s(simd.add_f32s(raw[whole], sums[whole]), scale);
-            let y = if accumulate { simd.add_f32s(simd.partial_load_f32s(rest), y) } else { y };
-            simd.partial_store_f32s(rest, y);
+            let y = self.scaled::<S, false>(simd, simd.add_f32s(raw[whole], sums[whole]));
+            let held = simd.partial_load_f32s(rest);
+            simd.partial_store_f32s(rest, simd.add_f32s(held, y));
         }
+    }
+
+    #[inline(always)]
+    fn sum<S: Simd, const RESIDUAL: bool, const RELU: bool>(&self, simd: S, raw: &[f32], sums: &[f32], residual: &[f32], out: &mut [f32]) {
+        let (vectors, rest) = S::as_mut_simd_f32s(out);
+        let whole = vectors.len();
+        let (raw, sums) = (S::as_simd_f32s(raw).0, S::as_simd_f32s(sums).0);
+        if RESIDUAL {
+            let residuals = S::as_simd_f32s(residual).0;
+            for (((out, &raw), &sum), &residual) in vectors.iter_mut().zip(raw).zip(sums).zip(residuals) {
+                *out = self.scaled::<S, RELU>(simd, simd.add_f32s(simd.add_f32s(raw, sum), residual));
+            }
+        } else {
+            for ((out, &raw), &sum) in vectors.iter_mut().zip(raw).zip(sums) {
+                *out = self.scaled::<S, RELU>(simd, simd.add_f32s(raw, sum));
+            }
+        }
+        if !rest.is_empty() {
+            let mut y = simd.add_f32s(raw[whole], sums[whole]);
+            if RESIDUAL {
+                y = simd.add_f32s(y, simd.partial_load_f32s(&residual[whole * S::F32_LANES..][..rest.len()]));
+            }
+            simd.partial_store_f32s(rest, self.scaled::<S, RELU>(simd, y));
+        }
+    }
+
+    #[inline(always)]
+    fn scaled<S: Simd, const RELU: bool>(&self, simd: S, y: S::f32s) -> S::f32s {
+        let y = simd.mul_f32s(y, simd.splat_f32s(self.finish.scale));
+        if !RELU {
+            return y;
+        }
+        // A comparison, because what max makes of NaN depends on the processor.
+        let zero = simd.splat_f32s(0.0);
+        simd.select_f32s(simd.less_than_f32s(y, zero), zero, y)
     }
 }
 

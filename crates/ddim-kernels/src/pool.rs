@@ -1,7 +1,7 @@
 //! Pooling: the largest or the mean over windows of 3×3 pixels, and over whole images.
 
 use crate::images::{Images, written};
-use crate::simd::arch;
+use crate::simd::{arch, load};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -63,33 +63,63 @@ impl WithSimd for Line<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        // Plain loops over channels, which the compiler makes vectors of under the dispatched features.
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { pool, x, image, row, out, stride } = self;
         let [_, h, w, c] = x.shape;
         let inside =
             |at: usize, size: usize| (at * pool.stride).saturating_sub(pool.padding)..(at * pool.stride + WINDOW - pool.padding).min(size);
         let rows = inside(row, h);
         for (column, out) in out.chunks_mut(stride).enumerate() {
-            let out = &mut out[..c];
             let columns = inside(column, w);
-            let count = rows.len() * columns.len();
-            let mut pixels =
-                rows.clone().flat_map(|y| columns.clone().map(move |x| (y, x))).map(|(y, column)| x.pixel((image * h + y) * w + column));
-            out.copy_from_slice(pixels.next().expect("a window lies in the image"));
+            let mut pixels: [&[f32]; WINDOW * WINDOW] = [&[]; WINDOW * WINDOW];
+            let mut count = 0;
+            for y in rows.clone() {
+                for column in columns.clone() {
+                    pixels[count] = x.pixel((image * h + y) * w + column);
+                    count += 1;
+                }
+            }
+            let (pixels, out) = (&pixels[..count], &mut out[..c]);
             match pool.pooling {
-                Pooling::Max => {
-                    // Nothing is larger than NaN, so that it stays once it is there.
-                    let larger = |out: f32, x: f32| if x > out || x.is_nan() { x } else { out };
-                    pixels.for_each(|pixel| out.iter_mut().zip(pixel).for_each(|(out, x)| *out = larger(*out, *x)))
-                }
-                Pooling::Average => {
-                    pixels.for_each(|pixel| out.iter_mut().zip(pixel).for_each(|(out, x)| *out += x));
-                    out.iter_mut().for_each(|out| *out /= count as f32);
-                }
+                Pooling::Max => window::<S, true>(simd, pixels, out),
+                Pooling::Average => window::<S, false>(simd, pixels, out),
             }
         }
     }
+}
+
+/// The largest or the mean of `pixels`, channel by channel.
+#[inline(always)]
+fn window<S: Simd, const MAX: bool>(simd: S, pixels: &[&[f32]], out: &mut [f32]) {
+    let (vectors, rest) = S::as_mut_simd_f32s(out);
+    let counts = simd.splat_f32s(pixels.len() as f32);
+    let done = vectors.len() * S::F32_LANES;
+    for (i, out) in vectors.iter_mut().enumerate() {
+        let mut found = load::<S>(&pixels[0][i * S::F32_LANES..]);
+        for pixel in &pixels[1..] {
+            found = together::<S, MAX>(simd, found, load::<S>(&pixel[i * S::F32_LANES..]));
+        }
+        *out = if MAX { found } else { simd.div_f32s(found, counts) };
+    }
+    if !rest.is_empty() {
+        let mut found = simd.partial_load_f32s(&pixels[0][done..]);
+        for pixel in &pixels[1..] {
+            found = together::<S, MAX>(simd, found, simd.partial_load_f32s(&pixel[done..]));
+        }
+        simd.partial_store_f32s(rest, if MAX { found } else { simd.div_f32s(found, counts) });
+    }
+}
+
+/// The larger number, or the sum. NaN stays once it is there.
+#[inline(always)]
+fn together<S: Simd, const MAX: bool>(simd: S, found: S::f32s, x: S::f32s) -> S::f32s {
+    if !MAX {
+        return simd.add_f32s(found, x);
+    }
+    // Comparisons, because what max makes of NaN depends on the processor.
+    let is_number = simd.less_than_or_equal_f32s(found, found);
+    let keep = simd.or_m32s(simd.less_than_or_equal_f32s(x, found), simd.not_m32s(is_number));
+    simd.select_f32s(keep, found, x)
 }
 
 /// The mean over the pixels of each image: `out` [n, c].

@@ -285,22 +285,30 @@ impl WithSimd for TransformBand<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for tile in 0..self.columns {
-            for channel in (0..self.stride).step_by(S::F32_LANES) {
-                let at = tile * TILE * self.stride + channel;
+        // Whole vectors: one check of bounds a load.
+        let Self { lines, stride, columns, out, plane, apart } = self;
+        let (stride, plane, apart) = (stride / S::F32_LANES, plane / S::F32_LANES, apart / S::F32_LANES);
+        let out = S::as_mut_simd_f32s(out).0;
+        let mut vectors: [&[S::f32s]; SIDE] = [&[]; SIDE];
+        for (vectors, line) in vectors.iter_mut().zip(lines) {
+            *vectors = S::as_simd_f32s(line).0;
+        }
+        for tile in 0..columns {
+            for channel in 0..stride {
+                let at = tile * TILE * stride + channel;
                 // By columns, then by rows.
                 let h = [
-                    self.column::<S>(simd, at),
-                    self.column::<S>(simd, at + self.stride),
-                    self.column::<S>(simd, at + 2 * self.stride),
-                    self.column::<S>(simd, at + 3 * self.stride),
-                    self.column::<S>(simd, at + 4 * self.stride),
-                    self.column::<S>(simd, at + 5 * self.stride),
+                    column_of_input(simd, &vectors, at),
+                    column_of_input(simd, &vectors, at + stride),
+                    column_of_input(simd, &vectors, at + 2 * stride),
+                    column_of_input(simd, &vectors, at + 3 * stride),
+                    column_of_input(simd, &vectors, at + 4 * stride),
+                    column_of_input(simd, &vectors, at + 5 * stride),
                 ];
                 for y in 0..SIDE {
                     let row = points_of_input(simd, [h[0][y], h[1][y], h[2][y], h[3][y], h[4][y], h[5][y]]);
                     for (x, value) in row.into_iter().enumerate() {
-                        store::<S>(&mut self.out[(y * SIDE + x) * self.plane + tile * self.apart + channel..], value);
+                        out[(y * SIDE + x) * plane + tile * apart + channel] = value;
                     }
                 }
             }
@@ -308,21 +316,10 @@ impl WithSimd for TransformBand<'_> {
     }
 }
 
-impl TransformBand<'_> {
-    /// Bᵀ of the six pixels below one another at `at` of each line.
-    #[inline(always)]
-    fn column<S: Simd>(&self, simd: S, at: usize) -> [S::f32s; SIDE] {
-        let l = &self.lines;
-        let d = [
-            load::<S>(&l[0][at..]),
-            load::<S>(&l[1][at..]),
-            load::<S>(&l[2][at..]),
-            load::<S>(&l[3][at..]),
-            load::<S>(&l[4][at..]),
-            load::<S>(&l[5][at..]),
-        ];
-        points_of_input(simd, d)
-    }
+/// Bᵀ of the six pixels below one another at `at` of each line.
+#[inline(always)]
+fn column_of_input<S: Simd>(simd: S, l: &[&[S::f32s]; SIDE], at: usize) -> [S::f32s; SIDE] {
+    points_of_input(simd, [l[0][at], l[1][at], l[2][at], l[3][at], l[4][at], l[5][at]])
 }
 
 /// Tiles whose products are computed together, of `total` of `channels_in` channels.
@@ -383,38 +380,36 @@ impl Sums {
     /// Aᵀ m A of tile `tile`: [4][4][64] in `out`, of which `columns` (up to a whole vector) are written.
     #[inline(always)]
     pub(crate) fn outputs<S: Simd>(&self, simd: S, tile: usize, columns: usize, out: &mut [f32; TILE * TILE * PANEL]) {
-        for column in (0..columns).step_by(S::F32_LANES) {
-            let at = tile * PANEL + column;
+        // Whole vectors: one check of bounds a load.
+        let panel = PANEL / S::F32_LANES;
+        let (sums, plane) = (S::as_simd_f32s(&self.data).0, self.plane / S::F32_LANES);
+        let out = S::as_mut_simd_f32s(out).0;
+        for column in 0..columns.div_ceil(S::F32_LANES) {
+            let at = tile * panel + column;
             let h = [
-                self.column::<S>(simd, 0, at),
-                self.column::<S>(simd, 1, at),
-                self.column::<S>(simd, 2, at),
-                self.column::<S>(simd, 3, at),
-                self.column::<S>(simd, 4, at),
-                self.column::<S>(simd, 5, at),
+                column_of_sums(simd, sums, plane, at),
+                column_of_sums(simd, sums, plane, at + plane),
+                column_of_sums(simd, sums, plane, at + 2 * plane),
+                column_of_sums(simd, sums, plane, at + 3 * plane),
+                column_of_sums(simd, sums, plane, at + 4 * plane),
+                column_of_sums(simd, sums, plane, at + 5 * plane),
             ];
             for y in 0..TILE {
                 let row = outputs(simd, [h[0][y], h[1][y], h[2][y], h[3][y], h[4][y], h[5][y]]);
                 for (x, value) in row.into_iter().enumerate() {
-                    store::<S>(&mut out[(y * TILE + x) * PANEL + column..], value);
+                    out[(y * TILE + x) * panel + column] = value;
                 }
             }
         }
     }
+}
 
-    /// Aᵀ of the six points of column `x`.
-    #[inline(always)]
-    fn column<S: Simd>(&self, simd: S, x: usize, at: usize) -> [S::f32s; TILE] {
-        let m = [
-            load::<S>(&self.data[x * self.plane + at..]),
-            load::<S>(&self.data[(SIDE + x) * self.plane + at..]),
-            load::<S>(&self.data[(2 * SIDE + x) * self.plane + at..]),
-            load::<S>(&self.data[(3 * SIDE + x) * self.plane + at..]),
-            load::<S>(&self.data[(4 * SIDE + x) * self.plane + at..]),
-            load::<S>(&self.data[(5 * SIDE + x) * self.plane + at..]),
-        ];
-        outputs(simd, m)
-    }
+/// Aᵀ of the six points of the column at `at`.
+#[inline(always)]
+fn column_of_sums<S: Simd>(simd: S, sums: &[S::f32s], plane: usize, at: usize) -> [S::f32s; TILE] {
+    let row = SIDE * plane;
+    let m = [sums[at], sums[row + at], sums[2 * row + at], sums[3 * row + at], sums[4 * row + at], sums[5 * row + at]];
+    outputs(simd, m)
 }
 
 /// Rows and columns of points of a gradient: A y.

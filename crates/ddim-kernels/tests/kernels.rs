@@ -127,7 +127,7 @@ impl Case {
 }
 
 /// Mostly what networks have.
-const KERNELS: [[usize; 2]; 8] = [[1, 1], [3, 3], [3, 3], [3, 3], [3, 3], [1, 7], [7, 1], [5, 5]];
+const KERNELS: [[usize; 2]; 10] = [[1, 1], [3, 3], [3, 3], [3, 3], [3, 3], [1, 7], [7, 1], [1, 3], [3, 1], [5, 5]];
 
 fn cases() -> impl Strategy<Value = Case> {
     let channels = prop_oneof![1usize..20, 16usize..90, Just(64), Just(128)];
@@ -288,15 +288,20 @@ fn the_same_bits_for_any_batch_and_number_of_threads() {
         pool.install(|| PackedConv2d::new(conv, size, &weight, None).run(&images, None, &Finish::default(), &mut y, conv.channels[0]));
         y
     };
-    // Weights kept and not, many tiles and few, odd sizes, and the direct sums.
+    // Weights kept and not, many tiles and few, odd sizes, the direct sums, and tiles along one axis.
     for (channels, size, kernel, stride) in [
-        ([70, 130], [16, 16], 3, 1),
-        ([130, 200], [8, 8], 3, 1),
-        ([64, 64], [13, 7], 3, 1),
-        ([70, 33], [9, 9], 3, 2),
-        ([200, 64], [8, 8], 1, 1),
+        ([70, 130], [16, 16], [3, 3], 1),
+        ([130, 200], [8, 8], [3, 3], 1),
+        ([64, 64], [13, 7], [3, 3], 1),
+        ([70, 33], [9, 9], [3, 3], 2),
+        ([200, 64], [8, 8], [1, 1], 1),
+        ([70, 600], [5, 7], [1, 1], 1),
+        ([20, 18], [9, 10], [5, 5], 1),
+        ([70, 64], [9, 10], [1, 7], 1),
+        ([70, 64], [10, 9], [7, 1], 1),
+        ([70, 64], [8, 8], [1, 3], 1),
     ] {
-        let (kernel, padding) = ([kernel; 2], [[kernel / 2; 2]; 2]);
+        let padding = kernel.map(|k| [k / 2; 2]);
         let conv = Conv2d { channels, kernel, stride, padding, enlarge: false };
         let expected = run(conv, size, 17, 1);
         for (n, threads) in [(17, 2), (17, 5), (4, 3), (1, 1), (1, 4)] {

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use ddim_kernels::{Conv2d, Finish, Images, PackedConv2d, Pool, Pooling, mean_of_pixels};
 use ddim_weights::{StateDict, parse_safetensors, read_pickle};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::path::Path;
 
 /// One layer of a branch.
@@ -135,6 +136,8 @@ const SIZE: usize = 299;
 const EPS: f64 = 1e-3;
 /// Images that go through the network together. Their features do not depend on it.
 const TOGETHER: usize = 16;
+/// Numbers of input that go through a block together, so that what lies between its layers stays in the last cache.
+const CACHED: usize = 1 << 20;
 
 /// A layer with its weights.
 enum Ready {
@@ -145,9 +148,19 @@ enum Ready {
 
 /// A block with its weights.
 struct ReadyBlock {
-    branches: Vec<Vec<Ready>>,
+    /// The 1×1 convolutions at the beginning of branches as one of more channels: the input is read once. Where there is one alone, it stays
+    /// in its branch.
+    entry: Option<PackedConv2d>,
+    branches: Vec<ReadyBranch>,
     /// \[h, w, c\] of the output.
     shape: [usize; 3],
+}
+
+/// A branch with its weights.
+struct ReadyBranch {
+    /// The channels of the block's entry that it begins with.
+    entry: Option<Range<usize>>,
+    layers: Vec<Ready>,
 }
 
 /// The network with its weights.
@@ -204,7 +217,13 @@ impl Inception {
             resize(pixels, [h, w], &mut x);
             let mut shape = [SIZE, SIZE, 3];
             for block in &self.blocks {
-                let out = block.run(&x, n, shape, &mut spare);
+                let [h, w, c] = block.shape;
+                let (from, to) = (shape.iter().product::<usize>(), h * w * c);
+                let together = (CACHED / from).clamp(1, n);
+                let mut out = spare.take(n * to);
+                for (x, out) in x[..n * from].chunks(together * from).zip(out.chunks_mut(together * to)) {
+                    block.run(x, x.len() / from, shape, &mut spare, out);
+                }
                 spare.give(std::mem::replace(&mut x, out));
                 shape = block.shape;
             }
@@ -231,20 +250,37 @@ impl Block {
     /// The block with its weights, for an input of `shape`, and the shape of its output.
     fn ready(self, shape: [usize; 3], state: &StateDict) -> std::result::Result<(ReadyBlock, [usize; 3]), String> {
         let prefix = if self.name.is_empty() { String::new() } else { format!("{}.", self.name) };
+        let [h, w, c] = shape;
+        let begins = |branch: &Vec<Layer>| matches!(branch[0], Layer::Conv(_, _, [1, 1], 1, [0, 0]));
+        let merged = self.branches.iter().filter(|branch| begins(branch)).count() > 1;
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
         let mut out = [0; 3];
         let mut branches = Vec::new();
         for branch in self.branches {
             let mut at = shape;
-            let mut ready = Vec::new();
-            for layer in branch {
-                let (layer, after) = layer.ready(&prefix, at, state)?;
-                ready.push(layer);
-                at = after;
+            let (mut entry, mut layers) = (None, Vec::new());
+            let begins = merged && begins(&branch);
+            for (i, layer) in branch.into_iter().enumerate() {
+                match layer {
+                    Layer::Conv(name, channels, ..) if i == 0 && begins => {
+                        let (more, shifts) = folded(&format!("{prefix}{name}"), &Conv2d::pointwise([channels, c]), state)?;
+                        entry = Some(bias.len()..bias.len() + channels);
+                        weight.extend(more);
+                        bias.extend(shifts);
+                        at[2] = channels;
+                    }
+                    layer => {
+                        let (layer, after) = layer.ready(&prefix, at, state)?;
+                        layers.push(layer);
+                        at = after;
+                    }
+                }
             }
             out = [at[0], at[1], out[2] + at[2]];
-            branches.push(ready);
+            branches.push(ReadyBranch { entry, layers });
         }
-        Ok((ReadyBlock { branches, shape: out }, out))
+        let entry = merged.then(|| PackedConv2d::new(Conv2d::pointwise([bias.len(), c]), [h, w], &weight, Some(&bias)));
+        Ok((ReadyBlock { entry, branches, shape: out }, out))
     }
 }
 
@@ -254,7 +290,8 @@ impl Layer {
             Self::Conv(name, channels, kernel, stride, padding) => {
                 let conv = Conv2d { channels: [channels, c], kernel, stride, padding: padding.map(|p| [p, p]), enlarge: false };
                 let [out_h, out_w] = conv.output([h, w]);
-                Ok((Ready::Conv(folded(&format!("{prefix}{name}"), conv, [h, w], state)?), [out_h, out_w, channels]))
+                let (weight, bias) = folded(&format!("{prefix}{name}"), &conv, state)?;
+                Ok((Ready::Conv(PackedConv2d::new(conv, [h, w], &weight, Some(&bias))), [out_h, out_w, channels]))
             }
             Self::Pool(pool) => {
                 let [out_h, out_w] = pool.output([h, w]);
@@ -271,8 +308,8 @@ impl Layer {
     }
 }
 
-/// A convolution and the batch norm behind it, as one: the norm's factor goes into the weights.
-fn folded(name: &str, conv: Conv2d, size: [usize; 2], state: &StateDict) -> std::result::Result<PackedConv2d, String> {
+/// Weights and bias of a convolution and the batch norm behind it, as one: the norm's factor goes into the weights.
+fn folded(name: &str, conv: &Conv2d, state: &StateDict) -> std::result::Result<(Vec<f32>, Vec<f32>), String> {
     let [outs, ins] = conv.channels;
     let tensor = |field: &str, shape: &[usize]| {
         let name = format!("{name}.{field}");
@@ -294,22 +331,35 @@ fn folded(name: &str, conv: Conv2d, size: [usize; 2], state: &StateDict) -> std:
     let per_channel = weight.len() / outs;
     let weight: Vec<f32> = weight.iter().enumerate().map(|(i, w)| (f64::from(*w) * scale[i / per_channel]) as f32).collect();
     let bias: Vec<f32> = (0..outs).map(|o| (f64::from(shift[o]) - f64::from(mean[o]) * scale[o]) as f32).collect();
-    Ok(PackedConv2d::new(conv, size, &weight, Some(&bias)))
+    Ok((weight, bias))
 }
 
 impl ReadyBlock {
-    /// `x` [n, h, w, c] through the block: [n, h', w', c'].
-    fn run(&self, x: &[f32], n: usize, shape: [usize; 3], spare: &mut Spare) -> Vec<f32> {
-        let [h, w, channels] = self.shape;
-        let mut out = spare.take(n * h * w * channels);
+    /// `x` [n, h, w, c] through the block, to `out` [n, h', w', c'].
+    fn run(&self, x: &[f32], n: usize, shape: [usize; 3], spare: &mut Spare, out: &mut [f32]) {
+        let channels = self.shape[2];
+        let entry = self.entry.as_ref().map(|conv| {
+            let width = conv.conv().channels[0];
+            let mut y = spare.take(n * shape[0] * shape[1] * width);
+            conv.run(&images(x, n, shape), None, &RELU, &mut y, width);
+            (y, width)
+        });
         let mut channel = 0;
-        for branch in &self.branches {
-            let mut at = shape;
+        for ReadyBranch { entry: part, layers } in &self.branches {
+            let (mut at, mut x) = (shape, images(x, n, shape));
+            if let Some((part, (y, width))) = part.clone().zip(entry.as_ref()) {
+                at[2] = part.len();
+                x = Images { data: &y[part.start..], shape: [n, at[0], at[1], at[2]], stride: *width };
+            }
+            if layers.is_empty() {
+                copy(&x, &mut out[channel..], channels);
+                channel += at[2];
+            }
             let mut held: Option<Vec<f32>> = None;
-            for (i, layer) in branch.iter().enumerate() {
+            for (i, layer) in layers.iter().enumerate() {
                 let after = layer.output(at);
-                let x = images(held.as_deref().unwrap_or(x), n, at);
-                if i + 1 == branch.len() {
+                let x = held.as_deref().map_or(x, |x| images(x, n, at));
+                if i + 1 == layers.len() {
                     layer.run(&x, &mut out[channel..], channels);
                     channel += after[2];
                 } else {
@@ -321,8 +371,22 @@ impl ReadyBlock {
             }
             held.into_iter().for_each(|old| spare.give(old));
         }
-        out
+        entry.into_iter().for_each(|(old, _)| spare.give(old));
     }
+}
+
+/// What follows every convolution.
+const RELU: Finish<'_> = Finish { rows: None, residual: None, scale: 1.0, relu: true, accumulate: false };
+
+/// The channels of `x` to `out`, pixels `stride` apart.
+fn copy(x: &Images<'_>, out: &mut [f32], stride: usize) {
+    let [n, h, w, c] = x.shape;
+    let last = n * h * w - 1;
+    out[..last * stride + c].par_chunks_mut(w * stride).enumerate().for_each(|(line, out)| {
+        for (i, out) in out.chunks_mut(stride).enumerate() {
+            out[..c].copy_from_slice(&x.data[(line * w + i) * x.stride..][..c]);
+        }
+    });
 }
 
 impl Ready {
@@ -336,13 +400,12 @@ impl Ready {
     }
 
     fn run(&self, x: &Images<'_>, out: &mut [f32], stride: usize) {
-        let finish = Finish { relu: true, ..Finish::default() };
         match self {
-            Self::Conv(conv) => conv.run(x, None, &finish, out, stride),
+            Self::Conv(conv) => conv.run(x, None, &RELU, out, stride),
             Self::Pool(pool) => pool.run(x, out, stride),
             Self::Fork(convs) => {
-                convs[0].run(x, None, &finish, out, stride);
-                convs[1].run(x, None, &finish, &mut out[convs[0].conv().channels[0]..], stride);
+                convs[0].run(x, None, &RELU, out, stride);
+                convs[1].run(x, None, &RELU, &mut out[convs[0].conv().channels[0]..], stride);
             }
         }
     }
@@ -385,18 +448,35 @@ fn places(from: usize) -> Vec<(usize, usize, f32)> {
     (0..SIZE).map(place).collect()
 }
 
+/// Output lines that a task takes.
+const LINES: usize = 23;
+
 /// Bytes [n, h, w, 3] to [n, 299, 299, 3] in [-1, 1].
 fn resize(pixels: &[u8], [h, w]: [usize; 2], out: &mut [f32]) {
     let (rows, columns) = (places(h), places(w));
     let n = pixels.len() / (h * w * 3);
-    out[..n * SIZE * SIZE * 3].par_chunks_exact_mut(SIZE * 3).enumerate().for_each(|(line, out)| {
-        let image = &pixels[line / SIZE * h * w * 3..][..h * w * 3];
-        let (upper, lower, below) = rows[line % SIZE];
-        let value = |y: usize, x: usize, channel: usize| f32::from(image[(y * w + x) * 3 + channel]) / 255.0;
-        for (out, &(left, right, beyond)) in out.chunks_exact_mut(3).zip(&columns) {
-            for (channel, out) in out.iter_mut().enumerate() {
-                let along = |y: usize| value(y, left, channel) * (1.0 - beyond) + value(y, right, channel) * beyond;
-                *out = 2.0 * (along(upper) * (1.0 - below) + along(lower) * below) - 1.0;
+    out[..n * SIZE * SIZE * 3].par_chunks_exact_mut(LINES * SIZE * 3).enumerate().for_each(|(task, out)| {
+        // An input line at the width of the output serves several lines of an image that is enlarged.
+        let mut lines = [0; 2].map(|_| (usize::MAX, vec![0.0; SIZE * 3]));
+        for (line, out) in (task * LINES..).zip(out.chunks_exact_mut(SIZE * 3)) {
+            let image = line / SIZE;
+            let (upper, lower, below) = rows[line % SIZE];
+            for y in [upper, lower] {
+                let (held, line) = &mut lines[y % 2];
+                if *held == image * h + y {
+                    continue;
+                }
+                *held = image * h + y;
+                let bytes = &pixels[*held * w * 3..][..w * 3];
+                let value = |byte: u8| f32::from(byte) / 255.0;
+                for (out, &(left, right, beyond)) in line.chunks_exact_mut(3).zip(&columns) {
+                    let ends = bytes[left * 3..][..3].iter().zip(&bytes[right * 3..][..3]);
+                    out.iter_mut().zip(ends).for_each(|(out, (&a, &b))| *out = value(a) * (1.0 - beyond) + value(b) * beyond);
+                }
+            }
+            let (upper, lower) = (&lines[upper % 2].1, &lines[lower % 2].1);
+            for ((out, upper), lower) in out.iter_mut().zip(upper).zip(lower) {
+                *out = 2.0 * (upper * (1.0 - below) + lower * below) - 1.0;
             }
         }
     });
