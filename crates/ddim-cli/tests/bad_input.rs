@@ -359,7 +359,6 @@ fn benches_that_make_no_sense() {
         (&["--batch", "some"], &["--batch", "some"]),
         (&["--threads", "0"], &["--threads", "0", "1 to 1024"]),
         (&["--model", "model", "--preset", "ddpm-cifar10"], &["--preset", "--model"]),
-        (&["--train", "--profile"], &["--train", "--profile"]),
     ] {
         refused(folder.path(), &with(&["bench"], more), 2, words);
     }
