@@ -1,6 +1,6 @@
 //! Self-attention over the pixels of one image.
 
-use crate::gemm::{PANEL, Product};
+use crate::gemm::{Product, width as tile};
 use crate::images::{Ending, Finish, Images, written};
 use crate::scratch;
 use crate::simd::{arch, exp};
@@ -41,8 +41,9 @@ impl Attention<'_> {
         let Some(len) = written(shape, stride) else { return };
         let out = &mut out[..len];
         let ending = Ending::new(bias, finish, shape, stride);
-        let (row, width) = (pixels.next_multiple_of(PANEL), dim.next_multiple_of(16));
-        let value_columns = width.min(PANEL);
+        let tile = tile();
+        let (row, width) = (pixels.next_multiple_of(tile), dim.next_multiple_of(16));
+        let value_columns = width.min(tile);
         let (key_len, value_len) = (dim * row, pixels * width.next_multiple_of(value_columns));
         // [image][head]: keys, values.
         let mut packed = scratch::take(n * heads * (key_len + value_len));
@@ -91,8 +92,9 @@ impl Attention<'_> {
         if n * pixels * inner == 0 {
             return;
         }
-        let (row, width) = (pixels.next_multiple_of(PANEL), dim.next_multiple_of(16));
-        let (columns_len, panels) = (dim * row, width.next_multiple_of(width.min(PANEL)));
+        let tile = tile();
+        let (row, width) = (pixels.next_multiple_of(tile), dim.next_multiple_of(16));
+        let (columns_len, panels) = (dim * row, width.next_multiple_of(width.min(tile)));
         // Scores are read down their columns: rows a power of two apart would meet in the same lines of the cache.
         let row = row + 16;
         // [image][head][of queries, of keys, of values][pixel][width].
@@ -145,10 +147,11 @@ impl Attention<'_> {
 
 /// c = a · b for rows a of `k` numbers and b as [`Head::columns`] packs it.
 fn by_columns([a, b]: [&[f32]; 2], [a_stride, c_stride]: [usize; 2], [rows, columns, k]: [usize; 3], c: &mut [f32]) {
-    for (panel, b) in b.chunks_exact(k * PANEL).enumerate() {
-        let (c, columns) = (&mut c[panel * PANEL..], PANEL.min(columns - panel * PANEL));
+    let tile = tile();
+    for (panel, b) in b.chunks_exact(k * tile).enumerate() {
+        let (c, columns) = (&mut c[panel * tile..], tile.min(columns - panel * tile));
         let (transposed, accumulate) = (false, false);
-        arch().dispatch(Product { a, a_stride, transposed, b, b_stride: PANEL, c, c_stride, rows, columns, k, accumulate });
+        arch().dispatch(Product { a, a_stride, transposed, b, b_stride: tile, c, c_stride, rows, columns, k, accumulate });
     }
 }
 
@@ -161,7 +164,7 @@ fn by_rows(
     accumulate: bool,
     c: &mut [f32],
 ) {
-    let b_stride = columns.next_multiple_of(16).min(PANEL);
+    let b_stride = columns.next_multiple_of(16).min(tile());
     for (panel, b) in b.chunks_exact(k * b_stride).enumerate() {
         let (c, columns) = (&mut c[panel * b_stride..], b_stride.min(columns - panel * b_stride));
         arch().dispatch(Product { a, a_stride, transposed, b, b_stride, c, c_stride, rows, columns, k, accumulate });
@@ -179,9 +182,9 @@ struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// One row a pixel, times `scale`, in panels of up to 64 channels: [panel][pixel][channels].
+    /// One row a pixel, times `scale`, in panels of up to a register tile's width of channels: [panel][pixel][channels].
     fn rows(self, scale: f32, to: &mut [f32]) {
-        let columns = self.dim.next_multiple_of(16).min(PANEL);
+        let columns = self.dim.next_multiple_of(16).min(tile());
         for (panel, to) in to.chunks_exact_mut(self.pixels * columns).enumerate() {
             let channel = self.channel + panel * columns;
             let count = columns.min(self.dim - panel * columns);
@@ -192,14 +195,15 @@ impl Head<'_> {
         }
     }
 
-    /// One column a pixel, times `scale`, in panels of 64 pixels: [panel][channel][pixel].
+    /// One column a pixel, times `scale`, in panels of a register tile's width of pixels: [panel][channel][pixel].
     fn columns(self, scale: f32, to: &mut [f32]) {
         let Self { images, first, pixels, channel, dim } = self;
-        for (panel, to) in to.chunks_exact_mut(dim * PANEL).enumerate() {
+        let tile = tile();
+        for (panel, to) in to.chunks_exact_mut(dim * tile).enumerate() {
             // Sixteen pixels at a time, so that whole cache lines are written.
-            for start in (0..PANEL).step_by(16) {
+            for start in (0..tile).step_by(16) {
                 for c in 0..dim {
-                    for (p, to) in (panel * PANEL + start..).zip(&mut to[c * PANEL + start..][..16]) {
+                    for (p, to) in (panel * tile + start..).zip(&mut to[c * tile + start..][..16]) {
                         *to = if p < pixels { images.data[(first + p) * images.stride + channel + c] * scale } else { 0.0 };
                     }
                 }
