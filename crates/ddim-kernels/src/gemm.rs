@@ -87,10 +87,12 @@ impl PackedProduct<'_> {
     }
 }
 
-/// A product with a panel of up to 64 packed columns, [64 / width][k][width].
+/// A product with a panel of up to 64 packed columns, [64 / width][line][k][width].
 pub(crate) struct PackedPanel<'a> {
     pub(crate) a: &'a [f32],
     pub(crate) starts: &'a [usize],
+    pub(crate) lines: usize,
+    pub(crate) a_line: usize,
     pub(crate) b: &'a [f32],
     /// Rows of [`PANEL`] numbers.
     pub(crate) c: &'a mut [f32],
@@ -104,18 +106,18 @@ impl WithSimd for PackedPanel<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { a, starts, b, c, columns, k, accumulate } = self;
+        let Self { a, starts, lines, a_line, b, c, columns, k, accumulate } = self;
         let width = width_of::<S>();
-        for (first, b) in (0..columns).step_by(width).zip(b.chunks_exact(k * width)) {
+        for (first, b) in (0..columns).step_by(width).zip(b.chunks_exact(lines * k * width)) {
             for part in parts(k) {
                 let product = PackedProduct {
                     a: &a[part.start..],
                     starts,
-                    lines: 1,
-                    a_line: 0,
+                    lines,
+                    a_line,
                     k: part.len(),
                     b: &b[part.start * width..],
-                    b_line: 0,
+                    b_line: k * width,
                     c: &mut c[first..],
                     c_stride: PANEL,
                     columns: width.min(columns - first),

@@ -354,7 +354,7 @@ pub(crate) fn multiply(weights: &Weights, channels_in: usize, panel: usize, colu
         for (point, c) in sums.chunks_exact_mut(plane).enumerate() {
             let (a, b) = (&input.data[point * input.plane + start..], &weights[point * weights_plane..]);
             let accumulate = start > 0;
-            vectors.dispatch(PackedPanel { a, starts: &starts, b, c, columns, k, accumulate });
+            vectors.dispatch(PackedPanel { a, starts: &starts, lines: 1, a_line: 0, b, c, columns, k, accumulate });
         }
     };
     match weights {
