@@ -140,8 +140,9 @@ impl ImageSet {
                     Look::Prepared(preparation) => Ok(pictures.prepared(i, &Shape::of_colours(preparation))?.bytes),
                     Look::AsTheyAre { background } => self.as_it_is(pictures, i, *background),
                 };
-                let read: Vec<Vec<u8>> = range.into_par_iter().map(one).collect::<Result<_>>()?;
-                Ok(read.concat())
+                // Of several bad files the first is named, whichever was read first.
+                let read: Vec<Result<Vec<u8>>> = range.into_par_iter().map(one).collect();
+                Ok(read.into_iter().collect::<Result<Vec<_>>>()?.concat())
             }
         }
     }
