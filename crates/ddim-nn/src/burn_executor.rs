@@ -117,11 +117,7 @@ impl<'a> BurnNetwork<'a> {
     }
 
     fn features(&self, features: Features, index: Index, timesteps: &[usize], condition: &Condition, width: usize) -> Tensor<4> {
-        let numbers = match (index, condition) {
-            (Index::Timestep, _) => timesteps,
-            (Index::Label, Condition::Labels(labels)) => labels,
-            (Index::Label, other) => panic!("labels, not {other:?}"),
-        };
+        let numbers = index.numbers(timesteps, condition);
         if let Features::Table(table) = features {
             let rows: Vec<i64> = numbers.iter().map(|&n| n as i64).collect();
             let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [numbers.len()]), &self.device);

@@ -1,7 +1,7 @@
 //! A network as a list of operations over named parameters. The modules of a network declare their parameters and write down what they
 //! do; executors run the list: a plan for sampling, a plan for training, and, where the feature `burn` is on, burn's operations.
 
-use crate::unet::Activation;
+use crate::unet::{Activation, Condition};
 use ddim::noise::Stream;
 use ddim_kernels as kernels;
 use std::fmt::Display;
@@ -155,6 +155,20 @@ pub(crate) enum Index {
     Timestep,
     /// The class.
     Label,
+}
+
+impl Index {
+    /// The numbers themselves.
+    ///
+    /// # Panics
+    /// On a condition without labels, where these are asked for; whoever took the condition checked it.
+    pub(crate) fn numbers<'a>(self, timesteps: &'a [usize], condition: &'a Condition) -> &'a [usize] {
+        match (self, condition) {
+            (Self::Timestep, _) => timesteps,
+            (Self::Label, Condition::Labels(labels)) => labels,
+            (Self::Label, condition) => unreachable!("labels, not {condition:?}"),
+        }
+    }
 }
 
 /// A number to features.

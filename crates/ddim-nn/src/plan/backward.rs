@@ -1,10 +1,10 @@
 //! Backward through the steps of a plan for training: from the gradient of its output to those of all parameters.
 
 use super::layout::View;
-use super::run::{Arena, Inputs, Profile, at_least, combine, dropout_mask, each_pixel, pixel, transpose};
+use super::run::{Arena, Inputs, Profile, at_least, combine, dropout_mask, each_pixel, note, pixel, transpose};
 use super::{Action, FinishWith, Plan, Source, Step, Weights};
-use crate::graph::{Features, Index};
-use crate::unet::{Condition, UNet};
+use crate::graph::Features;
+use crate::unet::UNet;
 use ddim_kernels::{Attention, Images, PackedInputGradient, sum_of_pixels};
 use std::ops::Range;
 use std::time::Instant;
@@ -16,8 +16,14 @@ pub(crate) struct Backward {
     /// Of each convolution; none where nobody asks for its input's gradient.
     turned: Vec<Option<PackedInputGradient>>,
     arena: Arena,
-    of_buffers: Found,
-    of_rows: Found,
+    found: Gradients,
+}
+
+/// The gradients of images and of rows.
+#[derive(Default)]
+struct Gradients {
+    images: Found,
+    rows: Found,
 }
 
 /// The gradients of values, where the values lie in their own buffers.
@@ -109,21 +115,20 @@ impl Found {
 impl Backward {
     pub(crate) fn new(unet: &UNet, size: [usize; 2]) -> Self {
         let plan = Plan::for_training(unet, size);
-        let weights = plan.changing_weights(unet.values());
-        let wanted = |conv: usize| {
-            let reads = |step: &&Step| matches!(step.action, Action::Conv { conv: c, .. } if c == conv);
-            let of_images = plan.steps.iter().find(reads);
-            // The images themselves need no gradient, features of a timestep neither.
-            of_images.map_or_else(|| !plan.is_source(plan.row_steps.iter().find(reads)), |step| step.x.buffer != plan.input.buffer)
+        let weights = plan.weights(unet.values());
+        // The images themselves need no gradient.
+        let reads_input = |conv: usize| {
+            let of_input = |step: &Step| step.x.buffer == plan.input.buffer;
+            plan.steps.iter().any(|step| of_input(step) && matches!(step.action, Action::Conv { conv: c, .. } if c == conv))
         };
         let turned = (plan.convs.iter().enumerate())
             .map(|(i, planned)| {
                 let Source::Parameters([weight, _]) = planned.weights else { unreachable!("training has parameters alone") };
                 let weight = &unet.values()[plan.parameters.get(weight).range.clone()];
-                wanted(i).then(|| PackedInputGradient::new(planned.conv, planned.size, weight))
+                (!reads_input(i)).then(|| PackedInputGradient::new(planned.conv, planned.size, weight))
             })
             .collect();
-        Self { plan, weights, turned, arena: Arena::default(), of_buffers: Found::default(), of_rows: Found::default() }
+        Self { plan, weights, turned, arena: Arena::default(), found: Gradients::default() }
     }
 
     /// Takes other weights of the same network.
@@ -148,14 +153,14 @@ impl Backward {
         gradients: &mut [f32],
         mut profile: Option<&mut Profile>,
     ) -> f64 {
-        let Self { plan, weights, arena, of_buffers, of_rows, .. } = self;
+        let Self { plan, weights, turned, arena, found } = self;
         let (n, view) = (inputs.kinds.len(), plan.output);
         plan.forward(weights, inputs, arena, profile.as_deref_mut());
-        of_buffers.reset(&plan.buffers, n);
-        of_rows.reset(&plan.row_buffers, n);
+        found.images.reset(&plan.buffers, n);
+        found.rows.reset(&plan.row_buffers, n);
         // The output lies alone in its buffer.
         let len = view.shape.iter().product::<usize>();
-        let (mut dy, _) = of_buffers.take(view, n);
+        let (mut dy, _) = found.images.take(view, n);
         transpose(target, n, view.shape, &mut dy, true);
         let y = &arena.buffers[view.buffer];
         let mut total = 0.0;
@@ -169,25 +174,11 @@ impl Backward {
             }
             total += f64::from(*share) * sum / len as f64;
         }
-        of_buffers.give(view, dy);
-        for (of_images, step) in self.plan.row_steps.iter().map(|step| (false, step)).chain(self.plan.steps.iter().map(|s| (true, s))).rev()
-        {
-            let run = Run { plan: &self.plan, weights: &self.weights, turned: &self.turned, inputs, arena: &self.arena, of_images, n };
-            run.step(step, &mut self.of_buffers, &mut self.of_rows, gradients, &mut profile);
+        found.images.give(view, dy);
+        for (of_images, step) in plan.row_steps.iter().map(|step| (false, step)).chain(plan.steps.iter().map(|step| (true, step))).rev() {
+            Run { plan, weights, turned, inputs, arena, of_images, n }.step(step, found, gradients, &mut profile);
         }
         total
-    }
-}
-
-impl Plan {
-    /// Whether what a step of rows reads is no function of parameters.
-    fn is_source(&self, step: Option<&Step>) -> bool {
-        let Some(step) = step else { return true };
-        let writes = |s: &&Step| s.out.buffer == step.x.buffer;
-        self.row_steps
-            .iter()
-            .find(writes)
-            .is_some_and(|s| matches!(s.action, Action::Embedding | Action::Features(Features::Sinusoid { .. } | Features::Fourier(_), _)))
     }
 }
 
@@ -203,15 +194,6 @@ impl Step {
     }
 }
 
-/// Adds to a profile, if there is one, what passed since `start`; now.
-fn note(profile: &mut Option<&mut Profile>, kind: &'static str, start: Instant, multiply_adds: u64) -> Instant {
-    let now = Instant::now();
-    if let Some(profile) = profile {
-        profile.add(kind, now - start, multiply_adds);
-    }
-    now
-}
-
 /// What all steps of one run need.
 struct Run<'a> {
     plan: &'a Plan,
@@ -225,33 +207,27 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn step(&self, step: &Step, of_buffers: &mut Found, of_rows: &mut Found, gradients: &mut [f32], profile: &mut Option<&mut Profile>) {
-        let (n, all) = (self.n, 0..self.n);
-        let own = if self.of_images { &mut *of_buffers } else { &mut *of_rows };
-        if !own.settle(step.out, n) {
+    /// The gradients of the kind of values that the step is of.
+    fn own<'g>(&self, found: &'g mut Gradients) -> &'g mut Found {
+        if self.of_images { &mut found.images } else { &mut found.rows }
+    }
+
+    fn step(&self, step: &Step, found: &mut Gradients, gradients: &mut [f32], profile: &mut Option<&mut Profile>) {
+        let own = self.own(found);
+        if !own.settle(step.out, self.n) {
             return;
         }
-        let touches = |view: &View| view.buffer == step.out.buffer;
+        let buffer = step.out.buffer;
         // Where a step reads of the buffer that it writes, the gradient is copied before others are written.
-        let shared = step.reads().any(|view| touches(&view));
-        let held = if shared { own.buffers[step.out.buffer].clone() } else { std::mem::take(&mut own.buffers[step.out.buffer]) };
-        let dy = step.out.of(&all, &held);
-        self.contribute(step, &dy, of_buffers, of_rows, gradients, profile);
+        let shared = step.reads().any(|view| view.buffer == buffer);
+        let held = if shared { own.buffers[buffer].clone() } else { std::mem::take(&mut own.buffers[buffer]) };
+        self.contribute(step, &step.out.of(&(0..self.n), &held), found, gradients, profile);
         if !shared {
-            let own = if self.of_images { of_buffers } else { of_rows };
-            own.buffers[step.out.buffer] = held;
+            self.own(found).buffers[buffer] = held;
         }
     }
 
-    fn contribute(
-        &self,
-        step: &Step,
-        dy: &Images<'_>,
-        of_buffers: &mut Found,
-        of_rows: &mut Found,
-        gradients: &mut [f32],
-        profile: &mut Option<&mut Profile>,
-    ) {
+    fn contribute(&self, step: &Step, dy: &Images<'_>, found: &mut Gradients, gradients: &mut [f32], profile: &mut Option<&mut Profile>) {
         let start = Instant::now();
         let (n, all) = (self.n, 0..self.n);
         let [h, w, c] = step.out.shape;
@@ -259,20 +235,16 @@ impl Run<'_> {
         let parameter = |id: usize| self.plan.parameters.get(id).range.clone();
         match &step.action {
             Action::Conv { conv, finish, .. } => {
-                let scaled;
-                let mut dy = *dy;
-                if finish.scale != 1.0 {
-                    scaled = times(&dy, finish.scale);
-                    dy = Images::new(&scaled, dy.shape);
-                }
-                let of_rows_given = self.finish(finish, &dy, of_buffers, of_rows);
+                let mut held = Vec::new();
+                let dy = times(dy, finish.scale, &mut held);
+                let of_rows = self.finish(finish, &dy, found);
                 let planned = &self.plan.convs[*conv];
                 let Source::Parameters([weight, bias]) = planned.weights else { unreachable!("training has parameters alone") };
-                match of_rows_given {
-                    // Those of images are there already.
-                    Some(of_images) => {
+                match of_rows {
+                    // The sums of each image are there already.
+                    Some(sums) => {
                         let bias = &mut gradients[parameter(bias)];
-                        of_images.chunks_exact(c).for_each(|row| bias.iter_mut().zip(row).for_each(|(bias, v)| *bias += v));
+                        sums.chunks_exact(c).for_each(|row| bias.iter_mut().zip(row).for_each(|(bias, v)| *bias += v));
                     }
                     None => sum_of_pixels(&dy, &mut gradients[parameter(bias)]),
                 }
@@ -284,7 +256,7 @@ impl Run<'_> {
                 planned.conv.weight_gradient(&x, normal, &dy, &mut gradients[parameter(weight)]);
                 let start = note(profile, of_weights, start, multiply_adds);
                 let Some(turned) = &self.turned[*conv] else { return };
-                let own = if self.of_images { of_buffers } else { of_rows };
+                let own = self.own(found);
                 if normal.is_none() {
                     let (mut out, accumulate) = own.take(step.x, n);
                     turned.run(&dy, &mut out[step.x.offset..], step.x.stride, accumulate);
@@ -298,41 +270,37 @@ impl Run<'_> {
                 note(profile, "group norm, backward", start, 0);
             }
             Action::Attend { attend, keys, values: of_values, finish } => {
-                let scaled = times(dy, finish.scale);
-                let dy = Images::new(&scaled, dy.shape);
-                self.finish(finish, &dy, of_buffers, of_rows);
-                let own = if self.of_images { of_buffers } else { of_rows };
+                let mut held = Vec::new();
+                let dy = times(dy, finish.scale, &mut held);
+                self.finish(finish, &dy, found);
+                let own = self.own(found);
                 let [queries, keys_in, values_in] = [step.x, *keys, *of_values].map(|view| view.images(&all, values));
                 let attention = Attention { queries, keys: keys_in, values: values_in, heads: attend.heads, scale: attend.scale };
-                let mut found = [(); 3].map(|()| vec![0.0; n * h * w * c]);
-                attention.gradient(&dy, found.each_mut().map(Vec::as_mut_slice));
-                for (view, found) in [step.x, *keys, *of_values].into_iter().zip(&found) {
-                    own.contribute_images(view, &Images::new(found, [n, h, w, c]));
+                let mut of_inputs = [(); 3].map(|()| vec![0.0; n * h * w * c]);
+                attention.gradient(&dy, of_inputs.each_mut().map(Vec::as_mut_slice));
+                for (view, of_input) in [step.x, *keys, *of_values].into_iter().zip(&of_inputs) {
+                    own.contribute_images(view, &Images::new(of_input, [n, h, w, c]));
                 }
                 note(profile, "attention, backward", start, 2 * n as u64 * step.multiply_adds(self.plan));
             }
             Action::Normalise(_) => {
-                let own = if self.of_images { of_buffers } else { of_rows };
-                self.norm(step, dy, own, gradients);
+                self.norm(step, dy, self.own(found), gradients);
                 note(profile, "group norm, backward", start, 0);
             }
             Action::AddRows(row) => {
-                self.add_rows(*row, &of_images(dy), c, 0, of_rows);
-                of_buffers.contribute_images(step.x, dy);
+                self.add_rows(*row, &sums_of_images(dy), c, 0, found);
+                found.images.contribute_images(step.x, dy);
             }
             Action::ScaleShift(row) => {
                 let x = step.x.images(&all, values);
-                self.add_rows(*row, &products(dy, &x), c, 0, of_rows);
-                self.add_rows(*row, &of_images(dy), c, c, of_rows);
+                self.add_rows(*row, &products(dy, &x), c, 0, found);
+                self.add_rows(*row, &sums_of_images(dy), c, c, found);
                 let rows = &self.arena.rows[*row];
                 let scale = |p: usize| &rows[p / (h * w) * 2 * c..][..c];
-                of_buffers.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), scale(p), |dy, scale| dy * (scale + 1.0)));
+                found.images.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), scale(p), |dy, scale| dy * (scale + 1.0)));
             }
             Action::Features(Features::Table(table), index) => {
-                let numbers = match (index, self.inputs.condition) {
-                    (Index::Label, Condition::Labels(labels)) => labels,
-                    _ => self.inputs.timesteps,
-                };
+                let numbers = index.numbers(self.inputs.timesteps, self.inputs.condition);
                 let table = &mut gradients[parameter(*table)];
                 for (i, number) in numbers.iter().enumerate() {
                     table[number * c..(number + 1) * c].iter_mut().zip(pixel(dy, i)).for_each(|(sum, v)| *sum += v);
@@ -341,19 +309,18 @@ impl Run<'_> {
             Action::Features(..) | Action::Embedding => {}
             Action::Activate(activation) => {
                 let (x, activation) = (step.x.images(&all, values), activation.kernel());
-                let own = if self.of_images { of_buffers } else { of_rows };
-                own.contribute(step.x, n, |p, out| activation.gradient(pixel(&x, p), pixel(dy, p), out));
+                self.own(found).contribute(step.x, n, |p, out| activation.gradient(pixel(&x, p), pixel(dy, p), out));
             }
             Action::Add(other) => {
-                let own = if self.of_images { of_buffers } else { of_rows };
+                let own = self.own(found);
                 own.contribute_images(step.x, dy);
                 own.contribute_images(*other, dy);
             }
-            Action::Copy => of_buffers.contribute_images(step.x, dy),
+            Action::Copy => found.images.contribute_images(step.x, dy),
             Action::Enlarge => {
                 let [small_h, small_w, _] = step.x.shape;
                 let first = |p: usize| (p / (small_h * small_w) * h + p % (small_h * small_w) / small_w * 2) * w + p % small_w * 2;
-                of_buffers.contribute(step.x, n, |p, out| {
+                found.images.contribute(step.x, n, |p, out| {
                     out.fill(0.0);
                     for offset in [0, 1, w, w + 1] {
                         out.iter_mut().zip(pixel(dy, first(p) + offset)).for_each(|(out, v)| *out += v);
@@ -363,46 +330,44 @@ impl Run<'_> {
             Action::Halve => {
                 let [large_h, large_w, _] = step.x.shape;
                 let source = |p: usize| (p / (large_h * large_w) * h + p % (large_h * large_w) / large_w / 2) * w + p % large_w / 2;
-                of_buffers.contribute(step.x, n, |p, out| {
+                found.images.contribute(step.x, n, |p, out| {
                     let dy = pixel(dy, source(p));
                     combine(out, dy, dy, |dy, _| dy / 4.0);
                 });
             }
             Action::Affine { factor, .. } => {
-                of_buffers.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), pixel(dy, p), |dy, _| dy * factor));
+                found.images.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), pixel(dy, p), |dy, _| dy * factor));
             }
             Action::Dropout { kept, layer } => {
                 if self.inputs.dropout.is_empty() {
-                    return of_buffers.contribute_images(step.x, dy);
+                    return found.images.contribute_images(step.x, dy);
                 }
                 let mask = dropout_mask(self.inputs.dropout, *layer, *kept, h * w * c);
-                of_buffers.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), &mask[p * c..], |dy, m| dy * m));
+                found.images.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), &mask[p * c..], |dy, m| dy * m));
             }
             Action::DivideByTimestep => {
-                let timestep = |p: usize| self.inputs.timesteps[self.inputs.kinds[p / (h * w)]] as f32;
-                of_buffers.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), pixel(dy, p), |dy, _| dy / timestep(p)));
+                let timestep = |p: usize| self.inputs.timestep(p / (h * w));
+                found.images.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), pixel(dy, p), |dy, _| dy / timestep(p)));
             }
         }
     }
 
     /// The gradients of what a [`FinishWith`] adds, for the gradient of the sum; those of rows [n, c], where there are some.
-    fn finish(&self, finish: &FinishWith, dy: &Images<'_>, of_buffers: &mut Found, of_rows: &mut Found) -> Option<Vec<f32>> {
+    fn finish(&self, finish: &FinishWith, dy: &Images<'_>, found: &mut Gradients) -> Option<Vec<f32>> {
         if let Some(residual) = finish.residual {
-            let own = if self.of_images { of_buffers } else { &mut *of_rows };
-            own.contribute_images(residual, dy);
+            self.own(found).contribute_images(residual, dy);
         }
         finish.rows.map(|row| {
-            let found = of_images(dy);
-            self.add_rows(row, &found, dy.shape[3], 0, of_rows);
-            found
+            let sums = sums_of_images(dy);
+            self.add_rows(row, &sums, dy.shape[3], 0, found);
+            sums
         })
     }
 
-    /// Adds `found` [n, c] to the gradients of a buffer of rows, at channels from `first`.
-    fn add_rows(&self, row: usize, found: &[f32], c: usize, first: usize, of_rows: &mut Found) {
-        let stride = self.plan.row_buffers[row];
-        let view = View { buffer: row, offset: first, stride, shape: [1, 1, c] };
-        of_rows.contribute_images(view, &Images::new(found, [self.n, 1, 1, c]));
+    /// Adds `rows` [n, c] to the gradients of a buffer of rows, at channels from `first`.
+    fn add_rows(&self, buffer: usize, rows: &[f32], c: usize, first: usize, found: &mut Gradients) {
+        let view = View { buffer, offset: first, stride: self.plan.row_buffers[buffer], shape: [1, 1, c] };
+        found.rows.contribute_images(view, &Images::new(rows, [self.n, 1, 1, c]));
     }
 
     /// The gradient of the norm in a step, for that of its result.
@@ -424,20 +389,24 @@ impl Run<'_> {
     }
 }
 
-/// Images times a number, without gaps.
-fn times(x: &Images<'_>, factor: f32) -> Vec<f32> {
+/// Images times a number; `held` has them where they are not the same.
+fn times<'a>(x: &Images<'a>, factor: f32, held: &'a mut Vec<f32>) -> Images<'a> {
+    if factor == 1.0 {
+        return *x;
+    }
     let pixels = x.shape[..3].iter().product::<usize>();
-    (0..pixels).flat_map(|p| pixel(x, p)).map(|v| v * factor).collect()
+    held.extend((0..pixels).flat_map(|p| pixel(x, p)).map(|v| v * factor));
+    Images::new(held, x.shape)
 }
 
 /// The sums over the pixels of each image: [n, c].
-fn of_images(dy: &Images<'_>) -> Vec<f32> {
+fn sums_of_images(dy: &Images<'_>) -> Vec<f32> {
     let [n, h, w, c] = dy.shape;
-    let mut found = vec![0.0; n * c];
-    for (i, found) in found.chunks_exact_mut(c).enumerate() {
-        sum_of_pixels(&Images { data: &dy.data[i * h * w * dy.stride..], shape: [1, h, w, c], stride: dy.stride }, found);
+    let mut sums = vec![0.0; n * c];
+    for (i, sums) in sums.chunks_exact_mut(c).enumerate() {
+        sum_of_pixels(&Images { data: &dy.data[i * h * w * dy.stride..], shape: [1, h, w, c], stride: dy.stride }, sums);
     }
-    found
+    sums
 }
 
 /// The sums over the pixels of each image of dy · x: [n, c].

@@ -309,24 +309,16 @@ impl Plan {
         self.buffers = slots;
     }
 
-    /// The weights that the plan needs of a network's, packed.
-    pub(crate) fn weights(&self, values: &[f32]) -> Weights {
+    /// The weights that the plan needs of a network's, packed; for training, as they are best changed.
+    fn weights(&self, values: &[f32]) -> Weights {
         let of = |id: usize| &values[self.parameters.get(id).range.clone()];
+        let pack = match self.purpose {
+            Purpose::Sampling => PackedConv2d::new,
+            Purpose::Training => PackedConv2d::changing,
+        };
         let convs = self.convs.iter().map(|planned| match &planned.weights {
-            Source::Parameters([weight, bias]) => PackedConv2d::new(planned.conv, planned.size, of(*weight), Some(of(*bias))),
+            Source::Parameters([weight, bias]) => pack(planned.conv, planned.size, of(*weight), Some(of(*bias))),
             Source::Given(given) => PackedConv2d::linear(planned.conv.channels, planned.size, &given.weight, Some(&given.bias)),
-        });
-        let mut weights = Weights { convs: convs.collect(), norms: Vec::new(), tables: HashMap::new() };
-        self.copy_small(values, &mut weights);
-        weights
-    }
-
-    /// The same for weights that change at every step.
-    fn changing_weights(&self, values: &[f32]) -> Weights {
-        let of = |id: usize| &values[self.parameters.get(id).range.clone()];
-        let convs = self.convs.iter().map(|planned| match &planned.weights {
-            Source::Parameters([weight, bias]) => PackedConv2d::changing(planned.conv, planned.size, of(*weight), Some(of(*bias))),
-            Source::Given(_) => unreachable!("training has parameters alone"),
         });
         let mut weights = Weights { convs: convs.collect(), norms: Vec::new(), tables: HashMap::new() };
         self.copy_small(values, &mut weights);

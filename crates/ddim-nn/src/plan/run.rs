@@ -1,8 +1,8 @@
 //! Forward through the steps of a plan.
 
 use super::layout::View;
-use super::{Action, FinishWith, Plan, Purpose, Step, Weights};
-use crate::graph::{Features, Index};
+use super::{Action, FinishWith, NormRef, Plan, Purpose, Step, Weights};
+use crate::graph::Features;
 use crate::unet::Condition;
 use ddim::noise::Stream;
 use ddim_kernels::{Attention, Finish, Images, Normal, normalised};
@@ -55,6 +55,15 @@ impl Profile {
     }
 }
 
+/// Adds to a profile, if there is one, what passed since `start`; now.
+pub(super) fn note(profile: &mut Option<&mut Profile>, kind: &'static str, start: Instant, multiply_adds: u64) -> Instant {
+    let now = Instant::now();
+    if let Some(profile) = profile {
+        profile.add(kind, now - start, multiply_adds);
+    }
+    now
+}
+
 /// What a run is told of its images.
 pub(crate) struct Inputs<'a> {
     /// [n, c, h, w].
@@ -67,6 +76,13 @@ pub(crate) struct Inputs<'a> {
     pub(crate) kinds: &'a [usize],
     /// Seeds of what dropout drops, one an image; none for no dropout.
     pub(crate) dropout: &'a [u64],
+}
+
+impl Inputs<'_> {
+    /// That of an image.
+    pub(super) fn timestep(&self, image: usize) -> f32 {
+        self.timesteps[self.kinds[image]] as f32
+    }
 }
 
 /// A buffer of at least `len` numbers.
@@ -111,19 +127,14 @@ impl Plan {
             let together = if step.norm().is_some() && self.purpose == Purpose::Sampling { step.images_together() } else { n };
             for first in (0..n).step_by(together) {
                 let images = first..n.min(first + together);
-                let start = Instant::now();
-                step.find_statistics(&images, self, weights, &buffers, arena);
-                if let Some(profile) = &mut profile {
-                    let now = Instant::now();
-                    if step.norm().is_some() {
-                        profile.add("group norm's statistics", now - start, 0);
-                    }
-                    let multiply_adds = images.len() as u64 * step.multiply_adds(self);
-                    step.run_on(images, self, weights, inputs, &mut buffers, arena);
-                    profile.add(step.kind(self), now.elapsed(), multiply_adds);
-                } else {
-                    step.run_on(images, self, weights, inputs, &mut buffers, arena);
+                let mut start = Instant::now();
+                if let Some(normal) = step.norm() {
+                    step.find_statistics(normal, &images, self, weights, &buffers, arena);
+                    start = note(&mut profile, "group norm's statistics", start, 0);
                 }
+                let multiply_adds = images.len() as u64 * step.multiply_adds(self);
+                step.run_on(images, self, weights, inputs, &mut buffers, arena);
+                note(&mut profile, step.kind(self), start, multiply_adds);
             }
         }
         arena.buffers = buffers;
@@ -167,8 +178,15 @@ impl Step {
     }
 
     /// Where a plan keeps statistics for all images, those of `images`; else those alone.
-    fn find_statistics(&self, images: &Range<usize>, plan: &Plan, weights: &Weights, buffers: &[Vec<f32>], arena: &mut Arena) {
-        let Some(normal) = self.norm() else { return };
+    fn find_statistics(
+        &self,
+        normal: NormRef,
+        images: &Range<usize>,
+        plan: &Plan,
+        weights: &Weights,
+        buffers: &[Vec<f32>],
+        arena: &mut Arena,
+    ) {
         let c = self.x.shape[2];
         let range = if plan.keeps_statistics() { images.start * c..images.end * c } else { 0..images.len() * c };
         let kept = &mut arena.statistics[normal.statistics];
@@ -290,15 +308,11 @@ impl Step {
             }
             Action::DivideByTimestep => {
                 let x = x();
-                let timestep = |p: usize| inputs.timesteps[inputs.kinds[range.start + p / (h * w)]] as f32;
+                let timestep = |p: usize| inputs.timestep(range.start + p / (h * w));
                 each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), pixel(&x, p), |x, _| x / timestep(p)), n);
             }
             Action::Features(features, index) => {
-                let numbers = match (index, inputs.condition) {
-                    (Index::Timestep, _) => inputs.timesteps,
-                    (Index::Label, Condition::Labels(labels)) => labels,
-                    (Index::Label, condition) => unreachable!("labels, not {condition:?}: checked before"),
-                };
+                let numbers = index.numbers(inputs.timesteps, inputs.condition);
                 for (out, &number) in out.chunks_exact_mut(c).zip(numbers) {
                     write_features(features, number, |id| &weights.tables[&id], out);
                 }
