@@ -1,7 +1,7 @@
 //! The one product: c[r][j] = Σ_k a[r][k] · b[k][j], on a register tile; both operands are read where they lie.
 
 use crate::simd::{arch, load_into};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 /// Columns that are multiplied together: a register tile's width with 512-bit vectors, or several tiles'.
 pub(crate) const PANEL: usize = 64;
@@ -15,11 +15,22 @@ const DEPTH: usize = 288;
 /// Columns that packed weights keep together, a divisor of [`PANEL`]: those of a register tile, so that it reads them without gaps. Rows 256
 /// bytes apart would meet in a quarter of the first cache's lines.
 pub(crate) fn width() -> usize {
-    match arch() {
-        #[cfg(target_arch = "x86_64")]
-        Arch::V4(_) => 64,
-        _ => 16,
+    struct Width;
+    impl WithSimd for Width {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            width_of::<S>()
+        }
     }
+    arch().dispatch(Width)
+}
+
+/// [`width`] under these vectors.
+#[inline(always)]
+pub(crate) fn width_of<S: Simd>() -> usize {
+    if S::F32_LANES == 16 { 64 } else { 16 }
 }
 
 /// `depth` in parts of about the same size that the first cache holds.
@@ -286,12 +297,6 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
             }
         }
     }
-}
-
-/// Columns that packed weights keep together under these vectors, as [`width`] has it.
-#[inline(always)]
-pub(crate) fn width_of<S: Simd>() -> usize {
-    if S::F32_LANES == 16 { 64 } else { 16 }
 }
 
 /// sums[r][v] += Σ_k rows[r][k] · b[k][column + v-th vector], for packed b.

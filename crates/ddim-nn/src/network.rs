@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 
 /// A network with all that a sampler must know of it: the size of its images and what it predicts.
 ///
-/// It is compiled to a plan over the kernels of `ddim-kernels`, which work in parallel on rayon's current pool; copies share it. Every operation treats each image by itself, so that a prediction has the same bits in any batch.
+/// It is compiled to a plan over the kernels of `ddim-kernels`, which work in parallel on rayon's current pool; copies share it. Every operation
+/// treats each image by itself, so that a prediction has the same bits in any batch.
 #[derive(Clone)]
 pub struct Network {
     config: UNetConfig,

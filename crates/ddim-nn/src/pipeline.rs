@@ -123,7 +123,7 @@ impl Pipeline {
         notes.extend(unwrapped.notes);
         let mut pipeline = Self::assemble(config, scheduler, unwrapped.state, weights_file)?;
         if choices.raw && state.exists() {
-            pipeline.unet = themselves(pipeline.unet, &state)?;
+            pipeline.unet = themselves(&pipeline.unet, &state)?;
             pipeline.weights_file = state;
         }
         Self { scheduler_class, classes, class_counts, notes, ..pipeline }.sized(choices)
@@ -225,9 +225,22 @@ impl Pipeline {
     }
 
     pub(crate) fn assemble(config: UNetConfig, scheduler: SchedulerConfig, state: StateDict, weights_file: PathBuf) -> Result<Self> {
-        let unet = weights::apply(UNet::without_values(&config)?, state, &weights_file)?;
-        let (classes, class_counts, notes) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { unet, config, scheduler, scheduler_class: String::new(), classes, class_counts, weights_file, notes })
+        let unet = weights::apply(&UNet::without_values(&config)?, state, &weights_file)?;
+        Ok(Self { weights_file, ..Self::new(unet, scheduler) })
+    }
+
+    /// A network that is in memory alone, without names of classes.
+    pub fn new(unet: UNet, scheduler: SchedulerConfig) -> Self {
+        Self {
+            config: unet.config().clone(),
+            unet,
+            scheduler,
+            scheduler_class: String::new(),
+            classes: Vec::new(),
+            class_counts: Vec::new(),
+            weights_file: PathBuf::from("untrained"),
+            notes: Vec::new(),
+        }
     }
 
     /// A network that has not been trained: [`UNet::initialised`] of seed 0.
@@ -235,9 +248,7 @@ impl Pipeline {
     /// # Errors
     /// As [`UNetConfig::check`].
     pub fn untrained(config: UNetConfig, scheduler: SchedulerConfig) -> Result<Self> {
-        let (classes, class_counts, notes) = (Vec::new(), Vec::new(), Vec::new());
-        let (unet, weights_file) = (UNet::initialised(&config, 0)?, PathBuf::from("untrained"));
-        Ok(Self { unet, config, scheduler, scheduler_class: String::new(), classes, class_counts, weights_file, notes })
+        Ok(Self::new(UNet::initialised(&config, 0)?, scheduler))
     }
 
     fn class(&self, k: usize) -> Class {
@@ -480,7 +491,7 @@ fn given_scheduler(given: &Path) -> Result<(SchedulerConfig, String)> {
 }
 
 /// The network with the weights themselves, which the state of a run has.
-fn themselves(unet: UNet, path: &Path) -> Result<UNet> {
+fn themselves(unet: &UNet, path: &Path) -> Result<UNet> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     let mut state = parse_safetensors(&bytes, path)?;
     let mut values = Vec::with_capacity(unet.values().len());

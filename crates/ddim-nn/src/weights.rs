@@ -22,7 +22,7 @@ fn modern_name(name: String) -> String {
 }
 
 /// The network with the weights of `state`: every tensor of the network, none besides, each of its shape.
-pub(crate) fn apply(unet: UNet, state: StateDict, path: &Path) -> Result<UNet> {
+pub(crate) fn apply(unet: &UNet, state: StateDict, path: &Path) -> Result<UNet> {
     let found = state.len();
     let mut state: StateDict = state.into_iter().map(|(name, array)| (modern_name(name), array)).collect();
     if state.len() < found {

@@ -1,47 +1,10 @@
 //! The graph on burn's tensors: every golden of diffusers', and every gradient by its autodiff (`cargo test -p ddim-nn --features burn`).
 
+mod goldens;
+
 use burn::tensor::{Device, Tensor, TensorData};
-use ddim_nn::{BurnNetwork, Condition, Examples, Pipeline, TrainingPlan, UNet};
-use safetensors::SafeTensors;
-use std::path::{Path, PathBuf};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-struct Golden {
-    x: Vec<f32>,
-    shape: [usize; 4],
-    timesteps: Vec<usize>,
-    condition: Condition,
-    y: Vec<f32>,
-}
-
-fn golden(folder: &Path) -> Golden {
-    let bytes = std::fs::read(folder.join("golden.safetensors")).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let f32s = |name: &str| -> Vec<f32> {
-        file.tensor(name).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
-    };
-    let i64s = |name: &str| -> Vec<usize> {
-        file.tensor(name).unwrap().data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as usize).collect()
-    };
-    let has = |name: &str| file.names().contains(&name);
-    let condition = match (has("labels"), has("embeddings")) {
-        (true, _) => Condition::Labels(i64s("labels")),
-        (_, true) => Condition::Embeddings(f32s("embeddings")),
-        _ => Condition::None,
-    };
-    let shape = file.tensor("x").unwrap().shape().try_into().unwrap();
-    Golden { x: f32s("x"), shape, timesteps: i64s("timesteps"), condition, y: f32s("y") }
-}
-
-fn folders() -> Vec<PathBuf> {
-    let mut all: Vec<_> = root().join("conformance/unet").read_dir().unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
-    all.sort();
-    assert!(all.len() >= 8, "found only {all:?}");
-    all
-}
+use ddim_nn::{BurnNetwork, Examples, Pipeline, TrainingPlan, UNet};
+use goldens::{Golden, difference, folders, golden};
 
 #[test]
 fn one_evaluation_equals_diffusers() {
@@ -51,9 +14,7 @@ fn one_evaluation_equals_diffusers() {
         let unet = Pipeline::load(&folder).unwrap().unet;
         let x = Tensor::from_data(TensorData::new(x, shape), &device);
         let found: Vec<f32> = BurnNetwork::new(&unet, &device).forward(x, &timesteps, &condition).into_data().try_into_vec().unwrap();
-        let top = y.iter().fold(0f32, |m, v| m.max(v.abs()));
-        assert_eq!(found.len(), y.len());
-        let error = found.iter().zip(&y).map(|(a, b)| (a - b).abs()).fold(0f32, |m, e| if e > m || e.is_nan() { e } else { m }) / top;
+        let error = difference(&found, &y);
         println!("{:20} {error:.1e}", folder.file_name().unwrap().display());
         assert!(error < 2e-5, "{}: {error:e}", folder.display());
     }

@@ -1,45 +1,11 @@
 //! Every folder of conformance/unet: one evaluation of diffusers' UNet2DModel (conformance/make_unet.py).
 
+mod goldens;
+
 use ddim::Denoiser;
-use ddim_nn::{Condition, Network, Pipeline};
+use ddim_nn::{Network, Pipeline};
 use ddim_weights::WeightsDtype;
-use safetensors::SafeTensors;
-use std::path::{Path, PathBuf};
-
-fn folders() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/unet");
-    let mut all: Vec<_> = root.read_dir().unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
-    all.sort();
-    assert!(all.len() >= 8, "found only {all:?}");
-    all
-}
-
-struct Golden {
-    x: Vec<f32>,
-    shape: Vec<usize>,
-    timesteps: Vec<usize>,
-    condition: Condition,
-    y: Vec<f32>,
-}
-
-fn golden(folder: &Path) -> Golden {
-    let bytes = std::fs::read(folder.join("golden.safetensors")).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let f32s = |name: &str| -> Vec<f32> {
-        file.tensor(name).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
-    };
-    let i64s = |name: &str| -> Vec<usize> {
-        file.tensor(name).unwrap().data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as usize).collect()
-    };
-    let has = |name: &str| file.names().contains(&name);
-    let condition = match (has("labels"), has("embeddings")) {
-        (true, _) => Condition::Labels(i64s("labels")),
-        (_, true) => Condition::Embeddings(f32s("embeddings")),
-        _ => Condition::None,
-    };
-    let shape = file.tensor("x").unwrap().shape().to_vec();
-    Golden { x: f32s("x"), shape, timesteps: i64s("timesteps"), condition, y: f32s("y") }
-}
+use goldens::{Golden, difference, folders, golden};
 
 /// The largest difference from the golden, as a share of the largest output.
 fn error(mut pipeline: Pipeline, golden: &Golden) -> f32 {
@@ -55,12 +21,6 @@ fn error(mut pipeline: Pipeline, golden: &Golden) -> f32 {
     let all = outputs * shape[2] * shape[3];
     let expected: Vec<f32> = golden.y.chunks(all).flat_map(|y| &y[..network.dim()]).copied().collect();
     difference(&y, &expected)
-}
-
-fn difference(y: &[f32], golden: &[f32]) -> f32 {
-    assert_eq!(y.len(), golden.len());
-    let top = golden.iter().fold(0f32, |m, v| m.max(v.abs()));
-    y.iter().zip(golden).map(|(a, b)| (a - b).abs()).fold(0f32, |m, e| if e > m || e.is_nan() { e } else { m }) / top
 }
 
 #[test]

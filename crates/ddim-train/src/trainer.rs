@@ -220,7 +220,7 @@ impl Trainer {
     }
 
     pub(crate) fn restore(&mut self, weights: Vec<f32>) -> Result<()> {
-        self.unet = self.unet.clone().with_values(weights)?;
+        self.unet = self.unet.with_values(weights)?;
         Ok(())
     }
 
@@ -351,11 +351,16 @@ impl Trainer {
     /// # Panics
     /// On an index that has no rate.
     pub fn pipeline(&self, which: usize) -> Result<Pipeline> {
-        let mut pipeline = Pipeline::untrained(self.network.clone(), self.scheduler.clone())?;
-        pipeline.unet = pipeline.unet.with_values(self.averages[which].values.clone())?;
-        pipeline.classes.clone_from(&self.data.class_names);
-        pipeline.class_counts = self.data.class_counts();
-        Ok(pipeline)
+        Ok(self.pipeline_of(self.unet.with_values(self.averages[which].values.clone())?))
+    }
+
+    fn pipeline_of(&self, unet: UNet) -> Pipeline {
+        Pipeline {
+            config: self.network.clone(),
+            classes: self.data.class_names.clone(),
+            class_counts: self.data.class_counts(),
+            ..Pipeline::new(unet, self.scheduler.clone())
+        }
     }
 
     /// The objective (as in training, with its weights of the timesteps) on the images held out: each at one timestep, with noise that is
@@ -367,9 +372,7 @@ impl Trainer {
         if self.held.is_empty() {
             return Ok(None);
         }
-        let average = self.pipeline(0)?;
-        let mut raw = average.clone();
-        raw.unet = self.unet.clone();
+        let (average, raw) = (self.pipeline(0)?, self.pipeline_of(self.unet.clone()));
         Ok(Some(Evaluated { average: self.evaluate_one(average)?, raw: self.evaluate_one(raw)? }))
     }
 

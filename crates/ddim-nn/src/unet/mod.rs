@@ -134,12 +134,13 @@ impl UNet {
     ///
     /// # Errors
     /// Another number of them.
-    pub fn with_values(self, values: Vec<f32>) -> Result<Self> {
+    pub fn with_values(&self, values: Vec<f32>) -> Result<Self> {
         let expected = self.parameters.len();
         if values.len() != expected {
             return Err(Error::input(format!("{} weights: expected {expected}, as the network has", values.len())));
         }
-        Ok(Self { values, ..self })
+        let Self { config, modules, parameters, .. } = self;
+        Ok(Self { config: config.clone(), modules: modules.clone(), parameters: parameters.clone(), values })
     }
 
     pub(crate) fn definition(&self) -> &Arc<Parameters> {
