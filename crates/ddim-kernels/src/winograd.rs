@@ -6,7 +6,7 @@
 #![allow(clippy::needless_range_loop)] // one index goes over several columns at once
 
 use crate::conv::{Conv2d, Order};
-use crate::gemm::{PANEL, PackedPanel, Product, width};
+use crate::gemm::{PANEL, PackedPanel, Product, width, width_of};
 use crate::images::{CopyLine, Images, Normal};
 use crate::scratch;
 use crate::simd::{arch, load, store};
@@ -90,7 +90,7 @@ impl WithSimd for TransformWeights<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (width, channels_in) = (width(), self.raw.len() / (9 * PANEL));
+        let (width, channels_in) = (width_of::<S>(), self.raw.len() / (9 * PANEL));
         for (i, raw) in self.raw.chunks_exact(9 * PANEL).enumerate() {
             for at in (0..PANEL).step_by(S::F32_LANES) {
                 let to = (at / width * channels_in + i) * width + at % width;
@@ -483,7 +483,7 @@ impl WithSimd for TransformGradientBand<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let width = width();
+        let width = width_of::<S>();
         for tile in 0..self.columns {
             for channel in (0..self.stride).step_by(S::F32_LANES) {
                 let at = tile * TILE * self.stride + channel;
