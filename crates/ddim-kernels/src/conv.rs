@@ -248,7 +248,7 @@ impl PackedConv2d {
         let grid = Grid::new(x.shape[0], self.conv.output(self.size));
         let columns = grid.tiles[1];
         let threads = rayon::current_num_threads();
-        let together = (winograd::tiles_together(weights, channels[1], grid.bands() * columns, threads) / columns).max(1);
+        let together = (winograd::tiles_together(weights, grid.bands() * columns, threads) / columns).max(1);
         let blocks = split(out, (0..grid.bands()).step_by(together).map(|band| grid.first_pixel(band) * ending.stride));
         let panels = channels[0].div_ceil(PANEL);
         // Enough blocks: each is one task. Else the panels and bands of a block are.

@@ -308,9 +308,13 @@ pub(crate) fn accumulate_packed<S: Simd, const R: usize, const V: usize>(
     b: &[f32],
     column: usize,
 ) {
+    let (width, depth) = (width_of::<S>(), rows[0].len());
+    if S::F32_LANES != 8 {
+        // The larger tile of these vectors leaves no registers for what follows.
+        return accumulate(simd, sums, rows, &b[column.min(b.len())..], width);
+    }
     // Four steps at a time, whose bounds are checked once.
     const STEPS: usize = 4;
-    let (width, depth) = (width_of::<S>(), rows[0].len());
     let whole = depth / STEPS;
     let mut quads: [&[[f32; STEPS]]; R] = [&[]; R];
     for (quads, row) in quads.iter_mut().zip(&rows) {

@@ -29,7 +29,7 @@ const Q2: f32 = Q * Q;
 /// Numbers between the planes of two points, over their size: so that the 36 planes do not fall into the same sets of the cache.
 pub(crate) const SPREAD: usize = 16;
 /// Channels whose weights are transformed at once where they are not kept: with their 36 points they stay in the second cache.
-const CHUNK: usize = 64;
+const CHUNK: usize = 32;
 
 /// Of transformed weights.
 pub(crate) fn transformed_bytes([channels_out, channels_in]: [usize; 2]) -> usize {
@@ -40,7 +40,7 @@ pub(crate) fn transformed_bytes([channels_out, channels_in]: [usize; 2]) -> usiz
 pub(crate) enum Weights {
     /// [panel][point][64 / width][in][width]: four times the size of the weights, for layers that use them for many tiles an image.
     Transformed(Vec<f32>),
-    /// [panel][in][tap][64], transformed as they are used: for small images, whose weights would take longer to read than to transform.
+    /// [panel][64 / width][in][tap][width], transformed as they are used: for small images, whose weights would take longer to read than to transform.
     Raw(Vec<f32>),
 }
 
@@ -57,28 +57,35 @@ impl Weights {
     }
 
     /// Takes other weights, without new memory.
-    pub(crate) fn repack(&mut self, channels @ [_, channels_in]: [usize; 2], order: Order<'_>) {
-        let raw_len = channels_in * 9 * PANEL;
-        let fill = |panel: usize, raw: &mut [f32]| {
-            for (i, raw) in raw.chunks_exact_mut(9 * PANEL).enumerate() {
-                order.pack(channels, 9, [panel * PANEL, PANEL], i, raw, PANEL);
+    pub(crate) fn repack(&mut self, channels @ [channels_out, channels_in]: [usize; 2], order: Order<'_>) {
+        let width = width();
+        // Where the panel's last columns have no channels, nothing is written.
+        let firsts = |panel: usize| (panel * PANEL..channels_out.min((panel + 1) * PANEL)).step_by(width);
+        let fill = |first: usize, raw: &mut [f32]| {
+            for (i, raw) in raw.chunks_exact_mut(9 * width).enumerate() {
+                order.pack(channels, 9, [first, width], i, raw, width);
             }
         };
         match self {
-            Self::Raw(raw) => raw.par_chunks_exact_mut(raw_len).enumerate().for_each(|(panel, raw)| fill(panel, raw)),
+            Self::Raw(raw) => raw.par_chunks_exact_mut(channels_in * 9 * PANEL).enumerate().for_each(|(panel, raw)| {
+                let raw = raw.chunks_exact_mut(channels_in * 9 * width);
+                firsts(panel).zip(raw).for_each(|(first, raw)| fill(first, raw));
+            }),
             Self::Transformed(out) => {
                 let plane = channels_in * PANEL + SPREAD;
                 out.par_chunks_exact_mut(POINTS * plane).enumerate().for_each(|(panel, out)| {
-                    let mut raw = scratch::take(raw_len);
-                    fill(panel, &mut raw);
-                    arch().dispatch(TransformWeights { raw: &raw, out, plane });
+                    let mut raw = scratch::take(channels_in * 9 * width);
+                    for (first, to) in firsts(panel).zip((0..).step_by(channels_in * width)) {
+                        fill(first, &mut raw);
+                        arch().dispatch(TransformWeights { raw: &raw, out: &mut out[to..], plane });
+                    }
                 });
             }
         }
     }
 }
 
-/// G g Gᵀ of each channel: raw [in][9][64] -> out [point][64 / width][in][width], planes `plane` apart.
+/// G g Gᵀ of each channel: raw [in][9][width] -> out [point][in][width], points `plane` apart.
 struct TransformWeights<'a> {
     raw: &'a [f32],
     out: &'a mut [f32],
@@ -90,19 +97,16 @@ impl WithSimd for TransformWeights<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (width, channels_in) = (width_of::<S>(), self.raw.len() / (9 * PANEL));
-        for (i, raw) in self.raw.chunks_exact(9 * PANEL).enumerate() {
-            for at in (0..PANEL).step_by(S::F32_LANES) {
-                let to = (at / width * channels_in + i) * width + at % width;
-                let h = [
-                    column_of_weights::<S>(simd, raw, at),
-                    column_of_weights::<S>(simd, raw, at + PANEL),
-                    column_of_weights::<S>(simd, raw, at + 2 * PANEL),
-                ];
+        // Whole vectors: one check of bounds a load.
+        let (width, plane) = (width_of::<S>() / S::F32_LANES, self.plane / S::F32_LANES);
+        let (raw, out) = (S::as_simd_f32s(self.raw).0, S::as_mut_simd_f32s(self.out).0);
+        for (i, raw) in raw.chunks_exact(9 * width).enumerate() {
+            for at in 0..width {
+                let h = columns_of_weights(simd, raw, width, at);
                 for y in 0..SIDE {
                     let row = points_of_weights(simd, [h[0][y], h[1][y], h[2][y]]);
                     for (x, value) in row.into_iter().enumerate() {
-                        store::<S>(&mut self.out[(y * SIDE + x) * self.plane + to..], value);
+                        out[(y * SIDE + x) * plane + i * width + at] = value;
                     }
                 }
             }
@@ -110,10 +114,55 @@ impl WithSimd for TransformWeights<'_> {
     }
 }
 
-/// G of the three taps below one another at `at`.
+/// G of each column of three taps, for vector `at` of a channel [9][width].
 #[inline(always)]
-fn column_of_weights<S: Simd>(simd: S, raw: &[f32], at: usize) -> [S::f32s; SIDE] {
-    points_of_weights(simd, [load::<S>(&raw[at..]), load::<S>(&raw[3 * PANEL + at..]), load::<S>(&raw[6 * PANEL + at..])])
+fn columns_of_weights<S: Simd>(simd: S, raw: &[S::f32s], width: usize, at: usize) -> [[S::f32s; SIDE]; 3] {
+    let column = |x: usize| [raw[x * width + at], raw[(3 + x) * width + at], raw[(6 + x) * width + at]];
+    let [a, b, c] = [column(0), column(1), column(2)];
+    [points_of_weights(simd, a), points_of_weights(simd, b), points_of_weights(simd, c)]
+}
+
+/// The products of one tile by weights that are transformed for it alone: in registers, channel by channel, in the order of [`PackedPanel`].
+struct OneTile<'a> {
+    /// [in][9][width].
+    raw: &'a [f32],
+    /// [in][point].
+    input: &'a [[f32; POINTS]],
+    /// [point][64], points `plane` apart.
+    sums: &'a mut [f32],
+    plane: usize,
+}
+
+impl WithSimd for OneTile<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // Vectors whose sums stay in the first cache.
+        const PAIR: usize = 2;
+        let (width, plane) = (width_of::<S>() / S::F32_LANES, self.plane / S::F32_LANES);
+        let (raw, out) = (S::as_simd_f32s(self.raw).0, S::as_mut_simd_f32s(self.sums).0);
+        for first in (0..width).step_by(PAIR) {
+            let mut sums = [[simd.splat_f32s(0.0); POINTS]; PAIR];
+            for (input, raw) in self.input.iter().zip(raw.chunks_exact(9 * width)) {
+                for (at, sums) in (first..).zip(&mut sums) {
+                    let h = columns_of_weights(simd, raw, width, at);
+                    for y in 0..SIDE {
+                        let row = points_of_weights(simd, [h[0][y], h[1][y], h[2][y]]);
+                        for x in 0..SIDE {
+                            let point = y * SIDE + x;
+                            sums[point] = simd.mul_add_e_f32s(simd.splat_f32s(input[point]), row[x], sums[point]);
+                        }
+                    }
+                }
+            }
+            for (at, sums) in (first..).zip(&sums) {
+                for (point, &sum) in sums.iter().enumerate() {
+                    out[point * plane + at] = sum;
+                }
+            }
+        }
+    }
 }
 
 /// G g.
@@ -322,11 +371,11 @@ fn column_of_input<S: Simd>(simd: S, l: &[&[S::f32s]; SIDE], at: usize) -> [S::f
     points_of_input(simd, [l[0][at], l[1][at], l[2][at], l[3][at], l[4][at], l[5][at]])
 }
 
-/// Tiles whose products are computed together, of `total` of `channels_in` channels.
-pub(crate) fn tiles_together(weights: &Weights, channels_in: usize, total: usize, threads: usize) -> usize {
+/// Tiles whose products are computed together, of `total`.
+pub(crate) fn tiles_together(weights: &Weights, total: usize, threads: usize) -> usize {
     let most = match weights {
-        // Enough rows for the register tile, and few enough that their points stay in the second cache.
-        Weights::Transformed(_) => (8192 / channels_in).clamp(18, 48),
+        // Enough that reading the weights is little beside multiplying, and few enough that points and sums stay near.
+        Weights::Transformed(_) => 32,
         // Each block of tiles transforms the weights again.
         Weights::Raw(_) => 192,
     };
@@ -363,13 +412,26 @@ pub(crate) fn multiply(weights: &Weights, channels_in: usize, panel: usize, colu
             multiply(0, channels_in, &all[panel * POINTS * plane..], plane);
         }
         Weights::Raw(raw) => {
-            let plane = CHUNK * PANEL + SPREAD;
-            let mut chunk = scratch::take(POINTS * plane);
+            let width = width();
+            // [64 / width][in][tap][width].
+            let raw = raw[panel * channels_in * 9 * PANEL..].chunks_exact(channels_in * 9 * width).take(columns.div_ceil(width));
+            if tiles == 1 {
+                let input: Vec<[f32; POINTS]> =
+                    (0..channels_in).map(|i| std::array::from_fn(|point| input.data[point * input.plane + i])).collect();
+                for (raw, first) in raw.zip((0..).step_by(width)) {
+                    vectors.dispatch(OneTile { raw, input: &input, sums: &mut sums[first..], plane });
+                }
+                return Sums { data: sums, plane };
+            }
+            let chunk_plane = CHUNK * PANEL + SPREAD;
+            let mut chunk = scratch::take(POINTS * chunk_plane);
             for start in (0..channels_in).step_by(CHUNK) {
                 let k = CHUNK.min(channels_in - start);
-                let raw = &raw[(panel * channels_in + start) * 9 * PANEL..][..k * 9 * PANEL];
-                vectors.dispatch(TransformWeights { raw, out: &mut chunk, plane });
-                multiply(start, k, &chunk, plane);
+                for (raw, first) in raw.clone().zip((0..).step_by(k * width)) {
+                    let raw = &raw[start * 9 * width..][..k * 9 * width];
+                    vectors.dispatch(TransformWeights { raw, out: &mut chunk[first..], plane: chunk_plane });
+                }
+                multiply(start, k, &chunk, chunk_plane);
             }
         }
     }
