@@ -40,7 +40,7 @@ impl Attention<'_> {
         let (pixels, dim) = (h * w, inner / heads);
         let Some(len) = written(shape, stride) else { return };
         let out = &mut out[..len];
-        let ending = Ending::new(bias, finish, shape, stride);
+        let ending = Ending::new(Some(bias), finish, shape, stride);
         let tile = tile();
         let (row, width) = (pixels.next_multiple_of(tile), dim.next_multiple_of(16));
         let value_columns = width.min(tile);

@@ -3,11 +3,13 @@
 use crate::direct;
 use crate::gemm::{PANEL, width};
 use crate::images::{Ending, Finish, Images, Normal, written};
+use crate::scratch;
 use crate::simd::arch;
 use crate::winograd::{self, Grid, TILE};
 use crate::winograd_line;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// What a convolution is, without its weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,24 +62,7 @@ impl Conv2d {
     }
 }
 
-/// How the sums are computed. It depends on the layer alone, never on the batch or the threads: so a result does not either.
-enum Weights {
-    /// [out / width][tap][in][width].
-    Direct(Vec<f32>),
-    Winograd(winograd::Weights),
-    /// Along an axis; see [`winograd_line::pack`].
-    Line(usize, Vec<f32>),
-}
-
-/// A convolution with its weights packed for images of one size: made once, run on any number of them.
-pub struct PackedConv2d {
-    conv: Conv2d,
-    size: [usize; 2],
-    bias: Vec<f32>,
-    weights: Weights,
-}
-
-/// In which order weights lie that are to be packed.
+/// In which order weights lie.
 #[derive(Clone, Copy)]
 pub(crate) enum Order<'a> {
     /// [out, in, taps], PyTorch's.
@@ -99,43 +84,215 @@ impl Order<'_> {
         }
     }
 
-    /// Input channel `i`'s weights for `width` output channels from `first`: [tap][width], zero beyond the last channel, the rows of two taps
-    /// `row` apart.
-    pub(crate) fn pack(&self, [outs, ins]: [usize; 2], taps: usize, [first, width]: [usize; 2], i: usize, to: &mut [f32], row: usize) {
+    /// The weights of input channels `range` for `width` output channels from `first`, zero beyond the last: rows of `width`, those of two input
+    /// channels and of two taps `apart`.
+    pub(crate) fn pack(
+        &self,
+        [outs, ins]: [usize; 2],
+        taps: usize,
+        [first, width]: [usize; 2],
+        range: Range<usize>,
+        to: &mut [f32],
+        apart: [usize; 2],
+    ) {
         let count = width.min(outs - first);
+        let row = |i: usize, tap: usize| i * apart[0] + tap * apart[1];
         match *self {
             Self::OutIn(weight) => {
                 for o in 0..count {
-                    let from = &weight[((first + o) * ins + i) * taps..][..taps];
-                    for (tap, w) in from.iter().enumerate() {
-                        to[tap * row + o] = *w;
+                    let from = &weight[((first + o) * ins + range.start) * taps..][..range.len() * taps];
+                    for (i, from) in from.chunks_exact(taps).enumerate() {
+                        for (tap, w) in from.iter().enumerate() {
+                            to[row(i, tap) + o] = *w;
+                        }
                     }
                 }
             }
-            Self::InOut(weight) => to[..count].copy_from_slice(&weight[i * outs + first..][..count]),
+            Self::InOut(weight) => {
+                for i in range.clone() {
+                    to[row(i - range.start, 0)..][..count].copy_from_slice(&weight[i * outs + first..][..count]);
+                }
+            }
             Self::Turned(weight) => {
-                let from = &weight[(i * outs + first) * taps..][..count * taps];
-                for (o, from) in from.chunks_exact(taps).enumerate() {
-                    for (tap, w) in from.iter().rev().enumerate() {
-                        to[tap * row + o] = *w;
+                for i in range.clone() {
+                    let from = &weight[(i * outs + first) * taps..][..count * taps];
+                    for (o, from) in from.chunks_exact(taps).enumerate() {
+                        for (tap, w) in from.iter().rev().enumerate() {
+                            to[row(i - range.start, tap) + o] = *w;
+                        }
                     }
                 }
             }
         }
         if count < width {
-            (0..taps).for_each(|tap| to[tap * row + count..][..width - count].fill(0.0));
+            for i in 0..range.len() {
+                (0..taps).for_each(|tap| to[row(i, tap)..][count..width].fill(0.0));
+            }
         }
     }
 }
 
-/// Weights as [panel of a tile's width][tap][in][width].
+/// Numbers in the weights of [`direct::run`].
+fn direct_len(conv: &Conv2d) -> usize {
+    conv.channels[0].div_ceil(width()) * conv.taps() * conv.channels[1] * width()
+}
+
+/// Weights as [`direct::run`] reads them: [panel of a tile's width][tap][in][width].
 fn pack_direct(conv: &Conv2d, order: Order<'_>, packed: &mut [f32]) {
     let (taps, channels_in, width) = (conv.taps(), conv.channels[1], width());
     packed.par_chunks_mut(taps * channels_in * width).enumerate().for_each(|(panel, packed)| {
-        for i in 0..channels_in {
-            order.pack(conv.channels, taps, [panel * width, width], i, &mut packed[i * width..], channels_in * width);
-        }
+        order.pack(conv.channels, taps, [panel * width, width], 0..channels_in, packed, [width, channels_in * width]);
     });
+}
+
+fn pack_line(conv: &Conv2d, axis: usize, order: Order<'_>) -> Vec<f32> {
+    winograd_line::pack(conv, axis, |o, i, tap| order.at(conv, o, i, tap))
+}
+
+/// How the sums are computed, with the weights. It depends on the layer alone, never on the batch or the threads: so a result does not either.
+enum Operand<'a> {
+    /// [out / width][tap][in][width].
+    Direct(&'a [f32]),
+    Winograd(winograd::Operand<'a>),
+    /// Along an axis; see [`winograd_line::pack`].
+    Line(usize, &'a [f32]),
+}
+
+impl Conv2d {
+    /// `x` [n, h, w, in] -> `out` [n, h', w', out], pixels `stride` apart, by `weight` [out, in, k, k] (PyTorch's order) that change from run to run.
+    /// The same bits as those of a [`PackedConv2d`].
+    ///
+    /// # Panics
+    /// On slices that do not have these shapes, or inputs smaller than the kernel.
+    #[allow(clippy::too_many_arguments)] // all of one layer
+    pub fn run(
+        &self,
+        weight: &[f32],
+        bias: &[f32],
+        x: &Images<'_>,
+        normal: Option<Normal<'_>>,
+        finish: &Finish<'_>,
+        out: &mut [f32],
+        stride: usize,
+    ) {
+        assert_eq!(weight.len(), self.weights(), "weights {self:?}");
+        self.run_loose(Order::OutIn(weight), Some(bias), x, normal, finish, out, stride);
+    }
+
+    /// With weights that nobody packed.
+    #[allow(clippy::too_many_arguments)] // all of one layer
+    pub(crate) fn run_loose(
+        &self,
+        order: Order<'_>,
+        bias: Option<&[f32]>,
+        x: &Images<'_>,
+        normal: Option<Normal<'_>>,
+        finish: &Finish<'_>,
+        out: &mut [f32],
+        stride: usize,
+    ) {
+        let size = [x.shape[1], x.shape[2]];
+        if by_winograd(self, size) {
+            return run(self, Operand::Winograd(winograd::Operand::Loose(order)), bias, x, normal, finish, out, stride);
+        }
+        if let Some(axis) = winograd_line::axis(self, size) {
+            return run(self, Operand::Line(axis, &pack_line(self, axis, order)), bias, x, normal, finish, out, stride);
+        }
+        let mut packed = scratch::take(direct_len(self));
+        pack_direct(self, order, &mut packed);
+        run(self, Operand::Direct(&packed), bias, x, normal, finish, out, stride);
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // all of one layer
+fn run(
+    conv: &Conv2d,
+    operand: Operand<'_>,
+    bias: Option<&[f32]>,
+    x: &Images<'_>,
+    normal: Option<Normal<'_>>,
+    finish: &Finish<'_>,
+    out: &mut [f32],
+    stride: usize,
+) {
+    let [n, h, w, channels_in] = x.shape;
+    assert_eq!(channels_in, conv.channels[1], "{conv:?}");
+    x.check();
+    let [out_h, out_w] = conv.output([h, w]);
+    let shape = [n, out_h, out_w, conv.channels[0]];
+    let Some(len) = written(shape, stride) else { return };
+    let out = &mut out[..len];
+    let ending = Ending::new(bias, finish, shape, stride);
+    match operand {
+        Operand::Winograd(weights) => run_winograd(conv, weights, x, normal, &ending, out),
+        Operand::Line(axis, weights) => winograd_line::run(conv, axis, weights, x, normal, &ending, out),
+        Operand::Direct(weights) => direct::run(conv, weights, x, normal, &ending, out),
+    }
+}
+
+fn run_winograd(
+    conv: &Conv2d,
+    weights: winograd::Operand<'_>,
+    x: &Images<'_>,
+    normal: Option<Normal<'_>>,
+    ending: &Ending<'_>,
+    out: &mut [f32],
+) {
+    let channels = conv.channels;
+    let grid = Grid::new(x.shape[0], conv.output([x.shape[1], x.shape[2]]));
+    let (columns, threads) = (grid.tiles[1], rayon::current_num_threads());
+    let held;
+    let weights = match weights.for_tiles(channels, grid.bands() * columns) {
+        Some(all) => {
+            held = all;
+            winograd::Operand::Transformed(&held)
+        }
+        None => weights,
+    };
+    let together = (weights.tiles_together(grid.bands() * columns, threads) / columns).max(1);
+    let blocks = split(out, (0..grid.bands()).step_by(together).map(|band| grid.first_pixel(band) * ending.stride));
+    let panels = channels[0].div_ceil(PANEL);
+    // Enough blocks: each is one task. Else the panels and bands of a block are.
+    let inner = blocks.len() < threads;
+    let run = |(block, out): (usize, &mut [f32])| {
+        let bands = block * together..((block + 1) * together).min(grid.bands());
+        let input = winograd::transform_input(x, conv, normal, &grid, bands.clone());
+        let tiles = bands.len() * columns;
+        let multiply = |panel: usize| winograd::multiply(weights, channels, panel, &input, tiles);
+        let finish = |bands: Range<usize>, sums: &[winograd::Sums], out: &mut [f32]| {
+            let first = bands.start - block * together;
+            arch().dispatch(FinishBands { ending, grid: &grid, bands, first, channels: channels[0], sums, out });
+        };
+        if inner {
+            let sums: Vec<winograd::Sums> = (0..panels).into_par_iter().map(multiply).collect();
+            let start = grid.first_pixel(bands.start);
+            let parts = split(out, bands.clone().map(|band| (grid.first_pixel(band) - start) * ending.stride));
+            parts.into_par_iter().zip(bands).for_each(|(out, band)| finish(band..band + 1, &sums, out));
+        } else {
+            let sums: Vec<winograd::Sums> = (0..panels).map(multiply).collect();
+            finish(bands, &sums, out);
+        }
+    };
+    if inner {
+        blocks.into_iter().enumerate().for_each(run);
+    } else {
+        blocks.into_par_iter().enumerate().for_each(run);
+    }
+}
+
+/// Packed weights.
+enum Weights {
+    Direct(Vec<f32>),
+    Winograd(winograd::Weights),
+    Line(usize, Vec<f32>),
+}
+
+/// A convolution with its weights packed for images of one size: made once, run on any number of them.
+pub struct PackedConv2d {
+    conv: Conv2d,
+    size: [usize; 2],
+    bias: Vec<f32>,
+    weights: Weights,
 }
 
 /// Bytes of transformed weights that are kept for each tile of an image: where they are more, they would be read for too little.
@@ -148,7 +305,7 @@ impl PackedConv2d {
     /// On slices that do not have these shapes, or inputs smaller than the kernel.
     pub fn new(conv: Conv2d, size: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
         assert_eq!(weight.len(), conv.weights(), "weights {conv:?}");
-        Self::from_order(conv, size, bias, Order::OutIn(weight), Self::keeps(&conv, size))
+        Self::from_order(conv, size, bias, Order::OutIn(weight))
     }
 
     /// The same, of a linear layer with `weight` [in, out].
@@ -157,57 +314,25 @@ impl PackedConv2d {
     /// On slices that do not have these shapes.
     pub fn linear(channels: [usize; 2], size: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
         assert_eq!(weight.len(), channels[0] * channels[1], "weights [in, out] of {channels:?}");
-        Self::from_order(Conv2d::pointwise(channels), size, bias, Order::InOut(weight), false)
+        Self::from_order(Conv2d::pointwise(channels), size, bias, Order::InOut(weight))
     }
 
-    /// From weights that lie in some order.
-    pub(crate) fn from_order(conv: Conv2d, size: [usize; 2], bias: Option<&[f32]>, order: Order<'_>, keep: bool) -> Self {
-        let [channels_out, channels_in] = conv.channels;
+    fn from_order(conv: Conv2d, size: [usize; 2], bias: Option<&[f32]>, order: Order<'_>) -> Self {
+        let channels_out = conv.channels[0];
         let bias = bias.map_or_else(|| vec![0.0; channels_out], <[f32]>::to_vec);
         assert_eq!(bias.len(), channels_out, "a bias a channel");
         let weights = if by_winograd(&conv, size) {
+            let grid = Grid::new(1, conv.output(size));
+            let keep = winograd::transformed_bytes(conv.channels) <= grid.tiles[0] * grid.tiles[1] * KEPT_A_TILE;
             Weights::Winograd(winograd::Weights::new(conv.channels, keep, order))
         } else if let Some(axis) = winograd_line::axis(&conv, size) {
-            Weights::Line(axis, winograd_line::pack(&conv, axis, |o, i, tap| order.at(&conv, o, i, tap)))
+            Weights::Line(axis, pack_line(&conv, axis, order))
         } else {
-            let mut packed = vec![0.0; channels_out.div_ceil(width()) * conv.taps() * channels_in * width()];
+            let mut packed = vec![0.0; direct_len(&conv)];
             pack_direct(&conv, order, &mut packed);
             Weights::Direct(packed)
         };
         Self { conv, size, bias, weights }
-    }
-
-    /// Whether transformed weights are worth their memory for images of this size.
-    fn keeps(conv: &Conv2d, size: [usize; 2]) -> bool {
-        let grid = Grid::new(1, conv.output(size));
-        winograd::transformed_bytes(conv.channels) <= grid.tiles[0] * grid.tiles[1] * KEPT_A_TILE
-    }
-
-    /// [`new`](Self::new) for weights that change at every step: they are kept as they are and transformed where they are used. The same bits.
-    ///
-    /// # Panics
-    /// As `new`.
-    pub fn changing(conv: Conv2d, size: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
-        assert_eq!(weight.len(), conv.weights(), "weights {conv:?}");
-        Self::from_order(conv, size, bias, Order::OutIn(weight), false)
-    }
-
-    /// Takes other weights [out, in, k, k], without new memory.
-    ///
-    /// # Panics
-    /// As `new`.
-    pub fn repack(&mut self, weight: &[f32], bias: &[f32]) {
-        assert_eq!(weight.len(), self.conv.weights(), "weights {:?}", self.conv);
-        self.bias.copy_from_slice(bias);
-        self.repack_in(Order::OutIn(weight));
-    }
-
-    pub(crate) fn repack_in(&mut self, order: Order<'_>) {
-        match &mut self.weights {
-            Weights::Direct(packed) => pack_direct(&self.conv, order, packed),
-            Weights::Line(axis, packed) => *packed = winograd_line::pack(&self.conv, *axis, |o, i, tap| order.at(&self.conv, o, i, tap)),
-            Weights::Winograd(weights) => weights.repack(self.conv.channels, order),
-        }
     }
 
     /// What it computes.
@@ -219,7 +344,7 @@ impl PackedConv2d {
     pub fn bytes(&self) -> usize {
         let (Weights::Direct(all)
         | Weights::Line(_, all)
-        | Weights::Winograd(winograd::Weights::Transformed(all) | winograd::Weights::Raw(all))) = &self.weights;
+        | Weights::Winograd(winograd::Weights::Transformed(all) | winograd::Weights::Packed(all))) = &self.weights;
         (all.len() + self.bias.len()) * size_of::<f32>()
     }
 
@@ -228,56 +353,13 @@ impl PackedConv2d {
     /// # Panics
     /// On slices that do not have these shapes.
     pub fn run(&self, x: &Images<'_>, normal: Option<Normal<'_>>, finish: &Finish<'_>, out: &mut [f32], stride: usize) {
-        let [n, h, w, channels_in] = x.shape;
-        assert_eq!([h, w, channels_in], [self.size[0], self.size[1], self.conv.channels[1]], "{:?}", self.conv);
-        x.check();
-        let [out_h, out_w] = self.conv.output(self.size);
-        let shape = [n, out_h, out_w, self.conv.channels[0]];
-        let Some(len) = written(shape, stride) else { return };
-        let out = &mut out[..len];
-        let ending = Ending::new(&self.bias, finish, shape, stride);
-        match &self.weights {
-            Weights::Winograd(weights) => self.run_winograd(weights, x, normal, &ending, out),
-            Weights::Line(axis, weights) => winograd_line::run(&self.conv, *axis, weights, x, normal, &ending, out),
-            Weights::Direct(weights) => direct::run(&self.conv, weights, x, normal, &ending, out),
-        }
-    }
-
-    fn run_winograd(&self, weights: &winograd::Weights, x: &Images<'_>, normal: Option<Normal<'_>>, ending: &Ending<'_>, out: &mut [f32]) {
-        let channels = self.conv.channels;
-        let grid = Grid::new(x.shape[0], self.conv.output(self.size));
-        let columns = grid.tiles[1];
-        let threads = rayon::current_num_threads();
-        let together = (winograd::tiles_together(weights, grid.bands() * columns, threads) / columns).max(1);
-        let blocks = split(out, (0..grid.bands()).step_by(together).map(|band| grid.first_pixel(band) * ending.stride));
-        let panels = channels[0].div_ceil(PANEL);
-        // Enough blocks: each is one task. Else the panels and bands of a block are.
-        let inner = blocks.len() < threads;
-        let run = |(block, out): (usize, &mut [f32])| {
-            let bands = block * together..((block + 1) * together).min(grid.bands());
-            let input = winograd::transform_input(x, &self.conv, normal, &grid, bands.clone());
-            let tiles = bands.len() * columns;
-            let width = |panel: usize| PANEL.min(channels[0] - panel * PANEL);
-            let multiply = |panel: usize| winograd::multiply(weights, channels[1], panel, width(panel), &input, tiles);
-            let finish = |bands: std::ops::Range<usize>, sums: &[winograd::Sums], out: &mut [f32]| {
-                let first = bands.start - block * together;
-                arch().dispatch(FinishBands { ending, grid: &grid, bands, first, channels: channels[0], sums, out });
-            };
-            if inner {
-                let sums: Vec<winograd::Sums> = (0..panels).into_par_iter().map(multiply).collect();
-                let start = grid.first_pixel(bands.start);
-                let parts = split(out, bands.clone().map(|band| (grid.first_pixel(band) - start) * ending.stride));
-                parts.into_par_iter().zip(bands).for_each(|(out, band)| finish(band..band + 1, &sums, out));
-            } else {
-                let sums: Vec<winograd::Sums> = (0..panels).map(multiply).collect();
-                finish(bands, &sums, out);
-            }
+        assert_eq!(x.shape[1..3], self.size, "{:?}", self.conv);
+        let operand = match &self.weights {
+            Weights::Winograd(weights) => Operand::Winograd(weights.operand()),
+            Weights::Line(axis, weights) => Operand::Line(*axis, weights),
+            Weights::Direct(weights) => Operand::Direct(weights),
         };
-        if inner {
-            blocks.into_iter().enumerate().for_each(run);
-        } else {
-            blocks.into_par_iter().enumerate().for_each(run);
-        }
+        run(&self.conv, operand, Some(&self.bias), x, normal, finish, out, stride);
     }
 }
 
@@ -307,7 +389,7 @@ pub(crate) fn split(mut slice: &mut [f32], starts: impl Iterator<Item = usize> +
 struct FinishBands<'a> {
     ending: &'a Ending<'a>,
     grid: &'a Grid,
-    bands: std::ops::Range<usize>,
+    bands: Range<usize>,
     /// The first band's place in `sums`.
     first: usize,
     channels: usize,

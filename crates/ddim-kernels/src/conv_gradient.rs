@@ -1,6 +1,6 @@
 //! The gradients of a convolution.
 
-use crate::conv::{Conv2d, Order, PackedConv2d, by_winograd};
+use crate::conv::{Conv2d, Order, by_winograd};
 use crate::gemm::{Product, width};
 use crate::images::{Finish, Images, Normal, normalised, written};
 use crate::scratch;
@@ -8,54 +8,38 @@ use crate::simd::arch;
 use crate::winograd;
 use rayon::prelude::*;
 
-/// The gradient of a convolution's input: a convolution with the kernel turned around, its weights packed.
-pub struct PackedInputGradient {
-    conv: Conv2d,
-    size: [usize; 2],
-    packed: PackedConv2d,
-}
-
-impl PackedInputGradient {
-    /// Of a convolution with `weight` [out, in, k, k] of inputs of `size` [h, w].
+impl Conv2d {
+    /// For the gradient `dy` of the output [n, h', w', out]: that of the input [n, h, w, in] of `size` [h, w] into `out`, pixels `stride` apart, or
+    /// added to what is there where `accumulate` says so. It is a convolution by the `weight` [out, in, k, k] turned around.
     ///
     /// # Panics
-    /// On another number of weights; for kernels other than 1×1 without padding and 3×3 with up to one row and column before.
-    pub fn new(conv: Conv2d, size @ [h, w]: [usize; 2], weight: &[f32]) -> Self {
-        let Conv2d { channels: [channels_out, channels_in], kernel: [kernel, other], padding: [[before, _], [left, _]], enlarge, .. } =
-            conv;
-        assert_eq!(weight.len(), conv.weights(), "weights {conv:?}");
-        assert!((kernel, before) == (other, left) && before <= kernel / 2 && kernel <= 3 && kernel != 2, "{conv:?}");
+    /// On slices that do not have these shapes; for kernels other than 1×1 without padding and 3×3 with up to one row and column before.
+    pub fn input_gradient(
+        &self,
+        weight: &[f32],
+        size @ [h, w]: [usize; 2],
+        dy: &Images<'_>,
+        out: &mut [f32],
+        stride: usize,
+        accumulate: bool,
+    ) {
+        let Self { channels: [channels_out, channels_in], kernel: [kernel, other], padding: [[before, _], [left, _]], enlarge, .. } = *self;
+        assert_eq!(weight.len(), self.weights(), "weights {self:?}");
+        assert!((kernel, before) == (other, left) && before <= kernel / 2 && kernel <= 3 && kernel != 2, "{self:?}");
         let padding = [[kernel / 2; 2]; 2];
-        let turned = Conv2d { channels: [channels_in, channels_out], kernel: conv.kernel, stride: 1, padding, enlarge: false };
-        let large = if enlarge { [2 * h, 2 * w] } else { size };
-        Self { conv, size, packed: PackedConv2d::from_order(turned, large, None, Order::Turned(weight), false) }
-    }
-
-    /// Takes other weights, without new memory.
-    ///
-    /// # Panics
-    /// On another number of them.
-    pub fn repack(&mut self, weight: &[f32]) {
-        assert_eq!(weight.len(), self.conv.weights(), "weights {:?}", self.conv);
-        self.packed.repack_in(Order::Turned(weight));
-    }
-
-    /// For the gradient `dy` of the output [n, h', w', out]: that of the input [n, h, w, in] into `out`, pixels `stride` apart, or added to what is
-    /// there where `accumulate` says so.
-    ///
-    /// # Panics
-    /// On slices that do not have these shapes.
-    pub fn run(&self, dy: &Images<'_>, out: &mut [f32], stride: usize, accumulate: bool) {
-        let Conv2d { channels: [channels_out, channels_in], kernel: [kernel, _], padding: [[before, _], _], enlarge, .. } = self.conv;
+        let turned = Self { channels: [channels_in, channels_out], kernel: self.kernel, stride: 1, padding, enlarge: false };
+        let run = |dy: &Images<'_>, accumulate: bool, out: &mut [f32], stride: usize| {
+            turned.run_loose(Order::Turned(weight), None, dy, None, &Finish { accumulate, ..Finish::default() }, out, stride);
+        };
         dy.check();
-        let (n, [h, w]) = (dy.shape[0], self.size);
-        let [out_h, out_w] = self.conv.output(self.size);
+        let n = dy.shape[0];
+        let [out_h, out_w] = self.output(size);
         assert_eq!(dy.shape, [n, out_h, out_w, channels_out]);
         let Some(len) = written([n, h, w, channels_in], stride) else { return };
-        let large @ [large_h, large_w] = if enlarge { [2 * h, 2 * w] } else { self.size };
+        let large @ [large_h, large_w] = if enlarge { [2 * h, 2 * w] } else { size };
         let held;
         let mut dy = *dy;
-        let (step, offset) = (self.conv.stride, kernel / 2 - before);
+        let (step, offset) = (self.stride, kernel / 2 - before);
         if (step, offset, [out_h, out_w]) != (1, 0, large) {
             // Spread over the input's pixels.
             let mut spread = scratch::zeros(n * large_h * large_w * channels_out);
@@ -71,10 +55,10 @@ impl PackedInputGradient {
             dy = Images::new(&held, [n, large_h, large_w, channels_out]);
         }
         if !enlarge {
-            return self.packed.run(&dy, None, &Finish { accumulate, ..Finish::default() }, out, stride);
+            return run(&dy, accumulate, out, stride);
         }
         let mut found = scratch::take(n * large_h * large_w * channels_in);
-        self.packed.run(&dy, None, &Finish::default(), &mut found, channels_in);
+        run(&dy, false, &mut found, channels_in);
         out[..len].par_chunks_mut(w * stride).enumerate().for_each(|(line, out)| {
             let (upper, lower) = found[line * 4 * w * channels_in..][..4 * w * channels_in].split_at(2 * w * channels_in);
             for (x, out) in out.chunks_mut(stride).enumerate() {
@@ -87,9 +71,7 @@ impl PackedInputGradient {
             }
         });
     }
-}
 
-impl Conv2d {
     /// The gradient of the weights [out, in, k, k], summed over all images and added to `out`; `normal` is done to the input as the convolution
     /// reads it.
     ///

@@ -95,7 +95,7 @@ pub(crate) fn written([n, h, w, c]: [usize; 4], stride: usize) -> Option<usize> 
 
 /// What [`Finish`] and a bias make of a pixel.
 pub(crate) struct Ending<'a> {
-    /// [1 or n][width]: the bias and, where there is one, the image's row.
+    /// [1 or n][width]: the bias and the image's row, where there are some.
     sums: scratch::Scratch,
     width: usize,
     finish: &'a Finish<'a>,
@@ -106,7 +106,7 @@ pub(crate) struct Ending<'a> {
 }
 
 impl<'a> Ending<'a> {
-    pub(crate) fn new(bias: &[f32], finish: &'a Finish<'a>, shape @ [n, h, w, c]: [usize; 4], stride: usize) -> Self {
+    pub(crate) fn new(bias: Option<&[f32]>, finish: &'a Finish<'a>, shape @ [n, h, w, c]: [usize; 4], stride: usize) -> Self {
         if let Some(residual) = &finish.residual {
             residual.check();
             assert_eq!(residual.shape, shape, "a residual like the output");
@@ -116,7 +116,9 @@ impl<'a> Ending<'a> {
         let width = c + 16;
         let mut sums = scratch::zeros(if finish.rows.is_some() { n } else { 1 } * width);
         for (i, sums) in sums.chunks_exact_mut(width).enumerate() {
-            sums[..c].copy_from_slice(bias);
+            if let Some(bias) = bias {
+                sums[..c].copy_from_slice(bias);
+            }
             if let Some(rows) = finish.rows {
                 assert_eq!(rows.len(), n * c, "a row an image");
                 sums.iter_mut().zip(&rows[i * c..(i + 1) * c]).for_each(|(sum, row)| *sum += row);

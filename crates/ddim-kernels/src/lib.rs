@@ -30,7 +30,7 @@ pub use activation::Activation;
 pub use adam::{Adam, add, approach, sum_of_squares};
 pub use attention::Attention;
 pub use conv::{Conv2d, PackedConv2d};
-pub use conv_gradient::{PackedInputGradient, sum_of_pixels};
+pub use conv_gradient::sum_of_pixels;
 pub use images::{Finish, Images, Normal, normalised};
 pub use norm::GroupNorm;
 pub use pool::{Pool, Pooling, mean_of_pixels};

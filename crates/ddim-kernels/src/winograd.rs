@@ -12,6 +12,7 @@ use crate::scratch;
 use crate::simd::{arch, load, store};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Outputs along a side of a tile.
 pub(crate) const TILE: usize = 4;
@@ -36,53 +37,122 @@ pub(crate) fn transformed_bytes([channels_out, channels_in]: [usize; 2]) -> usiz
     channels_out * channels_in * POINTS * size_of::<f32>()
 }
 
-/// Weights [out, in, 3, 3], in panels of 64 output channels.
+/// Weights [out, in, 3, 3] that are kept, in panels of 64 output channels.
 pub(crate) enum Weights {
     /// [panel][point][64 / width][in][width]: four times the size of the weights, for layers that use them for many tiles an image.
     Transformed(Vec<f32>),
-    /// [panel][64 / width][in][tap][width], transformed as they are used: for small images, whose weights would take longer to read than to transform.
-    Raw(Vec<f32>),
+    /// [out / width][in][tap][width], transformed as they are used: for small images, whose weights would take longer to read than to transform.
+    Packed(Vec<f32>),
+}
+
+/// Weights as they are multiplied with.
+#[derive(Clone, Copy)]
+pub(crate) enum Operand<'a> {
+    /// Laid out as [`Weights`] are.
+    Transformed(&'a [f32]),
+    /// The same.
+    Packed(&'a [f32]),
+    /// As they came.
+    Loose(Order<'a>),
 }
 
 impl Weights {
     pub(crate) fn new(channels @ [channels_out, channels_in]: [usize; 2], keep: bool, order: Order<'_>) -> Self {
-        let panels = channels_out.div_ceil(PANEL);
-        let mut weights = if keep {
-            Self::Transformed(vec![0.0; panels * POINTS * (channels_in * PANEL + SPREAD)])
-        } else {
-            Self::Raw(vec![0.0; panels * channels_in * 9 * PANEL])
-        };
-        weights.repack(channels, order);
-        weights
+        if keep {
+            let mut all = vec![0.0; transformed_len(channels)];
+            Operand::Loose(order).transform(channels, &mut all);
+            return Self::Transformed(all);
+        }
+        let width = width();
+        let mut packed = vec![0.0; channels_out.div_ceil(width) * channels_in * 9 * width];
+        packed.par_chunks_exact_mut(channels_in * 9 * width).enumerate().for_each(|(group, packed)| {
+            order.pack(channels, 9, [group * width, width], 0..channels_in, packed, [9 * width, width]);
+        });
+        Self::Packed(packed)
     }
 
-    /// Takes other weights, without new memory.
-    pub(crate) fn repack(&mut self, channels @ [channels_out, channels_in]: [usize; 2], order: Order<'_>) {
-        let width = width();
-        // Where the panel's last columns have no channels, nothing is written.
-        let firsts = |panel: usize| (panel * PANEL..channels_out.min((panel + 1) * PANEL)).step_by(width);
-        let fill = |first: usize, raw: &mut [f32]| {
-            for (i, raw) in raw.chunks_exact_mut(9 * width).enumerate() {
-                order.pack(channels, 9, [first, width], i, raw, width);
-            }
-        };
+    pub(crate) fn operand(&self) -> Operand<'_> {
         match self {
-            Self::Raw(raw) => raw.par_chunks_exact_mut(channels_in * 9 * PANEL).enumerate().for_each(|(panel, raw)| {
-                let raw = raw.chunks_exact_mut(channels_in * 9 * width);
-                firsts(panel).zip(raw).for_each(|(first, raw)| fill(first, raw));
-            }),
-            Self::Transformed(out) => {
-                let plane = channels_in * PANEL + SPREAD;
-                out.par_chunks_exact_mut(POINTS * plane).enumerate().for_each(|(panel, out)| {
-                    let mut raw = scratch::take(channels_in * 9 * width);
-                    for (first, to) in firsts(panel).zip((0..).step_by(channels_in * width)) {
-                        fill(first, &mut raw);
-                        arch().dispatch(TransformWeights { raw: &raw, out: &mut out[to..], plane });
-                    }
-                });
-            }
+            Self::Transformed(all) => Operand::Transformed(all),
+            Self::Packed(packed) => Operand::Packed(packed),
         }
     }
+}
+
+/// Numbers in all transformed weights.
+fn transformed_len([channels_out, channels_in]: [usize; 2]) -> usize {
+    channels_out.div_ceil(PANEL) * POINTS * (channels_in * PANEL + SPREAD)
+}
+
+/// Tiles for which weights that are not kept are transformed at once, all of them: for fewer, in parts that stay in the second cache.
+const MANY_TILES: usize = 96;
+
+impl Operand<'_> {
+    /// All weights transformed, for one run with `tiles` tiles, where they are not and that is worth it.
+    pub(crate) fn for_tiles(self, channels: [usize; 2], tiles: usize) -> Option<scratch::Scratch> {
+        if matches!(self, Self::Transformed(_)) || tiles < MANY_TILES {
+            return None;
+        }
+        let mut all = scratch::take(transformed_len(channels));
+        self.transform(channels, &mut all);
+        Some(all)
+    }
+
+    /// Tiles whose products are computed together, of `total`.
+    pub(crate) fn tiles_together(self, total: usize, threads: usize) -> usize {
+        let (least, most) = match self {
+            // Enough that reading the weights is little beside multiplying, and few enough that points and sums stay near.
+            Self::Transformed(_) => (16, 32),
+            // Each block of tiles transforms the weights again.
+            _ => (MANY_TILES, MANY_TILES),
+        };
+        // Blocks of the same size, as many for each thread.
+        let blocks = total.div_ceil(most).next_multiple_of(threads);
+        total.div_ceil(blocks).max(least)
+    }
+
+    /// Of input channels `range` and the output channels of a register tile's width from `first`: [in][tap][width], in `buffer` if need be.
+    fn raw<'b>(self, channels: [usize; 2], first: usize, range: Range<usize>, buffer: &'b mut [f32]) -> &'b [f32]
+    where
+        Self: 'b,
+    {
+        let row = 9 * width();
+        match self {
+            Self::Packed(packed) => &packed[first * channels[1] * 9 + range.start * row..][..range.len() * row],
+            Self::Loose(order) => {
+                let buffer = &mut buffer[..range.len() * row];
+                order.pack(channels, 9, [first, width()], range, buffer, [row, width()]);
+                buffer
+            }
+            Self::Transformed(_) => unreachable!("they are transformed"),
+        }
+    }
+
+    /// G g Gᵀ, laid out as in [`Weights::Transformed`].
+    fn transform(self, channels @ [channels_out, channels_in]: [usize; 2], out: &mut [f32]) {
+        // Planes are written in runs of some lines of the cache: 36 of them at once, line by line, would wait for memory.
+        const RUN: usize = 16;
+        let (width, plane) = (width(), channels_in * PANEL + SPREAD);
+        out.par_chunks_exact_mut(POINTS * plane).enumerate().for_each(|(panel, out)| {
+            let (mut buffer, mut part) = (scratch::take(RUN * 9 * width), scratch::take(POINTS * RUN * width));
+            for (first, to) in of_panel(channels_out, panel).zip((0..).step_by(channels_in * width)) {
+                for start in (0..channels_in).step_by(RUN) {
+                    let range = start..channels_in.min(start + RUN);
+                    let (to, len) = (to + start * width, range.len() * width);
+                    let raw = self.raw(channels, first, range, &mut buffer);
+                    arch().dispatch(TransformWeights { raw, out: &mut part, plane: RUN * width });
+                    for (out, part) in out.chunks_exact_mut(plane).zip(part.chunks_exact(RUN * width)) {
+                        out[to..to + len].copy_from_slice(&part[..len]);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// The first channels of a panel's register tiles.
+fn of_panel(channels_out: usize, panel: usize) -> impl Iterator<Item = usize> + Clone {
+    (panel * PANEL..channels_out.min((panel + 1) * PANEL)).step_by(width())
 }
 
 /// G g Gᵀ of each channel: raw [in][9][width] -> out [point][in][width], points `plane` apart.
@@ -248,13 +318,7 @@ pub(crate) struct Transformed {
 }
 
 /// Bᵀ d B of the tiles of `bands`.
-pub(crate) fn transform_input(
-    x: &Images<'_>,
-    conv: &Conv2d,
-    normal: Option<Normal<'_>>,
-    grid: &Grid,
-    bands: std::ops::Range<usize>,
-) -> Transformed {
+pub(crate) fn transform_input(x: &Images<'_>, conv: &Conv2d, normal: Option<Normal<'_>>, grid: &Grid, bands: Range<usize>) -> Transformed {
     transform_input_spread(x, conv, normal, grid, bands, 0)
 }
 
@@ -265,7 +329,7 @@ fn transform_input_spread(
     conv: &Conv2d,
     normal: Option<Normal<'_>>,
     grid: &Grid,
-    bands: std::ops::Range<usize>,
+    bands: Range<usize>,
     spread: usize,
 ) -> Transformed {
     let [_, h, w, c] = x.shape;
@@ -371,20 +435,6 @@ fn column_of_input<S: Simd>(simd: S, l: &[&[S::f32s]; SIDE], at: usize) -> [S::f
     points_of_input(simd, [l[0][at], l[1][at], l[2][at], l[3][at], l[4][at], l[5][at]])
 }
 
-/// Tiles whose products are computed together, of `total`.
-pub(crate) fn tiles_together(weights: &Weights, total: usize, threads: usize) -> usize {
-    let most = match weights {
-        // Enough that reading the weights is little beside multiplying, and few enough that points and sums stay near.
-        Weights::Transformed(_) => 32,
-        // Each block of tiles transforms the weights again.
-        Weights::Raw(_) => 192,
-    };
-    let least = most.min(if let Weights::Raw(_) = weights { 96 } else { 16 });
-    // Blocks of the same size, as many for each thread.
-    let blocks = total.div_ceil(most).next_multiple_of(threads);
-    total.div_ceil(blocks).max(least)
-}
-
 /// The products of one panel of output channels, summed over the input channels.
 pub(crate) struct Sums {
     /// [point][tile][64].
@@ -393,8 +443,10 @@ pub(crate) struct Sums {
     plane: usize,
 }
 
-/// Multiplies the transformed input of `tiles` tiles by the weights of one panel of `columns` output channels.
-pub(crate) fn multiply(weights: &Weights, channels_in: usize, panel: usize, columns: usize, input: &Transformed, tiles: usize) -> Sums {
+/// Multiplies the transformed input of `tiles` tiles by the weights of one panel of output channels.
+pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize, input: &Transformed, tiles: usize) -> Sums {
+    let [channels_out, channels_in] = channels;
+    let columns = PANEL.min(channels_out - panel * PANEL);
     let plane = tiles * PANEL + SPREAD;
     let mut sums = scratch::take(POINTS * plane);
     let vectors = arch();
@@ -406,33 +458,28 @@ pub(crate) fn multiply(weights: &Weights, channels_in: usize, panel: usize, colu
             vectors.dispatch(PackedPanel { a, starts: &starts, lines: 1, a_line: 0, b, c, columns, k, accumulate });
         }
     };
-    match weights {
-        Weights::Transformed(all) => {
-            let plane = channels_in * PANEL + SPREAD;
-            multiply(0, channels_in, &all[panel * POINTS * plane..], plane);
+    let (width, firsts) = (width(), of_panel(channels_out, panel));
+    if let Operand::Transformed(all) = weights {
+        let plane = channels_in * PANEL + SPREAD;
+        multiply(0, channels_in, &all[panel * POINTS * plane..], plane);
+    } else if tiles == 1 {
+        let input: Vec<[f32; POINTS]> =
+            (0..channels_in).map(|i| std::array::from_fn(|point| input.data[point * input.plane + i])).collect();
+        let mut buffer = scratch::take(channels_in * 9 * width);
+        for (first, to) in firsts.zip((0..).step_by(width)) {
+            let raw = weights.raw(channels, first, 0..channels_in, &mut buffer);
+            vectors.dispatch(OneTile { raw, input: &input, sums: &mut sums[to..], plane });
         }
-        Weights::Raw(raw) => {
-            let width = width();
-            // [64 / width][in][tap][width].
-            let raw = raw[panel * channels_in * 9 * PANEL..].chunks_exact(channels_in * 9 * width).take(columns.div_ceil(width));
-            if tiles == 1 {
-                let input: Vec<[f32; POINTS]> =
-                    (0..channels_in).map(|i| std::array::from_fn(|point| input.data[point * input.plane + i])).collect();
-                for (raw, first) in raw.zip((0..).step_by(width)) {
-                    vectors.dispatch(OneTile { raw, input: &input, sums: &mut sums[first..], plane });
-                }
-                return Sums { data: sums, plane };
+    } else {
+        let chunk_plane = CHUNK * PANEL + SPREAD;
+        let (mut buffer, mut chunk) = (scratch::take(CHUNK * 9 * width), scratch::take(POINTS * chunk_plane));
+        for start in (0..channels_in).step_by(CHUNK) {
+            let range = start..channels_in.min(start + CHUNK);
+            for (first, to) in firsts.clone().zip((0..).step_by(range.len() * width)) {
+                let raw = weights.raw(channels, first, range.clone(), &mut buffer);
+                vectors.dispatch(TransformWeights { raw, out: &mut chunk[to..], plane: chunk_plane });
             }
-            let chunk_plane = CHUNK * PANEL + SPREAD;
-            let mut chunk = scratch::take(POINTS * chunk_plane);
-            for start in (0..channels_in).step_by(CHUNK) {
-                let k = CHUNK.min(channels_in - start);
-                for (raw, first) in raw.clone().zip((0..).step_by(k * width)) {
-                    let raw = &raw[start * 9 * width..][..k * 9 * width];
-                    vectors.dispatch(TransformWeights { raw, out: &mut chunk[first..], plane: chunk_plane });
-                }
-                multiply(start, k, &chunk, chunk_plane);
-            }
+            multiply(start, range.len(), &chunk, chunk_plane);
         }
     }
     Sums { data: sums, plane }
@@ -500,7 +547,7 @@ fn taps<S: Simd>(simd: S, w: [S::f32s; SIDE]) -> [S::f32s; 3] {
 }
 
 /// A y Aᵀ of the tiles of `bands` of a gradient.
-fn transform_gradient(dy: &Images<'_>, grid: &Grid, bands: std::ops::Range<usize>) -> Transformed {
+fn transform_gradient(dy: &Images<'_>, grid: &Grid, bands: Range<usize>) -> Transformed {
     let [_, h, w, c] = dy.shape;
     let [rows, columns] = grid.tiles;
     // Read as the second operand of a product: [c / width][tile][width], without gaps under a register tile.

@@ -1,6 +1,6 @@
 //! Gradients against their definitions in f64: a sum Σ y · dy, differentiated by hand for what is linear and by differences for the norm.
 
-use ddim_kernels::{Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, PackedInputGradient, normalised, sum_of_pixels};
+use ddim_kernels::{Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, normalised, sum_of_pixels};
 use proptest::prelude::*;
 
 fn values(n: usize, seed: u64) -> Vec<f32> {
@@ -38,18 +38,14 @@ proptest! {
         let images = Images { data: &x, shape: [n, h, w, ins], stride: ins + gap };
         let gradient = Images { data: &dy, shape: [n, oh, ow, outs], stride: outs + gap };
         let (mut dx, mut dw, mut db) = (vec![f32::NAN; n * h * w * ins], vec![0.0; conv.weights()], vec![0.0; outs]);
-        let turned = PackedInputGradient::new(conv, [h, w], &weight);
-        turned.run(&gradient, &mut dx, ins, false);
+        conv.input_gradient(&weight, [h, w], &gradient, &mut dx, ins, false);
         conv.weight_gradient(&images, None, &gradient, &mut dw);
         sum_of_pixels(&gradient, &mut db);
 
-        // Once more, on top, with gaps and weights that came later.
-        let mut again = turned;
-        again.repack(&vec![0.0; weight.len()]);
-        again.repack(&weight);
+        // Once more, on top, with gaps.
         let mut twice = vec![7.0; n * h * w * (ins + 1)];
-        again.run(&gradient, &mut twice, ins + 1, false);
-        again.run(&gradient, &mut twice, ins + 1, true);
+        conv.input_gradient(&weight, [h, w], &gradient, &mut twice, ins + 1, false);
+        conv.input_gradient(&weight, [h, w], &gradient, &mut twice, ins + 1, true);
         prop_assert!(twice.chunks(ins + 1).zip(dx.chunks(ins)).all(|(twice, once)| twice[..ins].iter().zip(once).all(|(t, o)| *t == o + o)));
         prop_assert!(twice.chunks(ins + 1).all(|pixel| pixel[ins] == 7.0));
         let mut summed = dw.clone();
@@ -103,19 +99,21 @@ proptest! {
         prop_assert!(through == of);
     }
 
-    /// Weights that change are transformed where they are used: no bit is another, in any size.
+    /// Weights that nobody packed: no bit is another, in any size.
     #[test]
-    fn changing_weights(outs in 1usize..80, ins in 60usize..140, h in 1usize..20, w in 1usize..20, seed: u64) {
-        let conv = Conv2d { channels: [outs, ins], kernel: [3, 3], stride: 1, padding: [[1, 1]; 2], enlarge: false };
-        let (weight, bias, x) = (values(conv.weights(), seed), values(outs, seed ^ 1), values(h * w * ins, seed ^ 2));
-        let run = |packed: &PackedConv2d| {
-            let mut y = vec![0.0; h * w * outs];
-            packed.run(&Images::new(&x, [1, h, w, ins]), None, &Finish::default(), &mut y, outs);
-            y
-        };
-        let mut changing = PackedConv2d::changing(conv, [h, w], &x.iter().cycle().copied().take(conv.weights()).collect::<Vec<_>>(), None);
-        changing.repack(&weight, &bias);
-        prop_assert!(run(&PackedConv2d::new(conv, [h, w], &weight, Some(&bias))) == run(&changing));
+    fn changing_weights(
+        outs in 1usize..80, ins in prop_oneof![1usize..20, 60usize..140], kind in 0usize..5, n in 1usize..5, h in 5usize..20, w in 5usize..20,
+        enlarge: bool, seed: u64,
+    ) {
+        let (kernel, stride, padding) = [(1, 1, 0), (3, 1, 1), (3, 1, 1), (3, 2, 1), (5, 1, 2)][kind];
+        let conv = Conv2d { channels: [outs, ins], kernel: [kernel; 2], stride, padding: [[padding; 2]; 2], enlarge };
+        let [oh, ow] = conv.output([h, w]);
+        let (weight, bias, x) = (values(conv.weights(), seed), values(outs, seed ^ 1), values(n * h * w * ins, seed ^ 2));
+        let x = Images::new(&x, [n, h, w, ins]);
+        let [mut packed, mut loose] = [(); 2].map(|()| vec![0.0; n * oh * ow * outs]);
+        PackedConv2d::new(conv, [h, w], &weight, Some(&bias)).run(&x, None, &Finish::default(), &mut packed, outs);
+        conv.run(&weight, &bias, &x, None, &Finish::default(), &mut loose, outs);
+        prop_assert!(packed == loose);
     }
 
     #[test]

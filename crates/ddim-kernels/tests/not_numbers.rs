@@ -2,8 +2,8 @@
 //! where it is: what does not depend on it keeps its bits, also in what runs afterwards over the same scratch memory.
 
 use ddim_kernels::{
-    Adam, Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, PackedInputGradient, Pool, Pooling, add, approach,
-    mean_of_pixels, normalised, sum_of_pixels, sum_of_squares,
+    Adam, Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, Pool, Pooling, add, approach, mean_of_pixels, normalised,
+    sum_of_pixels, sum_of_squares,
 };
 
 /// Quiet and signalling, of both signs, with the bits that a payload may have.
@@ -271,7 +271,7 @@ fn gradients_of_convolution() {
         let run = |x: &[Vec<f32>]| {
             let dy = Images::new(&x[2], [n, oh, ow, outs]);
             let (mut dx, mut dw, mut db) = (vec![0.0; n * h * w * ins], vec![0.0; conv.weights()], vec![0.0; outs]);
-            PackedInputGradient::new(conv, [h, w], &x[1]).run(&dy, &mut dx, ins, false);
+            conv.input_gradient(&x[1], [h, w], &dy, &mut dx, ins, false);
             conv.weight_gradient(&Images::new(&x[0], [n, h, w, ins]), None, &dy, &mut dw);
             sum_of_pixels(&dy, &mut db);
             [dx, dw, db].concat()
