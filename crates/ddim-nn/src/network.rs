@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
-use crate::plan::{Arena, Inputs, Plan, Profile, Weights};
+use crate::plan::{Arena, Inputs, Packed, Plan, Profile, Weights};
 use crate::unet::{ClassEmbedType, Condition, SampleSize, TimeEmbeddingType, UNetConfig};
 use ddim::denoiser::check_batch;
 use ddim::{Denoiser, Prediction};
@@ -25,7 +25,7 @@ pub struct Network {
 /// What the copies of a network share.
 struct Compiled {
     plan: Plan,
-    weights: Weights,
+    packed: Packed,
     checksum: u32,
     /// The memory of runs that are over.
     arenas: Mutex<Vec<Arena>>,
@@ -57,8 +57,8 @@ impl Network {
         {
             return Err(Error::input(format!("num_train_timesteps is {rows} in unet/config.json and {timesteps} in the scheduler's")));
         }
-        let (plan, weights) = Plan::for_sampling(&unet, size);
-        let compiled = Arc::new(Compiled { plan, weights, checksum: crate::checksum(&unet), arenas: Mutex::default() });
+        let (plan, packed) = Plan::for_sampling(&unet, size);
+        let compiled = Arc::new(Compiled { plan, packed, checksum: crate::checksum(&unet), arenas: Mutex::default() });
         Ok(Self { config, prediction: scheduler.prediction(), size, timesteps, condition: Condition::None, compiled })
     }
 
@@ -151,10 +151,10 @@ impl Network {
         }
         let condition = self.condition.of(distinct.iter().map(|i| first + i), n);
         let timesteps: Vec<usize> = distinct.iter().map(|&i| timesteps[i]).collect();
-        let Compiled { plan, weights, arenas, .. } = &*self.compiled;
+        let Compiled { plan, packed, arenas, .. } = &*self.compiled;
         let mut arena = arenas.lock().expect("no run panics while it holds the lock").pop().unwrap_or_default();
         plan.run(
-            weights,
+            Weights::Packed(packed),
             &Inputs { x, timesteps: &timesteps, condition: &condition, kinds: &kinds, dropout: &[] },
             &mut arena,
             profile,

@@ -28,7 +28,7 @@ pub struct Examples<'a> {
 /// or the machines that a batch is spread over.
 const PIXELS_TOGETHER: usize = 16 * 32 * 32;
 
-/// A network's plan for training, with the gradients of a batch. The network's own weights are taken at [`begin`](Self::begin).
+/// A network's plan for training, with the gradients of a batch.
 pub struct TrainingPlan {
     backward: Backward,
     size: [usize; 2],
@@ -41,13 +41,8 @@ impl TrainingPlan {
         Self { backward: Backward::new(unet, size), size, gradients: vec![0.0; unet.values().len()] }
     }
 
-    /// Begins a batch: the network's weights as they are now, gradients 0.
-    ///
-    /// # Panics
-    /// On another network than that of [`new`](Self::new).
-    pub fn begin(&mut self, unet: &UNet) {
-        assert_eq!(unet.values().len(), self.gradients.len(), "the network of the plan");
-        self.backward.take_weights(unet.values());
+    /// Begins a batch: gradients are 0.
+    pub fn begin(&mut self) {
         self.gradients.fill(0.0);
     }
 
@@ -55,18 +50,19 @@ impl TrainingPlan {
     /// target, L_simple. Images go through in groups of a fixed number of pixels, counted from the first.
     ///
     /// # Panics
-    /// On lengths that do not go together, or images that the plan is not for.
-    pub fn add(&mut self, examples: &Examples<'_>) -> f64 {
-        self.add_profiled(examples, None)
+    /// On lengths that do not go together, images that the plan is not for, or another network than that of [`new`](Self::new).
+    pub fn add(&mut self, unet: &UNet, examples: &Examples<'_>) -> f64 {
+        self.add_profiled(unet, examples, None)
     }
 
     /// [`add`](Self::add), adding to a profile where one is given.
     ///
     /// # Panics
     /// As `add`.
-    pub fn add_profiled(&mut self, examples: &Examples<'_>, mut profile: Option<&mut Profile>) -> f64 {
+    pub fn add_profiled(&mut self, unet: &UNet, examples: &Examples<'_>, mut profile: Option<&mut Profile>) -> f64 {
         let Examples { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
         assert_eq!([h, w], self.size, "images of the plan's size");
+        assert_eq!(unet.values().len(), self.gradients.len(), "the network of the plan");
         assert!(x.len() == n * c * h * w && timesteps.len() == n && weights.len() == n && (dropout.is_empty() || dropout.len() == n));
         let outputs = target.len() / n.max(1);
         let together = Self::images_together(self.size);
@@ -83,7 +79,8 @@ impl TrainingPlan {
                 dropout: dropout.get(range.clone()).unwrap_or_default(),
             };
             let target = &target[range.start * outputs..range.end * outputs];
-            total += self.backward.squared_error(&inputs, target, &weights[range], &mut self.gradients, profile.as_deref_mut());
+            total +=
+                self.backward.squared_error(unet.values(), &inputs, target, &weights[range], &mut self.gradients, profile.as_deref_mut());
         }
         total
     }

@@ -43,7 +43,7 @@ fn gradients_equal_burns() {
         let burns = network.gradients(&loss);
 
         let mut plan = TrainingPlan::new(&unet, [h, w]);
-        plan.begin(&unet);
+        plan.begin();
         let of = Examples {
             shape: [n, c, h, w],
             x: &x,
@@ -53,7 +53,7 @@ fn gradients_equal_burns() {
             condition: &condition,
             dropout: &[],
         };
-        let ours = plan.add(&of);
+        let ours = plan.add(&unet, &of);
         let loss: Vec<f32> = loss.into_data().try_into_vec().unwrap();
         assert!((ours / f64::from(loss[0]) - 1.0).abs() < 1e-5, "{}: {ours} {}", folder.display(), loss[0]);
         // Some gradients are zero but for rounding (that of a key's bias): measured against the largest of all.

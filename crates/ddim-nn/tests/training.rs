@@ -31,8 +31,8 @@ fn loss_and_gradient_norm_equal_pytorchs() {
             let of = |all: &[f32]| all[k * n * c * h * w..(k + 1) * n * c * h * w].to_vec();
             let (x, target, timesteps) = (of(&x), of(&target), &timesteps[k * n..(k + 1) * n]);
             let (shape, weights, condition) = ([n, c, h, w], &shares, &Condition::None);
-            plan.begin(&unet);
-            let loss = plan.add(&Examples { shape, x: &x, target: &target, timesteps, weights, condition, dropout: &[] });
+            plan.begin();
+            let loss = plan.add(&unet, &Examples { shape, x: &x, target: &target, timesteps, weights, condition, dropout: &[] });
             let norm = plan.norm();
             adam.step(&mut unet, plan.gradients(), clipping(norm, 1.0), &mut ema, k as u64 + 1);
             let average = ema[0].values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();

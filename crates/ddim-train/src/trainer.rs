@@ -278,7 +278,7 @@ impl Trainer {
     fn plan(&mut self) -> TrainingPlan {
         let [_, h, w] = self.data.shape;
         let mut plan = self.plan.take().unwrap_or_else(|| TrainingPlan::new(&self.unet, [h, w]));
-        plan.begin(&self.unet);
+        plan.begin();
         plan
     }
 
@@ -338,7 +338,7 @@ impl Trainer {
             condition: &condition,
             dropout: &dropout,
         };
-        plan.add(&examples)
+        plan.add(&self.unet, &examples)
     }
 
     /// The class that stands for no label: the network's last.

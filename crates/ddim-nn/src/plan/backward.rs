@@ -5,16 +5,13 @@ use super::run::{Arena, Inputs, Profile, at_least, combine, dropout_mask, each_p
 use super::{Action, FinishWith, Plan, Source, Step, Weights};
 use crate::graph::Features;
 use crate::unet::UNet;
-use ddim_kernels::{Attention, Images, PackedInputGradient, sum_of_pixels};
+use ddim_kernels::{Attention, Images, sum_of_pixels};
 use std::ops::Range;
 use std::time::Instant;
 
-/// A plan for training with its weights, and the memory of its runs.
+/// A plan for training, and the memory of its runs.
 pub(crate) struct Backward {
     plan: Plan,
-    weights: Weights,
-    /// Of each convolution; none where nobody asks for its input's gradient.
-    turned: Vec<Option<PackedInputGradient>>,
     arena: Arena,
     found: Gradients,
 }
@@ -114,46 +111,22 @@ impl Found {
 
 impl Backward {
     pub(crate) fn new(unet: &UNet, size: [usize; 2]) -> Self {
-        let plan = Plan::for_training(unet, size);
-        let weights = plan.weights(unet.values());
-        // The images themselves need no gradient.
-        let reads_input = |conv: usize| {
-            let of_input = |step: &Step| step.x.buffer == plan.input.buffer;
-            plan.steps.iter().any(|step| of_input(step) && matches!(step.action, Action::Conv { conv: c, .. } if c == conv))
-        };
-        let turned = (plan.convs.iter().enumerate())
-            .map(|(i, planned)| {
-                let Source::Parameters([weight, _]) = planned.weights else { unreachable!("training has parameters alone") };
-                let weight = &unet.values()[plan.parameters.get(weight).range.clone()];
-                (!reads_input(i)).then(|| PackedInputGradient::new(planned.conv, planned.size, weight))
-            })
-            .collect();
-        Self { plan, weights, turned, arena: Arena::default(), found: Gradients::default() }
+        Self { plan: Plan::for_training(unet, size), arena: Arena::default(), found: Gradients::default() }
     }
 
-    /// Takes other weights of the same network.
-    pub(crate) fn take_weights(&mut self, values: &[f32]) {
-        let of = |id: usize| &values[self.plan.parameters.get(id).range.clone()];
-        for ((planned, packed), turned) in self.plan.convs.iter().zip(&mut self.weights.convs).zip(&mut self.turned) {
-            let Source::Parameters([weight, bias]) = planned.weights else { unreachable!("training has parameters alone") };
-            packed.repack(of(weight), of(bias));
-            if let Some(turned) = turned {
-                turned.repack(of(weight));
-            }
-        }
-        self.plan.copy_small(values, &mut self.weights);
-    }
-
-    /// Adds the gradients of Σ weight · mean (prediction - target)² over the images to `gradients`, in the order of all parameters; what the sum is.
+    /// Adds the gradients of Σ share · mean (prediction - target)² over the images to `gradients`, in the order of all parameters, whose numbers are
+    /// `values`; what the sum is.
     pub(crate) fn squared_error(
         &mut self,
+        values: &[f32],
         inputs: &Inputs<'_>,
         target: &[f32],
         shares: &[f32],
         gradients: &mut [f32],
         mut profile: Option<&mut Profile>,
     ) -> f64 {
-        let Self { plan, weights, turned, arena, found } = self;
+        let Self { plan, arena, found } = self;
+        let weights = Weights::Parameters(values);
         let (n, view) = (inputs.kinds.len(), plan.output);
         plan.forward(weights, inputs, arena, profile.as_deref_mut());
         found.images.reset(&plan.buffers, n);
@@ -176,7 +149,7 @@ impl Backward {
         }
         found.images.give(view, dy);
         for (of_images, step) in plan.row_steps.iter().map(|step| (false, step)).chain(plan.steps.iter().map(|step| (true, step))).rev() {
-            Run { plan, weights, turned, inputs, arena, of_images, n }.step(step, found, gradients, &mut profile);
+            Run { plan, weights, inputs, arena, of_images, n }.step(step, found, gradients, &mut profile);
         }
         total
     }
@@ -197,8 +170,7 @@ impl Step {
 /// What all steps of one run need.
 struct Run<'a> {
     plan: &'a Plan,
-    weights: &'a Weights,
-    turned: &'a [Option<PackedInputGradient>],
+    weights: Weights<'a>,
     inputs: &'a Inputs<'a>,
     arena: &'a Arena,
     /// Whether the step is of images, not of rows.
@@ -255,16 +227,20 @@ impl Run<'_> {
                 let normal = step.normal(&all, self.plan, self.weights, self.arena);
                 planned.conv.weight_gradient(&x, normal, &dy, &mut gradients[parameter(weight)]);
                 let start = note(profile, of_weights, start, multiply_adds);
-                let Some(turned) = &self.turned[*conv] else { return };
+                // The images themselves need no gradient.
+                if self.of_images && step.x.buffer == self.plan.input.buffer {
+                    return;
+                }
+                let weight = self.plan.parameter(weight, self.weights);
                 let own = self.own(found);
                 if normal.is_none() {
                     let (mut out, accumulate) = own.take(step.x, n);
-                    turned.run(&dy, &mut out[step.x.offset..], step.x.stride, accumulate);
+                    planned.conv.input_gradient(weight, planned.size, &dy, &mut out[step.x.offset..], step.x.stride, accumulate);
                     note(profile, of_input, start, multiply_adds);
                     return own.give(step.x, out);
                 }
                 let mut of_normal = vec![0.0; n * step.x.shape.iter().product::<usize>()];
-                turned.run(&dy, &mut of_normal, step.x.shape[2], false);
+                planned.conv.input_gradient(weight, planned.size, &dy, &mut of_normal, step.x.shape[2], false);
                 let start = note(profile, of_input, start, multiply_adds);
                 self.norm(step, &Images::new(&of_normal, x.shape), own, gradients);
                 note(profile, "group norm, backward", start, 0);

@@ -9,7 +9,7 @@ mod layout;
 mod lower;
 mod run;
 
-use crate::graph::{Attend, Features, Given, Graph, INPUT, Id, Index, Norm, Op, Parameters};
+use crate::graph::{Attend, Features, Given, Graph, INPUT, Id, Index, Norm, Op, ParameterId, Parameters};
 use crate::unet::{Activation, UNet};
 pub(crate) use backward::Backward;
 use ddim_kernels::{Conv2d, GroupNorm, PackedConv2d};
@@ -99,7 +99,7 @@ struct PlannedConv {
 #[derive(Debug)]
 enum Source {
     /// Weight and bias, by their places among the parameters.
-    Parameters([usize; 2]),
+    Parameters([ParameterId; 2]),
     Given(Arc<Given>),
 }
 
@@ -132,23 +132,29 @@ pub(crate) struct Plan {
     output: View,
 }
 
-/// The weights of a plan, packed for its kernels.
-pub(crate) struct Weights {
+/// Weights packed for the kernels of a plan.
+pub(crate) struct Packed {
     convs: Vec<PackedConv2d>,
-    /// Weight and bias.
-    norms: Vec<[Vec<f32>; 2]>,
-    /// Tables of features, by their places among the parameters.
-    tables: HashMap<usize, Vec<f32>>,
+    /// The parameters of norms, and tables of features.
+    others: HashMap<ParameterId, Vec<f32>>,
+}
+
+/// The weights that a plan runs with.
+#[derive(Clone, Copy)]
+pub(crate) enum Weights<'a> {
+    Packed(&'a Packed),
+    /// The numbers of all parameters, which change.
+    Parameters(&'a [f32]),
 }
 
 impl Plan {
     /// For sampling with these weights, for images of `size` [h, w].
-    pub(crate) fn for_sampling(unet: &UNet, size: [usize; 2]) -> (Self, Weights) {
+    pub(crate) fn for_sampling(unet: &UNet, size: [usize; 2]) -> (Self, Packed) {
         let graph = lower::for_sampling(&unet.graph(size), unet.definition(), unet.values());
         let mut plan = Self::new(&graph, unet.definition(), Purpose::Sampling);
         plan.share_buffers();
-        let weights = plan.weights(unet.values());
-        (plan, weights)
+        let packed = plan.pack(unet.values());
+        (plan, packed)
     }
 
     /// For training, with any weights.
@@ -309,30 +315,26 @@ impl Plan {
         self.buffers = slots;
     }
 
-    /// The weights that the plan needs of a network's, packed; for training, as they are best changed.
-    fn weights(&self, values: &[f32]) -> Weights {
-        let of = |id: usize| &values[self.parameters.get(id).range.clone()];
-        let pack = match self.purpose {
-            Purpose::Sampling => PackedConv2d::new,
-            Purpose::Training => PackedConv2d::changing,
-        };
+    /// The weights that the plan needs of a network's.
+    fn pack(&self, values: &[f32]) -> Packed {
+        let of = |id: ParameterId| self.parameter(id, Weights::Parameters(values));
         let convs = self.convs.iter().map(|planned| match &planned.weights {
-            Source::Parameters([weight, bias]) => pack(planned.conv, planned.size, of(*weight), Some(of(*bias))),
+            Source::Parameters([weight, bias]) => PackedConv2d::new(planned.conv, planned.size, of(*weight), Some(of(*bias))),
             Source::Given(given) => PackedConv2d::linear(planned.conv.channels, planned.size, &given.weight, Some(&given.bias)),
         });
-        let mut weights = Weights { convs: convs.collect(), norms: Vec::new(), tables: HashMap::new() };
-        self.copy_small(values, &mut weights);
-        weights
+        let tables = self.row_steps.iter().filter_map(|step| match step.action {
+            Action::Features(Features::Fourier(id) | Features::Table(id), _) => Some(id),
+            _ => None,
+        });
+        let others = self.norms.iter().flat_map(|norm| [norm.weight, norm.bias]).chain(tables).map(|id| (id, of(id).to_vec()));
+        Packed { convs: convs.collect(), others: others.collect() }
     }
 
-    /// Norms and tables of a network's weights.
-    fn copy_small(&self, values: &[f32], weights: &mut Weights) {
-        let of = |id: usize| values[self.parameters.get(id).range.clone()].to_vec();
-        weights.norms = self.norms.iter().map(|norm| [norm.weight, norm.bias].map(of)).collect();
-        for step in &self.row_steps {
-            if let Action::Features(Features::Fourier(id) | Features::Table(id), _) = step.action {
-                weights.tables.insert(id, of(id));
-            }
+    /// The numbers of a parameter, but not of a convolution's that is packed.
+    fn parameter<'a>(&self, id: ParameterId, weights: Weights<'a>) -> &'a [f32] {
+        match weights {
+            Weights::Packed(packed) => &packed.others[&id],
+            Weights::Parameters(values) => &values[self.parameters.get(id).range.clone()],
         }
     }
 
@@ -346,10 +348,9 @@ impl Plan {
         self.purpose == Purpose::Training
     }
 
-    fn norm<'a>(&self, normal: NormRef, weights: &'a Weights) -> GroupNorm<'a> {
-        let Norm { groups, eps, .. } = self.norms[normal.norm];
-        let [weight, bias] = &weights.norms[normal.norm];
-        GroupNorm { weight, bias, groups, eps }
+    fn norm<'a>(&self, normal: NormRef, weights: Weights<'a>) -> GroupNorm<'a> {
+        let Norm { groups, eps, weight, bias } = self.norms[normal.norm];
+        GroupNorm { weight: self.parameter(weight, weights), bias: self.parameter(bias, weights), groups, eps }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Forward through the steps of a plan.
 
 use super::layout::View;
-use super::{Action, FinishWith, NormRef, Plan, Purpose, Step, Weights};
+use super::{Action, FinishWith, NormRef, Plan, Purpose, Source, Step, Weights};
 use crate::graph::Features;
 use crate::unet::Condition;
 use ddim::noise::Stream;
@@ -94,13 +94,13 @@ pub(super) fn at_least(buffer: &mut Vec<f32>, len: usize) {
 
 impl Plan {
     /// One evaluation: `out` [n, c, h, w].
-    pub(crate) fn run(&self, weights: &Weights, inputs: &Inputs<'_>, arena: &mut Arena, profile: Option<&mut Profile>, out: &mut [f32]) {
+    pub(crate) fn run(&self, weights: Weights<'_>, inputs: &Inputs<'_>, arena: &mut Arena, profile: Option<&mut Profile>, out: &mut [f32]) {
         self.forward(weights, inputs, arena, profile);
         transpose(&arena.buffers[self.output.buffer], inputs.kinds.len(), self.output.shape, out, false);
     }
 
     /// Leaves the output among the buffers.
-    pub(super) fn forward(&self, weights: &Weights, inputs: &Inputs<'_>, arena: &mut Arena, mut profile: Option<&mut Profile>) {
+    pub(super) fn forward(&self, weights: Weights<'_>, inputs: &Inputs<'_>, arena: &mut Arena, mut profile: Option<&mut Profile>) {
         let (n, kinds) = (inputs.kinds.len(), inputs.timesteps.len());
         let sized = |buffers: &mut Vec<Vec<f32>>, lens: &[usize], count: usize| {
             buffers.resize_with(lens.len(), Vec::new);
@@ -183,7 +183,7 @@ impl Step {
         normal: NormRef,
         images: &Range<usize>,
         plan: &Plan,
-        weights: &Weights,
+        weights: Weights<'_>,
         buffers: &[Vec<f32>],
         arena: &mut Arena,
     ) {
@@ -195,7 +195,15 @@ impl Step {
     }
 
     /// Runs on some images of the batch.
-    fn run_on(&self, images: Range<usize>, plan: &Plan, weights: &Weights, inputs: &Inputs<'_>, buffers: &mut [Vec<f32>], arena: &Arena) {
+    fn run_on(
+        &self,
+        images: Range<usize>,
+        plan: &Plan,
+        weights: Weights<'_>,
+        inputs: &Inputs<'_>,
+        buffers: &mut [Vec<f32>],
+        arena: &Arena,
+    ) {
         // A step never reads the buffer that it writes, but for what other steps wrote into it.
         let mut written = std::mem::take(&mut buffers[self.out.buffer]);
         self.run(&images, plan, weights, inputs, buffers, arena, &mut written);
@@ -203,11 +211,11 @@ impl Step {
     }
 
     /// What its norm does, of some images.
-    pub(super) fn normal<'a>(&self, range: &Range<usize>, plan: &Plan, weights: &'a Weights, arena: &'a Arena) -> Option<Normal<'a>> {
+    pub(super) fn normal<'a>(&self, range: &Range<usize>, plan: &Plan, weights: Weights<'a>, arena: &'a Arena) -> Option<Normal<'a>> {
         self.norm().map(|normal| {
             let (c, [center, scale, _]) = (self.x.shape[2], &arena.statistics[normal.statistics]);
             let range = if plan.keeps_statistics() { range.start * c..range.end * c } else { 0..range.len() * c };
-            Normal { center: &center[range.clone()], scale: &scale[range], shift: &weights.norms[normal.norm][1], silu: normal.silu }
+            Normal { center: &center[range.clone()], scale: &scale[range], shift: plan.norm(normal, weights).bias, silu: normal.silu }
         })
     }
 
@@ -217,7 +225,7 @@ impl Step {
         &self,
         range: &Range<usize>,
         plan: &Plan,
-        weights: &Weights,
+        weights: Weights<'_>,
         inputs: &Inputs<'_>,
         buffers: &[Vec<f32>],
         arena: &Arena,
@@ -235,8 +243,15 @@ impl Step {
         let stride = self.out.stride;
         match &self.action {
             Action::Conv { conv, finish, .. } => {
-                let normal = self.normal(range, plan, weights, arena);
-                weights.convs[*conv].run(&x(), normal, &finish.of(rows, images), out, stride);
+                let (normal, finish) = (self.normal(range, plan, weights, arena), finish.of(rows, images));
+                match (weights, &plan.convs[*conv].weights) {
+                    (Weights::Packed(packed), _) => packed.convs[*conv].run(&x(), normal, &finish, out, stride),
+                    (Weights::Parameters(_), Source::Parameters(ids)) => {
+                        let [weight, bias] = ids.map(|id| plan.parameter(id, weights));
+                        plan.convs[*conv].conv.run(weight, bias, &x(), normal, &finish, out, stride);
+                    }
+                    (Weights::Parameters(_), Source::Given(_)) => unreachable!("training has parameters alone"),
+                }
             }
             Action::Attend { attend, keys, values, finish } => {
                 let attention =
@@ -314,7 +329,7 @@ impl Step {
             Action::Features(features, index) => {
                 let numbers = index.numbers(inputs.timesteps, inputs.condition);
                 for (out, &number) in out.chunks_exact_mut(c).zip(numbers) {
-                    write_features(features, number, |id| &weights.tables[&id], out);
+                    write_features(features, number, |id| plan.parameter(id, weights), out);
                 }
             }
             Action::Embedding => match inputs.condition {
