@@ -99,6 +99,20 @@ impl Conv2d {
         }
         let (taps, pixels, tile) = (self.taps(), dy.pixels(), width());
         let columns = channels_out.next_multiple_of(16);
+        // Rows a power of two apart would meet in the same lines of the cache: the gradient goes into panels, [block][out / width][pixel][width], and
+        // the input gets gaps.
+        let block = channels_out.div_ceil(tile) * GATHERED * tile;
+        let mut gradient = scratch::take(pixels.div_ceil(GATHERED) * block);
+        gradient.par_chunks_exact_mut(block).enumerate().for_each(|(block, gradient)| {
+            let start = block * GATHERED;
+            for p in 0..GATHERED.min(pixels - start) {
+                for (panel, dy) in dy.pixel(start + p).chunks(tile).enumerate() {
+                    let to = &mut gradient[(panel * GATHERED + p) * tile..][..tile];
+                    to[..dy.len()].copy_from_slice(dy);
+                    to[dy.len()..].fill(0.0);
+                }
+            }
+        });
         // [tap][in][out]; each task sums some input channels under one tap.
         let mut sums = scratch::take(taps * channels_in * columns);
         let tasks: Vec<(usize, usize, &mut [f32])> = sums
@@ -108,10 +122,9 @@ impl Conv2d {
             .collect();
         tasks.into_par_iter().for_each(|(tap, first, sums)| {
             let rows = sums.len() / columns;
-            // Rows a power of two apart would meet in the same lines of the cache: the gradient goes into panels, the input has gaps.
             let apart = rows + 16;
-            let (mut read, mut gradient) = (scratch::take(GATHERED * apart), scratch::take(GATHERED * columns.next_multiple_of(tile)));
-            for start in (0..pixels).step_by(GATHERED) {
+            let mut read = scratch::take(GATHERED * apart);
+            for (start, gradient) in (0..pixels).step_by(GATHERED).zip(gradient.chunks_exact(block)) {
                 let count = GATHERED.min(pixels - start);
                 for (i, read) in read.chunks_exact_mut(apart).take(count).enumerate() {
                     match self.source(size, start + i, tap) {
@@ -119,13 +132,8 @@ impl Conv2d {
                         None => read[..rows].fill(0.0),
                     }
                 }
-                for (panel, gradient) in gradient.chunks_exact_mut(GATHERED * tile).enumerate() {
+                for (panel, gradient) in gradient.chunks_exact(GATHERED * tile).enumerate() {
                     let column = panel * tile;
-                    let width = tile.min(channels_out - column);
-                    for (i, gradient) in gradient.chunks_exact_mut(tile).take(count).enumerate() {
-                        gradient[..width].copy_from_slice(&dy.pixel(start + i)[column..][..width]);
-                        gradient[width..].fill(0.0);
-                    }
                     arch().dispatch(Product {
                         a: &read,
                         a_stride: apart,
@@ -135,7 +143,7 @@ impl Conv2d {
                         c: &mut sums[column..],
                         c_stride: columns,
                         rows,
-                        columns: width,
+                        columns: tile.min(channels_out - column),
                         k: count,
                         accumulate: start > 0,
                     });

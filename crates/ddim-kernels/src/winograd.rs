@@ -622,8 +622,14 @@ impl TransformGradientBand<'_> {
     }
 }
 
-/// Tiles of a gradient that are transformed together, at most: sums, which are larger than the second cache, are read and written once for them.
+/// Tiles of a gradient that are transformed together, at most.
 const GRADIENT_TILES: usize = 256;
+
+/// Tiles whose points stay in the second cache beside sums.
+const NEAR_TILES: usize = 64;
+
+/// Input channels of a task of a gradient of weights: sums at all points, for a panel of output channels, stay in the second cache.
+const GRADIENT_INS: usize = 64;
 
 /// Σ over tiles of x's points times dy's points, back to taps: the gradient of the weights [out, in, 3, 3], added to `out`.
 ///
@@ -632,66 +638,105 @@ pub(crate) fn weight_gradient(x: &Images<'_>, conv: &Conv2d, normal: Option<Norm
     let [channels_out, channels_in] = conv.channels;
     let grid = Grid::new(dy.shape[0], [dy.shape[1], dy.shape[2]]);
     let columns = grid.tiles[1];
-    let panels = channels_out.div_ceil(PANEL);
-    let (plane, width) = (panels * channels_in * PANEL + SPREAD, width());
-    // [point][panel][in][64]
-    let mut sums = scratch::take(POINTS * plane);
     let threads = rayon::current_num_threads();
     let together = (GRADIENT_TILES.min((grid.bands() * columns).div_ceil(threads)) / columns).max(1);
     let starts: Vec<usize> = (0..grid.bands()).step_by(together).collect();
+    let mut tasks = tasks_of(conv.channels, out);
+    // Sums of one task at one point: [in][64].
+    const LEN: usize = GRADIENT_INS * PANEL;
+    let once = grid.bands() * columns <= NEAR_TILES;
+    let kept_plane = tasks.len() * LEN + SPREAD;
+    // [point][task][in][64].
+    let mut kept = scratch::take(if once { 0 } else { POINTS * kept_plane });
     for (round, starts) in starts.chunks(threads).enumerate() {
         let transform = |&start: &usize| {
             let bands = start..(start + together).min(grid.bands());
-            (
-                transform_input_spread(x, conv, normal, &grid, bands.clone(), 16),
-                transform_gradient(dy, &grid, bands.clone()),
-                bands.len() * columns,
-            )
+            let x = transform_input_spread(x, conv, normal, &grid, bands.clone(), 16);
+            (x, transform_gradient(dy, &grid, bands.clone()), bands.len() * columns)
         };
         let blocks: Vec<(Transformed, Transformed, usize)> = starts.par_iter().map(transform).collect();
-        sums.par_chunks_exact_mut(plane).enumerate().for_each(|(point, sums)| {
+        let add = |panel: usize, ins: Range<usize>, point: usize, sums: &mut [f32]| {
             for (index, (x, dy, tiles)) in blocks.iter().enumerate() {
-                for (panel, c) in sums.chunks_exact_mut(channels_in * PANEL).enumerate() {
-                    for column in (0..PANEL.min(channels_out - panel * PANEL)).step_by(width) {
-                        arch().dispatch(Product {
-                            a: &x.data[point * x.plane..],
-                            a_stride: x.stride,
-                            transposed: true,
-                            b: &dy.data[point * dy.plane + (panel * PANEL + column) * tiles..],
-                            b_stride: width,
-                            c: &mut c[column..],
-                            c_stride: PANEL,
-                            rows: channels_in,
-                            columns: width.min(channels_out - panel * PANEL - column),
-                            k: *tiles,
-                            accumulate: round + index > 0,
-                        });
-                    }
+                for (first, to) in of_panel(channels_out, panel).zip((0..).step_by(width())) {
+                    arch().dispatch(Product {
+                        a: &x.data[point * x.plane + ins.start..],
+                        a_stride: x.stride,
+                        transposed: true,
+                        b: &dy.data[point * dy.plane + first * tiles..],
+                        b_stride: width(),
+                        c: &mut sums[to..],
+                        c_stride: PANEL,
+                        rows: ins.len(),
+                        columns: width().min(channels_out - first),
+                        k: *tiles,
+                        accumulate: round + index > 0,
+                    });
                 }
             }
+        };
+        if once {
+            // All points of a task: its sums go no further than the second cache.
+            tasks.par_iter_mut().for_each(|task| {
+                let plane = LEN + SPREAD;
+                let mut sums = scratch::take(POINTS * plane);
+                sums.chunks_exact_mut(plane).enumerate().for_each(|(point, sums)| add(task.panel, task.ins.clone(), point, sums));
+                arch().dispatch(Taps { sums: &sums, plane, task });
+            });
+        } else {
+            // All sums of a point: what they read stays there. The tasks of a panel lie one behind the other.
+            let of_panel = channels_in.div_ceil(GRADIENT_INS) * LEN;
+            kept.par_chunks_exact_mut(kept_plane).enumerate().for_each(|(point, sums)| {
+                sums.chunks_exact_mut(of_panel).enumerate().for_each(|(panel, sums)| add(panel, 0..channels_in, point, sums));
+            });
+        }
+    }
+    if !once {
+        tasks.par_iter_mut().enumerate().for_each(|(index, task)| {
+            arch().dispatch(Taps { sums: &kept[index * LEN..], plane: kept_plane, task });
         });
     }
-    out.par_chunks_mut(PANEL * channels_in * 9).enumerate().for_each(|(panel, out)| {
-        arch().dispatch(TapsOfPanel { sums: &sums[panel * channels_in * PANEL..], plane, channels_in, out });
-    });
 }
 
-struct TapsOfPanel<'a> {
+/// A part of a gradient of weights.
+struct Task<'a> {
+    panel: usize,
+    ins: Range<usize>,
+    /// For each output channel of the panel: [in][9].
+    out: Vec<&'a mut [f32]>,
+}
+
+/// The parts of a gradient `out` [out, in, 9], those of a panel one after the other.
+fn tasks_of([channels_out, channels_in]: [usize; 2], out: &mut [f32]) -> Vec<Task<'_>> {
+    let mut tasks = Vec::new();
+    for (panel, out) in out.chunks_mut(PANEL * channels_in * 9).enumerate() {
+        let first = tasks.len();
+        for start in (0..channels_in).step_by(GRADIENT_INS) {
+            tasks.push(Task { panel, ins: start..channels_in.min(start + GRADIENT_INS), out: Vec::with_capacity(PANEL.min(channels_out)) });
+        }
+        for out in out.chunks_exact_mut(channels_in * 9) {
+            for (task, out) in tasks[first..].iter_mut().zip(out.chunks_mut(GRADIENT_INS * 9)) {
+                task.out.push(out);
+            }
+        }
+    }
+    tasks
+}
+
+/// The sums of a task to taps, which are added to its part.
+struct Taps<'a, 'b> {
     sums: &'a [f32],
     plane: usize,
-    channels_in: usize,
-    /// [out][in][9].
-    out: &'a mut [f32],
+    task: &'a mut Task<'b>,
 }
 
-impl WithSimd for TapsOfPanel<'_> {
+impl WithSimd for Taps<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let count = self.out.len() / (self.channels_in * 9);
+        let count = self.task.out.len();
         let mut found = [0.0; 9 * PANEL];
-        for i in 0..self.channels_in {
+        for i in 0..self.task.ins.len() {
             for lane in (0..count).step_by(S::F32_LANES) {
                 let at = i * PANEL + lane;
                 let h = [
@@ -709,7 +754,7 @@ impl WithSimd for TapsOfPanel<'_> {
                     }
                 }
             }
-            for (o, out) in self.out.chunks_exact_mut(self.channels_in * 9).enumerate() {
+            for (o, out) in self.task.out.iter_mut().enumerate() {
                 for (tap, out) in out[i * 9..][..9].iter_mut().enumerate() {
                     *out += found[tap * PANEL + o];
                 }
@@ -718,7 +763,7 @@ impl WithSimd for TapsOfPanel<'_> {
     }
 }
 
-impl TapsOfPanel<'_> {
+impl Taps<'_, '_> {
     #[inline(always)]
     fn column<S: Simd>(&self, simd: S, x: usize, at: usize) -> [S::f32s; 3] {
         let m = |y: usize| &self.sums[(y * SIDE + x) * self.plane + at..];
