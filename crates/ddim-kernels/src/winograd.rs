@@ -648,7 +648,7 @@ pub(crate) fn weight_gradient(x: &Images<'_>, conv: &Conv2d, normal: Option<Norm
     let kept_plane = tasks.len() * LEN + SPREAD;
     // [point][task][in][64].
     let mut kept = scratch::take(if once { 0 } else { POINTS * kept_plane });
-    for (round, starts) in starts.chunks(threads).enumerate() {
+    for (round, starts) in starts.chunks(if once { starts.len().max(1) } else { threads }).enumerate() {
         let transform = |&start: &usize| {
             let bands = start..(start + together).min(grid.bands());
             let x = transform_input_spread(x, conv, normal, &grid, bands.clone(), 16);
