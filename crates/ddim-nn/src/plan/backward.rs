@@ -23,20 +23,46 @@ struct Gradients {
     rows: Found,
 }
 
-/// The gradients of values, where the values lie in their own buffers.
+/// The gradients of values, where the values lie in their own buffers: those that are there.
 #[derive(Default)]
 struct Found {
     buffers: Vec<Vec<f32>>,
     /// The channels of each buffer that have been written.
     written: Vec<Vec<Range<usize>>>,
+    /// Memory that is used again.
+    spare: Vec<Vec<f32>>,
+    /// Numbers of each buffer.
+    lens: Vec<usize>,
 }
 
 impl Found {
     fn reset(&mut self, lens: &[usize], n: usize) {
         self.buffers.resize_with(lens.len(), Vec::new);
         self.written.resize_with(lens.len(), Vec::new);
-        self.buffers.iter_mut().zip(lens).for_each(|(buffer, len)| at_least(buffer, n * len));
-        self.written.iter_mut().for_each(Vec::clear);
+        (0..lens.len()).for_each(|buffer| self.release(buffer));
+        self.lens = lens.iter().map(|len| n * len).collect();
+    }
+
+    /// Forgets the gradient of a buffer.
+    fn release(&mut self, buffer: usize) {
+        self.written[buffer].clear();
+        let memory = std::mem::take(&mut self.buffers[buffer]);
+        self.put_back(memory);
+    }
+
+    fn put_back(&mut self, memory: Vec<f32>) {
+        if !memory.is_empty() {
+            self.spare.push(memory);
+        }
+    }
+
+    /// At least `len` numbers, whatever was there before: the smallest memory that is large enough, else the largest, enlarged.
+    fn memory(&mut self, len: usize) -> Vec<f32> {
+        let fits = (0..self.spare.len()).filter(|&i| self.spare[i].len() >= len).min_by_key(|&i| self.spare[i].len());
+        let index = fits.or_else(|| (0..self.spare.len()).max_by_key(|&i| self.spare[i].len()));
+        let mut memory = index.map(|i| self.spare.swap_remove(i)).unwrap_or_default();
+        at_least(&mut memory, len);
+        memory
     }
 
     /// Makes a view readable: what nobody wrote is 0. Whether anybody wrote any of it.
@@ -44,16 +70,15 @@ impl Found {
         let channels = view.offset..view.offset + view.shape[2];
         let missing: Vec<usize> =
             channels.clone().filter(|c| !self.written[view.buffer].iter().any(|written| written.contains(c))).collect();
-        if missing.is_empty() {
-            return true;
+        if missing.is_empty() || missing.len() == channels.len() {
+            return missing.is_empty();
         }
-        let some = missing.len() < channels.len();
         let pixels = n * view.shape[0] * view.shape[1];
         for p in 0..pixels {
             missing.iter().for_each(|c| self.buffers[view.buffer][p * view.stride + c] = 0.0);
         }
         self.written[view.buffer].push(channels);
-        some
+        true
     }
 
     /// Takes a buffer out, for a gradient to be written into a view of it, or to be added where there is one.
@@ -65,7 +90,8 @@ impl Found {
         } else {
             self.written[view.buffer].push(channels);
         }
-        (std::mem::take(&mut self.buffers[view.buffer]), accumulate)
+        let memory = std::mem::take(&mut self.buffers[view.buffer]);
+        (if memory.is_empty() { self.memory(self.lens[view.buffer]) } else { memory }, accumulate)
     }
 
     fn give(&mut self, view: View, buffer: Vec<f32>) {
@@ -128,6 +154,7 @@ impl Backward {
         let Self { plan, arena, found } = self;
         let weights = Weights::Parameters(values);
         let (n, view) = (inputs.kinds.len(), plan.output);
+        let first_uses = plan.first_uses();
         plan.forward(weights, inputs, arena, profile.as_deref_mut());
         found.images.reset(&plan.buffers, n);
         found.rows.reset(&plan.row_buffers, n);
@@ -148,8 +175,13 @@ impl Backward {
             total += f64::from(*share) * sum / len as f64;
         }
         found.images.give(view, dy);
-        for (of_images, step) in plan.row_steps.iter().map(|step| (false, step)).chain(plan.steps.iter().map(|step| (true, step))).rev() {
-            Run { plan, weights, inputs, arena, of_images, n }.step(step, found, gradients, &mut profile);
+        for (index, step) in plan.steps.iter().enumerate().rev() {
+            Run { plan, weights, inputs, arena, of_images: true, n }.step(step, found, gradients, &mut profile);
+            // Nothing before it knows of these.
+            first_uses[index].iter().for_each(|&buffer| found.images.release(buffer));
+        }
+        for step in plan.row_steps.iter().rev() {
+            Run { plan, weights, inputs, arena, of_images: false, n }.step(step, found, gradients, &mut profile);
         }
         total
     }
@@ -239,10 +271,12 @@ impl Run<'_> {
                     note(profile, of_input, start, multiply_adds);
                     return own.give(step.x, out);
                 }
-                let mut of_normal = vec![0.0; n * step.x.shape.iter().product::<usize>()];
+                let len = n * step.x.shape.iter().product::<usize>();
+                let mut of_normal = own.memory(len);
                 planned.conv.input_gradient(weight, planned.size, &dy, &mut of_normal, step.x.shape[2], false);
                 let start = note(profile, of_input, start, multiply_adds);
-                self.norm(step, &Images::new(&of_normal, x.shape), own, gradients);
+                self.norm(step, &Images::new(&of_normal[..len], x.shape), own, gradients);
+                own.put_back(of_normal);
                 note(profile, "group norm, backward", start, 0);
             }
             Action::Attend { attend, keys, values: of_values, finish } => {
@@ -252,10 +286,11 @@ impl Run<'_> {
                 let own = self.own(found);
                 let [queries, keys_in, values_in] = [step.x, *keys, *of_values].map(|view| view.images(&all, values));
                 let attention = Attention { queries, keys: keys_in, values: values_in, heads: attend.heads, scale: attend.scale };
-                let mut of_inputs = [(); 3].map(|()| vec![0.0; n * h * w * c]);
-                attention.gradient(&dy, of_inputs.each_mut().map(Vec::as_mut_slice));
-                for (view, of_input) in [step.x, *keys, *of_values].into_iter().zip(&of_inputs) {
-                    own.contribute_images(view, &Images::new(of_input, [n, h, w, c]));
+                let mut of_inputs = [(); 3].map(|()| own.memory(n * h * w * c));
+                attention.gradient(&dy, of_inputs.each_mut().map(|of_input| &mut of_input[..n * h * w * c]));
+                for (view, of_input) in [step.x, *keys, *of_values].into_iter().zip(of_inputs) {
+                    own.contribute_images(view, &Images::new(&of_input[..n * h * w * c], [n, h, w, c]));
+                    own.put_back(of_input);
                 }
                 note(profile, "attention, backward", start, 2 * n as u64 * step.multiply_adds(self.plan));
             }

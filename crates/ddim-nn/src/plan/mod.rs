@@ -338,6 +338,16 @@ impl Plan {
         }
     }
 
+    /// For each step the buffers that no step before it reads or writes.
+    fn first_uses(&self) -> Vec<Vec<usize>> {
+        let mut known = vec![false; self.buffers.len()];
+        let of = |step: &Step| {
+            let buffers = step.reads().chain([step.out]).map(|view| view.buffer);
+            buffers.filter(|&buffer| !std::mem::replace(&mut known[buffer], true)).collect()
+        };
+        self.steps.iter().map(of).collect()
+    }
+
     /// Multiply-adds of one image, as a convolution's definition counts them.
     pub(crate) fn multiply_adds(&self) -> u64 {
         self.steps.iter().map(|step| step.multiply_adds(self)).sum()
