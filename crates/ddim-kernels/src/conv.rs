@@ -113,6 +113,7 @@ impl Order<'_> {
                     to[row(i - range.start, 0)..][..count].copy_from_slice(&weight[i * outs + first..][..count]);
                 }
             }
+            Self::Turned(weight) if taps == 1 => Order::InOut(weight).pack([outs, ins], taps, [first, width], range.clone(), to, apart),
             Self::Turned(weight) => {
                 for i in range.clone() {
                     let from = &weight[(i * outs + first) * taps..][..count * taps];
@@ -259,18 +260,20 @@ fn run_winograd(
         let input = winograd::transform_input(x, conv, normal, &grid, bands.clone());
         let tiles = bands.len() * columns;
         let multiply = |panel: usize| winograd::multiply(weights, channels, panel, &input, tiles);
-        let finish = |bands: Range<usize>, sums: &[winograd::Sums], out: &mut [f32]| {
+        let finish = |bands: Range<usize>, panel: usize, sums: &winograd::Sums, out: &mut [f32]| {
             let first = bands.start - block * together;
-            arch().dispatch(FinishBands { ending, grid: &grid, bands, first, channels: channels[0], sums, out });
+            arch().dispatch(FinishBands { ending, grid: &grid, bands, first, channels: channels[0], panel, sums, out });
         };
         if inner {
             let sums: Vec<winograd::Sums> = (0..panels).into_par_iter().map(multiply).collect();
             let start = grid.first_pixel(bands.start);
             let parts = split(out, bands.clone().map(|band| (grid.first_pixel(band) - start) * ending.stride));
-            parts.into_par_iter().zip(bands).for_each(|(out, band)| finish(band..band + 1, &sums, out));
+            parts.into_par_iter().zip(bands).for_each(|(out, band)| {
+                sums.iter().enumerate().for_each(|(panel, sums)| finish(band..band + 1, panel, sums, out));
+            });
         } else {
-            let sums: Vec<winograd::Sums> = (0..panels).map(multiply).collect();
-            finish(bands, &sums, out);
+            // A panel's sums are still near when they are read.
+            (0..panels).for_each(|panel| finish(bands.clone(), panel, &multiply(panel), out));
         }
     };
     if inner {
@@ -385,7 +388,7 @@ pub(crate) fn split(mut slice: &mut [f32], starts: impl Iterator<Item = usize> +
     parts
 }
 
-/// The products of all panels to the pixels of `bands`.
+/// The products of a panel to the pixels of `bands`.
 struct FinishBands<'a> {
     ending: &'a Ending<'a>,
     grid: &'a Grid,
@@ -393,7 +396,8 @@ struct FinishBands<'a> {
     /// The first band's place in `sums`.
     first: usize,
     channels: usize,
-    sums: &'a [winograd::Sums],
+    panel: usize,
+    sums: &'a winograd::Sums,
     /// From the first pixel of `bands`.
     out: &'a mut [f32],
 }
@@ -406,22 +410,20 @@ impl WithSimd for FinishBands<'_> {
         let Self { ending, grid, .. } = self;
         let w = grid.size[1];
         let start = grid.first_pixel(self.bands.start);
+        let channel = self.panel * PANEL;
+        let columns = PANEL.min(self.channels - channel);
         let mut raw = [0.0; TILE * TILE * PANEL];
         for (index, band) in self.bands.enumerate() {
             let first = grid.first_pixel(band);
             let lines = (grid.first_pixel(band + 1) - first) / w;
+            let added = ending.of(band / grid.tiles[0], channel);
             for tile in 0..grid.tiles[1] {
-                for (panel, sums) in self.sums.iter().enumerate() {
-                    let channel = panel * PANEL;
-                    let columns = PANEL.min(self.channels - channel);
-                    let added = ending.of(band / grid.tiles[0], channel);
-                    sums.outputs(simd, (self.first + index) * grid.tiles[1] + tile, columns, &mut raw);
-                    for y in 0..lines {
-                        for x in tile * TILE..w.min((tile + 1) * TILE) {
-                            let pixel = first + y * w + x;
-                            let out = &mut self.out[(pixel - start) * ending.stride + channel..][..columns];
-                            ending.apply(simd, &raw[(y * TILE + x % TILE) * PANEL..][..PANEL], added, pixel, channel, out);
-                        }
+                self.sums.outputs(simd, (self.first + index) * grid.tiles[1] + tile, columns, &mut raw);
+                for y in 0..lines {
+                    for x in tile * TILE..w.min((tile + 1) * TILE) {
+                        let pixel = first + y * w + x;
+                        let out = &mut self.out[(pixel - start) * ending.stride + channel..][..columns];
+                        ending.apply(simd, &raw[(y * TILE + x % TILE) * PANEL..][..PANEL], added, pixel, channel, out);
                     }
                 }
             }

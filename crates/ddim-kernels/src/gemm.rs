@@ -86,18 +86,28 @@ impl PackedProduct<'_> {
     #[inline(always)]
     fn columns_at<S: Simd, const V: usize>(&mut self, simd: S, column: usize) {
         let rows = self.starts.len();
-        let whole = rows / ROWS * ROWS;
-        simd.vectorize(Tiles::<ROWS, V> { product: self, column, rows: 0..whole });
-        if whole + 4 <= rows {
-            simd.vectorize(Tiles::<4, V> { product: self, column, rows: whole..whole + 4 });
+        let [sixes, fours] = heights(rows);
+        let (sixes, fours) = (sixes * ROWS, sixes * ROWS + fours * 4);
+        simd.vectorize(Tiles::<ROWS, V> { product: self, column, rows: 0..sixes });
+        if fours > sixes {
+            simd.vectorize(Tiles::<4, V> { product: self, column, rows: sixes..fours });
         }
-        let done = whole + (rows - whole) / 4 * 4;
-        if done + 2 <= rows {
-            simd.vectorize(Tiles::<2, V> { product: self, column, rows: done..done + 2 });
+        if fours + 2 <= rows {
+            simd.vectorize(Tiles::<2, V> { product: self, column, rows: fours..fours + 2 });
         }
         if rows % 2 == 1 {
             simd.vectorize(Tiles::<1, V> { product: self, column, rows: rows - 1..rows });
         }
+    }
+}
+
+/// Tiles of six and of four rows, of `rows`; what is left are fewer than four. Twice four are better than six and two, whose few sums leave the
+/// processor waiting.
+#[inline(always)]
+fn heights(rows: usize) -> [usize; 2] {
+    match (rows / ROWS, rows % ROWS) {
+        (sixes @ 1.., 2..4) => [sixes - 1, 2],
+        (sixes, rest) => [sixes, rest / 4],
     }
 }
 
@@ -244,9 +254,8 @@ impl Product<'_> {
     #[inline(always)]
     fn columns_at<S: Simd, const V: usize>(&mut self, simd: S, column: usize) {
         let mut row = 0;
-        // Twice four are better than six and two, which leave the processor waiting.
-        let fours = if self.rows % ROWS == 2 && self.rows > ROWS { 2 } else { self.rows % ROWS / 4 };
-        while row + ROWS <= self.rows - 4 * fours {
+        let [sixes, fours] = heights(self.rows);
+        for _ in 0..sixes {
             self.tile::<S, ROWS, V>(simd, row, column);
             row += ROWS;
         }

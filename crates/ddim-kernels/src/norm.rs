@@ -211,31 +211,77 @@ impl GradientSums<'_> {
     #[inline(always)]
     fn run<S: Simd, const SILU: bool>(&mut self, simd: S) {
         let c = self.mean.len();
-        // Sums stay in registers while a run of pixels is gone through, one vector of channels after the other.
-        for start in (0..c).step_by(S::F32_LANES) {
-            let range = start..c.min(start + S::F32_LANES);
-            let of = |x: &[f32]| part(simd, x, &range);
-            let (mean, inverse, weight, bias) = (of(self.mean), of(self.inverse), of(self.weight), of(self.bias));
-            let mut plain = simd.splat_f32s(0.0);
-            let mut scaled = simd.splat_f32s(0.0);
+        // Sums stay in registers while a run of pixels is gone through, some vectors of channels after the others.
+        let mut start = 0;
+        while start + 2 * S::F32_LANES <= c {
+            self.vectors::<S, 2, SILU>(simd, start);
+            start += 2 * S::F32_LANES;
+        }
+        if start + S::F32_LANES <= c {
+            self.vectors::<S, 1, SILU>(simd, start);
+            start += S::F32_LANES;
+        }
+        if start < c {
+            let range = start..c;
+            let of = |x: &[f32]| simd.partial_load_f32s(&x[range.clone()]);
+            let constants = [self.mean, self.inverse, self.weight, self.bias].map(of);
+            let mut sums = [simd.splat_f32s(0.0); 2];
             for p in self.pixels.clone() {
-                let normal = simd.mul_f32s(simd.sub_f32s(of(self.x.pixel(p)), mean), inverse);
-                let mut dz = of(self.dy.pixel(p));
-                if SILU {
-                    let z = simd.mul_add_e_f32s(normal, weight, bias);
-                    let one = simd.splat_f32s(1.0);
-                    let sigmoid = simd.div_f32s(one, simd.add_f32s(one, exp(simd, simd.neg_f32s(z))));
-                    dz = simd.mul_f32s(dz, silu_slope(simd, z, sigmoid));
-                }
-                put(simd, &mut self.dz[p * c..(p + 1) * c], &range, dz);
-                plain = simd.add_f32s(plain, dz);
-                scaled = simd.mul_add_e_f32s(dz, normal, scaled);
+                let dz = dz_of::<S, SILU>(simd, of(self.x.pixel(p)), of(self.dy.pixel(p)), constants, &mut sums);
+                simd.partial_store_f32s(&mut self.dz[p * c..(p + 1) * c][range.clone()], dz);
             }
-            let (sums, sums_scaled) = self.sums.split_at_mut(c);
-            put(simd, sums, &range, plain);
-            put(simd, sums_scaled, &range, scaled);
+            let (plain, scaled) = self.sums.split_at_mut(c);
+            simd.partial_store_f32s(&mut plain[range.clone()], sums[0]);
+            simd.partial_store_f32s(&mut scaled[range], sums[1]);
         }
     }
+
+    /// V vectors of channels from `start`.
+    #[inline(always)]
+    fn vectors<S: Simd, const V: usize, const SILU: bool>(&mut self, simd: S, start: usize) {
+        let (c, range) = (self.mean.len(), start..start + V * S::F32_LANES);
+        let mut constants = [[simd.splat_f32s(0.0); 4]; V];
+        for (i, of) in [self.mean, self.inverse, self.weight, self.bias].into_iter().enumerate() {
+            let of = S::as_simd_f32s(&of[range.clone()]).0;
+            constants.iter_mut().zip(of).for_each(|(constants, v)| constants[i] = *v);
+        }
+        let mut sums = [[simd.splat_f32s(0.0); 2]; V];
+        for p in self.pixels.clone() {
+            let x = S::as_simd_f32s(&self.x.data[p * self.x.stride..][range.clone()]).0;
+            let dy = S::as_simd_f32s(&self.dy.data[p * self.dy.stride..][range.clone()]).0;
+            let dz = S::as_mut_simd_f32s(&mut self.dz[p * c..][range.clone()]).0;
+            for v in 0..V {
+                dz[v] = dz_of::<S, SILU>(simd, x[v], dy[v], constants[v], &mut sums[v]);
+            }
+        }
+        let (plain, scaled) = self.sums.split_at_mut(c);
+        let (plain, scaled) = (S::as_mut_simd_f32s(&mut plain[range.clone()]).0, S::as_mut_simd_f32s(&mut scaled[range]).0);
+        for (v, sums) in sums.into_iter().enumerate() {
+            [plain[v], scaled[v]] = sums;
+        }
+    }
+}
+
+/// The gradient of what the SiLU gets; it and its product with the normalised number are added to `sums`.
+#[inline(always)]
+fn dz_of<S: Simd, const SILU: bool>(
+    simd: S,
+    x: S::f32s,
+    dy: S::f32s,
+    [mean, inverse, weight, bias]: [S::f32s; 4],
+    sums: &mut [S::f32s; 2],
+) -> S::f32s {
+    let normal = simd.mul_f32s(simd.sub_f32s(x, mean), inverse);
+    let mut dz = dy;
+    if SILU {
+        let z = simd.mul_add_e_f32s(normal, weight, bias);
+        let one = simd.splat_f32s(1.0);
+        let sigmoid = simd.div_f32s(one, simd.add_f32s(one, exp(simd, simd.neg_f32s(z))));
+        dz = simd.mul_f32s(dz, silu_slope(simd, z, sigmoid));
+    }
+    sums[0] = simd.add_f32s(sums[0], dz);
+    sums[1] = simd.mul_add_e_f32s(dz, normal, sums[1]);
+    dz
 }
 
 /// out = factor dz + slope (x - mean) + constant, or out + that.
@@ -257,17 +303,26 @@ impl WithSimd for GradientOfInput<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let c = self.mean.len();
-        for p in 0..self.pixels {
-            let (x, dz) = (self.x.pixel(p), &self.dz[p * c..(p + 1) * c]);
-            let out = &mut self.out[p * self.stride..][..c];
-            for start in (0..c).step_by(S::F32_LANES) {
-                let range = start..c.min(start + S::F32_LANES);
-                let of = |x: &[f32]| part(simd, x, &range);
-                let y = simd.mul_add_e_f32s(simd.sub_f32s(of(x), of(self.mean)), of(self.slope), of(self.constant));
-                let y = simd.mul_add_e_f32s(of(dz), of(self.factor), y);
-                let y = if self.accumulate { simd.add_f32s(of(out), y) } else { y };
-                put(simd, out, &range, y);
+        let Self { x, mean, factor, slope, constant, dz, pixels, out, stride, accumulate } = self;
+        let c = mean.len();
+        let ((means, mean), (factors, factor)) = (S::as_simd_f32s(mean), S::as_simd_f32s(factor));
+        let ((slopes, slope), (constants, constant)) = (S::as_simd_f32s(slope), S::as_simd_f32s(constant));
+        let y = |x, dz, out, [mean, factor, slope, constant]: [S::f32s; 4]| {
+            let y = simd.mul_add_e_f32s(simd.sub_f32s(x, mean), slope, constant);
+            let y = simd.mul_add_e_f32s(dz, factor, y);
+            if accumulate { simd.add_f32s(out, y) } else { y }
+        };
+        for p in 0..pixels {
+            let ((xs, x), (dzs, dz)) = (S::as_simd_f32s(x.pixel(p)), S::as_simd_f32s(&dz[p * c..][..c]));
+            let (outs, out) = S::as_mut_simd_f32s(&mut out[p * stride..][..c]);
+            let vectors = outs.iter_mut().zip(xs).zip(dzs).zip(means).zip(factors).zip(slopes).zip(constants);
+            for ((((((out, &x), &dz), &mean), &factor), &slope), &constant) in vectors {
+                *out = y(x, dz, *out, [mean, factor, slope, constant]);
+            }
+            if !out.is_empty() {
+                let part = |of: &[f32]| simd.partial_load_f32s(of);
+                let last = y(part(x), part(dz), part(out), [mean, factor, slope, constant].map(part));
+                simd.partial_store_f32s(out, last);
             }
         }
     }
@@ -305,20 +360,6 @@ impl WithSimd for Moments<'_> {
             deviation[channel] = (0..pixels).map(|p| (value(p) - m) * (value(p) - m)).sum();
         }
     }
-}
-
-/// Up to a vector of `x`.
-#[inline(always)]
-fn part<S: Simd>(simd: S, x: &[f32], range: &std::ops::Range<usize>) -> S::f32s {
-    let x = &x[range.clone()];
-    if x.len() == S::F32_LANES { S::as_simd_f32s(x).0[0] } else { simd.partial_load_f32s(x) }
-}
-
-/// Writes up to a vector to `x`.
-#[inline(always)]
-fn put<S: Simd>(simd: S, x: &mut [f32], range: &std::ops::Range<usize>, v: S::f32s) {
-    let x = &mut x[range.clone()];
-    if x.len() == S::F32_LANES { S::as_mut_simd_f32s(x).0[0] = v } else { simd.partial_store_f32s(x, v) }
 }
 
 /// V vectors of channels.

@@ -153,13 +153,9 @@ impl Network {
         let timesteps: Vec<usize> = distinct.iter().map(|&i| timesteps[i]).collect();
         let Compiled { plan, packed, arenas, .. } = &*self.compiled;
         let mut arena = arenas.lock().expect("no run panics while it holds the lock").pop().unwrap_or_default();
-        plan.run(
-            Weights::Packed(packed),
-            &Inputs { x, timesteps: &timesteps, condition: &condition, kinds: &kinds, dropout: &[] },
-            &mut arena,
-            profile,
-            out,
-        );
+        let inputs = Inputs { x, timesteps: &timesteps, condition: &condition, kinds: &kinds, dropout: &[] };
+        // On a thread of the pool: else each operation would wait for one to wake up.
+        rayon::scope(|_| plan.run(Weights::Packed(packed), &inputs, &mut arena, profile, out));
         arenas.lock().expect("no run panics while it holds the lock").push(arena);
     }
 }

@@ -67,21 +67,24 @@ impl TrainingPlan {
         let outputs = target.len() / n.max(1);
         let together = Self::images_together(self.size);
         let mut total = 0.0;
-        for first in (0..n).step_by(together) {
-            let range = first..n.min(first + together);
-            let kinds: Vec<usize> = (0..range.len()).collect();
-            let condition = condition.of(range.clone(), n);
-            let inputs = Inputs {
-                x: &x[range.start * c * h * w..range.end * c * h * w],
-                timesteps: &timesteps[range.clone()],
-                condition: &condition,
-                kinds: &kinds,
-                dropout: dropout.get(range.clone()).unwrap_or_default(),
-            };
-            let target = &target[range.start * outputs..range.end * outputs];
-            total +=
-                self.backward.squared_error(unet.values(), &inputs, target, &weights[range], &mut self.gradients, profile.as_deref_mut());
-        }
+        let values = unet.values();
+        // On a thread of the pool: else each operation would wait for one to wake up.
+        rayon::scope(|_| {
+            for first in (0..n).step_by(together) {
+                let range = first..n.min(first + together);
+                let kinds: Vec<usize> = (0..range.len()).collect();
+                let condition = condition.of(range.clone(), n);
+                let inputs = Inputs {
+                    x: &x[range.start * c * h * w..range.end * c * h * w],
+                    timesteps: &timesteps[range.clone()],
+                    condition: &condition,
+                    kinds: &kinds,
+                    dropout: dropout.get(range.clone()).unwrap_or_default(),
+                };
+                let target = &target[range.start * outputs..range.end * outputs];
+                total += self.backward.squared_error(values, &inputs, target, &weights[range], &mut self.gradients, profile.as_deref_mut());
+            }
+        });
         total
     }
 
