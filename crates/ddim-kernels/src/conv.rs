@@ -67,8 +67,6 @@ impl Conv2d {
 pub(crate) enum Order<'a> {
     /// [out, in, taps], PyTorch's.
     OutIn(&'a [f32]),
-    /// [in, out], of a linear layer.
-    InOut(&'a [f32]),
     /// [in, out, taps], the taps from the last to the first: of the convolution that is the gradient of another.
     Turned(&'a [f32]),
 }
@@ -79,7 +77,6 @@ impl Order<'_> {
         let ([outs, ins], taps) = (conv.channels, conv.taps());
         match *self {
             Self::OutIn(weight) => weight[(o * ins + i) * taps + tap],
-            Self::InOut(weight) => weight[i * outs + o],
             Self::Turned(weight) => weight[(i * outs + o) * taps + taps - 1 - tap],
         }
     }
@@ -108,12 +105,11 @@ impl Order<'_> {
                     }
                 }
             }
-            Self::InOut(weight) => {
+            Self::Turned(weight) if taps == 1 => {
                 for i in range.clone() {
                     to[row(i - range.start, 0)..][..count].copy_from_slice(&weight[i * outs + first..][..count]);
                 }
             }
-            Self::Turned(weight) if taps == 1 => Order::InOut(weight).pack([outs, ins], taps, [first, width], range.clone(), to, apart),
             Self::Turned(weight) => {
                 for i in range.clone() {
                     let from = &weight[(i * outs + first) * taps..][..count * taps];
@@ -308,19 +304,7 @@ impl PackedConv2d {
     /// On slices that do not have these shapes, or inputs smaller than the kernel.
     pub fn new(conv: Conv2d, size: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
         assert_eq!(weight.len(), conv.weights(), "weights {conv:?}");
-        Self::from_order(conv, size, bias, Order::OutIn(weight))
-    }
-
-    /// The same, of a linear layer with `weight` [in, out].
-    ///
-    /// # Panics
-    /// On slices that do not have these shapes.
-    pub fn linear(channels: [usize; 2], size: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
-        assert_eq!(weight.len(), channels[0] * channels[1], "weights [in, out] of {channels:?}");
-        Self::from_order(Conv2d::pointwise(channels), size, bias, Order::InOut(weight))
-    }
-
-    fn from_order(conv: Conv2d, size: [usize; 2], bias: Option<&[f32]>, order: Order<'_>) -> Self {
+        let order = Order::OutIn(weight);
         let channels_out = conv.channels[0];
         let bias = bias.map_or_else(|| vec![0.0; channels_out], <[f32]>::to_vec);
         assert_eq!(bias.len(), channels_out, "a bias a channel");

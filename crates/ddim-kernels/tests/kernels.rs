@@ -183,10 +183,10 @@ proptest! {
     fn linear(outs in 1usize..150, ins in 1usize..150, n in 1usize..20, seed: u64) {
         let (weight, bias, x) = (values(ins * outs, seed, 0.5), values(outs, seed ^ 1, 1.0), values(ins * n, seed ^ 2, 1.0));
         let mut y = vec![f32::NAN; n * outs];
-        let linear = PackedConv2d::linear([outs, ins], [1, 1], &weight, Some(&bias));
+        let linear = PackedConv2d::new(Conv2d::pointwise([outs, ins]), [1, 1], &weight, Some(&bias));
         linear.run(&Images::new(&x, [n, 1, 1, ins]), None, &Finish::default(), &mut y, outs);
         let at = |i: usize, o: usize| {
-            f64::from(bias[o]) + (0..ins).map(|c| f64::from(weight[c * outs + o]) * f64::from(x[i * ins + c])).sum::<f64>()
+            f64::from(bias[o]) + (0..ins).map(|c| f64::from(weight[o * ins + c]) * f64::from(x[i * ins + c])).sum::<f64>()
         };
         let expected: Vec<f64> = (0..n * outs).map(|p| at(p / outs, p % outs)).collect();
         prop_assert!(worst(&y, &expected) < 2e-6 * largest(&expected));

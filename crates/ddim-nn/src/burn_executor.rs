@@ -49,7 +49,8 @@ impl<'a> BurnNetwork<'a> {
                     other => panic!("embeddings, not {other:?}"),
                 },
                 Op::Conv(conv) => self.conv(conv, of(0)),
-                Op::Given(..) => unreachable!("plans make them"),
+                Op::Given(..) | Op::Channels(_) => unreachable!("plans make them"),
+                Op::Pool(_) | Op::Mean => unreachable!("no U-Net has them"),
                 Op::Norm(norm, with_silu) => {
                     let y = self.norm(norm, of(0));
                     if *with_silu { silu(y) } else { y }
@@ -79,7 +80,7 @@ impl<'a> BurnNetwork<'a> {
                     y.reshape([n, c, h / 2, w / 2])
                 }
                 Op::Add | Op::AddRows => of(0) + of(1),
-                Op::Concat => Tensor::cat(vec![of(0), of(1)], 1),
+                Op::Concat => Tensor::cat((0..node.inputs.len()).map(of).collect(), 1),
                 Op::Affine { factor, summand } => of(0) * f64::from(*factor) + f64::from(*summand),
                 Op::Dropout(_) => of(0),
                 Op::ScaleShift => {

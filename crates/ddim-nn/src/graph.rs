@@ -211,8 +211,14 @@ pub(crate) enum Op {
     /// Half the height and width, by means.
     Halve,
     Add,
-    /// The channels of the first input, then those of the second.
+    /// The channels of the first input, then those of the second, and so on.
     Concat,
+    /// Some of the channels, from this one.
+    Channels(usize),
+    /// The largest or the mean over windows.
+    Pool(kernels::Pool),
+    /// The mean over all pixels.
+    Mean,
     /// factor · x + summand.
     Affine {
         factor: f32,
@@ -228,7 +234,7 @@ pub(crate) enum Op {
     DivideByTimestep,
 }
 
-/// Weights [in, out] and bias of a linear layer.
+/// Weights [out, in, k, k] and bias of a convolution.
 #[derive(Debug)]
 pub(crate) struct Given {
     pub(crate) weight: Vec<f32>,
@@ -357,10 +363,27 @@ impl Graph {
         self.same(Op::Add, vec![x, y])
     }
 
-    pub(crate) fn concat(&mut self, x: Id, y: Id) -> Id {
+    pub(crate) fn concat(&mut self, inputs: Vec<Id>) -> Id {
+        let [h, w, _] = self.shape(inputs[0]);
+        let channels = inputs.iter().map(|&input| self.shape(input)[2]).sum();
+        self.push(Op::Concat, inputs, [h, w, channels])
+    }
+
+    /// `count` channels from `first`.
+    pub(crate) fn channels(&mut self, x: Id, first: usize, count: usize) -> Id {
+        let [h, w, _] = self.shape(x);
+        self.push(Op::Channels(first), vec![x], [h, w, count])
+    }
+
+    pub(crate) fn pool(&mut self, pool: kernels::Pool, x: Id) -> Id {
         let [h, w, c] = self.shape(x);
-        let channels = c + self.shape(y)[2];
-        self.push(Op::Concat, vec![x, y], [h, w, channels])
+        let [out_h, out_w] = pool.output([h, w]);
+        self.push(Op::Pool(pool), vec![x], [out_h, out_w, c])
+    }
+
+    pub(crate) fn mean(&mut self, x: Id) -> Id {
+        let [_, _, c] = self.shape(x);
+        self.push(Op::Mean, vec![x], [1, 1, c])
     }
 
     pub(crate) fn affine(&mut self, x: Id, factor: f64, summand: f64) -> Id {

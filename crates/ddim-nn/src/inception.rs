@@ -1,14 +1,17 @@
-//! The Inception network of 2015-12-05 that FID looks through, over our kernels: images in, 2048 features each out.
+//! The Inception network of 2015-12-05 that FID looks through, as a graph over our kernels: images in, 2048 features each out.
 //!
 //! It differs from torchvision's `inception_v3` in three places, as pytorch-fid's does: averages over windows do not count what pads, the
 //! last block's pooling branch takes the largest number, and batch norms have no scale.
 
 use crate::error::{Error, Result};
-use ddim_kernels::{Conv2d, Finish, Images, PackedConv2d, Pool, Pooling, mean_of_pixels};
+use crate::graph::{Conv, Graph, INPUT, Id, Initial, ParameterId, Parameters, Scope};
+use crate::plan::{Arena, Inputs, Packed, Plan, Weights};
+use crate::unet::{Activation, Condition};
+use ddim_kernels::{Conv2d, Pool, Pooling};
 use ddim_weights::{StateDict, parse_safetensors, read_pickle};
 use rayon::prelude::*;
-use std::ops::Range;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 /// One layer of a branch.
 enum Layer {
@@ -134,39 +137,67 @@ fn architecture() -> Vec<Block> {
 const SIZE: usize = 299;
 /// Added to the variances of batch norms.
 const EPS: f64 = 1e-3;
-/// Images that go through the network together. Their features do not depend on it.
-const TOGETHER: usize = 16;
-/// Numbers of input that go through a block together, so that what lies between its layers stays in the last cache.
-const CACHED: usize = 1 << 20;
+/// Images that go through the network together: what lies between two layers stays in the last cache. Their features do not depend on it.
+const TOGETHER: usize = 4;
 
-/// A layer with its weights.
-enum Ready {
-    Conv(PackedConv2d),
-    Pool(Pool),
-    Fork(Box<[PackedConv2d; 2]>),
+/// A convolution with the batch norm behind it: its bias is the norm's, once the statistics are folded in.
+struct BatchNormed {
+    conv: Conv,
+    mean: ParameterId,
+    variance: ParameterId,
 }
 
-/// A block with its weights.
-struct ReadyBlock {
-    /// The 1×1 convolutions at the beginning of branches as one of more channels: the input is read once. Where there is one alone, it stays
-    /// in its branch.
-    entry: Option<PackedConv2d>,
-    branches: Vec<ReadyBranch>,
-    /// \[h, w, c\] of the output.
-    shape: [usize; 3],
+/// The network while it is written down.
+struct Definition<'a> {
+    parameters: &'a mut Parameters,
+    graph: Graph,
+    convs: Vec<BatchNormed>,
 }
 
-/// A branch with its weights.
-struct ReadyBranch {
-    /// The channels of the block's entry that it begins with.
-    entry: Option<Range<usize>>,
-    layers: Vec<Ready>,
+impl Definition<'_> {
+    fn block(&mut self, block: &Block, x: Id) -> Id {
+        let mut outputs = Vec::new();
+        for branch in &block.branches {
+            let mut values = vec![x];
+            for layer in branch {
+                let [x] = values[..] else { unreachable!("a fork is a branch's last layer") };
+                values = self.layer(block.name, layer, x);
+            }
+            outputs.extend(values);
+        }
+        if let [x] = outputs[..] { x } else { self.graph.concat(outputs) }
+    }
+
+    /// What a layer makes of a value: one more, or two that lie side by side.
+    fn layer(&mut self, block: &str, layer: &Layer, x: Id) -> Vec<Id> {
+        match layer {
+            Layer::Pool(pool) => vec![self.graph.pool(*pool, x)],
+            Layer::Fork(layers) => layers.iter().flat_map(|layer| self.layer(block, layer, x)).collect(),
+            Layer::Conv(name, channels, kernel, stride, padding) => {
+                let channels = [*channels, self.graph.shape(x)[2]];
+                let conv = Conv2d { channels, kernel: *kernel, stride: *stride, padding: padding.map(|p| [p, p]), enlarge: false };
+                let mut scope = Scope::new(self.parameters);
+                let mut scope = if block.is_empty() { scope } else { scope.under(block) };
+                let mut scope = scope.under(name);
+                let weight = scope.declare("conv.weight", &[channels[0], channels[1], kernel[0], kernel[1]], Initial::Zeros);
+                let [mean, variance, bias] =
+                    ["bn.running_mean", "bn.running_var", "bn.bias"].map(|name| scope.declare(name, &[channels[0]], Initial::Zeros));
+                let conv = Conv { conv, weight, bias };
+                self.convs.push(BatchNormed { conv, mean, variance });
+                let y = self.graph.conv(&conv, x);
+                vec![self.graph.activate(Activation::Relu, y)]
+            }
+        }
+    }
 }
 
 /// The network with its weights.
 pub struct Inception {
-    blocks: Vec<ReadyBlock>,
+    plan: Plan,
+    packed: Packed,
     checksum: u32,
+    /// The memory of runs that are over.
+    arenas: Mutex<Vec<Arena>>,
 }
 
 impl Inception {
@@ -187,14 +218,16 @@ impl Inception {
             let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
             parse_safetensors(&bytes, path)?
         };
-        let mut shape = [SIZE, SIZE, 3];
-        let mut blocks = Vec::new();
-        for block in architecture() {
-            let (ready, after) = block.ready(shape, &state).map_err(|e| Error::weights(path, format!("{e}: expected {EXPECTED}")))?;
-            blocks.push(ready);
-            shape = after;
-        }
-        Ok(Self { blocks, checksum: checksum(&state) })
+        let mut parameters = Parameters::default();
+        let mut definition = Definition { parameters: &mut parameters, graph: Graph::new([SIZE, SIZE, 3]), convs: Vec::new() };
+        let x = architecture().iter().fold(INPUT, |x, block| definition.block(block, x));
+        definition.graph.mean(x);
+        let Definition { graph, convs, .. } = definition;
+        let values = folded(&parameters, &convs, &state).map_err(|e| Error::weights(path, format!("{e}: expected {EXPECTED}")))?;
+        let checksum = checksum(&state);
+        drop(state);
+        let (plan, packed) = Plan::for_sampling(&graph, &Arc::new(parameters), &values);
+        Ok(Self { plan, packed, checksum, arenas: Mutex::default() })
     }
 
     /// A checksum (CRC-32C) of the weights that features come from, whatever file they were in: by which they are known again.
@@ -210,26 +243,20 @@ impl Inception {
     pub fn features(&self, pixels: &[u8], [h, w]: [usize; 2]) -> Vec<f32> {
         assert!(h * w > 0 && pixels.len().is_multiple_of(h * w * 3), "{} bytes for images of {h} x {w} x 3", pixels.len());
         let mut features = vec![0.0; pixels.len() / (h * w * 3) * Self::FEATURES];
-        let mut spare = Spare::default();
-        for (pixels, features) in pixels.chunks(TOGETHER * h * w * 3).zip(features.chunks_mut(TOGETHER * Self::FEATURES)) {
-            let n = pixels.len() / (h * w * 3);
-            let mut x = spare.take(n * SIZE * SIZE * 3);
-            resize(pixels, [h, w], &mut x);
-            let mut shape = [SIZE, SIZE, 3];
-            for block in &self.blocks {
-                let [h, w, c] = block.shape;
-                let (from, to) = (shape.iter().product::<usize>(), h * w * c);
-                let together = (CACHED / from).clamp(1, n);
-                let mut out = spare.take(n * to);
-                for (x, out) in x[..n * from].chunks(together * from).zip(out.chunks_mut(together * to)) {
-                    block.run(x, x.len() / from, shape, &mut spare, out);
-                }
-                spare.give(std::mem::replace(&mut x, out));
-                shape = block.shape;
+        let mut arena = self.arenas.lock().expect("no run panics while it holds the lock").pop().unwrap_or_default();
+        let together = TOGETHER.max(rayon::current_num_threads());
+        let mut x = Vec::new();
+        // On a thread of the pool: else each operation would wait for one to wake up.
+        rayon::scope(|_| {
+            for (pixels, features) in pixels.chunks(together * h * w * 3).zip(features.chunks_mut(together * Self::FEATURES)) {
+                let kinds = vec![0; pixels.len() / (h * w * 3)];
+                x.resize(kinds.len() * SIZE * SIZE * 3, 0.0);
+                resize(pixels, [h, w], &mut x);
+                let inputs = Inputs { x: &x, interleaved: true, timesteps: &[], condition: &Condition::None, kinds: &kinds, dropout: &[] };
+                self.plan.run(Weights::Packed(&self.packed), &inputs, &mut arena, None, features);
             }
-            mean_of_pixels(&images(&x, n, shape), features);
-            spare.give(x);
-        }
+        });
+        self.arenas.lock().expect("no run panics while it holds the lock").push(arena);
         features
     }
 }
@@ -246,74 +273,10 @@ fn checksum(state: &StateDict) -> u32 {
 /// What a weights file should hold.
 const EXPECTED: &str = "the weights of FID's Inception (2015-12-05)";
 
-impl Block {
-    /// The block with its weights, for an input of `shape`, and the shape of its output.
-    fn ready(self, shape: [usize; 3], state: &StateDict) -> std::result::Result<(ReadyBlock, [usize; 3]), String> {
-        let prefix = if self.name.is_empty() { String::new() } else { format!("{}.", self.name) };
-        let [h, w, c] = shape;
-        let begins = |branch: &Vec<Layer>| matches!(branch[0], Layer::Conv(_, _, [1, 1], 1, [0, 0]));
-        let merged = self.branches.iter().filter(|branch| begins(branch)).count() > 1;
-        let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        let mut out = [0; 3];
-        let mut branches = Vec::new();
-        for branch in self.branches {
-            let mut at = shape;
-            let (mut entry, mut layers) = (None, Vec::new());
-            let begins = merged && begins(&branch);
-            for (i, layer) in branch.into_iter().enumerate() {
-                match layer {
-                    Layer::Conv(name, channels, ..) if i == 0 && begins => {
-                        let (more, shifts) = folded(&format!("{prefix}{name}"), &Conv2d::pointwise([channels, c]), state)?;
-                        entry = Some(bias.len()..bias.len() + channels);
-                        weight.extend(more);
-                        bias.extend(shifts);
-                        at[2] = channels;
-                    }
-                    layer => {
-                        let (layer, after) = layer.ready(&prefix, at, state)?;
-                        layers.push(layer);
-                        at = after;
-                    }
-                }
-            }
-            out = [at[0], at[1], out[2] + at[2]];
-            branches.push(ReadyBranch { entry, layers });
-        }
-        let entry = merged.then(|| PackedConv2d::new(Conv2d::pointwise([bias.len(), c]), [h, w], &weight, Some(&bias)));
-        Ok((ReadyBlock { entry, branches, shape: out }, out))
-    }
-}
-
-impl Layer {
-    fn ready(self, prefix: &str, [h, w, c]: [usize; 3], state: &StateDict) -> std::result::Result<(Ready, [usize; 3]), String> {
-        match self {
-            Self::Conv(name, channels, kernel, stride, padding) => {
-                let conv = Conv2d { channels: [channels, c], kernel, stride, padding: padding.map(|p| [p, p]), enlarge: false };
-                let [out_h, out_w] = conv.output([h, w]);
-                let (weight, bias) = folded(&format!("{prefix}{name}"), &conv, state)?;
-                Ok((Ready::Conv(PackedConv2d::new(conv, [h, w], &weight, Some(&bias))), [out_h, out_w, channels]))
-            }
-            Self::Pool(pool) => {
-                let [out_h, out_w] = pool.output([h, w]);
-                Ok((Ready::Pool(pool), [out_h, out_w, c]))
-            }
-            Self::Fork(layers) => {
-                let [a, b] = layers.map(|layer| layer.ready(prefix, [h, w, c], state));
-                match (a?, b?) {
-                    ((Ready::Conv(a), [.., c_a]), (Ready::Conv(b), [.., c_b])) => Ok((Ready::Fork(Box::new([a, b])), [h, w, c_a + c_b])),
-                    _ => unreachable!("forks are convolutions"),
-                }
-            }
-        }
-    }
-}
-
-/// Weights and bias of a convolution and the batch norm behind it, as one: the norm's factor goes into the weights.
-fn folded(name: &str, conv: &Conv2d, state: &StateDict) -> std::result::Result<(Vec<f32>, Vec<f32>), String> {
-    let [outs, ins] = conv.channels;
-    let tensor = |field: &str, shape: &[usize]| {
-        let name = format!("{name}.{field}");
-        let array = state.get(&name).ok_or_else(|| format!("tensor {name} is missing"))?;
+/// The numbers of all parameters, with the batch norms folded into the convolutions before them: the factor into the weights, the rest into the bias.
+fn folded(parameters: &Parameters, convs: &[BatchNormed], state: &StateDict) -> std::result::Result<Vec<f32>, String> {
+    let tensor = |name: &str, shape: &[usize]| {
+        let array = state.get(name).ok_or_else(|| format!("tensor {name} is missing"))?;
         if array.shape != shape {
             return Err(format!("tensor {name} has shape {:?}, not {shape:?}", array.shape));
         }
@@ -322,118 +285,28 @@ fn folded(name: &str, conv: &Conv2d, state: &StateDict) -> std::result::Result<(
         }
         Ok(array.data.as_slice())
     };
-    if state.contains_key(&format!("{name}.bn.weight")) && tensor("bn.weight", &[outs])?.iter().any(|&scale| scale != 1.0) {
-        return Err(format!("tensor {name}.bn.weight is not all 1, as in torchvision's inception_v3"));
+    let mut values = Vec::with_capacity(parameters.len());
+    for parameter in parameters.iter() {
+        values.extend_from_slice(tensor(&parameter.name, &parameter.shape)?);
     }
-    let (mean, variance, shift) = (tensor("bn.running_mean", &[outs])?, tensor("bn.running_var", &[outs])?, tensor("bn.bias", &[outs])?);
-    let scale: Vec<f64> = variance.iter().map(|v| (f64::from(*v) + EPS).sqrt().recip()).collect();
-    let weight = tensor("conv.weight", &[outs, ins, conv.kernel[0], conv.kernel[1]])?;
-    let per_channel = weight.len() / outs;
-    let weight: Vec<f32> = weight.iter().enumerate().map(|(i, w)| (f64::from(*w) * scale[i / per_channel]) as f32).collect();
-    let bias: Vec<f32> = (0..outs).map(|o| (f64::from(shift[o]) - f64::from(mean[o]) * scale[o]) as f32).collect();
-    Ok((weight, bias))
-}
-
-impl ReadyBlock {
-    /// `x` [n, h, w, c] through the block, to `out` [n, h', w', c'].
-    fn run(&self, x: &[f32], n: usize, shape: [usize; 3], spare: &mut Spare, out: &mut [f32]) {
-        let channels = self.shape[2];
-        let entry = self.entry.as_ref().map(|conv| {
-            let width = conv.conv().channels[0];
-            let mut y = spare.take(n * shape[0] * shape[1] * width);
-            conv.run(&images(x, n, shape), None, &RELU, &mut y, width);
-            (y, width)
-        });
-        let mut channel = 0;
-        for ReadyBranch { entry: part, layers } in &self.branches {
-            let (mut at, mut x) = (shape, images(x, n, shape));
-            if let Some((part, (y, width))) = part.clone().zip(entry.as_ref()) {
-                at[2] = part.len();
-                x = Images { data: &y[part.start..], shape: [n, at[0], at[1], at[2]], stride: *width };
-            }
-            if layers.is_empty() {
-                copy(&x, &mut out[channel..], channels);
-                channel += at[2];
-            }
-            let mut held: Option<Vec<f32>> = None;
-            for (i, layer) in layers.iter().enumerate() {
-                let after = layer.output(at);
-                let x = held.as_deref().map_or(x, |x| images(x, n, at));
-                if i + 1 == layers.len() {
-                    layer.run(&x, &mut out[channel..], channels);
-                    channel += after[2];
-                } else {
-                    let mut y = spare.take(n * after.iter().product::<usize>());
-                    layer.run(&x, &mut y, after[2]);
-                    held.replace(y).into_iter().for_each(|old| spare.give(old));
-                }
-                at = after;
-            }
-            held.into_iter().for_each(|old| spare.give(old));
+    for BatchNormed { conv, mean, variance } in convs {
+        let bias = parameters.get(conv.bias);
+        let scale = format!("{}.weight", bias.name.trim_end_matches(".bias"));
+        if state.contains_key(&scale) && tensor(&scale, &bias.shape)?.iter().any(|&scale| scale != 1.0) {
+            return Err(format!("tensor {scale} is not all 1, as in torchvision's inception_v3"));
         }
-        entry.into_iter().for_each(|(old, _)| spare.give(old));
-    }
-}
-
-/// What follows every convolution.
-const RELU: Finish<'_> = Finish { rows: None, residual: None, scale: 1.0, relu: true, accumulate: false };
-
-/// The channels of `x` to `out`, pixels `stride` apart.
-fn copy(x: &Images<'_>, out: &mut [f32], stride: usize) {
-    let [n, h, w, c] = x.shape;
-    let last = n * h * w - 1;
-    out[..last * stride + c].par_chunks_mut(w * stride).enumerate().for_each(|(line, out)| {
-        for (i, out) in out.chunks_mut(stride).enumerate() {
-            out[..c].copy_from_slice(&x.data[(line * w + i) * x.stride..][..c]);
+        let of = |id: ParameterId| parameters.get(id).range.clone();
+        let scales: Vec<f64> = values[of(*variance)].iter().map(|v| (f64::from(*v) + EPS).sqrt().recip()).collect();
+        let per_channel = of(conv.weight).len() / scales.len();
+        for (weight, scale) in values[of(conv.weight)].chunks_exact_mut(per_channel).zip(&scales) {
+            weight.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
         }
-    });
-}
-
-impl Ready {
-    fn output(&self, [h, w, c]: [usize; 3]) -> [usize; 3] {
-        let ([h, w], c) = match self {
-            Self::Conv(conv) => (conv.conv().output([h, w]), conv.conv().channels[0]),
-            Self::Pool(pool) => (pool.output([h, w]), c),
-            Self::Fork(convs) => ([h, w], convs.iter().map(|conv| conv.conv().channels[0]).sum()),
-        };
-        [h, w, c]
-    }
-
-    fn run(&self, x: &Images<'_>, out: &mut [f32], stride: usize) {
-        match self {
-            Self::Conv(conv) => conv.run(x, None, &RELU, out, stride),
-            Self::Pool(pool) => pool.run(x, out, stride),
-            Self::Fork(convs) => {
-                convs[0].run(x, None, &RELU, out, stride);
-                convs[1].run(x, None, &RELU, &mut out[convs[0].conv().channels[0]..], stride);
-            }
+        let means = values[of(*mean)].to_vec();
+        for ((bias, mean), scale) in values[of(conv.bias)].iter_mut().zip(means).zip(&scales) {
+            *bias = (f64::from(*bias) - f64::from(mean) * scale) as f32;
         }
     }
-}
-
-fn images(x: &[f32], n: usize, [h, w, c]: [usize; 3]) -> Images<'_> {
-    Images::new(&x[..n * h * w * c], [n, h, w, c])
-}
-
-/// Buffers that are used again.
-#[derive(Default)]
-struct Spare(Vec<Vec<f32>>);
-
-impl Spare {
-    /// A buffer of at least `len` numbers: the smallest that is large enough, else the largest, enlarged.
-    fn take(&mut self, len: usize) -> Vec<f32> {
-        let fits = (0..self.0.len()).filter(|&i| self.0[i].len() >= len).min_by_key(|&i| self.0[i].len());
-        let index = fits.or_else(|| (0..self.0.len()).max_by_key(|&i| self.0[i].len()));
-        let mut buffer = index.map(|i| self.0.swap_remove(i)).unwrap_or_default();
-        if buffer.len() < len {
-            buffer.resize(len, 0.0);
-        }
-        buffer
-    }
-
-    fn give(&mut self, buffer: Vec<f32>) {
-        self.0.push(buffer);
-    }
+    Ok(values)
 }
 
 /// Where an output row or column lies in the input, for PyTorch's bilinear interpolation (align_corners=False): two places and the second's

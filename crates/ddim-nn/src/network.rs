@@ -57,7 +57,7 @@ impl Network {
         {
             return Err(Error::input(format!("num_train_timesteps is {rows} in unet/config.json and {timesteps} in the scheduler's")));
         }
-        let (plan, packed) = Plan::for_sampling(&unet, size);
+        let (plan, packed) = Plan::for_sampling(&unet.graph(size), unet.definition(), unet.values());
         let compiled = Arc::new(Compiled { plan, packed, checksum: crate::checksum(&unet), arenas: Mutex::default() });
         Ok(Self { config, prediction: scheduler.prediction(), size, timesteps, condition: Condition::None, compiled })
     }
@@ -153,7 +153,7 @@ impl Network {
         let timesteps: Vec<usize> = distinct.iter().map(|&i| timesteps[i]).collect();
         let Compiled { plan, packed, arenas, .. } = &*self.compiled;
         let mut arena = arenas.lock().expect("no run panics while it holds the lock").pop().unwrap_or_default();
-        let inputs = Inputs { x, timesteps: &timesteps, condition: &condition, kinds: &kinds, dropout: &[] };
+        let inputs = Inputs { x, interleaved: false, timesteps: &timesteps, condition: &condition, kinds: &kinds, dropout: &[] };
         // On a thread of the pool: else each operation would wait for one to wake up.
         rayon::scope(|_| plan.run(Weights::Packed(packed), &inputs, &mut arena, profile, out));
         arenas.lock().expect("no run panics while it holds the lock").push(arena);

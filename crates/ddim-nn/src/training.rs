@@ -76,6 +76,7 @@ impl TrainingPlan {
                 let condition = condition.of(range.clone(), n);
                 let inputs = Inputs {
                     x: &x[range.start * c * h * w..range.end * c * h * w],
+                    interleaved: false,
                     timesteps: &timesteps[range.clone()],
                     condition: &condition,
                     kinds: &kinds,

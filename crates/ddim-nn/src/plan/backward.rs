@@ -327,6 +327,7 @@ impl Run<'_> {
                 own.contribute_images(step.x, dy);
                 own.contribute_images(*other, dy);
             }
+            Action::Pool(_) | Action::Mean => unreachable!("no network that is trained has them"),
             Action::Copy => found.images.contribute_images(step.x, dy),
             Action::Enlarge => {
                 let [small_h, small_w, _] = step.x.shape;

@@ -1,6 +1,7 @@
 //! What is computed together, and where values lie.
 
 use crate::graph::{Graph, INPUT, Id, Op};
+use crate::unet::Activation;
 use ddim_kernels::Images;
 use std::ops::Range;
 
@@ -47,16 +48,18 @@ pub(super) struct Fused {
     pub(super) rows: Option<Id>,
     pub(super) residual: Option<Id>,
     pub(super) scale: f32,
+    pub(super) relu: bool,
     /// The value that is written.
     pub(super) end: Id,
 }
 
 impl Fused {
-    /// What can be fused with node `id`; marks as `gone` what needs no step of its own.
-    pub(super) fn of(id: Id, graph: &Graph, readers: &[Vec<Id>], gone: &mut [bool]) -> Self {
+    /// What can be fused with node `id`, and ReLU where `relu` says so; marks as `gone` what needs no step of its own.
+    pub(super) fn of(id: Id, graph: &Graph, readers: &[Vec<Id>], relu: bool, gone: &mut [bool]) -> Self {
         let nodes = &graph.nodes;
         let only = |id: Id| if let [reader] = readers[id][..] { Some(reader) } else { None };
-        let mut fused = Self { source: nodes[id].inputs[0], normal: None, enlarge: false, rows: None, residual: None, scale: 1.0, end: id };
+        let source = nodes[id].inputs[0];
+        let mut fused = Self { source, normal: None, enlarge: false, rows: None, residual: None, scale: 1.0, relu: false, end: id };
         let conv = !matches!(nodes[id].op, Op::Attend(_));
         if conv && matches!(nodes[fused.source].op, Op::Enlarge) && only(fused.source).is_some() {
             gone[fused.source] = true;
@@ -68,9 +71,11 @@ impl Fused {
             fused.normal = Some(fused.source);
             fused.source = nodes[fused.source].inputs[0];
         }
-        while let Some(reader) = only(fused.end).filter(|&r| r < nodes.len() && !gone[r] && fused.scale == 1.0) {
+        while let Some(reader) = only(fused.end).filter(|&r| r < nodes.len() && !gone[r] && !fused.relu) {
             let inputs = &nodes[reader].inputs;
             match nodes[reader].op {
+                Op::Activate(Activation::Relu) if relu => fused.relu = true,
+                _ if fused.scale != 1.0 => break,
                 Op::AddRows if fused.rows.is_none() && fused.residual.is_none() && inputs[0] == fused.end => fused.rows = Some(inputs[1]),
                 Op::Add if fused.residual.is_none() && inputs[0] != inputs[1] => {
                     fused.residual = inputs.iter().copied().find(|&id| id != fused.end);
@@ -128,9 +133,11 @@ impl<'a> Layout<'a> {
             return view;
         }
         let shape @ [h, w, c] = self.graph.nodes[id].shape;
-        let view = match self.within[id] {
-            Some((concat, first)) => View { offset: first, shape, ..self.place(concat) },
-            None => {
+        let node = &self.graph.nodes[id];
+        let view = match (self.within[id], &node.op) {
+            (Some((concat, first)), _) => View { offset: first, shape, ..self.place(concat) },
+            (None, Op::Channels(first)) => self.place(node.inputs[0]).channels(*first, c),
+            (None, _) => {
                 let buffers = if self.of_images[id] { &mut self.buffers } else { &mut self.rows };
                 buffers.push(h * w * c);
                 View { buffer: buffers.len() - 1, offset: 0, stride: c, shape }

@@ -1,8 +1,11 @@
-//! What sampling makes of a graph before it is planned: nothing is dropped, and attention's layers are merged.
+//! What sampling makes of a graph before it is planned: nothing is dropped, attention's layers are merged, and 1×1 convolutions that read the
+//! same images become one.
 
 use crate::graph::{Attend, Conv, Given, Graph, Id, Op, Parameters};
+use crate::unet::Activation;
 use ddim_kernels as kernels;
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Rows of numbers.
@@ -78,6 +81,19 @@ pub(crate) fn for_sampling(graph: &Graph, parameters: &Parameters, values: &[f32
             node.inputs.iter().for_each(|&input| merged[input] = true);
         }
     }
+    // Layers that read the same images, each with the ReLU behind it.
+    let (of_images, mut beside) = (graph.of_images(), BTreeMap::<Id, Vec<(Conv, Id)>>::new());
+    for id in (0..graph.nodes.len()).filter(|&id| of_images[id]) {
+        if let (Some(layer), Some(reader)) = (linear(id), only(id))
+            && matches!(graph.nodes.get(reader).map(|node| &node.op), Some(Op::Activate(Activation::Relu)))
+        {
+            beside.entry(graph.nodes[id].inputs[0]).or_default().push((layer, reader));
+        }
+    }
+    beside.retain(|_, layers| layers.len() > 1);
+    for &(_, reader) in beside.values().flatten() {
+        (merged[graph.nodes[reader].inputs[0]], merged[reader]) = (true, true);
+    }
     for (id, node) in graph.nodes.iter().enumerate() {
         match &node.op {
             _ if merged[id] => {}
@@ -94,6 +110,9 @@ pub(crate) fn for_sampling(graph: &Graph, parameters: &Parameters, values: &[f32
                 None => lowered.keep(id),
             },
             _ => lowered.keep(id),
+        }
+        if let Some(layers) = beside.get(&id) {
+            lowered.side_by_side(id, layers);
         }
     }
     lowered.to
@@ -117,10 +136,29 @@ impl Lowered<'_> {
         (Matrix { columns: channels_in, data: of(layer.weight) }.transposed(), of(layer.bias))
     }
 
+    /// 1×1 convolutions of one value, with the ReLU behind each, as one: the value is read once.
+    fn side_by_side(&mut self, source: Id, layers: &[(Conv, Id)]) {
+        let x = self.name(source);
+        let [h, w, channels_in] = self.to.shape(x);
+        let of = |id| &self.values[self.parameters.get(id).range.clone()];
+        let all = |id: fn(&Conv) -> usize| layers.iter().flat_map(|(layer, _)| of(id(layer))).copied().collect::<Vec<f32>>();
+        let given = Given { weight: all(|layer| layer.weight), bias: all(|layer| layer.bias) };
+        let channels = given.bias.len();
+        let conv = kernels::Conv2d::pointwise([channels, channels_in]);
+        let wide = self.to.push(Op::Given(conv, Arc::new(given)), vec![x], [h, w, channels]);
+        let wide = self.to.activate(Activation::Relu, wide);
+        let mut first = 0;
+        for (layer, relu) in layers {
+            let count = layer.conv.channels[0];
+            self.names[*relu] = Some(self.to.channels(wide, first, count));
+            first += count;
+        }
+    }
+
     fn linear(&mut self, weight: Matrix, bias: Vec<f32>, x: Id) -> Id {
         let [h, w, channels_in] = self.to.shape(x);
         let columns = weight.columns;
-        let given = Arc::new(Given { weight: weight.data, bias });
+        let given = Arc::new(Given { weight: weight.transposed().data, bias });
         self.to.push(Op::Given(kernels::Conv2d::pointwise([columns, channels_in]), given), vec![x], [h, w, columns])
     }
 

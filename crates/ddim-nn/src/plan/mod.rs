@@ -12,7 +12,7 @@ mod run;
 use crate::graph::{Attend, Features, Given, Graph, INPUT, Id, Index, Norm, Op, ParameterId, Parameters};
 use crate::unet::{Activation, UNet};
 pub(crate) use backward::Backward;
-use ddim_kernels::{Conv2d, GroupNorm, PackedConv2d};
+use ddim_kernels::{Conv2d, GroupNorm, PackedConv2d, Pool};
 use layout::{Fused, Layout, View};
 #[cfg(feature = "burn")]
 pub(crate) use run::write_features;
@@ -43,6 +43,9 @@ enum Action {
     Halve,
     Add(View),
     Copy,
+    Pool(Pool),
+    /// Over all pixels.
+    Mean,
     Affine {
         factor: f32,
         summand: f32,
@@ -77,6 +80,7 @@ struct FinishWith {
     rows: Option<usize>,
     residual: Option<View>,
     scale: f32,
+    relu: bool,
 }
 
 #[derive(Debug)]
@@ -101,6 +105,8 @@ enum Source {
     /// Weight and bias, by their places among the parameters.
     Parameters([ParameterId; 2]),
     Given(Arc<Given>),
+    /// They are packed already.
+    Packed,
 }
 
 /// What a plan is for.
@@ -148,12 +154,12 @@ pub(crate) enum Weights<'a> {
 }
 
 impl Plan {
-    /// For sampling with these weights, for images of `size` [h, w].
-    pub(crate) fn for_sampling(unet: &UNet, size: [usize; 2]) -> (Self, Packed) {
-        let graph = lower::for_sampling(&unet.graph(size), unet.definition(), unet.values());
-        let mut plan = Self::new(&graph, unet.definition(), Purpose::Sampling);
+    /// For running a network forward alone, with these numbers of its parameters.
+    pub(crate) fn for_sampling(graph: &Graph, parameters: &Arc<Parameters>, values: &[f32]) -> (Self, Packed) {
+        let graph = lower::for_sampling(graph, parameters, values);
+        let mut plan = Self::new(&graph, parameters, Purpose::Sampling);
         plan.share_buffers();
-        let packed = plan.pack(unet.values());
+        let packed = plan.pack(values);
         (plan, packed)
     }
 
@@ -170,7 +176,7 @@ impl Plan {
         // What is fused is emitted where its end is: all that it adds is there by then.
         let mut ends: HashMap<Id, (Id, Fused)> = HashMap::new();
         for id in (0..nodes.len()).filter(|&id| matches!(nodes[id].op, Op::Conv(_) | Op::Given(..) | Op::Attend(_))) {
-            let fused = Fused::of(id, graph, &readers, &mut gone);
+            let fused = Fused::of(id, graph, &readers, purpose == Purpose::Sampling, &mut gone);
             ends.insert(fused.end, (id, fused));
         }
         let mut layout = Layout::new(graph);
@@ -199,7 +205,8 @@ impl Plan {
             if let Some((begin, fused)) = ends.remove(&id) {
                 let (x, out) = (layout.place(fused.source), layout.place(id));
                 let residual = fused.residual.map(|id| layout.place(id));
-                let finish = FinishWith { rows: fused.rows.map(|rows| rows_of(&mut layout, rows)), residual, scale: fused.scale };
+                let rows = fused.rows.map(|rows| rows_of(&mut layout, rows));
+                let finish = FinishWith { rows, residual, scale: fused.scale, relu: fused.relu };
                 let normal = fused.normal.map(|norm| match &nodes[norm].op {
                     Op::Norm(norm, silu) => norm_of(norm, *silu, x.shape[2]),
                     _ => unreachable!("a norm"),
@@ -245,6 +252,17 @@ impl Plan {
                     }
                     continue;
                 }
+                Op::Channels(first) => {
+                    // Where it is not to lie elsewhere, it is a view.
+                    if layout.within[id].is_none() {
+                        continue;
+                    }
+                    let x = inputs[0].channels(*first, out.shape[2]);
+                    emit(&layout, Step { action: Action::Copy, x, out });
+                    continue;
+                }
+                Op::Pool(pool) => Action::Pool(*pool),
+                Op::Mean => Action::Mean,
                 Op::Norm(norm, silu) => Action::Normalise(norm_of(norm, *silu, inputs[0].shape[2])),
                 Op::Activate(activation) => Action::Activate(*activation),
                 Op::Enlarge => Action::Enlarge,
@@ -315,19 +333,23 @@ impl Plan {
         self.buffers = slots;
     }
 
-    /// The weights that the plan needs of a network's.
-    fn pack(&self, values: &[f32]) -> Packed {
+    /// The weights that the plan needs of a network's; no others are kept.
+    fn pack(&mut self, values: &[f32]) -> Packed {
         let of = |id: ParameterId| self.parameter(id, Weights::Parameters(values));
         let convs = self.convs.iter().map(|planned| match &planned.weights {
             Source::Parameters([weight, bias]) => PackedConv2d::new(planned.conv, planned.size, of(*weight), Some(of(*bias))),
-            Source::Given(given) => PackedConv2d::linear(planned.conv.channels, planned.size, &given.weight, Some(&given.bias)),
+            Source::Given(given) => PackedConv2d::new(planned.conv, planned.size, &given.weight, Some(&given.bias)),
+            Source::Packed => unreachable!("a plan is packed once"),
         });
+        let convs = convs.collect();
         let tables = self.row_steps.iter().filter_map(|step| match step.action {
             Action::Features(Features::Fourier(id) | Features::Table(id), _) => Some(id),
             _ => None,
         });
         let others = self.norms.iter().flat_map(|norm| [norm.weight, norm.bias]).chain(tables).map(|id| (id, of(id).to_vec()));
-        Packed { convs: convs.collect(), others: others.collect() }
+        let packed = Packed { convs, others: others.collect() };
+        self.convs.iter_mut().for_each(|planned| planned.weights = Source::Packed);
+        packed
     }
 
     /// The numbers of a parameter, but not of a convolution's that is packed.

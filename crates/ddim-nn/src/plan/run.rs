@@ -5,7 +5,7 @@ use super::{Action, FinishWith, NormRef, Plan, Purpose, Source, Step, Weights};
 use crate::graph::Features;
 use crate::unet::Condition;
 use ddim::noise::Stream;
-use ddim_kernels::{Attention, Finish, Images, Normal, normalised};
+use ddim_kernels::{Attention, Finish, Images, Normal, mean_of_pixels, normalised};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -66,8 +66,9 @@ pub(super) fn note(profile: &mut Option<&mut Profile>, kind: &'static str, start
 
 /// What a run is told of its images.
 pub(crate) struct Inputs<'a> {
-    /// [n, c, h, w].
+    /// [n, c, h, w], or [n, h, w, c] where they are interleaved.
     pub(crate) x: &'a [f32],
+    pub(crate) interleaved: bool,
     /// The timestep of each kind of image.
     pub(crate) timesteps: &'a [usize],
     /// The condition of each kind.
@@ -120,7 +121,12 @@ impl Plan {
             rows.clear();
             rows.extend(inputs.kinds.iter().flat_map(|kind| &of_kinds[kind * width..(kind + 1) * width]));
         }
-        transpose(inputs.x, n, self.input.shape, &mut arena.buffers[self.input.buffer], true);
+        let input = &mut arena.buffers[self.input.buffer];
+        if inputs.interleaved {
+            input[..inputs.x.len()].copy_from_slice(inputs.x);
+        } else {
+            transpose(inputs.x, n, self.input.shape, input, true);
+        }
         let mut buffers = std::mem::take(&mut arena.buffers);
         for step in &self.steps {
             // Some images at once: what their statistics read is then in the cache when they are normalised.
@@ -161,6 +167,7 @@ impl Step {
                 let conv = plan.convs[*conv].conv;
                 match (conv.kernel, conv.stride, conv.enlarge) {
                     ([1, 1], ..) => "linear and 1x1",
+                    (kernel, ..) if kernel != [3, 3] => "other kernels",
                     (_, 1, false) => "3x3",
                     (_, 1, true) => "3x3, enlarging",
                     _ => "3x3, stride 2",
@@ -250,7 +257,7 @@ impl Step {
                         let [weight, bias] = ids.map(|id| plan.parameter(id, weights));
                         plan.convs[*conv].conv.run(weight, bias, &x(), normal, &finish, out, stride);
                     }
-                    (Weights::Parameters(_), Source::Given(_)) => unreachable!("training has parameters alone"),
+                    (Weights::Parameters(_), _) => unreachable!("training has parameters alone"),
                 }
             }
             Action::Attend { attend, keys, values, finish } => {
@@ -296,6 +303,8 @@ impl Step {
                 let x = x();
                 each_pixel(out, self.out, |p, out| out.copy_from_slice(pixel(&x, p)), n);
             }
+            Action::Pool(pool) => pool.run(&x(), out, stride),
+            Action::Mean => mean_of_pixels(&x(), &mut out[..n * c]),
             Action::Affine { factor, summand } => {
                 let x = x();
                 each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), pixel(&x, p), |x, _| x * factor + summand), n);
@@ -369,7 +378,8 @@ pub(crate) fn write_features<'a>(features: &Features, number: usize, table: impl
 
 impl FinishWith {
     fn of<'a>(&self, rows: impl Fn(usize) -> &'a [f32], images: impl Fn(&View) -> Images<'a>) -> Finish<'a> {
-        Finish { rows: self.rows.map(rows), residual: self.residual.as_ref().map(images), scale: self.scale, ..Finish::default() }
+        let (rows, residual) = (self.rows.map(rows), self.residual.as_ref().map(images));
+        Finish { rows, residual, scale: self.scale, relu: self.relu, accumulate: false }
     }
 }
 

@@ -146,7 +146,7 @@ impl UpBlock {
     pub(crate) fn forward(&self, g: &mut Graph, mut x: Id, embedding: Id, skips: &mut Vec<Id>) -> Id {
         for (i, resnet) in self.resnets.iter().enumerate() {
             let skip = skips.pop().expect("the down path pushed one skip for each of these");
-            x = g.concat(x, skip);
+            x = g.concat(vec![x, skip]);
             x = resnet.forward(g, x, embedding);
             if let Some(attention) = self.attentions.get(i) {
                 x = attention.forward(g, x);
