@@ -249,18 +249,18 @@ fn run_winograd(
     let together = (weights.tiles_together(grid.bands() * columns, threads) / columns).max(1);
     let blocks = split(out, (0..grid.bands()).step_by(together).map(|band| grid.first_pixel(band) * ending.stride));
     let panels = channels[0].div_ceil(PANEL);
-    // Enough blocks: each is one task. Else the panels and bands of a block are.
-    let inner = blocks.len() < threads;
+    // Enough blocks: each is one task. Else what a block does is spread as well.
+    let spread = blocks.len() < threads;
     let run = |(block, out): (usize, &mut [f32])| {
         let bands = block * together..((block + 1) * together).min(grid.bands());
         let input = winograd::transform_input(x, conv, normal, &grid, bands.clone());
         let tiles = bands.len() * columns;
-        let multiply = |panel: usize| winograd::multiply(weights, channels, panel, &input, tiles);
+        let multiply = |panel: usize| winograd::multiply(weights, channels, panel, &input, tiles, spread);
         let finish = |bands: Range<usize>, panel: usize, sums: &winograd::Sums, out: &mut [f32]| {
             let first = bands.start - block * together;
             arch().dispatch(FinishBands { ending, grid: &grid, bands, first, channels: channels[0], panel, sums, out });
         };
-        if inner {
+        if spread {
             let sums: Vec<winograd::Sums> = (0..panels).into_par_iter().map(multiply).collect();
             let start = grid.first_pixel(bands.start);
             let parts = split(out, bands.clone().map(|band| (grid.first_pixel(band) - start) * ending.stride));
@@ -272,11 +272,7 @@ fn run_winograd(
             (0..panels).for_each(|panel| finish(bands.clone(), panel, &multiply(panel), out));
         }
     };
-    if inner {
-        blocks.into_iter().enumerate().for_each(run);
-    } else {
-        blocks.into_par_iter().enumerate().for_each(run);
-    }
+    blocks.into_par_iter().enumerate().for_each(run);
 }
 
 /// Packed weights.

@@ -443,8 +443,8 @@ pub(crate) struct Sums {
     plane: usize,
 }
 
-/// Multiplies the transformed input of `tiles` tiles by the weights of one panel of output channels.
-pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize, input: &Transformed, tiles: usize) -> Sums {
+/// Multiplies the transformed input of `tiles` tiles by the weights of one panel of output channels, on several threads where `spread` says so.
+pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize, input: &Transformed, tiles: usize, spread: bool) -> Sums {
     let [channels_out, channels_in] = channels;
     let columns = PANEL.min(channels_out - panel * PANEL);
     let plane = tiles * PANEL + SPREAD;
@@ -452,10 +452,15 @@ pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize,
     let vectors = arch();
     let starts: Vec<usize> = (0..tiles).map(|tile| tile * input.stride).collect();
     let mut multiply = |start: usize, k: usize, weights: &[f32], weights_plane: usize| {
-        for (point, c) in sums.chunks_exact_mut(plane).enumerate() {
+        let at_point = |(point, c): (usize, &mut [f32])| {
             let (a, b) = (&input.data[point * input.plane + start..], &weights[point * weights_plane..]);
             let accumulate = start > 0;
             vectors.dispatch(PackedPanel { a, starts: &starts, lines: 1, a_line: 0, b, c, columns, k, accumulate });
+        };
+        if spread {
+            sums.par_chunks_exact_mut(plane).enumerate().for_each(at_point);
+        } else {
+            sums.chunks_exact_mut(plane).enumerate().for_each(at_point);
         }
     };
     let (width, firsts) = (width(), of_panel(channels_out, panel));
