@@ -225,6 +225,7 @@ proptest! {
 /// Weight gradients of many images, more than are transformed at once, have the same bits for any number of threads but for the order of
 /// the sums over tiles, which does not depend on them either.
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "has no threads")]
 fn the_same_bits_for_any_number_of_threads() {
     let (n, size, channels) = (9, 16, [70, 33]);
     let conv = Conv2d { channels, kernel: [3, 3], stride: 1, padding: [[1, 1]; 2], enlarge: false };
@@ -242,6 +243,7 @@ fn the_same_bits_for_any_number_of_threads() {
 
 /// All the tests of this file again, with narrower vectors than the processor has.
 #[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "has no narrower vectors")]
 fn the_other_paths() {
     if std::env::var_os("DDIM_SIMD").is_some() {
         return; // one of the runs below

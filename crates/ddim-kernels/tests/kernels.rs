@@ -277,6 +277,7 @@ proptest! {
 
 /// The algorithm never depends on the batch or on the threads, and so no bit of the result does.
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "has no threads")]
 fn the_same_bits_for_any_batch_and_number_of_threads() {
     let run = |conv: Conv2d, size: [usize; 2], n: usize, threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -322,6 +323,7 @@ fn the_same_bits_for_any_batch_and_number_of_threads() {
 
 /// All the tests of this file again, with narrower vectors than the processor has.
 #[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "has no narrower vectors")]
 fn the_other_paths() {
     if std::env::var_os("DDIM_SIMD").is_some() {
         return; // one of the runs below

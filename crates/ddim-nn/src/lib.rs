@@ -13,7 +13,10 @@
 //! ddim::sample(&sampler, &network, &mut x, 0, 0, |_| {})?;
 //! # Ok::<(), ddim_nn::Error>(())
 //! ```
+//!
+//! What touches the file system is not there on wasm: [`Pipeline::embedded`] takes files that are in memory.
 
+#[cfg(not(target_family = "wasm"))]
 mod authors;
 #[cfg(feature = "burn")]
 mod burn_executor;
@@ -21,6 +24,8 @@ mod burn_executor;
 #[path = "../../ddim-weights/src/damage.rs"]
 mod damage;
 mod error;
+#[cfg(not(target_family = "wasm"))]
+mod folder;
 mod graph;
 #[cfg(test)]
 mod hostile;
