@@ -162,7 +162,7 @@ impl Pipeline {
             (MODEL_INDEX, text(index)),
             (UNET_CONFIG, as_json(serde_json::to_value(&self.config))?),
             (SCHEDULER_CONFIG, as_json(serde_json::to_value(self.scheduler.for_diffusers()))?),
-            (SAFETENSORS, weights::to_safetensors(&self.unet, dtype)?),
+            (SAFETENSORS, to_safetensors(&self.unet, dtype)?),
         ];
         let classes: Vec<Class> = (0..self.classes.len().max(self.class_counts.len())).map(|k| self.class(k)).collect();
         if !classes.is_empty() {
@@ -191,6 +191,15 @@ impl Pipeline {
             (name, images) => Class::Counted { name, images: images.copied() },
         }
     }
+}
+
+/// A safetensors file of the network's weights, as diffusers writes it.
+///
+/// # Errors
+/// A weight that `dtype` cannot hold.
+fn to_safetensors(unet: &UNet, dtype: WeightsDtype) -> Result<Vec<u8>> {
+    let tensors = unet.parameters().map(|(name, shape, range)| (name, shape, &unet.values()[range]));
+    Ok(ddim_weights::to_safetensors(tensors, dtype)?)
 }
 
 /// A class in `classes.json`.

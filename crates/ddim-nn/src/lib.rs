@@ -29,6 +29,7 @@ mod folder;
 mod graph;
 #[cfg(test)]
 mod hostile;
+#[cfg(not(target_family = "wasm"))]
 mod inception;
 mod network;
 mod pipeline;
@@ -42,6 +43,7 @@ mod weights;
 pub use burn_executor::BurnNetwork;
 pub use ddim_kernels::vectors;
 pub use error::{Error, ErrorKind, Result};
+#[cfg(not(target_family = "wasm"))]
 pub use inception::Inception;
 pub use network::Network;
 pub use pipeline::{Choices, EmbeddedPipeline, Pipeline};
