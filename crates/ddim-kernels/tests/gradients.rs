@@ -3,6 +3,9 @@
 use ddim_kernels::{Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, PackedInputGradient, normalised, sum_of_pixels};
 use proptest::prelude::*;
 
+/// Fewer cases where tests run under emulation.
+const SLOWER: u32 = if cfg!(target_arch = "aarch64") { 8 } else { 1 };
+
 fn values(n: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..n)
@@ -24,7 +27,7 @@ fn error(a: &[f32], b: &[f64]) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(128 / SLOWER))]
 
     #[test]
     fn convolution(

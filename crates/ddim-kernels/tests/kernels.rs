@@ -5,6 +5,9 @@ use ddim_kernels::{Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedC
 use proptest::prelude::*;
 
 /// Numbers that look random, of the size of `scale`.
+/// Fewer cases where tests run under emulation.
+const SLOWER: u32 = if cfg!(target_arch = "aarch64") { 8 } else { 1 };
+
 fn values(n: usize, seed: u64, scale: f32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..n)
@@ -158,7 +161,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(200 / SLOWER))]
 
     #[test]
     fn convolution(case in cases()) {
@@ -167,7 +170,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(64 / SLOWER))]
 
     #[test]
     fn linear(outs in 1usize..150, ins in 1usize..150, n in 1usize..20, seed: u64) {
