@@ -7,7 +7,7 @@
 //! it, as it writes ([`Finish`]).
 //!
 //! Written once over [`pulp`]'s SIMD types; the widest of AVX-512, AVX2+FMA, NEON and scalar code that the processor has is chosen at run
-//! time; the environment variable `DDIM_SIMD` forces `scalar` or `avx2`.
+//! time; the environment variable `DDIM_SIMD` forces `scalar` or `avx2`. On wasm32 it is simd128 where the target feature is on.
 //!
 //! Every output element is one sum in a fixed order: results have the same bits for any thread count and any batch.
 

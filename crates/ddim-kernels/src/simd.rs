@@ -22,6 +22,9 @@ pub fn vectors() -> &'static str {
         Arch::V3(_) => "AVX2",
         #[cfg(target_arch = "x86_64")]
         Arch::V4(_) => "AVX-512",
+        #[cfg(target_arch = "wasm32")]
+        _ => "simd128",
+        #[cfg(not(target_arch = "wasm32"))]
         _ => "NEON",
     }
 }

@@ -3,6 +3,9 @@
 use ddim_kernels::{Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, normalised, sum_of_pixels};
 use proptest::prelude::*;
 
+/// Fewer cases where tests run under emulation.
+const SLOWER: u32 = if cfg!(target_arch = "aarch64") { 8 } else { 1 };
+
 fn values(n: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..n)
@@ -24,7 +27,7 @@ fn error(a: &[f32], b: &[f64]) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(128 / SLOWER))]
 
     #[test]
     fn convolution(
@@ -223,6 +226,7 @@ proptest! {
 /// Weight gradients of many images, more than are transformed at once, have the same bits for any number of threads but for the order of
 /// the sums over tiles, which does not depend on them either.
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "has no threads")]
 fn the_same_bits_for_any_number_of_threads() {
     let (n, size, channels) = (9, 16, [70, 33]);
     let conv = Conv2d { channels, kernel: [3, 3], stride: 1, padding: [[1, 1]; 2], enlarge: false };
@@ -240,6 +244,7 @@ fn the_same_bits_for_any_number_of_threads() {
 
 /// All the tests of this file again, with narrower vectors than the processor has.
 #[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "has no narrower vectors")]
 fn the_other_paths() {
     if std::env::var_os("DDIM_SIMD").is_some() {
         return; // one of the runs below

@@ -5,6 +5,9 @@ use ddim_kernels::{Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedC
 use proptest::prelude::*;
 
 /// Numbers that look random, of the size of `scale`.
+/// Fewer cases where tests run under emulation.
+const SLOWER: u32 = if cfg!(target_arch = "aarch64") { 8 } else { 1 };
+
 fn values(n: usize, seed: u64, scale: f32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..n)
@@ -158,7 +161,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(200 / SLOWER))]
 
     #[test]
     fn convolution(case in cases()) {
@@ -177,7 +180,7 @@ fn weights_that_are_not_kept() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(64 / SLOWER))]
 
     #[test]
     fn linear(outs in 1usize..150, ins in 1usize..150, n in 1usize..20, seed: u64) {
@@ -287,6 +290,7 @@ proptest! {
 
 /// The algorithm never depends on the batch or on the threads, and so no bit of the result does.
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "has no threads")]
 fn the_same_bits_for_any_batch_and_number_of_threads() {
     let run = |conv: Conv2d, size: [usize; 2], n: usize, threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -334,6 +338,7 @@ fn the_same_bits_for_any_batch_and_number_of_threads() {
 
 /// All the tests of this file again, with narrower vectors than the processor has.
 #[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "has no narrower vectors")]
 fn the_other_paths() {
     if std::env::var_os("DDIM_SIMD").is_some() {
         return; // one of the runs below

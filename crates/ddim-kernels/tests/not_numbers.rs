@@ -383,6 +383,7 @@ fn training() {
 
 /// All the tests of this file again, with narrower vectors than the processor has.
 #[test]
+#[cfg_attr(not(target_arch = "x86_64"), ignore = "has no narrower vectors")]
 fn the_other_paths() {
     if std::env::var_os("DDIM_SIMD").is_some() {
         return; // one of the runs below

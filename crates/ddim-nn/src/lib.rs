@@ -13,7 +13,10 @@
 //! ddim::sample(&sampler, &network, &mut x, 0, 0, |_| {})?;
 //! # Ok::<(), ddim_nn::Error>(())
 //! ```
+//!
+//! What touches the file system is not there on wasm: [`Pipeline::embedded`] takes files that are in memory.
 
+#[cfg(not(target_family = "wasm"))]
 mod authors;
 #[cfg(feature = "burn")]
 mod burn_executor;
@@ -21,9 +24,12 @@ mod burn_executor;
 #[path = "../../ddim-weights/src/damage.rs"]
 mod damage;
 mod error;
+#[cfg(not(target_family = "wasm"))]
+mod folder;
 mod graph;
 #[cfg(test)]
 mod hostile;
+#[cfg(not(target_family = "wasm"))]
 mod inception;
 mod network;
 mod pipeline;
@@ -37,6 +43,7 @@ mod weights;
 pub use burn_executor::BurnNetwork;
 pub use ddim_kernels::vectors;
 pub use error::{Error, ErrorKind, Result};
+#[cfg(not(target_family = "wasm"))]
 pub use inception::Inception;
 pub use network::Network;
 pub use pipeline::{Choices, EmbeddedPipeline, Pipeline};

@@ -1,26 +1,15 @@
-//! Pipeline folders, as Python diffusers writes and reads them.
+//! A network with its scheduler, and what is known of both: from memory here, from the disk in folder.rs.
 
-use crate::authors;
 use crate::error::{Error, Result, built_in, read_text};
-use crate::scheduler::{SchedulerClass, SchedulerConfig};
+use crate::scheduler::SchedulerConfig;
 use crate::unet::{SampleSize, UNet, UNetConfig};
 use crate::weights;
-use ddim_weights::{StateDict, TEMPORARY, Unwrapped, WeightsDtype, from_json, parse_safetensors, read_file, read_folder};
-use std::io::Write;
+use ddim_weights::{StateDict, parse_safetensors};
 use std::path::{Path, PathBuf};
 
-const MODEL_INDEX: &str = "model_index.json";
-const UNET: &str = "unet";
-/// The averaged weights beside it, in what accelerate's training scripts leave.
-const UNET_AVERAGE: &str = "unet_ema";
-const CONFIG: &str = "config.json";
-const UNET_CONFIG: &str = "unet/config.json";
-const SCHEDULER_CONFIG: &str = "scheduler/scheduler_config.json";
-const SAFETENSORS: &str = "unet/diffusion_pytorch_model.safetensors";
-/// The classes, a JSON list in the order of their numbers: [`Class`].
-const CLASSES: &str = "classes.json";
-/// What a run of `ddim train` keeps beside its averaged weights, the weights themselves among it.
-const TRAINING_STATE: &str = "training_state.safetensors";
+pub(crate) const UNET_CONFIG: &str = "unet/config.json";
+pub(crate) const SCHEDULER_CONFIG: &str = "scheduler/scheduler_config.json";
+pub(crate) const SAFETENSORS: &str = "unet/diffusion_pytorch_model.safetensors";
 
 /// A U-Net, its configuration and its scheduler's.
 #[derive(Debug, Clone)]
@@ -56,122 +45,21 @@ pub struct Choices {
     pub size: Option<[usize; 2]>,
 }
 
-/// The files of a pipeline in memory: a model that is built into a binary.
+/// The files of a pipeline in memory: a model that is built into a binary, or came from elsewhere.
 #[derive(Debug, Clone, Copy)]
-pub struct EmbeddedPipeline {
+pub struct EmbeddedPipeline<'a> {
     /// The name for messages.
-    pub name: &'static str,
+    pub name: &'a str,
     /// `unet/config.json`.
-    pub config: &'static str,
+    pub config: &'a str,
     /// `scheduler/scheduler_config.json`.
-    pub scheduler: &'static str,
+    pub scheduler: &'a str,
     /// `unet/diffusion_pytorch_model.safetensors`.
-    pub safetensors: &'static [u8],
+    pub safetensors: &'a [u8],
 }
 
 impl Pipeline {
-    /// Loads what diffusers saved: a pipeline folder (`model_index.json`, `unet/`, `scheduler/`), one of the hub's cache, the folder of a
-    /// U-Net alone, or a checkpoint of accelerate's training scripts (`unet_ema/`, `unet/`). Weights are safetensors, else `.bin`, whole or
-    /// in shards, plain or of a variant. Where a sub-folder is absent its files may lie in `folder` itself, as the first published
-    /// pipelines have them.
-    ///
-    /// # Errors
-    /// A file that is missing or broken, a config that asks for what is not supported, or weights that do not fit it.
-    pub fn load(folder: &Path) -> Result<Self> {
-        Self::load_with(folder, &Choices::default())
-    }
-
-    /// [`load`](Self::load), with what the folder leaves open.
-    ///
-    /// # Errors
-    /// As `load`; `raw` where there is one set of weights only.
-    pub fn load_with(folder: &Path, choices: &Choices) -> Result<Self> {
-        if !folder.is_dir() {
-            let found = if folder.exists() { "a file" } else { "nothing" };
-            return Err(Error::config(folder, format!("{found}: expected a diffusers pipeline folder")));
-        }
-        let folder = snapshot(folder)?;
-        let index = folder.join(MODEL_INDEX);
-        let mut classes = if index.exists() { check_index(&index)? } else { Vec::new() };
-        let (mut class_counts, mut notes) = (Vec::new(), Vec::new());
-        let unet = network_folder(&folder, index.exists(), choices.raw, &mut notes)?;
-        let path = unet.join(CONFIG);
-        let config = UNetConfig::from_json(&read_text(&path)?, &path)?;
-        let (scheduler, scheduler_class) = scheduler(&folder, index.exists(), choices, &mut notes)?;
-        let path = folder.join(CLASSES);
-        if path.exists() {
-            (classes, class_counts) = read_classes(&path)?;
-        }
-        if let Some(rows) =
-            config.num_class_embeds.filter(|rows| config.class_embed_type.is_none() && *rows < classes.len().max(class_counts.len()))
-        {
-            return Err(Error::config(
-                &path,
-                format!("{} names of classes: expected {rows}, num_class_embeds", classes.len().max(class_counts.len())),
-            ));
-        }
-        let state = folder.join(TRAINING_STATE);
-        let averaged = unet.file_name().is_some_and(|name| name == UNET_AVERAGE);
-        if choices.raw && !state.exists() && (averaged || !folder.join(UNET_AVERAGE).is_dir()) {
-            let found = if averaged { "holds averaged weights alone" } else { "holds one set of weights" };
-            return Err(Error::input(format!(
-                "{}: --raw: {found}: expected a model with averaged weights and those themselves",
-                folder.display()
-            )));
-        }
-        let (unwrapped, weights_file) = read_folder(&unet)?;
-        notes.extend(unwrapped.notes);
-        let mut pipeline = Self::assemble(config, scheduler, unwrapped.state, weights_file)?;
-        if choices.raw && state.exists() {
-            pipeline.unet = themselves(&pipeline.unet, &state)?;
-            pipeline.weights_file = state;
-        }
-        Self { scheduler_class, classes, class_counts, notes, ..pipeline }.sized(choices)
-    }
-
-    /// Loads one file of weights, safetensors or PyTorch's, under whatever is wrapped around its state dict: that of diffusers' U-Net, with
-    /// its `config.json` in the same folder or given; or that of the DDIM authors' (and DDPM's in PyTorch), also in their list [model,
-    /// optimizer, epoch, step, ema]. Of averaged weights and those themselves the average is taken, or with `raw` the others.
-    ///
-    /// For the authors' network the configuration follows from the shapes. The size of the images does where the network attends at 16×16, as
-    /// all of the authors' do; else `size` must say it. The schedule is theirs: 1000 linear betas from 1e-4 to 0.02, epsilon predicted,
-    /// nothing clipped.
-    ///
-    /// # Errors
-    /// Another kind of file; tensors of another network.
-    pub fn load_file(path: &Path, choices: &Choices) -> Result<Self> {
-        let Unwrapped { mut state, mut notes } = read_file(path, choices.raw)?;
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let of_diffusers = state.keys().any(|name| name.starts_with("down_blocks."));
-        let config = if of_diffusers {
-            let file = match &choices.config {
-                Some(given) if given.is_dir() => part(given, UNET_CONFIG),
-                Some(given) => given.clone(),
-                None => folder.join(CONFIG),
-            };
-            if choices.config.is_none() && !file.exists() {
-                let why = "the names are diffusers', whose shapes do not tell the network: expected its config.json in the same folder, or --config FILE";
-                return Err(Error::weights(path, why));
-            }
-            UNetConfig::from_json(&read_text(&file)?, &file)?
-        } else {
-            let (config, renamed) = authors::network(state, choices.size).map_err(|message| Error::weights(path, message))?;
-            state = renamed;
-            config
-        };
-        let (scheduler, scheduler_class) = if of_diffusers || choices.scheduler.is_some() {
-            scheduler(folder, false, choices, &mut notes)?
-        } else {
-            (SchedulerConfig { clip_sample: false, ..SchedulerConfig::default() }, String::new())
-        };
-        let pipeline = Self::assemble(config, scheduler, state, path.to_owned())?;
-        Self { scheduler_class, notes, ..pipeline }.sized(choices)
-    }
-
-    fn sized(self, choices: &Choices) -> Result<Self> {
+    pub(crate) fn sized(self, choices: &Choices) -> Result<Self> {
         match choices.size {
             Some(size) => self.with_size(size),
             None => Ok(self),
@@ -194,11 +82,11 @@ impl Pipeline {
         Ok(self)
     }
 
-    /// Loads a model that is built into the binary.
+    /// Loads a model whose files are in memory, such as one that is built into the binary.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn embedded(files: &EmbeddedPipeline) -> Result<Self> {
+    pub fn embedded(files: &EmbeddedPipeline<'_>) -> Result<Self> {
         Self::embedded_with(files, &Choices::default())
     }
 
@@ -206,7 +94,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`load_with`](Self::load_with).
-    pub fn embedded_with(files: &EmbeddedPipeline, choices: &Choices) -> Result<Self> {
+    pub fn embedded_with(files: &EmbeddedPipeline<'_>, choices: &Choices) -> Result<Self> {
         if choices.raw {
             return Err(Error::input(format!(
                 "--raw: the built-in model {} has one set of weights: expected one with averages too",
@@ -251,13 +139,6 @@ impl Pipeline {
         Ok(Self::new(UNet::initialised(&config, 0)?, scheduler))
     }
 
-    fn class(&self, k: usize) -> Class {
-        match (self.classes.get(k).cloned(), self.class_counts.get(k)) {
-            (Some(name), None) => Class::Name(name),
-            (name, images) => Class::Counted { name, images: images.copied() },
-        }
-    }
-
     /// The number of classes that the network takes; none where it takes none, or any.
     pub fn classes_count(&self) -> Option<usize> {
         self.config.num_class_embeds.filter(|_| self.config.class_embed_type.is_none())
@@ -267,241 +148,18 @@ impl Pipeline {
     pub fn parameters(&self) -> usize {
         self.unet.values().len()
     }
-
-    /// Writes a pipeline folder that Python diffusers loads, weights as `dtype`.
-    ///
-    /// All of it is written beside `folder` first and moved there when it is complete. An existing folder is not touched.
-    ///
-    /// # Errors
-    /// `folder` exists and is not empty, or cannot be written.
-    pub fn save(&self, folder: &Path, dtype: WeightsDtype) -> Result<()> {
-        self.save_with(folder, dtype, &[])
-    }
-
-    /// [`save`](Self::save), with more files in the folder: names and contents.
-    ///
-    /// # Errors
-    /// As `save`.
-    pub fn save_with(&self, folder: &Path, dtype: WeightsDtype, more: &[(&str, Vec<u8>)]) -> Result<()> {
-        if folder.read_dir().map_or(folder.exists(), |mut entries| entries.next().is_some()) {
-            return Err(Error::io(folder, "exists already: expected a new folder"));
-        }
-        let parent = match folder.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        let io = |e| Error::io(folder, e);
-        let staging = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent).map_err(io)?;
-        // diffusers' DDIM does not take a network that predicts variances too.
-        let (pipeline, scheduler) = match self.scheduler.class_name {
-            SchedulerClass::Ddim => ("DDIMPipeline", "DDIMScheduler"),
-            SchedulerClass::Ddpm => ("DDPMPipeline", "DDPMScheduler"),
-        };
-        let index = serde_json::json!({
-            "_class_name": pipeline,
-            "_diffusers_version": self.config.diffusers_version,
-            "scheduler": ["diffusers", scheduler],
-            "unet": ["diffusers", "UNet2DModel"],
-        });
-        let text = |value: serde_json::Value| format!("{value:#}\n").into_bytes();
-        let as_json = |value: serde_json::Result<serde_json::Value>| value.map(text).map_err(|e| Error::config(folder, e));
-        let mut files = vec![
-            (MODEL_INDEX, text(index)),
-            (UNET_CONFIG, as_json(serde_json::to_value(&self.config))?),
-            (SCHEDULER_CONFIG, as_json(serde_json::to_value(self.scheduler.for_diffusers()))?),
-            (SAFETENSORS, weights::to_safetensors(&self.unet, dtype)?),
-        ];
-        let classes: Vec<Class> = (0..self.classes.len().max(self.class_counts.len())).map(|k| self.class(k)).collect();
-        if !classes.is_empty() {
-            files.push((CLASSES, as_json(serde_json::to_value(classes))?));
-        }
-        let more = more.iter().map(|(file, bytes)| (*file, bytes.as_slice()));
-        for (file, bytes) in files.iter().map(|(file, bytes)| (*file, bytes.as_slice())).chain(more) {
-            let path = staging.path().join(file);
-            std::fs::create_dir_all(path.parent().expect("a file in the staging folder")).map_err(io)?;
-            let mut out = std::fs::File::create(&path).map_err(io)?;
-            out.write_all(bytes).and_then(|()| out.sync_all()).map_err(io)?;
-        }
-        // tempdir makes it private to its owner; a model is an ordinary folder.
-        #[cfg(unix)]
-        std::fs::set_permissions(staging.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(io)?;
-        std::fs::rename(staging.path(), folder).map_err(io)?;
-        // The new name is on the disk when its folder is.
-        #[cfg(unix)]
-        std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(io)?;
-        Ok(())
-    }
-}
-
-/// A class in `classes.json`.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(untagged)]
-enum Class {
-    Name(String),
-    #[serde(rename_all = "lowercase")]
-    Counted {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        name: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        images: Option<usize>,
-    },
-}
-
-/// Names and numbers of images; either is empty where no class has one.
-fn read_classes(path: &Path) -> Result<(Vec<String>, Vec<usize>)> {
-    let classes: Vec<Class> = from_json(&read_text(path)?, path)?;
-    let (names, counts): (Vec<Option<String>>, Vec<Option<usize>>) = classes
-        .into_iter()
-        .map(|class| match class {
-            Class::Name(name) => (Some(name), None),
-            Class::Counted { name, images } => (name, images),
-        })
-        .unzip();
-    let named = names.iter().any(Option::is_some);
-    let names =
-        if named { names.into_iter().enumerate().map(|(k, name)| name.unwrap_or_else(|| k.to_string())).collect() } else { Vec::new() };
-    let counted = counts.iter().any(Option::is_some);
-    Ok((names, if counted { counts.into_iter().map(|count| count.unwrap_or(0)).collect() } else { Vec::new() }))
-}
-
-/// Checks a `model_index.json`; returns the names of classes that some pipelines have in theirs.
-fn check_index(path: &Path) -> Result<Vec<String>> {
-    let index: serde_json::Value = from_json(&read_text(path)?, path)?;
-    let class = index.get("unet").and_then(|u| u.get(1)).and_then(|c| c.as_str());
-    match class {
-        Some("UNet2DModel") => {}
-        Some(other) => return Err(Error::config(path, format!("unet is {other:?}: expected UNet2DModel"))),
-        None => return Err(Error::config(path, "unet is missing: expected a pipeline with a UNet2DModel")),
-    }
-    let Some(names) = index.get("id2label").and_then(|names| names.as_object()) else { return Ok(Vec::new()) };
-    let name = |k: usize| names.get(&k.to_string()).and_then(|name| name.as_str()).map(str::to_owned);
-    let all: Option<Vec<String>> = (0..names.len()).map(name).collect();
-    all.ok_or_else(|| Error::config(path, format!("id2label: expected names under 0 to {}", names.len().saturating_sub(1))))
 }
 
 /// A file of a pipeline: in its sub-folder, or in the folder itself where there is no such sub-folder (diffusers' rule).
-fn part(folder: &Path, file: &str) -> PathBuf {
+pub(crate) fn part(folder: &Path, file: &str) -> PathBuf {
     match file.split_once('/') {
         Some((sub, name)) if !folder.join(sub).is_dir() && folder.join(name).is_file() => folder.join(name),
         _ => folder.join(file),
     }
 }
 
-/// The folder of the model in one of the hub's cache (`models--owner--name`): the snapshot that `main` is, or the only one. Any other
-/// folder is its own.
-fn snapshot(folder: &Path) -> Result<PathBuf> {
-    let snapshots = folder.join("snapshots");
-    if !snapshots.is_dir() || folder.join(MODEL_INDEX).exists() || folder.join(CONFIG).exists() {
-        return Ok(folder.to_owned());
-    }
-    let main = folder.join("refs/main");
-    if main.exists() {
-        let name = read_text(&main)?;
-        let name = name.trim();
-        let snapshot = snapshots.join(name);
-        if name.is_empty() || name.contains(['/', '\\']) || !snapshot.is_dir() {
-            return Err(Error::config(&main, format!("{name:?}: expected the name of a folder in {}", snapshots.display())));
-        }
-        return Ok(snapshot);
-    }
-    let entries = snapshots.read_dir().and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(|e| Error::io(&snapshots, e))?;
-    let mut found: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).filter(|path| path.is_dir()).collect();
-    found.sort();
-    match found.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => Err(Error::config(&snapshots, "empty: expected a snapshot of the model (was it downloaded whole?)")),
-        several => Err(Error::config(&snapshots, format!("{} snapshots and no refs/main: give the folder of one", several.len()))),
-    }
-}
-
-/// Where the network of a model folder is. Of `unet_ema/` and `unet/` without a pipeline around them, the average is taken.
-fn network_folder(folder: &Path, pipeline: bool, raw: bool, notes: &mut Vec<String>) -> Result<PathBuf> {
-    let (unet, average) = (folder.join(UNET), folder.join(UNET_AVERAGE));
-    if average.join(CONFIG).exists() && !pipeline && !raw {
-        if unet.is_dir() {
-            notes.push(format!("the averaged weights, {} (--raw takes {})", average.display(), unet.display()));
-        }
-        return Ok(average);
-    }
-    if unet.is_dir() || pipeline {
-        // With its files in the folder itself, as the first pipelines have them.
-        let flat = !unet.is_dir() && folder.join(CONFIG).is_file();
-        let found = if flat { folder.to_owned() } else { unet };
-        return if found.join(CONFIG).exists() { Ok(found) } else { Err(without_config(&found)) };
-    }
-    if folder.join(CONFIG).exists() {
-        return Ok(folder.to_owned());
-    }
-    if average.join(CONFIG).exists() {
-        return Ok(average);
-    }
-    Err(without_config(folder))
-}
-
-/// What to say of a folder that is no model.
-fn without_config(folder: &Path) -> Error {
-    let entries = folder.read_dir().into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    let mut checkpoints: Vec<&String> = names.iter().filter(|name| name.starts_with("checkpoint-")).collect();
-    checkpoints.sort_by_key(|name| (name.len(), *name));
-    if let Some(last) = checkpoints.last() {
-        return Error::config(
-            folder,
-            format!("holds checkpoints, and no model itself: expected one of them, such as {}", folder.join(last).display()),
-        );
-    }
-    let weights = |name: &&String| [".safetensors", ".bin", ".pt", ".pth", ".ckpt"].iter().any(|end| name.ends_with(end));
-    let found = names.iter().find(weights).map_or(String::new(), |name| format!(", though {name} is there"));
-    let expected = "a pipeline folder (model_index.json, unet/, scheduler/) or a U-Net's (config.json and its weights)";
-    Error::config(&folder.join(CONFIG), format!("not found{found}: expected {expected}"))
-}
-
-/// The scheduler of a model folder, and the class that its file names: the one given, the model's own, that of a pipeline around it, or for a
-/// network alone DDPM's.
-fn scheduler(folder: &Path, pipeline: bool, choices: &Choices, notes: &mut Vec<String>) -> Result<(SchedulerConfig, String)> {
-    if let Some(given) = &choices.scheduler {
-        return given_scheduler(given);
-    }
-    let own = part(folder, SCHEDULER_CONFIG);
-    if own.exists() || pipeline {
-        return SchedulerConfig::read(&read_text(&own)?, &own);
-    }
-    // A U-Net's folder in a pipeline's, or a checkpoint's in that of its run.
-    let whole = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    let is_part = |folder: &Path| {
-        let name = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        name == UNET || name == UNET_AVERAGE || name.starts_with("checkpoint-")
-    };
-    let around = whole.ancestors().take(2).take_while(|folder| is_part(folder)).filter_map(Path::parent);
-    if let Some(path) = around.map(|folder| folder.join(SCHEDULER_CONFIG)).find(|path| path.exists()) {
-        notes.push(format!("the scheduler is that of the pipeline around it, {}", path.display()));
-        return SchedulerConfig::read(&read_text(&path)?, &path);
-    }
-    notes.push(
-        "no scheduler with it: DDPM's, 1000 linear betas from 1e-4 to 0.02, epsilon predicted (--scheduler FILE says another)".into(),
-    );
-    Ok((SchedulerConfig::default(), String::new()))
-}
-
 /// A scheduler's file, or that of a folder.
-fn given_scheduler(given: &Path) -> Result<(SchedulerConfig, String)> {
+pub(crate) fn given_scheduler(given: &Path) -> Result<(SchedulerConfig, String)> {
     let path = if given.is_dir() { part(given, SCHEDULER_CONFIG) } else { given.to_owned() };
     SchedulerConfig::read(&read_text(&path)?, &path)
-}
-
-/// The network with the weights themselves, which the state of a run has.
-fn themselves(unet: &UNet, path: &Path) -> Result<UNet> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let mut state = parse_safetensors(&bytes, path)?;
-    let mut values = Vec::with_capacity(unet.values().len());
-    for (name, shape, range) in unet.parameters() {
-        let key = format!("weights.{name}");
-        let array = state.remove(&key).ok_or_else(|| Error::weights(path, format!("tensor {key} is missing")))?;
-        if array.data.len() != range.len() {
-            return Err(Error::weights(path, format!("tensor {key} has {} numbers: expected {}", array.data.len(), range.len())));
-        }
-        values.append(&mut weights::from_training_state(name, shape, &array.shape, array.data));
-    }
-    unet.with_values(values)
 }

@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::unet::UNet;
-use ddim_weights::{StateDict, WeightsDtype};
+use ddim_weights::StateDict;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -57,15 +57,6 @@ pub(crate) fn apply(unet: &UNet, state: StateDict, path: &Path) -> Result<UNet> 
 pub fn checksum(unet: &UNet) -> u32 {
     let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     unet.values().chunks(1 << 16).fold(0, |sum, values| crc32c::crc32c_append(sum, &bytes(values)))
-}
-
-/// A safetensors file of the network's weights, as diffusers writes it.
-///
-/// # Errors
-/// A weight that `dtype` cannot hold.
-pub(crate) fn to_safetensors(unet: &UNet, dtype: WeightsDtype) -> Result<Vec<u8>> {
-    let tensors = unet.parameters().map(|(name, shape, range)| (name, shape, &unet.values()[range]));
-    Ok(ddim_weights::to_safetensors(tensors, dtype)?)
 }
 
 /// The numbers of the parameter `name` of a network, of `shape`, as the state of a run has them under `found`, of that shape. States of version

@@ -1,5 +1,6 @@
 //! Backward through the steps of a plan for training: from the gradient of its output to those of all parameters.
 
+use super::clock::Instant;
 use super::layout::View;
 use super::run::{Arena, Inputs, Profile, at_least, combine, dropout_mask, each_pixel, note, pixel, transpose};
 use super::{Action, FinishWith, Plan, Source, Step, Weights};
@@ -7,7 +8,6 @@ use crate::graph::Features;
 use crate::unet::UNet;
 use ddim_kernels::{Attention, Images, sum_of_pixels};
 use std::ops::Range;
-use std::time::Instant;
 
 /// A plan for training, and the memory of its runs.
 pub(crate) struct Backward {

@@ -5,6 +5,7 @@
 //! buffers are used again and again; for training every value is kept, and [`backward`] goes through the steps from the last to the first.
 
 mod backward;
+mod clock;
 mod layout;
 mod lower;
 mod run;

@@ -1,5 +1,6 @@
 //! Forward through the steps of a plan.
 
+use super::clock::Instant;
 use super::layout::View;
 use super::{Action, FinishWith, NormRef, Plan, Purpose, Source, Step, Weights};
 use crate::graph::Features;
@@ -8,7 +9,7 @@ use ddim::noise::Stream;
 use ddim_kernels::{Attention, Finish, Images, Normal, mean_of_pixels, normalised};
 use rayon::prelude::*;
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Tiles of 4×4 pixels that keep one thread's kernels busy (their register tiles full, their weights used often enough).
 const TILES_TOGETHER: usize = 64;
@@ -37,7 +38,7 @@ pub struct Profile {
 pub struct Share {
     /// Its name.
     pub kind: &'static str,
-    /// Wall time.
+    /// Wall time; zero on wasm32-unknown-unknown, which has no clock.
     pub time: Duration,
     /// Multiply-adds as the operation's definition counts them, whatever the algorithm saved; 0 for all but convolutions and attention.
     pub multiply_adds: u64,

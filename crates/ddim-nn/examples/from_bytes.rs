@@ -1,0 +1,44 @@
+//! One image of the built-in emoji model, from bytes: how long an evaluation takes where there is a clock, and what came of it. It runs on wasm
+//! too: `from_bytes [STEPS [REPEATS]]`.
+
+#![allow(clippy::print_stdout)] // it is a program
+
+use ddim::{Sampler, Sigma, noise};
+use ddim_nn::{EmbeddedPipeline, Network, Pipeline};
+
+const EMOJI: EmbeddedPipeline<'_> = EmbeddedPipeline {
+    name: "emoji",
+    config: include_str!("../../../models/emoji/unet/config.json"),
+    scheduler: include_str!("../../../models/emoji/scheduler/scheduler_config.json"),
+    safetensors: include_bytes!("../../../models/emoji/unet/diffusion_pytorch_model.safetensors"),
+};
+
+/// Seconds since some moment.
+fn seconds() -> f64 {
+    // wasm32-unknown-unknown has no clock.
+    if cfg!(all(target_family = "wasm", target_os = "unknown")) {
+        return 0.0;
+    }
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("now").as_secs_f64()
+}
+
+fn main() {
+    let mut numbers = std::env::args().skip(1).map(|n| n.parse::<usize>().expect("a number"));
+    let (steps, repeats) = (numbers.next().unwrap_or(20), numbers.next().unwrap_or(3));
+    let pipeline = Pipeline::embedded(&EMOJI).expect("it is whole");
+    let trajectory = pipeline.scheduler.trajectory(steps).expect("steps of the schedule");
+    let sampler = Sampler::new(&pipeline.scheduler.schedule(), &trajectory, &Sigma::Eta(0.0)).expect("a trajectory of the schedule");
+    let network = Network::new(pipeline).expect("a network");
+    let mut x = vec![0f32; network.shape().iter().product()];
+    for _ in 0..repeats {
+        let dim = x.len();
+        noise::fill_batch(&mut x, dim, 0, 0, noise::LATENT);
+        let start = seconds();
+        ddim::sample(&sampler, &network, &mut x, 0, 0, |_| {}).expect("it samples");
+        println!("{}: {:.2} ms per image-step", ddim_nn::vectors(), (seconds() - start) * 1e3 / steps as f64);
+    }
+    assert!(x.iter().all(|v| v.is_finite()));
+    let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / x.len() as f64;
+    let square = x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / x.len() as f64;
+    println!("mean {mean:.6}, mean square {square:.6}, pixels {:?}", x.iter().step_by(277).collect::<Vec<_>>());
+}
