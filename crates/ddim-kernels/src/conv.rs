@@ -318,19 +318,6 @@ impl PackedConv2d {
         Self { conv, size, bias, weights }
     }
 
-    /// What it computes.
-    pub fn conv(&self) -> &Conv2d {
-        &self.conv
-    }
-
-    /// Bytes of the packed weights.
-    pub fn bytes(&self) -> usize {
-        let (Weights::Direct(all)
-        | Weights::Line(_, all)
-        | Weights::Winograd(winograd::Weights::Transformed(all) | winograd::Weights::Packed(all))) = &self.weights;
-        (all.len() + self.bias.len()) * size_of::<f32>()
-    }
-
     /// `x` [n, h, w, in] -> `out` [n, h', w', out], pixels `stride` apart.
     ///
     /// # Panics

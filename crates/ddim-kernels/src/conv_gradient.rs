@@ -86,6 +86,9 @@ impl Conv2d {
         assert_eq!(x.shape[3], channels_in);
         assert_eq!(dy.shape, [x.shape[0], out_h, out_w, channels_out]);
         assert_eq!(out.len(), self.weights());
+        if dy.pixels() == 0 {
+            return;
+        }
         if by_winograd(self, size) {
             return winograd::weight_gradient(x, self, normal, dy, out);
         }

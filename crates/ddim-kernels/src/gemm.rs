@@ -13,7 +13,7 @@ const ROWS: usize = 6;
 const DEPTH: usize = 288;
 
 /// Most rows of a transposed `a` that are multiplied before the next.
-const DEEP: usize = 128;
+const DEPTH_TRANSPOSED: usize = 128;
 
 /// Columns that packed weights keep together, a divisor of [`PANEL`]: those of a register tile, so that it reads them without gaps. Rows 256
 /// bytes apart would meet in a quarter of the first cache's lines.
@@ -219,12 +219,12 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        if self.transposed && self.k > DEEP {
+        if self.transposed && self.k > DEPTH_TRANSPOSED {
             // In parts whose rows stay in the first cache, in whole lines of it, until all columns of `a` that lie in these were used.
             let Self { a, a_stride, b, b_stride, k, .. } = self;
-            for start in (0..k).step_by(DEEP) {
+            for start in (0..k).step_by(DEPTH_TRANSPOSED) {
                 (self.a, self.b) = (&a[start * a_stride..], &b[start * b_stride..]);
-                self.k = DEEP.min(k - start);
+                self.k = DEPTH_TRANSPOSED.min(k - start);
                 self.all_columns(simd);
                 self.accumulate = true;
             }

@@ -138,7 +138,6 @@ impl GroupNorm<'_> {
             let mut dz = scratch::take(pixels * c);
             let mut totals = vec![0f64; 2 * c];
             for start in (0..pixels).step_by(PIXELS) {
-                run.fill(0.0);
                 let range = start..(start + PIXELS).min(pixels);
                 let (weight, bias) = (self.weight, self.bias);
                 arch().dispatch(GradientSums {
@@ -182,7 +181,7 @@ impl GroupNorm<'_> {
     }
 }
 
-/// dz of some pixels of one image; adds to Σ dz and Σ dz x̂.
+/// dz of some pixels of one image, and Σ dz and Σ dz x̂ over them.
 struct GradientSums<'a> {
     x: &'a Images<'a>,
     dy: &'a Images<'a>,

@@ -2,15 +2,30 @@
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
 
 thread_local! {
     static SPARE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Buffers that a thread keeps.
+/// Large buffers, of all threads: which thread runs an operation changes from one to the next, and each would come to keep its own.
+static LARGE: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
+
+/// Numbers from which a buffer is large.
+const LARGE_LEN: usize = 1 << 20;
+
+/// Buffers that a thread keeps, and large ones that are kept for each thread.
 const KEPT: usize = 8;
 
-/// Numbers of any value; its memory goes back to the thread when it is dropped. Taken, not borrowed: an operation that another one
+/// Does something to the buffers that ones of `len` numbers are kept with; nothing where the thread is ending, and its list with it.
+fn with_spare<T>(len: usize, f: impl FnOnce(&mut Vec<Vec<f32>>) -> T) -> Option<T> {
+    if len >= LARGE_LEN {
+        return Some(f(&mut LARGE.lock().unwrap_or_else(PoisonError::into_inner)));
+    }
+    SPARE.try_with(|spare| f(&mut spare.borrow_mut())).ok()
+}
+
+/// Numbers of any value; its memory is kept when it is dropped. Taken, not borrowed: an operation that another one
 /// interrupts on the same thread (rayon steals while it waits) holds its own.
 pub(crate) struct Scratch {
     buffer: Vec<f32>,
@@ -19,12 +34,13 @@ pub(crate) struct Scratch {
 
 /// `len` numbers, whatever was there before.
 pub(crate) fn take(len: usize) -> Scratch {
-    let mut buffer = SPARE.with_borrow_mut(|spare| {
+    let spare = with_spare(len, |spare| {
         // The smallest that is large enough, else the largest.
         let fits = (0..spare.len()).filter(|&i| spare[i].len() >= len).min_by_key(|&i| spare[i].len());
         let index = fits.or_else(|| (0..spare.len()).max_by_key(|&i| spare[i].len()));
-        index.map(|i| spare.swap_remove(i)).unwrap_or_default()
+        index.map(|i| spare.swap_remove(i))
     });
+    let mut buffer = spare.flatten().unwrap_or_default();
     if buffer.len() < len {
         buffer.resize(len, 0.0);
     }
@@ -55,10 +71,9 @@ impl DerefMut for Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
-        // The thread may be ending, and its list with it.
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() < KEPT {
+        let most = if buffer.len() >= LARGE_LEN { KEPT * rayon::current_num_threads() } else { KEPT };
+        with_spare(buffer.len(), |spare| {
+            if spare.len() < most {
                 spare.push(buffer);
             }
         });

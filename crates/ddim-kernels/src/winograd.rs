@@ -100,15 +100,11 @@ impl Operand<'_> {
 
     /// Tiles whose products are computed together, of `total`.
     pub(crate) fn tiles_together(self, total: usize, threads: usize) -> usize {
-        let (least, most) = match self {
-            // Enough that reading the weights is little beside multiplying, and few enough that points and sums stay near.
-            Self::Transformed(_) => (16, 32),
-            // Each block of tiles transforms the weights again.
-            _ => (MANY_TILES, MANY_TILES),
-        };
-        // Blocks of the same size, as many for each thread.
-        let blocks = total.div_ceil(most).next_multiple_of(threads);
-        total.div_ceil(blocks).max(least)
+        // Each block of tiles would transform the weights again.
+        let Self::Transformed(_) = self else { return total };
+        // Enough that reading the weights is little beside multiplying, and few enough that points and sums stay near.
+        let blocks = total.div_ceil(32).next_multiple_of(threads);
+        total.div_ceil(blocks).max(16)
     }
 
     /// Of input channels `range` and the output channels of a register tile's width from `first`: [in][tap][width], in `buffer` if need be.
@@ -649,7 +645,7 @@ pub(crate) fn weight_gradient(x: &Images<'_>, conv: &Conv2d, normal: Option<Norm
     let mut tasks = tasks_of(conv.channels, out);
     // Sums of one task at one point: [in][64].
     const LEN: usize = GRADIENT_INS * PANEL;
-    let once = grid.bands() * columns <= NEAR_TILES;
+    let once = grid.bands() * columns <= NEAR_TILES && tasks.len() >= threads;
     let kept_plane = tasks.len() * LEN + SPREAD;
     // [point][task][in][64].
     let mut kept = scratch::take(if once { 0 } else { POINTS * kept_plane });
@@ -689,9 +685,9 @@ pub(crate) fn weight_gradient(x: &Images<'_>, conv: &Conv2d, normal: Option<Norm
             });
         } else {
             // All sums of a point: what they read stays there. The tasks of a panel lie one behind the other.
-            let of_panel = channels_in.div_ceil(GRADIENT_INS) * LEN;
+            let panel_len = channels_in.div_ceil(GRADIENT_INS) * LEN;
             kept.par_chunks_exact_mut(kept_plane).enumerate().for_each(|(point, sums)| {
-                sums.chunks_exact_mut(of_panel).enumerate().for_each(|(panel, sums)| add(panel, 0..channels_in, point, sums));
+                sums.chunks_exact_mut(panel_len).enumerate().for_each(|(panel, sums)| add(panel, 0..channels_in, point, sums));
             });
         }
     }

@@ -228,18 +228,42 @@ proptest! {
 #[test]
 #[cfg_attr(target_family = "wasm", ignore = "has no threads")]
 fn the_same_bits_for_any_number_of_threads() {
-    let (n, size, channels) = (9, 16, [70, 33]);
-    let conv = Conv2d { channels, kernel: [3, 3], stride: 1, padding: [[1, 1]; 2], enlarge: false };
-    let (x, dy) = (values(n * size * size * 33, 1), values(n * size * size * 70, 2));
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let mut dw = vec![0.0; conv.weights()];
-        let (x, dy) = (Images::new(&x, [n, size, size, 33]), Images::new(&dy, [n, size, size, 70]));
-        pool.install(|| conv.weight_gradient(&x, None, &dy, &mut dw));
-        dw
-    };
-    assert_eq!(run(1), run(2));
-    assert_eq!(run(1), run(5));
+    for (n, size, channels @ [outs, ins], kernel, stride) in
+        [(9, 16, [70, 33], 3, 1), (3, 8, [130, 150], 3, 1), (1, 4, [70, 200], 3, 1), (2, 9, [40, 150], 3, 2), (5, 7, [100, 30], 1, 1)]
+    {
+        let conv = Conv2d { channels, kernel: [kernel; 2], stride, padding: [[kernel / 2; 2]; 2], enlarge: false };
+        let out = conv.output([size; 2])[0];
+        let (weight, bias) = (values(conv.weights(), 3), values(outs, 4));
+        let (x, dy) = (values(n * size * size * ins, 1), values(n * out * out * outs, 2));
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; conv.weights()]);
+            let (x, dy) = (Images::new(&x, [n, size, size, ins]), Images::new(&dy, [n, out, out, outs]));
+            pool.install(|| {
+                conv.run(&weight, &bias, &x, None, &Finish::default(), &mut y, outs);
+                conv.input_gradient(&weight, [size; 2], &dy, &mut dx, ins, false);
+                conv.weight_gradient(&x, None, &dy, &mut dw);
+            });
+            [y, dx, dw]
+        };
+        let one = run(1);
+        for threads in [2, 5, 30] {
+            assert!(one == run(threads), "{conv:?}, {threads} threads");
+        }
+    }
+}
+
+/// No images: nothing is added.
+#[test]
+fn no_images() {
+    for (kernel, stride) in [(3, 1), (3, 2), (1, 1)] {
+        let conv = Conv2d { channels: [20, 30], kernel: [kernel; 2], stride, padding: [[kernel / 2; 2]; 2], enlarge: false };
+        let out = conv.output([8; 2])[0];
+        let mut dw = vec![1.0; conv.weights()];
+        conv.weight_gradient(&Images::new(&[], [0, 8, 8, 30]), None, &Images::new(&[], [0, out, out, 20]), &mut dw);
+        conv.input_gradient(&vec![0.0; conv.weights()], [8; 2], &Images::new(&[], [0, out, out, 20]), &mut [], 30, false);
+        assert!(dw.iter().all(|v| *v == 1.0));
+    }
 }
 
 /// All the tests of this file again, with narrower vectors than the processor has.
@@ -253,6 +277,6 @@ fn the_other_paths() {
         let tests = std::env::current_exe().unwrap();
         let output = std::process::Command::new(tests).env("DDIM_SIMD", path).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("7 passed"), "{path}: {text}");
+        assert!(output.status.success() && text.contains("8 passed"), "{path}: {text}");
     }
 }

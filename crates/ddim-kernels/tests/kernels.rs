@@ -4,10 +4,10 @@
 use ddim_kernels::{Attention, Conv2d, Finish, GroupNorm, Images, Normal, PackedConv2d, Pool, Pooling, mean_of_pixels, normalised};
 use proptest::prelude::*;
 
-/// Numbers that look random, of the size of `scale`.
 /// Fewer cases where tests run under emulation.
 const SLOWER: u32 = if cfg!(target_arch = "aarch64") { 8 } else { 1 };
 
+/// Numbers that look random, of the size of `scale`.
 fn values(n: usize, seed: u64, scale: f32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..n)
@@ -172,7 +172,7 @@ proptest! {
 /// Few tiles and many channels: weights are transformed as they are used, for one tile and for several.
 #[test]
 fn weights_that_are_not_kept() {
-    for (channels, size, images) in [([130, 200], [4, 4], 1), ([130, 200], [3, 4], 5), ([300, 250], [8, 8], 1)] {
+    for (channels, size, images) in [([130, 200], [4, 4], 1), ([130, 200], [3, 4], 5), ([300, 250], [8, 8], 1), ([70, 250], [8, 8], 25)] {
         let conv = Conv2d { channels, kernel: [3, 3], stride: 1, padding: [[1, 1]; 2], enlarge: false };
         let (bias, normal, rows, residual, relu, constant) = (true, Some(true), true, true, false, false);
         Case { conv, images, size, bias, normal, rows, residual, scale: 1.0, relu, constant, gap: 1, seed: 7 }.run();

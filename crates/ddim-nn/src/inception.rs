@@ -5,13 +5,13 @@
 
 use crate::error::{Error, Result};
 use crate::graph::{Conv, Graph, INPUT, Id, Initial, ParameterId, Parameters, Scope};
-use crate::plan::{Arena, Inputs, Packed, Plan, Weights};
+use crate::plan::{Arenas, Inputs, Packed, Plan, Weights};
 use crate::unet::{Activation, Condition};
 use ddim_kernels::{Conv2d, Pool, Pooling};
 use ddim_weights::{StateDict, parse_safetensors, read_pickle};
 use rayon::prelude::*;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// One layer of a branch.
 enum Layer {
@@ -196,8 +196,7 @@ pub struct Inception {
     plan: Plan,
     packed: Packed,
     checksum: u32,
-    /// The memory of runs that are over.
-    arenas: Mutex<Vec<Arena>>,
+    arenas: Arenas,
 }
 
 impl Inception {
@@ -227,7 +226,7 @@ impl Inception {
         let checksum = checksum(&state);
         drop(state);
         let (plan, packed) = Plan::for_sampling(&graph, &Arc::new(parameters), &values);
-        Ok(Self { plan, packed, checksum, arenas: Mutex::default() })
+        Ok(Self { plan, packed, checksum, arenas: Arenas::default() })
     }
 
     /// A checksum (CRC-32C) of the weights that features come from, whatever file they were in: by which they are known again.
@@ -243,20 +242,17 @@ impl Inception {
     pub fn features(&self, pixels: &[u8], [h, w]: [usize; 2]) -> Vec<f32> {
         assert!(h * w > 0 && pixels.len().is_multiple_of(h * w * 3), "{} bytes for images of {h} x {w} x 3", pixels.len());
         let mut features = vec![0.0; pixels.len() / (h * w * 3) * Self::FEATURES];
-        let mut arena = self.arenas.lock().expect("no run panics while it holds the lock").pop().unwrap_or_default();
         let together = TOGETHER.max(rayon::current_num_threads());
         let mut x = Vec::new();
-        // On a thread of the pool: else each operation would wait for one to wake up.
-        rayon::scope(|_| {
+        self.arenas.run(|arena| {
             for (pixels, features) in pixels.chunks(together * h * w * 3).zip(features.chunks_mut(together * Self::FEATURES)) {
                 let kinds = vec![0; pixels.len() / (h * w * 3)];
                 x.resize(kinds.len() * SIZE * SIZE * 3, 0.0);
                 resize(pixels, [h, w], &mut x);
                 let inputs = Inputs { x: &x, interleaved: true, timesteps: &[], condition: &Condition::None, kinds: &kinds, dropout: &[] };
-                self.plan.run(Weights::Packed(&self.packed), &inputs, &mut arena, None, features);
+                self.plan.run(Weights::Packed(&self.packed), &inputs, arena, None, features);
             }
         });
-        self.arenas.lock().expect("no run panics while it holds the lock").push(arena);
         features
     }
 }
@@ -291,7 +287,7 @@ fn folded(parameters: &Parameters, convs: &[BatchNormed], state: &StateDict) -> 
     }
     for BatchNormed { conv, mean, variance } in convs {
         let bias = parameters.get(conv.bias);
-        let scale = format!("{}.weight", bias.name.trim_end_matches(".bias"));
+        let scale = format!("{}.weight", bias.name.strip_suffix(".bias").expect("a batch norm's"));
         if state.contains_key(&scale) && tensor(&scale, &bias.shape)?.iter().any(|&scale| scale != 1.0) {
             return Err(format!("tensor {scale} is not all 1, as in torchvision's inception_v3"));
         }

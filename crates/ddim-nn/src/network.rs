@@ -2,11 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
-use crate::plan::{Arena, Inputs, Packed, Plan, Profile, Weights};
+use crate::plan::{Arenas, Inputs, Packed, Plan, Profile, Weights};
 use crate::unet::{ClassEmbedType, Condition, SampleSize, TimeEmbeddingType, UNetConfig};
 use ddim::denoiser::check_batch;
 use ddim::{Denoiser, Prediction};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// A network with all that a sampler must know of it: the size of its images and what it predicts.
 ///
@@ -27,8 +27,7 @@ struct Compiled {
     plan: Plan,
     packed: Packed,
     checksum: u32,
-    /// The memory of runs that are over.
-    arenas: Mutex<Vec<Arena>>,
+    arenas: Arenas,
 }
 
 impl Network {
@@ -58,7 +57,7 @@ impl Network {
             return Err(Error::input(format!("num_train_timesteps is {rows} in unet/config.json and {timesteps} in the scheduler's")));
         }
         let (plan, packed) = Plan::for_sampling(&unet.graph(size), unet.definition(), unet.values());
-        let compiled = Arc::new(Compiled { plan, packed, checksum: crate::checksum(&unet), arenas: Mutex::default() });
+        let compiled = Arc::new(Compiled { plan, packed, checksum: crate::checksum(&unet), arenas: Arenas::default() });
         Ok(Self { config, prediction: scheduler.prediction(), size, timesteps, condition: Condition::None, compiled })
     }
 
@@ -152,11 +151,8 @@ impl Network {
         let condition = self.condition.of(distinct.iter().map(|i| first + i), n);
         let timesteps: Vec<usize> = distinct.iter().map(|&i| timesteps[i]).collect();
         let Compiled { plan, packed, arenas, .. } = &*self.compiled;
-        let mut arena = arenas.lock().expect("no run panics while it holds the lock").pop().unwrap_or_default();
         let inputs = Inputs { x, interleaved: false, timesteps: &timesteps, condition: &condition, kinds: &kinds, dropout: &[] };
-        // On a thread of the pool: else each operation would wait for one to wake up.
-        rayon::scope(|_| plan.run(Weights::Packed(packed), &inputs, &mut arena, profile, out));
-        arenas.lock().expect("no run panics while it holds the lock").push(arena);
+        arenas.run(|arena| plan.run(Weights::Packed(packed), &inputs, arena, profile, out));
     }
 }
 

@@ -48,3 +48,32 @@ fn loss_and_gradient_norm_equal_pytorchs() {
         }
     }
 }
+
+/// A plan that ran batches of other sizes before gives the bits of a new one.
+#[test]
+fn a_plan_is_used_again() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let unet = Pipeline::load(&root.join("models/fashion")).unwrap().unet;
+    let (c, [h, w]) = (unet.config().in_channels, [20, 16]);
+    let gradients = |plan: &mut TrainingPlan, n: usize| {
+        let numbers = |phase: f32| -> Vec<f32> { (0..n * c * h * w).map(|i| (i as f32 * 0.37 + phase).sin()).collect() };
+        let (x, target, weights, timesteps) =
+            (numbers(0.0), numbers(1.0), vec![1.0 / n as f32; n], (0..n).map(|i| i * 40).collect::<Vec<_>>());
+        plan.begin();
+        let examples = Examples {
+            shape: [n, c, h, w],
+            x: &x,
+            target: &target,
+            timesteps: &timesteps,
+            weights: &weights,
+            condition: &Condition::None,
+            dropout: &[],
+        };
+        let loss = plan.add(&unet, &examples);
+        (loss, plan.gradients().to_vec())
+    };
+    let mut again = TrainingPlan::new(&unet, [h, w]);
+    for n in [5, 1, 3, 6] {
+        assert!(gradients(&mut again, n) == gradients(&mut TrainingPlan::new(&unet, [h, w]), n), "{n} images");
+    }
+}

@@ -12,6 +12,7 @@ use std::ops::Range;
 /// A plan for training, and the memory of its runs.
 pub(crate) struct Backward {
     plan: Plan,
+    first_uses: Vec<Vec<usize>>,
     arena: Arena,
     found: Gradients,
 }
@@ -137,7 +138,9 @@ impl Found {
 
 impl Backward {
     pub(crate) fn new(unet: &UNet, size: [usize; 2]) -> Self {
-        Self { plan: Plan::for_training(unet, size), arena: Arena::default(), found: Gradients::default() }
+        let plan = Plan::for_training(unet, size);
+        let first_uses = plan.first_uses();
+        Self { plan, first_uses, arena: Arena::default(), found: Gradients::default() }
     }
 
     /// Adds the gradients of Σ share · mean (prediction - target)² over the images to `gradients`, in the order of all parameters, whose numbers are
@@ -151,10 +154,9 @@ impl Backward {
         gradients: &mut [f32],
         mut profile: Option<&mut Profile>,
     ) -> f64 {
-        let Self { plan, arena, found } = self;
+        let Self { plan, first_uses, arena, found } = self;
         let weights = Weights::Parameters(values);
         let (n, view) = (inputs.kinds.len(), plan.output);
-        let first_uses = plan.first_uses();
         plan.forward(weights, inputs, arena, profile.as_deref_mut());
         found.images.reset(&plan.buffers, n);
         found.rows.reset(&plan.row_buffers, n);
@@ -194,6 +196,7 @@ impl Step {
             "3x3" => ["3x3, weight gradient", "3x3, input gradient"],
             "3x3, enlarging" => ["3x3, enlarging, weight gradient", "3x3, enlarging, input gradient"],
             "3x3, stride 2" => ["3x3, stride 2, weight gradient", "3x3, stride 2, input gradient"],
+            "other kernels" => ["other kernels, weight gradient", "other kernels, input gradient"],
             _ => ["linear and 1x1, weight gradient", "linear and 1x1, input gradient"],
         }
     }

@@ -57,14 +57,34 @@ struct Lowered<'a> {
     names: Vec<Option<Id>>,
 }
 
+/// A layer over channels alone.
+fn linear(graph: &Graph, id: Id) -> Option<Conv> {
+    match graph.nodes.get(id)?.op {
+        Op::Conv(conv) if conv.conv == kernels::Conv2d::pointwise(conv.conv.channels) => Some(conv),
+        _ => None,
+    }
+}
+
+/// Layers that read the same images, each with the ReLU behind it, by what they read.
+fn side_by_side(graph: &Graph, readers: &[Vec<Id>]) -> BTreeMap<Id, Vec<(Conv, Id)>> {
+    let (of_images, mut found) = (graph.of_images(), BTreeMap::<Id, Vec<(Conv, Id)>>::new());
+    for id in (0..graph.nodes.len()).filter(|&id| of_images[id]) {
+        let (Some(layer), [reader]) = (linear(graph, id), readers[id].as_slice()) else { continue };
+        let relu = graph.nodes.get(*reader).is_some_and(|node| matches!(node.op, Op::Activate(Activation::Relu)));
+        // The last value stays the last.
+        if relu && *reader != graph.output() {
+            found.entry(graph.nodes[id].inputs[0]).or_default().push((layer, *reader));
+        }
+    }
+    found.retain(|_, layers| layers.len() > 1);
+    found
+}
+
 /// The graph that sampling plans, with these weights.
 pub(crate) fn for_sampling(graph: &Graph, parameters: &Parameters, values: &[f32]) -> Graph {
     let readers = graph.readers();
     let only = |id: Id| if let [reader] = readers[id][..] { Some(reader) } else { None };
-    let linear = |id: Id| match graph.nodes.get(id)?.op {
-        Op::Conv(conv) if conv.conv == kernels::Conv2d::pointwise(conv.conv.channels) => Some(conv),
-        _ => None,
-    };
+    let linear = |id: Id| linear(graph, id);
     // Layers before an attention that read the same value and are read by nothing else.
     let projections = |id: Id| {
         let inputs = &graph.nodes[id].inputs;
@@ -81,16 +101,7 @@ pub(crate) fn for_sampling(graph: &Graph, parameters: &Parameters, values: &[f32
             node.inputs.iter().for_each(|&input| merged[input] = true);
         }
     }
-    // Layers that read the same images, each with the ReLU behind it.
-    let (of_images, mut beside) = (graph.of_images(), BTreeMap::<Id, Vec<(Conv, Id)>>::new());
-    for id in (0..graph.nodes.len()).filter(|&id| of_images[id]) {
-        if let (Some(layer), Some(reader)) = (linear(id), only(id))
-            && matches!(graph.nodes.get(reader).map(|node| &node.op), Some(Op::Activate(Activation::Relu)))
-        {
-            beside.entry(graph.nodes[id].inputs[0]).or_default().push((layer, reader));
-        }
-    }
-    beside.retain(|_, layers| layers.len() > 1);
+    let beside = side_by_side(graph, &readers);
     for &(_, reader) in beside.values().flatten() {
         (merged[graph.nodes[reader].inputs[0]], merged[reader]) = (true, true);
     }

@@ -9,6 +9,7 @@ use ddim::noise::Stream;
 use ddim_kernels::{Attention, Finish, Images, Normal, mean_of_pixels, normalised};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// Tiles of 4×4 pixels that keep one thread's kernels busy (their register tiles full, their weights used often enough).
@@ -24,6 +25,19 @@ pub(crate) struct Arena {
     pub(super) rows: Vec<Vec<f32>>,
     /// What norms subtract and multiply by, and 1 / the deviation, [n, c] each.
     pub(super) statistics: Vec<[Vec<f32>; 3]>,
+}
+
+/// The memory of runs that are over.
+#[derive(Default)]
+pub(crate) struct Arenas(Mutex<Vec<Arena>>);
+
+impl Arenas {
+    /// Runs something with memory of its own on a thread of the pool: from elsewhere each operation would wait for one to wake up.
+    pub(crate) fn run(&self, f: impl FnOnce(&mut Arena) + Send) {
+        let mut arena = self.0.lock().expect("no run panics while it holds the lock").pop().unwrap_or_default();
+        rayon::scope(|_| f(&mut arena));
+        self.0.lock().expect("no run panics while it holds the lock").push(arena);
+    }
 }
 
 /// Where the time of evaluations went.
@@ -212,10 +226,20 @@ impl Step {
         buffers: &mut [Vec<f32>],
         arena: &Arena,
     ) {
-        // A step never reads the buffer that it writes, but for what other steps wrote into it.
-        let mut written = std::mem::take(&mut buffers[self.out.buffer]);
-        self.run(&images, plan, weights, inputs, buffers, arena, &mut written);
-        buffers[self.out.buffer] = written;
+        let buffer = self.out.buffer;
+        let without_input = matches!(self.action, Action::Features(..) | Action::Embedding);
+        if without_input || self.reads().all(|view| view.buffer != buffer) {
+            let mut written = std::mem::take(&mut buffers[buffer]);
+            self.run(&images, plan, weights, inputs, buffers, arena, &mut written);
+            buffers[buffer] = written;
+            return;
+        }
+        // It reads what lies beside it in a concatenation: rare.
+        let mut apart = vec![0.0; buffers[buffer].len()];
+        self.run(&images, plan, weights, inputs, buffers, arena, &mut apart);
+        let from = self.out.of(&images, &apart);
+        let to = &mut buffers[buffer][self.out.start(images.start)..];
+        each_pixel(to, self.out, |p, out| out.copy_from_slice(pixel(&from, p)), images.len());
     }
 
     /// What its norm does, of some images.
@@ -305,7 +329,11 @@ impl Step {
                 each_pixel(out, self.out, |p, out| out.copy_from_slice(pixel(&x, p)), n);
             }
             Action::Pool(pool) => pool.run(&x(), out, stride),
-            Action::Mean => mean_of_pixels(&x(), &mut out[..n * c]),
+            Action::Mean => {
+                let mut means = vec![0.0; n * c];
+                mean_of_pixels(&x(), &mut means);
+                each_pixel(out, self.out, |p, out| out.copy_from_slice(&means[p * c..(p + 1) * c]), n);
+            }
             Action::Affine { factor, summand } => {
                 let x = x();
                 each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), pixel(&x, p), |x, _| x * factor + summand), n);
