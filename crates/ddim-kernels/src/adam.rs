@@ -26,15 +26,23 @@ pub struct Adam {
 const PART: usize = 1 << 14;
 
 impl Adam {
-    /// One step of all numbers.
+    /// One step of all numbers; each average takes its share of what comes of it, as [`approach`] does, while it is near.
     ///
     /// # Panics
     /// On slices of different lengths.
-    pub fn apply(&self, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
-        assert!(gradient.len() == values.len() && first.len() == values.len() && second.len() == values.len());
-        let parts =
-            values.par_chunks_mut(PART).zip(gradient.par_chunks(PART)).zip(first.par_chunks_mut(PART)).zip(second.par_chunks_mut(PART));
-        parts.for_each(|(((values, gradient), first), second)| arch().dispatch(Update { rule: *self, values, gradient, first, second }));
+    pub fn apply(&self, values: &mut [f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], averages: Vec<(&mut [f32], f64)>) {
+        let len = values.len();
+        assert!(gradient.len() == len && first.len() == len && second.len() == len && averages.iter().all(|(a, _)| a.len() == len));
+        let parts = values.chunks_mut(PART).zip(gradient.chunks(PART)).zip(first.chunks_mut(PART)).zip(second.chunks_mut(PART));
+        let updates = parts.map(|(((values, gradient), first), second)| Update { rule: *self, values, gradient, first, second });
+        let mut tasks: Vec<(Update<'_>, Vec<(&mut [f32], f64)>)> = updates.map(|update| (update, Vec::new())).collect();
+        for (average, share) in averages {
+            tasks.iter_mut().zip(average.chunks_mut(PART)).for_each(|((_, averages), part)| averages.push((part, share)));
+        }
+        tasks.into_par_iter().for_each(|(update, averages)| {
+            let values = arch().dispatch(update);
+            averages.into_iter().for_each(|(average, share)| toward(average, values, share as f32));
+        });
     }
 }
 
@@ -46,32 +54,25 @@ struct Update<'a> {
     second: &'a mut [f32],
 }
 
-impl WithSimd for Update<'_> {
-    type Output = ();
+impl<'a> WithSimd for Update<'a> {
+    type Output = &'a [f32];
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, _: S) -> &'a [f32] {
         // Plain arithmetic, which the compiler makes vectors of under the dispatched features.
         let Adam { scale, betas: [b1, b2], step_size, root_scale, epsilon, kept } = self.rule;
         // 1 - 0.999 taken in f32 would be wrong by 1e-5 of itself.
         let [scale, step_size, root_scale, epsilon, kept] = [scale, step_size, root_scale, epsilon, kept].map(|v| v as f32);
         let [b1, b2, rest1, rest2] = [b1, b2, 1.0 - b1, 1.0 - b2].map(|v| v as f32);
-        for (((value, &g), m), v) in self.values.iter_mut().zip(self.gradient).zip(self.first).zip(self.second) {
+        let values = self.values;
+        for (((value, &g), m), v) in values.iter_mut().zip(self.gradient).zip(self.first).zip(self.second) {
             let g = g * scale;
             *m = b1 * *m + rest1 * g;
             *v = b2 * *v + rest2 * g * g;
             *value = kept * *value - step_size * *m / (v.sqrt() * root_scale + epsilon);
         }
+        values
     }
-}
-
-/// sum ← sum + x.
-///
-/// # Panics
-/// On slices of different lengths.
-pub fn add(sum: &mut [f32], x: &[f32]) {
-    assert_eq!(sum.len(), x.len());
-    sum.par_chunks_mut(PART).zip(x.par_chunks(PART)).for_each(|(sum, x)| sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x));
 }
 
 /// average ← average + share · (x - average): a step of an exponential moving average.
@@ -80,9 +81,11 @@ pub fn add(sum: &mut [f32], x: &[f32]) {
 /// On slices of different lengths.
 pub fn approach(average: &mut [f32], x: &[f32], share: f64) {
     assert_eq!(average.len(), x.len());
-    let share = share as f32;
-    let parts = average.par_chunks_mut(PART).zip(x.par_chunks(PART));
-    parts.for_each(|(average, x)| average.iter_mut().zip(x).for_each(|(average, x)| *average += share * (x - *average)));
+    average.par_chunks_mut(PART).zip(x.par_chunks(PART)).for_each(|(average, x)| toward(average, x, share as f32));
+}
+
+fn toward(average: &mut [f32], x: &[f32], share: f32) {
+    average.iter_mut().zip(x).for_each(|(average, x)| *average += share * (x - *average));
 }
 
 /// Σ x², runs in f32 and their sums in f64.

@@ -27,7 +27,7 @@ mod winograd;
 mod winograd_line;
 
 pub use activation::Activation;
-pub use adam::{Adam, add, approach, sum_of_squares};
+pub use adam::{Adam, approach, sum_of_squares};
 pub use attention::Attention;
 pub use conv::{Conv2d, PackedConv2d};
 pub use conv_gradient::sum_of_pixels;

@@ -155,12 +155,26 @@ impl Adam {
             kept: 1.0 - self.learning_rate * self.weight_decay,
         };
         // What training leaves as it is lies between the others.
-        let fixed: Vec<(Range<usize>, Vec<f32>)> =
-            unet.definition().iter().filter(|p| !p.trained).map(|p| (p.range.clone(), unet.values()[p.range.clone()].to_vec())).collect();
-        let [first, second] = &mut self.moments;
-        rule.apply(unet.values_mut(), gradients, first, second);
-        fixed.iter().for_each(|(range, values)| unet.values_mut()[range.clone()].copy_from_slice(values));
-        averages.iter_mut().for_each(|average| average.update(unet.values(), k));
+        let mut runs: Vec<(Range<usize>, bool)> = Vec::new();
+        for parameter in unet.definition().iter() {
+            match runs.last_mut() {
+                Some((run, trained)) if *trained == parameter.trained => run.end = parameter.range.end,
+                _ => runs.push((parameter.range.clone(), parameter.trained)),
+            }
+        }
+        for (run, trained) in runs {
+            let values = &mut unet.values_mut()[run.clone()];
+            let averages = averages.iter_mut().map(|average| {
+                let share = 1.0 - average.rate_at(k);
+                (&mut average.values[run.clone()], share)
+            });
+            if trained {
+                let moments = self.moments.each_mut().map(|moments| &mut moments[run.clone()]);
+                rule.apply(values, &gradients[run.clone()], moments, averages.collect());
+            } else {
+                averages.for_each(|(average, share)| kernels::approach(average, values, share));
+            }
+        }
     }
 }
 
@@ -189,14 +203,5 @@ impl Ema {
             (true, 0..=1) => 0.0,
             (true, _) => self.rate.min(k as f64 / (9.0 + k as f64)),
         }
-    }
-
-    /// Takes in the parameters after step `k`.
-    ///
-    /// # Panics
-    /// On those of another network.
-    pub fn update(&mut self, values: &[f32], k: u64) {
-        let share = 1.0 - self.rate_at(k);
-        kernels::approach(&mut self.values, values, share);
     }
 }
