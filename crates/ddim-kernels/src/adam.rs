@@ -34,15 +34,13 @@ impl Adam {
         let len = values.len();
         assert!(gradient.len() == len && first.len() == len && second.len() == len && averages.iter().all(|(a, _)| a.len() == len));
         let parts = values.chunks_mut(PART).zip(gradient.chunks(PART)).zip(first.chunks_mut(PART)).zip(second.chunks_mut(PART));
-        let updates = parts.map(|(((values, gradient), first), second)| Update { rule: *self, values, gradient, first, second });
-        let mut tasks: Vec<(Update<'_>, Vec<(&mut [f32], f64)>)> = updates.map(|update| (update, Vec::new())).collect();
+        let mut tasks: Vec<Update<'_>> = parts
+            .map(|(((values, gradient), first), second)| Update { rule: *self, values, gradient, first, second, averages: Vec::new() })
+            .collect();
         for (average, share) in averages {
-            tasks.iter_mut().zip(average.chunks_mut(PART)).for_each(|((_, averages), part)| averages.push((part, share)));
+            tasks.iter_mut().zip(average.chunks_mut(PART)).for_each(|(task, part)| task.averages.push((part, share)));
         }
-        tasks.into_par_iter().for_each(|(update, averages)| {
-            let values = arch().dispatch(update);
-            averages.into_iter().for_each(|(average, share)| toward(average, values, share as f32));
-        });
+        tasks.into_par_iter().for_each(|task| arch().dispatch(task));
     }
 }
 
@@ -52,13 +50,14 @@ struct Update<'a> {
     gradient: &'a [f32],
     first: &'a mut [f32],
     second: &'a mut [f32],
+    averages: Vec<(&'a mut [f32], f64)>,
 }
 
-impl<'a> WithSimd for Update<'a> {
-    type Output = &'a [f32];
+impl WithSimd for Update<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> &'a [f32] {
+    fn with_simd<S: Simd>(self, _: S) {
         // Plain arithmetic, which the compiler makes vectors of under the dispatched features.
         let Adam { scale, betas: [b1, b2], step_size, root_scale, epsilon, kept } = self.rule;
         // 1 - 0.999 taken in f32 would be wrong by 1e-5 of itself.
@@ -71,7 +70,9 @@ impl<'a> WithSimd for Update<'a> {
             *v = b2 * *v + rest2 * g * g;
             *value = kept * *value - step_size * *m / (v.sqrt() * root_scale + epsilon);
         }
-        values
+        for (average, share) in self.averages {
+            toward(average, values, share as f32);
+        }
     }
 }
 
@@ -84,6 +85,7 @@ pub fn approach(average: &mut [f32], x: &[f32], share: f64) {
     average.par_chunks_mut(PART).zip(x.par_chunks(PART)).for_each(|(average, x)| toward(average, x, share as f32));
 }
 
+#[inline(always)]
 fn toward(average: &mut [f32], x: &[f32], share: f32) {
     average.iter_mut().zip(x).for_each(|(average, x)| *average += share * (x - *average));
 }

@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use ddim::objective::Weighting;
 use ddim_data::{BadFiles, Fit, Labels, Preparation, Request, parse_colour};
-use ddim_nn::{Ema, SchedulerConfig, UNetConfig};
+use ddim_nn::{Ema, SchedulerConfig, TimeEmbeddingType, UNetConfig};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -754,7 +754,10 @@ impl Config {
             self.image_size()?;
         }
         // Channels and classes may be the data's: any will do here.
-        self.network_config(3, None)?;
+        if self.network_config(3, None)?.time_embedding_type == TimeEmbeddingType::Fourier {
+            let why = "it takes the logarithm of the timestep, and training draws timestep 0, which has none";
+            return Err(Error::config(format!("network.time_embedding_type is fourier: {why}: expected positional or learned")));
+        }
         Ok(())
     }
 

@@ -119,6 +119,7 @@ fn mistakes_are_named_in_one_line() {
         ("data = 3", "data is 3: expected a table of settings"),
         ("steps = 0", "steps is 0: expected 1 or more"),
         ("steps = \"many\"", "steps"),
+        ("[network]\ntime_embedding_type = \"fourier\"", "network.time_embedding_type is fourier: it takes the logarithm"),
         ("accumulate = 3", "accumulate is 3: expected a divisor of batch_size, 16"),
         ("[optimizer]\nlearning_rate = -1.0", "optimizer.learning_rate is -1: expected a positive number"),
         ("[ema]\nrates = [1.0]", "ema.rates has 1"),
