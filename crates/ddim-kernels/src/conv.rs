@@ -173,45 +173,35 @@ impl Conv2d {
         stride: usize,
     ) {
         assert_eq!(weight.len(), self.weights(), "weights {self:?}");
-        self.run_loose(Order::OutIn(weight), Some(bias), x, normal, finish, out, stride);
+        self.run_loose(Order::OutIn(weight), Some(bias), Pass { x, normal, finish, out, stride });
     }
 
     /// With weights that nobody packed.
-    #[allow(clippy::too_many_arguments)] // all of one layer
-    pub(crate) fn run_loose(
-        &self,
-        order: Order<'_>,
-        bias: Option<&[f32]>,
-        x: &Images<'_>,
-        normal: Option<Normal<'_>>,
-        finish: &Finish<'_>,
-        out: &mut [f32],
-        stride: usize,
-    ) {
-        let size = [x.shape[1], x.shape[2]];
+    pub(crate) fn run_loose(&self, order: Order<'_>, bias: Option<&[f32]>, pass: Pass<'_>) {
+        let size = [pass.x.shape[1], pass.x.shape[2]];
         if by_winograd(self, size) {
-            return run(self, Operand::Winograd(winograd::Operand::Loose(order)), bias, x, normal, finish, out, stride);
+            return run(self, Operand::Winograd(winograd::Operand::Loose(order)), bias, pass);
         }
         if let Some(axis) = winograd_line::axis(self, size) {
-            return run(self, Operand::Line(axis, &pack_line(self, axis, order)), bias, x, normal, finish, out, stride);
+            return run(self, Operand::Line(axis, &pack_line(self, axis, order)), bias, pass);
         }
         let mut packed = scratch::take(direct_len(self));
         pack_direct(self, order, &mut packed);
-        run(self, Operand::Direct(&packed), bias, x, normal, finish, out, stride);
+        run(self, Operand::Direct(&packed), bias, pass);
     }
 }
 
-#[allow(clippy::too_many_arguments)] // all of one layer
-fn run(
-    conv: &Conv2d,
-    operand: Operand<'_>,
-    bias: Option<&[f32]>,
-    x: &Images<'_>,
-    normal: Option<Normal<'_>>,
-    finish: &Finish<'_>,
-    out: &mut [f32],
-    stride: usize,
-) {
+/// What a convolution reads and writes, but for its weights.
+pub(crate) struct Pass<'a> {
+    pub(crate) x: &'a Images<'a>,
+    pub(crate) normal: Option<Normal<'a>>,
+    pub(crate) finish: &'a Finish<'a>,
+    pub(crate) out: &'a mut [f32],
+    /// Numbers from one pixel of `out` to the next.
+    pub(crate) stride: usize,
+}
+
+fn run(conv: &Conv2d, operand: Operand<'_>, bias: Option<&[f32]>, Pass { x, normal, finish, out, stride }: Pass<'_>) {
     let [n, h, w, channels_in] = x.shape;
     assert_eq!(channels_in, conv.channels[1], "{conv:?}");
     x.check();
@@ -329,7 +319,7 @@ impl PackedConv2d {
             Weights::Line(axis, weights) => Operand::Line(*axis, weights),
             Weights::Direct(weights) => Operand::Direct(weights),
         };
-        run(&self.conv, operand, Some(&self.bias), x, normal, finish, out, stride);
+        run(&self.conv, operand, Some(&self.bias), Pass { x, normal, finish, out, stride });
     }
 }
 

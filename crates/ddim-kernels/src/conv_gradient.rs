@@ -1,6 +1,6 @@
 //! The gradients of a convolution.
 
-use crate::conv::{Conv2d, Order, by_winograd};
+use crate::conv::{Conv2d, Order, Pass, by_winograd};
 use crate::gemm::{Product, width};
 use crate::images::{Finish, Images, Normal, normalised, written};
 use crate::scratch;
@@ -29,7 +29,8 @@ impl Conv2d {
         let padding = [[kernel / 2; 2]; 2];
         let turned = Self { channels: [channels_in, channels_out], kernel: self.kernel, stride: 1, padding, enlarge: false };
         let run = |dy: &Images<'_>, accumulate: bool, out: &mut [f32], stride: usize| {
-            turned.run_loose(Order::Turned(weight), None, dy, None, &Finish { accumulate, ..Finish::default() }, out, stride);
+            let finish = &Finish { accumulate, ..Finish::default() };
+            turned.run_loose(Order::Turned(weight), None, Pass { x: dy, normal: None, finish, out, stride });
         };
         dy.check();
         let n = dy.shape[0];

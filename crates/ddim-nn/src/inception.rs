@@ -148,13 +148,13 @@ struct BatchNormed {
 }
 
 /// The network while it is written down.
-struct Definition<'a> {
-    parameters: &'a mut Parameters,
+struct Definition {
+    parameters: Parameters,
     graph: Graph,
     convs: Vec<BatchNormed>,
 }
 
-impl Definition<'_> {
+impl Definition {
     fn block(&mut self, block: &Block, x: Id) -> Id {
         let mut outputs = Vec::new();
         for branch in &block.branches {
@@ -176,7 +176,7 @@ impl Definition<'_> {
             Layer::Conv(name, channels, kernel, stride, padding) => {
                 let channels = [*channels, self.graph.shape(x)[2]];
                 let conv = Conv2d { channels, kernel: *kernel, stride: *stride, padding: padding.map(|p| [p, p]), enlarge: false };
-                let mut scope = Scope::new(self.parameters);
+                let mut scope = Scope::new(&mut self.parameters);
                 let mut scope = if block.is_empty() { scope } else { scope.under(block) };
                 let mut scope = scope.under(name);
                 let weight = scope.declare("conv.weight", &[channels[0], channels[1], kernel[0], kernel[1]], Initial::Zeros);
@@ -217,11 +217,10 @@ impl Inception {
             let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
             parse_safetensors(&bytes, path)?
         };
-        let mut parameters = Parameters::default();
-        let mut definition = Definition { parameters: &mut parameters, graph: Graph::new([SIZE, SIZE, 3]), convs: Vec::new() };
+        let mut definition = Definition { parameters: Parameters::default(), graph: Graph::new([SIZE, SIZE, 3]), convs: Vec::new() };
         let x = architecture().iter().fold(INPUT, |x, block| definition.block(block, x));
         definition.graph.mean(x);
-        let Definition { graph, convs, .. } = definition;
+        let Definition { parameters, graph, convs } = definition;
         let values = folded(&parameters, &convs, &state).map_err(|e| Error::weights(path, format!("{e}: expected {EXPECTED}")))?;
         let checksum = checksum(&state);
         drop(state);

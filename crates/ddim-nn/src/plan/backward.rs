@@ -1,7 +1,7 @@
 //! Backward through the steps of a plan for training: from the gradient of its output to those of all parameters.
 
 use super::clock::Instant;
-use super::layout::View;
+use super::layout::{View, fitting};
 use super::run::{Arena, Inputs, Profile, at_least, combine, dropout_mask, each_pixel, note, pixel, transpose};
 use super::{Action, FinishWith, Plan, Source, Step, Weights};
 use crate::graph::Features;
@@ -57,10 +57,9 @@ impl Found {
         }
     }
 
-    /// At least `len` numbers, whatever was there before: the smallest memory that is large enough, else the largest, enlarged.
+    /// At least `len` numbers, whatever was there before.
     fn memory(&mut self, len: usize) -> Vec<f32> {
-        let fits = (0..self.spare.len()).filter(|&i| self.spare[i].len() >= len).min_by_key(|&i| self.spare[i].len());
-        let index = fits.or_else(|| (0..self.spare.len()).max_by_key(|&i| self.spare[i].len()));
+        let index = fitting(self.spare.iter().map(Vec::len), len);
         let mut memory = index.map(|i| self.spare.swap_remove(i)).unwrap_or_default();
         at_least(&mut memory, len);
         memory

@@ -39,6 +39,13 @@ impl View {
     }
 }
 
+/// Of memory of these lengths, which to use for `len` numbers: the smallest that is large enough, else the largest, to be enlarged.
+pub(super) fn fitting(lens: impl Iterator<Item = usize> + Clone, len: usize) -> Option<usize> {
+    let numbered = lens.enumerate();
+    let fits = numbered.clone().filter(|(_, found)| *found >= len).min_by_key(|(_, found)| *found);
+    fits.or_else(|| numbered.max_by_key(|(_, found)| *found)).map(|(i, _)| i)
+}
+
 /// A convolution or an attention with what is fused into it, found before anything is emitted.
 pub(super) struct Fused {
     /// The value that is read.

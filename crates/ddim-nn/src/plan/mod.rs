@@ -14,7 +14,7 @@ use crate::graph::{Attend, Features, Given, Graph, INPUT, Id, Index, Norm, Op, P
 use crate::unet::{Activation, UNet};
 pub(crate) use backward::Backward;
 use ddim_kernels::{Conv2d, GroupNorm, PackedConv2d, Pool};
-use layout::{Fused, Layout, View};
+use layout::{Fused, Layout, View, fitting};
 #[cfg(feature = "burn")]
 pub(crate) use run::write_features;
 pub(crate) use run::{Arenas, Inputs};
@@ -307,13 +307,10 @@ impl Plan {
         for at in 0..self.steps.len() {
             for buffer in (0..count).filter(|&b| first[b] == at) {
                 let len = self.buffers[buffer];
-                // The smallest that is large enough, else the largest, which grows.
-                let fits = free.iter().copied().filter(|&s| slots[s] >= len).min_by_key(|&s| slots[s]);
-                let slot = fits.or_else(|| free.iter().copied().max_by_key(|&s| slots[s])).unwrap_or_else(|| {
+                let slot = fitting(free.iter().map(|&slot| slots[slot]), len).map(|i| free.remove(i)).unwrap_or_else(|| {
                     slots.push(0);
                     slots.len() - 1
                 });
-                free.retain(|&s| s != slot);
                 slots[slot] = slots[slot].max(len);
                 slot_of[buffer] = slot;
             }
