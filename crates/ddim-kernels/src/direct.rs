@@ -157,6 +157,7 @@ impl WithSimd for Block<'_> {
                         c_stride: stride,
                         columns: width.min(channels_out - panel * width),
                         accumulate: lines.start > 0 || numbers.start > 0,
+                        next: &[],
                     };
                     product.with_simd(simd);
                 }

@@ -1,7 +1,8 @@
 //! The one product: c[r][j] = Σ_k a[r][k] · b[k][j], on a register tile; both operands are read where they lie.
 
-use crate::simd::{arch, load_into};
+use crate::simd::{LINE, arch, load_into, prefetch};
 use pulp::{Simd, WithSimd};
+use std::ops::Range;
 
 /// Columns that are multiplied together: a register tile's width with 512-bit vectors, or several tiles'.
 pub(crate) const PANEL: usize = 64;
@@ -37,7 +38,7 @@ pub(crate) fn width_of<S: Simd>() -> usize {
 }
 
 /// `depth` in parts of about the same size that the first cache holds.
-pub(crate) fn parts(depth: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+pub(crate) fn parts(depth: usize) -> impl Iterator<Item = Range<usize>> {
     let part = depth.div_ceil(depth.div_ceil(DEPTH).max(1)).max(1);
     (0..depth).step_by(part).map(move |start| start..(start + part).min(depth))
 }
@@ -61,6 +62,8 @@ pub(crate) struct PackedProduct<'a> {
     pub(crate) columns: usize,
     /// Whether to add to what is in `c`.
     pub(crate) accumulate: bool,
+    /// What is read next, as much as `b`, if it is not near: it is fetched meanwhile.
+    pub(crate) next: &'a [f32],
 }
 
 impl WithSimd for PackedProduct<'_> {
@@ -123,6 +126,8 @@ pub(crate) struct PackedPanel<'a> {
     pub(crate) columns: usize,
     pub(crate) k: usize,
     pub(crate) accumulate: bool,
+    /// As in [`PackedProduct`].
+    pub(crate) next: &'a [f32],
 }
 
 impl WithSimd for PackedPanel<'_> {
@@ -130,7 +135,7 @@ impl WithSimd for PackedPanel<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { a, starts, lines, a_line, b, c, columns, k, accumulate } = self;
+        let Self { a, starts, lines, a_line, b, c, columns, k, accumulate, next } = self;
         let width = width_of::<S>();
         for (first, b) in (0..columns).step_by(width).zip(b.chunks_exact(lines * k * width)) {
             for part in parts(k) {
@@ -146,6 +151,7 @@ impl WithSimd for PackedPanel<'_> {
                     c_stride: PANEL,
                     columns: width.min(columns - first),
                     accumulate: accumulate || part.start > 0,
+                    next: next.get(first * lines * k + part.start * width..).unwrap_or_default(),
                 };
                 product.with_simd(simd);
             }
@@ -157,7 +163,7 @@ impl WithSimd for PackedPanel<'_> {
 struct Tiles<'a, 'b, const R: usize, const V: usize> {
     product: &'a mut PackedProduct<'b>,
     column: usize,
-    rows: std::ops::Range<usize>,
+    rows: Range<usize>,
 }
 
 impl<const R: usize, const V: usize> WithSimd for Tiles<'_, '_, R, V> {
@@ -166,7 +172,7 @@ impl<const R: usize, const V: usize> WithSimd for Tiles<'_, '_, R, V> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { product, column, rows } = self;
-        let PackedProduct { a, starts, lines, a_line, k, b, b_line, c_stride, accumulate, .. } = *product;
+        let PackedProduct { a, starts, lines, a_line, k, b, b_line, c_stride, accumulate, next, .. } = *product;
         for row in rows.step_by(R) {
             let c = &mut product.c[row * c_stride + column..];
             let mut sums = [[simd.splat_f32s(0.0); V]; R];
@@ -180,11 +186,42 @@ impl<const R: usize, const V: usize> WithSimd for Tiles<'_, '_, R, V> {
                 for (slice, start) in slices.iter_mut().zip(&starts[row..row + R]) {
                     *slice = &a[start + line * a_line..][..k];
                 }
-                accumulate_packed(simd, &mut sums, slices, &b[line * b_line..], column);
+                let fetch = if line == 0 { Fetch::share(next, width_of::<S>(), k, row..row + R, starts.len()) } else { Fetch::NOTHING };
+                accumulate_packed(simd, &mut sums, slices, &b[line * b_line..], column, fetch);
             }
             for (r, sums) in sums.iter().enumerate() {
                 S::as_mut_simd_f32s(&mut c[r * c_stride..][..V * S::F32_LANES]).0.copy_from_slice(sums);
             }
+        }
+    }
+}
+
+/// Lines of the cache that are fetched while something is multiplied.
+#[derive(Clone, Copy)]
+struct Fetch<'a> {
+    from: &'a [f32],
+    /// At each step of the depth.
+    lines: usize,
+}
+
+impl<'a> Fetch<'a> {
+    const NOTHING: Self = Self { from: &[], lines: 0 };
+
+    /// The share that some of all `rows` have in what follows: `k` rows of `width`.
+    #[inline(always)]
+    fn share(next: &'a [f32], width: usize, k: usize, part: Range<usize>, rows: usize) -> Self {
+        if next.is_empty() {
+            return Self::NOTHING;
+        }
+        let lines = width / LINE;
+        let first = k * lines * part.start / rows * LINE;
+        Self { from: next.get(first..).unwrap_or_default(), lines: (lines * part.len()).div_ceil(rows) }
+    }
+
+    #[inline(always)]
+    fn step(&self, i: usize) {
+        for line in 0..self.lines {
+            prefetch(self.from, i * self.lines + line);
         }
     }
 }
@@ -298,7 +335,7 @@ impl Product<'_> {
             for (r, slice) in rows.iter_mut().enumerate() {
                 *slice = &self.a[(row + r) * self.a_stride..][..self.k];
             }
-            accumulate(simd, &mut sums, rows, b, self.b_stride);
+            accumulate(simd, &mut sums, rows, b, self.b_stride, Fetch::NOTHING);
         }
         for (r, sums) in sums.iter().enumerate() {
             let at = (row + r) * self.c_stride + column;
@@ -310,14 +347,16 @@ impl Product<'_> {
 
 /// sums[r][v] += Σ_k rows[r][k] · b[k · stride + v-th vector].
 #[inline(always)]
-pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
+fn accumulate<S: Simd, const R: usize, const V: usize>(
     simd: S,
     sums: &mut [[S::f32s; V]; R],
     rows: [&[f32]; R],
     b: &[f32],
     stride: usize,
+    fetch: Fetch<'_>,
 ) {
     for i in 0..rows[0].len() {
+        fetch.step(i);
         let mut vectors = [simd.splat_f32s(0.0); V];
         load_into::<S, V>(&b[i * stride..], &mut vectors);
         for (sums, row) in sums.iter_mut().zip(&rows) {
@@ -331,17 +370,18 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
 
 /// sums[r][v] += Σ_k rows[r][k] · b[k][column + v-th vector], for packed b.
 #[inline(always)]
-pub(crate) fn accumulate_packed<S: Simd, const R: usize, const V: usize>(
+fn accumulate_packed<S: Simd, const R: usize, const V: usize>(
     simd: S,
     sums: &mut [[S::f32s; V]; R],
     rows: [&[f32]; R],
     b: &[f32],
     column: usize,
+    fetch: Fetch<'_>,
 ) {
     let (width, depth) = (width_of::<S>(), rows[0].len());
     if S::F32_LANES != 8 {
         // The larger tile of these vectors leaves no registers for what follows.
-        return accumulate(simd, sums, rows, &b[column.min(b.len())..], width);
+        return accumulate(simd, sums, rows, &b[column.min(b.len())..], width, fetch);
     }
     // Four steps at a time, whose bounds are checked once.
     const STEPS: usize = 4;
@@ -351,6 +391,7 @@ pub(crate) fn accumulate_packed<S: Simd, const R: usize, const V: usize>(
         *quads = &row.as_chunks().0[..whole];
     }
     for i in 0..whole {
+        (0..STEPS).for_each(|step| fetch.step(i * STEPS + step));
         let b = &b[i * STEPS * width..][..STEPS * width];
         for step in 0..STEPS {
             let mut vectors = [simd.splat_f32s(0.0); V];
@@ -367,5 +408,5 @@ pub(crate) fn accumulate_packed<S: Simd, const R: usize, const V: usize>(
     for (rest, row) in rest.iter_mut().zip(&rows) {
         *rest = &row[whole * STEPS..depth];
     }
-    accumulate(simd, sums, rest, &b[(whole * STEPS * width + column).min(b.len())..], width);
+    accumulate(simd, sums, rest, &b[(whole * STEPS * width + column).min(b.len())..], width, Fetch::NOTHING);
 }

@@ -79,3 +79,17 @@ pub(crate) fn load_into<S: Simd, const V: usize>(x: &[f32], out: &mut [S::f32s; 
 pub(crate) fn store<S: Simd>(x: &mut [f32], v: S::f32s) {
     S::as_mut_simd_f32s(&mut x[..S::F32_LANES]).0[0] = v;
 }
+
+/// Asks for line `line` of the cache from the start of `x`, or behind it, where nothing happens: a hint that never fails.
+#[inline(always)]
+pub(crate) fn prefetch(x: &[f32], line: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sse) = pulp::core_arch::x86::Sse::try_new() {
+        sse._mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(x.as_ptr().wrapping_add(line * LINE).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (x, line);
+}
+
+/// Numbers of a line of the cache.
+pub(crate) const LINE: usize = 16;

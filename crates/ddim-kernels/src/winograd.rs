@@ -447,11 +447,12 @@ pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize,
     let mut sums = scratch::take(POINTS * plane);
     let vectors = arch();
     let starts: Vec<usize> = (0..tiles).map(|tile| tile * input.stride).collect();
-    let mut multiply = |start: usize, k: usize, weights: &[f32], weights_plane: usize| {
+    let mut multiply = |start: usize, k: usize, weights: &[f32], weights_plane: usize, far: bool| {
         let at_point = |(point, c): (usize, &mut [f32])| {
             let (a, b) = (&input.data[point * input.plane + start..], &weights[point * weights_plane..]);
             let accumulate = start > 0;
-            vectors.dispatch(PackedPanel { a, starts: &starts, lines: 1, a_line: 0, b, c, columns, k, accumulate });
+            let next = weights.get((point + 1) * weights_plane..).filter(|_| far).unwrap_or_default();
+            vectors.dispatch(PackedPanel { a, starts: &starts, lines: 1, a_line: 0, b, c, columns, k, accumulate, next });
         };
         if spread {
             sums.par_chunks_exact_mut(plane).enumerate().for_each(at_point);
@@ -462,7 +463,7 @@ pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize,
     let (width, firsts) = (width(), of_panel(channels_out, panel));
     if let Operand::Transformed(all) = weights {
         let plane = channels_in * PANEL + SPREAD;
-        multiply(0, channels_in, &all[panel * POINTS * plane..], plane);
+        multiply(0, channels_in, &all[panel * POINTS * plane..], plane, true);
     } else if tiles == 1 {
         let input: Vec<[f32; POINTS]> =
             (0..channels_in).map(|i| std::array::from_fn(|point| input.data[point * input.plane + i])).collect();
@@ -480,7 +481,7 @@ pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize,
                 let raw = weights.raw(channels, first, range.clone(), &mut buffer);
                 vectors.dispatch(TransformWeights { raw, out: &mut chunk[to..], plane: chunk_plane });
             }
-            multiply(start, range.len(), &chunk, chunk_plane);
+            multiply(start, range.len(), &chunk, chunk_plane, false);
         }
     }
     Sums { data: sums, plane }

@@ -170,7 +170,7 @@ fn run_with<A: Algorithm<POINTS, OUTPUTS> + Sync, const POINTS: usize, const OUT
             for (point, b) in weights.chunks_exact(weights_plane).enumerate() {
                 let (a, c) = (&input[point * plane..], &mut sums[point * sums_plane..]);
                 let (starts, a_line) = (&starts, columns * channels_in);
-                arch().dispatch(PackedPanel { a, starts, lines, a_line, b, c, columns: count, k: channels_in, accumulate: false });
+                arch().dispatch(PackedPanel { a, starts, lines, a_line, b, c, columns: count, k: channels_in, accumulate: false, next: &[] });
             }
             let (grid, places, sums, plane, columns) = (&grid, &places, &sums, sums_plane, count);
             arch().dispatch(FinishPanel { algorithm, grid, axis, ending, places, sums, plane, channel, columns, out: &mut *out });
