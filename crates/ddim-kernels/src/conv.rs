@@ -5,6 +5,7 @@ use crate::gemm::{PANEL, width};
 use crate::images::{Ending, Finish, Images, Normal, written};
 use crate::scratch;
 use crate::simd::arch;
+use crate::transpose::Transpose;
 use crate::winograd::{self, Grid, TILE};
 use crate::winograd_line;
 use pulp::{Simd, WithSimd};
@@ -94,16 +95,17 @@ impl Order<'_> {
     ) {
         let count = width.min(outs - first);
         let row = |i: usize, tap: usize| i * apart[0] + tap * apart[1];
+        let vectors = arch();
         match *self {
             Self::OutIn(weight) => {
-                for o in 0..count {
-                    let from = &weight[((first + o) * ins + range.start) * taps..][..range.len() * taps];
-                    for (i, from) in from.chunks_exact(taps).enumerate() {
-                        for (tap, w) in from.iter().enumerate() {
-                            to[row(i, tap) + o] = *w;
-                        }
-                    }
-                }
+                let (from, stride) = (&weight[(first * ins + range.start) * taps..], ins * taps);
+                // Without a division where rows are all as far apart.
+                let even = apart[0] == taps * apart[1];
+                let to = |column: usize, o: usize, numbers: &[f32]| {
+                    let row = if even { column * apart[1] } else { row(column / taps, column % taps) };
+                    to[row + o..][..numbers.len()].copy_from_slice(numbers);
+                };
+                vectors.dispatch(Transpose { from, stride, rows: count, columns: range.len() * taps, to });
             }
             Self::Turned(weight) if taps == 1 => {
                 for i in range.clone() {
@@ -113,11 +115,10 @@ impl Order<'_> {
             Self::Turned(weight) => {
                 for i in range.clone() {
                     let from = &weight[(i * outs + first) * taps..][..count * taps];
-                    for (o, from) in from.chunks_exact(taps).enumerate() {
-                        for (tap, w) in from.iter().rev().enumerate() {
-                            to[row(i - range.start, tap) + o] = *w;
-                        }
-                    }
+                    let to = |tap: usize, o: usize, numbers: &[f32]| {
+                        to[row(i - range.start, taps - 1 - tap) + o..][..numbers.len()].copy_from_slice(numbers);
+                    };
+                    vectors.dispatch(Transpose { from, stride: taps, rows: count, columns: taps, to });
                 }
             }
         }

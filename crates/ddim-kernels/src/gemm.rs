@@ -62,7 +62,7 @@ pub(crate) struct PackedProduct<'a> {
     pub(crate) columns: usize,
     /// Whether to add to what is in `c`.
     pub(crate) accumulate: bool,
-    /// What is read next, as much as `b`, if it is not near: it is fetched meanwhile.
+    /// What is read next, if it is far away: it is fetched meanwhile.
     pub(crate) next: &'a [f32],
 }
 
@@ -151,12 +151,18 @@ impl WithSimd for PackedPanel<'_> {
                     c_stride: PANEL,
                     columns: width.min(columns - first),
                     accumulate: accumulate || part.start > 0,
-                    next: next.get(first * lines * k + part.start * width..).unwrap_or_default(),
+                    next: share_of(next, (first / width * k + part.start)..(first / width * k + part.end), columns.div_ceil(width) * k),
                 };
                 product.with_simd(simd);
             }
         }
     }
+}
+
+/// The part of `next` that belongs to some steps of all.
+fn share_of(next: &[f32], part: Range<usize>, all: usize) -> &[f32] {
+    let at = |step: usize| next.len() / LINE * step / all * LINE;
+    &next[at(part.start)..at(part.end)]
 }
 
 /// R rows at a time of a product, V vectors from `column`.
@@ -186,7 +192,7 @@ impl<const R: usize, const V: usize> WithSimd for Tiles<'_, '_, R, V> {
                 for (slice, start) in slices.iter_mut().zip(&starts[row..row + R]) {
                     *slice = &a[start + line * a_line..][..k];
                 }
-                let fetch = if line == 0 { Fetch::share(next, width_of::<S>(), k, row..row + R, starts.len()) } else { Fetch::NOTHING };
+                let fetch = if line == 0 { Fetch::share(next, k, row..row + R, starts.len()) } else { Fetch::NOTHING };
                 accumulate_packed(simd, &mut sums, slices, &b[line * b_line..], column, fetch);
             }
             for (r, sums) in sums.iter().enumerate() {
@@ -207,15 +213,14 @@ struct Fetch<'a> {
 impl<'a> Fetch<'a> {
     const NOTHING: Self = Self { from: &[], lines: 0 };
 
-    /// The share that some of all `rows` have in what follows: `k` rows of `width`.
+    /// The share that some of all `rows` have in what follows, over `k` steps.
     #[inline(always)]
-    fn share(next: &'a [f32], width: usize, k: usize, part: Range<usize>, rows: usize) -> Self {
-        if next.is_empty() {
+    fn share(next: &'a [f32], k: usize, part: Range<usize>, rows: usize) -> Self {
+        let lines = next.len() / LINE;
+        if lines == 0 || k == 0 {
             return Self::NOTHING;
         }
-        let lines = width / LINE;
-        let first = k * lines * part.start / rows * LINE;
-        Self { from: next.get(first..).unwrap_or_default(), lines: (lines * part.len()).div_ceil(rows) }
+        Self { from: &next[lines * part.start / rows * LINE..], lines: (lines * part.len()).div_ceil(rows * k) }
     }
 
     #[inline(always)]

@@ -23,6 +23,7 @@ mod norm;
 mod pool;
 mod scratch;
 mod simd;
+mod transpose;
 mod winograd;
 mod winograd_line;
 

@@ -9,7 +9,8 @@ use crate::conv::{Conv2d, Order};
 use crate::gemm::{PANEL, PackedPanel, Product, width, width_of};
 use crate::images::{CopyLine, Images, Normal};
 use crate::scratch;
-use crate::simd::{arch, load, store};
+use crate::simd::{LINE, arch, load, prefetch, store};
+use crate::transpose::Transpose;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -124,21 +125,32 @@ impl Operand<'_> {
         }
     }
 
+    /// What follows input channel `end` of a panel where it lies in one piece.
+    fn after(&self, [_, channels_in]: [usize; 2], panel: usize, end: usize) -> &[f32] {
+        match self {
+            Self::Packed(packed) if width() == PANEL => {
+                let start = (panel * channels_in + end) * 9 * PANEL;
+                &packed[start..packed.len().min(start + CHUNK * 9 * PANEL)]
+            }
+            _ => &[],
+        }
+    }
+
     /// G g Gᵀ, laid out as in [`Weights::Transformed`].
     fn transform(self, channels @ [channels_out, channels_in]: [usize; 2], out: &mut [f32]) {
-        // Planes are written in runs of some lines of the cache: 36 of them at once, line by line, would wait for memory.
+        // Channels of which the weights stay in the first cache.
         const RUN: usize = 16;
         let (width, plane) = (width(), channels_in * PANEL + SPREAD);
         out.par_chunks_exact_mut(POINTS * plane).enumerate().for_each(|(panel, out)| {
-            let (mut buffer, mut part) = (scratch::take(RUN * 9 * width), scratch::take(POINTS * RUN * width));
+            let mut buffer = scratch::take(RUN * 9 * width);
             for (first, to) in of_panel(channels_out, panel).zip((0..).step_by(channels_in * width)) {
                 for start in (0..channels_in).step_by(RUN) {
                     let range = start..channels_in.min(start + RUN);
-                    let (to, len) = (to + start * width, range.len() * width);
+                    let to = to + start * width;
                     let raw = self.raw(channels, first, range, &mut buffer);
-                    arch().dispatch(TransformWeights { raw, out: &mut part, plane: RUN * width });
-                    for (out, part) in out.chunks_exact_mut(plane).zip(part.chunks_exact(RUN * width)) {
-                        out[to..to + len].copy_from_slice(&part[..len]);
+                    for (pair, rows) in ROWS_OF_POINTS.into_iter().enumerate() {
+                        let out = two_rows(out, rows, plane).map(|row| &mut row[to..]);
+                        arch().dispatch(TransformWeights { raw, pair, out, plane });
                     }
                 }
             }
@@ -146,15 +158,26 @@ impl Operand<'_> {
     }
 }
 
+/// Rows of points that have intermediate results in common.
+const ROWS_OF_POINTS: [[usize; 2]; 3] = [[0, 5], [1, 2], [3, 4]];
+
+/// Two rows, one below the other, of six points whose planes follow one another.
+fn two_rows(out: &mut [f32], [upper, lower]: [usize; 2], plane: usize) -> [&mut [f32]; 2] {
+    let (above, below) = out.split_at_mut(lower * SIDE * plane);
+    [&mut above[upper * SIDE * plane..], below]
+}
+
 /// The first channels of a panel's register tiles.
 fn of_panel(channels_out: usize, panel: usize) -> impl Iterator<Item = usize> + Clone {
     (panel * PANEL..channels_out.min((panel + 1) * PANEL)).step_by(width())
 }
 
-/// G g Gᵀ of each channel: raw [in][9][width] -> out [point][in][width], points `plane` apart.
+/// G g Gᵀ of each channel, of two rows of points: raw [in][9][width] -> out [row][point][in][width], points `plane` apart.
 struct TransformWeights<'a> {
     raw: &'a [f32],
-    out: &'a mut [f32],
+    /// Of [`ROWS_OF_POINTS`].
+    pair: usize,
+    out: [&'a mut [f32]; 2],
     plane: usize,
 }
 
@@ -163,29 +186,65 @@ impl WithSimd for TransformWeights<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Whole vectors: one check of bounds a load.
-        let (width, plane) = (width_of::<S>() / S::F32_LANES, self.plane / S::F32_LANES);
-        let (raw, out) = (S::as_simd_f32s(self.raw).0, S::as_mut_simd_f32s(self.out).0);
+        match self.pair {
+            0 => self.pair::<S, 0>(simd),
+            1 => self.pair::<S, 1>(simd),
+            _ => self.pair::<S, 2>(simd),
+        }
+    }
+}
+
+impl TransformWeights<'_> {
+    #[inline(always)]
+    fn pair<S: Simd, const PAIR: usize>(self, simd: S) {
+        let width = width_of::<S>() / S::F32_LANES;
+        let raw = S::as_simd_f32s(self.raw).0;
+        let count = raw.len() / 9;
+        let [upper, lower] = self.out;
+        let (mut upper, mut lower) = (planes::<S>(upper, self.plane, count), planes::<S>(lower, self.plane, count));
         for (i, raw) in raw.chunks_exact(9 * width).enumerate() {
             for at in 0..width {
-                let h = columns_of_weights(simd, raw, width, at);
-                for y in 0..SIDE {
-                    let row = points_of_weights(simd, [h[0][y], h[1][y], h[2][y]]);
-                    for (x, value) in row.into_iter().enumerate() {
-                        out[(y * SIDE + x) * plane + i * width + at] = value;
-                    }
+                let a = two_points_of_weights::<S, PAIR>(simd, column_of_weights::<S>(raw, width, at, 0));
+                let b = two_points_of_weights::<S, PAIR>(simd, column_of_weights::<S>(raw, width, at, 1));
+                let c = two_points_of_weights::<S, PAIR>(simd, column_of_weights::<S>(raw, width, at, 2));
+                let to = i * width + at;
+                for (out, value) in upper.iter_mut().zip(points_of_weights(simd, [a[0], b[0], c[0]])) {
+                    out[to] = value;
+                }
+                for (out, value) in lower.iter_mut().zip(points_of_weights(simd, [a[1], b[1], c[1]])) {
+                    out[to] = value;
                 }
             }
         }
     }
 }
 
+/// The first `count` vectors of each of six planes: their bounds are checked once.
+#[inline(always)]
+fn planes<S: Simd>(mut out: &mut [f32], plane: usize, count: usize) -> [&mut [S::f32s]; SIDE] {
+    let mut planes: [&mut [S::f32s]; SIDE] = [&mut [], &mut [], &mut [], &mut [], &mut [], &mut []];
+    for (x, slot) in planes.iter_mut().enumerate() {
+        let (first, rest) = out.split_at_mut(if x + 1 < SIDE { plane } else { count * S::F32_LANES });
+        *slot = &mut S::as_mut_simd_f32s(first).0[..count];
+        out = rest;
+    }
+    planes
+}
+
 /// G of each column of three taps, for vector `at` of a channel [9][width].
 #[inline(always)]
 fn columns_of_weights<S: Simd>(simd: S, raw: &[S::f32s], width: usize, at: usize) -> [[S::f32s; SIDE]; 3] {
-    let column = |x: usize| [raw[x * width + at], raw[(3 + x) * width + at], raw[(6 + x) * width + at]];
-    let [a, b, c] = [column(0), column(1), column(2)];
-    [points_of_weights(simd, a), points_of_weights(simd, b), points_of_weights(simd, c)]
+    [
+        points_of_weights(simd, column_of_weights::<S>(raw, width, at, 0)),
+        points_of_weights(simd, column_of_weights::<S>(raw, width, at, 1)),
+        points_of_weights(simd, column_of_weights::<S>(raw, width, at, 2)),
+    ]
+}
+
+/// The taps of column x, for vector `at` of a channel [9][width].
+#[inline(always)]
+fn column_of_weights<S: Simd>(raw: &[S::f32s], width: usize, at: usize, x: usize) -> [S::f32s; 3] {
+    [raw[x * width + at], raw[(3 + x) * width + at], raw[(6 + x) * width + at]]
 }
 
 /// The products of one tile by weights that are transformed for it alone: in registers, channel by channel, in the order of [`PackedPanel`].
@@ -206,11 +265,17 @@ impl WithSimd for OneTile<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         // Vectors whose sums stay in the first cache.
         const PAIR: usize = 2;
+        // Channels between what is read and what is fetched: enough for memory.
+        const AHEAD: usize = 4;
         let (width, plane) = (width_of::<S>() / S::F32_LANES, self.plane / S::F32_LANES);
         let (raw, out) = (S::as_simd_f32s(self.raw).0, S::as_mut_simd_f32s(self.sums).0);
         for first in (0..width).step_by(PAIR) {
             let mut sums = [[simd.splat_f32s(0.0); POINTS]; PAIR];
-            for (input, raw) in self.input.iter().zip(raw.chunks_exact(9 * width)) {
+            for (i, (input, raw)) in self.input.iter().zip(raw.chunks_exact(9 * width)).enumerate() {
+                for tap in 0..9 {
+                    let at = ((i + AHEAD) * 9 + tap) * width + first;
+                    (0..PAIR * S::F32_LANES).step_by(LINE).for_each(|part| prefetch(self.raw, (at * S::F32_LANES + part) / LINE));
+                }
                 for (at, sums) in (first..).zip(&mut sums) {
                     let h = columns_of_weights(simd, raw, width, at);
                     for y in 0..SIDE {
@@ -234,18 +299,23 @@ impl WithSimd for OneTile<'_> {
 /// G g.
 #[inline(always)]
 fn points_of_weights<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; SIDE] {
+    let [zero, infinity] = two_points_of_weights::<S, 0>(simd, g);
+    let [p, minus_p] = two_points_of_weights::<S, 1>(simd, g);
+    let [q, minus_q] = two_points_of_weights::<S, 2>(simd, g);
+    [zero, p, minus_p, q, minus_q, infinity]
+}
+
+/// Two points of [`ROWS_OF_POINTS`] of them.
+#[inline(always)]
+fn two_points_of_weights<S: Simd, const PAIR: usize>(simd: S, g: [S::f32s; 3]) -> [S::f32s; 2] {
     let c = |v: f32| simd.splat_f32s(v);
-    let (p, q) = (c(1.0 / (2.0 * P2 * (P2 - Q2))), c(1.0 / (2.0 * Q2 * (Q2 - P2))));
-    let (even_p, odd_p) = (simd.mul_add_e_f32s(g[2], c(P2), g[0]), simd.mul_f32s(g[1], c(P)));
-    let (even_q, odd_q) = (simd.mul_add_e_f32s(g[2], c(Q2), g[0]), simd.mul_f32s(g[1], c(Q)));
-    [
-        simd.mul_f32s(g[0], c(1.0 / (P2 * Q2))),
-        simd.mul_f32s(simd.add_f32s(even_p, odd_p), p),
-        simd.mul_f32s(simd.sub_f32s(even_p, odd_p), p),
-        simd.mul_f32s(simd.add_f32s(even_q, odd_q), q),
-        simd.mul_f32s(simd.sub_f32s(even_q, odd_q), q),
-        g[2],
-    ]
+    if PAIR == 0 {
+        return [simd.mul_f32s(g[0], c(1.0 / (P2 * Q2))), g[2]];
+    }
+    let (point, square, other) = if PAIR == 1 { (P, P2, Q2) } else { (Q, Q2, P2) };
+    let scale = c(1.0 / (2.0 * square * (square - other)));
+    let (even, odd) = (simd.mul_add_e_f32s(g[2], c(square), g[0]), simd.mul_f32s(g[1], c(point)));
+    [simd.mul_f32s(simd.add_f32s(even, odd), scale), simd.mul_f32s(simd.sub_f32s(even, odd), scale)]
 }
 
 /// Bᵀ d.
@@ -447,23 +517,30 @@ pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize,
     let mut sums = scratch::take(POINTS * plane);
     let vectors = arch();
     let starts: Vec<usize> = (0..tiles).map(|tile| tile * input.stride).collect();
-    let mut multiply = |start: usize, k: usize, weights: &[f32], weights_plane: usize, far: bool| {
-        let at_point = |(point, c): (usize, &mut [f32])| {
-            let (a, b) = (&input.data[point * input.plane + start..], &weights[point * weights_plane..]);
-            let accumulate = start > 0;
-            let next = weights.get((point + 1) * weights_plane..).filter(|_| far).unwrap_or_default();
-            vectors.dispatch(PackedPanel { a, starts: &starts, lines: 1, a_line: 0, b, c, columns, k, accumulate, next });
+    // The products at all points of some rows of points, for `k` input channels from `start`: weights [row][point][k][64].
+    let mut multiply = |rows: &[usize], start: usize, k: usize, weights: &[f32], weights_plane: usize, next: &[f32]| {
+        let points = rows.iter().flat_map(|row| row * SIDE..(row + 1) * SIDE);
+        let count = rows.len() * SIDE;
+        let at_point = |index: usize, point: usize, c: &mut [f32]| {
+            let (a, b) = (&input.data[point * input.plane + start..], &weights[index * weights_plane..]);
+            let share = next.len() / count;
+            let next = &next[index * share..][..share];
+            vectors.dispatch(PackedPanel { a, starts: &starts, lines: 1, a_line: 0, b, c, columns, k, accumulate: start > 0, next });
         };
         if spread {
-            sums.par_chunks_exact_mut(plane).enumerate().for_each(at_point);
+            let mut parts: Vec<Option<&mut [f32]>> = sums.chunks_exact_mut(plane).map(Some).collect();
+            let tasks: Vec<_> = points.enumerate().map(|(index, point)| (index, point, parts[point].take())).collect();
+            tasks.into_par_iter().for_each(|(index, point, c)| at_point(index, point, c.expect("each point once")));
         } else {
-            sums.chunks_exact_mut(plane).enumerate().for_each(at_point);
+            points.enumerate().for_each(|(index, point)| at_point(index, point, &mut sums[point * plane..][..plane]));
         }
     };
     let (width, firsts) = (width(), of_panel(channels_out, panel));
     if let Operand::Transformed(all) = weights {
         let plane = channels_in * PANEL + SPREAD;
-        multiply(0, channels_in, &all[panel * POINTS * plane..], plane, true);
+        let all = &all[panel * POINTS * plane..];
+        // Those of the next point, and in the end of the next panel.
+        multiply(&[0, 1, 2, 3, 4, 5], 0, channels_in, all, plane, &all[plane..all.len().min((POINTS + 1) * plane)]);
     } else if tiles == 1 {
         let input: Vec<[f32; POINTS]> =
             (0..channels_in).map(|i| std::array::from_fn(|point| input.data[point * input.plane + i])).collect();
@@ -474,14 +551,21 @@ pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize,
         }
     } else {
         let chunk_plane = CHUNK * PANEL + SPREAD;
-        let (mut buffer, mut chunk) = (scratch::take(CHUNK * 9 * width), scratch::take(POINTS * chunk_plane));
+        let mut buffer = scratch::take(CHUNK * 9 * PANEL);
+        let mut chunk = scratch::take(2 * SIDE * chunk_plane);
         for start in (0..channels_in).step_by(CHUNK) {
             let range = start..channels_in.min(start + CHUNK);
-            for (first, to) in firsts.clone().zip((0..).step_by(range.len() * width)) {
-                let raw = weights.raw(channels, first, range.clone(), &mut buffer);
-                vectors.dispatch(TransformWeights { raw, out: &mut chunk[to..], plane: chunk_plane });
+            let raws = (0..).step_by(range.len() * width).zip(firsts.clone().zip(buffer.chunks_exact_mut(CHUNK * 9 * width)));
+            let raws: Vec<(usize, &[f32])> = raws.map(|(to, (first, buffer))| (to, weights.raw(channels, first, range.clone(), buffer))).collect();
+            let far = weights.after(channels, panel, range.end);
+            for (pair, rows) in ROWS_OF_POINTS.iter().enumerate() {
+                let far = &far[far.len() / 3 * pair..][..far.len() / 3];
+                for &(to, raw) in &raws {
+                    let out = two_rows(&mut chunk, [0, 1], chunk_plane).map(|row| &mut row[to..]);
+                    vectors.dispatch(TransformWeights { raw, pair, out, plane: chunk_plane });
+                }
+                multiply(rows, start, range.len(), &chunk, chunk_plane, far);
             }
-            multiply(start, range.len(), &chunk, chunk_plane, false);
         }
     }
     Sums { data: sums, plane }
@@ -736,31 +820,40 @@ impl WithSimd for Taps<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        // Channels whose taps stay in the first cache.
+        const RUN: usize = 16;
         let count = self.task.out.len();
-        let mut found = [0.0; 9 * PANEL];
-        for i in 0..self.task.ins.len() {
-            for lane in (0..count).step_by(S::F32_LANES) {
-                let at = i * PANEL + lane;
-                let h = [
-                    self.column::<S>(simd, 0, at),
-                    self.column::<S>(simd, 1, at),
-                    self.column::<S>(simd, 2, at),
-                    self.column::<S>(simd, 3, at),
-                    self.column::<S>(simd, 4, at),
-                    self.column::<S>(simd, 5, at),
-                ];
-                for y in 0..3 {
-                    let row = taps(simd, [h[0][y], h[1][y], h[2][y], h[3][y], h[4][y], h[5][y]]);
-                    for (x, value) in row.into_iter().enumerate() {
-                        store::<S>(&mut found[(y * 3 + x) * PANEL + lane..], value);
+        let mut found = [0.0; RUN * 9 * PANEL];
+        for start in (0..self.task.ins.len()).step_by(RUN) {
+            let channels = RUN.min(self.task.ins.len() - start);
+            for (i, found) in found.chunks_exact_mut(9 * PANEL).take(channels).enumerate() {
+                for lane in (0..count).step_by(S::F32_LANES) {
+                    let at = (start + i) * PANEL + lane;
+                    let h = [
+                        self.column::<S>(simd, 0, at),
+                        self.column::<S>(simd, 1, at),
+                        self.column::<S>(simd, 2, at),
+                        self.column::<S>(simd, 3, at),
+                        self.column::<S>(simd, 4, at),
+                        self.column::<S>(simd, 5, at),
+                    ];
+                    for y in 0..3 {
+                        let row = taps(simd, [h[0][y], h[1][y], h[2][y], h[3][y], h[4][y], h[5][y]]);
+                        for (x, value) in row.into_iter().enumerate() {
+                            store::<S>(&mut found[(y * 3 + x) * PANEL + lane..], value);
+                        }
                     }
                 }
             }
-            for (o, out) in self.task.out.iter_mut().enumerate() {
-                for (tap, out) in out[i * 9..][..9].iter_mut().enumerate() {
-                    *out += found[tap * PANEL + o];
+            let to = |o: usize, tap: usize, numbers: &[f32]| {
+                let out = &mut self.task.out[o][start * 9 + tap..][..numbers.len()];
+                let ((outs, out_rest), (numbers, rest)) = (S::as_mut_simd_f32s(out), S::as_simd_f32s(numbers));
+                for (out, number) in outs.iter_mut().zip(numbers) {
+                    *out = simd.add_f32s(*out, *number);
                 }
-            }
+                out_rest.iter_mut().zip(rest).for_each(|(out, number)| *out += number);
+            };
+            Transpose { from: &found, stride: PANEL, rows: channels * 9, columns: count, to }.with_simd(simd);
         }
     }
 }
