@@ -2,9 +2,9 @@
 
 use crate::direct;
 use crate::gemm::{PANEL, width};
-use crate::images::{Ending, Finish, Images, Normal, written};
+use crate::images::{Ending, Finish, Images, Normal, Place, written};
 use crate::scratch;
-use crate::simd::arch;
+use crate::simd::{arch, load};
 use crate::transpose::Transpose;
 use crate::winograd::{self, Grid, TILE};
 use crate::winograd_line;
@@ -365,24 +365,27 @@ impl WithSimd for FinishBands<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { ending, grid, .. } = self;
-        let w = grid.size[1];
-        let start = grid.first_pixel(self.bands.start);
+        let w = self.grid.size[1];
         let channel = self.panel * PANEL;
         let columns = PANEL.min(self.channels - channel);
-        let mut raw = [0.0; TILE * TILE * PANEL];
-        for (index, band) in self.bands.enumerate() {
-            let first = grid.first_pixel(band);
-            let lines = (grid.first_pixel(band + 1) - first) / w;
-            let added = ending.of(band / grid.tiles[0], channel);
-            for tile in 0..grid.tiles[1] {
-                self.sums.outputs(simd, (self.first + index) * grid.tiles[1] + tile, columns, &mut raw);
-                for y in 0..lines {
-                    for x in tile * TILE..w.min((tile + 1) * TILE) {
-                        let pixel = first + y * w + x;
-                        let out = &mut self.out[(pixel - start) * ending.stride + channel..][..columns];
-                        ending.apply(simd, &raw[(y * TILE + x % TILE) * PANEL..][..PANEL], added, pixel, channel, out);
-                    }
+        let start = self.grid.first_pixel(self.bands.start);
+        for (index, band) in self.bands.clone().enumerate() {
+            let first = self.grid.first_pixel(band);
+            let lines = (self.grid.first_pixel(band + 1) - first) / w;
+            let added = self.ending.of(band / self.grid.tiles[0], channel);
+            for tile in 0..self.grid.tiles[1] {
+                let (x, at) = (tile * TILE, (self.first + index) * self.grid.tiles[1] + tile);
+                for column in (0..columns).step_by(S::F32_LANES) {
+                    let place = Place {
+                        pixel: first + x,
+                        start,
+                        line: w,
+                        columns: w - x,
+                        channel: channel + column,
+                        count: S::F32_LANES.min(columns - column),
+                    };
+                    let rows = self.sums.outputs(simd, at, column);
+                    self.ending.apply_tile(simd, &rows[..lines], load::<S>(&added[column..]), place, self.out);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Images in memory: pixels one after the other, the channels of a pixel together.
 
 use crate::scratch;
-use crate::simd::{arch, silu};
+use crate::simd::{arch, load, silu, store};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -93,6 +93,28 @@ pub(crate) fn written([n, h, w, c]: [usize; 4], stride: usize) -> Option<usize> 
     Some((n * h * w).checked_sub(1)? * stride + c)
 }
 
+/// Where a vector of a tile belongs.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// The tile's first, of all images.
+    pub(crate) pixel: usize,
+    /// The first of what is written to.
+    pub(crate) start: usize,
+    /// Pixels from one line to the next.
+    pub(crate) line: usize,
+    /// Pixels of a line of the tile that are in the image.
+    pub(crate) columns: usize,
+    pub(crate) channel: usize,
+    /// Channels, up to a whole vector.
+    pub(crate) count: usize,
+}
+
+/// A vector, of which what `x` lacks is 0.
+#[inline(always)]
+fn load_part<S: Simd>(simd: S, x: &[f32]) -> S::f32s {
+    if x.len() == S::F32_LANES { load::<S>(x) } else { simd.partial_load_f32s(x) }
+}
+
 /// What [`Finish`] and a bias make of a pixel.
 pub(crate) struct Ending<'a> {
     /// [1 or n][width]: the bias and the image's row, where there are some.
@@ -142,6 +164,44 @@ impl<'a> Ending<'a> {
             (None, true) => self.sum::<S, false, true>(simd, raw, sums, &[], out),
             (Some(x), false) => self.sum::<S, true, false>(simd, raw, sums, &x.data[pixel * x.stride + channel..], out),
             (Some(x), true) => self.sum::<S, true, true>(simd, raw, sums, &x.data[pixel * x.stride + channel..], out),
+        }
+    }
+
+    /// A vector of channels of the pixels of a tile, in lines: what [`Self::apply`] does to them, without a detour over memory.
+    #[inline(always)]
+    pub(crate) fn apply_tile<S: Simd, const N: usize>(&self, simd: S, raw: &[[S::f32s; N]], sum: S::f32s, place: Place, out: &mut [f32]) {
+        match (&self.finish.residual, self.finish.relu) {
+            (None, false) if self.finish.accumulate => self.tile::<S, false, false, true, N>(simd, raw, sum, place, out),
+            (None, false) => self.tile::<S, false, false, false, N>(simd, raw, sum, place, out),
+            (None, true) => self.tile::<S, false, true, false, N>(simd, raw, sum, place, out),
+            (Some(_), false) => self.tile::<S, true, false, false, N>(simd, raw, sum, place, out),
+            (Some(_), true) => self.tile::<S, true, true, false, N>(simd, raw, sum, place, out),
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const RESIDUAL: bool, const RELU: bool, const ADD: bool, const N: usize>(
+        &self,
+        simd: S,
+        raw: &[[S::f32s; N]],
+        sum: S::f32s,
+        Place { pixel, start, line, columns, channel, count }: Place,
+        out: &mut [f32],
+    ) {
+        for (y, raw) in raw.iter().enumerate() {
+            for (x, &raw) in raw.iter().take(columns).enumerate() {
+                let pixel = pixel + y * line + x;
+                let out = &mut out[(pixel - start) * self.stride + channel..][..count];
+                let mut value = simd.add_f32s(raw, sum);
+                if RESIDUAL && let Some(residual) = &self.finish.residual {
+                    value = simd.add_f32s(value, load_part(simd, &residual.data[pixel * residual.stride + channel..][..count]));
+                }
+                value = self.scaled::<S, RELU>(simd, value);
+                if ADD {
+                    value = simd.add_f32s(load_part(simd, out), value);
+                }
+                if count == S::F32_LANES { store::<S>(out, value) } else { simd.partial_store_f32s(out, value) }
+            }
         }
     }
 

@@ -572,30 +572,25 @@ pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize,
 }
 
 impl Sums {
-    /// Aᵀ m A of tile `tile`: [4][4][64] in `out`, of which `columns` (up to a whole vector) are written.
+    /// Aᵀ m A of a vector of tile `tile`, from column `column` of the panel.
     #[inline(always)]
-    pub(crate) fn outputs<S: Simd>(&self, simd: S, tile: usize, columns: usize, out: &mut [f32; TILE * TILE * PANEL]) {
+    pub(crate) fn outputs<S: Simd>(&self, simd: S, tile: usize, column: usize) -> [[S::f32s; TILE]; TILE] {
         // Whole vectors: one check of bounds a load.
-        let panel = PANEL / S::F32_LANES;
         let (sums, plane) = (S::as_simd_f32s(&self.data).0, self.plane / S::F32_LANES);
-        let out = S::as_mut_simd_f32s(out).0;
-        for column in 0..columns.div_ceil(S::F32_LANES) {
-            let at = tile * panel + column;
-            let h = [
-                column_of_sums(simd, sums, plane, at),
-                column_of_sums(simd, sums, plane, at + plane),
-                column_of_sums(simd, sums, plane, at + 2 * plane),
-                column_of_sums(simd, sums, plane, at + 3 * plane),
-                column_of_sums(simd, sums, plane, at + 4 * plane),
-                column_of_sums(simd, sums, plane, at + 5 * plane),
-            ];
-            for y in 0..TILE {
-                let row = outputs(simd, [h[0][y], h[1][y], h[2][y], h[3][y], h[4][y], h[5][y]]);
-                for (x, value) in row.into_iter().enumerate() {
-                    out[(y * TILE + x) * panel + column] = value;
-                }
-            }
+        let at = (tile * PANEL + column) / S::F32_LANES;
+        let h = [
+            column_of_sums(simd, sums, plane, at),
+            column_of_sums(simd, sums, plane, at + plane),
+            column_of_sums(simd, sums, plane, at + 2 * plane),
+            column_of_sums(simd, sums, plane, at + 3 * plane),
+            column_of_sums(simd, sums, plane, at + 4 * plane),
+            column_of_sums(simd, sums, plane, at + 5 * plane),
+        ];
+        let mut rows = [[simd.splat_f32s(0.0); TILE]; TILE];
+        for (y, row) in rows.iter_mut().enumerate() {
+            *row = outputs(simd, [h[0][y], h[1][y], h[2][y], h[3][y], h[4][y], h[5][y]]);
         }
+        rows
     }
 }
 
