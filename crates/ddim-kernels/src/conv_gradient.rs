@@ -5,6 +5,7 @@ use crate::gemm::{Product, width};
 use crate::images::{Finish, Images, Normal, normalised, written};
 use crate::scratch;
 use crate::simd::arch;
+use crate::transpose::Transpose;
 use crate::winograd;
 use rayon::prelude::*;
 
@@ -154,9 +155,19 @@ impl Conv2d {
                 }
             }
         });
-        out.par_chunks_exact_mut(channels_in * taps).enumerate().for_each(|(o, out)| {
-            for (index, out) in out.iter_mut().enumerate() {
-                *out += sums[(index % taps * channels_in + index / taps) * columns + o];
+        let row = channels_in * taps;
+        out.par_chunks_mut(tile * row).enumerate().for_each(|(panel, out)| {
+            for (tap, sums) in sums.chunks_exact(channels_in * columns).enumerate() {
+                let to = |o: usize, first: usize, numbers: &[f32]| {
+                    let out = &mut out[o * row..][..row];
+                    if taps == 1 {
+                        out[first..].iter_mut().zip(numbers).for_each(|(out, number)| *out += number);
+                    } else {
+                        out[first * taps + tap..].iter_mut().step_by(taps).zip(numbers).for_each(|(out, number)| *out += number);
+                    }
+                };
+                let (from, count) = (&sums[panel * tile..], tile.min(channels_out - panel * tile));
+                arch().dispatch(Transpose { from, stride: columns, rows: channels_in, columns: count, to });
             }
         });
     }

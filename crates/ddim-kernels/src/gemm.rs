@@ -326,6 +326,8 @@ impl Product<'_> {
         if self.transposed {
             for i in 0..self.k {
                 let column = &self.a[i * self.a_stride + row..][..R];
+                // The numbers of the rows that follow: so far apart nothing else would ask for them in time.
+                prefetch(column, 1);
                 let mut vectors = [simd.splat_f32s(0.0); V];
                 load_into::<S, V>(&b[i * self.b_stride..], &mut vectors);
                 for (sums, &a) in sums.iter_mut().zip(column) {
