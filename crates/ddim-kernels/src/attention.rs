@@ -4,6 +4,7 @@ use crate::gemm::{Product, width as tile};
 use crate::images::{Ending, Finish, Images, written};
 use crate::scratch;
 use crate::simd::{arch, exp};
+use crate::transpose::Transpose;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -200,14 +201,17 @@ impl Head<'_> {
         let Self { images, first, pixels, channel, dim } = self;
         let tile = tile();
         for (panel, to) in to.chunks_exact_mut(dim * tile).enumerate() {
-            // Sixteen pixels at a time, so that whole cache lines are written.
-            for start in (0..tile).step_by(16) {
-                for c in 0..dim {
-                    for (p, to) in (panel * tile + start..).zip(&mut to[c * tile + start..][..16]) {
-                        *to = if p < pixels { images.data[(first + p) * images.stride + channel + c] * scale } else { 0.0 };
-                    }
-                }
+            let rows = tile.min(pixels - panel * tile);
+            if rows < tile {
+                to.fill(0.0);
             }
+            let from = &images.data[(first + panel * tile) * images.stride + channel..];
+            let to = |c: usize, pixel: usize, numbers: &[f32]| {
+                let to = &mut to[c * tile + pixel..][..numbers.len()];
+                to.copy_from_slice(numbers);
+                to.iter_mut().for_each(|v| *v *= scale);
+            };
+            arch().dispatch(Transpose { from, stride: images.stride, rows, columns: dim, to });
         }
     }
 }

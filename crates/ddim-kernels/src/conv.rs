@@ -237,7 +237,7 @@ fn run_winograd(
         }
         None => weights,
     };
-    let together = (weights.tiles_together(grid.bands() * columns, threads) / columns).max(1);
+    let together = weights.bands_together(grid.bands(), columns, threads);
     let blocks = split(out, (0..grid.bands()).step_by(together).map(|band| grid.first_pixel(band) * ending.stride));
     let panels = channels[0].div_ceil(PANEL);
     // Enough blocks: each is one task. Else what a block does is spread as well.

@@ -99,13 +99,14 @@ impl Operand<'_> {
         Some(all)
     }
 
-    /// Tiles whose products are computed together, of `total`.
-    pub(crate) fn tiles_together(self, total: usize, threads: usize) -> usize {
+    /// Bands whose products are computed together, of `bands` with `columns` tiles each.
+    pub(crate) fn bands_together(self, bands: usize, columns: usize, threads: usize) -> usize {
         // Each block of tiles would transform the weights again.
-        let Self::Transformed(_) = self else { return total };
+        let Self::Transformed(_) = self else { return bands };
         // Enough that reading the weights is little beside multiplying, and few enough that points and sums stay near.
-        let blocks = total.div_ceil(32).next_multiple_of(threads);
-        total.div_ceil(blocks).max(16)
+        let tiles = if width() == PANEL { 48 } else { 32 };
+        let blocks = (bands * columns).div_ceil(tiles).next_multiple_of(threads);
+        bands.div_ceil(blocks).max(16usize.div_ceil(columns))
     }
 
     /// Of input channels `range` and the output channels of a register tile's width from `first`: [in][tap][width], in `buffer` if need be.
