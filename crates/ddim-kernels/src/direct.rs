@@ -143,21 +143,25 @@ impl WithSimd for Block<'_> {
         let read = self.starts.len() * channels_in * self.conv.stride * self.conv.stride;
         let round = if read <= READ { all.len() } else { 1 };
         for round in all.chunks(round.max(1)) {
-            for (panel, b) in self.weights.chunks_exact(lines * depth * width).enumerate() {
+            for (panel, first) in (0..self.weights.len()).step_by(lines * depth * width).enumerate() {
                 for Part { lines, numbers } in round {
+                    let at = first + (lines.start * depth + numbers.start) * width;
+                    // The rest of this panel, or the next one.
+                    let next = at + lines.len() * numbers.len() * width;
+                    let after = (next + (next - at)).min(self.weights.len());
                     let product = PackedProduct {
                         a: &self.a[lines.start * self.line + numbers.start..],
                         starts: self.starts,
                         lines: lines.len(),
                         a_line: self.line,
                         k: numbers.len(),
-                        b: &b[(lines.start * depth + numbers.start) * width..],
+                        b: &self.weights[at..],
                         b_line: depth * width,
                         c: &mut sums[panel * width..],
                         c_stride: stride,
                         columns: width.min(channels_out - panel * width),
                         accumulate: lines.start > 0 || numbers.start > 0,
-                        next: &[],
+                        next: &self.weights[next.min(after)..after],
                     };
                     product.with_simd(simd);
                 }

@@ -88,29 +88,32 @@ impl PackedProduct<'_> {
     /// In functions of their own: what surrounds a loop in one function costs it registers.
     #[inline(always)]
     fn columns_at<S: Simd, const V: usize>(&mut self, simd: S, column: usize) {
-        let rows = self.starts.len();
-        let [sixes, fours] = heights(rows);
-        let (sixes, fours) = (sixes * ROWS, sixes * ROWS + fours * 4);
-        simd.vectorize(Tiles::<ROWS, V> { product: self, column, rows: 0..sixes });
-        if fours > sixes {
-            simd.vectorize(Tiles::<4, V> { product: self, column, rows: sixes..fours });
-        }
-        if fours + 2 <= rows {
-            simd.vectorize(Tiles::<2, V> { product: self, column, rows: fours..fours + 2 });
-        }
-        if rows % 2 == 1 {
-            simd.vectorize(Tiles::<1, V> { product: self, column, rows: rows - 1..rows });
+        let (sixes, rest) = heights(self.starts.len());
+        let mut row = sixes * ROWS;
+        simd.vectorize(Tiles::<ROWS, V> { product: self, column, rows: 0..row });
+        for height in rest {
+            let rows = row..row + height;
+            match height {
+                5 => simd.vectorize(Tiles::<5, V> { product: self, column, rows }),
+                4 => simd.vectorize(Tiles::<4, V> { product: self, column, rows }),
+                3 => simd.vectorize(Tiles::<3, V> { product: self, column, rows }),
+                2 => simd.vectorize(Tiles::<2, V> { product: self, column, rows }),
+                1 => simd.vectorize(Tiles::<1, V> { product: self, column, rows }),
+                _ => {}
+            }
+            row += height;
         }
     }
 }
 
-/// Tiles of six and of four rows, of `rows`; what is left are fewer than four. Twice four are better than six and two, whose few sums leave the
-/// processor waiting.
+/// `rows` as tiles of six rows, and up to two of fewer. Four and three are better than six and one, and twice four than six and two: few sums leave
+/// the processor waiting.
 #[inline(always)]
-fn heights(rows: usize) -> [usize; 2] {
+fn heights(rows: usize) -> (usize, [usize; 2]) {
     match (rows / ROWS, rows % ROWS) {
-        (sixes @ 1.., 2..4) => [sixes - 1, 2],
-        (sixes, rest) => [sixes, rest / 4],
+        (sixes @ 1.., 1) => (sixes - 1, [4, 3]),
+        (sixes @ 1.., 2) => (sixes - 1, [4, 4]),
+        (sixes, rest) => (sixes, [rest, 0]),
     }
 }
 
@@ -295,22 +298,22 @@ impl Product<'_> {
 
     #[inline(always)]
     fn columns_at<S: Simd, const V: usize>(&mut self, simd: S, column: usize) {
+        let (sixes, rest) = heights(self.rows);
         let mut row = 0;
-        let [sixes, fours] = heights(self.rows);
         for _ in 0..sixes {
             self.tile::<S, ROWS, V>(simd, row, column);
             row += ROWS;
         }
-        for _ in 0..fours {
-            self.tile::<S, 4, V>(simd, row, column);
-            row += 4;
-        }
-        if row + 2 <= self.rows {
-            self.tile::<S, 2, V>(simd, row, column);
-            row += 2;
-        }
-        if row < self.rows {
-            self.tile::<S, 1, V>(simd, row, column);
+        for height in rest {
+            match height {
+                5 => self.tile::<S, 5, V>(simd, row, column),
+                4 => self.tile::<S, 4, V>(simd, row, column),
+                3 => self.tile::<S, 3, V>(simd, row, column),
+                2 => self.tile::<S, 2, V>(simd, row, column),
+                1 => self.tile::<S, 1, V>(simd, row, column),
+                _ => {}
+            }
+            row += height;
         }
     }
 

@@ -557,7 +557,8 @@ pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize,
         for start in (0..channels_in).step_by(CHUNK) {
             let range = start..channels_in.min(start + CHUNK);
             let raws = (0..).step_by(range.len() * width).zip(firsts.clone().zip(buffer.chunks_exact_mut(CHUNK * 9 * width)));
-            let raws: Vec<(usize, &[f32])> = raws.map(|(to, (first, buffer))| (to, weights.raw(channels, first, range.clone(), buffer))).collect();
+            let raws: Vec<(usize, &[f32])> =
+                raws.map(|(to, (first, buffer))| (to, weights.raw(channels, first, range.clone(), buffer))).collect();
             let far = weights.after(channels, panel, range.end);
             for (pair, rows) in ROWS_OF_POINTS.iter().enumerate() {
                 let far = &far[far.len() / 3 * pair..][..far.len() / 3];

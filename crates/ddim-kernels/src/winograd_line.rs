@@ -164,13 +164,15 @@ fn run_with<A: Algorithm<POINTS, OUTPUTS> + Sync, const POINTS: usize, const OUT
         let sums_plane = starts.len() * PANEL + SPREAD;
         let mut sums = scratch::take(POINTS * sums_plane);
         let weights_plane = lines * channels_in * PANEL + SPREAD;
-        for (panel, weights) in weights.chunks_exact(POINTS * weights_plane).enumerate() {
+        for panel in 0..conv.channels[0].div_ceil(PANEL) {
             let channel = panel * PANEL;
             let count = PANEL.min(conv.channels[0] - channel);
-            for (point, b) in weights.chunks_exact(weights_plane).enumerate() {
+            for point in 0..POINTS {
+                let (b, next) = weights[(panel * POINTS + point) * weights_plane..].split_at(weights_plane);
+                let next = &next[..weights_plane.min(next.len())];
                 let (a, c) = (&input[point * plane..], &mut sums[point * sums_plane..]);
                 let (starts, a_line) = (&starts, columns * channels_in);
-                arch().dispatch(PackedPanel { a, starts, lines, a_line, b, c, columns: count, k: channels_in, accumulate: false, next: &[] });
+                arch().dispatch(PackedPanel { a, starts, lines, a_line, b, c, columns: count, k: channels_in, accumulate: false, next });
             }
             let (grid, places, sums, plane, columns) = (&grid, &places, &sums, sums_plane, count);
             arch().dispatch(FinishPanel { algorithm, grid, axis, ending, places, sums, plane, channel, columns, out: &mut *out });

@@ -18,6 +18,8 @@ enum Layer {
     /// A convolution without bias, a batch norm, max(0, x): name, channels out, kernel, stride and what pads every edge.
     Conv(&'static str, usize, [usize; 2], usize, [usize; 2]),
     Pool(Pool),
+    /// A 1×1 convolution of averages over 3×3 pixels: name and channels out.
+    OfAverages(&'static str, usize),
     /// Two convolutions of the same input, one beside the other.
     Fork(Box<[Layer; 2]>),
 }
@@ -46,9 +48,7 @@ fn shrinking_pool() -> Layer {
     Layer::Pool(Pool { pooling: Pooling::Max, stride: 2, padding: 0 })
 }
 
-fn pool(pooling: Pooling) -> Layer {
-    Layer::Pool(Pool { pooling, stride: 1, padding: 1 })
-}
+const AVERAGES: Pool = Pool { pooling: Pooling::Average, stride: 1, padding: 1 };
 
 /// Rows first, then columns, and the other way round.
 const ROW: [usize; 2] = [1, 7];
@@ -59,7 +59,7 @@ fn block_a(name: &'static str, pooled: usize) -> Block {
         vec![pointwise("branch1x1", 64)],
         vec![pointwise("branch5x5_1", 48), same("branch5x5_2", 64, [5, 5])],
         vec![pointwise("branch3x3dbl_1", 64), same("branch3x3dbl_2", 96, [3, 3]), same("branch3x3dbl_3", 96, [3, 3])],
-        vec![pool(Pooling::Average), pointwise("branch_pool", pooled)],
+        vec![Layer::OfAverages("branch_pool", pooled)],
     ];
     Block { name, branches }
 }
@@ -75,18 +75,18 @@ fn block_c(name: &'static str, c: usize) -> Block {
             same("branch7x7dbl_4", c, COLUMN),
             same("branch7x7dbl_5", 192, ROW),
         ],
-        vec![pool(Pooling::Average), pointwise("branch_pool", 192)],
+        vec![Layer::OfAverages("branch_pool", 192)],
     ];
     Block { name, branches }
 }
 
-fn block_e(name: &'static str, pooling: Pooling) -> Block {
+fn block_e(name: &'static str, pooled: Vec<Layer>) -> Block {
     let fork = |row: &'static str, column: &'static str| Layer::Fork(Box::new([same(row, 384, [1, 3]), same(column, 384, [3, 1])]));
     let branches = vec![
         vec![pointwise("branch1x1", 320)],
         vec![pointwise("branch3x3_1", 384), fork("branch3x3_2a", "branch3x3_2b")],
         vec![pointwise("branch3x3dbl_1", 448), same("branch3x3dbl_2", 384, [3, 3]), fork("branch3x3dbl_3a", "branch3x3dbl_3b")],
-        vec![pool(pooling), pointwise("branch_pool", 192)],
+        pooled,
     ];
     Block { name, branches }
 }
@@ -128,8 +128,9 @@ fn architecture() -> Vec<Block> {
         block_c("Mixed_6d", 160),
         block_c("Mixed_6e", 192),
         Block { name: "Mixed_7a", branches: block_d },
-        block_e("Mixed_7b", Pooling::Average),
-        block_e("Mixed_7c", Pooling::Max),
+        block_e("Mixed_7b", vec![Layer::OfAverages("branch_pool", 192)]),
+        // As the network was published, and not as it was meant.
+        block_e("Mixed_7c", vec![Layer::Pool(Pool { pooling: Pooling::Max, ..AVERAGES }), pointwise("branch_pool", 192)]),
     ]
 }
 
@@ -138,7 +139,7 @@ const SIZE: usize = 299;
 /// Added to the variances of batch norms.
 const EPS: f64 = 1e-3;
 /// Images that go through the network together: what lies between two layers stays in the last cache. Their features do not depend on it.
-const TOGETHER: usize = 4;
+const TOGETHER: usize = 2;
 
 /// A convolution with the batch norm behind it: its bias is the norm's, once the statistics are folded in.
 struct BatchNormed {
@@ -176,18 +177,31 @@ impl Definition {
             Layer::Conv(name, channels, kernel, stride, padding) => {
                 let channels = [*channels, self.graph.shape(x)[2]];
                 let conv = Conv2d { channels, kernel: *kernel, stride: *stride, padding: padding.map(|p| [p, p]), enlarge: false };
-                let mut scope = Scope::new(&mut self.parameters);
-                let mut scope = if block.is_empty() { scope } else { scope.under(block) };
-                let mut scope = scope.under(name);
-                let weight = scope.declare("conv.weight", &[channels[0], channels[1], kernel[0], kernel[1]], Initial::Zeros);
-                let [mean, variance, bias] =
-                    ["bn.running_mean", "bn.running_var", "bn.bias"].map(|name| scope.declare(name, &[channels[0]], Initial::Zeros));
-                let conv = Conv { conv, weight, bias };
-                self.convs.push(BatchNormed { conv, mean, variance });
-                let y = self.graph.conv(&conv, x);
+                let y = self.conv(block, name, conv, x);
+                vec![self.graph.activate(Activation::Relu, y)]
+            }
+            Layer::OfAverages(name, channels) => {
+                // Averages of its outputs are its outputs of averages, the bias included, and they are fewer.
+                let y = self.conv(block, name, Conv2d::pointwise([*channels, self.graph.shape(x)[2]]), x);
+                let y = self.graph.pool(AVERAGES, y);
                 vec![self.graph.activate(Activation::Relu, y)]
             }
         }
+    }
+
+    /// A convolution and the batch norm behind it.
+    fn conv(&mut self, block: &str, name: &str, conv: Conv2d, x: Id) -> Id {
+        let [channels, channels_in] = conv.channels;
+        let [height, width] = conv.kernel;
+        let mut scope = Scope::new(&mut self.parameters);
+        let mut scope = if block.is_empty() { scope } else { scope.under(block) };
+        let mut scope = scope.under(name);
+        let weight = scope.declare("conv.weight", &[channels, channels_in, height, width], Initial::Zeros);
+        let [mean, variance, bias] =
+            ["bn.running_mean", "bn.running_var", "bn.bias"].map(|name| scope.declare(name, &[channels], Initial::Zeros));
+        let conv = Conv { conv, weight, bias };
+        self.convs.push(BatchNormed { conv, mean, variance });
+        self.graph.conv(&conv, x)
     }
 }
 
