@@ -12,12 +12,15 @@ import argparse, json, os, pathlib, resource, statistics, subprocess, sys, tempf
 root = pathlib.Path(__file__).resolve().parent.parent
 def preset(name):
     """The networks of `ddim bench --preset`, as diffusers' arguments."""
-    size, multiples = {"ddpm-cifar10": (32, (1, 2, 2, 2)), "ddpm-celeba64": (64, (1, 2, 2, 2, 4)), "ddpm-lsun256": (256, (1, 1, 2, 2, 4, 4))}[name]
-    attends = ["Attn" if size >> level == 16 else "" for level in range(len(multiples))]
+    size, channels = {
+        "small": (32, (32, 64, 96)), "ddpm-cifar10": (32, (128, 256, 256, 256)), "ddpm-celeba64": (64, (128, 256, 256, 256, 512)),
+        "ddpm-lsun256": (256, (128, 128, 256, 256, 512, 512))}[name]
+    layers, head, groups = (1, 32, 8) if name == "small" else (2, None, 32)
+    attends = ["Attn" if size >> level == 16 else "" for level in range(len(channels))]
     return dict(
-        sample_size=size, in_channels=3, out_channels=3, block_out_channels=tuple(128 * m for m in multiples), layers_per_block=2,
+        sample_size=size, in_channels=3, out_channels=3, block_out_channels=channels, layers_per_block=layers, norm_num_groups=groups,
         down_block_types=tuple(a + "DownBlock2D" for a in attends), up_block_types=tuple(a + "UpBlock2D" for a in reversed(attends)),
-        downsample_padding=0, flip_sin_to_cos=False, freq_shift=1, norm_eps=1e-6, attention_head_dim=None)
+        downsample_padding=0, flip_sin_to_cos=False, freq_shift=1, norm_eps=1e-6, attention_head_dim=head)
 
 def network(model):
     import torch
