@@ -36,9 +36,10 @@ pub struct TrainingPlan {
 }
 
 impl TrainingPlan {
-    /// For images of `size` [h, w].
-    pub fn new(unet: &UNet, size: [usize; 2]) -> Self {
-        Self { backward: Backward::new(unet, size), size, gradients: vec![0.0; unet.values().len()] }
+    /// For images of `size` [h, w]. With `checkpoint`, what lies within a residual block is not kept but computed again on the way back: less memory
+    /// for more time, and the same bits.
+    pub fn new(unet: &UNet, size: [usize; 2], checkpoint: bool) -> Self {
+        Self { backward: Backward::new(unet, size, checkpoint), size, gradients: vec![0.0; unet.values().len()] }
     }
 
     /// Begins a batch: gradients are 0.

@@ -1,7 +1,8 @@
 //! Twenty steps of training against PyTorch's (conformance/make_training.py).
 
-use ddim_nn::{Adam, Condition, Ema, Examples, Pipeline, TrainingPlan, clipping};
+use ddim_nn::{Adam, Condition, Ema, Examples, Pipeline, TrainingPlan, UNet, UNetConfig, clipping};
 use safetensors::SafeTensors;
+use std::ops::Range;
 use std::path::Path;
 
 #[test]
@@ -26,7 +27,7 @@ fn loss_and_gradient_norm_equal_pytorchs() {
         let mut unet = Pipeline::load(&root.join("models/fashion")).unwrap().unet;
         let mut adam = Adam { weight_decay, ..Adam::new(2e-4) };
         let mut ema = [Ema::new(0.8, true, &unet)];
-        let mut plan = TrainingPlan::new(&unet, [h, w]);
+        let mut plan = TrainingPlan::new(&unet, [h, w], false);
         for k in 0..steps {
             let of = |all: &[f32]| all[k * n * c * h * w..(k + 1) * n * c * h * w].to_vec();
             let (x, target, timesteps) = (of(&x), of(&target), &timesteps[k * n..(k + 1) * n]);
@@ -72,8 +73,100 @@ fn a_plan_is_used_again() {
         let loss = plan.add(&unet, &examples);
         (loss, plan.gradients().to_vec())
     };
-    let mut again = TrainingPlan::new(&unet, [h, w]);
+    let mut again = TrainingPlan::new(&unet, [h, w], false);
     for n in [5, 1, 3, 6] {
-        assert!(gradients(&mut again, n) == gradients(&mut TrainingPlan::new(&unet, [h, w]), n), "{n} images");
+        assert!(gradients(&mut again, n) == gradients(&mut TrainingPlan::new(&unet, [h, w], false), n), "{n} images");
+    }
+}
+
+/// Networks with what a step of training may meet: dropout, both ways for a block to take its embedding, classes, attention, blocks that change the
+/// size. Some steps old: at first what closes a residual branch is 0, and with it the gradients behind it.
+fn networks() -> Vec<UNet> {
+    let network = |changes: &[(&str, serde_json::Value)]| {
+        let mut config = serde_json::json!({
+            "_class_name": "UNet2DModel", "sample_size": 8, "in_channels": 3, "out_channels": 3, "block_out_channels": [16, 32],
+            "layers_per_block": 1, "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+            "norm_num_groups": 8, "attention_head_dim": 16,
+        });
+        changes.iter().for_each(|(key, value)| config[key] = value.clone());
+        let mut unet = UNet::initialised(&UNetConfig::from_json(&config.to_string(), Path::new("config.json")).unwrap(), 5).unwrap();
+        let mut plan = TrainingPlan::new(&unet, [8, 8], false);
+        let mut adam = Adam::new(0.01);
+        for _ in 0..3 {
+            plan.begin();
+            squared_error(&mut plan, &unet, 2);
+            adam.step(&mut unet, plan.gradients(), 1.0, &mut [], 1);
+        }
+        unet
+    };
+    vec![
+        network(&[("dropout", serde_json::json!(0.3))]),
+        network(&[("resnet_time_scale_shift", serde_json::json!("scale_shift")), ("num_class_embeds", serde_json::json!(4))]),
+        network(&[("downsample_type", serde_json::json!("resnet")), ("upsample_type", serde_json::json!("resnet"))]),
+    ]
+}
+
+/// Adds the gradients of n images; the loss.
+fn squared_error(plan: &mut TrainingPlan, unet: &UNet, n: usize) -> f64 {
+    let numbers = |phase: f32| -> Vec<f32> { (0..n * 3 * 64).map(|i| (i as f32 * 0.37 + phase).sin()).collect() };
+    let classes = unet.config().num_class_embeds.is_some();
+    plan.add(
+        unet,
+        &Examples {
+            shape: [n, 3, 8, 8],
+            x: &numbers(0.0),
+            target: &numbers(1.0),
+            timesteps: &(0..n).map(|i| 40 * i + 3).collect::<Vec<_>>(),
+            weights: &vec![1.0 / n as f32; n],
+            condition: &if classes { Condition::Labels((0..n).map(|i| i % 4).collect()) } else { Condition::None },
+            dropout: &(0..n as u64).collect::<Vec<_>>(),
+        },
+    )
+}
+
+/// For any number of images, also fewer than before.
+#[test]
+fn activations_computed_again_give_the_same_bits() {
+    for unet in networks() {
+        let mut again = TrainingPlan::new(&unet, [8, 8], true);
+        for n in [2, 5, 1] {
+            let mut kept = TrainingPlan::new(&unet, [8, 8], false);
+            again.begin();
+            assert_eq!(squared_error(&mut again, &unet, n), squared_error(&mut kept, &unet, n), "{:?}", unet.config());
+            assert!(again.gradients() == kept.gradients(), "{n} images, {:?}", unet.config());
+        }
+    }
+}
+
+/// Of the loss along a direction through each parameter's numbers, for each parameter of a whole network.
+#[test]
+fn gradients_equal_finite_differences() {
+    for unet in networks() {
+        let mut plan = TrainingPlan::new(&unet, [8, 8], false);
+        squared_error(&mut plan, &unet, 2);
+        let gradients = plan.gradients().to_vec();
+        let parameters: Vec<(String, Range<usize>)> = unet.parameters().map(|(name, _, range)| (name.to_owned(), range)).collect();
+        for (name, range) in parameters {
+            let gradient = &gradients[range.clone()];
+            let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            if norm < 1e-4 {
+                // Of weights that are nearly even, and of the bias of keys, which softmax takes away again.
+                assert!(name.contains("attentions.0.to_") || name.contains("attentions.1.to_"), "{name}: {norm:e}");
+                continue;
+            }
+            // Along the gradient the slope is its norm.
+            let mut loss_at = |step: f64| {
+                let mut values = unet.values().to_vec();
+                values[range.clone()].iter_mut().zip(gradient).for_each(|(v, g)| *v = (f64::from(*v) + step * f64::from(*g) / norm) as f32);
+                squared_error(&mut plan, &unet.with_values(values).unwrap(), 2)
+            };
+            let slope = |step: f64, loss_at: &mut dyn FnMut(f64) -> f64| (loss_at(step) - loss_at(-step)) / (2.0 * step);
+            // Richardson's: errors of the order of step⁴.
+            let step = 0.01;
+            let (wide, narrow) = (slope(2.0 * step, &mut loss_at), slope(step, &mut loss_at));
+            let found = (4.0 * narrow - wide) / 3.0;
+            // Losses have seven digits, which the step magnifies.
+            assert!((found - norm).abs() < 1e-3 * norm + 2e-5, "{name}: {found:e} for {norm:e}");
+        }
     }
 }

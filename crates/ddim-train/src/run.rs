@@ -277,6 +277,11 @@ impl Run {
         Ok(Self { folder: folder.to_owned(), config, trainer, tally, remarks, _lock: lock })
     }
 
+    /// As [`Trainer::checkpoint_activations`].
+    pub fn checkpoint_activations(&mut self, on: bool) {
+        self.trainer.checkpoint_activations(on);
+    }
+
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.config

@@ -69,6 +69,7 @@ pub struct Trainer {
     unet: UNet,
     /// Of the network; made at the first step.
     plan: Option<TrainingPlan>,
+    checkpoint_activations: bool,
     pub(crate) adam: Adam,
     pub(crate) averages: Vec<Ema>,
     pub(crate) step: u64,
@@ -153,6 +154,7 @@ impl Trainer {
             weights,
             unet,
             plan,
+            checkpoint_activations: false,
             adam,
             averages,
             step: 0,
@@ -262,6 +264,11 @@ impl Trainer {
         Ok(Stepped { loss, norm, learning_rate: self.adam.learning_rate })
     }
 
+    /// Whether what lies within residual blocks is computed again on the way back instead of kept: less memory, more time, and the same bits.
+    pub fn checkpoint_activations(&mut self, on: bool) {
+        (self.checkpoint_activations, self.plan) = (on, None);
+    }
+
     /// A step of `n` images that changes nothing but the optimizer's and averages' memory: to see what it takes.
     ///
     /// # Errors
@@ -277,7 +284,7 @@ impl Trainer {
     /// The plan, at the beginning of a batch.
     fn plan(&mut self) -> TrainingPlan {
         let [_, h, w] = self.data.shape;
-        let mut plan = self.plan.take().unwrap_or_else(|| TrainingPlan::new(&self.unet, [h, w]));
+        let mut plan = self.plan.take().unwrap_or_else(|| TrainingPlan::new(&self.unet, [h, w], self.checkpoint_activations));
         plan.begin();
         plan
     }

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
             // What sampling packed is no part of a training step's memory.
             drop(network);
             let mut adam = Adam::new(2e-4);
-            let mut plan = TrainingPlan::new(&unet, [h, w]);
+            let mut plan = TrainingPlan::new(&unet, [h, w], args.checkpoint_activations);
             measure(|counts| {
                 let (timesteps, weights) = (vec![level - 1; n], vec![1.0 / n as f32; n]);
                 let (shape, condition, dropout) = ([n, c, h, w], &condition, &vec![0; n]);

@@ -24,11 +24,12 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     // A job script says the same line first and after each interruption: then there is no run yet.
     let there = args.out.join("config.toml").exists();
     let whole = args.data.is_some() || args.config.is_some();
-    let run = if args.resume && (there || !whole) {
+    let mut run = if args.resume && (there || !whole) {
         Run::resume(&args.out, &settings(args, None)?, &load)?
     } else {
         Run::create(&args.out, settings(args, Some("small"))?, &load)?
     };
+    run.checkpoint_activations(args.checkpoint_activations);
     let config = run.config().clone();
     if config.output.preview_every > 0 {
         crate::output::create_folder(&args.out.join("previews"))?;
@@ -166,6 +167,7 @@ const TRIED: [usize; 2] = [2, 8];
 fn dry_run(args: &Train, load: &dyn Fn(&Path) -> ddim_nn::Result<ddim_nn::Pipeline>) -> Result<()> {
     let mut settings = settings(args, Some("small"))?;
     let mut trainer = Trainer::begin(&mut settings, std::slice::from_ref(&args.out), load)?;
+    trainer.checkpoint_activations(args.checkpoint_activations);
     let config = trainer.config().clone();
     inputs::say(&trainer.data().report);
     let classes = inputs::classes(trainer.data());

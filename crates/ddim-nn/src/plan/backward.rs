@@ -136,8 +136,8 @@ impl Found {
 }
 
 impl Backward {
-    pub(crate) fn new(unet: &UNet, size: [usize; 2]) -> Self {
-        let plan = Plan::for_training(unet, size);
+    pub(crate) fn new(unet: &UNet, size: [usize; 2], checkpoint: bool) -> Self {
+        let plan = Plan::for_training(unet, size, checkpoint);
         let first_uses = plan.first_uses();
         Self { plan, first_uses, arena: Arena::default(), found: Gradients::default() }
     }
@@ -176,10 +176,16 @@ impl Backward {
             total += f64::from(*share) * sum / len as f64;
         }
         found.images.give(view, dy);
-        for (index, step) in plan.steps.iter().enumerate().rev() {
-            Run { plan, weights, inputs, arena, of_images: true, n }.step(step, found, gradients, &mut profile);
-            // Nothing before it knows of these.
-            first_uses[index].iter().for_each(|&buffer| found.images.release(buffer));
+        for segment in plan.segments.iter().rev() {
+            if !segment.inner.is_empty() {
+                plan.again(segment, weights, inputs, arena, &mut profile);
+            }
+            for index in segment.steps.clone().rev() {
+                Run { plan, weights, inputs, arena, of_images: true, n }.step(&plan.steps[index], found, gradients, &mut profile);
+                // Nothing before it knows of these.
+                first_uses[index].iter().for_each(|&buffer| found.images.release(buffer));
+            }
+            arena.forget(segment);
         }
         for step in plan.row_steps.iter().rev() {
             Run { plan, weights, inputs, arena, of_images: false, n }.step(step, found, gradients, &mut profile);

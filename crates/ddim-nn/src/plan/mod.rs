@@ -20,6 +20,7 @@ pub(crate) use run::write_features;
 pub(crate) use run::{Arenas, Inputs};
 pub use run::{Profile, Share};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a step does to `x`.
@@ -117,6 +118,13 @@ enum Purpose {
     Training,
 }
 
+/// Steps behind one another, and the buffers that no other step needs.
+#[derive(Debug)]
+struct Segment {
+    steps: Range<usize>,
+    inner: Vec<usize>,
+}
+
 /// A compiled network for images of one size, without its weights. Buffers hold a number an image for each number here: the batch is chosen at
 /// every run.
 #[derive(Debug)]
@@ -126,6 +134,8 @@ pub(crate) struct Plan {
     /// What is computed of timesteps and classes.
     row_steps: Vec<Step>,
     steps: Vec<Step>,
+    /// All steps, in parts whose inner buffers go when a part has run.
+    segments: Vec<Segment>,
     convs: Vec<PlannedConv>,
     norms: Vec<Norm>,
     /// Numbers an image of each buffer.
@@ -164,9 +174,40 @@ impl Plan {
         (plan, packed)
     }
 
-    /// For training, with any weights.
-    pub(crate) fn for_training(unet: &UNet, size: [usize; 2]) -> Self {
-        Self::new(&unet.graph(size), unet.definition(), Purpose::Training)
+    /// For training, with any weights. Where `checkpoint` says so, what lies within a residual block is forgotten and computed again on the way back.
+    pub(crate) fn for_training(unet: &UNet, size: [usize; 2], checkpoint: bool) -> Self {
+        let mut plan = Self::new(&unet.graph(size), unet.definition(), Purpose::Training);
+        if checkpoint {
+            plan.segments = plan.residual_blocks();
+        }
+        plan
+    }
+
+    /// The steps in parts that end with the sum of a residual block each.
+    fn residual_blocks(&self) -> Vec<Segment> {
+        let ends = self.steps.iter().enumerate().filter(|(_, step)| step.is_residual_sum()).map(|(at, _)| at + 1);
+        let mut segments: Vec<Segment> = Vec::new();
+        for end in ends.chain([self.steps.len()]) {
+            let start = segments.last().map_or(0, |segment| segment.steps.end);
+            if start < end {
+                segments.push(Segment { steps: start..end, inner: Vec::new() });
+            }
+        }
+        // The part that needs a buffer; none where several do. The way back begins with the last part, which keeps all.
+        let mut needed: Vec<Option<usize>> = vec![None; self.buffers.len()];
+        let mut alone = vec![true; self.buffers.len()];
+        [self.input, self.output].iter().for_each(|view| alone[view.buffer] = false);
+        for (index, segment) in segments.iter().enumerate() {
+            for buffer in self.steps[segment.steps.clone()].iter().flat_map(|step| step.reads().chain([step.out])).map(|view| view.buffer) {
+                alone[buffer] &= *needed[buffer].get_or_insert(index) == index;
+            }
+        }
+        for (buffer, index) in needed.into_iter().enumerate() {
+            if let Some(index) = index.filter(|&index| alone[buffer] && index + 1 < segments.len()) {
+                segments[index].inner.push(buffer);
+            }
+        }
+        segments
     }
 
     /// The steps that compute the graph's output.
@@ -287,7 +328,8 @@ impl Plan {
         let output = layout.place(graph.output());
         assert!(output.offset == 0 && output.stride == output.shape[2], "the output lies alone in its buffer");
         let (buffers, row_buffers, parameters) = (layout.buffers, layout.rows, parameters.clone());
-        Self { purpose, parameters, row_steps, steps, convs, norms, buffers, row_buffers, read_rows, statistics, input, output }
+        let segments = vec![Segment { steps: 0..steps.len(), inner: Vec::new() }];
+        Self { purpose, parameters, row_steps, steps, segments, convs, norms, buffers, row_buffers, read_rows, statistics, input, output }
     }
 
     /// Gives the same memory to values that are not needed at the same time.
@@ -395,6 +437,15 @@ impl Step {
             _ => [None; 3],
         };
         others.into_iter().flatten().chain([self.x])
+    }
+
+    /// Whether it adds another value of the graph to what it computes.
+    fn is_residual_sum(&self) -> bool {
+        match &self.action {
+            Action::Conv { finish, .. } | Action::Attend { finish, .. } => finish.residual.is_some(),
+            Action::Add(_) => true,
+            _ => false,
+        }
     }
 
     fn multiply_adds(&self, plan: &Plan) -> u64 {

@@ -1,8 +1,8 @@
 //! Forward through the steps of a plan.
 
 use super::clock::Instant;
-use super::layout::View;
-use super::{Action, FinishWith, NormRef, Plan, Purpose, Source, Step, Weights};
+use super::layout::{View, fitting};
+use super::{Action, FinishWith, NormRef, Plan, Purpose, Segment, Source, Step, Weights};
 use crate::graph::Features;
 use crate::unet::Condition;
 use ddim::noise::Stream;
@@ -25,6 +25,27 @@ pub(crate) struct Arena {
     pub(super) rows: Vec<Vec<f32>>,
     /// What norms subtract and multiply by, and 1 / the deviation, [n, c] each.
     pub(super) statistics: Vec<[Vec<f32>; 3]>,
+    /// Memory of buffers that are forgotten.
+    spare: Vec<Vec<f32>>,
+}
+
+impl Arena {
+    /// Finds memory for the inner buffers of a part, for `n` images.
+    fn hold(&mut self, segment: &Segment, lens: &[usize], n: usize) {
+        for &buffer in &segment.inner {
+            let len = n * lens[buffer];
+            let index = fitting(self.spare.iter().map(Vec::len), len);
+            let mut memory = index.map(|i| self.spare.swap_remove(i)).unwrap_or_default();
+            at_least(&mut memory, len);
+            self.buffers[buffer] = memory;
+        }
+    }
+
+    /// Forgets them.
+    pub(super) fn forget(&mut self, segment: &Segment) {
+        let Self { buffers, spare, .. } = self;
+        spare.extend(segment.inner.iter().map(|&buffer| std::mem::take(&mut buffers[buffer])));
+    }
 }
 
 /// The memory of runs that are over.
@@ -118,12 +139,13 @@ impl Plan {
     /// Leaves the output among the buffers.
     pub(super) fn forward(&self, weights: Weights<'_>, inputs: &Inputs<'_>, arena: &mut Arena, mut profile: Option<&mut Profile>) {
         let (n, kinds) = (inputs.kinds.len(), inputs.timesteps.len());
-        let sized = |buffers: &mut Vec<Vec<f32>>, lens: &[usize], count: usize| {
-            buffers.resize_with(lens.len(), Vec::new);
-            buffers.iter_mut().zip(lens).for_each(|(buffer, len)| at_least(buffer, count * len));
-        };
-        sized(&mut arena.buffers, &self.buffers, n);
-        sized(&mut arena.row_buffers, &self.row_buffers, kinds);
+        arena.buffers.resize_with(self.buffers.len(), Vec::new);
+        arena.row_buffers.resize_with(self.row_buffers.len(), Vec::new);
+        arena.row_buffers.iter_mut().zip(&self.row_buffers).for_each(|(buffer, len)| at_least(buffer, kinds * len));
+        let inner = |buffer: &usize| self.segments.iter().any(|segment| segment.inner.contains(buffer));
+        for buffer in (0..self.buffers.len()).filter(|buffer| !inner(buffer)) {
+            at_least(&mut arena.buffers[buffer], n * self.buffers[buffer]);
+        }
         arena.statistics.resize_with(self.statistics.len(), Default::default);
         let mut row_buffers = std::mem::take(&mut arena.row_buffers);
         for step in &self.row_steps {
@@ -142,23 +164,48 @@ impl Plan {
         } else {
             transpose(inputs.x, n, self.input.shape, input, true);
         }
-        let mut buffers = std::mem::take(&mut arena.buffers);
-        for step in &self.steps {
-            // Some images at once: what their statistics read is then in the cache when they are normalised.
-            let together = if step.norm().is_some() && self.purpose == Purpose::Sampling { step.images_together() } else { n };
-            for first in (0..n).step_by(together) {
-                let images = first..n.min(first + together);
-                let mut start = Instant::now();
-                if let Some(normal) = step.norm() {
-                    step.find_statistics(normal, &images, self, weights, &buffers, arena);
-                    start = note(&mut profile, "group norm's statistics", start, 0);
+        for segment in &self.segments {
+            arena.hold(segment, &self.buffers, n);
+            let mut buffers = std::mem::take(&mut arena.buffers);
+            for step in &self.steps[segment.steps.clone()] {
+                // Some images at once: what their statistics read is then in the cache when they are normalised.
+                let together = if step.norm().is_some() && self.purpose == Purpose::Sampling { step.images_together() } else { n };
+                for first in (0..n).step_by(together) {
+                    let images = first..n.min(first + together);
+                    let mut start = Instant::now();
+                    if let Some(normal) = step.norm() {
+                        step.find_statistics(normal, &images, self, weights, &buffers, arena);
+                        start = note(&mut profile, "group norm's statistics", start, 0);
+                    }
+                    let multiply_adds = images.len() as u64 * step.multiply_adds(self);
+                    step.run_on(images, self, weights, inputs, &mut buffers, arena);
+                    note(&mut profile, step.kind(self), start, multiply_adds);
                 }
-                let multiply_adds = images.len() as u64 * step.multiply_adds(self);
-                step.run_on(images, self, weights, inputs, &mut buffers, arena);
-                note(&mut profile, step.kind(self), start, multiply_adds);
             }
+            arena.buffers = buffers;
+            arena.forget(segment);
+        }
+    }
+
+    /// Computes the inner buffers of a part again; statistics are still there.
+    pub(super) fn again(
+        &self,
+        segment: &Segment,
+        weights: Weights<'_>,
+        inputs: &Inputs<'_>,
+        arena: &mut Arena,
+        profile: &mut Option<&mut Profile>,
+    ) {
+        let (n, start) = (inputs.kinds.len(), Instant::now());
+        arena.hold(segment, &self.buffers, n);
+        let mut buffers = std::mem::take(&mut arena.buffers);
+        let mut multiply_adds = 0;
+        for step in self.steps[segment.steps.clone()].iter().filter(|step| segment.inner.contains(&step.out.buffer)) {
+            step.run_on(0..n, self, weights, inputs, &mut buffers, arena);
+            multiply_adds += n as u64 * step.multiply_adds(self);
         }
         arena.buffers = buffers;
+        note(profile, "activations, again", start, multiply_adds);
     }
 }
 
