@@ -128,6 +128,15 @@ fn assert_same(a: &Path, b: &Path) {
     }
 }
 
+/// Whether activations are kept changes no byte.
+#[test]
+fn checkpointed_activations_change_no_byte() {
+    let folder = data();
+    ok(folder.path(), &with(&["--out", "kept", "--set", "network.dropout=0.2"]));
+    ok(folder.path(), &with(&["--out", "again", "--set", "network.dropout=0.2", "--checkpoint-activations"]));
+    assert_same(&folder.path().join("kept"), &folder.path().join("again"));
+}
+
 /// Starts a long run and waits until it trains.
 #[cfg(unix)]
 fn started(folder: &Path, program: &mut Command) -> Child {
