@@ -449,6 +449,9 @@ pub(crate) struct Train {
     /// Images of a step.
     #[arg(long, value_name = "B")]
     pub(crate) batch_size: Option<usize>,
+    /// Keep fewer activations in memory and recompute them in the backward pass: less memory, slower. Does not change any result.
+    #[arg(long)]
+    pub(crate) checkpoint_activations: bool,
     /// Adam's.
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(crate) learning_rate: Option<f64>,
@@ -488,9 +491,6 @@ pub(crate) struct Train {
     /// Any other setting, as it is called in config.toml: --set ema.rates=[0.999,0.9999]
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Keep less in memory, and compute it again on the way back: for large networks. Slower; does not change any result.
-    #[arg(long, help_heading = "Everywhere")]
-    pub(crate) checkpoint_activations: bool,
     /// Where the network is trained: cpu. This version computes on the processor only.
     #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Everywhere")]
     pub(crate) device: String,
@@ -741,7 +741,7 @@ pub(crate) struct Bench {
     /// Time a step of training instead: the gradient of the epsilon objective, clipping by the global norm, Adam.
     #[arg(long)]
     pub(crate) train: bool,
-    /// With --train: keep less in memory, and compute it again on the way back.
+    /// With --train: keep fewer activations in memory and recompute them in the backward pass.
     #[arg(long, requires = "train")]
     pub(crate) checkpoint_activations: bool,
     /// Processor threads [default: all].

@@ -143,12 +143,14 @@ impl WithSimd for Block<'_> {
         let read = self.starts.len() * channels_in * self.conv.stride * self.conv.stride;
         let round = if read <= READ { all.len() } else { 1 };
         for round in all.chunks(round.max(1)) {
-            for (panel, first) in (0..self.weights.len()).step_by(lines * depth * width).enumerate() {
+            let whole = lines * depth * width;
+            for (panel, first) in (0..self.weights.len()).step_by(whole).enumerate() {
                 for Part { lines, numbers } in round {
                     let at = first + (lines.start * depth + numbers.start) * width;
-                    // The rest of this panel, or the next one.
-                    let next = at + lines.len() * numbers.len() * width;
-                    let after = (next + (next - at)).min(self.weights.len());
+                    let len = lines.len() * numbers.len() * width;
+                    // The next part of this panel, or the same part of the next panel.
+                    let next = at + if round.len() == 1 { whole } else { len };
+                    let next = next.min(self.weights.len())..(next + len).min(self.weights.len());
                     let product = PackedProduct {
                         a: &self.a[lines.start * self.line + numbers.start..],
                         starts: self.starts,
@@ -161,7 +163,7 @@ impl WithSimd for Block<'_> {
                         c_stride: stride,
                         columns: width.min(channels_out - panel * width),
                         accumulate: lines.start > 0 || numbers.start > 0,
-                        next: &self.weights[next.min(after)..after],
+                        next: &self.weights[next],
                     };
                     product.with_simd(simd);
                 }

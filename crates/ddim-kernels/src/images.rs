@@ -109,7 +109,7 @@ pub(crate) struct Place {
     pub(crate) count: usize,
 }
 
-/// A vector, of which what `x` lacks is 0.
+/// `x`, padded with zeros to a whole vector.
 #[inline(always)]
 fn load_part<S: Simd>(simd: S, x: &[f32]) -> S::f32s {
     if x.len() == S::F32_LANES { load::<S>(x) } else { simd.partial_load_f32s(x) }
@@ -167,7 +167,7 @@ impl<'a> Ending<'a> {
         }
     }
 
-    /// A vector of channels of the pixels of a tile, in lines: what [`Self::apply`] does to them, without a detour over memory.
+    /// A vector of channels of the pixels of a tile, in lines: what [`Self::apply`] does to them, without going through memory.
     #[inline(always)]
     pub(crate) fn apply_tile<S: Simd, const N: usize>(&self, simd: S, raw: &[[S::f32s; N]], sum: S::f32s, place: Place, out: &mut [f32]) {
         match (&self.finish.residual, self.finish.relu) {

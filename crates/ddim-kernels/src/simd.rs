@@ -80,7 +80,7 @@ pub(crate) fn store<S: Simd>(x: &mut [f32], v: S::f32s) {
     S::as_mut_simd_f32s(&mut x[..S::F32_LANES]).0[0] = v;
 }
 
-/// Asks for line `line` of the cache from the start of `x`, or behind it, where nothing happens: a hint that never fails.
+/// A hint that line `line` of the cache, counted from the start of `x`, will be read. It may lie behind the end: a hint never faults.
 #[inline(always)]
 pub(crate) fn prefetch(x: &[f32], line: usize) {
     #[cfg(target_arch = "x86_64")]

@@ -6,8 +6,8 @@ use pulp::{Simd, WithSimd};
 /// Rows that are read together, for [`Transpose::to`] to get as many numbers at once.
 const ROWS: usize = 16;
 
-/// The matrix whose row r begins at `from[r · stride]` and has `columns` numbers, by its columns: `to` gets each with the number of its first row and what
-/// stands there in that row and those that follow, up to 16.
+/// Transposes a matrix whose row r is the `columns` numbers from `from[r · stride]`: `to` receives, for each column, up to 16 consecutive numbers of it, with
+/// the column and the first row.
 pub(crate) struct Transpose<'a, F: FnMut(usize, usize, &[f32])> {
     pub(crate) from: &'a [f32],
     pub(crate) stride: usize,

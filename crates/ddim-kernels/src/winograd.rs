@@ -106,7 +106,10 @@ impl Operand<'_> {
         // Enough that reading the weights is little beside multiplying, and few enough that points and sums stay near.
         let tiles = if width() == PANEL { 48 } else { 32 };
         let blocks = (bands * columns).div_ceil(tiles).next_multiple_of(threads);
-        bands.div_ceil(blocks).max(16usize.div_ceil(columns))
+        let together = bands.div_ceil(blocks);
+        // Rounded up, fewer than the threads could be left.
+        let together = if bands.div_ceil(together) < threads { bands / blocks } else { together };
+        together.max(16usize.div_ceil(columns))
     }
 
     /// Of input channels `range` and the output channels of a register tile's width from `first`: [in][tap][width], in `buffer` if need be.
@@ -139,7 +142,7 @@ impl Operand<'_> {
 
     /// G g Gᵀ, laid out as in [`Weights::Transformed`].
     fn transform(self, channels @ [channels_out, channels_in]: [usize; 2], out: &mut [f32]) {
-        // Channels of which the weights stay in the first cache.
+        // Channels whose weights, 36 KiB, are about as large as a first cache.
         const RUN: usize = 16;
         let (width, plane) = (width(), channels_in * PANEL + SPREAD);
         out.par_chunks_exact_mut(POINTS * plane).enumerate().for_each(|(panel, out)| {
@@ -519,13 +522,14 @@ pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize,
     let vectors = arch();
     let starts: Vec<usize> = (0..tiles).map(|tile| tile * input.stride).collect();
     // The products at all points of some rows of points, for `k` input channels from `start`: weights [row][point][k][64].
-    let mut multiply = |rows: &[usize], start: usize, k: usize, weights: &[f32], weights_plane: usize, next: &[f32]| {
+    // `next` has what is read after each of them, `share` numbers apart.
+    let mut multiply = |rows: &[usize], start: usize, k: usize, weights: &[f32], weights_plane: usize, next: &[f32], share: usize| {
         let points = rows.iter().flat_map(|row| row * SIDE..(row + 1) * SIDE);
-        let count = rows.len() * SIDE;
         let at_point = |index: usize, point: usize, c: &mut [f32]| {
             let (a, b) = (&input.data[point * input.plane + start..], &weights[index * weights_plane..]);
-            let share = next.len() / count;
-            let next = &next[index * share..][..share];
+            // On several threads, another one reads it.
+            let end = if spread { 0 } else { next.len() };
+            let next = &next[(index * share).min(end)..((index + 1) * share).min(end)];
             vectors.dispatch(PackedPanel { a, starts: &starts, lines: 1, a_line: 0, b, c, columns, k, accumulate: start > 0, next });
         };
         if spread {
@@ -541,7 +545,7 @@ pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize,
         let plane = channels_in * PANEL + SPREAD;
         let all = &all[panel * POINTS * plane..];
         // Those of the next point, and in the end of the next panel.
-        multiply(&[0, 1, 2, 3, 4, 5], 0, channels_in, all, plane, &all[plane..all.len().min((POINTS + 1) * plane)]);
+        multiply(&[0, 1, 2, 3, 4, 5], 0, channels_in, all, plane, &all[plane..], plane);
     } else if tiles == 1 {
         let input: Vec<[f32; POINTS]> =
             (0..channels_in).map(|i| std::array::from_fn(|point| input.data[point * input.plane + i])).collect();
@@ -566,7 +570,7 @@ pub(crate) fn multiply(weights: Operand<'_>, channels: [usize; 2], panel: usize,
                     let out = two_rows(&mut chunk, [0, 1], chunk_plane).map(|row| &mut row[to..]);
                     vectors.dispatch(TransformWeights { raw, pair, out, plane: chunk_plane });
                 }
-                multiply(rows, start, range.len(), &chunk, chunk_plane, far);
+                multiply(rows, start, range.len(), &chunk, chunk_plane, far, far.len() / (2 * SIDE));
             }
         }
     }
@@ -817,7 +821,7 @@ impl WithSimd for Taps<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Channels whose taps stay in the first cache.
+        // Channels whose taps, 36 KiB, are about as large as a first cache.
         const RUN: usize = 16;
         let count = self.task.out.len();
         let mut found = [0.0; RUN * 9 * PANEL];

@@ -181,7 +181,7 @@ impl Definition {
                 vec![self.graph.activate(Activation::Relu, y)]
             }
             Layer::OfAverages(name, channels) => {
-                // Averages of its outputs are its outputs of averages, the bias included, and they are fewer.
+                // Averaging commutes with a 1×1 convolution and its bias, and there are fewer channels after it.
                 let y = self.conv(block, name, Conv2d::pointwise([*channels, self.graph.shape(x)[2]]), x);
                 let y = self.graph.pool(AVERAGES, y);
                 vec![self.graph.activate(Activation::Relu, y)]

@@ -36,9 +36,18 @@ pub struct TrainingPlan {
 }
 
 impl TrainingPlan {
-    /// For images of `size` [h, w]. With `checkpoint`, what lies within a residual block is not kept but computed again on the way back: less memory
-    /// for more time, and the same bits.
-    pub fn new(unet: &UNet, size: [usize; 2], checkpoint: bool) -> Self {
+    /// For images of `size` [h, w].
+    pub fn new(unet: &UNet, size: [usize; 2]) -> Self {
+        Self::of(unet, size, false)
+    }
+
+    /// The same with checkpointed activations: what lies within a residual block is not kept but computed again in the backward pass. Less memory for more
+    /// time, and the same bits.
+    pub fn checkpointed(unet: &UNet, size: [usize; 2]) -> Self {
+        Self::of(unet, size, true)
+    }
+
+    fn of(unet: &UNet, size: [usize; 2], checkpoint: bool) -> Self {
         Self { backward: Backward::new(unet, size, checkpoint), size, gradients: vec![0.0; unet.values().len()] }
     }
 

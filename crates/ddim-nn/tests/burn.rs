@@ -42,7 +42,7 @@ fn gradients_equal_burns() {
         let loss = (difference.clone() * difference * tensor(&shares, [n, 1, 1, 1])).sum();
         let burns = network.gradients(&loss);
 
-        let mut plan = TrainingPlan::new(&unet, [h, w], false);
+        let mut plan = TrainingPlan::new(&unet, [h, w]);
         plan.begin();
         let of = Examples {
             shape: [n, c, h, w],

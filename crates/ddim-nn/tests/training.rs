@@ -27,7 +27,7 @@ fn loss_and_gradient_norm_equal_pytorchs() {
         let mut unet = Pipeline::load(&root.join("models/fashion")).unwrap().unet;
         let mut adam = Adam { weight_decay, ..Adam::new(2e-4) };
         let mut ema = [Ema::new(0.8, true, &unet)];
-        let mut plan = TrainingPlan::new(&unet, [h, w], false);
+        let mut plan = TrainingPlan::new(&unet, [h, w]);
         for k in 0..steps {
             let of = |all: &[f32]| all[k * n * c * h * w..(k + 1) * n * c * h * w].to_vec();
             let (x, target, timesteps) = (of(&x), of(&target), &timesteps[k * n..(k + 1) * n]);
@@ -73,14 +73,14 @@ fn a_plan_is_used_again() {
         let loss = plan.add(&unet, &examples);
         (loss, plan.gradients().to_vec())
     };
-    let mut again = TrainingPlan::new(&unet, [h, w], false);
+    let mut again = TrainingPlan::new(&unet, [h, w]);
     for n in [5, 1, 3, 6] {
-        assert!(gradients(&mut again, n) == gradients(&mut TrainingPlan::new(&unet, [h, w], false), n), "{n} images");
+        assert!(gradients(&mut again, n) == gradients(&mut TrainingPlan::new(&unet, [h, w]), n), "{n} images");
     }
 }
 
 /// Networks with what a step of training may meet: dropout, both ways for a block to take its embedding, classes, attention, blocks that change the
-/// size. Some steps old: at first what closes a residual branch is 0, and with it the gradients behind it.
+/// size. After some steps of training, because the last layer of each residual branch starts at 0.
 fn networks() -> Vec<UNet> {
     let network = |changes: &[(&str, serde_json::Value)]| {
         let mut config = serde_json::json!({
@@ -90,7 +90,7 @@ fn networks() -> Vec<UNet> {
         });
         changes.iter().for_each(|(key, value)| config[key] = value.clone());
         let mut unet = UNet::initialised(&UNetConfig::from_json(&config.to_string(), Path::new("config.json")).unwrap(), 5).unwrap();
-        let mut plan = TrainingPlan::new(&unet, [8, 8], false);
+        let mut plan = TrainingPlan::new(&unet, [8, 8]);
         let mut adam = Adam::new(0.01);
         for _ in 0..3 {
             plan.begin();
@@ -128,9 +128,9 @@ fn squared_error(plan: &mut TrainingPlan, unet: &UNet, n: usize) -> f64 {
 #[test]
 fn activations_computed_again_give_the_same_bits() {
     for unet in networks() {
-        let mut again = TrainingPlan::new(&unet, [8, 8], true);
+        let mut again = TrainingPlan::checkpointed(&unet, [8, 8]);
         for n in [2, 5, 1] {
-            let mut kept = TrainingPlan::new(&unet, [8, 8], false);
+            let mut kept = TrainingPlan::new(&unet, [8, 8]);
             again.begin();
             assert_eq!(squared_error(&mut again, &unet, n), squared_error(&mut kept, &unet, n), "{:?}", unet.config());
             assert!(again.gradients() == kept.gradients(), "{n} images, {:?}", unet.config());
@@ -142,22 +142,21 @@ fn activations_computed_again_give_the_same_bits() {
 #[test]
 fn gradients_equal_finite_differences() {
     for unet in networks() {
-        let mut plan = TrainingPlan::new(&unet, [8, 8], false);
+        let mut plan = TrainingPlan::new(&unet, [8, 8]);
         squared_error(&mut plan, &unet, 2);
         let gradients = plan.gradients().to_vec();
+        let mut checked = 0;
         let parameters: Vec<(String, Range<usize>)> = unet.parameters().map(|(name, _, range)| (name.to_owned(), range)).collect();
+        let count = parameters.len();
         for (name, range) in parameters {
             let gradient = &gradients[range.clone()];
-            let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
-            if norm < 1e-4 {
-                // Of weights that are nearly even, and of the bias of keys, which softmax takes away again.
-                assert!(name.contains("attentions.0.to_") || name.contains("attentions.1.to_"), "{name}: {norm:e}");
-                continue;
-            }
-            // Along the gradient the slope is its norm.
+            // A direction of its own: along the gradient, what is missing in it would not be missed.
+            let direction: Vec<f64> = (0..gradient.len()).map(|i| (1.7 * i as f64 + 1.0).sin()).collect();
+            let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
+            let expected = gradient.iter().zip(&direction).map(|(g, d)| f64::from(*g) * d).sum::<f64>() / length;
             let mut loss_at = |step: f64| {
                 let mut values = unet.values().to_vec();
-                values[range.clone()].iter_mut().zip(gradient).for_each(|(v, g)| *v = (f64::from(*v) + step * f64::from(*g) / norm) as f32);
+                values[range.clone()].iter_mut().zip(&direction).for_each(|(v, d)| *v = (f64::from(*v) + step * d / length) as f32);
                 squared_error(&mut plan, &unet.with_values(values).unwrap(), 2)
             };
             let slope = |step: f64, loss_at: &mut dyn FnMut(f64) -> f64| (loss_at(step) - loss_at(-step)) / (2.0 * step);
@@ -166,7 +165,9 @@ fn gradients_equal_finite_differences() {
             let (wide, narrow) = (slope(2.0 * step, &mut loss_at), slope(step, &mut loss_at));
             let found = (4.0 * narrow - wide) / 3.0;
             // Losses have seven digits, which the step magnifies.
-            assert!((found - norm).abs() < 1e-3 * norm + 2e-5, "{name}: {found:e} for {norm:e}");
+            assert!((found - expected).abs() < 1e-3 * expected.abs() + 2e-5, "{name}: {found:e} for {expected:e}");
+            checked += usize::from(expected.abs() > 1e-4);
         }
+        assert!(10 * checked > 7 * count, "{checked} of {count} slopes are more than rounding");
     }
 }

@@ -266,7 +266,9 @@ impl Trainer {
 
     /// Whether what lies within residual blocks is computed again on the way back instead of kept: less memory, more time, and the same bits.
     pub fn checkpoint_activations(&mut self, on: bool) {
-        (self.checkpoint_activations, self.plan) = (on, None);
+        if self.checkpoint_activations != on {
+            (self.checkpoint_activations, self.plan) = (on, None);
+        }
     }
 
     /// A step of `n` images that changes nothing but the optimizer's and averages' memory: to see what it takes.
@@ -284,7 +286,8 @@ impl Trainer {
     /// The plan, at the beginning of a batch.
     fn plan(&mut self) -> TrainingPlan {
         let [_, h, w] = self.data.shape;
-        let mut plan = self.plan.take().unwrap_or_else(|| TrainingPlan::new(&self.unet, [h, w], self.checkpoint_activations));
+        let new = if self.checkpoint_activations { TrainingPlan::checkpointed } else { TrainingPlan::new };
+        let mut plan = self.plan.take().unwrap_or_else(|| new(&self.unet, [h, w]));
         plan.begin();
         plan
     }

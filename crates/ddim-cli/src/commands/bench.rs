@@ -45,7 +45,8 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
             // What sampling packed is no part of a training step's memory.
             drop(network);
             let mut adam = Adam::new(2e-4);
-            let mut plan = TrainingPlan::new(&unet, [h, w], args.checkpoint_activations);
+            let new = if args.checkpoint_activations { TrainingPlan::checkpointed } else { TrainingPlan::new };
+            let mut plan = new(&unet, [h, w]);
             measure(|counts| {
                 let (timesteps, weights) = (vec![level - 1; n], vec![1.0 / n as f32; n]);
                 let (shape, condition, dropout) = ([n, c, h, w], &condition, &vec![0; n]);
@@ -92,12 +93,16 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     let mut object = json!({
         "command": "bench", "network": name, "parameters": parameters, "batch": n, "threads": threads, "runs": runs,
         "ms_per_image_step": wall, "cpu_ms_per_image_step": cpu, "effective_gflops": effective,
-        "train": args.train, "gflop_per_image_step": 2e-9 * multiply_adds, "peak_memory_bytes": used.as_ref().map(|u| u.peak_memory),
+        "train": args.train, "checkpoint_activations": args.checkpoint_activations, "gflop_per_image_step": 2e-9 * multiply_adds, "peak_memory_bytes": used.as_ref().map(|u| u.peak_memory),
     });
     let mut human = format!(
         "{name}, batch {n}, {threads} thread{}: {wall:.2} ms an image and {}step",
         if threads == 1 { "" } else { "s" },
-        if args.train { "training " } else { "" }
+        match (args.train, args.checkpoint_activations) {
+            (true, true) => "training with checkpointed activations ",
+            (true, false) => "training ",
+            _ => "",
+        }
     );
     if let Some(cpu) = cpu {
         human += &format!(" ({cpu:.2} ms of processor time)");

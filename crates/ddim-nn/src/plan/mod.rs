@@ -118,7 +118,7 @@ enum Purpose {
     Training,
 }
 
-/// Steps behind one another, and the buffers that no other step needs.
+/// Consecutive steps, and the buffers that only they use.
 #[derive(Debug)]
 struct Segment {
     steps: Range<usize>,
@@ -134,7 +134,7 @@ pub(crate) struct Plan {
     /// What is computed of timesteps and classes.
     row_steps: Vec<Step>,
     steps: Vec<Step>,
-    /// All steps, in parts whose inner buffers go when a part has run.
+    /// All steps, in parts whose inner buffers are released once the part has run.
     segments: Vec<Segment>,
     convs: Vec<PlannedConv>,
     norms: Vec<Norm>,
@@ -174,7 +174,7 @@ impl Plan {
         (plan, packed)
     }
 
-    /// For training, with any weights. Where `checkpoint` says so, what lies within a residual block is forgotten and computed again on the way back.
+    /// For training, with any weights. Where `checkpoint` says so, what lies within a residual block is released and computed again on the way back.
     pub(crate) fn for_training(unet: &UNet, size: [usize; 2], checkpoint: bool) -> Self {
         let mut plan = Self::new(&unet.graph(size), unet.definition(), Purpose::Training);
         if checkpoint {
@@ -193,7 +193,7 @@ impl Plan {
                 segments.push(Segment { steps: start..end, inner: Vec::new() });
             }
         }
-        // The part that needs a buffer; none where several do. The way back begins with the last part, which keeps all.
+        // The first part that uses a buffer, and whether no other does. The way back begins with the last part, which keeps all.
         let mut needed: Vec<Option<usize>> = vec![None; self.buffers.len()];
         let mut alone = vec![true; self.buffers.len()];
         [self.input, self.output].iter().for_each(|view| alone[view.buffer] = false);
@@ -472,9 +472,25 @@ impl Step {
 mod tests {
     use super::{Arenas, Inputs, Plan, Purpose, Weights};
     use crate::graph::{Graph, INPUT, Initial, Op, Parameters, Scope};
-    use crate::unet::{Activation, Condition};
+    use crate::unet::{Activation, Condition, UNet, UNetConfig};
     use ddim_kernels::{Conv2d, Pool, Pooling};
     use std::sync::Arc;
+
+    /// Where activations are checkpointed, most of them are released: all within blocks, and nothing that lies in a concatenation.
+    #[test]
+    fn checkpoints_release_most_activations() {
+        let unet = UNet::initialised(&UNetConfig::preset("small").unwrap(), 1).unwrap();
+        let plan = Plan::for_training(&unet, [32, 32], true);
+        let inner: Vec<usize> = plan.segments.iter().flat_map(|segment| &segment.inner).copied().collect();
+        let size = |buffers: &mut dyn Iterator<Item = usize>| buffers.map(|buffer| plan.buffers[buffer]).sum::<usize>() as f64;
+        let share = size(&mut inner.iter().copied()) / size(&mut (0..plan.buffers.len()));
+        assert!((0.4..0.8).contains(&share), "{share}");
+        let (last, others) = plan.segments.split_last().unwrap();
+        assert!(last.inner.is_empty() && others.iter().all(|segment| !segment.inner.is_empty()));
+        let parts = plan.steps.iter().filter(|step| step.out.stride > step.out.shape[2]);
+        assert!(parts.chain([&plan.steps[0]]).all(|step| !inner.contains(&step.out.buffer)) && !inner.contains(&plan.output.buffer));
+        assert!(Plan::for_training(&unet, [32, 32], false).segments.iter().all(|segment| segment.inner.is_empty()));
+    }
 
     /// What is fused, joined and seen through views is what the operations say, one by one: 1×1 layers with ReLU that read one value, one read by two;
     /// a third layer of it whose value is read before its ReLU as well; pools, parts of channels and means.

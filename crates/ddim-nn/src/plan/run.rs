@@ -205,7 +205,7 @@ impl Plan {
             multiply_adds += n as u64 * step.multiply_adds(self);
         }
         arena.buffers = buffers;
-        note(profile, "activations, again", start, multiply_adds);
+        note(profile, "recomputed activations", start, multiply_adds);
     }
 }
 
