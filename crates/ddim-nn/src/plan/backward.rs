@@ -1,8 +1,8 @@
 //! Backward through the steps of a plan for training: from the gradient of its output to those of all parameters.
 
 use super::clock::Instant;
-use super::layout::{View, fitting};
-use super::run::{Arena, Inputs, Profile, at_least, combine, dropout_mask, each_pixel, note, pixel, transpose};
+use super::layout::View;
+use super::run::{Arena, Inputs, Profile, combine, dropout_mask, each_pixel, note, pixel, take, transpose};
 use super::{Action, FinishWith, Plan, Source, Step, Weights};
 use crate::graph::Features;
 use crate::unet::UNet;
@@ -59,10 +59,7 @@ impl Found {
 
     /// At least `len` numbers, whatever was there before.
     fn memory(&mut self, len: usize) -> Vec<f32> {
-        let index = fitting(self.spare.iter().map(Vec::len), len);
-        let mut memory = index.map(|i| self.spare.swap_remove(i)).unwrap_or_default();
-        at_least(&mut memory, len);
-        memory
+        take(&mut self.spare, len)
     }
 
     /// Makes a view readable: what nobody wrote is 0. Whether anybody wrote any of it.

@@ -33,11 +33,7 @@ impl Arena {
     /// Finds memory for the inner buffers of a part, for `n` images.
     fn hold(&mut self, segment: &Segment, lens: &[usize], n: usize) {
         for &buffer in &segment.inner {
-            let len = n * lens[buffer];
-            let index = fitting(self.spare.iter().map(Vec::len), len);
-            let mut memory = index.map(|i| self.spare.swap_remove(i)).unwrap_or_default();
-            at_least(&mut memory, len);
-            self.buffers[buffer] = memory;
+            self.buffers[buffer] = take(&mut self.spare, n * lens[buffer]);
         }
     }
 
@@ -127,6 +123,14 @@ pub(super) fn at_least(buffer: &mut Vec<f32>, len: usize) {
     if buffer.len() < len {
         buffer.resize(len, 0.0);
     }
+}
+
+/// At least `len` numbers out of spare memory, whatever was there before.
+pub(super) fn take(spare: &mut Vec<Vec<f32>>, len: usize) -> Vec<f32> {
+    let index = fitting(spare.iter().map(Vec::len), len);
+    let mut memory = index.map(|i| spare.swap_remove(i)).unwrap_or_default();
+    at_least(&mut memory, len);
+    memory
 }
 
 impl Plan {
