@@ -2,13 +2,10 @@
 
 use crate::args::ClassArgs;
 use crate::error::{Error, Result};
-use ddim::noise::Stream;
+use ddim::noise::{Draw, Key};
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
-
-/// The stream of random classes, beside those of training (1 to 7), initial weights (8) and subsets (9).
-const STREAM: u64 = 10 << 40;
 
 /// The class of every image: a function of its number alone, whatever the batches.
 #[derive(Debug, Clone)]
@@ -55,7 +52,7 @@ impl Classes {
         match &self.kind {
             Kind::None => None,
             Kind::Turns(labels) => Some(labels[image % labels.len()]),
-            Kind::Random(count) => Some(Stream::new(seed, image as u64, STREAM).below(*count as u64) as usize),
+            Kind::Random(count) => Some(Key { seed, image: image as u64, draw: Draw::Class }.stream().below(*count as u64) as usize),
         }
     }
 

@@ -5,7 +5,8 @@ use crate::classes::Classes;
 use crate::error::{Error, Result};
 use crate::models;
 use crate::progress::Progress;
-use ddim::{Clip, Encoder, NoiseSchedule, Observed, Sampler, Sigma, Trajectory, noise};
+use ddim::noise::Batch;
+use ddim::{Clip, Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Step, Trajectory};
 use ddim_data::read_floats_any;
 use ddim_nn::{Condition, Inception, Network, SampleSize, SchedulerConfig, UNetConfig};
 use std::ops::Range;
@@ -102,9 +103,7 @@ impl Session {
 
     /// The latents x_T of images `first`, … of a seed.
     pub(crate) fn latents(&self, seed: u64, first: usize, count: usize) -> Vec<f32> {
-        let mut x = vec![0.0; count * self.dim()];
-        noise::fill_batch(&mut x, self.dim(), seed, first as u64, noise::LATENT);
-        x
+        Batch { seed, first: first as u64 }.latents(self.dim(), count)
     }
 
     /// The network for images of a seed, by their numbers, each under its class.
@@ -121,23 +120,23 @@ impl Session {
         x: &mut [f32],
         (seed, first): (u64, usize),
         progress: &Progress,
-        mut observe: impl FnMut(Observed<'_, f32>) -> Result<()>,
+        mut observe: impl FnMut(&Step, &Sampling<Network>) -> Result<()>,
     ) -> Result<()> {
         let n = x.len() / self.dim();
-        let mut failed = None;
-        ddim::sample(sampler, &self.network_for(seed, first..first + n)?, x, seed, first as u64, |observed| {
+        let batch = Batch { seed, first: first as u64 };
+        let mut sampling = Sampling::new(sampler, self.network_for(seed, first..first + n)?, x.to_vec(), batch)?;
+        while let Some(step) = sampling.step()? {
             progress.advance(n);
-            if failed.is_none() {
-                failed = observe(observed).err();
-            }
-        })?;
-        failed.map_or(Ok(()), Err)
+            observe(&step, &sampling)?;
+        }
+        x.copy_from_slice(sampling.x());
+        Ok(())
     }
 
     /// Samples any number of images in place, a batch at a time; `first` is the number of the first.
     pub(crate) fn sample(&self, sampler: &Sampler, x: &mut [f32], (seed, first): (u64, usize), progress: &Progress) -> Result<()> {
         for (i, batch) in x.chunks_mut(self.batch_size.saturating_mul(self.dim())).enumerate() {
-            self.sample_batch(sampler, batch, (seed, first + i * self.batch_size), progress, |_| Ok(()))?;
+            self.sample_batch(sampler, batch, (seed, first + i * self.batch_size), progress, |_, _| Ok(()))?;
         }
         Ok(())
     }
@@ -147,7 +146,11 @@ impl Session {
         let encoder = Encoder::new(&self.schedule, trajectory)?;
         for (i, batch) in x.chunks_mut(self.batch_size.saturating_mul(self.dim())).enumerate() {
             let (n, first) = (batch.len() / self.dim(), i * self.batch_size);
-            ddim::encode(&encoder, &self.network_for(0, first..first + n)?, batch, |_| progress.advance(n))?;
+            let mut encoding = Encoding::new(&encoder, self.network_for(0, first..first + n)?, batch.to_vec(), first as u64)?;
+            while encoding.step()?.is_some() {
+                progress.advance(n);
+            }
+            batch.copy_from_slice(encoding.x());
         }
         Ok(())
     }

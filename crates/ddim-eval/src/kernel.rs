@@ -135,11 +135,11 @@ fn sums(x: &[f32], y: &[f32], dim: usize, one_set: bool) -> (Vec<f64>, Vec<f64>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ddim::noise;
+    use ddim::noise::{Batch, Draw};
 
     fn normal(n: usize, dim: usize, seed: u64, mean: f32) -> Vec<f32> {
         let mut x = vec![0f32; n * dim];
-        noise::fill_batch(&mut x, dim, seed, 0, 1);
+        Batch { seed, first: 0 }.fill(&mut x, dim, Draw::Step(1));
         x.iter_mut().for_each(|x| *x += mean);
         x
     }

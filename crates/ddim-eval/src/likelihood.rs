@@ -1,6 +1,7 @@
 //! J_σ and the variational bound of a network on images, in bits a dimension, and L_simple of each timestep (sections 2 and 3, Theorem 1).
 
 use crate::error::Result;
+use ddim::noise::Batch;
 use ddim::objective::{constant, decoder_nats, gamma, gamma_simple, l_gamma};
 use ddim::{Denoiser, NoiseSchedule, Sigma, Trajectory};
 use std::f64::consts::{LN_2, PI};
@@ -68,19 +69,19 @@ where
     // ‖ε - ε_θ‖² of each image and step; the decoder's nats of each image and process.
     let (mut squares, mut decoders) = (Vec::with_capacity(n), Vec::with_capacity(n));
     for (i, x_0) in x_0.chunks(batch * dim).enumerate() {
-        let first = (i * batch) as u64;
+        let keys = Batch { seed, first: (i * batch) as u64 };
         let count = x_0.len() / dim;
         let network = network(i * batch..i * batch + count)?;
         // Step by step, so that whoever waits sees it.
         let mut of_batch = vec![Vec::with_capacity(trajectory.len()); count];
         for &level in trajectory.levels() {
             let one = Trajectory::from_timesteps(trajectory.total(), &[level - 1])?;
-            let terms = l_gamma(schedule, &one, &gamma_simple(&one), &network, x_0, seed, first)?;
+            let terms = l_gamma(schedule, &one, &gamma_simple(&one), &network, x_0, keys)?;
             of_batch.iter_mut().zip(terms).for_each(|(all, term)| all.extend(term));
             observe(count);
         }
         squares.extend(of_batch);
-        decoders.extend(decoder_nats(schedule, trajectory, &last, &network, x_0, seed, first)?);
+        decoders.extend(decoder_nats(schedule, trajectory, &last, &network, x_0, keys)?);
         observe(count);
     }
     let norms: Vec<f64> = x_0.chunks_exact(dim).map(|x| x.iter().map(|x| f64::from(*x).powi(2)).sum()).collect();

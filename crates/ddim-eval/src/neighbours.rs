@@ -113,7 +113,7 @@ mod tests {
         let (n, dim) = (300, 3);
         let mut points = [vec![0f32; n * dim], vec![0f32; (n + 50) * dim]];
         for (k, points) in points.iter_mut().enumerate() {
-            ddim::noise::fill_batch(points, dim, k as u64, 0, 0);
+            ddim::noise::Batch { seed: k as u64, first: 0 }.fill(points, dim, ddim::noise::Draw::Latent);
             points.iter_mut().for_each(|x| *x += k as f32);
         }
         let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();

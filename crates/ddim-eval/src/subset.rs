@@ -1,12 +1,9 @@
 //! Which images of a large set are looked at by what takes time with the square of their number.
 
-use ddim::noise::Stream;
+use ddim::noise::{Draw, Key};
 
 /// Images of a set that KID, precision and recall look at, at most: time grows with the square of their number.
 pub const MOST_COMPARED: usize = 10_000;
-
-/// The stream of subsets.
-const STREAM: u64 = 9 << 40;
 
 /// The features [n, d] of at most [`MOST_COMPARED`] images, in their order: all, or a subset that is a function of the seed, the number of
 /// images and `which` of two sets they are. Folders are read in the order of their names, often class after class: the first would be of one.
@@ -20,7 +17,7 @@ pub fn compared(features: &[f32], dim: usize, seed: u64, which: u64) -> Vec<f32>
 
 /// `size` of 0..count without replacement, from the least on.
 fn chosen(count: usize, size: usize, seed: u64, which: u64) -> Vec<usize> {
-    let mut stream = Stream::new(seed, which, STREAM);
+    let mut stream = Key { seed, image: which, draw: Draw::Subset }.stream();
     let mut all: Vec<usize> = (0..count).collect();
     for i in 0..size {
         all.swap(i, i + stream.below((count - i) as u64) as usize);

@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout)] // the errors, with --nocapture
 
-use ddim::noise;
+use ddim::noise::{Draw, Key};
 use ddim_eval::{Moments, Reference, Statistics, frechet_distance};
 use half::f16;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use std::path::Path;
 
 fn normal(n: usize, seed: u64) -> Vec<f64> {
     let mut x = vec![0f64; n];
-    noise::fill(&mut x, seed, 0, 1);
+    Key { seed, image: 0, draw: Draw::Step(1) }.fill(&mut x);
     x
 }
 

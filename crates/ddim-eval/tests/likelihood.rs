@@ -1,6 +1,7 @@
 //! Bounds on data whose likelihood and whose optimal network are known.
 
-use ddim::{NoiseSchedule, Sigma, Trajectory, denoiser::GaussianDenoiser, noise};
+use ddim::noise::{Batch, Draw};
+use ddim::{GaussianDenoiser, NoiseSchedule, Sigma, Trajectory};
 use ddim_eval::likelihood;
 use std::f64::consts::{E, PI};
 
@@ -12,7 +13,7 @@ fn a_gaussian() {
     let (dim, n, mean, std) = (64, 200, 0.1, 0.25);
     let schedule = NoiseSchedule::ddpm();
     let mut x = vec![0f64; n * dim];
-    noise::fill_batch(&mut x, dim, 9, 0, 3);
+    Batch { seed: 9, first: 0 }.fill(&mut x, dim, Draw::Step(3));
     let x: Vec<f32> = x.iter().map(|z| (((mean + std * z) * 127.5 + 127.5).round().clamp(0.0, 255.0) / 127.5 - 1.0) as f32).collect();
     let entropy = (std * (2.0 * PI * E).sqrt() * 127.5).log2();
     let run = |steps: usize, sigmas: &[Sigma]| {

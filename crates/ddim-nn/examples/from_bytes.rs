@@ -3,7 +3,8 @@
 
 #![allow(clippy::print_stdout)] // it is a program
 
-use ddim::{Sampler, Sigma, noise};
+use ddim::noise::Batch;
+use ddim::{Denoiser, Sampler, Sampling, Sigma};
 use ddim_nn::{EmbeddedPipeline, Network, Pipeline};
 
 const EMOJI: EmbeddedPipeline<'_> = EmbeddedPipeline {
@@ -29,12 +30,12 @@ fn main() {
     let trajectory = pipeline.scheduler.trajectory(steps).expect("steps of the schedule");
     let sampler = Sampler::new(&pipeline.scheduler.schedule(), &trajectory, &Sigma::Eta(0.0)).expect("a trajectory of the schedule");
     let network = Network::new(pipeline).expect("a network");
-    let mut x = vec![0f32; network.shape().iter().product()];
+    let batch = Batch { seed: 0, first: 0 };
+    let mut x = Vec::new();
     for _ in 0..repeats {
-        let dim = x.len();
-        noise::fill_batch(&mut x, dim, 0, 0, noise::LATENT);
+        let latents = batch.latents(network.dim(), 1);
         let start = seconds();
-        ddim::sample(&sampler, &network, &mut x, 0, 0, |_| {}).expect("it samples");
+        x = Sampling::new(&sampler, &network, latents, batch).and_then(Sampling::finish).expect("it samples");
         println!("{}: {:.2} ms per image-step", ddim_nn::vectors(), (seconds() - start) * 1e3 / steps as f64);
     }
     assert!(x.iter().all(|v| v.is_finite()));

@@ -31,11 +31,11 @@ impl<'a> BurnNetwork<'a> {
         Self { unet, parameters: unet.parameters().map(|(_, _, range)| tensor(range)).collect(), device: device.clone() }
     }
 
-    /// Images [n, c_in, h, w] -> [n, c_out, h, w], at `timesteps` (code indices 0..T-1) and under `condition`, n of each. Nothing is dropped.
+    /// Images [n, c_in, h, w] -> [n, c_out, h, w], at `timesteps` (code timesteps, 0 to T-1) and under `condition`, n of each. Nothing is dropped.
     ///
     /// # Panics
     /// On shapes, labels or timesteps that the network does not take.
-    pub fn forward(&self, x: Tensor<4>, timesteps: &[usize], condition: &Condition) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>, timesteps: &[f32], condition: &Condition) -> Tensor<4> {
         let [_, _, h, w] = x.dims();
         let graph = self.unet.graph([h, w]);
         let mut values: Values = vec![None; graph.nodes.len()];
@@ -88,11 +88,7 @@ impl<'a> BurnNetwork<'a> {
                     let (scale, shift) = (parts.next().expect("two chunks"), parts.next().expect("two chunks"));
                     of(0) * (scale + 1.0) + shift
                 }
-                Op::DivideByTimestep => {
-                    let levels: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
-                    let n = levels.len();
-                    of(0) / self.rows(levels, n)
-                }
+                Op::DivideByTimestep => of(0) / self.rows(timesteps.to_vec(), timesteps.len()),
             };
             values[id] = Some(y);
         }
@@ -117,7 +113,7 @@ impl<'a> BurnNetwork<'a> {
         Tensor::from_data(TensorData::new(values, [n, width, 1, 1]), &self.device)
     }
 
-    fn features(&self, features: Features, index: Index, timesteps: &[usize], condition: &Condition, width: usize) -> Tensor<4> {
+    fn features(&self, features: Features, index: Index, timesteps: &[f32], condition: &Condition, width: usize) -> Tensor<4> {
         let numbers = index.numbers(timesteps, condition);
         if let Features::Table(table) = features {
             let rows: Vec<i64> = numbers.iter().map(|&n| n as i64).collect();
@@ -127,7 +123,7 @@ impl<'a> BurnNetwork<'a> {
         }
         let mut out = vec![0.0; numbers.len() * width];
         let table = |id: Id| &self.unet.values()[self.unet.definition().get(id).range.clone()];
-        out.chunks_exact_mut(width).zip(numbers).for_each(|(out, &number)| write_features(&features, number, table, out));
+        out.chunks_exact_mut(width).zip(&*numbers).for_each(|(out, &number)| write_features(&features, number, table, out));
         self.rows(out, numbers.len())
     }
 

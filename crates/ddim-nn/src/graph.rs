@@ -2,8 +2,9 @@
 //! do; executors run the list: a plan for sampling, a plan for training, and, where the feature `burn` is on, burn's operations.
 
 use crate::unet::{Activation, Condition};
-use ddim::noise::Stream;
+use ddim::noise::{Draw, Key};
 use ddim_kernels as kernels;
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ impl Parameters {
     pub(crate) fn initial(&self, seed: u64) -> Vec<f32> {
         let mut values = vec![0.0; self.len()];
         for (i, parameter) in self.0.iter().enumerate() {
-            let mut stream = Stream::new(seed, i as u64, INITIAL);
+            let mut stream = Key { seed, image: i as u64, draw: Draw::InitialWeights }.stream();
             let values = &mut values[parameter.range.clone()];
             match parameter.initial {
                 Initial::Zeros => {}
@@ -74,9 +75,6 @@ impl Parameters {
         values
     }
 }
-
-/// The stream of initial weights.
-const INITIAL: u64 = 8 << 40;
 
 /// Where modules declare parameters: those under a name, as `down_blocks.0.resnets.1`.
 pub(crate) struct Scope<'a> {
@@ -162,10 +160,10 @@ impl Index {
     ///
     /// # Panics
     /// On a condition without labels, where these are asked for; whoever took the condition checked it.
-    pub(crate) fn numbers<'a>(self, timesteps: &'a [usize], condition: &'a Condition) -> &'a [usize] {
+    pub(crate) fn numbers<'a>(self, timesteps: &'a [f32], condition: &Condition) -> Cow<'a, [f32]> {
         match (self, condition) {
-            (Self::Timestep, _) => timesteps,
-            (Self::Label, Condition::Labels(labels)) => labels,
+            (Self::Timestep, _) => timesteps.into(),
+            (Self::Label, Condition::Labels(labels)) => labels.iter().map(|&label| label as f32).collect(),
             (Self::Label, condition) => unreachable!("labels, not {condition:?}"),
         }
     }

@@ -111,11 +111,15 @@ impl Network {
     }
 
     /// The number of images that are to be predicted for, or what does not go together.
-    fn check(&self, x_t: &[f32], levels: &[usize], out: &[f32]) -> Result<usize> {
+    fn check(&self, x_t: &[f32], levels: &[f64], out: &[f32]) -> Result<usize> {
         let n = check_batch(self.dim(), self.timesteps, x_t.len(), levels, out.len()).map_err(|e| Error::input(e.to_string()))?;
-        if self.config.time_embedding_type == TimeEmbeddingType::Fourier && levels.contains(&1) {
+        if self.config.time_embedding_type == TimeEmbeddingType::Fourier && levels.contains(&1.0) {
             let why = "time_embedding_type fourier takes the logarithm of the timestep, and 0 has none";
             return Err(Error::input(format!("timestep 0: {why}: choose a trajectory without it, such as trailing")));
+        }
+        if let Some(level) = levels.iter().find(|l| l.fract() != 0.0 && self.config.time_embedding_type == TimeEmbeddingType::Learned) {
+            let why = "time_embedding_type learned has a row for each whole timestep";
+            return Err(Error::input(format!("timestep {}: {why}: expected one of them", level - 1.0)));
         }
         let conditions = match &self.condition {
             Condition::None if self.is_conditional() => return Err(Error::input("a network with classes: expected class labels")),
@@ -124,7 +128,7 @@ impl Network {
             Condition::Embeddings(e) => e.len() / self.config.time_embed_dim(),
         };
         if conditions != n {
-            return Err(Error::input(format!("{conditions} class conditions for {n} images: expected one an image")));
+            return Err(Error::input(format!("{conditions} class conditions for {n} images: expected one per image")));
         }
         Ok(n)
     }
@@ -135,9 +139,9 @@ const MOST_PIXELS: usize = 16 * 32 * 32;
 
 impl Network {
     /// Images from `first` of `n`: their timesteps, and which of the distinct embeddings each has.
-    fn evaluate(&self, x: &[f32], levels: &[usize], [first, n]: [usize; 2], profile: Option<&mut Profile>, out: &mut [f32]) {
+    fn evaluate(&self, x: &[f32], levels: &[f64], [first, n]: [usize; 2], profile: Option<&mut Profile>, out: &mut [f32]) {
         // The one place where a level becomes the network's timestep.
-        let timesteps: Vec<usize> = levels.iter().map(|level| level - 1).collect();
+        let timesteps: Vec<f32> = levels.iter().map(|level| (level - 1.0) as f32).collect();
         let mut distinct: Vec<usize> = Vec::new();
         let mut kinds = Vec::new();
         for i in 0..timesteps.len() {
@@ -149,7 +153,7 @@ impl Network {
             kinds.push(kind);
         }
         let condition = self.condition.of(distinct.iter().map(|i| first + i), n);
-        let timesteps: Vec<usize> = distinct.iter().map(|&i| timesteps[i]).collect();
+        let timesteps: Vec<f32> = distinct.iter().map(|&i| timesteps[i]).collect();
         let Compiled { plan, packed, arenas, .. } = &*self.compiled;
         let inputs = Inputs { x, interleaved: false, timesteps: &timesteps, condition: &condition, kinds: &kinds, dropout: &[] };
         arenas.run(|arena| plan.run(Weights::Packed(packed), &inputs, arena, profile, out));
@@ -167,7 +171,7 @@ impl Denoiser<f32> for Network {
         self.prediction
     }
 
-    fn predict(&self, x_t: &[f32], levels: &[usize], out: &mut [f32]) -> Result<()> {
+    fn predict(&self, x_t: &[f32], levels: &[f64], out: &mut [f32]) -> Result<()> {
         self.predict_profiled(x_t, levels, None, out)
     }
 }
@@ -183,7 +187,7 @@ impl Network {
     /// # Errors
     /// [`ErrorKind::Input`](crate::ErrorKind::Input): lengths that do not go together, a level that is not of the schedule, or no condition
     /// that the network takes for each image.
-    pub fn predict_profiled(&self, x_t: &[f32], levels: &[usize], mut profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
+    pub fn predict_profiled(&self, x_t: &[f32], levels: &[f64], mut profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
         let dim = self.dim();
         let n = self.check(x_t, levels, out)?;
         let group = (MOST_PIXELS / (self.size[0] * self.size[1])).max(1);

@@ -87,7 +87,7 @@ impl TrainingPlan {
                 let inputs = Inputs {
                     x: &x[range.start * c * h * w..range.end * c * h * w],
                     interleaved: false,
-                    timesteps: &timesteps[range.clone()],
+                    timesteps: &timesteps[range.clone()].iter().map(|&t| t as f32).collect::<Vec<_>>(),
                     condition: &condition,
                     kinds: &kinds,
                     dropout: dropout.get(range.clone()).unwrap_or_default(),

@@ -19,8 +19,8 @@ fn largest_error(file: &str, raw: bool, size: Option<usize>, golden: &str) -> f3
     let f32s = |name: &str| -> Vec<f32> {
         all.tensor(name).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
     };
-    let levels: Vec<usize> =
-        all.tensor("t").unwrap().data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as usize + 1).collect();
+    let levels: Vec<f64> =
+        all.tensor("t").unwrap().data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64 + 1.0).collect();
     let (x, expected) = (f32s(if golden == "legacy" { "legacy_x" } else { "x" }), f32s(golden));
     let choices = Choices { raw, size: size.map(|n| [n, n]), ..Choices::default() };
     let pipeline = Pipeline::load_file(&folder().join(file), &choices).unwrap();

@@ -13,7 +13,7 @@ fn network(name: &str) -> Network {
 fn lengths_and_levels_are_checked() {
     let network = network("ddpm");
     let dim = network.dim();
-    let both = [7, 900];
+    let both = [7.0, 900.5];
     for (x, levels, out, word) in [
         (2 * dim, &both[..], 2 * dim, ""),
         (0, &[], 0, ""),
@@ -22,11 +22,11 @@ fn lengths_and_levels_are_checked() {
         (2 * dim, &both, 2 * dim - 1, "as many as the batch has"),
         (2 * dim, &both, 3 * dim, "as many as the batch has"),
         (2 * dim, &both, 0, "as many as the batch has"),
-        (2 * dim, &both[..1], 2 * dim, "one an image"),
-        (2 * dim, &[7, 8, 9], 2 * dim, "one an image"),
-        (dim, &[0], dim, "expected 1 to 1000"),
-        (dim, &[1001], dim, "expected 1 to 1000"),
-        (dim, &[usize::MAX], dim, "expected 1 to 1000"),
+        (2 * dim, &both[..1], 2 * dim, "one per image"),
+        (2 * dim, &[7.0, 8.0, 9.0], 2 * dim, "one per image"),
+        (dim, &[0.5], dim, "expected 1 to 1000"),
+        (dim, &[1000.5], dim, "expected 1 to 1000"),
+        (dim, &[f64::NAN], dim, "expected 1 to 1000"),
     ] {
         let mut y = vec![7.0; out];
         match network.predict(&vec![0.5; x], levels, &mut y) {
@@ -43,7 +43,7 @@ fn lengths_and_levels_are_checked() {
 fn conditions_are_checked() {
     let network = network("learned_classes");
     let dim = network.dim();
-    let predict = |network: &Network, n: usize| network.predict(&vec![0.5; n * dim], &vec![1; n], &mut vec![0.0; n * dim]);
+    let predict = |network: &Network, n: usize| network.predict(&vec![0.5; n * dim], &vec![1.0; n], &mut vec![0.0; n * dim]);
     assert_eq!(predict(&network, 1).unwrap_err().kind(), ErrorKind::Input);
     let two = network.with_condition(Condition::Labels(vec![0, 4])).unwrap();
     assert!(predict(&two, 2).is_ok());

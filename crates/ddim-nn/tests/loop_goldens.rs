@@ -1,7 +1,8 @@
 //! Whole sampling and encoding loops of diffusers around the built-in Fashion-MNIST network (conformance/make_ddim.py), all in memory: so they
 //! are what runs on wasm too.
 
-use ddim::{Encoder, Sampler, Sigma, encode, sample};
+use ddim::noise::Batch;
+use ddim::{Encoder, Encoding, Sampler, Sampling, Sigma};
 use ddim_nn::{EmbeddedPipeline, Network, Pipeline, SchedulerConfig};
 use safetensors::SafeTensors;
 use std::path::Path;
@@ -29,16 +30,14 @@ fn loops_equal_diffusers() {
         let network = Network::new(Pipeline { scheduler: scheduler.clone(), ..pipeline.clone() }).unwrap();
         let trajectory = scheduler.trajectory(case["steps"].as_u64().unwrap() as usize).unwrap();
         let schedule = scheduler.schedule();
-        let mut x;
-        if case["kind"] == "encode" {
-            x = tensor("images");
-            encode(&Encoder::new(&schedule, &trajectory).unwrap(), &network, &mut x, |_| {}).unwrap();
+        let x = if case["kind"] == "encode" {
+            let encoder = Encoder::new(&schedule, &trajectory).unwrap();
+            Encoding::new(&encoder, &network, tensor("images"), 0).unwrap().finish().unwrap()
         } else {
-            x = tensor("x_T");
             let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0)).unwrap();
             let sampler = sampler.with_clip(scheduler.clip()).unwrap().with_rederived_epsilon(case["rederive"] == true);
-            sample(&sampler, &network, &mut x, 0, 0, |_| {}).unwrap();
-        }
+            Sampling::new(&sampler, &network, tensor("x_T"), Batch { seed: 0, first: 0 }).unwrap().finish().unwrap()
+        };
         let expected = tensor(&name);
         let error = x.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0f32, |m, e| if e > m || e.is_nan() { e } else { m });
         println!("{name:32} {error:.1e}");

@@ -14,7 +14,7 @@ fn error(mut pipeline: Pipeline, golden: &Golden) -> f32 {
     pipeline.config.sample_size = Some(ddim_nn::SampleSize::Rectangle([shape[2], shape[3]]));
     let outputs = pipeline.config.out_channels;
     let network = Network::new(pipeline).unwrap().with_condition(golden.condition.clone()).unwrap();
-    let levels: Vec<usize> = golden.timesteps.iter().map(|t| t + 1).collect();
+    let levels: Vec<f64> = golden.timesteps.iter().map(|t| (t + 1) as f64).collect();
     let mut y = vec![0.0; golden.x.len()];
     network.predict(&golden.x, &levels, &mut y).unwrap();
     // Where it predicts variances as well, they are left out.

@@ -3,23 +3,12 @@
 
 use crate::config::{Config, Decay, Settings, Timesteps};
 use crate::error::{Error, ErrorKind, Result};
-use ddim::noise::{self, Stream};
-use ddim::{Denoiser, NoiseSchedule, Prediction, Sampler, Sigma};
+use ddim::noise::{Batch, Draw, Key, Stream};
+use ddim::{Denoiser, NoiseSchedule, Prediction, Sampler, Sampling, Sigma};
 use ddim_data::DataSet;
 use ddim_nn::{Adam, Condition, Ema, Examples, Network, Pipeline, SchedulerConfig, TrainingPlan, UNet, UNetConfig, clipping};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
-
-/// Streams of random numbers under the run's seed, away from those of sampling.
-mod streams {
-    pub(super) const ORDER: u64 = 1 << 40;
-    pub(super) const EXAMPLE: u64 = 2 << 40;
-    pub(super) const NOISE: u64 = 3 << 40;
-    pub(super) const JITTER: u64 = 4 << 40;
-    pub(super) const DROPOUT: u64 = 5 << 40;
-    pub(super) const HELD_OUT: u64 = 6 << 40;
-    pub(super) const EVALUATION: u64 = 7 << 40;
-}
 
 /// What a step did.
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +105,7 @@ impl Trainer {
         let scheduler = config.scheduler.clone();
         check(&network, &data, classes)?;
         let mut all: Vec<usize> = (0..data.len()).collect();
-        shuffle(&mut all, Stream::new(config.seed, 0, streams::HELD_OUT));
+        shuffle(&mut all, Key { seed: config.seed, image: 0, draw: Draw::HeldOut }.stream());
         if config.data.holdout >= all.len() {
             return Err(Error::config(format!("data.holdout is {}: expected fewer than the {} images", config.data.holdout, all.len())));
         }
@@ -232,7 +221,7 @@ impl Trainer {
         let epoch = position / n;
         if self.order.as_ref().is_none_or(|(known, _)| *known != epoch) {
             let mut order = self.trained.clone();
-            shuffle(&mut order, Stream::new(self.config.seed, epoch, streams::ORDER));
+            shuffle(&mut order, Key { seed: self.config.seed, image: epoch, draw: Draw::Order }.stream());
             self.order = Some((epoch, order));
         }
         self.order.as_ref().expect("made above").1[(position % n) as usize]
@@ -312,18 +301,19 @@ impl Trainer {
         let drawn: Vec<(usize, Option<usize>)> = work
             .map(|((x, target), (i, &index))| {
                 let position = position + i as u64;
-                let mut stream = Stream::new(seed, position, streams::EXAMPLE);
+                let key = |image, draw| Key { seed, image, draw };
+                let mut stream = key(position, Draw::Example).stream();
                 let own = stream.below(levels) as usize;
                 let level = match (antithetic, position & 1) {
                     (false, _) | (true, 0) => 1 + own,
                     // The draw of the image before.
-                    _ => levels as usize - Stream::new(seed, position - 1, streams::EXAMPLE).below(levels) as usize,
+                    _ => levels as usize - key(position - 1, Draw::Example).stream().below(levels) as usize,
                 };
                 let (window, mirrored) = ([stream.unit(), stream.unit()], stream.unit() < 0.5 && self.config.data.flip);
-                let mut jitter = Stream::new(seed, position, streams::JITTER);
+                let mut jitter = key(position, Draw::Jitter).stream();
                 let dequantize = self.config.data.dequantize;
                 self.data.write(index, window, mirrored, || if dequantize { jitter.unit() - 0.5 } else { 0.0 }, x);
-                noise::fill(target, seed, position, streams::NOISE);
+                key(position, Draw::TrainingNoise).fill(target);
                 noisy(x, target, self.schedule.alpha_bar(level), self.prediction);
                 let label = self.data.labels.as_ref().map(|labels| {
                     let dropped = stream.unit() < self.config.objective.label_dropout;
@@ -338,7 +328,8 @@ impl Trainer {
         let labels: Option<Vec<usize>> = drawn.iter().map(|(_, label)| *label).collect();
         let condition = labels.map_or(Condition::None, Condition::Labels);
         // Of each image's place in the run: the same in any part of a batch.
-        let dropout: Vec<u64> = (0..n as u64).map(|i| Stream::new(seed, position + i, streams::DROPOUT).below(u64::MAX)).collect();
+        let batch = Batch { seed, first: position };
+        let dropout: Vec<u64> = (0..n).map(|i| batch.key(i, Draw::Dropout).stream().below(u64::MAX)).collect();
         let examples = Examples {
             shape: [n, shape[0], shape[1], shape[2]],
             x: &x,
@@ -401,9 +392,9 @@ impl Trainer {
                 // Spread evenly over all timesteps: multiples of the golden ratio.
                 let level = 1 + (((number as f64 + 0.5) * 0.618_033_988_749_894_9).fract() * levels_total as f64) as usize;
                 self.data.write(index, [0.5; 2], false, || 0.0, x);
-                noise::fill(target, self.config.seed, number, streams::EVALUATION);
+                Key { seed: self.config.seed, image: number, draw: Draw::Evaluation }.fill(target);
                 noisy(x, target, self.schedule.alpha_bar(level), self.prediction);
-                levels.push(level);
+                levels.push(level as f64);
             }
             let condition = self.data.labels.as_ref().map(|labels| group.iter().map(|&i| labels[i]).collect());
             let network = network.with_condition(condition.map_or(Condition::None, Condition::Labels))?;
@@ -411,7 +402,7 @@ impl Trainer {
             network.predict(&x, &levels, &mut out)?;
             for ((out, target), level) in out.chunks_exact(dim).zip(target.chunks_exact(dim)).zip(&levels) {
                 let error = out.iter().zip(target).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
-                sum += self.weights[level - 1] * error;
+                sum += self.weights[*level as usize - 1] * error;
             }
         }
         Ok(sum / (self.held.len() * dim) as f64)
@@ -427,12 +418,13 @@ impl Trainer {
         let sampler =
             Sampler::new(&self.schedule, &self.scheduler.trajectory(steps)?, &Sigma::Eta(0.0))?.with_clip(self.scheduler.clip())?;
         let dim = network.dim();
-        let mut x = vec![0.0; count * dim];
-        noise::fill_batch(&mut x, dim, self.config.seed, 0, noise::LATENT);
-        for (g, x) in x.chunks_mut(EVALUATED * dim).enumerate() {
-            let labels = || (0..x.len() / dim).map(|i| (g * EVALUATED + i) % self.data.classes.max(1)).collect();
+        let mut x = Vec::with_capacity(count * dim);
+        for first in (0..count).step_by(EVALUATED) {
+            let n = EVALUATED.min(count - first);
+            let labels = || (first..first + n).map(|i| i % self.data.classes.max(1)).collect();
             let condition = if network.is_conditional() { Condition::Labels(labels()) } else { Condition::None };
-            ddim::sample(&sampler, &network.with_condition(condition)?, x, self.config.seed, (g * EVALUATED) as u64, |_| {})?;
+            let batch = Batch { seed: self.config.seed, first: first as u64 };
+            x.extend(Sampling::new(&sampler, network.with_condition(condition)?, batch.latents(dim, n), batch)?.finish()?);
         }
         Ok(x)
     }

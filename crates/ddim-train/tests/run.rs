@@ -1,5 +1,6 @@
 //! Whole runs: the same bytes however they are interrupted, the end of those that go wrong, and the chain from images to the same images.
 
+use ddim::noise::{Batch, Draw, Key};
 use ddim_nn::{Condition, Network, Pipeline};
 use ddim_train::{Error, Event, Outcome, Run, Settings, checkpoints};
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 /// `n` smooth pictures of `size`, written as one .npy of bytes.
 fn pictures(folder: &Path, n: usize, size: usize) -> Vec<u8> {
     let at = |i: usize| 2.0 * i as f64 / (size - 1) as f64 - 1.0;
-    let draw = |k: usize, salt: u64| ddim::noise::Stream::new(salt, k as u64, 0).unit();
+    let draw = |k: usize, salt: u64| Key { seed: salt, image: k as u64, draw: Draw::Latent }.stream().unit();
     let mut bytes = Vec::new();
     for k in 0..n {
         let (x0, y0, radius) = (draw(k, 1) - 0.5, draw(k, 2) - 0.5, 0.3 + 0.4 * draw(k, 3));
@@ -495,9 +496,8 @@ fn classes_are_learned() {
         ddim::Sampler::new(&sampler_schedule, &trajectory, &ddim::Sigma::Eta(0.0)).unwrap().with_clip(pipeline.scheduler.clip()).unwrap();
     let network = Network::new(pipeline).unwrap();
     let mean = |class: usize| {
-        let mut x = vec![0f32; 4 * 16];
-        ddim::noise::fill_batch(&mut x, 16, 0, 0, ddim::noise::LATENT);
-        ddim::sample(&sampler, &network.with_condition(Condition::Labels(vec![class; 4])).unwrap(), &mut x, 0, 0, |_| {}).unwrap();
+        let (network, batch) = (network.with_condition(Condition::Labels(vec![class; 4])).unwrap(), Batch { seed: 0, first: 0 });
+        let x = ddim::Sampling::new(&sampler, network, batch.latents::<f32>(16, 4), batch).unwrap().finish().unwrap();
         x.iter().sum::<f32>() / x.len() as f32
     };
     assert!(mean(0) < -0.4 && mean(1) > 0.4, "{} {}", mean(0), mean(1));
@@ -537,9 +537,8 @@ fn sixteen_images_are_learned_by_heart() {
     let sampler = ddim::Sampler::new(&pipeline.scheduler.schedule(), &trajectory, &ddim::Sigma::Eta(0.0)).unwrap();
     let sampler = sampler.with_clip(pipeline.scheduler.clip()).unwrap();
     let network = Network::new(pipeline).unwrap();
-    let mut x = vec![0f32; 32 * 192];
-    ddim::noise::fill_batch(&mut x, 192, 0, 0, ddim::noise::LATENT);
-    ddim::sample(&sampler, &network, &mut x, 0, 0, |_| {}).unwrap();
+    let batch = Batch { seed: 0, first: 0 };
+    let x = ddim::Sampling::new(&sampler, network, batch.latents::<f32>(192, 32), batch).unwrap().finish().unwrap();
     for sample in x.chunks_exact(192) {
         // Root mean squared distance in [-1, 1] from each picture.
         let distances: Vec<f64> = images

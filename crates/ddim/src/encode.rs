@@ -1,11 +1,13 @@
 //! The ODE upwards (Eq. 13): images to latents, along the trajectory that decodes them.
 
-use crate::denoiser::{Denoiser, Real, batch_len};
+use crate::batch::{batch_len, check_finite};
+use crate::denoiser::Denoiser;
 use crate::error::{Error, ErrorKind};
-use crate::process::Prediction;
-use crate::sample::{Observed, Step, check_finite, check_total};
+use crate::prediction::Prediction;
+use crate::real::Real;
 use crate::schedule::NoiseSchedule;
 use crate::trajectory::Trajectory;
+use std::ops::ControlFlow;
 
 /// One Euler step upwards, from level `from` to `to`, with ε evaluated at (x_from, `to`).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +20,14 @@ pub struct EncodeStep {
     pub alpha_bar_from: f64,
     /// ᾱ of `to`.
     pub alpha_bar_to: f64,
+}
+
+impl EncodeStep {
+    /// Eq. 13 for one element: (x at `to`, the x_0 that x at `from` and `epsilon` determine), from x at `from` and ε_θ(x_from, `to`).
+    pub fn apply(&self, x: f64, epsilon: f64) -> (f64, f64) {
+        let x_0 = Prediction::Epsilon.x0_and_epsilon(epsilon, x, self.alpha_bar_from).0;
+        (self.alpha_bar_to.sqrt() * x_0 + (1.0 - self.alpha_bar_to).sqrt() * epsilon, x_0)
+    }
 }
 
 /// A trajectory run upwards: diffusers' `DDIMInverseScheduler`, with the true predecessor in τ where that assumes T // S, and ε of a
@@ -33,7 +43,7 @@ impl Encoder {
     /// # Errors
     /// A trajectory made for another T.
     pub fn new(schedule: &NoiseSchedule, trajectory: &Trajectory) -> Result<Self, Error> {
-        check_total(schedule, trajectory)?;
+        trajectory.check_schedule(schedule)?;
         let steps = trajectory.pairs().map(|(from, to)| EncodeStep {
             from,
             to,
@@ -49,55 +59,138 @@ impl Encoder {
     }
 }
 
-/// Runs `encoder` in place on a batch of images x_0 (scale [-1, 1]); leaves the latents x_{τ_S}. Nothing is clipped.
+/// A batch on its way up a trajectory, moved a [`step`](Self::step) at a time: [`Sampling`](crate::Sampling) the other way. Nothing is clipped.
 ///
-/// `observe` is called after each step; its step is read upwards: `level` is where x now lies, `next` where it came from.
+/// ```
+/// use ddim::{Encoder, Encoding, GaussianDenoiser, NoiseSchedule, Sampler, Sampling, Sigma, Trajectory, noise::Batch};
 ///
-/// A batch of no images is left as it is, without a step.
-///
-/// # Errors
-/// What the denoiser says. [`ErrorKind::Batch`]: a batch that is not a whole number of images; images, a prediction or what is made of it
-/// that are not finite. [`ErrorKind::Prediction`]: steps from a level with ᾱ = 0, where nothing of the image is left.
-pub fn encode<T: Real, D: Denoiser<T> + ?Sized>(
-    encoder: &Encoder,
-    denoiser: &D,
-    x: &mut [T],
-    mut observe: impl FnMut(Observed<'_, T>),
-) -> Result<(), D::Error> {
-    let dim = denoiser.dim();
-    let n = batch_len(x.len(), dim)?;
-    let prediction = denoiser.prediction();
-    if encoder.steps.iter().any(|s| s.alpha_bar_from == 0.0) {
-        return Err(Error::new(ErrorKind::Prediction, "nothing can be encoded beyond a level with alpha_bar 0").into());
+/// let schedule = NoiseSchedule::ddpm();
+/// let model = GaussianDenoiser::isotropic(&schedule, 2, 0.3, 0.5);
+/// let trajectory = Trajectory::uniform(1000, 500)?;
+/// let image = [0.1f64, -0.2];
+/// let latent = Encoding::new(&Encoder::new(&schedule, &trajectory)?, &model, image.to_vec(), 0)?.finish()?;
+/// let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0))?;
+/// let again = Sampling::new(&sampler, &model, latent, Batch { seed: 0, first: 0 })?.finish()?;
+/// assert!((again[0] - image[0]).abs() < 0.01 && (again[1] - image[1]).abs() < 0.01);
+/// # Ok::<(), ddim::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Encoding<D, T = f32> {
+    encoder: Encoder,
+    denoiser: D,
+    first: u64,
+    x: Vec<T>,
+    x_0: Vec<T>,
+    output: Vec<T>,
+    /// Steps that have run.
+    done: usize,
+    /// Whether `x` may hold anything: a caller's.
+    unchecked: bool,
+}
+
+impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
+    /// From images x_0 ([n, c, h, w], scale [-1, 1], any number of them); `first` is the number by which errors call the first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Batch`]: a batch that is not a whole number of images. [`ErrorKind::Prediction`]: steps from a level with ᾱ = 0, where
+    /// nothing of the image is left.
+    pub fn new(encoder: &Encoder, denoiser: D, x: Vec<T>, first: u64) -> Result<Self, D::Error> {
+        let n = batch_len(x.len(), denoiser.dim())?;
+        if encoder.steps.iter().any(|s| s.alpha_bar_from == 0.0) {
+            return Err(Error::new(ErrorKind::Prediction, "nothing can be encoded beyond a level with alpha_bar 0").into());
+        }
+        let (x_0, output) = (x.clone(), vec![T::from_f64(0.0); x.len()]);
+        // Of no images there is nothing to ask the network.
+        let done = if n == 0 { encoder.steps.len() } else { 0 };
+        Ok(Self { encoder: encoder.clone(), denoiser, first, x, x_0, output, done, unchecked: true })
     }
-    if n == 0 {
-        return Ok(());
+
+    /// The step that [`step`](Self::step) would run. None at the end.
+    pub fn next_step(&self) -> Option<&EncodeStep> {
+        self.encoder.steps.get(self.done)
     }
-    check_finite("the image", x, dim, 0, None)?;
-    let mut output = vec![T::from_f64(0.0); x.len()];
-    let mut x_0_batch = output.clone();
-    for (index, step) in encoder.steps.iter().enumerate() {
-        denoiser.predict(x, &vec![step.to; n], &mut output)?;
-        check_finite("the network's output", &output, dim, 0, Some(step.to))?;
-        let (signal, spread) = (step.alpha_bar_to.sqrt(), (1.0 - step.alpha_bar_to).sqrt());
-        for ((x, output), x_0_out) in x.iter_mut().zip(&output).zip(&mut x_0_batch) {
+
+    /// Steps that have run, and all there are.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.done, self.encoder.steps.len())
+    }
+
+    /// x at the level where the last step arrived, [n, c, h, w]: the images at first, latents at the end.
+    pub fn x(&self) -> &[T] {
+        &self.x
+    }
+
+    /// The same, to be changed between steps.
+    pub fn x_mut(&mut self) -> &mut [T] {
+        self.unchecked = true;
+        &mut self.x
+    }
+
+    /// The x_0 that the last step started from, as the network's ε has it, [n, c, h, w]. Before the first step, the images.
+    pub fn x_0(&self) -> &[T] {
+        &self.x_0
+    }
+
+    /// x as it is.
+    pub fn into_x(self) -> Vec<T> {
+        self.x
+    }
+
+    /// Runs one step (Eq. 13): one evaluation of the network. Returns it, or None where all have run.
+    ///
+    /// # Errors
+    /// What the denoiser says; [`ErrorKind::Batch`]: x, a prediction or what is made of it is not finite. The batch is of no use then.
+    pub fn step(&mut self) -> Result<Option<EncodeStep>, D::Error> {
+        let Some(&step) = self.next_step() else { return Ok(None) };
+        let Self { denoiser, first, x, x_0, output, .. } = self;
+        let (dim, first) = (denoiser.dim(), *first);
+        let prediction = denoiser.prediction();
+        if self.unchecked {
+            let (what, level) = if self.done == 0 { ("the image", None) } else { ("x before the step", Some(step.to)) };
+            check_finite(what, x, dim, first, level)?;
+        }
+        denoiser.predict(x, &vec![step.to as f64; x.len() / dim], output)?;
+        check_finite("the network's output", output, dim, first, Some(step.to))?;
+        for ((x, output), x_0) in x.iter_mut().zip(&*output).zip(x_0) {
             // Eq. 13 is in ε, which the network's x_0 or v determines at the level it was told: read where the step comes from, v would
             // have an error of the first order that ε has not, and four times the error of a reconstruction.
             let epsilon = prediction.x0_and_epsilon(output.to_f64(), x.to_f64(), step.alpha_bar_to).1;
-            let x_0 = Prediction::Epsilon.x0_and_epsilon(epsilon, x.to_f64(), step.alpha_bar_from).0;
-            *x = T::from_f64(signal * x_0 + spread * epsilon);
-            *x_0_out = T::from_f64(x_0);
+            let (next, f) = step.apply(x.to_f64(), epsilon);
+            *x = T::from_f64(next);
+            *x_0 = T::from_f64(f);
         }
-        check_finite("x after the step", x, dim, 0, Some(step.to))?;
-        let read = Step {
-            level: step.to,
-            next: step.from,
-            alpha_bar: step.alpha_bar_to,
-            alpha_bar_next: step.alpha_bar_from,
-            direction: spread,
-            sigma: 0.0,
-        };
-        observe(Observed { index, step: &read, x, x_0: &x_0_batch });
+        check_finite("x after the step", x, dim, first, Some(step.to))?;
+        self.unchecked = false;
+        self.done += 1;
+        Ok(Some(step))
     }
-    Ok(())
+
+    /// Runs the steps that remain; the latents.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn finish(mut self) -> Result<Vec<T>, D::Error> {
+        while self.step()?.is_some() {}
+        Ok(self.x)
+    }
+}
+
+/// Encodes a batch of images to the end, unless `observe`, which is called after each step, breaks off: see [`sample`](crate::sample).
+///
+/// # Errors
+/// As [`Encoding::new`] and [`Encoding::step`].
+pub fn encode<T: Real, D: Denoiser<T>, B>(
+    encoder: &Encoder,
+    denoiser: D,
+    x: Vec<T>,
+    first: u64,
+    mut observe: impl FnMut(&EncodeStep, &Encoding<D, T>) -> ControlFlow<B>,
+) -> Result<ControlFlow<B, Vec<T>>, D::Error> {
+    let mut encoding = Encoding::new(encoder, denoiser, x, first)?;
+    while let Some(step) = encoding.step()? {
+        if let ControlFlow::Break(why) = observe(&step, &encoding) {
+            return Ok(ControlFlow::Break(why));
+        }
+    }
+    Ok(ControlFlow::Continue(encoding.into_x()))
 }

@@ -1,7 +1,7 @@
 //! Interpolation between latents (appendix D.5): spherical, because latents of N(0, I) lie near a sphere.
 
-use crate::denoiser::Real;
 use crate::error::{Error, ErrorKind};
+use crate::real::Real;
 
 /// Below this sine the great circle between two latents is too short, or not unique, to divide by.
 const FLAT: f64 = 1e-6;
@@ -103,13 +103,11 @@ fn share(i: usize, count: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::noise;
+    use crate::noise::Batch;
     use proptest::prelude::*;
 
     fn latent(seed: u64) -> Vec<f64> {
-        let mut x = vec![0.0; 768];
-        noise::fill(&mut x, seed, 0, noise::LATENT);
-        x
+        Batch { seed, first: 0 }.latents(768, 1)
     }
 
     fn norm(x: &[f64]) -> f64 {

@@ -13,35 +13,47 @@
 //!
 //! # A whole sampler
 //! ```
-//! use ddim::{NoiseSchedule, Sampler, Sigma, Trajectory, denoiser::GaussianDenoiser, noise, sample};
+//! use ddim::{GaussianDenoiser, NoiseSchedule, Sampler, Sampling, Sigma, Trajectory, noise::Batch};
 //!
-//! let schedule = NoiseSchedule::ddpm();                        // linear betas, T = 1000
+//! let schedule = NoiseSchedule::ddpm();                            // linear betas, T = 1000
 //! let model = GaussianDenoiser::isotropic(&schedule, 4, 0.3, 0.5); // the exact ε of data N(0.3, 0.5²)
 //! let sampler = Sampler::new(&schedule, &Trajectory::uniform(1000, 50)?, &Sigma::Eta(0.0))?;
-//! let mut x = vec![0f32; 8 * 4];
-//! noise::fill_batch(&mut x, 4, 7, 0, noise::LATENT);           // x_T of samples 0..8 of seed 7
-//! sample(&sampler, &model, &mut x, 7, 0, |_| {})?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! let batch = Batch { seed: 7, first: 0 };                         // images 0, 1, … of seed 7
+//! let x: Vec<f32> = Sampling::new(&sampler, &model, batch.latents(4, 8), batch)?.finish()?;
+//! # assert_eq!(x.len(), 32);
+//! # Ok::<(), ddim::Error>(())
 //! ```
+//! [`Sampling`] runs a step at a time, and may be stopped, looked at and changed between them; [`sample`] is the loop around it with an observer.
+//! [`Encoding`] goes the other way (Eq. 13). The crate's `examples/` have a denoiser of one's own and a trajectory of one's own.
 
+mod batch;
+mod clip;
 pub mod denoiser;
 mod encode;
 mod error;
+mod gaussian;
 mod interpolate;
 pub mod noise;
 pub mod objective;
 mod pixels;
+mod prediction;
 pub mod process;
+mod real;
 mod sample;
 mod schedule;
+mod sigma;
 mod trajectory;
 
-pub use denoiser::{Denoiser, Real};
-pub use encode::{EncodeStep, Encoder, encode};
+pub use clip::Clip;
+pub use denoiser::Denoiser;
+pub use encode::{EncodeStep, Encoder, Encoding, encode};
 pub use error::{Error, ErrorKind};
+pub use gaussian::GaussianDenoiser;
 pub use interpolate::{frames, slerp, slerp_grid};
 pub use pixels::{from_byte, to_byte};
-pub use process::Prediction;
-pub use sample::{Clip, Observed, Sampler, Sigma, Step, sample};
+pub use prediction::Prediction;
+pub use real::Real;
+pub use sample::{Sampler, Sampling, Step, sample};
 pub use schedule::{BetaSchedule, MOST_LEVELS, NoiseSchedule};
+pub use sigma::Sigma;
 pub use trajectory::Trajectory;

@@ -1,29 +1,140 @@
-//! Keyed Gaussian noise: every (seed, sample, step) has a stream of its own, so a result does not depend on batch size, order or threads.
+//! Keyed Gaussian noise: every (seed, image, draw) has a stream of its own, so a result does not depend on batch size, order or threads.
 //!
-//! A stream is ChaCha8 under the key (seed, sample, step), through the ziggurat of `rand_distr`.
+//! A stream is ChaCha8 under the [`Key`], through the ziggurat of `rand_distr`. What is drawn, and under which number, is one list: [`Draw`].
 
-use crate::denoiser::Real;
+use crate::real::Real;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
-/// The step of the initial latent x_T. Sampling steps use the level that they leave, which is at least 1.
-pub const LATENT: u64 = 0;
+/// What random numbers are drawn for: the one registry of streams. Whatever draws a new kind of number gets a new line here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Draw {
+    /// The initial latent x_T.
+    Latent,
+    /// The fresh noise of the sampling step that leaves this level, 1 to T.
+    Step(usize),
+    /// The noise of the marginal q(x_t|x_0) at this level, in Monte-Carlo estimates of objectives.
+    Marginal(usize),
+    /// The order of training images in an epoch, whose number is the key's image.
+    Order,
+    /// A training example's timestep and mirroring.
+    Example,
+    /// A training example's ε.
+    TrainingNoise,
+    /// A training example's crop and dequantisation.
+    Jitter,
+    /// The seed of a training example's dropout masks.
+    Dropout,
+    /// Which images are held out from training.
+    HeldOut,
+    /// The noise of images held out.
+    Evaluation,
+    /// Initial weights; the key's image is the parameter.
+    InitialWeights,
+    /// Which images of a larger set are compared; the key's image is the side.
+    Subset,
+    /// The random class of an image.
+    Class,
+    /// Part of a dropout mask, under a seed that [`Draw::Dropout`] drew; the key's image is the layer.
+    DropoutMask(usize),
+}
 
-/// The random numbers of one (seed, sample, step).
+impl Draw {
+    /// The number that goes into the key. Levels are below 2^32: [`MOST_LEVELS`](crate::MOST_LEVELS).
+    const fn number(self) -> u64 {
+        match self {
+            Self::Latent => 0,
+            Self::Step(level) => level as u64,
+            Self::Marginal(level) => (1 << 32) + level as u64,
+            Self::Order => 1 << 40,
+            Self::Example => 2 << 40,
+            Self::TrainingNoise => 3 << 40,
+            Self::Jitter => 4 << 40,
+            Self::Dropout => 5 << 40,
+            Self::HeldOut => 6 << 40,
+            Self::Evaluation => 7 << 40,
+            Self::InitialWeights => 8 << 40,
+            Self::Subset => 9 << 40,
+            Self::Class => 10 << 40,
+            // Its seeds are random numbers of 64 bits, which nobody else uses.
+            Self::DropoutMask(part) => part as u64,
+        }
+    }
+}
+
+/// What a stream of random numbers is a function of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The user's seed.
+    pub seed: u64,
+    /// The number of the image among all of the seed.
+    pub image: u64,
+    /// What is drawn.
+    pub draw: Draw,
+}
+
+impl Key {
+    /// The stream of this key, from its start.
+    pub fn stream(self) -> Stream {
+        let mut key = [0; 32];
+        for (word, value) in key.chunks_exact_mut(8).zip([self.seed, self.image, self.draw.number()]) {
+            word.copy_from_slice(&value.to_le_bytes());
+        }
+        Stream(ChaCha8Rng::from_seed(key))
+    }
+
+    /// Fills one image with N(0, 1).
+    pub fn fill<T: Real>(self, out: &mut [T]) {
+        let mut stream = self.stream();
+        for x in out {
+            *x = T::from_f64(stream.normal());
+        }
+    }
+}
+
+/// Which images a batch holds: `first`, `first + 1`, … of a seed. Their numbers go round after 2^64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Batch {
+    /// The user's seed.
+    pub seed: u64,
+    /// The number of the first image.
+    pub first: u64,
+}
+
+impl Batch {
+    /// The key of image `i` of the batch.
+    pub fn key(self, i: usize, draw: Draw) -> Key {
+        Key { seed: self.seed, image: self.first.wrapping_add(i as u64), draw }
+    }
+
+    /// Fills a batch of images of `dim` elements each with N(0, 1).
+    ///
+    /// # Panics
+    /// If `out` is not a whole number of images.
+    pub fn fill<T: Real>(self, out: &mut [T], dim: usize, draw: Draw) {
+        assert!(dim > 0 && out.len() % dim == 0, "{} elements: not a whole number of images of {dim}", out.len());
+        for (i, image) in out.chunks_mut(dim).enumerate() {
+            self.key(i, draw).fill(image);
+        }
+    }
+
+    /// The latents x_T of `n` images of `dim` elements each.
+    pub fn latents<T: Real>(self, dim: usize, n: usize) -> Vec<T> {
+        let mut x = vec![T::from_f64(0.0); dim * n];
+        if dim > 0 {
+            self.fill(&mut x, dim, Draw::Latent);
+        }
+        x
+    }
+}
+
+/// The random numbers of one key.
 #[derive(Debug, Clone)]
 pub struct Stream(ChaCha8Rng);
 
 impl Stream {
-    /// From its start.
-    pub fn new(seed: u64, sample: u64, step: u64) -> Self {
-        let mut key = [0; 32];
-        for (word, value) in key.chunks_exact_mut(8).zip([seed, sample, step]) {
-            word.copy_from_slice(&value.to_le_bytes());
-        }
-        Self(ChaCha8Rng::from_seed(key))
-    }
-
     /// A draw of N(0, 1).
     pub fn normal(&mut self) -> f64 {
         StandardNormal.sample(&mut self.0)
@@ -41,25 +152,6 @@ impl Stream {
     }
 }
 
-/// Fills one sample with N(0, 1).
-pub fn fill<T: Real>(out: &mut [T], seed: u64, sample: u64, step: u64) {
-    let mut stream = Stream::new(seed, sample, step);
-    for x in out {
-        *x = T::from_f64(stream.normal());
-    }
-}
-
-/// Fills a batch of samples `first`, `first + 1`, … of `dim` elements each. The numbers of samples go round after 2^64.
-///
-/// # Panics
-/// If `out` is not a whole number of samples.
-pub fn fill_batch<T: Real>(out: &mut [T], dim: usize, seed: u64, first: u64, step: u64) {
-    assert!(dim > 0 && out.len().is_multiple_of(dim), "{} elements: not a whole number of samples of {dim}", out.len());
-    for (i, sample) in out.chunks_mut(dim).enumerate() {
-        fill(sample, seed, first.wrapping_add(i as u64), step);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,27 +159,29 @@ mod tests {
     #[test]
     fn a_sample_does_not_depend_on_its_batch() {
         let mut batch = [0f32; 5 * 7];
-        fill_batch(&mut batch, 7, 3, 10, 2);
+        Batch { seed: 3, first: 10 }.fill(&mut batch, 7, Draw::Step(2));
         for i in 0..5 {
             let mut one = [0f32; 7];
-            fill(&mut one, 3, 10 + i as u64, 2);
+            Key { seed: 3, image: 10 + i as u64, draw: Draw::Step(2) }.fill(&mut one);
             assert_eq!(one, batch[i * 7..(i + 1) * 7]);
         }
     }
 
     #[test]
     fn keys_do_not_collide() {
-        let draw = |seed, sample, step| {
+        let numbers = |seed, image, draw| {
             let mut x = [0f64; 2];
-            fill(&mut x, seed, sample, step);
+            Key { seed, image, draw }.fill(&mut x);
             x.map(f64::to_bits)
         };
+        let levels = [1, 2, 3, crate::MOST_LEVELS];
+        let mut draws = vec![Draw::Latent, Draw::Order, Draw::Example, Draw::TrainingNoise, Draw::Jitter, Draw::Dropout, Draw::HeldOut];
+        draws.extend([Draw::Evaluation, Draw::InitialWeights, Draw::Subset, Draw::Class]);
+        draws.extend(levels.map(Draw::Step).into_iter().chain(levels.map(Draw::Marginal)));
         let mut seen = std::collections::HashSet::new();
         for seed in 0..8 {
-            for sample in 0..8 {
-                for step in 0..8 {
-                    assert!(seen.insert(draw(seed, sample, step)));
-                }
+            for image in 0..8 {
+                assert!(draws.iter().all(|&draw| seen.insert(numbers(seed, image, draw))));
             }
         }
     }
@@ -96,14 +190,14 @@ mod tests {
     fn the_stream_is_pinned() {
         // A change here changes every picture of every seed: say so in the changelog.
         let mut x = [0f64; 3];
-        fill(&mut x, 0, 0, LATENT);
+        Key { seed: 0, image: 0, draw: Draw::Latent }.fill(&mut x);
         assert_eq!(x, PINNED);
     }
     const PINNED: [f64; 3] = [1.3776972067507913, 0.4053468246470284, -1.196268893387068];
 
     #[test]
     fn uniform_draws_are_uniform() {
-        let mut stream = Stream::new(0, 0, 1);
+        let mut stream = Key { seed: 0, image: 0, draw: Draw::Step(1) }.stream();
         let mut counts = [0u32; 7];
         for _ in 0..70_000 {
             counts[stream.below(7) as usize] += 1;
@@ -116,7 +210,7 @@ mod tests {
     #[test]
     fn moments_are_those_of_a_normal() {
         let mut x = vec![0f64; 1 << 20];
-        fill_batch(&mut x, 256, 1, 0, 5);
+        Batch { seed: 1, first: 0 }.fill(&mut x, 256, Draw::Step(5));
         let n = x.len() as f64;
         let moment = |k: i32| x.iter().map(|v| v.powi(k)).sum::<f64>() / n;
         // Five standard errors of each sample moment.

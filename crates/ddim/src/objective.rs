@@ -3,16 +3,16 @@
 //! Everything holds over any sub-sequence τ (appendix C.1), with (τ_{i-1}, τ_i) in place of (t-1, t). Norms are squared sums over an image,
 //! not means, and values are per image in nats.
 
-use crate::denoiser::{Denoiser, Real, batch_len};
+use crate::batch::{batch_len, check_finite};
+use crate::denoiser::Denoiser;
 use crate::error::{Error, ErrorKind};
-use crate::noise;
-use crate::process::{Conditional, Prediction, marginal, posterior};
-use crate::sample::{Sigma, check_finite, check_total};
+use crate::noise::{self, Draw};
+use crate::prediction::Prediction;
+use crate::process::{Conditional, marginal, posterior};
+use crate::real::Real;
 use crate::schedule::NoiseSchedule;
+use crate::sigma::Sigma;
 use crate::trajectory::Trajectory;
-
-/// Noise of the marginals in [`l_gamma`] is drawn under `seed` and this step on, away from what [`j_sigma`] draws.
-const MARGINAL_STEP: u64 = 1 << 32;
 
 /// γ of L_simple: 1 at every step of the trajectory.
 pub fn gamma_simple(trajectory: &Trajectory) -> Vec<f64> {
@@ -125,7 +125,7 @@ impl Weighting {
 }
 
 fn check(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Result<(), Error> {
-    check_total(schedule, trajectory)?;
+    trajectory.check_schedule(schedule)?;
     // The ranges are those of sampling; the densities of J_σ need more.
     Sigma::Explicit(sigma.to_vec()).values(schedule, trajectory)?;
     if let Some(zero) = sigma.iter().find(|s| **s * **s < f64::MIN_POSITIVE) {
@@ -139,7 +139,7 @@ fn check(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Re
 
 /// One Monte-Carlo draw of L_γ = Σ_i γ_i ‖ε - ε_θ(x_{τ_i}, τ_i)‖² for each image of `x_0`, as terms: `[image][step]`, ascending steps.
 ///
-/// Image `i` uses the noise of sample `first + i` of `seed`, another at each step.
+/// Image `i` uses the noise of `batch`'s, another at each step.
 ///
 /// # Errors
 /// What the denoiser says; a trajectory made for another T; lengths that do not go together; a γ, an image or a prediction that is not
@@ -150,10 +150,9 @@ pub fn l_gamma<T: Real, D: Denoiser<T> + ?Sized>(
     gamma: &[f64],
     denoiser: &D,
     x_0: &[T],
-    seed: u64,
-    first: u64,
+    batch: noise::Batch,
 ) -> Result<Vec<Vec<f64>>, D::Error> {
-    check_total(schedule, trajectory)?;
+    trajectory.check_schedule(schedule)?;
     let dim = denoiser.dim();
     let n = batch_len(x_0.len(), dim)?;
     if gamma.len() != trajectory.len() {
@@ -163,11 +162,11 @@ pub fn l_gamma<T: Real, D: Denoiser<T> + ?Sized>(
     if let Some(gamma) = gamma.iter().find(|gamma| !gamma.is_finite()) {
         return Err(Error::new(ErrorKind::Objective, format!("gamma {gamma}: expected a finite number")).into());
     }
-    check_finite("the image", x_0, dim, first, None)?;
+    check_finite("the image", x_0, dim, batch.first, None)?;
     let mut terms = vec![Vec::with_capacity(gamma.len()); n];
     for (&t, gamma) in trajectory.levels().iter().zip(gamma) {
-        let (epsilon, x_t) = noisy(schedule, x_0, dim, t, seed, first);
-        let predicted = predict(schedule, denoiser, &x_t, t, first)?;
+        let (epsilon, x_t) = noisy(schedule, x_0, dim, t, batch);
+        let predicted = predict(schedule, denoiser, &x_t, t, batch.first)?;
         for (i, terms) in terms.iter_mut().enumerate() {
             let at = i * dim..(i + 1) * dim;
             let square: f64 = epsilon[at.clone()].iter().zip(&predicted[at]).map(|(e, p)| (e.to_f64() - p.1).powi(2)).sum();
@@ -186,7 +185,7 @@ fn predict<T: Real, D: Denoiser<T> + ?Sized>(
     first: u64,
 ) -> Result<Vec<(f64, f64)>, D::Error> {
     let mut out = vec![T::from_f64(0.0); x_t.len()];
-    denoiser.predict(x_t, &vec![level; x_t.len() / denoiser.dim()], &mut out)?;
+    denoiser.predict(x_t, &vec![level as f64; x_t.len() / denoiser.dim()], &mut out)?;
     check_finite("the network's output", &out, denoiser.dim(), first, Some(level))?;
     let (prediction, alpha_bar) = (denoiser.prediction(), schedule.alpha_bar(level));
     Ok(out.iter().zip(x_t).map(|(o, x)| prediction.x0_and_epsilon(o.to_f64(), x.to_f64(), alpha_bar)).collect())
@@ -195,8 +194,8 @@ fn predict<T: Real, D: Denoiser<T> + ?Sized>(
 /// One Monte-Carlo draw of J_σ = log q_σ(x_{1:T}|x_0) - log p_θ(x_{0:T}) for each image of `x_0` (Eq. 11), from the log-densities
 /// themselves: x_T from q(x_T|x_0), each x_s from q_σ(x_s|x_t, x_0), and p_θ by Eq. 10.
 ///
-/// Image `i` uses the noise of sample `first + i` of `seed`; it does not depend on the denoiser, so differences between two denoisers
-/// under one seed have little variance.
+/// Image `i` uses the noise of `batch`'s; it does not depend on the denoiser, so differences between two denoisers
+/// under one batch have little variance.
 ///
 /// # Errors
 /// As [`gamma`] and [`l_gamma`].
@@ -206,13 +205,12 @@ pub fn j_sigma<T: Real, D: Denoiser<T> + ?Sized>(
     sigma: &[f64],
     denoiser: &D,
     x_0: &[T],
-    seed: u64,
-    first: u64,
+    batch: noise::Batch,
 ) -> Result<Vec<f64>, D::Error> {
     check(schedule, trajectory, sigma)?;
     let dim = denoiser.dim();
     let n = batch_len(x_0.len(), dim)?;
-    check_finite("the image", x_0, dim, first, None)?;
+    check_finite("the image", x_0, dim, batch.first, None)?;
     let top = trajectory.levels()[trajectory.len() - 1];
     let mut j = vec![0.0; n];
     let mut z = vec![T::from_f64(0.0); x_0.len()];
@@ -220,14 +218,14 @@ pub fn j_sigma<T: Real, D: Denoiser<T> + ?Sized>(
     // x_T ~ q(x_T|x_0) against the prior N(0, I).
     let q = marginal(schedule, top);
     let prior = Conditional { given: 0.0, x_0: 0.0, std: 1.0 };
-    noise::fill_batch(&mut z, dim, seed, first, noise::LATENT);
+    batch.fill(&mut z, dim, Draw::Latent);
     let mut x: Vec<T> = x_0.iter().zip(&z).map(|(x_0, z)| T::from_f64(q.x_0 * x_0.to_f64() + q.std * z.to_f64())).collect();
     for (i, (x, x_0)) in x.iter().zip(x_0).enumerate() {
         j[i / dim] += q.log_density(x.to_f64(), 0.0, x_0.to_f64()) - prior.log_density(x.to_f64(), 0.0, 0.0);
     }
 
     for ((s, t), &sigma) in trajectory.pairs().zip(sigma).rev() {
-        let predicted = predict(schedule, denoiser, &x, t, first)?;
+        let predicted = predict(schedule, denoiser, &x, t, batch.first)?;
         if s == 0 {
             // p_θ(x_0|x_1) = N(f_θ(x_1), σ_1² I), evaluated at x_0 itself.
             let p = Conditional { given: 0.0, x_0: 1.0, std: sigma };
@@ -237,7 +235,7 @@ pub fn j_sigma<T: Real, D: Denoiser<T> + ?Sized>(
             break;
         }
         let q = posterior(schedule, s, t, sigma)?;
-        noise::fill_batch(&mut z, dim, seed, first, t as u64);
+        batch.fill(&mut z, dim, Draw::Step(t));
         for (i, (((x, x_0), z), (f, _))) in x.iter_mut().zip(x_0).zip(&z).zip(&predicted).enumerate() {
             let (given, x_0) = (x.to_f64(), x_0.to_f64());
             let next = q.mean(given, x_0) + q.std * z.to_f64();
@@ -252,7 +250,7 @@ pub fn j_sigma<T: Real, D: Denoiser<T> + ?Sized>(
 /// N(f_θ(x_1), σ_1² I) is integrated over the 256 values that a byte can have, the two ends to infinity (DDPM's discretised decoder, Eq. 13
 /// of arXiv 2006.11239). `x_0` holds such values in [-1, 1].
 ///
-/// x_1 is that of [`l_gamma`] under the same seed, at the trajectory's first level.
+/// x_1 is that of [`l_gamma`] under the same batch, at the trajectory's first level.
 ///
 /// # Errors
 /// What the denoiser says; a trajectory made for another T; a batch that is not a whole number of images; a σ that is not positive; an image
@@ -263,23 +261,22 @@ pub fn decoder_nats<T: Real, D: Denoiser<T> + ?Sized>(
     sigmas: &[f64],
     denoiser: &D,
     x_0: &[T],
-    seed: u64,
-    first: u64,
+    batch: noise::Batch,
 ) -> Result<Vec<Vec<f64>>, D::Error> {
-    check_total(schedule, trajectory)?;
+    trajectory.check_schedule(schedule)?;
     if let Some(sigma) = sigmas.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
         return Err(Error::new(ErrorKind::Sigma, format!("sigma {sigma} of the last step: expected a positive number")).into());
     }
     let dim = denoiser.dim();
     let n = batch_len(x_0.len(), dim)?;
     let t = trajectory.levels()[0];
-    check_finite("the image", x_0, dim, first, None)?;
+    check_finite("the image", x_0, dim, batch.first, None)?;
     if schedule.alpha_bar(t) == 0.0 && denoiser.prediction() == Prediction::Epsilon {
         let message = format!("epsilon prediction at timestep {}, where alpha_bar is 0, does not determine x_0", t - 1);
         return Err(Error::new(ErrorKind::Prediction, message).into());
     }
-    let x_t: Vec<T> = noisy(schedule, x_0, dim, t, seed, first).1;
-    let predicted = predict(schedule, denoiser, &x_t, t, first)?;
+    let x_t: Vec<T> = noisy(schedule, x_0, dim, t, batch).1;
+    let predicted = predict(schedule, denoiser, &x_t, t, batch.first)?;
     let mut nats = vec![vec![0.0; sigmas.len()]; n];
     for (i, (x_0, (f, _))) in x_0.iter().zip(&predicted).enumerate() {
         for (sum, sigma) in nats[i / dim].iter_mut().zip(sigmas) {
@@ -290,9 +287,9 @@ pub fn decoder_nats<T: Real, D: Denoiser<T> + ?Sized>(
 }
 
 /// ε and x_t of each image, as the Monte-Carlo draws of the marginals have them.
-fn noisy<T: Real>(schedule: &NoiseSchedule, x_0: &[T], dim: usize, t: usize, seed: u64, first: u64) -> (Vec<T>, Vec<T>) {
+fn noisy<T: Real>(schedule: &NoiseSchedule, x_0: &[T], dim: usize, t: usize, batch: noise::Batch) -> (Vec<T>, Vec<T>) {
     let mut epsilon = vec![T::from_f64(0.0); x_0.len()];
-    noise::fill_batch(&mut epsilon, dim, seed, first, MARGINAL_STEP + t as u64);
+    batch.fill(&mut epsilon, dim, Draw::Marginal(t));
     let q = marginal(schedule, t);
     let x_t = x_0.iter().zip(&epsilon).map(|(x_0, e)| T::from_f64(q.x_0 * x_0.to_f64() + q.std * e.to_f64())).collect();
     (epsilon, x_t)

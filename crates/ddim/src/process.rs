@@ -1,67 +1,13 @@
-//! The forward processes (section 3.1, Eq. 6-8) as means and deviations, and the prediction of x_0 (Eq. 9).
+//! The forward processes (section 3.1, Eq. 6-8) as means and deviations.
 //!
 //! All of them are Gaussian and isotropic, so a conditional is three numbers: [`Conditional`].
 
-use crate::denoiser::Real;
 use crate::error::{Error, ErrorKind};
-use crate::noise;
-use crate::sample::Sigma;
+use crate::noise::{self, Draw};
+use crate::real::Real;
 use crate::schedule::NoiseSchedule;
+use crate::sigma::{Sigma, check_sigma};
 use crate::trajectory::Trajectory;
-use std::str::FromStr;
-
-/// What a network predicts from x_t.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prediction {
-    /// The noise ε.
-    Epsilon,
-    /// The image x_0.
-    Sample,
-    /// v = √ᾱ ε - √(1-ᾱ) x_0 (arXiv 2202.00512).
-    V,
-}
-
-impl Prediction {
-    /// The name in a `scheduler_config.json`: `epsilon`, `sample` or `v_prediction`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Epsilon => "epsilon",
-            Self::Sample => "sample",
-            Self::V => "v_prediction",
-        }
-    }
-
-    /// (f_θ(x_t), ε_θ(x_t)) from the network's output at a level with `alpha_bar`: Eq. 9 and its two variants.
-    ///
-    /// ε is undefined for [`Prediction::Sample`] at ᾱ = 1, and x_0 for [`Prediction::Epsilon`] at ᾱ = 0: both give non-finite numbers.
-    pub fn x0_and_epsilon(self, output: f64, x_t: f64, alpha_bar: f64) -> (f64, f64) {
-        let (signal, noise) = (alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt());
-        match self {
-            Self::Epsilon => ((x_t - noise * output) / signal, output),
-            Self::Sample => (output, (x_t - signal * output) / noise),
-            Self::V => (signal * x_t - noise * output, signal * output + noise * x_t),
-        }
-    }
-
-    /// What a perfect network outputs for this x_0 and ε.
-    pub fn target(self, x_0: f64, epsilon: f64, alpha_bar: f64) -> f64 {
-        match self {
-            Self::Epsilon => epsilon,
-            Self::Sample => x_0,
-            Self::V => alpha_bar.sqrt() * epsilon - (1.0 - alpha_bar).sqrt() * x_0,
-        }
-    }
-}
-
-impl FromStr for Prediction {
-    type Err = Error;
-    fn from_str(s: &str) -> Result<Self, Error> {
-        [Self::Epsilon, Self::Sample, Self::V]
-            .into_iter()
-            .find(|p| p.name() == s)
-            .ok_or_else(|| Error::new(ErrorKind::Prediction, format!("prediction type {s:?}: expected epsilon, sample or v_prediction")))
-    }
-}
 
 /// N(`given`·x + `x_0`·x_0, `std`² I), where x is the variable of the process that the conditional is given.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,21 +88,9 @@ fn check_levels(schedule: &NoiseSchedule, s: usize, t: usize) -> Result<(), Erro
     Err(Error::new(ErrorKind::Level, format!("levels {s} and {t}: expected an ascending pair from 0 to {}", schedule.levels())))
 }
 
-/// 0 ≤ σ² ≤ 1-ᾱ_s, with room for the rounding of a σ that was computed to lie on the edge.
-pub(crate) fn check_sigma(sigma: f64, alpha_bar_s: f64, s: usize) -> Result<(), Error> {
-    let top = 1.0 - alpha_bar_s;
-    if sigma >= 0.0 && sigma * sigma <= top * (1.0 + 1e-9) {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Sigma,
-        format!("sigma {sigma} of the step to level {s}: expected 0 <= sigma <= {:.6}, the square root of 1 - alpha_bar", top.sqrt()),
-    ))
-}
-
 /// Draws x_{τ_1} … x_{τ_S} of one image from the forward process q_σ: x_{τ_i} from [`forward`] given x_{τ_{i-1}} and x_0.
 ///
-/// `x_0` is one image, `sample` its number in the noise of `seed`. Returns one image a level, ascending.
+/// `x_0` is one image of any shape, whose noise is that of `batch`'s first image. Returns one image per level, ascending.
 ///
 /// # Errors
 /// A trajectory made for another T; σ outside its range, or not one a step: see [`Sigma`].
@@ -165,15 +99,14 @@ pub fn forward_trajectory<T: Real>(
     trajectory: &Trajectory,
     sigma: &Sigma,
     x_0: &[T],
-    seed: u64,
-    sample: u64,
+    batch: noise::Batch,
 ) -> Result<Vec<Vec<T>>, Error> {
     let deviations = sigma.deviations(schedule, trajectory)?;
     let mut path: Vec<Vec<T>> = Vec::with_capacity(trajectory.len());
     for ((s, t), std) in trajectory.pairs().zip(deviations) {
         let step = forward(schedule, s, t, std.direction)?;
         let mut x = vec![T::from_f64(0.0); x_0.len()];
-        noise::fill(&mut x, seed, sample, t as u64);
+        batch.key(0, Draw::Step(t)).fill(&mut x);
         let given = path.last().map_or(x_0, Vec::as_slice);
         for ((x, &g), &x_0) in x.iter_mut().zip(given).zip(x_0) {
             *x = T::from_f64(step.mean(g.to_f64(), x_0.to_f64()) + step.std * x.to_f64());

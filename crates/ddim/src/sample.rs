@@ -1,134 +1,16 @@
-//! Sampling (section 4): Eq. 12 as one step, and the loop over a trajectory.
+//! Sampling (section 4): Eq. 12 as one step, and a trajectory of them, run a step at a time.
 
-use crate::denoiser::{Denoiser, Real, batch_len};
+use crate::batch::{batch_len, check_finite};
+use crate::clip::Clip;
+use crate::denoiser::Denoiser;
 use crate::error::{Error, ErrorKind};
-use crate::noise;
-use crate::process::{Prediction, check_sigma};
+use crate::noise::{self, Draw};
+use crate::prediction::Prediction;
+use crate::real::Real;
 use crate::schedule::NoiseSchedule;
+use crate::sigma::Sigma;
 use crate::trajectory::Trajectory;
-
-/// How much fresh noise a step adds.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Sigma {
-    /// σ(η) = η √((1-ᾱ_s)/(1-ᾱ_t)) √(1-ᾱ_t/ᾱ_s), Eq. 16, η in [0, 1]: 0 is DDIM, 1 is DDPM.
-    Eta(f64),
-    /// σ̂ = √(1-ᾱ_t/ᾱ_s), DDPM's larger variance (the authors' `ddpm_noisy`). Only the noise uses σ̂, the direction keeps σ(1); the last
-    /// step adds none. The authors also clip f_θ and re-derive ε: [`Clip::Range`] with [`Sampler::with_rederived_epsilon`].
-    Hat,
-    /// σ of each step, in the order of [`Trajectory::levels`]. 0 ≤ σ² ≤ 1-ᾱ_s, but for the step to the clean image, whose σ_1 is free:
-    /// it draws from N(f_θ(x_1), σ_1² I) (Eq. 10).
-    Explicit(Vec<f64>),
-}
-
-/// The two deviations of one step: σ in the direction √(1-ᾱ_s-σ²), and the one that multiplies the noise.
-pub(crate) struct Deviation {
-    pub(crate) direction: f64,
-    pub(crate) noise: f64,
-}
-
-impl Sigma {
-    /// One pair of deviations a step of the trajectory, ascending.
-    pub(crate) fn deviations(&self, schedule: &NoiseSchedule, trajectory: &Trajectory) -> Result<Vec<Deviation>, Error> {
-        check_total(schedule, trajectory)?;
-        let error = |message| Error::new(ErrorKind::Sigma, message);
-        match self {
-            Self::Eta(eta) if !(0.0..=1.0).contains(eta) => return Err(error(format!("eta {eta}: expected a number from 0 to 1"))),
-            Self::Explicit(list) if list.len() != trajectory.len() => {
-                return Err(error(format!("{} sigmas for {} steps: expected one a step", list.len(), trajectory.len())));
-            }
-            _ => {}
-        }
-        let step = |(i, (s, t)): (usize, (usize, usize))| {
-            let (a_s, a_t) = (schedule.arrival_alpha_bar(s), schedule.alpha_bar(t));
-            let hat = (1.0 - a_t / a_s).max(0.0).sqrt();
-            // Eq. 16. Arriving at ᾱ = 1 nothing is left to randomise.
-            let ddpm = ((1.0 - a_s) / (1.0 - a_t)).sqrt() * hat;
-            Ok(match self {
-                Self::Eta(eta) => Deviation { direction: eta * ddpm, noise: eta * ddpm },
-                Self::Hat => Deviation { direction: ddpm, noise: if s == 0 { 0.0 } else { hat } },
-                Self::Explicit(list) => {
-                    let sigma = list[i];
-                    if s == 0 && a_s == 1.0 {
-                        if !(sigma.is_finite() && sigma >= 0.0) {
-                            return Err(error(format!("sigma {sigma} of the last step: expected a finite number, 0 or more")));
-                        }
-                    } else {
-                        check_sigma(sigma, a_s, s)?;
-                    }
-                    Deviation { direction: sigma, noise: sigma }
-                }
-            })
-        };
-        trajectory.pairs().enumerate().map(step).collect()
-    }
-
-    /// σ of each step as it multiplies the noise, in the order of [`Trajectory::levels`].
-    ///
-    /// # Errors
-    /// [`ErrorKind::Sigma`]: η outside [0, 1], or an explicit σ outside its range or in the wrong number; [`ErrorKind::Trajectory`]: one made
-    /// for another T.
-    pub fn values(&self, schedule: &NoiseSchedule, trajectory: &Trajectory) -> Result<Vec<f64>, Error> {
-        Ok(self.deviations(schedule, trajectory)?.iter().map(|d| d.noise).collect())
-    }
-}
-
-/// What is done to f_θ(x_t) before it is used.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Clip {
-    /// Nothing: the authors' choice for DDIM.
-    None,
-    /// Clamped to [-r, r]: diffusers' `clip_sample` with `clip_sample_range` r.
-    Range(f64),
-    /// Dynamic thresholding (Imagen, arXiv 2205.11487): clamped to the `ratio` quantile of |f_θ| of the image, itself kept in
-    /// [1, `max`], and divided by it.
-    Dynamic {
-        /// diffusers' `dynamic_thresholding_ratio`, in [0, 1].
-        ratio: f64,
-        /// diffusers' `sample_max_value`, at least 1.
-        max: f64,
-    },
-}
-
-impl Clip {
-    /// Whether the parameters can be used.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Clip`]: one that is out of its range, or not a number.
-    pub fn check(&self) -> Result<(), Error> {
-        let error = |message| Err(Error::new(ErrorKind::Clip, message));
-        match *self {
-            Self::Range(r) if r.is_nan() || r <= 0.0 => error(format!("clip range {r}: expected a number above 0")),
-            Self::Dynamic { ratio, .. } if !(0.0..=1.0).contains(&ratio) => {
-                error(format!("dynamic thresholding ratio {ratio}: expected a number from 0 to 1"))
-            }
-            Self::Dynamic { max, .. } if max.is_nan() || max < 1.0 => error(format!("sample max value {max}: expected a number from 1")),
-            _ => Ok(()),
-        }
-    }
-
-    /// Applies to f_θ of one image.
-    fn apply(&self, x_0: &mut [f64], scratch: &mut Vec<f64>) {
-        match *self {
-            Self::None => {}
-            Self::Range(r) => x_0.iter_mut().for_each(|x| *x = x.clamp(-r, r)),
-            Self::Dynamic { ratio, max } => {
-                scratch.clear();
-                scratch.extend(x_0.iter().map(|x| x.abs()));
-                let s = quantile(scratch, ratio).clamp(1.0, max);
-                x_0.iter_mut().for_each(|x| *x = x.clamp(-s, s) / s);
-            }
-        }
-    }
-}
-
-/// The linearly interpolated quantile, as `torch.quantile`. Reorders `values`.
-fn quantile(values: &mut [f64], ratio: f64) -> f64 {
-    let rank = ratio * (values.len() - 1) as f64;
-    let below = rank.floor() as usize;
-    let (_, &mut low, rest) = values.select_nth_unstable_by(below, f64::total_cmp);
-    let high = rest.iter().copied().min_by(f64::total_cmp).unwrap_or(low);
-    low + (high - low) * (rank - below as f64)
-}
+use std::ops::ControlFlow;
 
 /// One step of Eq. 12, from level `level` down to `next`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -145,6 +27,15 @@ pub struct Step {
     pub direction: f64,
     /// The deviation of the fresh noise.
     pub sigma: f64,
+}
+
+impl Step {
+    /// Eq. 12 for one element: √ᾱ_next · `x_0` + √(1-ᾱ_next-σ²) · `epsilon` + σ · `noise`, where `x_0` is f_θ(x_t), `epsilon` ε_θ(x_t), and `noise`
+    /// a draw of N(0, 1), which is not looked at where σ is 0.
+    pub fn apply(&self, x_0: f64, epsilon: f64, noise: f64) -> f64 {
+        let mean = self.alpha_bar_next.sqrt() * x_0 + self.direction * epsilon;
+        if self.sigma > 0.0 { mean + self.sigma * noise } else { mean }
+    }
 }
 
 /// A sampling trajectory with all its coefficients, ready to run on any number of batches.
@@ -191,102 +82,163 @@ impl Sampler {
     }
 }
 
-pub(crate) fn check_total(schedule: &NoiseSchedule, trajectory: &Trajectory) -> Result<(), Error> {
-    if schedule.levels() != trajectory.total() {
-        let message = format!("a trajectory over {} timesteps: expected {}, the schedule's", trajectory.total(), schedule.levels());
-        return Err(Error::new(ErrorKind::Trajectory, message));
-    }
-    Ok(())
+/// A batch on its way down a trajectory, moved a [`step`](Self::step) at a time.
+///
+/// It owns its images, and its denoiser unless that is a reference: whoever holds it may stop, look, change [`x`](Self::x_mut) and go on when
+/// they like. The noise of a step is keyed by (seed, image, level), so that it does not matter what else runs: see [`noise`].
+///
+/// ```
+/// use ddim::{GaussianDenoiser, NoiseSchedule, Sampler, Sampling, Sigma, Trajectory, noise::Batch};
+///
+/// let schedule = NoiseSchedule::ddpm();
+/// let model = GaussianDenoiser::isotropic(&schedule, 4, 0.3, 0.5);
+/// let sampler = Sampler::new(&schedule, &Trajectory::uniform(1000, 20)?, &Sigma::Eta(0.0))?;
+/// let batch = Batch { seed: 7, first: 0 };
+/// let mut sampling = Sampling::new(&sampler, &model, batch.latents(4, 8), batch)?;
+/// while let Some(step) = sampling.step()? {
+///     println!("timestep {}: the first image will be about {:?}", step.level - 1, &sampling.x_0()[..4]);
+/// }
+/// let images: Vec<f32> = sampling.into_x();
+/// # assert_eq!(images.len(), 32);
+/// # Ok::<(), ddim::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Sampling<D, T = f32> {
+    sampler: Sampler,
+    denoiser: D,
+    batch: noise::Batch,
+    x: Vec<T>,
+    x_0: Vec<T>,
+    output: Vec<T>,
+    /// Steps that have run.
+    done: usize,
+    /// Whether `x` may hold anything: a caller's.
+    unchecked: bool,
 }
 
-/// What an observer sees after each step.
-#[derive(Debug)]
-pub struct Observed<'a, T> {
-    /// Number of the step, from 0.
-    pub index: usize,
-    /// The step that ran.
-    pub step: &'a Step,
-    /// x at level `step.next`, the whole batch.
-    pub x: &'a [T],
-    /// f_θ(x_t), the predicted x_0 as it was used (clipped where clipping is on), the whole batch.
-    pub x_0: &'a [T],
-}
-
-/// Runs `sampler` in place on a batch of latents x_T of the samples `first`, `first + 1`, … of `seed`; leaves x_0, unclamped.
-///
-/// `observe` is called after each step. The noise of a step is keyed by (seed, sample, level): see [`noise`]. A batch of no images is left as
-/// it is, without a step.
-///
-/// # Errors
-/// What the denoiser says. [`ErrorKind::Batch`]: a batch that is not a whole number of images; latents, a prediction or what is made of it
-/// that are not finite. [`ErrorKind::Prediction`]: ε-prediction at a level with ᾱ = 0, where f_θ is undefined.
-pub fn sample<T: Real, D: Denoiser<T> + ?Sized>(
-    sampler: &Sampler,
-    denoiser: &D,
-    x: &mut [T],
-    seed: u64,
-    first: u64,
-    mut observe: impl FnMut(Observed<'_, T>),
-) -> Result<(), D::Error> {
-    let dim = denoiser.dim();
-    let n = batch_len(x.len(), dim)?;
-    let prediction = denoiser.prediction();
-    if let Some(step) = sampler.steps.iter().find(|s| s.alpha_bar == 0.0 && prediction == Prediction::Epsilon) {
-        let message = format!("epsilon prediction at timestep {}, where alpha_bar is 0, does not determine x_0", step.level - 1);
-        return Err(Error::new(ErrorKind::Prediction, message).into());
+impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
+    /// From latents x_T ([n, c, h, w], any number of images), those of `batch`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Batch`]: a batch that is not a whole number of images. [`ErrorKind::Prediction`]: ε-prediction at a level with ᾱ = 0, where
+    /// f_θ is undefined.
+    pub fn new(sampler: &Sampler, denoiser: D, x: Vec<T>, batch: noise::Batch) -> Result<Self, D::Error> {
+        let n = batch_len(x.len(), denoiser.dim())?;
+        let epsilon = denoiser.prediction() == Prediction::Epsilon;
+        if let Some(step) = sampler.steps.iter().find(|s| s.alpha_bar == 0.0 && epsilon) {
+            let message = format!("epsilon prediction at timestep {}, where alpha_bar is 0, does not determine x_0", step.level - 1);
+            return Err(Error::new(ErrorKind::Prediction, message).into());
+        }
+        let (x_0, output) = (x.clone(), vec![T::from_f64(0.0); x.len()]);
+        // Of no images there is nothing to ask the network.
+        let done = if n == 0 { sampler.steps.len() } else { 0 };
+        Ok(Self { sampler: sampler.clone(), denoiser, batch, x, x_0, output, done, unchecked: true })
     }
-    if n == 0 {
-        return Ok(());
-    }
-    check_finite("the latent", x, dim, first, None)?;
-    let mut output = vec![T::from_f64(0.0); x.len()];
-    let mut x_0_batch = output.clone();
-    let mut noise = vec![T::from_f64(0.0); dim];
-    let (mut x_0, mut scratch) = (vec![0.0; dim], Vec::new());
 
-    for (index, step) in sampler.steps.iter().enumerate() {
-        denoiser.predict(x, &vec![step.level; n], &mut output)?;
-        check_finite("the network's output", &output, dim, first, Some(step.level))?;
+    /// The step that [`step`](Self::step) would run. None at the end.
+    pub fn next_step(&self) -> Option<&Step> {
+        self.sampler.steps.get(self.done)
+    }
+
+    /// Steps that have run, and all there are.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.done, self.sampler.steps.len())
+    }
+
+    /// x at the level where the last step arrived, [n, c, h, w]: the latents at first, unclamped images at the end.
+    pub fn x(&self) -> &[T] {
+        &self.x
+    }
+
+    /// The same, to be changed between steps.
+    pub fn x_mut(&mut self) -> &mut [T] {
+        self.unchecked = true;
+        &mut self.x
+    }
+
+    /// f_θ of the last step, the predicted x_0 as it was used (clipped where clipping is on), [n, c, h, w]. Before the first step, the latents.
+    pub fn x_0(&self) -> &[T] {
+        &self.x_0
+    }
+
+    /// x as it is.
+    pub fn into_x(self) -> Vec<T> {
+        self.x
+    }
+
+    /// Runs one step (Eq. 12): one evaluation of the network. Returns it, or None where all have run.
+    ///
+    /// # Errors
+    /// What the denoiser says; [`ErrorKind::Batch`]: x, a prediction or what is made of it is not finite. The batch is of no use then.
+    pub fn step(&mut self) -> Result<Option<Step>, D::Error> {
+        let Some(&step) = self.next_step() else { return Ok(None) };
+        let Self { sampler, denoiser, batch, x, x_0, output, .. } = self;
+        let (dim, first) = (denoiser.dim(), batch.first);
+        let prediction = denoiser.prediction();
+        if self.unchecked {
+            let (what, level) = if self.done == 0 { ("the latent", None) } else { ("x before the step", Some(step.level)) };
+            check_finite(what, x, dim, first, level)?;
+        }
+        denoiser.predict(x, &vec![step.level as f64; x.len() / dim], output)?;
+        check_finite("the network's output", output, dim, first, Some(step.level))?;
+
         let (signal, spread) = (step.alpha_bar.sqrt(), (1.0 - step.alpha_bar).sqrt());
-        let signal_next = step.alpha_bar_next.sqrt();
-
-        for (i, ((x, output), x_0_out)) in x.chunks_mut(dim).zip(output.chunks(dim)).zip(x_0_batch.chunks_mut(dim)).enumerate() {
-            for ((x_0, x), output) in x_0.iter_mut().zip(&*x).zip(output) {
-                *x_0 = prediction.x0_and_epsilon(output.to_f64(), x.to_f64(), step.alpha_bar).0;
+        let mut noise = vec![T::from_f64(0.0); dim];
+        let (mut f, mut scratch) = (vec![0.0; dim], Vec::new());
+        for (i, ((x, output), x_0)) in x.chunks_mut(dim).zip(output.chunks(dim)).zip(x_0.chunks_mut(dim)).enumerate() {
+            for ((f, x), output) in f.iter_mut().zip(&*x).zip(output) {
+                *f = prediction.x0_and_epsilon(output.to_f64(), x.to_f64(), step.alpha_bar).0;
             }
-            let sample = first.wrapping_add(i as u64);
             // Clipping takes numbers; an image that overflowed has none to keep.
-            check_finite("the predicted x_0", &x_0, dim, sample, Some(step.level))?;
-            sampler.clip.apply(&mut x_0, &mut scratch);
+            check_finite("the predicted x_0", &f, dim, first.wrapping_add(i as u64), Some(step.level))?;
+            sampler.clip.apply(&mut f, &mut scratch);
             if step.sigma > 0.0 {
-                noise::fill(&mut noise, seed, sample, step.level as u64);
+                batch.key(i, Draw::Step(step.level)).fill(&mut noise);
             }
-            for ((((x, output), x_0), z), x_0_out) in x.iter_mut().zip(output).zip(&x_0).zip(&noise).zip(x_0_out) {
+            for ((((x, output), &f), z), x_0) in x.iter_mut().zip(output).zip(&f).zip(&noise).zip(x_0) {
                 let x_t = x.to_f64();
                 let epsilon = if sampler.rederive_epsilon {
-                    (x_t - signal * x_0) / spread
+                    (x_t - signal * f) / spread
                 } else {
                     prediction.x0_and_epsilon(output.to_f64(), x_t, step.alpha_bar).1
                 };
-                // Eq. 12
-                let mut next = signal_next * x_0 + step.direction * epsilon;
-                if step.sigma > 0.0 {
-                    next += step.sigma * z.to_f64();
-                }
-                *x = T::from_f64(next);
-                *x_0_out = T::from_f64(*x_0);
+                *x = T::from_f64(step.apply(f, epsilon, z.to_f64()));
+                *x_0 = T::from_f64(f);
             }
         }
         check_finite("x after the step", x, dim, first, Some(step.level))?;
-        observe(Observed { index, step, x, x_0: &x_0_batch });
+        self.unchecked = false;
+        self.done += 1;
+        Ok(Some(step))
     }
-    Ok(())
+
+    /// Runs the steps that remain; the images, unclamped.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn finish(mut self) -> Result<Vec<T>, D::Error> {
+        while self.step()?.is_some() {}
+        Ok(self.x)
+    }
 }
 
-/// An error that names the first sample of `what` that has NaN or infinity; samples are numbered from `first`, `dim` elements each.
-pub(crate) fn check_finite<T: Real>(what: &str, batch: &[T], dim: usize, first: u64, level: Option<usize>) -> Result<(), Error> {
-    let Some(at) = batch.iter().position(|v| !v.to_f64().is_finite()) else { return Ok(()) };
-    let sample = first.wrapping_add((at / dim) as u64);
-    let at = level.map_or(String::new(), |level| format!(" at timestep {}", level - 1));
-    Err(Error::new(ErrorKind::Batch, format!("{what} for sample {sample}{at} is not finite")))
+/// Samples a batch of latents x_T to the end, unless `observe`, which is called after each step, breaks off: with what it broke, an error of
+/// its own for example, or nothing.
+///
+/// # Errors
+/// As [`Sampling::new`] and [`Sampling::step`].
+pub fn sample<T: Real, D: Denoiser<T>, B>(
+    sampler: &Sampler,
+    denoiser: D,
+    x: Vec<T>,
+    batch: noise::Batch,
+    mut observe: impl FnMut(&Step, &Sampling<D, T>) -> ControlFlow<B>,
+) -> Result<ControlFlow<B, Vec<T>>, D::Error> {
+    let mut sampling = Sampling::new(sampler, denoiser, x, batch)?;
+    while let Some(step) = sampling.step()? {
+        if let ControlFlow::Break(why) = observe(&step, &sampling) {
+            return Ok(ControlFlow::Break(why));
+        }
+    }
+    Ok(ControlFlow::Continue(sampling.into_x()))
 }

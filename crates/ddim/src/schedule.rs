@@ -173,6 +173,28 @@ impl NoiseSchedule {
         self.alpha_bar[level]
     }
 
+    /// ᾱ at any level from 1 to T: [`alpha_bar`](Self::alpha_bar) at whole ones, and between two of them such that the logarithm of the
+    /// signal-to-noise ratio ᾱ/(1-ᾱ) is linear in the level, as diffusers' and k-diffusion's conversion of σ to timesteps has it. Towards a level with
+    /// ᾱ = 0, whose logarithm is not finite, ᾱ itself is linear.
+    ///
+    /// # Panics
+    /// If `level` is not in 1..=T.
+    pub fn alpha_bar_between(&self, level: f64) -> f64 {
+        assert!((1.0..=self.levels() as f64).contains(&level), "level {level}: expected 1 to {}", self.levels());
+        let (below, part) = (level as usize, level.fract());
+        let low = self.alpha_bar[below];
+        if part == 0.0 {
+            return low;
+        }
+        let high = self.alpha_bar[below + 1];
+        if high == 0.0 {
+            return low * (1.0 - part);
+        }
+        let log_snr = |alpha_bar: f64| (alpha_bar / (1.0 - alpha_bar)).ln();
+        let between = log_snr(low) + part * (log_snr(high) - log_snr(low));
+        1.0 / (1.0 + (-between).exp())
+    }
+
     /// diffusers' `set_alpha_to_one`: whether the last sampling step arrives at the clean image (true, the paper) or at the noise of
     /// ᾱ_1 (false). Marginals are not affected: ᾱ_0 is 1.
     pub fn with_set_alpha_to_one(self, set_alpha_to_one: bool) -> Self {
@@ -240,6 +262,25 @@ mod tests {
         let flat = NoiseSchedule::from_betas(&[1e-16, 1e-16]).unwrap();
         assert!(flat.alpha_bar(2) < flat.alpha_bar(1));
         assert!(flat.rescale_zero_terminal_snr().unwrap_err().to_string().contains("code timestep"));
+    }
+
+    #[test]
+    fn between_levels_the_log_snr_is_linear() {
+        let s = NoiseSchedule::ddpm();
+        for level in [1, 2, 500, 999, 1000] {
+            assert_eq!(s.alpha_bar_between(level as f64), s.alpha_bar(level));
+        }
+        let sigma = |a: f64| ((1.0 - a) / a).sqrt();
+        for level in [1, 37, 999] {
+            // k-diffusion's t_to_sigma: the geometric mean of two σ half-way.
+            let (low, high) = (sigma(s.alpha_bar(level)), sigma(s.alpha_bar(level + 1)));
+            let half = sigma(s.alpha_bar_between(level as f64 + 0.5));
+            assert!(close(half, (low * high).sqrt(), 1e-12), "{level}: {half}");
+        }
+        let zero = s.rescale_zero_terminal_snr().unwrap();
+        let near = zero.alpha_bar_between(999.75);
+        assert!(near > 0.0 && near < zero.alpha_bar(999));
+        assert!(std::panic::catch_unwind(|| s.alpha_bar_between(0.5)).is_err());
     }
 
     #[test]

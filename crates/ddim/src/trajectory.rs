@@ -1,7 +1,7 @@
 //! Trajectories τ: which noise levels a sampler visits (section 4.2 and appendix D.2 of the paper).
 
 use crate::error::{Error, ErrorKind};
-use crate::schedule::{MOST_LEVELS, linspace};
+use crate::schedule::{MOST_LEVELS, NoiseSchedule, linspace};
 
 /// An increasing sub-sequence τ_1 < … < τ_S of the levels 1..=T. τ_0 = 0 is implied.
 ///
@@ -30,6 +30,15 @@ fn check_total(total: usize) -> Result<(), Error> {
 }
 
 impl Trajectory {
+    /// Whether this was made for a schedule of so many levels.
+    pub(crate) fn check_schedule(&self, schedule: &NoiseSchedule) -> Result<(), Error> {
+        if schedule.levels() == self.total {
+            return Ok(());
+        }
+        let message = format!("a trajectory over {} timesteps: expected {}, the schedule's", self.total, schedule.levels());
+        Err(Error::new(ErrorKind::Trajectory, message))
+    }
+
     /// From ascending code timesteps that may repeat or overshoot; both are mended.
     fn from_ascending_codes(total: usize, codes: impl IntoIterator<Item = usize>) -> Self {
         let mut levels: Vec<usize> = codes.into_iter().map(|code| code.min(total - 1) + 1).collect();

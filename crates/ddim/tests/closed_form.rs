@@ -1,12 +1,29 @@
 //! The paper's mathematics against closed forms: for Gaussian data the optimal ε_θ, the marginals and the ODE are known exactly.
 
-use ddim::denoiser::GaussianDenoiser;
+use ddim::noise::{Batch, Draw};
 use ddim::objective::{constant, gamma, gamma_simple, j_sigma, l_gamma};
 use ddim::process::{forward, forward_trajectory, marginal, posterior};
-use ddim::{BetaSchedule, Clip, Denoiser, Encoder, Error, NoiseSchedule, Prediction, Sampler, Sigma, Trajectory, encode, noise, sample};
+use ddim::{
+    BetaSchedule, Clip, Denoiser, Encoder, Encoding, Error, GaussianDenoiser, NoiseSchedule, Prediction, Sampler, Sampling, Sigma,
+    Trajectory, sample,
+};
+use std::ops::ControlFlow;
 
 const MEAN: f64 = 0.3;
 const STD: f64 = 0.5;
+
+/// Image 0 of a seed and on.
+fn batch(seed: u64) -> Batch {
+    Batch { seed, first: 0 }
+}
+
+fn decode(sampler: &Sampler, model: &GaussianDenoiser, x: Vec<f64>) -> Vec<f64> {
+    Sampling::new(sampler, model, x, batch(5)).unwrap().finish().unwrap()
+}
+
+fn encode(encoder: &Encoder, model: &GaussianDenoiser, x: Vec<f64>) -> Vec<f64> {
+    Encoding::new(encoder, model, x, 0).unwrap().finish().unwrap()
+}
 
 /// Mean and standard deviation, and their standard errors for normal data.
 fn moments(x: &[f64]) -> (f64, f64, f64, f64) {
@@ -39,7 +56,7 @@ fn forward_trajectories_have_the_shared_marginals() {
     let trajectory = Trajectory::quadratic_full(1000, 6).unwrap();
     let x_0 = [0.7f64; 4000];
     for (name, sigma) in sigmas(&schedule, &trajectory).into_iter().chain([("eta 0".into(), vec![0.0; 6])]) {
-        let path = forward_trajectory(&schedule, &trajectory, &Sigma::Explicit(sigma), &x_0, 3, 0).unwrap();
+        let path = forward_trajectory(&schedule, &trajectory, &Sigma::Explicit(sigma), &x_0, batch(3)).unwrap();
         for (x, &level) in path.iter().zip(trajectory.levels()) {
             let q = marginal(&schedule, level);
             assert_moments(x, q.x_0 * 0.7, q.std, &format!("{name}, level {level}"));
@@ -101,15 +118,14 @@ fn samples_have_the_marginals_of_the_data() {
     let trajectory = Trajectory::uniform(1000, 1000).unwrap();
     for sigma in [Sigma::Eta(0.0), Sigma::Eta(0.5), Sigma::Eta(1.0), Sigma::Hat] {
         let sampler = Sampler::new(&schedule, &trajectory, &sigma).unwrap();
-        let mut x = vec![0f64; 64 * 100];
-        noise::fill_batch(&mut x, 64, 11, 0, noise::LATENT);
         let mut middle = Vec::new();
-        sample(&sampler, &model, &mut x, 11, 0, |o| {
-            if o.step.next == 500 {
-                middle = o.x.to_vec();
+        let end = sample(&sampler, &model, batch(11).latents::<f64>(64, 100), batch(11), |step, sampling| {
+            if step.next == 500 {
+                middle = sampling.x().to_vec();
             }
-        })
-        .unwrap();
+            ControlFlow::<()>::Continue(())
+        });
+        let ControlFlow::Continue(x) = end.unwrap() else { panic!("nothing broke it off") };
         // σ̂ overshoots the variance by O(1/T) a step; a thousandth of the deviation is below the sampling error here.
         let (m, s) = model.marginal(500, 0);
         assert_moments(&middle, m, s, &format!("{sigma:?} at level 500"));
@@ -134,14 +150,12 @@ fn fine() -> NoiseSchedule {
 fn ddim_converges_to_the_ode_at_first_order() {
     let schedule = fine();
     let model = GaussianDenoiser::isotropic(&schedule, 1, MEAN, STD);
-    let decode = |s| {
+    let error = |s| {
         let trajectory = Trajectory::trailing(4000, s).unwrap();
         let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0)).unwrap();
-        let mut x = [1.3f64];
-        sample(&sampler, &model, &mut x, 0, 0, |_| {}).unwrap();
-        (x[0] - model.flow(1.3, 0, 4000, 0)).abs()
+        (decode(&sampler, &model, vec![1.3])[0] - model.flow(1.3, 0, 4000, 0)).abs()
     };
-    let (errors, slope) = slope(decode);
+    let (errors, slope) = slope(error);
     assert!(errors.windows(2).all(|w| w[1] < w[0]), "{errors:?}");
     assert!((slope + 1.0).abs() < 0.1, "slope {slope}, errors {errors:?}");
 }
@@ -154,12 +168,9 @@ fn encoding_converges_and_decoding_returns() {
         let run = |s| {
             let trajectory = Trajectory::trailing(4000, s).unwrap();
             let encoder = Encoder::new(&schedule, &trajectory).unwrap();
-            let mut x = [0.9f64];
-            encode(&encoder, &model, &mut x, |_| {}).unwrap();
-            let latent = x[0];
+            let latent = encode(&encoder, &model, vec![0.9]);
             let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0)).unwrap();
-            sample(&sampler, &model, &mut x, 0, 0, |_| {}).unwrap();
-            (latent, x[0])
+            (latent[0], decode(&sampler, &model, latent)[0])
         };
         let (errors, encoding) = slope(|s| (run(s).0 - model.flow(0.9, 0, 0, 4000)).abs());
         assert!((encoding + 1.0).abs() < 0.15, "{prediction:?} encoding: slope {encoding}, errors {errors:?}");
@@ -177,10 +188,7 @@ fn every_prediction_type_samples_the_same() {
         let model = GaussianDenoiser::isotropic(&schedule, 8, MEAN, STD).with_prediction(prediction);
         let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.4)).unwrap();
         let sampler = sampler.with_clip(clip).unwrap().with_rederived_epsilon(rederive);
-        let mut x = vec![0f64; 8 * 3];
-        noise::fill_batch(&mut x, 8, 5, 0, noise::LATENT);
-        sample(&sampler, &model, &mut x, 5, 0, |_| {}).unwrap();
-        x
+        decode(&sampler, &model, batch(5).latents(8, 3))
     };
     for clip in [Clip::None, Clip::Range(0.5), Clip::Dynamic { ratio: 0.9, max: 1.5 }] {
         for rederive in [false, true] {
@@ -203,10 +211,7 @@ fn every_prediction_type_encodes_the_same() {
             let trajectory = Trajectory::trailing(1000, steps).unwrap();
             let run = |prediction| {
                 let model = GaussianDenoiser::isotropic(&schedule, 8, MEAN, STD).with_prediction(prediction);
-                let mut x = vec![0f64; 8 * 3];
-                noise::fill_batch(&mut x, 8, 5, 0, noise::LATENT);
-                encode(&Encoder::new(&schedule, &trajectory).unwrap(), &model, &mut x, |_| {}).unwrap();
-                x
+                encode(&Encoder::new(&schedule, &trajectory).unwrap(), &model, batch(5).latents(8, 3))
             };
             let epsilon = run(Prediction::Epsilon);
             for other in [Prediction::Sample, Prediction::V] {
@@ -228,11 +233,11 @@ impl Denoiser<f64> for Wrong {
     fn prediction(&self) -> Prediction {
         Denoiser::<f64>::prediction(&self.0)
     }
-    fn predict(&self, x: &[f64], levels: &[usize], out: &mut [f64]) -> Result<(), Error> {
+    fn predict(&self, x: &[f64], levels: &[f64], out: &mut [f64]) -> Result<(), Error> {
         self.0.predict(x, levels, out)?;
         let dim = self.dim();
         for (out, level) in out.chunks_mut(dim).zip(levels) {
-            out.iter_mut().for_each(|v| *v = *v * (0.8 + 0.01 * *level as f64) + 0.1);
+            out.iter_mut().for_each(|v| *v = *v * (0.8 + 0.01 * *level) + 0.1);
         }
         Ok(())
     }
@@ -245,7 +250,7 @@ fn theorem_1() {
     let best = GaussianDenoiser::isotropic(&schedule, dim, MEAN, STD);
     let worse = Wrong(best.clone());
     let mut x_0 = vec![0f64; dim * n];
-    noise::fill_batch(&mut x_0, dim, 99, 0, 77);
+    batch(99).fill(&mut x_0, dim, Draw::Step(77));
     x_0.iter_mut().for_each(|x| *x = MEAN + STD * *x);
     let square_norm = x_0.iter().map(|x| x * x).sum::<f64>() / n as f64;
 
@@ -253,9 +258,9 @@ fn theorem_1() {
         for (name, sigma) in sigmas(&schedule, &trajectory) {
             let gamma = gamma(&schedule, &trajectory, &sigma).unwrap();
             let c = constant(&schedule, &trajectory, &sigma, dim, square_norm).unwrap();
-            let j = |d: &dyn Denoiser<f64, Error = Error>| j_sigma(&schedule, &trajectory, &sigma, d, &x_0, 1, 0).unwrap();
+            let j = |d: &dyn Denoiser<f64, Error = Error>| j_sigma(&schedule, &trajectory, &sigma, d, &x_0, batch(1)).unwrap();
             let l = |d: &dyn Denoiser<f64, Error = Error>| -> Vec<f64> {
-                let terms = l_gamma(&schedule, &trajectory, &gamma, d, &x_0, 1, 0).unwrap();
+                let terms = l_gamma(&schedule, &trajectory, &gamma, d, &x_0, batch(1)).unwrap();
                 terms.iter().map(|t| t.iter().sum()).collect()
             };
             let (j1, j2, l1, l2) = (j(&best), j(&worse), l(&best), l(&worse));
@@ -281,9 +286,9 @@ fn l_simple_of_the_optimal_network_is_its_conditional_variance() {
     let trajectory = Trajectory::uniform(1000, 5).unwrap();
     let model = GaussianDenoiser::isotropic(&schedule, 2, MEAN, STD);
     let mut x_0 = vec![0f64; 2 * 20_000];
-    noise::fill_batch(&mut x_0, 2, 4, 0, 9);
+    batch(4).fill(&mut x_0, 2, Draw::Step(9));
     x_0.iter_mut().for_each(|x| *x = MEAN + STD * *x);
-    let terms = l_gamma(&schedule, &trajectory, &gamma_simple(&trajectory), &model, &x_0, 8, 0).unwrap();
+    let terms = l_gamma(&schedule, &trajectory, &gamma_simple(&trajectory), &model, &x_0, batch(8)).unwrap();
     for (i, &t) in trajectory.levels().iter().enumerate() {
         let a = schedule.alpha_bar(t);
         // Var(ε|x_t) = ᾱ s²/(ᾱ s² + 1 - ᾱ), twice for two elements.
@@ -301,10 +306,9 @@ fn the_step_to_the_image_may_have_a_deviation() {
     let trajectory = Trajectory::from_timesteps(1000, &[0]).unwrap();
     let model = GaussianDenoiser::isotropic(&schedule, 5000, MEAN, STD);
     let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Explicit(vec![0.25])).unwrap();
-    let mut x = vec![0.5f64; 5000];
-    let mut f = 0.0;
-    sample(&sampler, &model, &mut x, 1, 0, |o| f = o.x_0[0]).unwrap();
-    assert_moments(&x, f, 0.25, "x_0");
+    let mut sampling = Sampling::new(&sampler, &model, vec![0.5f64; 5000], batch(1)).unwrap();
+    sampling.step().unwrap();
+    assert_moments(sampling.x(), sampling.x_0()[0], 0.25, "x_0");
 }
 
 #[test]
@@ -340,8 +344,7 @@ fn zero_snr_needs_a_prediction_that_is_defined_there() {
     let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0)).unwrap();
     let run = |prediction| {
         let model = GaussianDenoiser::isotropic(&schedule, 1, MEAN, STD).with_prediction(prediction);
-        let mut x = [1.0f64];
-        sample(&sampler, &model, &mut x, 0, 0, |_| {}).map(|()| x[0])
+        Sampling::new(&sampler, &model, vec![1.0f64], batch(0)).and_then(Sampling::finish).map(|x| x[0])
     };
     assert_eq!(run(Prediction::Epsilon).unwrap_err().kind(), ddim::ErrorKind::Prediction);
     let exact = GaussianDenoiser::isotropic(&schedule, 1, MEAN, STD).flow(1.0, 0, 1000, 0);
@@ -357,15 +360,67 @@ fn batches_do_not_change_a_sample() {
     let model = GaussianDenoiser::isotropic(&schedule, 4, MEAN, STD);
     let sampler = Sampler::new(&schedule, &Trajectory::uniform(1000, 10).unwrap(), &Sigma::Eta(0.8)).unwrap();
     let run = |first: u64, n: usize| {
-        let mut x = vec![0f32; 4 * n];
-        noise::fill_batch(&mut x, 4, 21, first, noise::LATENT);
-        sample(&sampler, &model, &mut x, 21, first, |_| {}).unwrap();
-        x
+        let batch = Batch { seed: 21, first };
+        Sampling::new(&sampler, &model, batch.latents::<f32>(4, n), batch).unwrap().finish().unwrap()
     };
     let whole = run(0, 6);
     for (first, n) in [(0, 1), (2, 3), (5, 1)] {
         assert_eq!(run(first, n), whole[first as usize * 4..(first as usize + n) * 4]);
     }
-    let mut ragged = vec![0f32; 5];
-    assert_eq!(sample(&sampler, &model, &mut ragged, 0, 0, |_| {}).unwrap_err().kind(), ddim::ErrorKind::Batch);
+    assert_eq!(Sampling::new(&sampler, &model, vec![0f32; 5], batch(0)).unwrap_err().kind(), ddim::ErrorKind::Batch);
+}
+
+/// A sampling in steps is the loop, whoever holds the network; it can be left alone half-way, copied, and gone on with.
+#[test]
+fn a_sampling_may_be_held_and_copied_between_steps() {
+    let schedule = NoiseSchedule::ddpm();
+    let model = std::sync::Arc::new(GaussianDenoiser::isotropic(&schedule, 4, MEAN, STD));
+    let sampler = Sampler::new(&schedule, &Trajectory::uniform(1000, 10).unwrap(), &Sigma::Eta(0.8)).unwrap();
+    let x: Vec<f32> = batch(21).latents(4, 3);
+    let whole = Sampling::new(&sampler, &*model, x.clone(), batch(21)).unwrap().finish().unwrap();
+    let mut held = Sampling::new(&sampler, std::sync::Arc::clone(&model), x.clone(), batch(21)).unwrap();
+    assert_eq!((held.x(), held.x_0(), held.progress()), (&x[..], &x[..], (0, 10)));
+    for _ in 0..4 {
+        held.step().unwrap();
+    }
+    assert_eq!((held.progress(), held.next_step()), ((4, 10), Some(&sampler.steps()[4])));
+    let mut other = held.clone();
+    assert_eq!(held.finish().unwrap(), whole);
+    other.x_mut()[0] += 1.0;
+    let changed = other.finish().unwrap();
+    assert!(changed[0] != whole[0] && changed[1..] == whole[1..]);
+    // An observer may break it off, with what it likes; and a denoiser may be a trait object.
+    let boxed: Box<dyn Denoiser<Error = Error>> = Box::new((*model).clone());
+    let broken = sample(&sampler, boxed, x.clone(), batch(21), |step, s| match s.progress().0 {
+        3 => ControlFlow::Break(step.level),
+        _ => ControlFlow::Continue(()),
+    });
+    assert_eq!(broken.unwrap(), ControlFlow::Break(sampler.steps()[2].level));
+    let mut none = Sampling::new(&sampler, &model, Vec::<f32>::new(), batch(0)).unwrap();
+    assert!(none.next_step().is_none() && none.step().unwrap().is_none());
+}
+
+/// A step's arithmetic is one function; a solver of one's own may call it.
+#[test]
+fn steps_can_be_applied_by_hand() {
+    let schedule = NoiseSchedule::ddpm();
+    let sampler = Sampler::new(&schedule, &Trajectory::uniform(1000, 10).unwrap(), &Sigma::Eta(0.5)).unwrap();
+    let step = sampler.steps()[3];
+    let (a, b) = (step.alpha_bar_next, (1.0 - step.alpha_bar_next - step.sigma.powi(2)).sqrt());
+    assert!((step.apply(0.3, -0.8, 1.7) - (a.sqrt() * 0.3 - b * 0.8 + step.sigma * 1.7)).abs() < 1e-15);
+    let up = Encoder::new(&schedule, &Trajectory::uniform(1000, 10).unwrap()).unwrap().steps()[3];
+    // With one ε, Eq. 13 upwards undoes Eq. 12 downwards.
+    let down = ddim::Step {
+        level: up.to,
+        next: up.from,
+        alpha_bar: up.alpha_bar_to,
+        alpha_bar_next: up.alpha_bar_from,
+        direction: (1.0 - up.alpha_bar_from).sqrt(),
+        sigma: 0.0,
+    };
+    let (x, x_0) = up.apply(0.4, 0.9);
+    assert!(
+        (down.apply(x_0, 0.9, f64::NAN) - 0.4).abs() < 1e-12
+            && (Prediction::Epsilon.x0_and_epsilon(0.9, x, up.alpha_bar_to).0 - x_0).abs() < 1e-12
+    );
 }

@@ -1,12 +1,13 @@
 //! What a function that returns `Result` is given: anything. It answers with a value that holds what its doc says, or an error of one line,
 //! and never panics.
 
-use ddim::denoiser::{GaussianDenoiser, check_batch};
+use ddim::denoiser::check_batch;
+use ddim::noise::{Batch, Draw};
 use ddim::objective::{Weighting, constant, decoder_nats, gamma, gamma_simple, j_sigma, l_gamma};
 use ddim::process::{forward, forward_trajectory, posterior};
 use ddim::{
-    BetaSchedule, Clip, Denoiser, Encoder, Error, ErrorKind, NoiseSchedule, Prediction, Sampler, Sigma, Trajectory, encode, frames, noise,
-    sample, slerp, slerp_grid,
+    BetaSchedule, Clip, Denoiser, Encoder, Encoding, Error, ErrorKind, GaussianDenoiser, NoiseSchedule, Prediction, Real, Sampler,
+    Sampling, Sigma, Trajectory, frames, slerp, slerp_grid,
 };
 use proptest::prelude::*;
 
@@ -117,7 +118,7 @@ impl Denoiser<f64> for Any {
     fn prediction(&self) -> Prediction {
         self.prediction
     }
-    fn predict(&self, x_t: &[f64], levels: &[usize], out: &mut [f64]) -> Result<(), Error> {
+    fn predict(&self, x_t: &[f64], levels: &[f64], out: &mut [f64]) -> Result<(), Error> {
         check_batch(self.dim, self.levels, x_t.len(), levels, out.len())?;
         out.iter_mut().zip(x_t).for_each(|(out, x)| *out = self.says * x + self.says);
         Ok(())
@@ -133,6 +134,13 @@ fn network() -> impl Strategy<Value = Any> {
 /// A batch that is often a whole number of images, often of ordinary numbers.
 fn batch() -> impl Strategy<Value = Vec<f64>> {
     prop_oneof![3 => prop::collection::vec(-2.0f64..2.0, 0..13), 1 => prop::collection::vec(number(), 0..13)]
+}
+
+const START: Batch = Batch { seed: 0, first: 0 };
+
+/// All steps, of images `first` and on.
+fn run<T: Real, D: Denoiser<T, Error = Error>>(sampler: &Sampler, denoiser: &D, x: Vec<T>, first: u64) -> Result<Vec<T>, Error> {
+    Sampling::new(sampler, denoiser, x, Batch { seed: 3, first })?.finish()
 }
 
 /// One line that says something.
@@ -193,7 +201,7 @@ proptest! {
         if let Some(values) = one_line(sigma.values(&schedule, &trajectory))? {
             prop_assert!(values.len() == trajectory.len() && values.iter().all(|v| v.is_finite() && *v >= 0.0));
         }
-        if let Some(path) = one_line(forward_trajectory(&schedule, &trajectory, &sigma, &x_0, 1, u64::MAX))? {
+        if let Some(path) = one_line(forward_trajectory(&schedule, &trajectory, &sigma, &x_0, Batch { seed: 1, first: u64::MAX }))? {
             prop_assert!(path.len() == trajectory.len() && path.iter().all(|x| x.len() == x_0.len()));
         }
     }
@@ -208,20 +216,19 @@ proptest! {
             let sampler = one_line(sampler.with_clip(clip))?;
             prop_assert_eq!(sampler.is_some(), clipped);
             if let Some(sampler) = sampler {
-                let (sampler, mut x) = (sampler.with_rederived_epsilon(rederive), x.clone());
-                if one_line(sample(&sampler, &network, &mut x, 3, first, |_| {}))?.is_some() {
+                let sampler = sampler.with_rederived_epsilon(rederive);
+                if let Some(x) = one_line(run(&sampler, &network, x.clone(), first))? {
                     prop_assert!(x.iter().all(|v| v.is_finite()));
                 }
                 let narrow = GaussianDenoiser::isotropic(&schedule, network.dim.min(9), 0.1, 0.2).with_prediction(network.prediction);
-                let mut x: Vec<f32> = x.iter().map(|v| *v as f32).collect();
-                if one_line(sample(&sampler, &narrow, &mut x, 3, first, |_| {}))?.is_some() {
+                let x: Vec<f32> = x.iter().map(|v| *v as f32).collect();
+                if let Some(x) = one_line(run(&sampler, &narrow, x, first))? {
                     prop_assert!(x.iter().all(|v| v.is_finite()));
                 }
             }
         }
         if let Some(encoder) = one_line(Encoder::new(&schedule, &trajectory))? {
-            let mut x = x;
-            if one_line(encode(&encoder, &network, &mut x, |_| {}))?.is_some() {
+            if let Some(x) = one_line(Encoding::new(&encoder, &network, x, first).and_then(Encoding::finish))? {
                 prop_assert!(x.iter().all(|v| v.is_finite()));
             }
         }
@@ -245,10 +252,10 @@ proptest! {
             prop_assert!(!c.is_nan());
         }
         for gamma in [gammas.unwrap_or_default(), gamma_simple(&trajectory), list.clone()] {
-            one_line(l_gamma(&schedule, &trajectory, &gamma, &network, &x_0, 5, first))?;
+            one_line(l_gamma(&schedule, &trajectory, &gamma, &network, &x_0, Batch { seed: 5, first }))?;
         }
-        one_line(j_sigma(&schedule, &trajectory, &sigmas, &network, &x_0, 5, first))?;
-        if let Some(nats) = one_line(decoder_nats(&schedule, &trajectory, &list, &network, &x_0, 5, first))? {
+        one_line(j_sigma(&schedule, &trajectory, &sigmas, &network, &x_0, Batch { seed: 5, first }))?;
+        if let Some(nats) = one_line(decoder_nats(&schedule, &trajectory, &list, &network, &x_0, Batch { seed: 5, first }))? {
             prop_assert!(nats.iter().all(|n| numbers(n)));
         }
         for weighting in [Weighting::Simple, Weighting::Variational, Weighting::MinSnr(most), Weighting::MinSnr(5.0)] {
@@ -275,9 +282,9 @@ proptest! {
     }
 
     #[test]
-    fn batches_are_checked(dim in count(), total in count(), x in count(), levels in prop::collection::vec(count(), 0..5), out in count(), real in batch(), outs in 0usize..13) {
+    fn batches_are_checked(dim in count(), total in count(), x in count(), levels in prop::collection::vec(prop_oneof![number(), 0.5f64..45.0], 0..5), out in count(), real in batch(), outs in 0usize..13) {
         if let Some(n) = one_line(check_batch(dim, total, x, &levels, out))? {
-            prop_assert!(n * dim == x && out == x && levels.len() == n && levels.iter().all(|l| (1..=total).contains(l)));
+            prop_assert!(n * dim == x && out == x && levels.len() == n && levels.iter().all(|l| (1.0..=total as f64).contains(l)));
         }
         let model = GaussianDenoiser::isotropic(&NoiseSchedule::from_betas(&[0.1, 0.2, 0.3]).unwrap(), dim.min(9), 0.0, 1.0);
         one_line(model.predict(&real, &levels, &mut vec![0.0; outs]))?;
@@ -305,13 +312,13 @@ fn a_trajectory_of_another_schedule_is_refused_everywhere() {
     let x = [0.5f64; 2];
     for sigma in [Sigma::Eta(0.0), Sigma::Hat, Sigma::Explicit(vec![0.0; 20])] {
         assert_eq!(kind(sigma.values(&short, &long)), ErrorKind::Trajectory, "{sigma:?}");
-        assert_eq!(kind(forward_trajectory(&short, &long, &sigma, &x, 0, 0)), ErrorKind::Trajectory, "{sigma:?}");
+        assert_eq!(kind(forward_trajectory(&short, &long, &sigma, &x, START)), ErrorKind::Trajectory, "{sigma:?}");
         assert_eq!(kind(Sampler::new(&short, &long, &sigma)), ErrorKind::Trajectory, "{sigma:?}");
     }
     assert_eq!(kind(Encoder::new(&short, &long)), ErrorKind::Trajectory);
     assert_eq!(kind(gamma(&short, &long, &[0.1; 20])), ErrorKind::Trajectory);
-    assert_eq!(kind(l_gamma(&short, &long, &[1.0; 20], &model, &x, 0, 0)), ErrorKind::Trajectory);
-    assert_eq!(kind(decoder_nats(&short, &long, &[1.0], &model, &x, 0, 0)), ErrorKind::Trajectory);
+    assert_eq!(kind(l_gamma(&short, &long, &[1.0; 20], &model, &x, START)), ErrorKind::Trajectory);
+    assert_eq!(kind(decoder_nats(&short, &long, &[1.0], &model, &x, START)), ErrorKind::Trajectory);
 }
 
 /// A network is told what does not fit it before it computes, and writes nothing.
@@ -319,15 +326,17 @@ fn a_trajectory_of_another_schedule_is_refused_everywhere() {
 fn a_prediction_needs_lengths_that_go_together() {
     let model = GaussianDenoiser::isotropic(&NoiseSchedule::ddpm(), 3, 0.0, 1.0);
     for (x, levels, out, expected) in [
-        (6, &[1, 2][..], 6, None),
+        (6, &[1.0, 2.0][..], 6, None),
+        (6, &[1.5, 999.9], 6, None),
         (0, &[], 0, None),
-        (5, &[1, 2], 6, Some(ErrorKind::Batch)),
-        (6, &[1], 6, Some(ErrorKind::Batch)),
-        (6, &[1, 2, 3], 6, Some(ErrorKind::Batch)),
-        (6, &[1, 2], 5, Some(ErrorKind::Batch)),
-        (6, &[1, 2], 9, Some(ErrorKind::Batch)),
-        (6, &[0, 2], 6, Some(ErrorKind::Level)),
-        (6, &[1, 1001], 6, Some(ErrorKind::Level)),
+        (5, &[1.0, 2.0], 6, Some(ErrorKind::Batch)),
+        (6, &[1.0], 6, Some(ErrorKind::Batch)),
+        (6, &[1.0, 2.0, 3.0], 6, Some(ErrorKind::Batch)),
+        (6, &[1.0, 2.0], 5, Some(ErrorKind::Batch)),
+        (6, &[1.0, 2.0], 9, Some(ErrorKind::Batch)),
+        (6, &[0.5, 2.0], 6, Some(ErrorKind::Level)),
+        (6, &[1.0, 1000.5], 6, Some(ErrorKind::Level)),
+        (6, &[1.0, f64::NAN], 6, Some(ErrorKind::Level)),
     ] {
         let mut to = vec![7.0f64; out];
         let found = model.predict(&vec![0.5; x], levels, &mut to).err().map(|e| e.kind());
@@ -345,17 +354,22 @@ fn numbers_that_are_none_do_not_pass_through() {
     for clip in [Clip::None, Clip::Range(1.0), Clip::Dynamic { ratio: 0.9, max: f64::INFINITY }] {
         let sampler = sampler.clone().with_clip(clip).unwrap();
         for bad in [f32::NAN, f32::INFINITY] {
-            let mut x = [0.1, 0.2, 0.3, bad];
-            let message = sample(&sampler, &model, &mut x, 0, 10, |_| {}).unwrap_err().to_string();
+            let x = vec![0.1, 0.2, 0.3, bad];
+            let message = run(&sampler, &model, x, 10).unwrap_err().to_string();
             assert_eq!(message, "the latent for sample 11 is not finite");
         }
     }
-    let mut x = [0.1, f32::NAN];
-    assert_eq!(kind(encode(&Encoder::new(&schedule, &trajectory).unwrap(), &model, &mut x, |_| {})), ErrorKind::Batch);
+    let encoder = Encoder::new(&schedule, &trajectory).unwrap();
+    let message = Encoding::new(&encoder, &model, vec![0.1, 0.2, 0.1, f32::NAN], 4).and_then(Encoding::finish).unwrap_err().to_string();
+    assert_eq!(message, "the image for sample 5 is not finite");
+    // Nor do a caller's, between steps.
+    let mut sampling = Sampling::new(&sampler, &model, vec![0.1f32; 2], START).unwrap();
+    sampling.step().unwrap();
+    sampling.x_mut()[1] = f32::NAN;
+    assert_eq!(sampling.step().unwrap_err().to_string(), "x before the step for sample 0 at timestep 500 is not finite");
     // A prediction may be finite and what is made of it not.
     let huge = Any { dim: 2, levels: 1000, prediction: Prediction::Epsilon, says: 1e308 };
-    let mut x = [1.0f64, 0.5];
-    let message = sample(&sampler, &huge, &mut x, 0, 0, |_| {}).unwrap_err().to_string();
+    let message = run(&sampler, &huge, vec![1.0, 0.5], 0).unwrap_err().to_string();
     assert!(message.contains("at timestep 750") && message.ends_with("is not finite"), "{message}");
 }
 
@@ -367,8 +381,7 @@ fn one_level_is_a_schedule() {
         for prediction in PREDICTIONS {
             let model = GaussianDenoiser::isotropic(&schedule, 1, 0.3, 0.5).with_prediction(prediction);
             for sigma in [Sigma::Eta(0.0), Sigma::Eta(1.0), Sigma::Hat, Sigma::Explicit(vec![0.1])] {
-                let mut x = [0.4f64];
-                let run = sample(&Sampler::new(&schedule, &one, &sigma).unwrap(), &model, &mut x, 0, 0, |_| {});
+                let run = run(&Sampler::new(&schedule, &one, &sigma).unwrap(), &model, vec![0.4f64], 0);
                 let undefined = schedule.alpha_bar(1) == 0.0 && prediction == Prediction::Epsilon;
                 assert_eq!(run.err().map(|e| e.kind()), undefined.then_some(ErrorKind::Prediction), "{prediction:?} {sigma:?}");
             }
@@ -377,7 +390,7 @@ fn one_level_is_a_schedule() {
 }
 
 #[test]
-#[should_panic(expected = "whole number of samples")]
+#[should_panic(expected = "whole number of images")]
 fn noise_fills_whole_samples() {
-    noise::fill_batch(&mut [0f32; 5], 2, 0, 0, noise::LATENT);
+    START.fill(&mut [0f32; 5], 2, Draw::Latent);
 }

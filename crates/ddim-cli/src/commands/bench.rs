@@ -6,7 +6,8 @@ use crate::models;
 use crate::output::report;
 use crate::session::use_threads;
 use crate::usage::usage;
-use ddim::{Denoiser, noise};
+use ddim::Denoiser;
+use ddim::noise::Batch;
 use ddim_nn::{Adam, Choices, Condition, Examples, Network, Pipeline, Profile, SchedulerConfig, TrainingPlan, UNetConfig, clipping};
 use serde_json::json;
 use std::time::Instant;
@@ -33,15 +34,13 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     let condition = if network.is_conditional() { Condition::Labels(vec![0; n]) } else { Condition::None };
     let network = network.with_condition(condition.clone())?;
     let [c, h, w] = network.shape();
-    let mut x = vec![0.0; n * network.dim()];
-    noise::fill_batch(&mut x, network.dim(), 0, 0, noise::LATENT);
+    let x: Vec<f32> = Batch { seed: 0, first: 0 }.latents(network.dim(), n);
     // A gradient is counted as twice the work of what it differentiates.
     let multiply_adds = network.multiply_adds() as f64 * if args.train { 3.0 } else { 1.0 };
     let mut profile = Profile::default();
     let measured = match unet {
         Some(mut unet) => {
-            let mut target = vec![0.0; x.len()];
-            noise::fill_batch(&mut target, network.dim(), 1, 0, noise::LATENT);
+            let target: Vec<f32> = Batch { seed: 1, first: 0 }.latents(network.dim(), n);
             // What sampling packed is no part of a training step's memory.
             drop(network);
             let mut adam = Adam::new(2e-4);
@@ -64,7 +63,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
         }
         None => {
             let mut out = vec![0.0; x.len()];
-            let levels = vec![level; n];
+            let levels = vec![level as f64; n];
             measure(|counts| Ok(network.predict_profiled(&x, &levels, counts.then_some(&mut profile), &mut out)?))?
         }
     };

@@ -7,8 +7,9 @@ use crate::pictures::{self, Picture};
 use crate::progress::Progress;
 use crate::session::{Session, check_count, shown, spacing_name, timesteps};
 use crate::used_folder;
-use ddim::{Observed, Sampler, Sigma, Trajectory};
+use ddim::{Sampler, Sampling, Sigma, Step, Trajectory};
 use ddim_data::npy_bytes;
+use ddim_nn::Network;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
         let at = first * session.dim()..(first + n) * session.dim();
         let mut x = given.as_ref().map_or_else(|| session.latents(args.seed, first, n), |x| x[at].to_vec());
         watcher.start(&x, &sampler)?;
-        session.sample_batch(&sampler, &mut x, (args.seed, first), &progress, |o| watcher.step(&o))?;
+        session.sample_batch(&sampler, &mut x, (args.seed, first), &progress, |step, sampling| watcher.step(step, sampling))?;
         if let Some(folder) = &args.out {
             write_singles(folder, &x, &session, (args.seed, first), &settings)?;
         }
@@ -163,21 +164,22 @@ impl Watcher {
         self.write(&format!("x_t_{:04}.npy", sampler.steps()[0].level - 1), x)
     }
 
-    fn step(&mut self, o: &Observed<'_, f32>) -> Result<()> {
+    fn step(&mut self, step: &Step, sampling: &Sampling<Network>) -> Result<()> {
         if !self.watches() {
             return Ok(());
         }
         // What the network saw beside what it made of it; in the last frame, what came out.
         let draw = |x: &[f32]| pictures::grid(x, self.shape, self.columns);
-        for (frame, x) in [(o.index, &self.x_t[..]), (o.index + 1, o.x)] {
-            if self.shown.contains(&frame) && (frame == o.index || o.step.next == 0) {
-                self.frames.push(draw(x).beside(&draw(o.x_0)));
+        let frame_after = sampling.progress().0;
+        for (frame, x) in [(frame_after - 1, &self.x_t[..]), (frame_after, sampling.x())] {
+            if self.shown.contains(&frame) && (frame < frame_after || step.next == 0) {
+                self.frames.push(draw(x).beside(&draw(sampling.x_0())));
             }
         }
-        self.x_t.copy_from_slice(o.x);
-        self.write(&format!("x_0_{:04}.npy", o.step.level - 1), o.x_0)?;
-        let name = if o.step.next == 0 { "x_final.npy".to_owned() } else { format!("x_t_{:04}.npy", o.step.next - 1) };
-        self.write(&name, o.x)
+        self.x_t.copy_from_slice(sampling.x());
+        self.write(&format!("x_0_{:04}.npy", step.level - 1), sampling.x_0())?;
+        let name = if step.next == 0 { "x_final.npy".to_owned() } else { format!("x_t_{:04}.npy", step.next - 1) };
+        self.write(&name, sampling.x())
     }
 
     /// steps.json, before all else: it says of what command the folder is.

@@ -319,6 +319,7 @@ impl Run<'_> {
                 let numbers = index.numbers(self.inputs.timesteps, self.inputs.condition);
                 let table = &mut gradients[parameter(*table)];
                 for (i, number) in numbers.iter().enumerate() {
+                    let number = *number as usize;
                     table[number * c..(number + 1) * c].iter_mut().zip(pixel(dy, i)).for_each(|(sum, v)| *sum += v);
                 }
             }

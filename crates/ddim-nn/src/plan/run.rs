@@ -5,7 +5,7 @@ use super::layout::{View, fitting};
 use super::{Action, FinishWith, NormRef, Plan, Purpose, Segment, Source, Step, Weights};
 use crate::graph::Features;
 use crate::unet::Condition;
-use ddim::noise::Stream;
+use ddim::noise::{Draw, Key};
 use ddim_kernels::{Attention, Finish, Images, Normal, mean_of_pixels, normalised};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -102,7 +102,7 @@ pub(crate) struct Inputs<'a> {
     pub(crate) x: &'a [f32],
     pub(crate) interleaved: bool,
     /// The timestep of each kind of image.
-    pub(crate) timesteps: &'a [usize],
+    pub(crate) timesteps: &'a [f32],
     /// The condition of each kind.
     pub(crate) condition: &'a Condition,
     /// The kind of each image.
@@ -114,7 +114,7 @@ pub(crate) struct Inputs<'a> {
 impl Inputs<'_> {
     /// That of an image.
     pub(super) fn timestep(&self, image: usize) -> f32 {
-        self.timesteps[self.kinds[image]] as f32
+        self.timesteps[self.kinds[image]]
     }
 }
 
@@ -417,7 +417,7 @@ impl Step {
             }
             Action::Features(features, index) => {
                 let numbers = index.numbers(inputs.timesteps, inputs.condition);
-                for (out, &number) in out.chunks_exact_mut(c).zip(numbers) {
+                for (out, &number) in out.chunks_exact_mut(c).zip(&*numbers) {
                     write_features(features, number, |id| plan.parameter(id, weights), out);
                 }
             }
@@ -431,14 +431,14 @@ impl Step {
 
 /// A number's features; `table` gives the numbers of a parameter.
 // Angles round as PyTorch's f32 does, because at 1000 radians one rounding is 6e-5; the functions themselves are then evaluated in f64.
-pub(crate) fn write_features<'a>(features: &Features, number: usize, table: impl Fn(usize) -> &'a [f32], out: &mut [f32]) {
+pub(crate) fn write_features<'a>(features: &Features, number: f32, table: impl Fn(usize) -> &'a [f32], out: &mut [f32]) {
     match *features {
-        Features::Table(id) => out.copy_from_slice(&table(id)[number * out.len()..][..out.len()]),
+        Features::Table(id) => out.copy_from_slice(&table(id)[number as usize * out.len()..][..out.len()]),
         Features::Sinusoid { flip_sin_to_cos, freq_shift } => {
             let half = out.len() / 2;
             let angle = |i: usize| {
                 let exponent = -(1e4f64.ln()) as f32 * i as f32 / (half as f64 - freq_shift) as f32;
-                f64::from(number as f32 * f64::from(exponent).exp() as f32)
+                f64::from(number * f64::from(exponent).exp() as f32)
             };
             out.fill(0.0);
             let (first, second) = out.split_at_mut(half);
@@ -473,7 +473,7 @@ pub(super) fn dropout_mask(seeds: &[u64], layer: u64, kept: f64, len: usize) -> 
     let mut mask = vec![0.0; seeds.len() * len];
     mask.par_chunks_mut(len.max(1)).zip(seeds).for_each(|(image, &seed)| {
         image.par_chunks_mut(RUN).enumerate().for_each(|(i, part)| {
-            let mut stream = Stream::new(seed, layer, i as u64);
+            let mut stream = Key { seed, image: layer, draw: Draw::DropoutMask(i) }.stream();
             part.iter_mut().for_each(|m| *m = if stream.unit() < kept { scale } else { 0.0 });
         });
     });

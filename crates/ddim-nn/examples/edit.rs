@@ -1,0 +1,44 @@
+//! Encode, edit, decode: a picture goes up to its latent (Eq. 13), is changed half-way, and comes down again (Eq. 12 with σ = 0).
+//! `edit [FOLDER]`, a diffusers pipeline folder.
+
+#![allow(clippy::print_stdout)] // it is a program
+
+use ddim::noise::Batch;
+use ddim::{Denoiser, Encoder, Encoding, Sampler, Sampling, Sigma};
+use ddim_nn::{Network, Pipeline};
+use std::path::PathBuf;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = std::env::args().nth(1);
+    let folder = folder.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji"), PathBuf::from);
+    let pipeline = Pipeline::load(&folder)?;
+    let (schedule, trajectory) = (pipeline.scheduler.schedule(), pipeline.scheduler.trajectory(20)?);
+    let (encoder, sampler) = (Encoder::new(&schedule, &trajectory)?, Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0))?);
+    let network = Network::new(pipeline)?;
+
+    // Something to edit: the first image of seed 3.
+    let batch = Batch { seed: 3, first: 0 };
+    let image = Sampling::new(&sampler, &network, batch.latents(network.dim(), 1), batch)?.finish()?;
+
+    let latent = Encoding::new(&encoder, &network, image.clone(), 0)?.finish()?;
+    let again = Sampling::new(&sampler, &network, latent.clone(), batch)?.finish()?;
+    // The edit: as the picture has become recognisable, its left and right change places.
+    let mut sampling = Sampling::new(&sampler, &network, latent, batch)?;
+    while sampling.progress().0 < 10 {
+        sampling.step()?;
+    }
+    let width = network.shape()[2];
+    sampling.x_mut().chunks_exact_mut(width).for_each(<[f32]>::reverse);
+    let mirrored = sampling.finish()?;
+
+    let rms = |a: &[f32], b: &[f32]| (a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>() / a.len() as f32).sqrt() / 2.0;
+    let mut flipped = image.clone();
+    flipped.chunks_exact_mut(width).for_each(<[f32]>::reverse);
+    println!("encoded and decoded: RMS {:.4} of the scale [0, 1]", rms(&again, &image));
+    println!(
+        "mirrored half-way: RMS {:.4} from the picture, {:.4} from its mirror image",
+        rms(&mirrored, &image),
+        rms(&mirrored, &flipped)
+    );
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! A whole sampler over a diffusers pipeline folder: `pipeline [FOLDER [STEPS]]`. Writes nothing; says what came out.
+
+#![allow(clippy::print_stdout)] // it is a program
+
+use ddim::noise::Batch;
+use ddim::{Denoiser, Sampler, Sampling, Sigma, to_byte};
+use ddim_nn::{Network, Pipeline};
+use std::path::PathBuf;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let folder = args.next().map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji"), PathBuf::from);
+    let steps = args.next().map_or(Ok(10), |n| n.parse())?;
+
+    let pipeline = Pipeline::load(&folder)?;
+    let (schedule, trajectory) = (pipeline.scheduler.schedule(), pipeline.scheduler.trajectory(steps)?);
+    let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0))?.with_clip(pipeline.scheduler.clip())?;
+    let network = Network::new(pipeline)?;
+
+    let batch = Batch { seed: 0, first: 0 };
+    let mut sampling = Sampling::new(&sampler, &network, batch.latents(network.dim(), 2), batch)?;
+    while let Some(step) = sampling.step()? {
+        println!("timestep {:3}, {:?} steps", step.level - 1, sampling.progress());
+    }
+    let images: Vec<u8> = sampling.x().iter().map(|x| to_byte(*x)).collect();
+    println!("2 images of {:?}, the first pixels {:?}", network.shape(), &images[..8]);
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! What a network may predict, and what that says of x_0 and ε (Eq. 9).
+
+use crate::error::{Error, ErrorKind};
+use std::str::FromStr;
+
+/// What a network predicts from x_t.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prediction {
+    /// The noise ε.
+    Epsilon,
+    /// The image x_0.
+    Sample,
+    /// v = √ᾱ ε - √(1-ᾱ) x_0 (arXiv 2202.00512).
+    V,
+}
+
+impl Prediction {
+    /// The name in a `scheduler_config.json`: `epsilon`, `sample` or `v_prediction`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Epsilon => "epsilon",
+            Self::Sample => "sample",
+            Self::V => "v_prediction",
+        }
+    }
+
+    /// (f_θ(x_t), ε_θ(x_t)) from the network's output at a level with `alpha_bar`: Eq. 9 and its two variants.
+    ///
+    /// ε is undefined for [`Prediction::Sample`] at ᾱ = 1, and x_0 for [`Prediction::Epsilon`] at ᾱ = 0: both give non-finite numbers.
+    pub fn x0_and_epsilon(self, output: f64, x_t: f64, alpha_bar: f64) -> (f64, f64) {
+        let (signal, noise) = (alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt());
+        match self {
+            Self::Epsilon => ((x_t - noise * output) / signal, output),
+            Self::Sample => (output, (x_t - signal * output) / noise),
+            Self::V => (signal * x_t - noise * output, signal * output + noise * x_t),
+        }
+    }
+
+    /// What a perfect network outputs for this x_0 and ε.
+    pub fn target(self, x_0: f64, epsilon: f64, alpha_bar: f64) -> f64 {
+        match self {
+            Self::Epsilon => epsilon,
+            Self::Sample => x_0,
+            Self::V => alpha_bar.sqrt() * epsilon - (1.0 - alpha_bar).sqrt() * x_0,
+        }
+    }
+}
+
+impl FromStr for Prediction {
+    type Err = Error;
+    fn from_str(s: &str) -> Result<Self, Error> {
+        [Self::Epsilon, Self::Sample, Self::V]
+            .into_iter()
+            .find(|p| p.name() == s)
+            .ok_or_else(|| Error::new(ErrorKind::Prediction, format!("prediction type {s:?}: expected epsilon, sample or v_prediction")))
+    }
+}
