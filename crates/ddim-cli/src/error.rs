@@ -93,6 +93,13 @@ impl From<ddim_eval::Error> for Error {
     }
 }
 
+impl From<ddim_pictures::Error> for Error {
+    fn from(error: ddim_pictures::Error) -> Self {
+        let advice = if error.kind() == ddim_pictures::ErrorKind::Channels { " (use --save-npy)" } else { "" };
+        Self::Failure(format!("{error}{advice}"))
+    }
+}
+
 impl From<ddim_train::Error> for Error {
     fn from(error: ddim_train::Error) -> Self {
         let bad = error.kind() == ddim_train::ErrorKind::BadFile;

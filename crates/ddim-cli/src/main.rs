@@ -1,4 +1,4 @@
-//! `ddim`: arguments in, calls down, pictures and tables out.
+//! `ddim`: arguments in, calls down, words and files out.
 
 mod args;
 mod classes;
@@ -7,7 +7,6 @@ mod error;
 mod inputs;
 mod models;
 mod output;
-mod pictures;
 mod progress;
 mod session;
 mod signals;

@@ -1,8 +1,7 @@
-//! Evaluation of diffusion models: features, FID, KID, precision and recall, and the tables and figures of the DDIM paper.
+//! Evaluation of diffusion models: features, FID, KID, precision and recall, likelihood bounds, and the tables of the DDIM paper.
 
 mod error;
 mod features;
-mod figures;
 mod frechet;
 mod kernel;
 mod likelihood;
@@ -15,7 +14,6 @@ mod weights;
 
 pub use error::{Error, ErrorKind, Result};
 pub use features::{Images, features, features_of_bytes, features_of_images};
-pub use figures::{Axis, Chart, Raster, Series, labelled};
 pub use frechet::{Reference, frechet_distance};
 pub use kernel::{KernelDistance, KernelReference, kernel_distance};
 pub use likelihood::{Bound, Likelihood, likelihood};

@@ -1,6 +1,5 @@
-//! Table 1 as text, and its figures.
+//! Table 1 as text.
 
-use crate::figures::{Axis, Chart, Series};
 use crate::sweep::{Cell, CellResult, sigma_name};
 use ddim::Sigma;
 
@@ -37,7 +36,11 @@ impl Table {
         sigmas.iter().flat_map(|sigma| steps.iter().map(|&steps| Cell { steps, sigma: sigma.clone() })).collect()
     }
 
-    fn row(&self, row: usize) -> &[CellResult] {
+    /// The cells of row `row`, in the order of `steps`.
+    ///
+    /// # Panics
+    /// Where there is no such row, or its results are missing.
+    pub fn row(&self, row: usize) -> &[CellResult] {
         &self.results[row * self.steps.len()..][..self.steps.len()]
     }
 
@@ -83,36 +86,6 @@ impl Table {
         let head = "steps,evaluations,eta,count,fid,fid_error,kid,kid_error\n".to_owned();
         std::iter::once(head).chain(self.results.iter().map(line)).collect()
     }
-
-    /// FID against S, one line for each noise, with bars of one standard error; both axes by factors.
-    pub fn fid_chart(&self, title: &str) -> Chart {
-        let mut chart = self.chart(title, "FID", true, |cell| Some(cell.fid));
-        for (row, series) in chart.series.iter_mut().enumerate() {
-            series.errors = self.row(row).iter().map(|cell| cell.fid_error.unwrap_or(0.0)).collect();
-        }
-        chart
-    }
-
-    /// Seconds an image against S, which is a line through 0 (section 5.1).
-    pub fn time_chart(&self, title: &str, seconds: impl Fn(&CellResult) -> Option<f64>) -> Chart {
-        self.chart(title, "seconds an image", false, |cell| Some(seconds(cell)? / cell.count as f64))
-    }
-
-    fn chart(&self, title: &str, label: &str, log: bool, y: impl Fn(&CellResult) -> Option<f64>) -> Chart {
-        let series = self.sigmas.iter().enumerate().map(|(row, sigma)| Series {
-            name: sigma_label(sigma),
-            points: self.row(row).iter().filter_map(|cell| Some((cell.steps as f64, y(cell)?))).collect(),
-            marked: true,
-            errors: Vec::new(),
-        });
-        Chart {
-            title: title.to_owned(),
-            x: Axis { label: "steps S".into(), log, ticks: self.steps.iter().map(|s| *s as f64).collect() },
-            y: Axis { label: label.into(), log, ticks: Vec::new() },
-            series: series.collect(),
-            legend_left: !log,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -148,8 +121,5 @@ mod tests {
         table.results.iter_mut().for_each(|cell| (cell.kid, cell.kid_error) = (None, None));
         let text = table.to_markdown(None, &[]);
         assert!(text.ends_with("a cell against statistics, ± one standard error over the images of the cell.\n"), "{text}");
-        let chart = table.time_chart("time", |cell| (cell.steps == 10).then_some(14.0));
-        assert_eq!(chart.series[2].points, [(10.0, 2.0)]);
-        assert_eq!(table.fid_chart("FID").series[1].points, [(10.0, 3.125), (20.0, 4.125)]);
     }
 }

@@ -3,20 +3,20 @@
 use crate::args::Consistency;
 use crate::error::Result;
 use crate::output::{OutputFile, joined, report};
-use crate::pictures;
 use crate::progress::Progress;
 use crate::session::{Session, check_count, load_inception, shown, spacing_name};
 use ddim::Sigma;
 use ddim_nn::Inception;
+use ddim_pictures::{check_colours, check_drawable, grid, labelled};
 use serde_json::json;
 
 pub(crate) fn run(args: &Consistency) -> Result<()> {
     let session = Session::new(&args.common, &args.class)?;
     check_count(args.count)?;
     let (shape, dim) = (session.shape(), session.dim());
-    pictures::check_drawable(shape)?;
+    check_drawable(shape)?;
     if args.features {
-        pictures::check_colours(shape)?;
+        check_colours(shape)?;
     }
     let trajectories = args.steps.iter().map(|&s| session.trajectory(&args.trajectory, s)).collect::<Result<Vec<_>>>()?;
     let samplers = trajectories.iter().map(|t| session.sampler(t, &Sigma::Eta(0.0), &args.clip)).collect::<Result<Vec<_>>>()?;
@@ -47,9 +47,9 @@ pub(crate) fn run(args: &Consistency) -> Result<()> {
         joined(&args.steps, ","),
         session.flags(&args.clip)
     );
-    let picture = pictures::grid(&rows, shape, columns.len());
+    let picture = grid(&rows, shape, columns.len())?;
     let labels: Vec<String> = trajectories.iter().map(|t| format!("S = {}", t.len())).collect();
-    let picture = if args.no_labels { picture } else { pictures::labelled(&picture, &labels, &[]) };
+    let picture = if args.no_labels { picture } else { labelled(&picture, &labels, &[]) };
     let path = file.commit(&picture.to_png(&caption))?;
 
     let last = &columns[columns.len() - 1];

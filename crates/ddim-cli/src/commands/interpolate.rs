@@ -3,11 +3,11 @@
 use crate::args::Interpolate;
 use crate::error::{Error, Result};
 use crate::output::{OutputFile, joined, report};
-use crate::pictures::{self, Picture};
 use crate::progress::Progress;
 use crate::session::{Session, shown, spacing_name};
 use ddim::Sigma;
 use ddim_data::npy_bytes;
+use ddim_pictures::{check_drawable, labelled, shown_frames, to_gif};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Interpolate) -> Result<()> {
     let default_grid = PathBuf::from("interpolate.png");
     let grid_path = args.grid.as_ref().or((args.animate.is_none() && args.save_npy.is_none()).then_some(&default_grid));
     if grid_path.is_some() || args.animate.is_some() {
-        pictures::check_drawable(shape)?;
+        check_drawable(shape)?;
     }
     let grid = OutputFile::create_optional(grid_path)?;
     let gif = OutputFile::create_optional(args.animate.as_ref())?;
@@ -65,18 +65,19 @@ pub(crate) fn run(args: &Interpolate) -> Result<()> {
     let caption = format!("ddim interpolate {model} {source} {size} --steps {} --trajectory {spacing}{flags}", args.steps);
     let mut files = Vec::new();
     if let Some(file) = grid {
-        let picture = pictures::grid(&x, shape, columns);
+        let picture = ddim_pictures::grid(&x, shape, columns)?;
         // How far along each column is.
         let way = |i: usize| format!("{:.2}", i as f64 / (columns - 1).max(1) as f64);
         let labels: Vec<String> = (0..columns).map(way).collect();
-        let picture = if args.no_labels { picture } else { pictures::labelled(&picture, &labels, &[]) };
+        let picture = if args.no_labels { picture } else { labelled(&picture, &labels, &[]) };
         files.push(file.commit(&picture.to_png(&caption))?);
     }
     if let Some(file) = gif {
         let there_and_back: Vec<usize> = (0..count).chain((1..count.saturating_sub(1)).rev()).collect();
-        let draw = |i: usize| pictures::grid(&x[i * dim..(i + 1) * dim], shape, 1);
-        let frames: Vec<Picture> = pictures::shown_frames(there_and_back.len()).iter().map(|&frame| draw(there_and_back[frame])).collect();
-        files.push(file.commit(&pictures::to_gif(&frames, false)?)?);
+        let draw = |i: usize| ddim_pictures::grid(&x[i * dim..(i + 1) * dim], shape, 1);
+        let frames = shown_frames(there_and_back.len()).into_iter().map(|frame| draw(there_and_back[frame]));
+        let frames = frames.collect::<ddim_pictures::Result<Vec<_>>>()?;
+        files.push(file.commit(&to_gif(&frames, false)?)?);
     }
     if let Some(file) = npy {
         files.push(file.commit(&npy_bytes(&x, shape))?);

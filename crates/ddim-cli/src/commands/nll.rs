@@ -4,11 +4,11 @@ use crate::args::Nll;
 use crate::error::{Error, Result};
 use crate::inputs;
 use crate::output::{OutputFile, report};
-use crate::pictures::Picture;
 use crate::progress::Progress;
 use crate::session::{Session, spacing_name};
 use ddim::Sigma;
-use ddim_eval::{Axis, Chart, Likelihood, Series, likelihood, sigma_label};
+use ddim_eval::likelihood;
+use ddim_pictures::likelihood_chart;
 use serde_json::json;
 use std::io::Write;
 
@@ -45,8 +45,8 @@ pub(crate) fn run(args: &Nll) -> Result<()> {
     let title = format!("{}, {count} images, S = {}, {spacing}", session.model, trajectory.len());
     let file = file
         .map(|file| {
-            let chart = chart(&title, &sigmas, &found);
-            if svg { file.commit(chart.to_svg().as_bytes()) } else { file.commit(&Picture::from(chart.to_raster()).to_png(&title)) }
+            let chart = likelihood_chart(&found, &sigmas, &title);
+            if svg { file.commit(chart.to_svg().as_bytes()) } else { file.commit(&chart.to_picture().to_png(&title)) }
         })
         .transpose()?;
     let bounds = args.eta.iter().zip(&found.bounds).map(|(eta, bound)| {
@@ -74,20 +74,4 @@ pub(crate) fn run(args: &Nll) -> Result<()> {
     human += &format!("L_simple {simple:.4} (mean squared error of the noise, over the {} timesteps)\n", trajectory.len());
     file.iter().for_each(|f| human += &format!("{}\n", f.display()));
     report(session.json, &object, &human)
-}
-
-fn chart(title: &str, sigmas: &[Sigma], found: &Likelihood) -> Chart {
-    let line = |name: String, values: &[f64]| {
-        let points = found.timesteps.iter().zip(values).map(|(t, v)| (*t as f64, *v)).collect();
-        Series { name, points, marked: false, errors: Vec::new() }
-    };
-    let bounds =
-        sigmas.iter().zip(&found.bounds).map(|(sigma, bound)| line(format!("bits a dimension, {}", sigma_label(sigma)), &bound.terms));
-    Chart {
-        title: title.to_owned(),
-        x: Axis { label: "timestep".into(), log: false, ticks: Vec::new() },
-        y: Axis { label: "of each step".into(), log: true, ticks: Vec::new() },
-        legend_left: false,
-        series: bounds.chain([line("L_simple: squared error of ε".into(), &found.l_simple)]).collect(),
-    }
 }

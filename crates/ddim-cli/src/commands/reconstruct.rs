@@ -2,10 +2,11 @@
 
 use crate::args::Reconstruct;
 use crate::error::Result;
+use crate::inputs;
 use crate::output::{OutputFile, joined, report};
 use crate::progress::Progress;
 use crate::session::{Session, spacing_name};
-use crate::{inputs, pictures};
+use ddim_pictures::{check_drawable, labelled};
 use serde_json::json;
 
 /// Images that are drawn.
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &Reconstruct) -> Result<()> {
     let count = images.len() / dim;
     let grid = OutputFile::create_optional(args.grid.as_ref())?;
     if grid.is_some() {
-        pictures::check_drawable(shape)?;
+        check_drawable(shape)?;
     }
     let total: usize = trajectories.iter().map(|t| 2 * t.len()).sum();
     let progress = Progress::new("reconstructing", count * total, session.quiet);
@@ -49,8 +50,12 @@ pub(crate) fn run(args: &Reconstruct) -> Result<()> {
         joined(&args.steps, ","),
         session.class_flag()
     );
-    let file =
-        grid.map(|g| g.commit(&pictures::labelled(&pictures::grid(&rows, shape, shown), &[], &labels).to_png(&caption))).transpose()?;
+    let file = grid
+        .map(|file| {
+            let picture = ddim_pictures::grid(&rows, shape, shown)?;
+            file.commit(&labelled(&picture, &[], &labels).to_png(&caption))
+        })
+        .transpose()?;
     let object = json!({
         "command": "reconstruct", "model": session.model, "images": count, "data": inputs::as_json(&inputs.report), "trajectory": spacing, "seconds": seconds,
         "mse": table.iter().map(|(steps, mse)| json!({"steps": steps, "mse": mse})).collect::<Vec<_>>(), "files": file.iter().map(|f| f.display().to_string()).collect::<Vec<_>>(),

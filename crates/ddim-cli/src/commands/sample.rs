@@ -3,13 +3,13 @@
 use crate::args::Sample;
 use crate::error::{Error, Result};
 use crate::output::{OutputFile, create_folder, joined, report, write};
-use crate::pictures::{self, Picture};
 use crate::progress::Progress;
 use crate::session::{Session, check_count, shown, spacing_name, timesteps};
 use crate::used_folder;
 use ddim::{Sampler, Sampling, Sigma, Step, Trajectory};
 use ddim_data::npy_bytes;
 use ddim_nn::Network;
+use ddim_pictures::{Picture, beside, check_drawable, shown_frames, single, square_columns, to_gif};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
     let only_default = args.out.is_none() && args.save_npy.is_none() && args.trace.is_none() && args.animate.is_none();
     let grid_path = args.grid.as_ref().or(only_default.then_some(&default_grid));
     if grid_path.is_some() || args.out.is_some() || args.animate.is_some() {
-        pictures::check_drawable(shape)?;
+        check_drawable(shape)?;
     }
     let grid = OutputFile::create_optional(grid_path)?;
     let npy = OutputFile::create_optional(args.save_npy.as_ref())?;
@@ -65,15 +65,15 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
     let seconds = progress.finish();
 
     let mut files: Vec<PathBuf> = args.out.iter().chain(&args.trace).cloned().collect();
-    let columns = pictures::square_columns(count);
+    let columns = square_columns(count);
     if let Some(file) = grid {
-        files.push(file.commit(&pictures::grid(&kept, shape, columns).to_png(&caption))?);
+        files.push(file.commit(&ddim_pictures::grid(&kept, shape, columns)?.to_png(&caption))?);
     }
     if let Some(file) = npy {
         files.push(file.commit(&npy_bytes(&kept, shape))?);
     }
     if let Some(file) = gif {
-        files.push(file.commit(&pictures::to_gif(&watcher.frames, true)?)?);
+        files.push(file.commit(&to_gif(&watcher.frames, true)?)?);
     }
     let evaluations = (count * trajectory.len()) as f64;
     let object = json!({
@@ -124,7 +124,7 @@ fn single_caption(session: &Session, seed: u64, settings: &str, number: usize) -
 fn write_singles(folder: &Path, x: &[f32], session: &Session, (seed, first): (u64, usize), settings: &str) -> Result<()> {
     for (i, image) in x.chunks_exact(session.dim()).enumerate() {
         let caption = single_caption(session, seed, settings, first + i);
-        write(&folder.join(format!("{:05}.png", first + i)), &pictures::single(image, session.shape()).to_png(&caption))?;
+        write(&folder.join(format!("{:05}.png", first + i)), &single(image, session.shape())?.to_png(&caption))?;
     }
     Ok(())
 }
@@ -142,8 +142,8 @@ struct Watcher {
 
 impl Watcher {
     fn new(args: &Sample, shape: [usize; 3], count: usize, steps: usize) -> Self {
-        let (columns, trace) = (pictures::square_columns(count), args.trace.clone());
-        let shown = if args.animate.is_some() { pictures::shown_frames(steps + 1) } else { Vec::new() };
+        let (columns, trace) = (square_columns(count), args.trace.clone());
+        let shown = if args.animate.is_some() { shown_frames(steps + 1) } else { Vec::new() };
         Self { shape, columns, trace, shown, x_t: Vec::new(), frames: Vec::new() }
     }
 
@@ -169,11 +169,11 @@ impl Watcher {
             return Ok(());
         }
         // What the network saw beside what it made of it; in the last frame, what came out.
-        let draw = |x: &[f32]| pictures::grid(x, self.shape, self.columns);
+        let draw = |x: &[f32]| ddim_pictures::grid(x, self.shape, self.columns);
         let frame_after = sampling.progress().0;
         for (frame, x) in [(frame_after - 1, &self.x_t[..]), (frame_after, sampling.x())] {
             if self.shown.contains(&frame) && (frame < frame_after || step.next == 0) {
-                self.frames.push(draw(x).beside(&draw(sampling.x_0())));
+                self.frames.push(beside(&draw(x)?, &draw(sampling.x_0())?)?);
             }
         }
         self.x_t.copy_from_slice(sampling.x());

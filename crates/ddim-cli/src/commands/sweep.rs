@@ -4,7 +4,6 @@ use crate::args::{ClipArgs, Sweep};
 use crate::error::{Error, Result};
 use crate::inputs::{as_json, preparation, say};
 use crate::output::{create_folder, report, write};
-use crate::pictures::{self, Picture};
 use crate::progress::Progress;
 use crate::session::{Session, check_count, load_inception, spacing_name};
 use crate::used_folder;
@@ -14,6 +13,7 @@ use ddim_eval::{
     Cell, Images, MOST_COMPARED, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes, few_images, plus_minus, sigma_label,
     sigma_name,
 };
+use ddim_pictures::{Picture, check_colours, fid_chart, labelled, single, time_chart};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
         return Err(Error::flag("--count", "1: expected at least 2, for a covariance"));
     }
     let [c, h, w] = session.shape();
-    pictures::check_colours([c, h, w])?;
+    check_colours([c, h, w])?;
     let cells = Table::cells(&args.steps, &args.eta);
     for (i, cell) in cells.iter().enumerate() {
         if cells[..i].contains(cell) {
@@ -138,9 +138,9 @@ pub(crate) fn run(args: &Sweep) -> Result<()> {
     let time = |result: &ddim_eval::CellResult| {
         times[cells.iter().position(|cell| cell.steps == result.steps && sigma_name(&cell.sigma) == result.eta)?]
     };
-    for (name, chart) in [("fid", table.fid_chart(&title)), ("seconds", table.time_chart(&title, time))] {
+    for (name, chart) in [("fid", fid_chart(&table, &title)), ("seconds", time_chart(&table, &title, time))] {
         write(&file(&format!("{name}.svg")), chart.to_svg().as_bytes())?;
-        write(&file(&format!("{name}.png")), &Picture::from(chart.to_raster()).to_png(&title))?;
+        write(&file(&format!("{name}.png")), &chart.to_picture().to_png(&title))?;
     }
     write(&file("grid.png"), &grid(&session, args, &sweep, &cells)?.to_png(&title))?;
     let mut object = object;
@@ -244,7 +244,7 @@ fn caption(session: &Session, args: &Sweep, cell: &Cell, i: usize) -> String {
 
 fn save(folder: &Path, x: &[f32], shape: [usize; 3], first: usize, caption: impl Fn(usize) -> String) -> Result<()> {
     for (i, image) in x.chunks_exact(shape.iter().product()).enumerate() {
-        write(&folder.join(format!("{:05}.png", first + i)), &pictures::single(image, shape).to_png(&caption(first + i)))?;
+        write(&folder.join(format!("{:05}.png", first + i)), &single(image, shape)?.to_png(&caption(first + i)))?;
     }
     Ok(())
 }
@@ -258,5 +258,6 @@ fn grid(session: &Session, args: &Sweep, sweep: &ddim_eval::Sweep, cells: &[Cell
     }
     let columns: Vec<String> = args.steps.iter().map(|s| format!("S = {s}")).collect();
     let rows: Vec<String> = args.eta.iter().map(sigma_label).collect();
-    Ok(pictures::labelled(&pictures::grid(&images, session.shape(), per_cell * args.steps.len()), &columns, &rows))
+    let grid = ddim_pictures::grid(&images, session.shape(), per_cell * args.steps.len())?;
+    Ok(labelled(&grid, &columns, &rows))
 }

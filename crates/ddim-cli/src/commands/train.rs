@@ -6,7 +6,8 @@ use crate::output::{joined, report, write};
 use crate::session::{check_device, use_threads};
 use crate::signals;
 use crate::usage::usage;
-use crate::{inputs, models, pictures};
+use crate::{inputs, models};
+use ddim_pictures::{grid, square_columns};
 use ddim_train::{Event, Metrics, Run, Settings, Trainer, Value};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &Train) -> Result<()> {
             }
             Event::Preview { step, shape, images } => {
                 let count = images.len() / shape.iter().product::<usize>();
-                let picture = pictures::grid(images, shape, pictures::square_columns(count));
+                let picture = grid(images, shape, square_columns(count)).map_err(ddim_train::Error::observer)?;
                 let caption = format!("ddim train, step {step}: the run's latents in {} steps", config.output.preview_steps);
                 let path = args.out.join("previews").join(format!("step-{step:08}.png"));
                 write(&path, &picture.to_png(&caption)).map_err(ddim_train::Error::observer)?;

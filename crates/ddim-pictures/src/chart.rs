@@ -1,23 +1,11 @@
-//! Figures: lines over axes, as SVG and as pixels, and labels around grids of pictures.
+//! Lines over axes, as SVG and as pixels.
 
+use crate::font::{FAMILY, with_font};
+use crate::picture::Picture;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontStyle, register_font};
 use std::ops::Range;
-use std::sync::Once;
-
-/// Red, green and blue bytes, interleaved rows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Raster {
-    /// Pixels of a row.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// [height, width, 3].
-    pub rgb: Vec<u8>,
-}
 
 /// One axis of a chart.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,8 +46,6 @@ pub struct Chart {
     pub legend_left: bool,
 }
 
-const FONT: &[u8] = include_bytes!("../fonts/DejaVuSans-subset.ttf");
-const FAMILY: &str = "sans-serif";
 const SIZE: (u32, u32) = (800, 520);
 
 /// Told apart by people who do not see all colours (Okabe and Ito's).
@@ -72,11 +58,6 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(0, 0, 0),
 ];
-
-fn with_font() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| assert!(register_font(FAMILY, FontStyle::Normal, FONT).is_ok(), "the font is valid"));
-}
 
 /// An axis that knows its range and its ticks.
 #[derive(Clone)]
@@ -158,12 +139,12 @@ impl Chart {
         svg
     }
 
-    /// As pixels, 800×520.
-    pub fn to_raster(&self) -> Raster {
+    /// As pixels, 800×520 in three colours.
+    pub fn to_picture(&self) -> Picture {
         let (width, height) = (SIZE.0 as usize, SIZE.1 as usize);
-        let mut rgb = vec![0; width * height * 3];
-        self.draw(&BitMapBackend::with_buffer(&mut rgb, SIZE).into_drawing_area());
-        Raster { width, height, rgb }
+        let mut pixels = vec![0; width * height * 3];
+        self.draw(&BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area());
+        Picture { width, height, channels: 3, pixels }
     }
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, plotters::coord::Shift>) {
@@ -224,39 +205,6 @@ impl Chart {
     }
 }
 
-/// Pixels of a line of labels.
-const LINE: usize = 22;
-const TEXT: f64 = 14.0;
-
-/// A picture of rows and columns of equal size, with a label above each column and one on the left of each row.
-pub fn labelled(picture: &Raster, columns: &[String], rows: &[String]) -> Raster {
-    with_font();
-    let style = TextStyle::from((FAMILY, TEXT).into_font()).color(&BLACK);
-    let widths = rows.iter().map(|row| style.font.box_size(row).map_or(0, |(width, _)| width as usize));
-    let left = widths.max().map_or(0, |width| width + 12);
-    let top = if columns.is_empty() { 0 } else { LINE };
-    let (width, height) = (left + picture.width, top + picture.height);
-    let mut rgb = vec![255; width * height * 3];
-    for (y, row) in picture.rgb.chunks_exact(picture.width * 3).enumerate() {
-        rgb[((top + y) * width + left) * 3..][..row.len()].copy_from_slice(row);
-    }
-    let middle = |i: usize, of: usize, length: usize| ((2 * i + 1) * length / (2 * of.max(1))) as i32;
-    {
-        let area = BitMapBackend::with_buffer(&mut rgb, (width as u32, height as u32)).into_drawing_area();
-        let write = |text: &str, anchor: Pos, at: (i32, i32)| area.draw_text(text, &style.pos(anchor), at).expect("drawing to memory");
-        for (i, label) in columns.iter().enumerate() {
-            let at = (left as i32 + middle(i, columns.len(), picture.width), top as i32 / 2);
-            write(label, Pos::new(HPos::Center, VPos::Center), at);
-        }
-        for (i, label) in rows.iter().enumerate() {
-            let at = (left as i32 - 6, top as i32 + middle(i, rows.len(), picture.height));
-            write(label, Pos::new(HPos::Right, VPos::Center), at);
-        }
-        area.present().expect("drawing to memory");
-    }
-    Raster { width, height, rgb }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,14 +231,14 @@ mod tests {
             let chart = chart(log);
             let svg = chart.to_svg();
             assert!(["FID", "η = 0", "steps S", "</svg>", "\n100\n"].iter().all(|word| svg.contains(word)), "{svg}");
-            let raster = chart.to_raster();
-            assert_eq!(raster.rgb.len(), raster.width * raster.height * 3);
-            let coloured = raster.rgb.chunks_exact(3).filter(|p| **p == [0, 114, 178]).count();
+            let picture = chart.to_picture();
+            assert_eq!((picture.shape(), picture.pixels.len()), ([3, 520, 800], 800 * 520 * 3));
+            let coloured = picture.pixels.chunks_exact(3).filter(|p| **p == [0, 114, 178]).count();
             assert!(coloured > 300, "{coloured} pixels of the first line");
             // Bars, of which one would reach below a logarithmic axis.
             let mut with_bars = chart;
             with_bars.series[0].errors = vec![2.0, 40.0, 0.5, 0.0];
-            let tall = with_bars.to_raster().rgb.chunks_exact(3).filter(|p| **p == [0, 114, 178]).count();
+            let tall = with_bars.to_picture().pixels.chunks_exact(3).filter(|p| **p == [0, 114, 178]).count();
             assert!(tall > coloured, "{tall} {coloured}");
         }
         let empty = Chart { series: Vec::new(), ..chart(true) };
@@ -301,15 +249,5 @@ mod tests {
     fn ticks_are_round() {
         assert_eq!(round_factors(&(3.0..150.0)), [5.0, 10.0, 20.0, 50.0, 100.0]);
         assert_eq!(round_factors(&(1e-3..2e3)), [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0]);
-    }
-
-    #[test]
-    fn labels_stand_beside_the_picture() {
-        let picture = Raster { width: 64, height: 32, rgb: vec![7; 64 * 32 * 3] };
-        let out = labelled(&picture, &["10".into(), "20".into()], &["η = 0".into()]);
-        assert_eq!((out.width - 64 > 12, out.height), (true, 32 + LINE));
-        assert_eq!(out.rgb.iter().filter(|b| **b == 7).count(), 64 * 32 * 3);
-        assert!(out.rgb[..out.width * LINE * 3].contains(&0), "ink above the columns");
-        assert_eq!(labelled(&picture, &[], &[]), picture);
     }
 }

@@ -1,0 +1,38 @@
+//! What can be wrong with what is drawn or read back.
+
+/// A `Result` of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error in one line: what was found, what was expected. See [`Error::kind`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+}
+
+/// What an [`Error`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Images of more channels than a picture has, or of none.
+    Channels,
+    /// Images that are neither gray nor of three colours, where nothing else will do.
+    Colours,
+    /// Lengths and sizes that do not go together.
+    Shape,
+    /// Frames that make no animation.
+    Animation,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl std::fmt::Display) -> Self {
+        // One line, whatever a library's message holds.
+        Self { kind, message: message.to_string().replace(['\n', '\r'], " ").trim_end().to_owned() }
+    }
+
+    /// What this is about.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}

@@ -1,0 +1,37 @@
+//! Pictures out: grids, labels, PNG files with a caption, animations, and charts of what an evaluation found. Everything is in memory: no file is
+//! touched, and the same input gives the same bytes everywhere.
+//!
+//! Images are flat slices in the network's scale [-1, 1], [n, c, h, w]; a [`Picture`] is bytes.
+//!
+//! ```
+//! use ddim_pictures::{grid, labelled, square_columns, to_gif};
+//!
+//! let shape = [1, 8, 8];
+//! let batch: Vec<f32> = (0..4 * 64).map(|i| (i % 64) as f32 / 32.0 - 1.0).collect();
+//! let picture = grid(&batch, shape, square_columns(4))?;             // two rows of two
+//! let columns = ["S = 10", "S = 20"].map(String::from);
+//! let file = labelled(&picture, &columns, &[]).to_png("four slopes"); // with a caption
+//! assert_eq!(file[1..4], *b"PNG");
+//!
+//! let frames = batch.chunks(64).map(|image| grid(image, shape, 1)).collect::<Result<Vec<_>, _>>()?;
+//! assert_eq!(to_gif(&frames, true)?[..6], *b"GIF89a");
+//! # Ok::<(), ddim_pictures::Error>(())
+//! ```
+
+mod animation;
+mod chart;
+mod error;
+mod font;
+mod grid;
+mod labels;
+mod picture;
+mod png;
+mod results;
+
+pub use animation::{shown_frames, to_gif};
+pub use chart::{Axis, Chart, Series};
+pub use error::{Error, ErrorKind, Result};
+pub use grid::{beside, grid, square_columns};
+pub use labels::labelled;
+pub use picture::{Picture, check_colours, check_drawable, single};
+pub use results::{fid_chart, likelihood_chart, time_chart};
