@@ -16,7 +16,7 @@ pub(crate) fn check_images(folder: &Path, count: usize, caption: impl Fn(usize) 
     numbered.sort();
     for (i, path) in &numbered {
         let refuse = |found: String| Err(Error::file(folder, format!("holds {found}: {EXPECTED}")));
-        match description(path) {
+        match File::open(path).ok().and_then(|file| ddim_pictures::description(BufReader::new(file))) {
             Some(found) if found == caption(*i) => {}
             Some(found) => return refuse(format!("images of another command ({}: {})", name(path), line(&found))),
             None => return refuse(format!("{}, which is not of this command", name(path))),
@@ -69,13 +69,6 @@ fn number(path: &Path) -> Option<usize> {
     let stem = path.file_name()?.to_str()?.strip_suffix(".png")?;
     let digits = stem.len() >= 5 && stem.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| stem.parse().ok()).flatten()
-}
-
-/// The Description of a PNG.
-fn description(path: &Path) -> Option<String> {
-    let reader = png::Decoder::new(BufReader::new(File::open(path).ok()?)).read_info().ok()?;
-    let text = reader.info().utf8_text.iter().find(|text| text.keyword == "Description")?;
-    text.get_text().ok()
 }
 
 /// Somebody's words in one line of ours.

@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Shape,
     /// Frames that make no animation.
     Animation,
+    /// A file that is no whole PNG, or none of ours.
+    Png,
 }
 
 impl Error {

@@ -4,14 +4,17 @@
 //! Images are flat slices in the network's scale [-1, 1], [n, c, h, w]; a [`Picture`] is bytes.
 //!
 //! ```
-//! use ddim_pictures::{grid, labelled, square_columns, to_gif};
+//! use ddim_pictures::{Picture, description, grid, labelled, square_columns, to_gif};
+//! use std::io::Cursor;
 //!
 //! let shape = [1, 8, 8];
 //! let batch: Vec<f32> = (0..4 * 64).map(|i| (i % 64) as f32 / 32.0 - 1.0).collect();
 //! let picture = grid(&batch, shape, square_columns(4))?;             // two rows of two
 //! let columns = ["S = 10", "S = 20"].map(String::from);
-//! let file = labelled(&picture, &columns, &[]).to_png("four slopes"); // with a caption
-//! assert_eq!(file[1..4], *b"PNG");
+//! let labelled = labelled(&picture, &columns, &[]);
+//! let file = labelled.to_png("four slopes");                         // with a caption
+//! assert_eq!(description(Cursor::new(&file)).as_deref(), Some("four slopes"));
+//! assert_eq!(Picture::from_png(&file)?, labelled);
 //!
 //! let frames = batch.chunks(64).map(|image| grid(image, shape, 1)).collect::<Result<Vec<_>, _>>()?;
 //! assert_eq!(to_gif(&frames, true)?[..6], *b"GIF89a");
@@ -28,6 +31,7 @@ mod picture;
 mod png;
 mod results;
 
+pub use crate::png::description;
 pub use animation::{shown_frames, to_gif};
 pub use chart::{Axis, Chart, Series};
 pub use error::{Error, ErrorKind, Result};
