@@ -241,8 +241,8 @@ pub(crate) struct Sample {
     /// Write every x_t and predicted x_0 as .npy, and the coefficients of every step as steps.json.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) trace: Option<PathBuf>,
-    /// Animate the grid: x_t on the left, predicted x_0 on the right.
-    #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
+    /// Animate the grid: x_t on the left, predicted x_0 on the right. An animated PNG keeps all colours.
+    #[arg(long, value_name = "FILE.gif|FILE.png", help_heading = "Output")]
     pub(crate) animate: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) common: Common,
@@ -352,8 +352,8 @@ pub(crate) struct Interpolate {
     /// Leave out the way, from 0 to 1, above the columns.
     #[arg(long, help_heading = "Output")]
     pub(crate) no_labels: bool,
-    /// Animate the walk there and back (two latents).
-    #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
+    /// Animate the walk there and back (two latents). An animated PNG keeps all colours.
+    #[arg(long, value_name = "FILE.gif|FILE.png", help_heading = "Output")]
     pub(crate) animate: Option<PathBuf>,
     /// Write the images as f32 [n, c, h, w], unclamped, in the network's scale [-1, 1].
     #[arg(long, value_name = "x_0.npy", help_heading = "Output")]

@@ -300,6 +300,11 @@ fn outputs_that_cannot_be_written() {
         refused(folder.path(), &with(SAMPLE, &[flag, path]), 1, &[word]);
     }
     assert_eq!(fs::read_to_string(folder.path().join("file")).unwrap(), "kept");
+    for name in ["a.webp", "a", ".gif"] {
+        let words = ["--animate: ", name, "expected a name that ends in .gif or .png"];
+        refused(folder.path(), &with(SAMPLE, &["--animate", name]), 2, &words);
+        refused(folder.path(), &["interpolate", "--model", "model", "--steps", "1", "--animate", name], 2, &words);
+    }
     // The file system itself refuses, whoever runs this.
     if Path::new("/proc/self").exists() {
         refused(folder.path(), &with(SAMPLE, &["--grid", "/proc/grid.png"]), 1, &["/proc/grid.png", "cannot be written"]);

@@ -4,6 +4,7 @@ mod common;
 
 use common::{floats, ok, root, with_model};
 use std::fs;
+use std::io::BufReader;
 use std::path::Path;
 
 fn json(run: &common::Run) -> serde_json::Value {
@@ -153,6 +154,35 @@ fn interpolation_is_smooth_and_starts_at_its_ends() {
         delays.push(frame.delay);
     }
     assert_eq!(delays.len(), 16);
+}
+
+/// The ending of the name decides: PNG has the very pixels of a grid, as many frames as GIF, and a caption.
+#[test]
+fn animations_of_two_formats() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    let sample = ["sample", "--model", "model", "--count", "3", "--steps", "4", "-q"];
+    ok(dir, &[&sample[..], &["--animate", "a.gif"]].concat());
+    ok(dir, &[&sample[..], &["--animate", "a.png", "--grid", "g.png"]].concat());
+    assert_eq!(fs::read(dir.join("a.gif")).unwrap()[..6], *b"GIF89a");
+    let mut reader = png::Decoder::new(BufReader::new(fs::File::open(dir.join("a.png")).unwrap())).read_info().unwrap();
+    assert_eq!(reader.info().animation_control.unwrap().num_frames, 5);
+    let caption = reader.info().utf8_text[0].get_text().unwrap();
+    assert!(caption.starts_with("ddim sample --count 3 "), "{caption}");
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let mut delays = Vec::new();
+    for _ in 0..5 {
+        reader.next_frame(&mut pixels).unwrap();
+        delays.push(reader.info().frame_control.unwrap().delay_num);
+    }
+    assert_eq!(delays, [40, 40, 40, 40, 150]);
+    // On the left of the last frame, what came out.
+    let grid = image::open(dir.join("g.png")).unwrap().to_rgb8();
+    let (row, whole) = (3 * grid.width() as usize, 3 * reader.info().width as usize);
+    assert!(pixels.chunks(whole).zip(grid.chunks(row)).all(|(frame, grid)| frame[..row] == *grid));
+    ok(dir, &["interpolate", "--model", "model", "--steps", "1", "--frames", "3", "--animate", "i.PNG", "-q"]);
+    let reader = png::Decoder::new(BufReader::new(fs::File::open(dir.join("i.PNG")).unwrap())).read_info().unwrap();
+    assert_eq!(reader.info().animation_control.unwrap().num_frames, 4);
 }
 
 #[test]

@@ -1,10 +1,46 @@
-//! Pictures that follow each other: GIF.
+//! Pictures that follow each other: GIF, and animated PNG.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::picture::Picture;
+use crate::png::encoder;
+use std::path::Path;
 
 /// Frames of an animation beyond which some are left out.
 const MOST_FRAMES: usize = 100;
+
+/// What an animation's file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnimationFormat {
+    /// [`to_gif`]: small, of at most 256 colours per frame, without alpha.
+    Gif,
+    /// [`to_apng`]: the pictures as they are.
+    Apng,
+}
+
+impl AnimationFormat {
+    /// What a file of this name is: `.gif` or `.png`, in letters of either case.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`] where it ends in anything else.
+    pub fn of(path: &Path) -> Result<Self> {
+        match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
+            Some("gif") => Ok(Self::Gif),
+            Some("png") => Ok(Self::Apng),
+            _ => Err(Error::new(ErrorKind::Name, format!("{}: expected a name that ends in .gif or .png", path.display()))),
+        }
+    }
+
+    /// The bytes of the file: an endless animation of about four seconds, which rests on its last frame where `rest` says so. A GIF has no caption.
+    ///
+    /// # Errors
+    /// Those of [`to_gif`] and [`to_apng`].
+    pub fn encode(self, frames: &[Picture], rest: bool, caption: &str) -> Result<Vec<u8>> {
+        match self {
+            Self::Gif => to_gif(frames, rest),
+            Self::Apng => to_apng(frames, rest, caption),
+        }
+    }
+}
 
 /// The numbers of the frames that an animation of `total` frames shows: evenly spaced, the first and the last among them.
 pub fn shown_frames(total: usize) -> Vec<usize> {
@@ -63,10 +99,30 @@ pub fn to_gif(frames: &[Picture], rest: bool) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// An endless animated PNG of about four seconds, which rests on its last frame where `rest` says so, with `caption` as its Description. All colours,
+/// gray levels and alpha are as in the pictures. What knows no animations shows the first frame.
+///
+/// # Errors
+/// [`ErrorKind::Animation`] where there are no frames, or they are of several sizes.
+pub fn to_apng(frames: &[Picture], rest: bool, caption: &str) -> Result<Vec<u8>> {
+    let first = first(frames)?;
+    let mut bytes = Vec::new();
+    let mut encoder = encoder(&mut bytes, first, caption);
+    encoder.set_animated(frames.len() as u32, 0).expect("there are frames");
+    let mut writer = encoder.write_header().expect("writing to memory");
+    for (i, frame) in frames.iter().enumerate() {
+        writer.set_frame_delay(delay(i, frames.len(), rest), 100).expect("it is animated");
+        writer.write_image_data(&frame.pixels).expect("as many pixels as the header says");
+    }
+    writer.finish().expect("writing to memory");
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::picture::single;
+    use std::io::Cursor;
 
     fn frames(c: usize) -> Vec<Picture> {
         [-1.0, 0.0, 1.0].iter().map(|x| single(&vec![*x; c * 6], [c, 2, 3]).unwrap()).collect()
@@ -96,13 +152,56 @@ mod tests {
     }
 
     #[test]
+    fn an_animated_png_has_every_colour() {
+        for (c, rest) in [(1, true), (2, false), (3, true), (4, false)] {
+            let frames = frames(c);
+            let bytes = to_apng(&frames, rest, "three of them").unwrap();
+            assert_eq!(crate::png::description(Cursor::new(&bytes)).as_deref(), Some("three of them"));
+            let mut reader = png::Decoder::new(Cursor::new(&bytes)).read_info().unwrap();
+            let animation = reader.info().animation_control.unwrap();
+            assert_eq!((animation.num_frames, animation.num_plays), (3, 0), "endless");
+            let mut pixels = vec![0; c * 6];
+            for (i, frame) in frames.iter().enumerate() {
+                reader.next_frame(&mut pixels).unwrap();
+                let control = reader.info().frame_control.unwrap();
+                let delay = if rest && i == 2 { 150 } else { 40 };
+                assert_eq!((&pixels, control.delay_num, control.delay_den), (&frame.pixels, delay, 100));
+            }
+            assert!(Picture::from_png(&bytes).unwrap_err().to_string().contains("an animation"));
+        }
+        let many = vec![frames(1)[0].clone(); 100];
+        let bytes = to_apng(&many, false, "").unwrap();
+        let reader = png::Decoder::new(Cursor::new(&bytes)).read_info().unwrap();
+        assert_eq!(reader.info().frame_control.unwrap().delay_num, 4);
+    }
+
+    #[test]
+    fn names_say_the_format() {
+        let of = |name: &str| AnimationFormat::of(Path::new(name));
+        assert_eq!((of("a/b.gif").unwrap(), of("b.PNG").unwrap()), (AnimationFormat::Gif, AnimationFormat::Apng));
+        for name in ["b.webp", "gif", ".png", "b.gif.txt", ""] {
+            let error = of(name).unwrap_err();
+            let message = format!("{name}: expected a name that ends in .gif or .png");
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::Name, message));
+        }
+        let one = &frames(3)[..1];
+        assert_eq!(AnimationFormat::Gif.encode(one, true, "x").unwrap()[..4], *b"GIF8");
+        assert_eq!(AnimationFormat::Apng.encode(one, true, "x").unwrap(), to_apng(one, true, "x").unwrap());
+    }
+
+    #[test]
     fn frames_that_make_no_animation() {
         let mut two = frames(1);
         two.push(single(&[0.0; 6], [1, 3, 2]).unwrap());
         let wide = single(&vec![0.0; 1 << 16], [1, 1, 1 << 16]).unwrap();
-        for (frames, word) in [(vec![], "without frames"), (two, "frames of [1, 2, 3] and [1, 3, 2]"), (vec![wide], "65536 x 1 pixels")] {
-            let error = to_gif(&frames, false).unwrap_err();
-            assert!(error.kind() == ErrorKind::Animation && error.to_string().contains(word), "{error}");
+        for (frames, word) in [(vec![], "without frames"), (two, "frames of [1, 2, 3] and [1, 3, 2]")] {
+            for format in [AnimationFormat::Gif, AnimationFormat::Apng] {
+                let error = format.encode(&frames, false, "").unwrap_err();
+                assert!(error.kind() == ErrorKind::Animation && error.to_string().contains(word), "{error}");
+            }
         }
+        let error = to_gif(std::slice::from_ref(&wide), false).unwrap_err();
+        assert!(error.kind() == ErrorKind::Animation && error.to_string().contains("65536 x 1 pixels"), "{error}");
+        assert!(to_apng(&[wide], false, "").is_ok());
     }
 }

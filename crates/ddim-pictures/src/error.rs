@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Shape,
     /// Frames that make no animation.
     Animation,
+    /// A file's name that does not say of which format it is.
+    Name,
     /// A file that is no whole PNG, or none of ours.
     Png,
 }

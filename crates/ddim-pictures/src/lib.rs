@@ -4,7 +4,7 @@
 //! Images are flat slices in the network's scale [-1, 1], [n, c, h, w]; a [`Picture`] is bytes.
 //!
 //! ```
-//! use ddim_pictures::{Picture, description, grid, labelled, square_columns, to_gif};
+//! use ddim_pictures::{AnimationFormat, Picture, description, grid, labelled, square_columns};
 //! use std::io::Cursor;
 //!
 //! let shape = [1, 8, 8];
@@ -17,7 +17,8 @@
 //! assert_eq!(Picture::from_png(&file)?, labelled);
 //!
 //! let frames = batch.chunks(64).map(|image| grid(image, shape, 1)).collect::<Result<Vec<_>, _>>()?;
-//! assert_eq!(to_gif(&frames, true)?[..6], *b"GIF89a");
+//! let format = AnimationFormat::of("slopes.gif".as_ref())?;
+//! assert_eq!(format.encode(&frames, true, "four slopes")?[..6], *b"GIF89a");
 //! # Ok::<(), ddim_pictures::Error>(())
 //! ```
 
@@ -32,7 +33,7 @@ mod png;
 mod results;
 
 pub use crate::png::description;
-pub use animation::{shown_frames, to_gif};
+pub use animation::{AnimationFormat, shown_frames, to_apng, to_gif};
 pub use chart::{Axis, Chart, Series};
 pub use error::{Error, ErrorKind, Result};
 pub use grid::{beside, grid, square_columns};

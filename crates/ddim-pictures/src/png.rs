@@ -65,7 +65,7 @@ pub fn description(png: impl BufRead + Seek) -> Option<String> {
 }
 
 /// Of pictures like `like`, into memory.
-fn encoder<'a>(bytes: &'a mut Vec<u8>, like: &Picture, caption: &str) -> png::Encoder<'static, &'a mut Vec<u8>> {
+pub(crate) fn encoder<'a>(bytes: &'a mut Vec<u8>, like: &Picture, caption: &str) -> png::Encoder<'static, &'a mut Vec<u8>> {
     let mut encoder = png::Encoder::new(bytes, like.width as u32, like.height as u32);
     encoder.set_color(match like.channels {
         1 => png::ColorType::Grayscale,

@@ -7,11 +7,12 @@ use crate::progress::Progress;
 use crate::session::{Session, shown, spacing_name};
 use ddim::Sigma;
 use ddim_data::npy_bytes;
-use ddim_pictures::{check_drawable, labelled, shown_frames, to_gif};
+use ddim_pictures::{AnimationFormat, check_drawable, labelled, shown_frames};
 use serde_json::json;
 use std::path::PathBuf;
 
 pub(crate) fn run(args: &Interpolate) -> Result<()> {
+    let format = args.animate.as_deref().map(AnimationFormat::of).transpose().map_err(|e| Error::flag("--animate", e))?;
     let (session, given) = Session::with_latents(&args.common, &args.class, args.latents.as_deref())?;
     let (shape, dim) = (session.shape(), session.dim());
     let ends: Vec<Vec<f32>> = match &given {
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &Interpolate) -> Result<()> {
         check_drawable(shape)?;
     }
     let grid = OutputFile::create_optional(grid_path)?;
-    let gif = OutputFile::create_optional(args.animate.as_ref())?;
+    let animation = OutputFile::create_optional(args.animate.as_ref())?;
     let npy = OutputFile::create_optional(args.save_npy.as_ref())?;
 
     let count = x.len() / dim;
@@ -72,12 +73,12 @@ pub(crate) fn run(args: &Interpolate) -> Result<()> {
         let picture = if args.no_labels { picture } else { labelled(&picture, &labels, &[]) };
         files.push(file.commit(&picture.to_png(&caption))?);
     }
-    if let Some(file) = gif {
+    if let Some((file, format)) = animation.zip(format) {
         let there_and_back: Vec<usize> = (0..count).chain((1..count.saturating_sub(1)).rev()).collect();
         let draw = |i: usize| ddim_pictures::grid(&x[i * dim..(i + 1) * dim], shape, 1);
         let frames = shown_frames(there_and_back.len()).into_iter().map(|frame| draw(there_and_back[frame]));
         let frames = frames.collect::<ddim_pictures::Result<Vec<_>>>()?;
-        files.push(file.commit(&to_gif(&frames, false)?)?);
+        files.push(file.commit(&format.encode(&frames, false, &caption)?)?);
     }
     if let Some(file) = npy {
         files.push(file.commit(&npy_bytes(&x, shape))?);

@@ -9,13 +9,14 @@ use crate::used_folder;
 use ddim::{Sampler, Sampling, Sigma, Step, Trajectory};
 use ddim_data::npy_bytes;
 use ddim_nn::Network;
-use ddim_pictures::{Picture, beside, check_drawable, shown_frames, single, square_columns, to_gif};
+use ddim_pictures::{AnimationFormat, Picture, beside, check_drawable, shown_frames, single, square_columns};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 const DEFAULT_COUNT: usize = 64;
 
 pub(crate) fn run(args: &Sample) -> Result<()> {
+    let format = args.animate.as_deref().map(AnimationFormat::of).transpose().map_err(|e| Error::flag("--animate", e))?;
     let (session, given) = Session::with_latents(&args.common, &args.class, args.latents.as_deref())?;
     let shape = session.shape();
     let trajectory = match &args.timesteps {
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
     }
     let grid = OutputFile::create_optional(grid_path)?;
     let npy = OutputFile::create_optional(args.save_npy.as_ref())?;
-    let gif = OutputFile::create_optional(args.animate.as_ref())?;
+    let animation = OutputFile::create_optional(args.animate.as_ref())?;
     let settings = settings(&session, args, &trajectory);
     let caption = format!("ddim sample --count {count} {settings}");
     args.out
@@ -72,8 +73,8 @@ pub(crate) fn run(args: &Sample) -> Result<()> {
     if let Some(file) = npy {
         files.push(file.commit(&npy_bytes(&kept, shape))?);
     }
-    if let Some(file) = gif {
-        files.push(file.commit(&to_gif(&watcher.frames, true)?)?);
+    if let Some((file, format)) = animation.zip(format) {
+        files.push(file.commit(&format.encode(&watcher.frames, true, &caption)?)?);
     }
     let evaluations = (count * trajectory.len()) as f64;
     let object = json!({
