@@ -1,0 +1,74 @@
+//! What can be wrong with a request, or on the way to its result.
+
+use std::path::Path;
+
+/// A `Result` of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error in one line: what was found, what was expected, in which file, flag or address. See [`Error::kind`].
+///
+/// The line says what its source says as well, which is there for whoever wants its type.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What an [`Error`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// What was asked for: a name, an id, a setting.
+    Request,
+    /// The hub: what it does not have or give, how it cannot be reached, or what came from it damaged.
+    Hub,
+    /// A file or folder that cannot be read or written.
+    Io,
+    /// Whoever observes ended the work.
+    Cancelled,
+    /// An error of another room.
+    Other,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl std::fmt::Display) -> Self {
+        // One line, whatever a library's message holds; other spaces may be those of a path.
+        let message = message.to_string();
+        let lines = message.lines().map(|line| line.trim_matches([' ', '\t'])).filter(|line| !line.is_empty());
+        Self { kind, message: lines.collect::<Vec<_>>().join(" "), source: None }
+    }
+
+    pub(crate) fn request(message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Request, message)
+    }
+
+    pub(crate) fn hub(message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Hub, message)
+    }
+
+    pub(crate) fn io(path: &Path, error: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, format!("{}: {error}", path.display())).because(error)
+    }
+
+    pub(crate) fn cancelled(what: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Cancelled, what)
+    }
+
+    /// The same error with what it came from.
+    pub(crate) fn because(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..self }
+    }
+
+    /// What this is about.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl From<ddim_nn::Error> for Error {
+    fn from(error: ddim_nn::Error) -> Self {
+        Self::new(ErrorKind::Other, &error).because(error)
+    }
+}

@@ -1,0 +1,7 @@
+//! Models of the Hugging Face hub.
+
+mod id;
+mod options;
+
+pub use id::{HubId, is_hub_id};
+pub use options::Options;
