@@ -1,5 +1,6 @@
 //! Models of the Hugging Face hub.
 
+mod choose;
 mod id;
 mod options;
 

@@ -1,0 +1,278 @@
+//! Which files of a repository a model is: those that `ddim_nn::Pipeline::load_with` reads of the same folder, and no others.
+
+use crate::error::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+const MODEL_INDEX: &str = "model_index.json";
+const CONFIG: &str = "config.json";
+const SCHEDULER: &str = "scheduler/scheduler_config.json";
+const CLASSES: &str = "classes.json";
+const TRAINING_STATE: &str = "training_state.safetensors";
+/// How the names of the weights begin.
+const STEM: &str = "diffusion_pytorch_model";
+
+/// The files of a model, by their paths in the repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// The network's configuration, which is among `small`.
+    pub(super) config: String,
+    /// What describes the model: these come first, so that a snapshot that has the weights has everything.
+    pub(super) small: Vec<String>,
+    /// The weights, or the index of their shards.
+    pub(super) weights: Vec<String>,
+    /// The index among `weights`.
+    pub(super) index: Option<String>,
+    /// Whether all is there that the repository's kind must have; else some of it never came.
+    pub(super) whole: bool,
+}
+
+/// Chooses among the names of all files; with `raw` also what holds the weights themselves where there are averages. Or says what is missing.
+pub(super) fn choose(names: &[String], raw: bool) -> std::result::Result<Choice, String> {
+    let has = |name: &str| names.iter().any(|n| n == name);
+    let has_folder = |folder: &str| names.iter().any(|n| n.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')));
+    let pipeline = has(MODEL_INDEX);
+    let averaged = has("unet_ema/config.json") && !pipeline;
+    let folder = if averaged && !(raw && (has_folder("unet") || has(CONFIG))) {
+        "unet_ema/"
+    } else if has_folder("unet") || (pipeline && !has(CONFIG)) {
+        "unet/"
+    } else {
+        // The files in the repository itself, as the first pipelines have them, or a U-Net alone.
+        ""
+    };
+    let config = format!("{folder}{CONFIG}");
+    if !has(&config) {
+        return Err(format!("{config} is not there{}", some(names)));
+    }
+    let inside = names.iter().filter_map(|name| name.strip_prefix(folder)).filter(|name| !name.contains('/'));
+    let Some(offer) = inside.filter_map(Offer::of).min_by(|a, b| a.rank().cmp(&b.rank())) else {
+        return Err(format!("{folder}{STEM}.safetensors is not there, nor a .bin, shards or a variant{}", some(names)));
+    };
+    let weights = format!("{folder}{}", offer.name);
+    let index = offer.index.then(|| weights.clone());
+    let mut small = Vec::new();
+    small.extend(pipeline.then(|| MODEL_INDEX.to_owned()));
+    small.push(config.clone());
+    let flat = SCHEDULER.rsplit('/').next().filter(|name| !has_folder("scheduler") && has(name));
+    let scheduler = if has(SCHEDULER) { Some(SCHEDULER) } else { flat };
+    small.extend(scheduler.map(str::to_owned));
+    small.extend(has(CLASSES).then(|| CLASSES.to_owned()));
+    let mut weights = vec![weights];
+    let state = raw && has(TRAINING_STATE);
+    if state {
+        weights.push(TRAINING_STATE.to_owned());
+    }
+    let both = raw && averaged && folder == "unet/";
+    if both {
+        // By which the loader sees that there are two.
+        small.push("unet_ema/config.json".to_owned());
+    }
+    Ok(Choice { config, small, weights, index, whole: (!pipeline || scheduler.is_some()) && (!raw || state || both) })
+}
+
+/// A few of a repository's files, for messages.
+fn some(names: &[String]) -> String {
+    let shown: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.starts_with('.')).take(5).collect();
+    match names.len() {
+        0 => " (no files at all)".to_owned(),
+        n if n > shown.len() => format!(" (found {}, ...)", shown.join(", ")),
+        _ => format!(" (found {})", shown.join(", ")),
+    }
+}
+
+/// The shards that an index at `path` names, as files of the same folder as the file `index` of the repository.
+///
+/// # Errors
+/// Something else than an index; a shard that is no name of a file.
+pub(super) fn shards(path: &Path, index: &str) -> Result<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let Index { weight_map } = ddim_weights::from_json(&text, path).map_err(|e| Error::hub(&e).because(e))?;
+    let files: BTreeSet<String> = weight_map.into_values().collect();
+    if let Some(bad) = files.iter().find(|file| !is_inside(file) || file.contains('/')) {
+        return Err(Error::hub(format!("{}: weight_map leads to {bad:?}: expected the name of a file beside it", path.display())));
+    }
+    let folder = index.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    Ok(files.into_iter().map(|file| format!("{folder}{file}")).collect())
+}
+
+/// Whether a name is a path inside the repository, on every system.
+pub(super) fn is_inside(name: &str) -> bool {
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    !name.contains(['\\', '\0'])
+        && name.split('/').all(plain)
+        // What a colon makes of a name on Windows.
+        && Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)))
+}
+
+/// One way to the weights that a folder offers, ranked as `ddim_weights::read_folder` ranks what it finds.
+#[derive(Debug)]
+struct Offer<'a> {
+    name: &'a str,
+    /// Such as `fp16`; empty for the plain one.
+    variant: String,
+    safetensors: bool,
+    index: bool,
+}
+
+impl<'a> Offer<'a> {
+    /// What a file's name says: `diffusion_pytorch_model[.variant].safetensors` or `.bin`, or with `.index[.variant].json` after it.
+    fn of(name: &'a str) -> Option<Self> {
+        let rest = name.strip_prefix(STEM)?.strip_prefix('.')?;
+        let mut words: Vec<&str> = rest.split('.').collect();
+        let index = words.last() == Some(&"json") && words.contains(&"index");
+        if index {
+            words.retain(|word| *word != "json" && *word != "index");
+        }
+        let format = words.iter().rposition(|word| ["safetensors", "bin"].contains(word)).filter(|at| index || at + 1 == words.len())?;
+        let safetensors = words.remove(format) == "safetensors";
+        let variant = words.join(".");
+        // A shard is found by its index.
+        (!variant.contains("-of-")).then_some(Self { name, variant, safetensors, index })
+    }
+
+    /// Smaller is better.
+    fn rank(&self) -> (usize, &str, bool, bool) {
+        let variant = self.variant.to_lowercase();
+        let has = |words: &[&str]| words.iter().any(|word| variant.contains(word));
+        let class = match () {
+            () if variant.is_empty() => 0,
+            () if has(&["non_ema", "non-ema", "no_ema"]) => 5,
+            () if has(&["bf16", "bfloat16"]) => 4,
+            () if has(&["fp16", "float16", "half"]) => 3,
+            () if has(&["fp32", "float32", "full"]) => 1,
+            () => 2,
+        };
+        (class, &self.variant, !self.safetensors, !self.index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(names: &[&str], raw: bool) -> std::result::Result<(Vec<String>, bool), String> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        choose(&names, raw).map(|choice| {
+            assert!(choice.small.contains(&choice.config));
+            (choice.small.into_iter().chain(choice.weights).collect(), choice.whole)
+        })
+    }
+
+    const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+
+    #[test]
+    fn a_pipeline_without_what_is_not_ours() {
+        let names = [
+            ".gitattributes",
+            "README.md",
+            "model_index.json",
+            "scheduler/scheduler_config.json",
+            "unet/config.json",
+            "unet/diffusion_flax_model.msgpack",
+            "unet/diffusion_pytorch_model.bin",
+            "unet/diffusion_pytorch_model.fp16.safetensors",
+            "unet/diffusion_pytorch_model.safetensors",
+            "unet/model.onnx",
+            "unet/old/diffusion_pytorch_model.safetensors.index.json",
+            "vae/config.json",
+        ];
+        let (files, whole) = chosen(&names, false).unwrap();
+        assert_eq!(files, ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json", &format!("unet/{WEIGHTS}")]);
+        assert!(whole);
+        // What a killed download of another program left.
+        let without: Vec<&str> = names.iter().copied().filter(|name| !name.starts_with("scheduler")).collect();
+        assert!(!chosen(&without, false).unwrap().1);
+        let without: Vec<&str> = names.iter().copied().filter(|name| !name.contains("diffusion_pytorch")).collect();
+        assert!(chosen(&without, false).unwrap_err().contains("unet/diffusion_pytorch_model.safetensors"));
+        let without: Vec<&str> = names.iter().copied().filter(|name| !name.starts_with("unet/config")).collect();
+        assert!(chosen(&without, false).unwrap_err().starts_with("unet/config.json"));
+    }
+
+    #[test]
+    fn a_pipeline_in_one_folder_and_a_network_alone() {
+        let flat = ["config.json", WEIGHTS, "diffusion_pytorch_model.bin", "model_index.json", "scheduler_config.json"];
+        let (files, whole) = chosen(&flat, false).unwrap();
+        assert_eq!(files, ["model_index.json", "config.json", "scheduler_config.json", WEIGHTS]);
+        assert!(whole);
+        let (files, whole) = chosen(&["config.json", WEIGHTS, "classes.json"], false).unwrap();
+        assert_eq!((files, whole), (vec!["config.json".to_owned(), "classes.json".to_owned(), WEIGHTS.to_owned()], true));
+    }
+
+    #[test]
+    fn averages_as_the_loader_takes_them() {
+        let both = ["unet/config.json", "unet/diffusion_pytorch_model.bin", "unet_ema/config.json", &format!("unet_ema/{WEIGHTS}")];
+        assert_eq!(chosen(&both, false).unwrap().0, ["unet_ema/config.json", &format!("unet_ema/{WEIGHTS}")]);
+        let (files, whole) = chosen(&both, true).unwrap();
+        assert_eq!(files, ["unet/config.json", "unet_ema/config.json", "unet/diffusion_pytorch_model.bin"]);
+        assert!(whole);
+        let run = ["model_index.json", "scheduler/scheduler_config.json", TRAINING_STATE, "unet/config.json", &format!("unet/{WEIGHTS}")];
+        assert!(!chosen(&run, false).unwrap().0.contains(&TRAINING_STATE.to_owned()));
+        assert_eq!(chosen(&run, true).unwrap().0.last().map(String::as_str), Some(TRAINING_STATE));
+        assert!(!chosen(&["config.json", WEIGHTS], true).unwrap().1);
+    }
+
+    #[test]
+    fn shards_lie_beside_their_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.json");
+        let index = "unet/diffusion_pytorch_model.safetensors.index.json";
+        let names = ["unet/config.json", index, "unet/diffusion_pytorch_model-00001-of-00002.safetensors"].map(str::to_owned);
+        assert_eq!(choose(&names, false).unwrap().index.as_deref(), Some(index));
+        std::fs::write(&path, r#"{"weight_map": {"a": "m-1-of-2.safetensors", "b": "m-2-of-2.safetensors", "c": "m-1-of-2.safetensors"}}"#)
+            .unwrap();
+        assert_eq!(shards(&path, index).unwrap(), ["unet/m-1-of-2.safetensors", "unet/m-2-of-2.safetensors"]);
+        for bad in ["../x", "a/b", "/x", "", ".."] {
+            std::fs::write(&path, format!(r#"{{"weight_map": {{"a": "{bad}"}}}}"#)).unwrap();
+            assert!(shards(&path, index).unwrap_err().to_string().contains("weight_map"), "{bad}");
+        }
+        std::fs::write(&path, "<html>").unwrap();
+        assert!(shards(&path, index).is_err());
+    }
+
+    #[test]
+    fn paths_inside() {
+        for name in ["a", "a/b.c", ".gitattributes", "a b/ä", "a..b"] {
+            assert!(is_inside(name), "{name}");
+        }
+        for name in ["", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\\b", "..", "a\0"] {
+            assert!(!is_inside(name), "{name:?}");
+        }
+    }
+
+    /// The loader must read what was chosen: of a folder with all of the rest, it names the file that it took, or tried to take.
+    #[test]
+    fn the_loader_takes_the_same_weights() {
+        let stem = |end: &str| format!("{STEM}.{end}");
+        let ends = [
+            "safetensors.index.json",
+            "safetensors",
+            "bin.index.json",
+            "bin",
+            "fp32.safetensors",
+            "ema.safetensors",
+            "safetensors.index.fp16.json",
+            "fp16.safetensors",
+            "fp16.bin",
+            "bf16.safetensors",
+            "non_ema.safetensors",
+        ];
+        for i in 0..ends.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let mut names = vec![CONFIG.to_owned(), format!("{STEM}-00001-of-00002.safetensors"), "model.safetensors".to_owned()];
+            names.extend(ends[i..].iter().map(|end| stem(end)));
+            for name in &names {
+                std::fs::write(folder.path().join(name), "no weights").unwrap();
+            }
+            let expected = &choose(&names, false).unwrap().weights[0];
+            assert_eq!(*expected, stem(ends[i]));
+            let error = ddim_weights::read_folder(folder.path()).unwrap_err().to_string();
+            let path = folder.path().join(expected);
+            assert!(error.starts_with(&format!("{}:", path.display())), "{error}: expected {expected}");
+        }
+    }
+}
