@@ -1,8 +1,215 @@
-//! Models of the Hugging Face hub.
+//! Models of the Hugging Face hub: their files come into the cache that Python's `huggingface_hub` has, and are found there.
+//!
+//! The requests are our own, on ureq: the crate `hf-hub` checks no checksum and cannot be stopped; up to 0.5 its partial files have a name of
+//! their own and nothing ends a wait for a dead server, and from 1.0 it stands on tokio, reqwest and xet, 280 crates.
 
+mod cache;
 mod choose;
+mod client;
+mod download;
 mod id;
 mod options;
 
 pub use id::{HubId, is_hub_id};
 pub use options::Options;
+
+use crate::error::{Error, ErrorKind, Result};
+use cache::Repository;
+use client::{Client, Patience, Trouble};
+use ddim_nn::UNetConfig;
+use download::{Checksum, Tally, Wanted};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// What [`fetch`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress<'a> {
+    /// Bytes come, or are checked.
+    Bytes {
+        /// The path in the repository.
+        file: &'a str,
+        /// Bytes of all files that are here, those of an earlier, interrupted download among them. It falls where a server starts again.
+        come: u64,
+        /// Bytes of all files that were not in the cache, where the server says them. It grows while the hub is asked for each, before any
+        /// comes, and once more where weights are in shards, which their index names.
+        total: Option<u64>,
+    },
+    /// Another process downloads the same file. Told ten times a second.
+    Waiting {
+        /// The path in the repository.
+        file: &'a str,
+    },
+    /// A request failed, and is made again after a while. Told ten times a second until then.
+    Retrying {
+        /// The path in the repository, or the model's id where its files are not known yet.
+        file: &'a str,
+        /// What failed, in one line.
+        problem: &'a str,
+    },
+}
+
+/// Who is told of progress, and may end it.
+type Observer<'o> = dyn FnMut(Progress<'_>) -> ControlFlow<()> + 'o;
+
+/// A model of the hub on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fetched {
+    /// The snapshot, which [`ddim_nn::Pipeline::load_with`] loads.
+    pub folder: PathBuf,
+    /// The commit that it is of.
+    pub commit: String,
+    /// What was assumed or chosen, a line each: that the hub was not asked, or what could not be checked.
+    pub notes: Vec<String>,
+}
+
+/// Downloads what a model of ours is of a repository on the hub, as far as it is not in the cache: its configurations, and of its weights what
+/// [`ddim_nn::Pipeline::load_with`] reads. A commit that is in the cache is not asked for; a branch or tag is, and if the hub does not answer,
+/// what it was last is taken, with a note.
+///
+/// A download that ends early, however it does, is gone on with by the next. Several processes may want the same at once. Whoever
+/// observes can end it between pieces, and while it waits; not for as long as a server says nothing, up to [`Options::timeout`].
+///
+/// # Errors
+/// [`ErrorKind::Hub`]: no such model, one that is private, gated or not of ours, a hub that cannot be reached, damaged files;
+/// [`ErrorKind::Io`]: a cache that cannot be written; [`ErrorKind::Request`]: an endpoint or a token that is none;
+/// [`ErrorKind::Cancelled`]: `observe` broke off.
+pub fn fetch(id: &HubId, options: &Options, observe: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<Fetched> {
+    let repository = Repository::new(&options.cache, id, options.symlinks);
+    let cached = || {
+        let commit = repository.commit(id.revision()).filter(|commit| repository.is_whole(commit, options.raw))?;
+        Some(Fetched { folder: repository.snapshot(&commit), commit, notes: Vec::new() })
+    };
+    if id::is_commit(id.revision())
+        && let Some(cached) = cached()
+    {
+        return Ok(cached);
+    }
+    if options.offline {
+        let missing = || {
+            Error::hub(format!(
+                "{id}: not whole in {}, and HF_HUB_OFFLINE is set: expected it there, or to be allowed to download it",
+                options.cache.display()
+            ))
+        };
+        return cached().ok_or_else(missing).map(|cached| cached.noted(format!("{id}: offline, as it was last downloaded")));
+    }
+    let client = Client::new(id, options)?;
+    let mut patience = Patience::new(options);
+    let listing = loop {
+        match client.list() {
+            Ok(listing) => break listing,
+            Err(trouble) => {
+                if let (Trouble::Passing(error, _), Some(cached)) = (&trouble, cached()) {
+                    return Ok(cached.noted(format!("{id}: as it was last downloaded, because the hub cannot be asked ({error})")));
+                }
+                patience.pause(trouble, &id.to_string(), observe)?;
+            }
+        }
+    };
+    let commit = listing.commit;
+    let mut job = Job { id, options, client, repository, commit, tally: Tally { come: 0, total: Some(0) }, notes: Vec::new() };
+    job.run(&listing.files, observe)?;
+    // Last, so that what it leads to is whole, and a cache that is only read stays as it is.
+    if let Err(error) = job.repository.remember(id.revision(), &job.commit) {
+        job.notes.push(format!("{id}: offline it will not be found: {error}"));
+    }
+    Ok(Fetched { folder: job.repository.snapshot(&job.commit), commit: job.commit, notes: job.notes })
+}
+
+impl Fetched {
+    fn noted(mut self, note: String) -> Self {
+        self.notes.push(format!("{note}, commit {}", self.commit.get(..8).unwrap_or(&self.commit)));
+        self
+    }
+}
+
+/// One model at one commit on its way.
+struct Job<'a> {
+    id: &'a HubId,
+    options: &'a Options,
+    client: Client<'a>,
+    repository: Repository,
+    commit: String,
+    tally: Tally,
+    notes: Vec<String>,
+}
+
+/// A file that is not in the snapshot.
+struct Missing {
+    file: String,
+    metadata: client::Metadata,
+}
+
+impl Job<'_> {
+    fn run(&mut self, files: &[String], observe: &mut Observer<'_>) -> Result<()> {
+        let id = self.id;
+        let choice = choose::choose(files, self.options.raw).map_err(|what| {
+            Error::hub(format!("{id} is no model of ours: {what}: expected a diffusers pipeline with a UNet2DModel, or its U-Net"))
+        })?;
+        let mut small = self.missing(&choice.small, observe)?;
+        let mut weights = self.missing(&choice.weights, observe)?;
+        self.download(&mut small, observe)?;
+        // Before the weights of another kind of network come.
+        let path = self.repository.pointer(&self.commit, &choice.config);
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
+        UNetConfig::from_json(&text, Path::new(&format!("{id}: {}", choice.config)))
+            .map_err(|e| Error::new(ErrorKind::Hub, &e).because(e))?;
+        self.download(&mut weights, observe)?;
+        if let Some(index) = &choice.index {
+            let shards = choose::shards(&self.repository.pointer(&self.commit, index), index)?;
+            if let Some(shard) = shards.iter().find(|shard| !files.contains(shard)) {
+                return Err(Error::hub(format!("{id}: {shard} is not there: a shard that {index} names")));
+            }
+            let mut shards = self.missing(&shards, observe)?;
+            self.download(&mut shards, observe)?;
+        }
+        Ok(())
+    }
+
+    /// Those of some files that are not in the snapshot, and what the hub knows of them.
+    fn missing(&mut self, files: &[String], observe: &mut Observer<'_>) -> Result<Vec<Missing>> {
+        let mut missing = Vec::new();
+        for file in files {
+            if self.repository.pointer(&self.commit, file).is_file() {
+                continue;
+            }
+            let mut patience = Patience::new(self.options);
+            let metadata = loop {
+                match self.client.metadata(&self.commit, file) {
+                    Ok(metadata) => break metadata,
+                    Err(trouble) => patience.pause(trouble, file, observe)?,
+                }
+            };
+            self.tally.total = self.tally.total.zip(metadata.size).map(|(total, size)| total + size);
+            tell(observe, Progress::Bytes { file, come: self.tally.come, total: self.tally.total })?;
+            if Checksum::of(&metadata.etag).is_none() {
+                self.notes.push(format!("{}: {file} is not checked: the hub names no checksum of it", self.id));
+            }
+            missing.push(Missing { file: file.clone(), metadata });
+        }
+        Ok(missing)
+    }
+
+    fn download(&mut self, files: &mut Vec<Missing>, observe: &mut Observer<'_>) -> Result<()> {
+        for Missing { file, metadata } in files.drain(..) {
+            let wanted = Wanted { commit: &self.commit, file: &file, metadata: &metadata, options: self.options };
+            wanted.fetch(&self.client, &self.repository, &self.tally, observe)?;
+            self.tally.come += match metadata.size {
+                Some(size) => size,
+                None => self.repository.pointer(&self.commit, &file).metadata().map_or(0, |found| found.len()),
+            };
+            tell(observe, Progress::Bytes { file: &file, come: self.tally.come, total: self.tally.total })?;
+        }
+        Ok(())
+    }
+}
+
+/// Tells the observer, and takes its word for an error.
+fn tell(observe: &mut Observer<'_>, progress: Progress<'_>) -> Result<()> {
+    match observe(progress) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::cancelled("the download was ended: what has come of it is kept, and the next goes on there")),
+    }
+}
