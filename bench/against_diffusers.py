@@ -51,5 +51,5 @@ if not difference < 1e-3:
 median = {name: [statistics.median(t[i] for t in all) for i in (0, 1)] for name, all in times.items()}
 print(f"{count} images, {steps} steps, {threads} threads, median of {rounds}; torch {torch.__version__}; images differ by {difference:.1e}")
 for name, (wall, cpu) in median.items():
-    print(f"{name:10} {wall:6.2f} s wall  {cpu:6.2f} s CPU  {wall / count / steps * 1e3:5.2f} ms an image and step")
+    print(f"{name:10} {wall:6.2f} s wall  {cpu:6.2f} s CPU  {wall / count / steps * 1e3:5.2f} ms per image-step")
 print(f"ratio      {median['diffusers'][0] / median['ddim'][0]:6.2f}         {median['diffusers'][1] / median['ddim'][1]:6.2f}")

@@ -1,7 +1,7 @@
 //! What the binary says when something is wrong, and the exit code that goes with it.
 
+use ddim_engine::ErrorKind;
 use std::fmt::Display;
-use std::path::Path;
 
 /// A `Result` of the binary.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -19,29 +19,8 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    pub(crate) fn usage(message: impl Display) -> Self {
-        Self::Usage(message.to_string())
-    }
-
-    /// A flag whose value is out of range.
-    pub(crate) fn flag(flag: &str, error: impl Display) -> Self {
-        Self::Usage(format!("{flag}: {error}"))
-    }
-
     pub(crate) fn failure(message: impl Display) -> Self {
         Self::Failure(message.to_string())
-    }
-
-    pub(crate) fn file(path: &Path, error: impl Display) -> Self {
-        Self::Failure(format!("{}: {error}", path.display()))
-    }
-
-    /// The same of one of several things, which `whose` names.
-    pub(crate) fn of(self, whose: &str) -> Self {
-        match self {
-            Self::Failure(message) => Self::Failure(format!("{whose}: {message}")),
-            other => other,
-        }
     }
 
     /// An error of writing to standard output.
@@ -63,52 +42,45 @@ impl std::fmt::Display for Error {
     }
 }
 
-impl From<ddim_nn::Error> for Error {
-    fn from(error: ddim_nn::Error) -> Self {
-        Self::Failure(error.to_string())
+impl From<ddim_engine::Error> for Error {
+    fn from(error: ddim_engine::Error) -> Self {
+        // What has a source, and is no matter of the request, is in the words of a library: backticks are its own.
+        let own = error.kind() == ErrorKind::Request || std::error::Error::source(&error).is_none();
+        let message = if own { in_flags(&error.to_string()) } else { error.to_string() };
+        // What to do about an image: every verb that reads them has the flags.
+        match error.kind() {
+            ErrorKind::Request => Self::Usage(message),
+            ErrorKind::BadFile => Self::Failure(format!("{message} (--skip-bad-files leaves such files out)")),
+            ErrorKind::Transparent => Self::Failure(format!("{message} (--background)")),
+            _ => Self::Failure(message),
+        }
     }
 }
 
-/// What to do about an image: every verb that reads them has the flags.
-fn with_advice(error: impl Display, [bad_file, transparent]: [bool; 2]) -> Error {
-    let advice = match (bad_file, transparent) {
-        (true, _) => " (--skip-bad-files leaves such files out)",
-        (_, true) => " (--background)",
-        _ => "",
-    };
-    Error::Failure(format!("{error}{advice}"))
-}
-
-impl From<ddim_data::Error> for Error {
-    fn from(error: ddim_data::Error) -> Self {
-        let kinds = [ddim_data::ErrorKind::BadFile, ddim_data::ErrorKind::Transparent].map(|kind| error.kind() == kind);
-        with_advice(error, kinds)
+/// The engine's words with the fields of requests, which it writes in backticks, as flags.
+pub(crate) fn in_flags(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (i, part) in text.split('`').enumerate() {
+        let is_field = !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        match (i % 2 == 1, is_field) {
+            (true, true) => out += &format!("--{}", part.replace('_', "-")),
+            (true, false) => out += &format!("`{part}`"),
+            (false, _) => out += part,
+        }
     }
+    // A backtick alone is somebody else's.
+    if text.matches('`').count() % 2 == 1 { text.to_owned() } else { out }
 }
 
-impl From<ddim_eval::Error> for Error {
-    fn from(error: ddim_eval::Error) -> Self {
-        let kinds = [ddim_eval::ErrorKind::BadFile, ddim_eval::ErrorKind::Transparent].map(|kind| error.kind() == kind);
-        with_advice(error, kinds)
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl From<ddim_pictures::Error> for Error {
-    fn from(error: ddim_pictures::Error) -> Self {
-        let advice = if error.kind() == ddim_pictures::ErrorKind::Channels { " (use --save-npy)" } else { "" };
-        Self::Failure(format!("{error}{advice}"))
-    }
-}
-
-impl From<ddim_train::Error> for Error {
-    fn from(error: ddim_train::Error) -> Self {
-        let bad = error.kind() == ddim_train::ErrorKind::BadFile;
-        with_advice(error, [bad, false])
-    }
-}
-
-impl From<ddim::Error> for Error {
-    fn from(error: ddim::Error) -> Self {
-        Self::Failure(error.to_string())
+    #[test]
+    fn fields_are_flags() {
+        assert_eq!(in_flags("`batch_size`: 0 (use `save_npy`)"), "--batch-size: 0 (use --save-npy)");
+        for text in ["a `b", "a file `A b.png`: bad", "no field"] {
+            assert_eq!(in_flags(text), text);
+        }
     }
 }

@@ -1,43 +1,42 @@
 //! `ddim`: arguments in, calls down, words and files out.
 
-mod args;
-mod classes;
 mod commands;
 mod error;
-mod inputs;
-mod models;
-mod output;
+mod flags;
+mod front;
 mod progress;
-mod session;
 mod signals;
-mod usage;
-mod used_folder;
 
-use args::{Cli, Command};
 use clap::Parser;
+use commands::Command;
 use error::Error;
 use std::io::Write;
 use std::process::ExitCode;
+
+/// Denoising diffusion implicit models: train once, then choose any sampling trajectory.
+///
+/// Draws pictures from a diffusion model in 10 to 100 times fewer steps than it was trained with, gives the same picture for the same
+/// latent whatever the number of steps, encodes images to latents and back, and interpolates between them (arXiv 2010.02502).
+#[derive(Debug, Parser)]
+#[command(
+    name = "ddim",
+    version,
+    max_term_width = 110,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    let result = match cli.command {
-        Command::Sample(args) => commands::sample::run(&args),
-        Command::Encode(args) => commands::encode::run(&args),
-        Command::Reconstruct(args) => commands::reconstruct::run(&args),
-        Command::Interpolate(args) => commands::interpolate::run(&args),
-        Command::Consistency(args) => commands::consistency::run(&args),
-        Command::Train(args) => commands::train::run(&args),
-        Command::Fid(args) => commands::fid::run(&args),
-        Command::Sweep(args) => commands::sweep::run(&args),
-        Command::Nll(args) => commands::nll::run(&args),
-        Command::Info(args) => commands::info::run(&args),
-        Command::Convert(args) => commands::convert::run(&args),
-        Command::Bench(args) => commands::bench::run(&args),
-    };
+    let result = cli.command.run();
     let (code, message) = match result {
         Ok(()) | Err(Error::ClosedPipe) => return ExitCode::SUCCESS,
         Err(Error::Interrupted(signal)) => return signals::end(signal),

@@ -1,7 +1,7 @@
-//! Progress on standard error: a bar with the time left on a terminal, a line now and then elsewhere.
+//! What the engine tells, on standard error: a bar with the time left on a terminal, a line now and then elsewhere; notes in any case.
 
+use ddim_engine::Event;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -9,54 +9,60 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Progress {
+    quiet: bool,
+    /// Whether warnings are left out with `--quiet` as well: what is left out of data never is.
+    without_warnings: bool,
+    terminal: bool,
     bar: ProgressBar,
-    plain: bool,
     label: &'static str,
-    started: Instant,
-    last_line: Cell<Instant>,
+    last_line: Instant,
 }
 
 impl Progress {
-    /// `total` network evaluations, counted by images.
-    pub(crate) fn new(label: &'static str, total: usize, quiet: bool) -> Self {
-        Self::counting("image steps", label, total, quiet)
-    }
-
-    /// `total` of what `unit` says.
-    pub(crate) fn counting(unit: &str, label: &'static str, total: usize, quiet: bool) -> Self {
+    pub(crate) fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let bar = if quiet || !terminal { ProgressBar::hidden() } else { ProgressBar::new(0) };
-        bar.set_length(total as u64);
-        let style = ProgressStyle::with_template(&format!("{{prefix}} {{wide_bar}} {{percent:>3}}%  {unit} {{per_sec}}  {{eta}} left"));
-        bar.set_style(style.expect("the template is valid"));
-        bar.set_prefix(label);
-        let now = Instant::now();
-        Self { bar, plain: !quiet && !terminal, label, started: now, last_line: Cell::new(now) }
+        Self { quiet, without_warnings: false, terminal, bar: ProgressBar::hidden(), label: "", last_line: Instant::now() }
     }
 
-    pub(crate) fn advance(&self, evaluations: usize) {
-        self.bar.inc(evaluations as u64);
-        if self.plain && self.last_line.get().elapsed() >= EVERY {
-            self.last_line.set(Instant::now());
-            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0).max(1));
-            let left = self.started.elapsed().mul_f64((total - done.min(total)) as f64 / done.max(1) as f64);
+    /// For verbs whose `--quiet` silences warnings too.
+    pub(crate) fn without_warnings(mut self) -> Self {
+        self.without_warnings = self.quiet;
+        self
+    }
+
+    pub(crate) fn show(&mut self, event: &Event) {
+        match event {
+            Event::Note { text } if self.without_warnings && text.starts_with("warning: ") => {}
             // A closed standard error is no reason to stop.
-            let _ = writeln!(std::io::stderr(), "{}: {}%, about {} s left", self.label, 100 * done / total, left.as_secs());
+            Event::Note { text } => self.bar.suspend(|| drop(writeln!(std::io::stderr(), "{}", crate::error::in_flags(text)))),
+            Event::Began { phase, unit, total } => self.begin(phase, unit, *total),
+            Event::Progress { done, total, eta_seconds, .. } => {
+                self.bar.set_position(*done);
+                if !self.quiet && !self.terminal && self.last_line.elapsed() >= EVERY {
+                    self.last_line = Instant::now();
+                    let (percent, left) = (100 * done / (*total).max(1), eta_seconds.unwrap_or(0.0) as u64);
+                    let _ = writeln!(std::io::stderr(), "{}: {percent}%, about {left} s left", self.label);
+                }
+            }
+            Event::Line { text } if !self.quiet => self.bar.suspend(|| drop(writeln!(std::io::stderr(), "{text}"))),
+            Event::Ended { .. } => self.bar.finish_and_clear(),
+            _ => {}
         }
     }
 
-    /// A line that stays, above the bar.
-    pub(crate) fn line(&self, text: &str) {
-        if self.plain {
-            let _ = writeln!(std::io::stderr(), "{text}");
-        } else {
-            self.bar.println(text);
-        }
-    }
-
-    /// Clears the bar; returns the seconds since the start.
-    pub(crate) fn finish(self) -> f64 {
+    fn begin(&mut self, phase: &'static str, unit: &str, total: u64) {
         self.bar.finish_and_clear();
-        self.started.elapsed().as_secs_f64()
+        (self.label, self.last_line) = (phase, Instant::now());
+        self.bar = if self.quiet || !self.terminal { ProgressBar::hidden() } else { ProgressBar::new(total) };
+        let style = ProgressStyle::with_template(&format!("{{prefix}} {{wide_bar}} {{percent:>3}}%  {unit} {{per_sec}}  {{eta}} left"));
+        self.bar.set_style(style.expect("the template is valid"));
+        self.bar.set_prefix(phase);
+    }
+}
+
+impl Drop for Progress {
+    /// An error is written where the bar was.
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }

@@ -1,36 +1,53 @@
-//! Signals that ask a run to save and end: Ctrl-C, SIGTERM, SIGHUP (a terminal that closes) and SIGUSR1 (Slurm's `--signal=USR1@60`).
+//! Signals that ask for an end: Ctrl-C, SIGTERM, SIGHUP (a terminal that closes) and SIGUSR1 (Slurm's `--signal=USR1@60`).
 //!
 //! The exit code is the shell's, 128 and the number of the signal: 130, 143, 129, 138 on Linux.
 
+use ddim_engine::Control;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
-/// What a signal sets.
-pub(crate) struct Asked {
-    pub(crate) stop: Arc<AtomicBool>,
-    signal: Arc<AtomicI32>,
+/// What the first signal does beside asking for an end.
+#[derive(Debug, Clone)]
+pub(crate) enum End {
+    /// Where the work has not ended within [`PATIENCE`], the process does: an evaluation of a large network takes minutes. Files are whole or not there.
+    AtOnce,
+    /// Nothing but what is kept here: there is something to save first, however long that takes.
+    Saved(Signal),
 }
 
-impl Asked {
-    /// The first signal that came.
-    pub(crate) fn signal(&self) -> Option<i32> {
-        Some(self.signal.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
+/// The first signal that came, when it has.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Signal(Arc<AtomicI32>);
+
+impl Signal {
+    pub(crate) fn get(&self) -> Option<i32> {
+        Some(self.0.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
+    }
+
+    fn set(&self, signal: i32) {
+        self.0.store(signal, Ordering::SeqCst);
     }
 }
 
+/// How long work may take to notice that it should end.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Watches for signals from here on. The first asks; whoever sends another means it, and ends the process at once.
-pub(crate) fn watch() -> io::Result<Asked> {
-    let asked = Asked { stop: Arc::new(AtomicBool::new(false)), signal: Arc::new(AtomicI32::new(0)) };
-    handle(&asked)?;
-    Ok(asked)
+pub(crate) fn watch(control: Control, end: End) -> io::Result<Signal> {
+    let (first, at_once) = match end {
+        End::AtOnce => (Signal::default(), true),
+        End::Saved(signal) => (signal, false),
+    };
+    handle(control, at_once, first.clone())?;
+    Ok(first)
 }
 
 #[cfg(unix)]
-fn handle(asked: &Asked) -> io::Result<()> {
+fn handle(control: Control, at_once: bool, first: Signal) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-    use std::time::{Duration, Instant};
 
     /// `timeout` and other wrappers send a signal to the process and to its group: within this time it is the same one.
     const ECHO: Duration = Duration::from_millis(100);
@@ -41,15 +58,20 @@ fn handle(asked: &Asked) -> io::Result<()> {
         watched.push(SIGHUP);
     }
     let mut signals = signal_hook::iterator::Signals::new(watched)?;
-    let (stop, first) = (Arc::clone(&asked.stop), Arc::clone(&asked.signal));
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         let mut since: Option<Instant> = None;
         for signal in signals.forever() {
             match since {
                 None => {
                     since = Some(Instant::now());
-                    first.store(signal, Ordering::SeqCst);
-                    stop.store(true, Ordering::SeqCst);
+                    first.set(signal);
+                    control.cancel();
+                    if at_once {
+                        std::thread::spawn(move || {
+                            std::thread::sleep(PATIENCE);
+                            end_at_once(signal);
+                        });
+                    }
                 }
                 Some(since) if since.elapsed() > ECHO => end_at_once(signal),
                 Some(_) => {}
@@ -60,13 +82,22 @@ fn handle(asked: &Asked) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn handle(asked: &Asked) -> io::Result<()> {
+fn handle(control: Control, at_once: bool, first: Signal) -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked.stop))?;
-        signal_hook::flag::register(signal, Arc::clone(&asked.stop))?;
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, control.flag())?;
+        signal_hook::flag::register(signal, control.flag())?;
     }
-    asked.signal.store(SIGINT, Ordering::SeqCst);
+    first.set(SIGINT);
+    if at_once {
+        std::thread::spawn(move || {
+            while !control.is_cancelled() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            std::thread::sleep(PATIENCE);
+            end_at_once(SIGINT);
+        });
+    }
     Ok(())
 }
 
@@ -79,10 +110,11 @@ fn is_ignored(signal: i32) -> bool {
     mask >> (signal - 1) & 1 == 1
 }
 
-/// Without saving: the last checkpoint is whole.
-#[cfg(unix)]
+/// Without saving: what is being written is finished first, the rest is as it was.
 #[allow(clippy::exit)]
 fn end_at_once(signal: i32) {
+    let _held = ddim_weights::no_more_writes();
+    let _ = end(signal);
     std::process::exit(128 + signal);
 }
 

@@ -20,7 +20,7 @@ fn bounds_on_pictures() {
     assert!(bits.clone().all(|b| b > 8.0), "an untrained network knows nothing of bytes: {:?}", bits.collect::<Vec<_>>());
     assert!(fs::read_to_string(dir.join("nll.svg")).unwrap().contains("L_simple"));
     let text = ok(dir, &args).stdout;
-    assert!(text.contains("bits a dimension") && text.contains("L_simple"), "{text}");
+    assert!(text.contains("bits/dim") && text.contains("L_simple"), "{text}");
     refused(dir, &["nll", "--model", "model", "--data", "real.npy", "--eta", "0"], 2, &["--eta", "above 0"]);
     refused(dir, &["nll", "--model", "model", "--data", "real.npy", "--plot", "a.pdf"], 2, &["--plot", "a.pdf", ".svg"]);
     refused(dir, &["nll", "--model", "model", "--data", "none", "--fit", "crop"], 1, &["none", "not found"]);

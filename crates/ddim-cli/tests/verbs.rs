@@ -217,7 +217,7 @@ fn conditional_networks_take_a_class() {
         assert_ne!(sample(classes[0], "a.npy"), sample(classes[1], "b.npy"), "{model}");
         for verb in ["sample", "interpolate", "consistency"] {
             ok(folder.path(), &[verb, "--model", "model", "--steps", "1", "--class", classes[1], "--grid", "g.png", "-q"]);
-            let (bytes, flag) = (fs::read(folder.path().join("g.png")).unwrap(), format!(" --class {}", classes[1]));
+            let (bytes, flag) = (fs::read(folder.path().join("g.png")).unwrap(), format!(" --classes {}", classes[1]));
             assert!(bytes.windows(flag.len()).any(|w| w == flag.as_bytes()), "{verb}: the caption has{flag}");
         }
     }
@@ -283,5 +283,5 @@ fn bench_reports_time_and_shares() {
         }
     }
     let run = ok(folder.path(), &["bench", "--model", "model", "--batch", "1", "--profile"]);
-    assert!(run.stdout.contains("ms an image and step") && run.stdout.contains("group norm"), "{}", run.stdout);
+    assert!(run.stdout.contains("ms per image-step") && run.stdout.contains("group norm"), "{}", run.stdout);
 }

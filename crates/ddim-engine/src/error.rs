@@ -28,6 +28,10 @@ pub enum ErrorKind {
     Io,
     /// Whoever observes ended the work.
     Cancelled,
+    /// One file of a set of images, which could be left out.
+    BadFile,
+    /// An image with transparent pixels, and no background to put behind them.
+    Transparent,
     /// An error of another room.
     Other,
 }
@@ -56,6 +60,25 @@ impl Error {
         Self::new(ErrorKind::Cancelled, what)
     }
 
+    /// What is wrong with a field of a request; messages write fields in backticks, so that a front end can call them as its users do.
+    pub(crate) fn field(field: &str, message: impl std::fmt::Display) -> Self {
+        Self::request(format!("`{field}`: {message}"))
+    }
+
+    /// What is wrong with a file or folder.
+    pub(crate) fn file(path: &Path, message: impl std::fmt::Display) -> Self {
+        Self::failure(format!("{}: {message}", path.display()))
+    }
+
+    pub(crate) fn failure(message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Other, message)
+    }
+
+    /// The same of one of several things, which `whose` names.
+    pub(crate) fn of(self, whose: &str) -> Self {
+        Self { message: format!("{whose}: {}", self.message), ..self }
+    }
+
     /// The same error with what it came from.
     pub(crate) fn because(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..self }
@@ -67,8 +90,39 @@ impl Error {
     }
 }
 
-impl From<ddim_nn::Error> for Error {
-    fn from(error: ddim_nn::Error) -> Self {
-        Self::new(ErrorKind::Other, &error).because(error)
+macro_rules! other {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::new(ErrorKind::Other, &error).because(error)
+            }
+        }
+    )*};
+}
+
+other!(ddim::Error, ddim_nn::Error, ddim_pictures::Error);
+
+/// An error of a room that tells apart what could be left out.
+macro_rules! of_images {
+    ($($room:ident),*) => {$(
+        impl From<$room::Error> for Error {
+            fn from(error: $room::Error) -> Self {
+                let kind = match error.kind() {
+                    $room::ErrorKind::BadFile => ErrorKind::BadFile,
+                    $room::ErrorKind::Transparent => ErrorKind::Transparent,
+                    _ => ErrorKind::Other,
+                };
+                Self::new(kind, &error).because(error)
+            }
+        }
+    )*};
+}
+
+of_images!(ddim_data, ddim_eval);
+
+impl From<ddim_train::Error> for Error {
+    fn from(error: ddim_train::Error) -> Self {
+        let kind = if error.kind() == ddim_train::ErrorKind::BadFile { ErrorKind::BadFile } else { ErrorKind::Other };
+        Self::new(kind, &error).because(error)
     }
 }

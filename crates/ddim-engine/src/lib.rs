@@ -1,6 +1,64 @@
-//! requests -> jobs -> results; models by name, folder or hub id
+//! Everything that `ddim` does, for any front end: typed requests in, events while they are worked on, typed reports out.
+//!
+//! A request is plain data ([`Sample`], [`Encode`], [`Reconstruct`], [`Interpolate`], [`Consistency`], [`Nll`], [`Fid`], [`Sweep`], [`Train`], [`Info`],
+//! [`Convert`], [`Bench`]), which serde reads and writes. [`Engine::run`] works on it while the caller waits; [`Engine::start`] makes it a [`Job`] on a
+//! thread of its own. Either tells [`Event`]s (steps, images done, the time left, previews on demand) and stops between two evaluations of the network
+//! when [`Control::cancel`] says so.
+//!
+//! # Invariants
+//! * Nothing is printed, and no file is written but those that a request names, each whole or not at all.
+//! * A job has a pool of threads to itself: two jobs of one process do not know of each other, and no result depends on threads or batches.
+//! * What was assumed or left out is an [`Event::Note`].
+//! * Errors are one line; fields of the request are named in `backticks` ([`ErrorKind::Request`]).
+//!
+//! ```
+//! use ddim_engine::{Control, Engine, Sample};
+//!
+//! let request: Sample = serde_json::from_str(r#"{ "model": { "model": "emoji" }, "count": 1, "steps": 2, "eta": 0.0 }"#)?;
+//! let drawn = Engine::new("cpu", Some(1))?.run(&request, &Control::default(), &mut |_| {})?;
+//! assert_eq!((drawn.count, drawn.shape, drawn.images.len()), (1, [3, 32, 32], 3072));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod bench;
+mod choices;
+mod classes;
+mod consistency;
+mod convert;
+mod encode;
 mod error;
+mod fid;
 pub mod hub;
+mod info;
+mod inputs;
+mod interpolate;
+mod job;
+mod models;
+mod nll;
+mod output;
+mod reconstruct;
+mod reports;
+mod sample;
+mod session;
+mod sweep;
+mod train;
+mod usage;
+mod used_folder;
 
+pub use bench::{Bench, BenchReport, KindReport};
+pub use choices::{Clipping, Eta, Fitting, Model, Preparing, Spacing};
+pub use consistency::{Consistency, ConsistencyReport, Difference};
+pub use convert::{Convert, ConvertReport, Dtype};
+pub use encode::{Encode, EncodeReport};
 pub use error::{Error, ErrorKind, Result};
+pub use fid::{Fid, FidReport};
+pub use info::{Info, InfoReport};
+pub use interpolate::{Interpolate, InterpolateReport};
+pub use job::{Control, Engine, Event, Job, Request, Within};
+pub use models::{DEFAULT as DEFAULT_MODEL, built_in};
+pub use nll::{BoundReport, Nll, NllReport};
+pub use reconstruct::{Reconstruct, ReconstructReport, Reconstruction};
+pub use reports::{ClassReport, DataReport};
+pub use sample::{Sample, SampleFiles, SampleReport};
+pub use sweep::{Sweep, SweepReport};
+pub use train::{DryRun, DryRunReport, Train, TrainReport};

@@ -1,4 +1,4 @@
-//! J_σ and the variational bound of a network on images, in bits a dimension, and L_simple of each timestep (sections 2 and 3, Theorem 1).
+//! J_σ and the variational bound of a network on images, in bits/dim, and L_simple of each timestep (sections 2 and 3, Theorem 1).
 
 use crate::error::Result;
 use ddim::noise::Batch;
@@ -12,13 +12,13 @@ use std::ops::Range;
 pub struct Bound {
     /// Bits a dimension of each step of the trajectory, ascending: E KL(q_σ ‖ p_θ), and of the first the decoder's -log P(x_0|x_1).
     pub terms: Vec<f64>,
-    /// KL(q(x_T|x_0) ‖ N(0, I)), bits a dimension.
+    /// KL(q(x_T|x_0) ‖ N(0, I)), bits/dim.
     pub prior: f64,
-    /// -log₂ P(x_0) ≤ this, bits a dimension: prior and terms.
+    /// -log₂ P(x_0) ≤ this, bits/dim: prior and terms.
     pub bits: f64,
     /// The standard error of `bits` over the images.
     pub error: f64,
-    /// J_σ itself, whose last step is a density (Eq. 10), in bits a dimension for bytes: the density times a byte's width.
+    /// J_σ itself, whose last step is a density (Eq. 10), in bits/dim for bytes: the density times a byte's width.
     pub j_bits: f64,
 }
 
@@ -55,7 +55,7 @@ pub fn likelihood<D: Denoiser<f32>>(
     x_0: &[f32],
     (seed, batch): (u64, usize),
     network: &dyn Fn(Range<usize>) -> Result<D>,
-    observe: &mut dyn FnMut(usize),
+    observe: &mut dyn FnMut(usize) -> Result<()>,
 ) -> Result<Likelihood>
 where
     crate::Error: From<D::Error>,
@@ -78,11 +78,11 @@ where
             let one = Trajectory::from_timesteps(trajectory.total(), &[level - 1])?;
             let terms = l_gamma(schedule, &one, &gamma_simple(&one), &network, x_0, keys)?;
             of_batch.iter_mut().zip(terms).for_each(|(all, term)| all.extend(term));
-            observe(count);
+            observe(count)?;
         }
         squares.extend(of_batch);
         decoders.extend(decoder_nats(schedule, trajectory, &last, &network, x_0, keys)?);
-        observe(count);
+        observe(count)?;
     }
     let norms: Vec<f64> = x_0.chunks_exact(dim).map(|x| x.iter().map(|x| f64::from(*x).powi(2)).sum()).collect();
     let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / n as f64;

@@ -6,7 +6,7 @@ use ddim_eval::likelihood;
 use std::f64::consts::{E, PI};
 
 /// Pictures of bytes, x_0 ~ N(μ, s²) rounded to them, and the network that is optimal for N(μ, s²). Every term is known: E KL =
-/// A² Var(x_0|x_t)/(2σ²), A the weight of x_0 in Eq. 7. The bound lies above the entropy, log₂(s√(2πe)/(2/255)) bits a dimension (by how much
+/// A² Var(x_0|x_t)/(2σ²), A the weight of x_0 in Eq. 7. The bound lies above the entropy, log₂(s√(2πe)/(2/255)) bits/dim (by how much
 /// is what p gives away with the variance of q, mostly in the first steps); with fewer steps it is looser.
 #[test]
 fn a_gaussian() {
@@ -20,7 +20,11 @@ fn a_gaussian() {
         let trajectory = Trajectory::trailing(1000, steps).unwrap();
         let network = |_| Ok(GaussianDenoiser::isotropic(&schedule, dim, mean, std));
         let mut evaluated = 0;
-        let found = likelihood(&schedule, &trajectory, sigmas, &x, (0, 64), &network, &mut |n| evaluated += n).unwrap();
+        let found = likelihood(&schedule, &trajectory, sigmas, &x, (0, 64), &network, &mut |n| {
+            evaluated += n;
+            Ok(())
+        })
+        .unwrap();
         assert_eq!(evaluated, n * (steps + 1));
         found
     };
@@ -53,6 +57,6 @@ fn processes_without_a_bound_are_refused() {
     let schedule = NoiseSchedule::ddpm();
     let trajectory = Trajectory::trailing(1000, 10).unwrap();
     let network = |_| Ok(GaussianDenoiser::isotropic(&schedule, 4, 0.0, 1.0));
-    let error = likelihood(&schedule, &trajectory, &[Sigma::Eta(0.0)], &[0.0; 8], (0, 2), &network, &mut |_| {}).unwrap_err();
+    let error = likelihood(&schedule, &trajectory, &[Sigma::Eta(0.0)], &[0.0; 8], (0, 2), &network, &mut |_| Ok(())).unwrap_err();
     assert!(error.to_string().contains("above 0"), "{error}");
 }

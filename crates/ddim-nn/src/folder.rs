@@ -6,7 +6,7 @@ use crate::pipeline::{Choices, Pipeline, SAFETENSORS, SCHEDULER_CONFIG, UNET_CON
 use crate::scheduler::{SchedulerClass, SchedulerConfig};
 use crate::unet::{UNet, UNetConfig};
 use crate::weights;
-use ddim_weights::{TEMPORARY, Unwrapped, WeightsDtype, from_json, parse_safetensors, read_file, read_folder};
+use ddim_weights::{TEMPORARY, Unwrapped, WeightsDtype, from_json, parse_safetensors, read_file, read_folder, writing};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -144,6 +144,7 @@ impl Pipeline {
             _ => Path::new("."),
         };
         let io = |e| Error::io(folder, e);
+        let _writing = writing();
         let staging = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent).map_err(io)?;
         // diffusers' DDIM does not take a network that predicts variances too.
         let (pipeline, scheduler) = match self.scheduler.class_name {

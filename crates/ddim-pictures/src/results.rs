@@ -41,7 +41,7 @@ pub fn likelihood_chart(found: &Likelihood, sigmas: &[Sigma], title: &str) -> Ch
         Series { name, points, marked: false, errors: Vec::new() }
     };
     let bounds =
-        sigmas.iter().zip(&found.bounds).map(|(sigma, bound)| line(format!("bits a dimension, {}", sigma_label(sigma)), &bound.terms));
+        sigmas.iter().zip(&found.bounds).map(|(sigma, bound)| line(format!("bits/dim, {}", sigma_label(sigma)), &bound.terms));
     Chart {
         title: title.to_owned(),
         x: Axis { label: "timestep".into(), log: false, ticks: Vec::new() },
@@ -85,7 +85,7 @@ mod tests {
         let found = Likelihood { timesteps: vec![1, 501], l_simple: vec![0.5, 0.1], bounds: vec![bound(vec![3.0, 2.0])] };
         let chart = likelihood_chart(&found, &[Sigma::Eta(1.0)], "bits");
         assert_eq!(chart.series.len(), 2);
-        assert_eq!((chart.series[0].name.as_str(), &chart.series[0].points), ("bits a dimension, η = 1", &vec![(1.0, 3.0), (501.0, 2.0)]));
+        assert_eq!((chart.series[0].name.as_str(), &chart.series[0].points), ("bits/dim, η = 1", &vec![(1.0, 3.0), (501.0, 2.0)]));
         assert_eq!(chart.series[1].points, [(1.0, 0.5), (501.0, 0.1)]);
     }
 }

@@ -3,16 +3,31 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Result, Write};
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 use tempfile::NamedTempFile;
 
 /// What the names of files begin with that are not whole yet, or that a killed process left behind.
 pub const TEMPORARY: &str = ".ddim-";
+
+/// Whoever writes reads this; whoever ends the process writes it.
+static WRITING: RwLock<()> = RwLock::new(());
+
+/// While this is held, what is being written will be finished before the process is ended by [`no_more_writes`]: temporary names do not stay.
+pub fn writing() -> impl Drop {
+    WRITING.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until no file is half-written, and lets no other be begun as long as what is returned is held: for a process that is to end at once.
+pub fn no_more_writes() -> impl Drop {
+    WRITING.write().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Writes a file under a temporary name beside it, syncs it and moves it into place.
 ///
 /// # Errors
 /// The operating system's. Nothing is left behind.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let _writing = writing();
     let mut file = temporary_beside(path)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;

@@ -1,102 +1,77 @@
 //! `ddim consistency`
 
-use crate::args::Consistency;
 use crate::error::Result;
-use crate::output::{OutputFile, joined, report};
-use crate::progress::Progress;
-use crate::session::{Session, check_count, load_inception, shown, spacing_name};
-use ddim::Sigma;
-use ddim_nn::Inception;
-use ddim_pictures::{check_colours, check_drawable, grid, labelled};
-use serde_json::json;
+use crate::flags::{ClassArgs, ClipArgs, Common, InceptionArgs, TrajectoryArgs};
+use crate::front::{lines, report, work};
+use clap::Args;
+use ddim_engine as engine;
+use std::path::PathBuf;
 
-pub(crate) fn run(args: &Consistency) -> Result<()> {
-    let session = Session::new(&args.common, &args.class)?;
-    check_count(args.count)?;
-    let (shape, dim) = (session.shape(), session.dim());
-    check_drawable(shape)?;
-    if args.features {
-        check_colours(shape)?;
-    }
-    let trajectories = args.steps.iter().map(|&s| session.trajectory(&args.trajectory, s)).collect::<Result<Vec<_>>>()?;
-    let samplers = trajectories.iter().map(|t| session.sampler(t, &Sigma::Eta(0.0), &args.clip)).collect::<Result<Vec<_>>>()?;
-    let file = OutputFile::create(&args.grid)?;
-    let inception = args.features.then(|| load_inception(&args.inception, session.quiet)).transpose()?;
+/// Draw the same latents with different numbers of steps (section 5.2 of the paper).
+///
+/// One row a latent, one column a number of steps: with eta 0 the picture is decided by the latent. Also prints how far each column is
+/// from the last, as the root mean squared difference of pixels in [0, 1], beside the difference between different latents; with --features
+/// also by the distance of Inception features, which see what is shown rather than where its pixels are.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+#[command(after_help = "Examples:
+  ddim consistency --grid consistency.png
+  ddim consistency --seed 5 --count 4 --steps 5,10,20,50 --grid few.png")]
+pub(crate) struct Flags {
+    /// The seed of the latents.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Number of latents, one a row.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) count: usize,
+    /// Numbers of steps, one a column.
+    #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100, 1000])]
+    pub(crate) steps: Vec<usize>,
+    #[command(flatten)]
+    pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) clip: ClipArgs,
+    #[command(flatten)]
+    pub(crate) class: ClassArgs,
+    /// Where the picture goes.
+    #[arg(long, value_name = "FILE.png", default_value = "consistency.png", help_heading = "Output")]
+    pub(crate) grid: PathBuf,
+    /// Leave out the numbers of steps above the columns.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) no_labels: bool,
+    /// Also compare by Inception features.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) features: bool,
+    #[command(flatten)]
+    pub(crate) inception: InceptionArgs,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
 
-    let total: usize = trajectories.iter().map(|t| t.len()).sum();
-    let progress = Progress::new("sampling", args.count * total, session.quiet);
-    let latents = session.latents(args.seed, 0, args.count);
-    let mut columns = Vec::new();
-    for sampler in &samplers {
-        let mut x = latents.clone();
-        session.sample(sampler, &mut x, (args.seed, 0), &progress)?;
-        columns.push(x);
-    }
-    let seconds = progress.finish();
-
-    let mut rows = Vec::with_capacity(columns.len() * latents.len());
-    for i in 0..args.count {
-        columns.iter().for_each(|x| rows.extend_from_slice(&x[i * dim..(i + 1) * dim]));
-    }
-    let spacing = spacing_name(&session, &args.trajectory);
-    let caption = format!(
-        "ddim consistency {} --seed {} --count {} --steps {} --trajectory {spacing}{}",
-        session.model_flags(&args.common),
-        args.seed,
-        args.count,
-        joined(&args.steps, ","),
-        session.flags(&args.clip)
-    );
-    let picture = grid(&rows, shape, columns.len())?;
-    let labels: Vec<String> = trajectories.iter().map(|t| format!("S = {}", t.len())).collect();
-    let picture = if args.no_labels { picture } else { labelled(&picture, &labels, &[]) };
-    let path = file.commit(&picture.to_png(&caption))?;
-
-    let last = &columns[columns.len() - 1];
-    // The same pictures, each beside its neighbour's.
-    let turned = |all: &[f32], by: usize| {
-        let mut turned = all.to_vec();
-        turned.rotate_left(by);
-        turned
+pub(crate) fn run(flags: &Flags) -> Result<()> {
+    let request = engine::Consistency {
+        model: flags.common.model(&flags.class),
+        seed: flags.seed,
+        count: flags.count,
+        steps: flags.steps.clone(),
+        trajectory: flags.trajectory.spacing(),
+        clip: flags.clip.clipping(),
+        grid: Some(flags.grid.clone()),
+        no_labels: flags.no_labels,
+        features: flags.features,
+        inception: flags.inception.inception.clone(),
     };
-    let rms: Vec<f64> = columns.iter().map(|x| difference(x, last)).collect();
-    let others = (args.count > 1).then(|| difference(&turned(last, dim), last));
-    let looked = inception.map(|inception| -> Result<(Vec<f64>, Option<f64>)> {
-        let features = columns.iter().map(|x| ddim_eval::features_of_images(&inception, x, shape));
-        let features = features.collect::<ddim_eval::Result<Vec<_>>>()?;
-        let last = &features[features.len() - 1];
-        let distances = features.iter().map(|f| mean_distance(f, last)).collect();
-        Ok((distances, (args.count > 1).then(|| mean_distance(&turned(last, Inception::FEATURES), last))))
-    });
-    let looked = looked.transpose()?;
-    let of_features = |i: usize| looked.as_ref().map(|(distances, _)| distances[i]);
-    let features_between = looked.as_ref().and_then(|(_, others)| *others);
-    let object = json!({
-        "command": "consistency", "model": session.model, "count": args.count, "seed": args.seed, "trajectory": spacing, "seconds": seconds,
-        "rms_from_last": trajectories.iter().zip(&rms).enumerate()
-            .map(|(i, (t, rms))| json!({"steps": t.len(), "rms": rms, "feature_distance": of_features(i)})).collect::<Vec<_>>(),
-        "rms_between_latents": others, "feature_distance_between_latents": features_between, "files": shown(&[&path]),
-    });
-    let mut human =
-        format!("{} latents, {spacing} trajectory; difference from the last column (root mean square, pixels in [0, 1])\n", args.count);
+    let found = work(&request, &flags.common.machine)?;
+    let what = "difference from the last column (root mean square, pixels in [0, 1])";
+    let mut human = format!("{} latents, {} trajectory; {what}\n", found.count, found.trajectory);
     let features = |distance: Option<f64>| distance.map_or(String::new(), |d| format!("  {d:8.3}"));
-    human += if looked.is_some() { "steps     RMS  features\n" } else { "steps     RMS\n" };
-    for (i, (t, rms)) in trajectories.iter().zip(&rms).enumerate() {
-        human += &format!("{:>5}  {rms:.4}{}\n", t.len(), features(of_features(i)));
+    human += if flags.features { "steps     RMS  features\n" } else { "steps     RMS\n" };
+    for row in &found.rms_from_last {
+        human += &format!("{:>5}  {:.4}{}\n", row.steps, row.rms, features(row.feature_distance));
     }
-    others.iter().for_each(|rms| human += &format!("between different latents {rms:.4}{}\n", features(features_between)));
-    report(session.json, &object, &format!("{human}{}\n", path.display()))
-}
-
-/// The mean distance of features, a pair at a time.
-fn mean_distance(a: &[f32], b: &[f32]) -> f64 {
-    let pairs = a.chunks_exact(Inception::FEATURES).zip(b.chunks_exact(Inception::FEATURES));
-    let distance = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
-    pairs.map(distance).sum::<f64>() / (a.len() / Inception::FEATURES) as f64
-}
-
-/// Root mean squared difference of pixels in [0, 1], as they are shown.
-fn difference(a: &[f32], b: &[f32]) -> f64 {
-    let shown = |x: f32| f64::from(x.clamp(-1.0, 1.0)) / 2.0;
-    (a.iter().zip(b).map(|(a, b)| (shown(*a) - shown(*b)).powi(2)).sum::<f64>() / a.len() as f64).sqrt()
+    if let Some(rms) = found.rms_between_latents {
+        human += &format!("between different latents {rms:.4}{}\n", features(found.feature_distance_between_latents));
+    }
+    human += &lines(&found.files);
+    report(flags.common.machine.json, &found, &human)
 }

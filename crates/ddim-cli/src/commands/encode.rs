@@ -1,40 +1,61 @@
 //! `ddim encode`
 
-use crate::args::Encode;
 use crate::error::Result;
-use crate::inputs;
-use crate::output::{OutputFile, report};
-use crate::progress::Progress;
-use crate::session::{Session, timesteps};
-use ddim_data::npy_bytes;
-use serde_json::json;
+use crate::flags::{ClassArgs, Common, PreparationArgs, TrajectoryArgs};
+use crate::front::{lines, report, work};
+use clap::Args;
+use ddim_engine as engine;
+use std::path::PathBuf;
 
-pub(crate) fn run(args: &Encode) -> Result<()> {
-    let session = Session::new(&args.common, &args.class)?;
-    let trajectory = session.trajectory(&args.trajectory, args.steps)?;
-    let inputs = inputs::read(&args.input, session.shape(), &args.preparation, None)?;
-    let mut x = inputs.images;
-    let file = OutputFile::create(&args.save_npy)?;
-    let progress = Progress::new("encoding", inputs.names.len() * trajectory.len(), session.quiet);
-    session.encode(&trajectory, &mut x, &progress)?;
-    let seconds = progress.finish();
-    let (mean, std) = moments(&x);
-    let path = file.commit(&npy_bytes(&x, session.shape()))?;
-    let object = json!({
-        "command": "encode", "model": session.model, "inputs": inputs.names, "data": inputs::as_json(&inputs.report), "steps": trajectory.len(), "timesteps": timesteps(&trajectory),
-        "latent_mean": mean, "latent_std": std, "seconds": seconds, "files": [path.display().to_string()],
-    });
-    let human = format!(
-        "{} images to latents in {} steps: {seconds:.1} s; mean {mean:.3}, deviation {std:.3} (noise has 0 and 1)\n{}\n",
-        inputs.names.len(),
-        trajectory.len(),
-        path.display()
-    );
-    report(session.json, &object, &human)
+/// Turn images into latents along the ODE.
+///
+/// Runs the deterministic process upwards (Eq. 13): the latents decode to the images again with `ddim sample --latents` and the same
+/// --steps and --trajectory. Nothing is clipped. The error falls with S.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+#[command(after_help = "Examples:
+  ddim encode --input photos/ --save-npy x_T.npy --steps 100
+  ddim sample --latents x_T.npy --steps 100 --no-clip --grid again.png
+  ddim encode --input boot.png --save-npy boot.npy          then: ddim interpolate --latents two.npy")]
+pub(crate) struct Flags {
+    /// Images of the model's size (or --fit): one, a folder or .zip of them, a data set's files, or a batch x_0.npy (f32, [n, c, h, w], scale
+    /// [-1, 1]).
+    #[arg(long, value_name = "IMAGE|DIR|x_0.npy", help_heading = "Data")]
+    pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) preparation: PreparationArgs,
+    /// Where the latents go: f32 [n, c, h, w].
+    #[arg(long, value_name = "x_T.npy", help_heading = "Output")]
+    pub(crate) save_npy: PathBuf,
+    /// S: how often the network is evaluated for an image.
+    #[arg(long, value_name = "S", default_value_t = 50)]
+    pub(crate) steps: usize,
+    #[command(flatten)]
+    pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) class: ClassArgs,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
-fn moments(x: &[f32]) -> (f64, f64) {
-    let n = x.len() as f64;
-    let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
-    (mean, (x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt())
+pub(crate) fn run(flags: &Flags) -> Result<()> {
+    let request = engine::Encode {
+        model: flags.common.model(&flags.class),
+        input: flags.input.clone(),
+        preparation: flags.preparation.preparing(),
+        steps: flags.steps,
+        trajectory: flags.trajectory.spacing(),
+        save_npy: Some(flags.save_npy.clone()),
+    };
+    let encoded = work(&request, &flags.common.machine)?;
+    let human = format!(
+        "{} images to latents in {} steps: {:.1} s; mean {:.3}, deviation {:.3} (noise has 0 and 1)\n{}",
+        encoded.inputs.len(),
+        encoded.steps,
+        encoded.seconds,
+        encoded.latent_mean,
+        encoded.latent_std,
+        lines(&encoded.files)
+    );
+    report(flags.common.machine.json, &encoded, &human)
 }

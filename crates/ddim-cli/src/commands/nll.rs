@@ -1,77 +1,73 @@
 //! `ddim nll`
 
-use crate::args::Nll;
-use crate::error::{Error, Result};
-use crate::inputs;
-use crate::output::{OutputFile, report};
-use crate::progress::Progress;
-use crate::session::{Session, spacing_name};
-use ddim::Sigma;
-use ddim_eval::likelihood;
-use ddim_pictures::likelihood_chart;
-use serde_json::json;
-use std::io::Write;
+use crate::error::Result;
+use crate::flags::{ClassArgs, Common, PreparationArgs, TrajectoryArgs};
+use crate::front::{lines, report, work};
+use clap::Args;
+use ddim_engine as engine;
+use std::path::PathBuf;
 
-pub(crate) fn run(args: &Nll) -> Result<()> {
-    let session = Session::new(&args.common, &args.class)?;
-    if let Some(eta) = args.eta.iter().find(|eta| !(**eta > 0.0 && **eta <= 1.0)) {
-        return Err(Error::flag("--eta", format!("{eta}: expected numbers above 0 and up to 1 (J_sigma needs every sigma above 0)")));
-    }
-    let trajectory = session.trajectory(&args.trajectory, args.steps)?;
-    let svg = args.plot.as_ref().map(|path| match path.extension().and_then(|e| e.to_str()) {
-        Some("svg") => Ok(true),
-        Some("png") => Ok(false),
-        _ => Err(Error::flag("--plot", format!("{}: expected a name that ends in .svg or .png", path.display()))),
-    });
-    let svg = svg.transpose()?.unwrap_or(false);
-    let inputs = inputs::read(&args.data, session.shape(), &args.preparation, Some(args.count))?;
-    // The bound counts bytes: a batch of floats is made those.
-    let images: Vec<f32> = inputs.images.iter().map(|x| ddim::from_byte(ddim::to_byte(*x))).collect();
-    let beyond = inputs.images.iter().filter(|x| x.abs() > 1.0).count();
-    if beyond > 0 {
-        // A closed standard error is no reason to stop.
-        let _ = writeln!(std::io::stderr(), "warning: {beyond} numbers beyond [-1, 1] were clamped: the bound is that of bytes");
-    }
-    let count = images.len() / session.dim();
-    let file = OutputFile::create_optional(args.plot.as_ref())?;
-    let sigmas: Vec<Sigma> = args.eta.iter().map(|&eta| Sigma::Eta(eta)).collect();
-    let progress = Progress::new("evaluating", count * (trajectory.len() + 1), session.quiet);
-    let network = |images: std::ops::Range<usize>| session.network_for(args.seed, images).map_err(ddim_eval::Error::observer);
-    let batch = (args.seed, session.batch_size);
-    let found = likelihood(&session.schedule, &trajectory, &sigmas, &images, batch, &network, &mut |n| progress.advance(n))?;
-    let seconds = progress.finish();
+/// The likelihood bound of a model on images, in bits/dim.
+///
+/// J_sigma (Theorem 1) for each eta over S of the model's timesteps, as one number and as the term of every step, and L_simple of each:
+/// Monte-Carlo estimates with one draw of noise per image and step, the same for every eta. The bound counts bytes (DDPM's discretised decoder).
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+#[command(after_help = "Examples:
+  ddim nll --data emoji/ --fit crop --count 64 --plot nll.svg
+  ddim nll --model fashion --data t10k-images-idx3-ubyte.gz --fit pad --background black --steps 1000 --eta 0.5,1")]
+pub(crate) struct Flags {
+    /// Images: a folder, CIFAR-10's or MNIST's files, or a .npy batch.
+    #[arg(long, value_name = "DIR|FILE", help_heading = "Data")]
+    pub(crate) data: PathBuf,
+    /// Only the first N images.
+    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Data")]
+    pub(crate) count: usize,
+    #[command(flatten)]
+    pub(crate) preparation: PreparationArgs,
+    /// S: the bound is that of a process over so many of the timesteps; all of them (1000) give the tightest.
+    #[arg(long, value_name = "S", default_value_t = 100)]
+    pub(crate) steps: usize,
+    /// Processes: numbers above 0, up to 1.
+    #[arg(long, value_name = "E1,E2,...", value_delimiter = ',', default_values_t = [0.2, 0.5, 1.0])]
+    pub(crate) eta: Vec<f64>,
+    /// The seed of the noise.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) class: ClassArgs,
+    /// Draw the terms of every step.
+    #[arg(long, value_name = "FILE.svg|FILE.png", help_heading = "Output")]
+    pub(crate) plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
 
-    let spacing = spacing_name(&session, &args.trajectory);
-    let title = format!("{}, {count} images, S = {}, {spacing}", session.model, trajectory.len());
-    let file = file
-        .map(|file| {
-            let chart = likelihood_chart(&found, &sigmas, &title);
-            if svg { file.commit(chart.to_svg().as_bytes()) } else { file.commit(&chart.to_picture().to_png(&title)) }
-        })
-        .transpose()?;
-    let bounds = args.eta.iter().zip(&found.bounds).map(|(eta, bound)| {
-        json!({
-            "eta": eta, "bits_per_dim": bound.bits, "standard_error": bound.error, "prior": bound.prior, "j_sigma_bits_per_dim": bound.j_bits,
-            "terms": bound.terms,
-        })
-    });
-    let bounds: Vec<_> = bounds.collect();
-    let simple = found.l_simple.iter().sum::<f64>() / found.l_simple.len() as f64;
-    let object = json!({
-        "command": "nll", "model": session.model, "images": count, "data": inputs::as_json(&inputs.report), "steps": trajectory.len(), "trajectory": spacing, "seed": args.seed,
-        "timesteps": found.timesteps, "l_simple": found.l_simple, "l_simple_mean": simple, "bounds": bounds, "seconds": seconds,
-        "files": file.iter().map(|f| f.display().to_string()).collect::<Vec<_>>(),
-    });
-    let mut human = format!("{count} images, {} steps, {spacing} trajectory; bits a dimension\n", trajectory.len());
+pub(crate) fn run(flags: &Flags) -> Result<()> {
+    let request = engine::Nll {
+        model: flags.common.model(&flags.class),
+        data: flags.data.clone(),
+        count: flags.count,
+        preparation: flags.preparation.preparing(),
+        steps: flags.steps,
+        eta: flags.eta.clone(),
+        seed: flags.seed,
+        trajectory: flags.trajectory.spacing(),
+        plot: flags.plot.clone(),
+    };
+    let found = work(&request, &flags.common.machine)?;
+    let mut human = format!("{} images, {} steps, {} trajectory; bits/dim\n", found.images, found.steps, found.trajectory);
     human += "  eta   bound            x_T    KL terms  decoder   J_sigma\n";
-    for (eta, bound) in args.eta.iter().zip(&found.bounds) {
-        let kl: f64 = bound.terms[1..].iter().sum();
+    for bound in &found.bounds {
+        let (eta, kl) = (bound.eta, bound.terms[1..].iter().sum::<f64>());
         human += &format!(
             "{eta:>5}  {:>6.3} ± {:.3}  {:.4}  {kl:>8.3}  {:>8.3}  {:>8.3}\n",
-            bound.bits, bound.error, bound.prior, bound.terms[0], bound.j_bits
+            bound.bits_per_dim, bound.standard_error, bound.prior, bound.terms[0], bound.j_sigma_bits_per_dim
         );
     }
-    human += &format!("L_simple {simple:.4} (mean squared error of the noise, over the {} timesteps)\n", trajectory.len());
-    file.iter().for_each(|f| human += &format!("{}\n", f.display()));
-    report(session.json, &object, &human)
+    human += &format!("L_simple {:.4} (mean squared error of the noise, over the {} timesteps)\n", found.l_simple_mean, found.steps);
+    human += &lines(&found.files);
+    report(flags.common.machine.json, &found, &human)
 }

@@ -1,200 +1,104 @@
 //! `ddim sample`
 
-use crate::args::Sample;
-use crate::error::{Error, Result};
-use crate::output::{OutputFile, create_folder, joined, report, write};
-use crate::progress::Progress;
-use crate::session::{Session, check_count, shown, spacing_name, timesteps};
-use crate::used_folder;
-use ddim::{Sampler, Sampling, Sigma, Step, Trajectory};
-use ddim_data::npy_bytes;
-use ddim_nn::Network;
-use ddim_pictures::{AnimationFormat, Picture, beside, check_drawable, shown_frames, single, square_columns};
-use serde_json::json;
-use std::path::{Path, PathBuf};
+use crate::error::Result;
+use crate::flags::{ClassArgs, ClipArgs, Common, TrajectoryArgs};
+use crate::front::{lines, report, work};
+use clap::Args;
+use ddim_engine as engine;
+use std::path::PathBuf;
 
-const DEFAULT_COUNT: usize = 64;
+/// Draw images from noise.
+///
+/// Starts from latents x_T of a seed (or a file) and follows Eq. 12 of the paper over S of the model's T timesteps. Image k of a seed is
+/// the same whatever --count, --batch-size and --threads. With no output flag, writes a grid to sample.png.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+#[command(after_help = "Examples:
+  ddim sample                                         64 images of the built-in model: sample.png
+  ddim sample --steps 10 --count 16 --grid ten.png    the same latents in ten steps
+  ddim sample --eta 1 --steps 1000                    the DDPM sampler
+  ddim sample --sigma-hat --clip --rederive-epsilon   the authors' ddpm_noisy
+  ddim sample --model ./ddpm-cifar10-32 --out images  a diffusers pipeline, single images
+  ddim sample --model google/ddpm-cifar10-32          a model of the Hugging Face hub
+  ddim sample --first 41 --count 1 --grid one.png     image 41 of the seed, alone
+  ddim sample --count 16 --animate drawing.gif        x_t and the predicted x_0 as they change")]
+pub(crate) struct Flags {
+    /// Number of images [default: 64].
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<usize>,
+    /// The number of the first image [default: 0]: image N of the seed alone, or a part of a set, beside others in the same folder.
+    #[arg(long, value_name = "N")]
+    pub(crate) first: Option<usize>,
+    /// S: how often the network is evaluated for an image.
+    #[arg(long, value_name = "S", default_value_t = 50)]
+    pub(crate) steps: usize,
+    /// Randomness of the process: 0 is DDIM (the image is a function of its latent), 1 is DDPM.
+    #[arg(long, value_name = "E", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) eta: f64,
+    /// DDPM's larger variance, the paper's sigma hat, instead of --eta.
+    #[arg(long, conflicts_with = "eta")]
+    pub(crate) sigma_hat: bool,
+    #[command(flatten)]
+    pub(crate) trajectory: TrajectoryArgs,
+    /// Exactly these code timesteps (0 to T - 1), descending, instead of --steps.
+    #[arg(long, value_name = "T1,T2,...", value_delimiter = ',', conflicts_with_all = ["steps", "trajectory"])]
+    pub(crate) timesteps: Option<Vec<usize>>,
+    /// The seed of latents and of noise.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Start from these latents (f32, [n, c, h, w]) instead of the seed's; --count defaults to all of them.
+    #[arg(long, value_name = "x_T.npy")]
+    pub(crate) latents: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) clip: ClipArgs,
+    #[command(flatten)]
+    pub(crate) class: ClassArgs,
+    /// Write each image to DIR/00000.png, DIR/00001.png, ... The same command again draws only those that are missing.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write all images as one picture; its settings are in the PNG's Description.
+    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    pub(crate) grid: Option<PathBuf>,
+    /// Write the batch as f32 [n, c, h, w], unclamped, in the network's scale [-1, 1].
+    #[arg(long, value_name = "x_0.npy", help_heading = "Output")]
+    pub(crate) save_npy: Option<PathBuf>,
+    /// Write every x_t and predicted x_0 as .npy, and the coefficients of every step as steps.json.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Animate the grid: x_t on the left, predicted x_0 on the right. An animated PNG keeps all colours.
+    #[arg(long, value_name = "FILE.gif|FILE.png", help_heading = "Output")]
+    pub(crate) animate: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
 
-pub(crate) fn run(args: &Sample) -> Result<()> {
-    let format = args.animate.as_deref().map(AnimationFormat::of).transpose().map_err(|e| Error::flag("--animate", e))?;
-    let (session, given) = Session::with_latents(&args.common, &args.class, args.latents.as_deref())?;
-    let shape = session.shape();
-    let trajectory = match &args.timesteps {
-        Some(list) => Trajectory::from_timesteps(session.schedule.levels(), list).map_err(|e| Error::flag("--timesteps", e))?,
-        None => session.trajectory(&args.trajectory, args.steps)?,
+pub(crate) fn run(flags: &Flags) -> Result<()> {
+    let mut files = engine::SampleFiles {
+        out: flags.out.clone(),
+        grid: flags.grid.clone(),
+        save_npy: flags.save_npy.clone(),
+        trace: flags.trace.clone(),
+        animate: flags.animate.clone(),
     };
-    let sigma = if args.sigma_hat { Sigma::Hat } else { Sigma::Eta(args.eta) };
-    let sampler = session.sampler(&trajectory, &sigma, &args.clip)?;
-    let count = count(args, given.as_ref().map(|x| x.len() / session.dim()))?;
-
-    let default_grid = PathBuf::from("sample.png");
-    let only_default = args.out.is_none() && args.save_npy.is_none() && args.trace.is_none() && args.animate.is_none();
-    let grid_path = args.grid.as_ref().or(only_default.then_some(&default_grid));
-    if grid_path.is_some() || args.out.is_some() || args.animate.is_some() {
-        check_drawable(shape)?;
+    if files == engine::SampleFiles::default() {
+        files.grid = Some("sample.png".into());
     }
-    let grid = OutputFile::create_optional(grid_path)?;
-    let npy = OutputFile::create_optional(args.save_npy.as_ref())?;
-    let animation = OutputFile::create_optional(args.animate.as_ref())?;
-    let settings = settings(&session, args, &trajectory);
-    let caption = format!("ddim sample --count {count} {settings}");
-    args.out
-        .iter()
-        .try_for_each(|folder| used_folder::check_images(folder, count, |i| single_caption(&session, args.seed, &settings, i)))?;
-    args.trace.iter().try_for_each(|folder| used_folder::check_trace(folder, &caption))?;
-    args.out.iter().chain(&args.trace).try_for_each(|folder| create_folder(folder))?;
-
-    let progress = Progress::new("sampling", count * trajectory.len(), session.quiet);
-    let mut watcher = Watcher::new(args, shape, count, trajectory.len());
-    watcher.describe(&session, &sampler, &caption)?;
-    // Traces and animations show all images at once.
-    let batches = if watcher.watches() { vec![(0, count)] } else { session.batches(count).collect() };
-    let keep = grid.is_some() || npy.is_some();
-    let mut kept = Vec::new();
-    for (first, n) in batches {
-        let at = first * session.dim()..(first + n) * session.dim();
-        let mut x = given.as_ref().map_or_else(|| session.latents(args.seed, first, n), |x| x[at].to_vec());
-        watcher.start(&x, &sampler)?;
-        session.sample_batch(&sampler, &mut x, (args.seed, first), &progress, |step, sampling| watcher.step(step, sampling))?;
-        if let Some(folder) = &args.out {
-            write_singles(folder, &x, &session, (args.seed, first), &settings)?;
-        }
-        if keep {
-            kept.extend(x);
-        }
-    }
-    let seconds = progress.finish();
-
-    let mut files: Vec<PathBuf> = args.out.iter().chain(&args.trace).cloned().collect();
-    let columns = square_columns(count);
-    if let Some(file) = grid {
-        files.push(file.commit(&ddim_pictures::grid(&kept, shape, columns)?.to_png(&caption))?);
-    }
-    if let Some(file) = npy {
-        files.push(file.commit(&npy_bytes(&kept, shape))?);
-    }
-    if let Some((file, format)) = animation.zip(format) {
-        files.push(file.commit(&format.encode(&watcher.frames, true, &caption)?)?);
-    }
-    let evaluations = (count * trajectory.len()) as f64;
-    let object = json!({
-        "command": "sample", "model": session.model, "raw": args.common.choices.raw, "count": count, "steps": trajectory.len(), "timesteps": timesteps(&trajectory),
-        "eta": if args.sigma_hat { json!("hat") } else { json!(args.eta) }, "seed": args.seed, "seconds": seconds,
-        "ms_per_image_step": seconds * 1e3 / evaluations, "size": shape[1..], "classes": session.labels(args.seed, count), "files": shown(&files),
-    });
-    let human = format!(
-        "{count} images of {} in {} steps: {seconds:.1} s, {:.2} ms an image and step\n{}\n",
-        session.model,
-        trajectory.len(),
-        seconds * 1e3 / evaluations,
-        joined(files.iter().map(|f| f.display()), "\n")
-    );
-    report(session.json, &object, &human)
-}
-
-fn count(args: &Sample, latents: Option<usize>) -> Result<usize> {
-    match (args.count, latents) {
-        (Some(count), Some(n)) if count > n => {
-            let path = args.latents.as_deref().unwrap_or(Path::new(""));
-            Err(Error::flag("--count", format!("{count}: expected at most {n}, the latents in {}", path.display())))
-        }
-        (count, latents) => check_count(count.or(latents).unwrap_or(DEFAULT_COUNT)),
-    }
-}
-
-/// The flags that decide the pictures, as one would type them.
-fn settings(session: &Session, args: &Sample, trajectory: &Trajectory) -> String {
-    let noise = if args.sigma_hat { "--sigma-hat".to_owned() } else { format!("--eta {}", args.eta) };
-    let path = match &args.timesteps {
-        Some(_) => {
-            format!("--timesteps {}", joined(trajectory.timesteps(), ","))
-        }
-        None => format!("--steps {} --trajectory {}", args.steps, spacing_name(session, &args.trajectory)),
+    let request = engine::Sample {
+        model: flags.common.model(&flags.class),
+        count: flags.count,
+        first: flags.first,
+        steps: flags.steps,
+        eta: if flags.sigma_hat { engine::Eta::Hat } else { engine::Eta::Value(flags.eta) },
+        trajectory: flags.trajectory.spacing(),
+        timesteps: flags.timesteps.clone(),
+        seed: flags.seed,
+        latents: flags.latents.clone(),
+        clip: flags.clip.clipping(),
+        files,
     };
-    let latents = args.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", p.display()));
-    format!("{} {path} {noise} --seed {}{}{latents}", session.model_flags(&args.common), args.seed, session.flags(&args.clip))
-}
-
-/// What image `number` of a folder is described by; it does not say how many others there are.
-fn single_caption(session: &Session, seed: u64, settings: &str, number: usize) -> String {
-    let class = session.classes.said(seed, number).map_or(String::new(), |class| format!(", {class}"));
-    format!("ddim sample {settings}, image {number}{class}")
-}
-
-/// DIR/00000.png, …
-fn write_singles(folder: &Path, x: &[f32], session: &Session, (seed, first): (u64, usize), settings: &str) -> Result<()> {
-    for (i, image) in x.chunks_exact(session.dim()).enumerate() {
-        let caption = single_caption(session, seed, settings, first + i);
-        write(&folder.join(format!("{:05}.png", first + i)), &single(image, session.shape())?.to_png(&caption))?;
-    }
-    Ok(())
-}
-
-/// Frames and traces of one batch that holds all images.
-struct Watcher {
-    shape: [usize; 3],
-    columns: usize,
-    trace: Option<PathBuf>,
-    /// Which of the S + 1 frames of an animation are drawn: none where there is no animation.
-    shown: Vec<usize>,
-    x_t: Vec<f32>,
-    frames: Vec<Picture>,
-}
-
-impl Watcher {
-    fn new(args: &Sample, shape: [usize; 3], count: usize, steps: usize) -> Self {
-        let (columns, trace) = (square_columns(count), args.trace.clone());
-        let shown = if args.animate.is_some() { shown_frames(steps + 1) } else { Vec::new() };
-        Self { shape, columns, trace, shown, x_t: Vec::new(), frames: Vec::new() }
-    }
-
-    fn watches(&self) -> bool {
-        !self.shown.is_empty() || self.trace.is_some()
-    }
-
-    fn write(&self, name: &str, x: &[f32]) -> Result<()> {
-        let Some(folder) = &self.trace else { return Ok(()) };
-        write(&folder.join(name), &npy_bytes(x, self.shape))
-    }
-
-    fn start(&mut self, x: &[f32], sampler: &Sampler) -> Result<()> {
-        if !self.watches() {
-            return Ok(());
-        }
-        self.x_t = x.to_vec();
-        self.write(&format!("x_t_{:04}.npy", sampler.steps()[0].level - 1), x)
-    }
-
-    fn step(&mut self, step: &Step, sampling: &Sampling<Network>) -> Result<()> {
-        if !self.watches() {
-            return Ok(());
-        }
-        // What the network saw beside what it made of it; in the last frame, what came out.
-        let draw = |x: &[f32]| ddim_pictures::grid(x, self.shape, self.columns);
-        let frame_after = sampling.progress().0;
-        for (frame, x) in [(frame_after - 1, &self.x_t[..]), (frame_after, sampling.x())] {
-            if self.shown.contains(&frame) && (frame < frame_after || step.next == 0) {
-                self.frames.push(beside(&draw(x)?, &draw(sampling.x_0())?)?);
-            }
-        }
-        self.x_t.copy_from_slice(sampling.x());
-        self.write(&format!("x_0_{:04}.npy", step.level - 1), sampling.x_0())?;
-        let name = if step.next == 0 { "x_final.npy".to_owned() } else { format!("x_t_{:04}.npy", step.next - 1) };
-        self.write(&name, sampling.x())
-    }
-
-    /// steps.json, before all else: it says of what command the folder is.
-    fn describe(&self, session: &Session, sampler: &Sampler, caption: &str) -> Result<()> {
-        let Some(folder) = &self.trace else { return Ok(()) };
-        let steps = sampler.steps().iter().map(|s| {
-            json!({
-                "timestep": s.level - 1, "next_timestep": s.next.checked_sub(1), "alpha_bar": s.alpha_bar,
-                "alpha_bar_next": s.alpha_bar_next, "direction": s.direction, "sigma": s.sigma,
-            })
-        });
-        let object = json!({
-            "caption": caption, "prediction_type": session.scheduler.prediction().name(), "steps": steps.collect::<Vec<_>>(),
-        });
-        write(&folder.join("steps.json"), format!("{object:#}\n").as_bytes())
-    }
+    let drawn = work(&request, &flags.common.machine)?;
+    let rate = drawn.ms_per_image_step.map_or(String::new(), |ms| format!(", {ms:.2} ms per image-step"));
+    let (count, model, steps, seconds) = (drawn.count, &drawn.model, drawn.steps, drawn.seconds);
+    let human = format!("{count} images of {model} in {steps} steps: {seconds:.1} s{rate}\n{}", lines(&drawn.files));
+    report(flags.common.machine.json, &drawn, &human)
 }

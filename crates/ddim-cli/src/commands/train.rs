@@ -1,156 +1,190 @@
 //! `ddim train`
 
-use crate::args::Train;
 use crate::error::{Error, Result};
-use crate::output::{joined, report, write};
-use crate::session::{check_device, use_threads};
-use crate::signals;
-use crate::usage::usage;
-use crate::{inputs, models};
-use ddim_pictures::{grid, square_columns};
-use ddim_train::{Event, Metrics, Run, Settings, Trainer, Value};
+use crate::front::{ask, joined, lines, report};
+use crate::signals::End;
+use clap::Args;
+use ddim_engine as engine;
+use ddim_engine::{ClassReport, Event};
+use ddim_train::{Metrics, Value};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub(crate) fn run(args: &Train) -> Result<()> {
-    check_device(&args.device)?;
-    use_threads(args.threads)?;
-    let load = |model: &Path| -> ddim_nn::Result<_> { models::load(model, &ddim_nn::Choices::default()).map_err(ddim_nn::Error::caller) };
-    if args.dry_run {
-        return dry_run(args, &load);
-    }
-    // A job script says the same line first and after each interruption: then there is no run yet.
-    let there = args.out.join("config.toml").exists();
-    let whole = args.data.is_some() || args.config.is_some();
-    let mut run = if args.resume && (there || !whole) {
-        Run::resume(&args.out, &settings(args, None)?, &load)?
-    } else {
-        Run::create(&args.out, settings(args, Some("small"))?, &load)?
+/// Train a network on images.
+///
+/// Reads folders of PNG, JPEG and WebP files, CIFAR-10, IDX files (MNIST's) and .npy batches; minimises the DDPM objective; writes a run
+/// folder with checkpoints that ddim and Python diffusers sample from, previews, and metrics. A run that was stopped, or killed, goes on
+/// with --resume to the same bytes. Settings come from the preset, then --config, then flags; --dry-run shows them all.
+///
+/// Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 finish the step, save and end with 128 and the signal's number (130, 143, 129, 138); a second one
+/// ends at once, without saving.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training")]
+#[command(after_help = "Examples:
+  ddim train --data photos --out run --preset small       32 x 32 from any pictures
+  ddim train --data photos --out run --size 64 --dry-run  what it would take
+  ddim train --out run --resume                           after Ctrl-C, a crash or kill -9
+  ddim train --out run --resume --steps 40000             longer; a cosine decay then goes to the new end, and says so
+  ddim train --data photos --out run --steps 9000 --resume   in a job script: starts the run, and goes on with it when said again
+  ddim train --data photos --out more --model run         from another run's last checkpoint, or a diffusers pipeline
+  ddim sample --model run --steps 50                      look at it")]
+pub(crate) struct Flags {
+    /// A folder of images (searched with its sub-folders), CIFAR-10's or MNIST's files or their folder, or a .npy batch.
+    #[arg(long, value_name = "DIR|FILE", required_unless_present_any = ["resume", "config"], help_heading = "Data")]
+    pub(crate) data: Option<PathBuf>,
+    /// The run's folder: config.toml, metrics.jsonl, TensorBoard events, previews/, checkpoints/.
+    #[arg(long, value_name = "RUN", help_heading = "Output")]
+    pub(crate) out: PathBuf,
+    /// tiny, small, ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256: a network and its recipe [default: small].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+    /// Settings over the preset's, in TOML (as a run's config.toml).
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// Continue the run in --out from its last checkpoint; with --data or --config, start it where there is none.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Show the settings, the size of the network, and the memory and time that it takes; train nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Start from this model's weights, with its network, size and scheduler: a built-in model, a pipeline folder, or another run.
+    #[arg(long, value_name = "NAME|DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Steps of the optimizer, in all.
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<u64>,
+    /// Images of a step.
+    #[arg(long, value_name = "B")]
+    pub(crate) batch_size: Option<usize>,
+    /// Keep fewer activations in memory and recompute them in the backward pass: less memory, slower. Does not change any result.
+    #[arg(long)]
+    pub(crate) checkpoint_activations: bool,
+    /// Adam's.
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub(crate) learning_rate: Option<f64>,
+    /// The seed of everything random.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Height and width of the images: N or HxW.
+    #[arg(long, value_name = "N|HxW", help_heading = "Data")]
+    pub(crate) size: Option<String>,
+    /// How images of other sizes become that: crop, random-crop, pad or stretch.
+    #[arg(long, value_name = "HOW", help_heading = "Data")]
+    pub(crate) fit: Option<String>,
+    /// Behind transparent pixels, and around padded images: #rrggbb, white or black.
+    #[arg(long, value_name = "COLOUR", help_heading = "Data")]
+    pub(crate) background: Option<String>,
+    /// Do not mirror half of the images.
+    #[arg(long, help_heading = "Data")]
+    pub(crate) no_flip: bool,
+    /// Only the first N images.
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub(crate) limit: Option<usize>,
+    /// Classes for a conditional network: data (sub-folders, or the data set's own) or a text file with one number a line.
+    #[arg(long, value_name = "data|FILE", help_heading = "Data")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Images kept from training, for the evaluation loss.
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    pub(crate) holdout: Option<usize>,
+    /// Leave files out that cannot be decoded, and name them.
+    #[arg(long, help_heading = "Data")]
+    pub(crate) skip_bad_files: bool,
+    /// Steps between checkpoints.
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub(crate) checkpoint_every: Option<u64>,
+    /// Steps between previews; 0 for none.
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub(crate) preview_every: Option<u64>,
+    /// Any other setting, as it is called in config.toml: --set ema.rates=[0.999,0.9999]
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Where the network is trained: cpu. This version computes on the processor only.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Everywhere")]
+    pub(crate) device: String,
+    /// Processor threads [default: all]. Does not change any result.
+    #[arg(long, value_name = "N", help_heading = "Everywhere")]
+    pub(crate) threads: Option<usize>,
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long, help_heading = "Everywhere")]
+    pub(crate) json: bool,
+    /// No progress.
+    #[arg(long, short, help_heading = "Everywhere")]
+    pub(crate) quiet: bool,
+}
+
+pub(crate) fn run(flags: &Flags) -> Result<()> {
+    let request = engine::Train {
+        out: flags.out.clone(),
+        resume: flags.resume,
+        data: flags.data.clone(),
+        labels: flags.labels.clone(),
+        model: flags.model.clone(),
+        preset: flags.preset.clone(),
+        config: flags.config.clone(),
+        set: flags.set.iter().map(|pair| pair_of(pair)).collect(),
+        settings: settings(flags)?,
+        checkpoint_activations: flags.checkpoint_activations,
     };
-    run.checkpoint_activations(args.checkpoint_activations);
-    let config = run.config().clone();
-    if config.output.preview_every > 0 {
-        crate::output::create_folder(&args.out.join("previews"))?;
+    let engine = engine::Engine::new(&flags.device, flags.threads)?;
+    let mut view = View::new(flags.quiet);
+    if flags.dry_run {
+        let found = ask(&engine, &engine::DryRun(request), End::AtOnce, &mut |event| view.show(&event))?;
+        return report(flags.json, &found, &in_words(&found));
     }
-    let asked = signals::watch().map_err(|e| Error::failure(format!("signals cannot be handled: {e}")))?;
-    let mut view = View::new(config.steps, args.quiet);
-    let mut last: Option<Metrics> = None;
-    let (mut remarked, mut read, mut classes) = (Vec::new(), serde_json::Value::Null, serde_json::Value::Null);
-    let outcome = run.train(&asked.stop, &mut |event| {
-        match event {
-            Event::Started { step, images: [trained, held], parameters, data, remarks } => {
-                inputs::lines(&data.report).for_each(|line| view.warn(&line));
-                (read, classes) = (inputs::as_json(&data.report), inputs::classes_as_json(data));
-                let (runs, classes) = (inputs::runs(&data.report), inputs::classes(data));
-                let classes = classes.map(|line| if held > 0 { format!("{line}, those held out included") } else { line });
-                let data = if held > 0 { format!("{trained} images, {held} held out") } else { format!("{trained} images") };
-                let from = if step > 0 { format!(", from step {step}") } else { String::new() };
-                view.line(&format!("{parameters} parameters, {data}, batches of {}{from}", config.batch_size));
-                runs.for_each(|line| view.warn(&line));
-                classes.iter().chain(remarks).for_each(|line| view.line(line));
-                remarked = remarks.to_vec();
-                view.start(step);
-            }
-            Event::Stepped { step, stepped } => view.step(step, stepped.loss, config.batch_size, stepped.learning_rate),
-            Event::Metrics(metrics) => {
-                view.metrics(metrics, config.steps);
-                last = Some(metrics.clone());
-            }
-            Event::Preview { step, shape, images } => {
-                let count = images.len() / shape.iter().product::<usize>();
-                let picture = grid(images, shape, square_columns(count)).map_err(ddim_train::Error::observer)?;
-                let caption = format!("ddim train, step {step}: the run's latents in {} steps", config.output.preview_steps);
-                let path = args.out.join("previews").join(format!("step-{step:08}.png"));
-                write(&path, &picture.to_png(&caption)).map_err(ddim_train::Error::observer)?;
-                view.line(&format!("{}", path.display()));
-            }
-            Event::Checkpoint { path, .. } => view.line(&format!("{}", path.display())),
-            _ => {}
-        }
-        Ok(())
-    })?;
+    let asked = crate::signals::Signal::default();
+    let outcome = ask(&engine, &request, End::Saved(asked.clone()), &mut |event| view.show(&event))?;
     view.finish();
-    let out = ddim_train::quoted(&args.out);
-    let resume = format!("ddim train --out {out} --resume");
-    let checkpoint = outcome.checkpoint.as_ref().map(|path| path.display().to_string());
-    let object = json!({
-        "command": "train", "run": args.out.display().to_string(), "step": outcome.step, "finished": outcome.finished,
-        "seconds": outcome.seconds, "checkpoint": checkpoint, "metrics": last, "remarks": remarked, "data": read,
-        "classes": classes, "resume": resume,
-    });
-    if outcome.finished && outcome.step > config.steps {
-        say_past_the_end(outcome.step, config.steps);
+    if outcome.finished && outcome.step > outcome.steps {
+        say_past_the_end(outcome.step, outcome.steps);
     }
     let how = if outcome.finished { "done" } else { "stopped" };
-    let loss = last.map_or(String::new(), |m| format!(", loss {:.4}", m.loss));
-    let mut human = format!("{how} at step {} of {}{loss}\n", outcome.step, config.steps);
-    human += &checkpoint.map_or(String::new(), |path| format!("{path}\n"));
-    human += &if outcome.finished { format!("ddim sample --model {out}\n") } else { format!("to go on: {resume}\n") };
-    let reported = report(args.json, &object, &human);
-    match asked.signal() {
+    let loss = outcome.metrics.as_ref().map_or(String::new(), |m| format!(", loss {:.4}", m.loss));
+    let mut human = format!("{how} at step {} of {}{loss}\n", outcome.step, outcome.steps);
+    human += &lines(outcome.checkpoint.as_slice());
+    let out = ddim_train::quoted(&flags.out);
+    human += &if outcome.finished { format!("ddim sample --model {out}\n") } else { format!("to go on: {}\n", outcome.resume) };
+    let reported = report(flags.json, &outcome, &human);
+    match asked.get() {
         // Whether anybody read the report or not.
         Some(signal) if !outcome.finished => Err(Error::Interrupted(signal)),
         _ => reported,
     }
 }
 
-/// What the flags ask for: over the preset that they name, or `default`; without either, changes of a run.
-fn settings(args: &Train, default: Option<&str>) -> Result<Settings> {
-    let mut settings = match args.preset.as_deref().or(default) {
-        Some(preset) => Settings::preset(preset).map_err(|e| Error::usage(format!("--{e}")))?,
-        None => Settings::changes(),
-    };
-    lay_over(&mut settings, args)?;
-    Ok(settings)
+/// KEY=VALUE.
+fn pair_of(pair: &str) -> (String, String) {
+    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+    (key.trim().to_owned(), value.trim().to_owned())
 }
 
-/// The file and the flags, over the settings.
-fn lay_over(settings: &mut Settings, args: &Train) -> ddim_train::Result<()> {
-    if let Some(file) = &args.config {
-        settings.over_file(file)?;
-    }
-    for pair in &args.set {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        settings.set(key.trim(), value.trim())?;
-    }
+/// Settings that have a flag of their own.
+fn settings(flags: &Flags) -> Result<BTreeMap<String, Value>> {
     let text = |value: &Option<String>| value.clone().map(Value::String);
-    let number = |flag: &str, value: Option<u64>| -> ddim_train::Result<Option<Value>> {
+    let number = |flag: &str, value: Option<u64>| -> Result<Option<Value>> {
         let small =
-            |n: u64| i64::try_from(n).map_err(|_| ddim_train::Error::observer(format!("--{flag} {n}: expected at most {}", i64::MAX)));
+            |n: u64| i64::try_from(n).map_err(|_| Error::failure(format!("--{flag} {n}: expected at most {}", i64::MAX)));
         Ok(value.map(small).transpose()?.map(Value::Integer))
     };
     let count = |flag: &str, value: Option<usize>| number(flag, value.map(|n| n as u64));
-    let flags = [
-        ("steps", number("steps", args.steps)?),
-        ("batch_size", count("batch-size", args.batch_size)?),
-        ("optimizer.learning_rate", args.learning_rate.map(Value::Float)),
-        ("seed", number("seed", args.seed)?),
-        ("network.sample_size", args.size.as_deref().map(size)),
-        ("data.fit", text(&args.fit)),
-        ("data.background", text(&args.background)),
-        ("data.flip", args.no_flip.then_some(Value::Boolean(false))),
-        ("data.limit", count("limit", args.limit)?),
-        ("data.holdout", count("holdout", args.holdout)?),
-        ("data.bad_files", args.skip_bad_files.then(|| "skip".into())),
-        ("output.checkpoint_every", number("checkpoint-every", args.checkpoint_every)?),
-        ("output.preview_every", number("preview-every", args.preview_every)?),
+    let named = [
+        ("steps", number("steps", flags.steps)?),
+        ("batch_size", count("batch-size", flags.batch_size)?),
+        ("optimizer.learning_rate", flags.learning_rate.map(Value::Float)),
+        ("seed", number("seed", flags.seed)?),
+        ("network.sample_size", flags.size.as_deref().map(size)),
+        ("data.fit", text(&flags.fit)),
+        ("data.background", text(&flags.background)),
+        ("data.flip", flags.no_flip.then_some(Value::Boolean(false))),
+        ("data.limit", count("limit", flags.limit)?),
+        ("data.holdout", count("holdout", flags.holdout)?),
+        ("data.bad_files", flags.skip_bad_files.then(|| "skip".into())),
+        ("output.checkpoint_every", number("checkpoint-every", flags.checkpoint_every)?),
+        ("output.preview_every", number("preview-every", flags.preview_every)?),
     ];
-    for (key, value) in flags {
-        if let Some(value) = value {
-            settings.set_value(key, value)?;
-        }
-    }
-    // A folder called "none" is one.
-    let data = args.data.as_deref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
-    for (key, path) in [("data.path", data.as_deref()), ("data.labels", args.labels.as_deref()), ("model", args.model.as_deref())] {
-        if let Some(path) = path {
-            settings.set_path(key, path)?;
-        }
-    }
-    Ok(())
+    Ok(named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect())
 }
 
 /// N or HxW; anything else is left to the check of the setting.
@@ -162,54 +196,28 @@ fn size(text: &str) -> Value {
     }
 }
 
-/// Images of the smaller and of the larger step that a dry run takes.
-const TRIED: [usize; 2] = [2, 8];
+/// The classes of a data set, in a line.
+fn classes(classes: &[ClassReport], held_out: usize) -> String {
+    let name = |class: &ClassReport| class.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
+    let each = classes.iter().map(|class| format!("{}{} ({})", class.class, name(class), class.images));
+    let line = format!("classes: {}", joined(each, ", "));
+    if held_out > 0 { format!("{line}, those held out included") } else { line }
+}
 
-fn dry_run(args: &Train, load: &dyn Fn(&Path) -> ddim_nn::Result<ddim_nn::Pipeline>) -> Result<()> {
-    let mut settings = settings(args, Some("small"))?;
-    let mut trainer = Trainer::begin(&mut settings, std::slice::from_ref(&args.out), load)?;
-    trainer.checkpoint_activations(args.checkpoint_activations);
-    let config = trainer.config().clone();
-    inputs::say(&trainer.data().report);
-    let classes = inputs::classes(trainer.data());
-    let [_, h, w] = trainer.data().shape;
-    // What memory a step takes grows with the images that go through together: two sizes give the slope.
-    let part = config.batch_size.min(ddim_nn::TrainingPlan::images_together([h, w]));
-    let sizes = TRIED.map(|n| n.min(part));
-    let mut found = Vec::new();
-    for n in sizes {
-        trainer.try_step(n)?;
-        let begin = Instant::now();
-        trainer.try_step(n)?;
-        found.push((begin.elapsed().as_secs_f64(), usage().map(|used| used.peak_memory)));
-    }
-    let per_step = found[1].0 / sizes[1] as f64 * config.batch_size as f64;
-    let memory = match (found[0].1, found[1].1) {
-        (Some(small), Some(large)) if sizes[1] > sizes[0] => {
-            Some(large + (large - small) / (sizes[1] - sizes[0]) as u64 * (part - sizes[1]) as u64)
-        }
-        (_, large) => large,
-    };
-    let [trained, held] = trainer.split();
-    let total = Duration::from_secs_f64(per_step * config.steps as f64);
-    let object = json!({
-        "command": "train", "dry_run": true, "config": settings.to_toml(), "parameters": trainer.parameters(), "images": trained, "held_out": held,
-        "data_bytes": trainer.data().bytes(), "remarks": trainer.remarks(), "data": inputs::as_json(&trainer.data().report), "classes": inputs::classes_as_json(trainer.data()),
-        "memory_bytes": memory, "seconds_per_step": per_step, "seconds": total.as_secs_f64(),
-    });
+fn in_words(found: &engine::DryRunReport) -> String {
     let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
+    let per_step = found.seconds_per_step;
     let rows = [
-        ("network", format!("{} parameters", trainer.parameters())),
-        ("images", format!("{trained}, {held} held out, {} in memory", mib(trainer.data().bytes() as u64))),
-        ("memory", memory.map_or("unknown".to_owned(), |m| format!("about {}", mib(m)))),
-        ("a step", format!("about {per_step:.2} s, {:.1} images/s", config.batch_size as f64 / per_step)),
-        ("all steps", format!("about {}", HumanDuration(total))),
+        ("network", format!("{} parameters", found.parameters)),
+        ("images", format!("{}, {} held out, {} in memory", found.images, found.held_out, mib(found.data_bytes as u64))),
+        ("memory", found.memory_bytes.map_or("unknown".to_owned(), |m| format!("about {}", mib(m)))),
+        ("a step", format!("about {per_step:.2} s, {:.1} images/s", found.batch_size as f64 / per_step)),
+        ("all steps", format!("about {}", HumanDuration(Duration::from_secs_f64(found.seconds)))),
     ];
     let rows = rows.iter().map(|(name, value)| format!("# {name:<9} {value}"));
-    let remarks = trainer.remarks().into_iter().map(|remark| format!("# {remark}"));
-    let classes = classes.map_or(String::new(), |line| format!("# {line}\n"));
-    let human = format!("{}\n{}\n{classes}", settings.to_toml(), joined(rows.chain(remarks), "\n"));
-    report(args.json, &object, &human)
+    let remarks = found.remarks.iter().map(|remark| format!("# {remark}"));
+    let classes = found.classes.as_ref().map_or(String::new(), |all| format!("# {}\n", classes(all, 0)));
+    format!("{}\n{}\n{classes}", found.config, joined(rows.chain(remarks), "\n"))
 }
 
 /// Nothing was trained: said, since `--steps` asked for something.
@@ -226,19 +234,42 @@ struct View {
     loss: Option<f64>,
     /// When it started, and at which step.
     started: (Instant, u64),
+    /// Steps of the whole run.
+    steps: u64,
+    /// Images of a step.
+    batch: usize,
 }
 
 impl View {
-    fn new(steps: u64, quiet: bool) -> Self {
+    fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bar = if quiet || !terminal { ProgressBar::hidden() } else { ProgressBar::new(0) };
-        bar.set_length(steps);
         let style = ProgressStyle::with_template("{pos}/{len} {wide_bar} {msg}  {eta} left");
         bar.set_style(style.expect("the template is valid"));
-        Self { bar, plain: !quiet && !terminal, loss: None, started: (Instant::now(), 0) }
+        Self { bar, plain: !quiet && !terminal, loss: None, started: (Instant::now(), 0), steps: 0, batch: 0 }
     }
 
-    fn start(&mut self, step: u64) {
+    fn show(&mut self, event: &Event) {
+        match event {
+            Event::Note { text } => self.warn(&crate::error::in_flags(text)),
+            Event::Line { text } => self.line(text),
+            Event::TrainingBegan { step, steps, images, held_out, parameters, batch_size, classes: found, remarks } => {
+                let data = if *held_out > 0 { format!("{images} images, {held_out} held out") } else { format!("{images} images") };
+                let from = if *step > 0 { format!(", from step {step}") } else { String::new() };
+                self.line(&format!("{parameters} parameters, {data}, batches of {batch_size}{from}"));
+                found.iter().for_each(|found| self.line(&classes(found, *held_out)));
+                remarks.iter().for_each(|remark| self.line(remark));
+                self.start(*step, *steps, *batch_size);
+            }
+            Event::Trained { step, loss, learning_rate } => self.step(*step, *loss, *learning_rate),
+            Event::Metrics { metrics } => self.metrics(metrics),
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, step: u64, steps: u64, batch: usize) {
+        (self.steps, self.batch) = (steps, batch);
+        self.bar.set_length(steps);
         self.bar.set_position(step);
         self.bar.reset_eta();
         self.started = (Instant::now(), step);
@@ -260,26 +291,26 @@ impl View {
         });
     }
 
-    fn step(&mut self, step: u64, loss: f64, batch: usize, learning_rate: f64) {
+    fn step(&mut self, step: u64, loss: f64, learning_rate: f64) {
         let average = self.loss.map_or(loss, |average| average + 0.01 * (loss - average));
         self.loss = Some(average);
-        let per_second = (step - self.started.1) as f64 * batch as f64 / self.started.0.elapsed().as_secs_f64();
-        let memory = usage().map_or(String::new(), |used| format!("  {:.0} MiB", used.peak_memory as f64 / f64::from(1 << 20)));
+        let per_second = (step - self.started.1) as f64 * self.batch as f64 / self.started.0.elapsed().as_secs_f64();
         self.bar.set_position(step);
-        self.bar.set_message(format!("loss {average:.4}  lr {learning_rate:.1e}  {per_second:.1} images/s{memory}"));
+        self.bar.set_message(format!("loss {average:.4}  lr {learning_rate:.1e}  {per_second:.1} images/s"));
     }
 
-    fn metrics(&self, metrics: &Metrics, steps: u64) {
+    fn metrics(&self, metrics: &Metrics) {
         if !self.plain {
             return;
         }
         let Metrics { step, loss, learning_rate, images_per_second, .. } = metrics;
         let held = metrics.evaluation_loss_raw.map_or(String::new(), |loss| format!(", held out {loss:.4}"));
         let average = metrics.evaluation_loss.map_or(String::new(), |loss| format!(" ({loss:.4} averaged)"));
-        let seconds = self.started.0.elapsed().as_secs_f64() / (step - self.started.1).max(1) as f64 * steps.saturating_sub(*step) as f64;
+        let seconds = self.started.0.elapsed().as_secs_f64() / (step - self.started.1).max(1) as f64 * self.steps.saturating_sub(*step) as f64;
         let left = HumanDuration(Duration::from_secs_f64(seconds));
         self.line(&format!(
-            "step {step} of {steps}: loss {loss:.4}{held}{average}, lr {learning_rate:.1e}, {images_per_second:.1} images/s, {left} left"
+            "step {step} of {}: loss {loss:.4}{held}{average}, lr {learning_rate:.1e}, {images_per_second:.1} images/s, {left} left",
+            self.steps
         ));
     }
 

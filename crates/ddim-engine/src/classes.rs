@@ -1,17 +1,15 @@
-//! Which classes the images of a conditional model have: `--classes` in numbers.
+//! Which classes the images of a conditional model have: `classes` of a request in numbers.
 
-use crate::args::ClassArgs;
 use crate::error::{Error, Result};
+use crate::job::Watch;
 use ddim::noise::{Draw, Key};
-use std::ffi::OsStr;
-use std::io::Write;
 use std::path::Path;
 
 /// The class of every image: a function of its number alone, whatever the batches.
 #[derive(Debug, Clone)]
 pub(crate) struct Classes {
     kind: Kind,
-    /// The flag as it was given, such as ` --classes 0,2`.
+    /// As a flag of the command line: ` --classes 0,2`.
     flag: String,
     names: Vec<String>,
 }
@@ -26,23 +24,19 @@ enum Kind {
 }
 
 impl Classes {
-    /// What the flags say, for a model that has classes of these names (as far as they are known) and, where that is known, so many of them.
-    pub(crate) fn new(args: &ClassArgs, names: &[String], count: Option<usize>) -> Result<Self> {
-        let (name, value) = match (&args.classes, &args.class) {
-            (Some(value), _) => ("--classes", value),
-            (None, Some(value)) => ("--class", value),
-            (None, None) => return Ok(Self { kind: Kind::None, flag: String::new(), names: names.to_vec() }),
-        };
-        let kind = Known { names, count, flag: name }.read(value)?;
-        Ok(Self { kind, flag: format!(" {name} {}", value.display()), names: names.to_vec() })
+    /// What a request says, for a model that has classes of these names (as far as they are known) and, where that is known, so many of them.
+    pub(crate) fn new(value: Option<&Path>, names: &[String], count: Option<usize>, watch: &Watch<'_>) -> Result<Self> {
+        let Some(value) = value else { return Ok(Self { kind: Kind::None, flag: String::new(), names: names.to_vec() }) };
+        let kind = Known { names, count, watch }.read(value)?;
+        Ok(Self { kind, flag: format!(" --classes {}", value.display()), names: names.to_vec() })
     }
 
-    /// Whether no flag said any.
+    /// Whether the request said none.
     pub(crate) fn is_none(&self) -> bool {
         matches!(self.kind, Kind::None)
     }
 
-    /// The flag as it was given, after a space; empty where it was not.
+    /// As a flag of the command line, after a space; empty where none were asked for.
     pub(crate) fn flag(&self) -> &str {
         &self.flag
     }
@@ -63,20 +57,23 @@ impl Classes {
     }
 }
 
-/// What is known of a model's classes, and the flag for messages.
-struct Known<'a> {
+/// The field of a request.
+const FIELD: &str = "classes";
+
+/// What is known of a model's classes.
+struct Known<'a, 'w> {
     names: &'a [String],
     count: Option<usize>,
-    flag: &'static str,
+    watch: &'a Watch<'w>,
 }
 
-impl Known<'_> {
-    fn read(&self, value: &OsStr) -> Result<Kind> {
+impl Known<'_, '_> {
+    fn read(&self, value: &Path) -> Result<Kind> {
         let text = value.to_str();
         if let Some(word @ ("each" | "random")) = text {
             // A class without a name may stand for none, as where labels were dropped in training.
             let count = if self.names.is_empty() { self.count } else { Some(self.names.len()) };
-            let unknown = || Error::flag(self.flag, format!("{word}: the model does not say how many classes it has: expected numbers"));
+            let unknown = || Error::field(FIELD, format!("{word}: the model does not say how many classes it has: expected numbers"));
             let count = count.filter(|count| *count > 0).ok_or_else(unknown)?;
             return Ok(if word == "each" { Kind::Turns((0..count).collect()) } else { Kind::Random(count) });
         }
@@ -85,8 +82,7 @@ impl Known<'_> {
             Some(Err(message)) => message,
             None => format!("{}: no such file", value.display()),
         };
-        let path = Path::new(value);
-        if path.is_file() { self.file(path).map(Kind::Turns) } else { Err(Error::flag(self.flag, wrong)) }
+        if value.is_file() { self.file(value).map(Kind::Turns) } else { Err(Error::field(FIELD, wrong)) }
     }
 
     /// Labels with commas between; a name may hold commas itself.
@@ -117,9 +113,8 @@ impl Known<'_> {
         match (item.parse::<usize>(), named) {
             (Ok(label), named) if self.count.is_none_or(|count| label < count) => {
                 if let Some(other) = named.filter(|other| *other != label) {
-                    let said =
-                        format!("note: {} {item}: class number {item}; the class that is called {item} has number {other}", self.flag);
-                    let _ = writeln!(std::io::stderr(), "{said}");
+                    let called = format!("class number {item}; the class that is called {item} has number {other}");
+                    self.watch.note(format!("note: `{FIELD}` {item}: {called}"));
                 }
                 Ok(label)
             }
@@ -142,11 +137,13 @@ impl Known<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Control;
 
     fn classes(value: &str, names: &[&str], count: Option<usize>) -> std::result::Result<Vec<usize>, String> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let args = ClassArgs { classes: Some(value.into()), class: None };
-        let classes = Classes::new(&args, &names, count).map_err(|e| e.to_string())?;
+        let mut silent = |_| {};
+        let watch = Watch::new(Control::default(), &mut silent);
+        let classes = Classes::new(Some(value.as_ref()), &names, count, &watch).map_err(|e| e.to_string())?;
         assert_eq!(classes.flag(), format!(" --classes {value}"));
         Ok((0..7).map(|i| classes.of(3, i).unwrap()).collect())
     }
@@ -167,7 +164,7 @@ mod tests {
         assert!(random.iter().all(|label| *label < 3) && random.iter().any(|label| *label != random[0]), "{random:?}");
         for (value, word) in [("5", "0 to 4"), ("0,,1", "\"\""), ("cow", "\"cow\""), ("-1", "\"-1\""), ("0,5", "\"5\"")] {
             let error = classes(value, &[], Some(5)).unwrap_err();
-            assert!(error.starts_with("--classes: ") && error.contains(word), "{error}");
+            assert!(error.starts_with("`classes`: ") && error.contains(word), "{error}");
         }
         assert!(classes("each", &[], None).unwrap_err().contains("how many"));
     }

@@ -2,6 +2,7 @@
 //! at its end, and whoever reads the folder would take all for the same.
 
 use crate::error::{Error, Result};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -9,25 +10,25 @@ use std::path::{Path, PathBuf};
 /// What a folder should have been.
 const EXPECTED: &str = "expected a new or empty folder";
 
-/// Refuses a folder with numbered images (00000.png, …) that are not images of this very command, or are more than it would write.
-/// `caption` says what image `i` is described by; the same command again may overwrite what it wrote.
-pub(crate) fn check_images(folder: &Path, count: usize, caption: impl Fn(usize) -> String) -> Result<()> {
-    let mut numbered: Vec<(usize, PathBuf)> = files(folder)?.into_iter().filter_map(|path| Some((number(&path)?, path))).collect();
-    numbered.sort();
-    for (i, path) in &numbered {
+/// The numbers of the images of this very command that `folder` holds (00000.png, …), by which it is gone on with. Refused are images of another
+/// command, and, where `end` is given, numbers from there on: more than this command would draw. `caption` says what image `i` is described by.
+pub(crate) fn images(folder: &Path, end: Option<usize>, caption: impl Fn(usize) -> String) -> Result<BTreeSet<usize>> {
+    let mut found = BTreeSet::new();
+    for (i, path) in files(folder)?.into_iter().filter_map(|path| Some((number(&path)?, path))) {
         let refuse = |found: String| Err(Error::file(folder, format!("holds {found}: {EXPECTED}")));
-        match File::open(path).ok().and_then(|file| ddim_pictures::description(BufReader::new(file))) {
-            Some(found) if found == caption(*i) => {}
-            Some(found) => return refuse(format!("images of another command ({}: {})", name(path), line(&found))),
-            None => return refuse(format!("{}, which is not of this command", name(path))),
+        match File::open(&path).ok().and_then(|file| ddim_pictures::description(BufReader::new(file))) {
+            Some(found) if found == caption(i) => {}
+            Some(found) => return refuse(format!("images of another command ({}: {})", name(&path), line(&found))),
+            None => return refuse(format!("{}, which is not of this command", name(&path))),
         }
+        found.insert(i);
     }
-    match numbered.last() {
-        Some((last, _)) if *last >= count => {
-            let found = format!("holds {} images of this command, and {count} would be drawn: {EXPECTED}", last + 1);
+    match (found.last(), end) {
+        (Some(last), Some(end)) if *last >= end => {
+            let found = format!("holds {} images of this command, and {end} would be drawn: {EXPECTED}", last + 1);
             Err(Error::file(folder, found))
         }
-        _ => Ok(()),
+        _ => Ok(found),
     }
 }
 

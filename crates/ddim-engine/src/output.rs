@@ -1,8 +1,7 @@
-//! Files that appear whole or not at all, and the reports on standard output.
+//! Files that appear whole or not at all.
 
 use crate::error::{Error, Result};
 use std::fmt::Display;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A file to be written. Its folder is tried before the work starts, so that one that cannot be written is found at once; the contents go
@@ -53,9 +52,7 @@ pub(crate) fn joined<T: Display>(items: impl IntoIterator<Item = T>, separator: 
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(separator)
 }
 
-/// Prints a report: `human` lines, or one JSON object.
-pub(crate) fn report(json: bool, object: &serde_json::Value, human: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    let written = if json { writeln!(out, "{object}") } else { write!(out, "{human}") };
-    written.and_then(|()| out.flush()).map_err(Error::stdout)
+/// Paths for a report: JSON has no bytes that are not Unicode.
+pub(crate) fn shown(files: &[impl AsRef<Path>]) -> Vec<String> {
+    files.iter().map(|file| file.as_ref().display().to_string()).collect()
 }

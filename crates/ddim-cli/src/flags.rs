@@ -1,0 +1,202 @@
+//! Flags that several verbs have, as clap parses them, and what they say to the engine.
+
+use clap::{Args, ValueEnum};
+use ddim_engine as engine;
+use std::path::PathBuf;
+
+/// Flags of every verb.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// A built-in model (emoji, fashion), a diffusers pipeline folder (model_index.json, unet/, scheduler/), a run of `ddim train`, or a model of
+    /// the Hugging Face hub (google/ddpm-cifar10-32, with @REVISION where it is not main), which is downloaded once into the hub's own cache.
+    /// Also a U-Net's folder alone, a checkpoint of accelerate's scripts (checkpoint-N), and a model's folder in the hub's cache.
+    #[arg(long, value_name = "NAME|DIR|ORG/NAME", default_value = engine::DEFAULT_MODEL, help_heading = "Everywhere")]
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) choices: ModelArgs,
+    /// Height and width of the images, N or HxW, where they are not the model's own: multiples of what its network halves.
+    #[arg(long, value_name = "N|HxW", value_parser = parse_size, help_heading = "Everywhere")]
+    pub(crate) size: Option<[usize; 2]>,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+/// What the files of a model leave open.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct ModelArgs {
+    /// A scheduler_config.json, or a folder that has one, instead of the model's own.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) scheduler: Option<PathBuf>,
+    /// Of a model that has averaged weights as well (a run, checkpoint-N, an authors' checkpoint), the weights themselves.
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+/// Height and width: N or HxW.
+pub(crate) fn parse_size(text: &str) -> Result<[usize; 2], String> {
+    let (h, w) = text.split_once(['x', 'X', '×']).unwrap_or((text, text));
+    match (h.trim().parse(), w.trim().parse()) {
+        (Ok(h), Ok(w)) if h > 0 && w > 0 => Ok([h, w]),
+        _ => Err(format!("{text:?}: expected N or HxW")),
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Machine {
+    /// Where the network runs: cpu, gpu or gpu:N. This version computes on the processor only.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: String,
+    /// Images in memory at once. Does not change any result.
+    #[arg(long, value_name = "B", default_value_t = 64)]
+    pub(crate) batch_size: usize,
+    /// Processor threads [default: all]. Does not change any result.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Print one JSON object on standard output, and nothing else there.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// No progress.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Which timesteps are visited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Spacing {
+    /// The DDIM authors' range(0, T, T // S); where S does not divide T it has more than S steps.
+    Uniform,
+    /// The DDIM authors' int(linspace(0, sqrt(0.8 T), S)^2), duplicates dropped.
+    Quadratic,
+    /// The paper's quadratic, up to T itself: floor(c i^2) with c = T / S^2.
+    QuadraticFull,
+    /// diffusers' i (T // S) + steps_offset.
+    Leading,
+    /// diffusers' round(T, T - T/S, ...) - 1.
+    Trailing,
+    /// diffusers' round(linspace(0, T - 1, S)).
+    Linspace,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct TrajectoryArgs {
+    /// How the S timesteps are chosen from the T of training [default: what the model's scheduler_config.json says].
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub(crate) trajectory: Option<Spacing>,
+}
+
+/// Clipping of the predicted image.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct ClipArgs {
+    /// Clip the predicted x_0 to the model's clip_sample_range at every step [default: as the model's scheduler_config.json says].
+    #[arg(long, overrides_with = "no_clip")]
+    pub(crate) clip: bool,
+    /// Neither clip nor threshold the predicted x_0.
+    #[arg(long, overrides_with = "clip")]
+    pub(crate) no_clip: bool,
+    /// After clipping, derive the noise again from the clipped x_0 (diffusers' use_clipped_model_output).
+    #[arg(long)]
+    pub(crate) rederive_epsilon: bool,
+}
+
+/// How images of other sizes become those of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FitArg {
+    /// Resized to cover, and the middle cut out.
+    Crop,
+    /// Resized to fit in, never enlarged, with background around.
+    Pad,
+    /// Resized, whatever their proportions.
+    Stretch,
+}
+
+/// How images become those of the model: as for training. Each flag names its heading: that of a flattened struct would go on to what
+/// follows it.
+#[derive(Debug, Args)]
+pub(crate) struct PreparationArgs {
+    /// How images of other sizes become that of the model, as `ddim train` has it.
+    #[arg(long, value_name = "HOW", value_enum, help_heading = "Data")]
+    pub(crate) fit: Option<FitArg>,
+    /// Behind transparent pixels, and around padded images: #rrggbb, white or black [default: white, where images are fitted].
+    #[arg(long, value_name = "COLOUR", value_parser = ddim_data::parse_colour, help_heading = "Data")]
+    pub(crate) background: Option<[u8; 3]>,
+    /// Leave files out that cannot be read, and name them.
+    #[arg(long, help_heading = "Data")]
+    pub(crate) skip_bad_files: bool,
+}
+
+/// The network that FID looks through.
+#[derive(Debug, Args)]
+pub(crate) struct InceptionArgs {
+    /// Weights of FID's Inception (2015-12-05), safetensors or pytorch-fid's .pth [default: the file that the environment variable
+    /// DDIM_INCEPTION names; else from the cache, or downloaded into it once].
+    #[arg(long, value_name = "FILE", help_heading = "Everywhere")]
+    pub(crate) inception: Option<PathBuf>,
+}
+
+/// The classes of images, of a conditional model.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct ClassArgs {
+    /// For models trained with classes, by number or name: one for all images, or several that they take in turn (0,2,cat); each, all
+    /// classes in turn; random, by the seed and the number of the image; or a text file with one per line. --class is the same.
+    #[arg(long, alias = "class", value_name = "K,...|each|random|FILE")]
+    pub(crate) classes: Option<PathBuf>,
+}
+impl Common {
+    pub(crate) fn model(&self, classes: &ClassArgs) -> engine::Model {
+        engine::Model {
+            model: self.model.clone(),
+            scheduler: self.choices.scheduler.clone(),
+            raw: self.choices.raw,
+            size: self.size,
+            classes: classes.classes.clone(),
+            batch_size: self.machine.batch_size,
+        }
+    }
+}
+
+impl ModelArgs {
+    /// A model whose size and classes do not matter.
+    pub(crate) fn model(&self, model: &std::path::Path) -> engine::Model {
+        engine::Model { model: model.to_owned(), scheduler: self.scheduler.clone(), raw: self.raw, ..engine::Model::default() }
+    }
+}
+
+impl TrajectoryArgs {
+    pub(crate) fn spacing(&self) -> Option<engine::Spacing> {
+        self.trajectory.map(|spacing| match spacing {
+            Spacing::Uniform => engine::Spacing::Uniform,
+            Spacing::Quadratic => engine::Spacing::Quadratic,
+            Spacing::QuadraticFull => engine::Spacing::QuadraticFull,
+            Spacing::Leading => engine::Spacing::Leading,
+            Spacing::Trailing => engine::Spacing::Trailing,
+            Spacing::Linspace => engine::Spacing::Linspace,
+        })
+    }
+}
+
+impl ClipArgs {
+    pub(crate) fn clipping(&self) -> engine::Clipping {
+        let clip = match (self.clip, self.no_clip) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        };
+        engine::Clipping { clip, rederive_epsilon: self.rederive_epsilon }
+    }
+}
+
+impl PreparationArgs {
+    pub(crate) fn preparing(&self) -> engine::Preparing {
+        let fit = self.fit.map(|fit| match fit {
+            FitArg::Crop => engine::Fitting::Crop,
+            FitArg::Pad => engine::Fitting::Pad,
+            FitArg::Stretch => engine::Fitting::Stretch,
+        });
+        engine::Preparing { fit, background: self.background, skip_bad_files: self.skip_bad_files }
+    }
+}

@@ -1,0 +1,56 @@
+//! What every verb does around its request: the engine is asked, what it tells is shown on standard error, signals end the work, and the report goes
+//! to standard output.
+
+use crate::error::{Error, Result};
+use crate::flags::Machine;
+use crate::progress::Progress;
+use crate::signals::{self, End};
+use ddim_engine::{Control, Engine, ErrorKind, Event, Request};
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::Write;
+
+/// Works on a request as the flags of every verb say; Ctrl-C ends it.
+pub(crate) fn work<R: Request + Sync>(request: &R, machine: &Machine) -> Result<R::Report> {
+    let engine = Engine::new(&machine.device, machine.threads)?;
+    let mut progress = Progress::new(machine.quiet);
+    ask(&engine, request, End::AtOnce, &mut |event| progress.show(&event))
+}
+
+/// The same without flags for it: on all processors, in silence but for notes.
+pub(crate) fn work_quietly<R: Request + Sync>(request: &R) -> Result<R::Report> {
+    let mut progress = Progress::new(false);
+    ask(&Engine::default(), request, End::AtOnce, &mut |event| progress.show(&event))
+}
+
+/// Works on a request; `tell` shows what happens.
+pub(crate) fn ask<R: Request + Sync>(engine: &Engine, request: &R, end: End, tell: &mut (dyn FnMut(Event) + Send)) -> Result<R::Report> {
+    let control = Control::default();
+    let asked = signals::watch(control.clone(), end).map_err(|e| Error::failure(format!("signals cannot be handled: {e}")))?;
+    let result = engine.run(request, &control, tell);
+    match (result, asked.get()) {
+        (Err(error), Some(signal)) if error.kind() == ErrorKind::Cancelled => Err(Error::Interrupted(signal)),
+        (result, _) => Ok(result?),
+    }
+}
+
+/// Prints a report: `human` lines, or one JSON object.
+pub(crate) fn report(json: bool, report: &impl Serialize, human: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written = if json {
+        serde_json::to_writer(&mut out, report).map_err(Into::into).and_then(|()| writeln!(out))
+    } else {
+        write!(out, "{human}")
+    };
+    written.and_then(|()| out.flush()).map_err(Error::stdout)
+}
+
+/// Items as text, with `separator` between.
+pub(crate) fn joined<T: Display>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(separator)
+}
+
+/// Files that were written, a line each.
+pub(crate) fn lines(files: &[String]) -> String {
+    files.iter().map(|file| format!("{file}\n")).collect()
+}

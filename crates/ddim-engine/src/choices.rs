@@ -1,0 +1,167 @@
+//! What requests have in common: the model, its classes, the trajectory, clipping, noise, and how images are prepared.
+
+use ddim::{Clip, Sigma};
+use ddim_data::{BadFiles, Fit, Preparation};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::path::PathBuf;
+
+/// Which model, and how it is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Model {
+    /// A built-in model, a diffusers pipeline folder, a run of training, or an id of the hub.
+    pub model: PathBuf,
+    /// A `scheduler_config.json`, or a folder that has one, instead of the model's own.
+    pub scheduler: Option<PathBuf>,
+    /// Of a model that has averaged weights as well, the weights themselves.
+    pub raw: bool,
+    /// [height, width] where they are not the model's own.
+    pub size: Option<[usize; 2]>,
+    /// For a model with classes: numbers or names with commas between, `each`, `random`, or a text file with one per line.
+    pub classes: Option<PathBuf>,
+    /// Images in memory at once. Changes no result.
+    pub batch_size: usize,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { model: crate::models::DEFAULT.into(), scheduler: None, raw: false, size: None, classes: None, batch_size: 64 }
+    }
+}
+
+impl Model {
+    /// What the loader of a model is told.
+    pub(crate) fn choices(&self) -> ddim_nn::Choices {
+        ddim_nn::Choices { scheduler: self.scheduler.clone(), raw: self.raw, ..ddim_nn::Choices::default() }
+    }
+}
+
+/// How S timesteps are chosen from the T of training. None of them in a request: as the model's `scheduler_config.json` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spacing {
+    /// [`ddim::Trajectory::uniform`].
+    Uniform,
+    /// [`ddim::Trajectory::quadratic`].
+    Quadratic,
+    /// [`ddim::Trajectory::quadratic_full`].
+    QuadraticFull,
+    /// [`ddim::Trajectory::leading`].
+    Leading,
+    /// [`ddim::Trajectory::trailing`].
+    Trailing,
+    /// [`ddim::Trajectory::linspace`].
+    Linspace,
+}
+
+impl Spacing {
+    /// As it is called in requests and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uniform => "uniform",
+            Self::Quadratic => "quadratic",
+            Self::QuadraticFull => "quadratic-full",
+            Self::Leading => "leading",
+            Self::Trailing => "trailing",
+            Self::Linspace => "linspace",
+        }
+    }
+}
+
+/// What is done to the predicted x_0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Clipping {
+    /// Clipped to the model's `clip_sample_range` (true), neither clipped nor thresholded (false), or as the model's scheduler says (none).
+    pub clip: Option<bool>,
+    /// Whether ε is derived again from the clipped x_0.
+    pub rederive_epsilon: bool,
+}
+
+impl Clipping {
+    pub(crate) fn of(self, scheduler: &ddim_nn::SchedulerConfig) -> Clip {
+        match self.clip {
+            Some(true) => Clip::Range(scheduler.clip_sample_range),
+            Some(false) => Clip::None,
+            None => scheduler.clip(),
+        }
+    }
+}
+
+/// How much noise sampling adds: η from 0 to 1, or the paper's σ̂, which serde calls "hat".
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Eta {
+    /// 0 is DDIM, 1 is DDPM.
+    Value(f64),
+    /// DDPM's larger variance.
+    Hat,
+}
+
+impl From<Eta> for Sigma {
+    fn from(eta: Eta) -> Self {
+        match eta {
+            Eta::Value(eta) => Self::Eta(eta),
+            Eta::Hat => Self::Hat,
+        }
+    }
+}
+
+impl Serialize for Eta {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Value(eta) => serializer.serialize_f64(*eta),
+            Self::Hat => serializer.serialize_str("hat"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Eta {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Number(n) => Ok(Self::Value(n.as_f64().ok_or_else(|| D::Error::custom("eta: expected a number"))?)),
+            serde_json::Value::String(s) if s == "hat" => Ok(Self::Hat),
+            other => Err(D::Error::custom(format!("eta {other}: expected a number from 0 to 1, or \"hat\""))),
+        }
+    }
+}
+
+/// How images of other sizes become those of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fitting {
+    /// Resized to cover, and the middle cut out.
+    Crop,
+    /// Resized to fit in, never enlarged, with background around.
+    Pad,
+    /// Resized, whatever their proportions.
+    Stretch,
+}
+
+/// How images become those of the model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Preparing {
+    /// None: they must have the model's size, where that is asked for; else as `crop`.
+    pub fit: Option<Fitting>,
+    /// Behind transparent pixels and around padded images, [red, green, blue]. None: white, where images are fitted.
+    pub background: Option<[u8; 3]>,
+    /// Leave files out that cannot be read, and say which.
+    pub skip_bad_files: bool,
+}
+
+impl Preparing {
+    pub(crate) fn bad_files(self) -> BadFiles {
+        if self.skip_bad_files { BadFiles::Skip } else { BadFiles::Stop }
+    }
+
+    /// Images of `size`: the middle is cut out where nothing else is said.
+    pub(crate) fn for_size(self, size: [usize; 2]) -> Preparation {
+        let fit = match self.fit {
+            None | Some(Fitting::Crop) => Fit::Crop,
+            Some(Fitting::Pad) => Fit::Pad,
+            Some(Fitting::Stretch) => Fit::Stretch,
+        };
+        Preparation { size, fit, background: self.background.unwrap_or([255; 3]) }
+    }
+}

@@ -1,0 +1,189 @@
+//! The same latents over many trajectories (section 5.2).
+
+use crate::choices::{Clipping, Model, Spacing};
+use crate::error::Result;
+use crate::job::{Request, Within};
+use crate::output::{OutputFile, joined, shown};
+use crate::session::{Session, check_count, load_inception};
+use ddim::Sigma;
+use ddim_nn::Inception;
+use ddim_pictures::{check_colours, check_drawable, labelled};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Each latent drawn with several numbers of steps, deterministic, and how far the pictures are from each other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Consistency {
+    /// Which model.
+    pub model: Model,
+    /// Of the latents.
+    pub seed: u64,
+    /// Number of latents: rows.
+    pub count: usize,
+    /// Numbers of steps: columns. The last is what the others are compared with.
+    pub steps: Vec<usize>,
+    /// How timesteps are chosen.
+    pub trajectory: Option<Spacing>,
+    /// What is done to the predicted x_0.
+    pub clip: Clipping,
+    /// A picture of all.
+    pub grid: Option<PathBuf>,
+    /// Without the numbers of steps above its columns.
+    pub no_labels: bool,
+    /// Whether Inception features are compared as well.
+    pub features: bool,
+    /// Weights of Inception. None: where they are found, or downloaded once.
+    pub inception: Option<PathBuf>,
+}
+
+impl Default for Consistency {
+    fn default() -> Self {
+        Self {
+            model: Model::default(),
+            seed: 0,
+            count: 8,
+            steps: vec![10, 20, 50, 100, 1000],
+            trajectory: None,
+            clip: Clipping::default(),
+            grid: None,
+            no_labels: false,
+            features: false,
+            inception: None,
+        }
+    }
+}
+
+/// How far pictures are from each other.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "command", rename = "consistency")]
+pub struct ConsistencyReport {
+    /// The model as it was named.
+    pub model: String,
+    /// Number of latents.
+    pub count: usize,
+    /// Of the latents.
+    pub seed: u64,
+    /// What the spacing of timesteps is called.
+    pub trajectory: String,
+    /// What sampling took.
+    pub seconds: f64,
+    /// One for each number of steps.
+    pub rms_from_last: Vec<Difference>,
+    /// The root mean squared difference between pictures of different latents. None of one.
+    pub rms_between_latents: Option<f64>,
+    /// The same of features.
+    pub feature_distance_between_latents: Option<f64>,
+    /// What was written.
+    pub files: Vec<String>,
+    /// [channels, height, width] of an image.
+    #[serde(skip)]
+    pub shape: [usize; 3],
+    /// For each number of steps, its images [count, c, h, w].
+    #[serde(skip)]
+    pub images: Vec<Vec<f32>>,
+}
+
+/// How far the pictures of one number of steps are from those of the last.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Difference {
+    /// Evaluations per image.
+    pub steps: usize,
+    /// Root mean squared difference of pixels in [0, 1].
+    pub rms: f64,
+    /// Mean distance of Inception features, where they were asked for.
+    pub feature_distance: Option<f64>,
+}
+
+impl Request for Consistency {
+    type Report = ConsistencyReport;
+
+    fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConsistencyReport> {
+        let session = Session::new(&self.model, watch)?;
+        let count = check_count(self.count)?;
+        let (shape, dim) = (session.shape(), session.dim());
+        if self.grid.is_some() {
+            check_drawable(shape)?;
+        }
+        if self.features {
+            check_colours(shape)?;
+        }
+        let trajectories = self.steps.iter().map(|&s| session.trajectory(self.trajectory, s)).collect::<Result<Vec<_>>>()?;
+        let samplers = trajectories.iter().map(|t| session.sampler(t, &Sigma::Eta(0.0), self.clip)).collect::<Result<Vec<_>>>()?;
+        let file = OutputFile::create_optional(self.grid.as_ref())?;
+        let inception = self.features.then(|| load_inception(self.inception.as_deref(), watch)).transpose()?;
+
+        let total: usize = trajectories.iter().map(|t| t.len()).sum();
+        watch.begin("sampling", "image-steps", count * total);
+        let latents = session.latents(self.seed, 0, count);
+        let columns = samplers.iter().map(|sampler| session.sample(sampler, &latents, (self.seed, 0)));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let seconds = watch.end();
+
+        let spacing = session.spacing_name(self.trajectory);
+        let file = file.map(|file| {
+            let mut rows = Vec::with_capacity(columns.len() * latents.len());
+            for i in 0..count {
+                columns.iter().for_each(|x| rows.extend_from_slice(&x[i * dim..(i + 1) * dim]));
+            }
+            let (model, steps, flags) = (session.model_flags(), joined(&self.steps, ","), session.flags(self.clip));
+            let caption =
+                format!("ddim consistency {model} --seed {} --count {count} --steps {steps} --trajectory {spacing}{flags}", self.seed);
+            let picture = ddim_pictures::grid(&rows, shape, columns.len())?;
+            let labels: Vec<String> = trajectories.iter().map(|t| format!("S = {}", t.len())).collect();
+            let picture = if self.no_labels { picture } else { labelled(&picture, &labels, &[]) };
+            file.commit(&picture.to_png(&caption))
+        });
+        let file = file.transpose()?;
+
+        let last = columns.last().map_or(&[][..], Vec::as_slice);
+        // The same pictures, each beside its neighbour's.
+        let turned = |all: &[f32], by: usize| {
+            let mut turned = all.to_vec();
+            turned.rotate_left(by);
+            turned
+        };
+        let looked = inception.map(|inception| -> Result<(Vec<f64>, Option<f64>)> {
+            let features = columns.iter().map(|x| {
+                watch.check()?;
+                Ok(ddim_eval::features_of_images(&inception, x, shape)?)
+            });
+            let features = features.collect::<Result<Vec<_>>>()?;
+            let last = features.last().map_or(&[][..], Vec::as_slice);
+            let distances = features.iter().map(|f| mean_distance(f, last)).collect();
+            Ok((distances, (count > 1).then(|| mean_distance(&turned(last, Inception::FEATURES), last))))
+        });
+        let looked = looked.transpose()?;
+        let differences = trajectories.iter().zip(&columns).enumerate().map(|(i, (trajectory, x))| Difference {
+            steps: trajectory.len(),
+            rms: difference(x, last),
+            feature_distance: looked.as_ref().map(|(distances, _)| distances[i]),
+        });
+        Ok(ConsistencyReport {
+            rms_from_last: differences.collect(),
+            rms_between_latents: (count > 1).then(|| difference(&turned(last, dim), last)),
+            feature_distance_between_latents: looked.as_ref().and_then(|(_, others)| *others),
+            model: session.model,
+            count,
+            seed: self.seed,
+            trajectory: spacing.to_owned(),
+            seconds,
+            files: shown(file.as_slice()),
+            shape,
+            images: columns,
+        })
+    }
+}
+
+/// The mean distance of features, a pair at a time.
+fn mean_distance(a: &[f32], b: &[f32]) -> f64 {
+    let pairs = a.chunks_exact(Inception::FEATURES).zip(b.chunks_exact(Inception::FEATURES));
+    let distance = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+    pairs.map(distance).sum::<f64>() / (a.len() / Inception::FEATURES) as f64
+}
+
+/// Root mean squared difference of pixels in [0, 1], as they are shown.
+fn difference(a: &[f32], b: &[f32]) -> f64 {
+    let shown = |x: f32| f64::from(x.clamp(-1.0, 1.0)) / 2.0;
+    (a.iter().zip(b).map(|(a, b)| (shown(*a) - shown(*b)).powi(2)).sum::<f64>() / a.len() as f64).sqrt()
+}

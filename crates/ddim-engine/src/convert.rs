@@ -1,0 +1,87 @@
+//! Models rewritten as diffusers pipeline folders.
+
+use crate::choices::Model;
+use crate::error::{Error, Result};
+use crate::job::{Request, Within};
+use crate::models;
+use ddim_nn::{Choices, Pipeline};
+use ddim_weights::WeightsDtype;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A model, or a file of weights, rewritten as a diffusers pipeline folder with safetensors weights.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Convert {
+    /// Which model, or which file of weights; its classes are not looked at.
+    pub model: Model,
+    /// The folder to make.
+    pub destination: PathBuf,
+    /// Number format of the weights.
+    pub dtype: Dtype,
+    /// The `config.json` of the network, for a file of diffusers' weights that has none beside it.
+    pub config: Option<PathBuf>,
+}
+
+/// Number formats of weights.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits, IEEE.
+    F16,
+    /// 16 bits with the exponents of 32.
+    Bf16,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "command", rename = "convert")]
+pub struct ConvertReport {
+    /// The model as it was named.
+    pub source: String,
+    /// The file of its weights.
+    pub weights: String,
+    /// Numbers of the network.
+    pub parameters: usize,
+    /// Number format of the weights.
+    pub dtype: Dtype,
+    /// What was assumed or chosen, a line each.
+    pub notes: Vec<String>,
+    /// The folder.
+    pub files: Vec<String>,
+}
+
+impl Request for Convert {
+    type Report = ConvertReport;
+
+    fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConvertReport> {
+        let source = &self.model.model;
+        let choices = Choices { config: self.config.clone(), size: self.model.size, ..self.model.choices() };
+        let pipeline = if source.is_file() {
+            Pipeline::load_file(source, &choices)?
+        } else if self.config.is_some() {
+            return Err(Error::field("config", "a folder has its own config.json: expected a file of weights as the source"));
+        } else {
+            models::read(source, &choices, watch)?
+        };
+        watch.check()?;
+        let dtype = match self.dtype {
+            Dtype::F32 => WeightsDtype::F32,
+            Dtype::F16 => WeightsDtype::F16,
+            Dtype::Bf16 => WeightsDtype::Bf16,
+        };
+        pipeline.save(&self.destination, dtype)?;
+        pipeline.notes.iter().for_each(|note| watch.note(format!("note: {note}")));
+        Ok(ConvertReport {
+            source: source.display().to_string(),
+            weights: pipeline.weights_file.display().to_string(),
+            parameters: pipeline.parameters(),
+            dtype: self.dtype,
+            notes: pipeline.notes,
+            files: vec![self.destination.display().to_string()],
+        })
+    }
+}

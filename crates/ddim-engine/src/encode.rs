@@ -1,0 +1,103 @@
+//! Images to latents along the ODE (Eq. 13).
+
+use crate::choices::{Model, Preparing, Spacing};
+use crate::error::Result;
+use crate::inputs;
+use crate::job::{Request, Within};
+use crate::output::OutputFile;
+use crate::reports::DataReport;
+use crate::session::Session;
+use ddim_data::npy_bytes;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Latents of images, which decode to them again over the same trajectory. Nothing is clipped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Encode {
+    /// Which model.
+    pub model: Model,
+    /// Images of any kind that is read: one, a folder, an archive, a data set's files, a batch.
+    pub input: PathBuf,
+    /// How they become those of the model.
+    pub preparation: Preparing,
+    /// S.
+    pub steps: usize,
+    /// How the S timesteps are chosen.
+    pub trajectory: Option<Spacing>,
+    /// Where the latents go, f32 [n, c, h, w].
+    pub save_npy: Option<PathBuf>,
+}
+
+impl Default for Encode {
+    fn default() -> Self {
+        let (model, preparation) = (Model::default(), Preparing::default());
+        Self { model, input: PathBuf::new(), preparation, steps: 50, trajectory: None, save_npy: None }
+    }
+}
+
+/// What images became.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "command", rename = "encode")]
+pub struct EncodeReport {
+    /// The model as it was named.
+    pub model: String,
+    /// The images by name.
+    pub inputs: Vec<String>,
+    /// What was left out.
+    pub data: DataReport,
+    /// Evaluations per image.
+    pub steps: usize,
+    /// Code timesteps, descending, as decoding visits them.
+    pub timesteps: Vec<usize>,
+    /// Mean of all numbers; of noise 0.
+    pub latent_mean: f64,
+    /// Standard deviation of all numbers; of noise 1.
+    pub latent_std: f64,
+    /// What encoding took.
+    pub seconds: f64,
+    /// What was written.
+    pub files: Vec<String>,
+    /// [channels, height, width] of an image.
+    #[serde(skip)]
+    pub shape: [usize; 3],
+    /// The latents, [n, c, h, w].
+    #[serde(skip)]
+    pub latents: Vec<f32>,
+}
+
+impl Request for Encode {
+    type Report = EncodeReport;
+
+    fn work(&self, Within(watch): Within<'_, '_>) -> Result<EncodeReport> {
+        let session = Session::new(&self.model, watch)?;
+        let trajectory = session.trajectory(self.trajectory, self.steps)?;
+        let inputs = inputs::read(&self.input, session.shape(), self.preparation, None, watch)?;
+        let file = OutputFile::create_optional(self.save_npy.as_ref())?;
+        watch.begin("encoding", "image-steps", inputs.names.len() * trajectory.len());
+        let latents = session.encode(&trajectory, &inputs.images)?;
+        let seconds = watch.end();
+        let (latent_mean, latent_std) = moments(&latents);
+        let shape = session.shape();
+        let file = file.map(|file| file.commit(&npy_bytes(&latents, shape))).transpose()?;
+        Ok(EncodeReport {
+            model: session.model,
+            data: (&inputs.report).into(),
+            inputs: inputs.names,
+            steps: trajectory.len(),
+            timesteps: trajectory.timesteps().collect(),
+            latent_mean,
+            latent_std,
+            seconds,
+            files: crate::output::shown(file.as_slice()),
+            shape,
+            latents,
+        })
+    }
+}
+
+fn moments(x: &[f32]) -> (f64, f64) {
+    let n = x.len() as f64;
+    let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
+    (mean, (x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt())
+}

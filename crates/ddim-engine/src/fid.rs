@@ -1,0 +1,290 @@
+//! Two sets of images compared, as FID does.
+
+use crate::choices::Preparing;
+use crate::error::{Error, Result};
+use crate::inputs::say;
+use crate::job::{Request, Within};
+use crate::output::{OutputFile, shown};
+use crate::reports::DataReport;
+use crate::session::load_inception;
+use ddim_data::Look;
+use ddim_eval::{Images, MOST_COMPARED, Reference, Statistics, compared, features, few_images, kernel_distance, precision_recall};
+use ddim_nn::Inception;
+use serde::{Deserialize, Serialize};
+use std::cell::{Cell, RefCell};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+/// Sides of images that sets are made.
+const SIZES: RangeInclusive<usize> = 1..=4096;
+
+/// FID, KID, precision and recall of one set of images against another; or the statistics of one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fid {
+    /// What is judged: a folder of images of one size, a data set's files, a batch, or statistics (.npz).
+    pub a: PathBuf,
+    /// The reference. None: statistics alone.
+    pub b: Option<PathBuf>,
+    /// More of A, put together with it.
+    pub also: Vec<PathBuf>,
+    /// Where the statistics of A go, as pytorch-fid writes them.
+    pub save_stats: Option<PathBuf>,
+    /// Only the first so many images of each set.
+    pub limit: Option<usize>,
+    /// [height, width] that images are made, as for a model. None: they are taken as they are.
+    pub size: Option<[usize; 2]>,
+    /// How.
+    pub preparation: Preparing,
+    /// No KID, precision and recall.
+    pub fid_only: bool,
+    /// Of the subsets that KID, precision and recall look at.
+    pub seed: u64,
+    /// Weights of Inception. None: where they are found, or downloaded once.
+    pub inception: Option<PathBuf>,
+}
+
+/// How alike two sets are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "command", rename = "fid")]
+pub struct FidReport {
+    /// What was judged.
+    pub a: String,
+    /// More of it.
+    pub also: Vec<String>,
+    /// The reference.
+    pub b: Option<String>,
+    /// Images of A, where that is known.
+    pub count_a: Option<usize>,
+    /// Images of B, where that is known.
+    pub count_b: Option<usize>,
+    /// The Fréchet distance.
+    pub fid: Option<f64>,
+    /// Its standard error over the images of A.
+    pub fid_error: Option<f64>,
+    /// The kernel distance.
+    pub kid: Option<f64>,
+    /// Its standard error.
+    pub kid_error: Option<f64>,
+    /// Images of A and B that it is of.
+    pub kid_counts: Option<[usize; 2]>,
+    /// The share of A that looks like B.
+    pub precision: Option<f64>,
+    /// The share of B that A covers.
+    pub recall: Option<f64>,
+    /// Of the subsets.
+    pub seed: u64,
+    /// Images whose features were taken.
+    pub images: usize,
+    /// What that took.
+    pub seconds: f64,
+    /// The rate. None of no images.
+    pub images_per_second: Option<f64>,
+    /// What may mislead, a line each.
+    pub warnings: Vec<String>,
+    /// What was left out of each set of images.
+    pub data: Vec<DataReport>,
+    /// What was written.
+    pub files: Vec<String>,
+}
+
+/// What was found of a part of a set: features where they were taken here, else statistics.
+enum Found {
+    Features(Vec<f32>),
+    Statistics(Statistics),
+}
+
+/// One side: its statistics, and its features where all of them were taken here.
+struct Side {
+    statistics: Statistics,
+    features: Option<Vec<f32>>,
+}
+
+impl Request for Fid {
+    type Report = FidReport;
+
+    fn work(&self, Within(watch): Within<'_, '_>) -> Result<FidReport> {
+        let look = match self.size {
+            Some([h, w]) if !SIZES.contains(&h) || !SIZES.contains(&w) => {
+                return Err(Error::field("size", format!("{h}x{w}: expected N or HxW, {} to {}", SIZES.start(), SIZES.end())));
+            }
+            Some(size) => Look::Prepared(self.preparation.for_size(size)),
+            None => Look::AsTheyAre { background: self.preparation.background },
+        };
+        if self.size.is_none() && self.preparation.fit.is_some() {
+            return Err(Error::request("`fit` without `size`: expected the size that images are made"));
+        }
+        if self.limit == Some(0) {
+            return Err(Error::field("limit", "0: expected 1 or more"));
+        }
+        let reports = RefCell::new(Vec::new());
+        let open = |path: &Path| -> Result<Images> {
+            let images = Images::open(path, look, self.limit, self.preparation.bad_files(), &[])?;
+            if let Images::Set(set) = &images {
+                say(set.report(), watch);
+                reports.borrow_mut().push(DataReport::from(set.report()));
+            }
+            Ok(images)
+        };
+        let paths_of_a: Vec<&Path> = std::iter::once(&self.a).chain(&self.also).map(PathBuf::as_path).collect();
+        let parts = paths_of_a.iter().map(|path| open(path)).collect::<Result<Vec<_>>>()?;
+        let reference = self.b.as_deref().map(open).transpose()?;
+        check_counts("A", &paths_of_a, &parts)?;
+        if let (Some(path), Some(reference)) = (&self.b, &reference) {
+            check_counts("B", &[path], std::slice::from_ref(reference))?;
+        }
+        let file = OutputFile::create_optional(self.save_stats.as_ref())?;
+        let mut warnings = Vec::new();
+        let mut warn = |warning: String| {
+            watch.note(format!("warning: {warning}"));
+            warnings.push(warning);
+        };
+        misleading(self, &parts, reference.as_ref()).into_iter().for_each(&mut warn);
+
+        let sides = paths_of_a.iter().copied().zip(&parts).chain(self.b.as_deref().zip(reference.as_ref()));
+        // Statistics alone may be of any features.
+        if sides.clone().any(|(_, images)| set_len(images).is_some()) {
+            sides.into_iter().try_for_each(|(path, images)| images.check_features(path))?;
+        }
+        let to_do: usize = parts.iter().chain(&reference).filter_map(set_len).sum();
+        // Only where there are images to look at.
+        let network = (to_do > 0).then(|| load_inception(self.inception.as_deref(), watch)).transpose()?;
+        watch.begin("features", "images", to_do);
+        let unturned = Cell::new(0);
+        let look = |images: Images| -> ddim_eval::Result<Found> {
+            match (images, &network) {
+                (Images::Set(set), Some(inception)) => {
+                    let found = features(inception, &set, &mut |n| {
+                        watch.advance(n);
+                        watch.check().map_err(ddim_eval::Error::observer)
+                    })?;
+                    unturned.set(unturned.get() + set.unturned());
+                    Ok(Found::Features(found))
+                }
+                (Images::Statistics(statistics), _) => Ok(Found::Statistics(statistics)),
+                (Images::Set(_), None) => unreachable!("there are images to look at"),
+            }
+        };
+        // Errors say of which set they are.
+        let of = |which: &'static str| move |error: ddim_eval::Error| Error::from(error).of(which);
+        let a = parts.into_iter().map(&look).collect::<ddim_eval::Result<Vec<_>>>().and_then(side).map_err(of("A"))?;
+        let b = reference.map(|images| look(images).and_then(|found| side(vec![found]))).transpose().map_err(of("B"))?;
+        let looked = watch.end();
+        if unturned.get() > 0 {
+            let many = images(unturned.get());
+            warn(format!(
+                "{many} with an EXIF orientation were taken as they lie in their files, as pytorch-fid does (`size` turns them upright)"
+            ));
+        }
+
+        let fid = b.as_ref().map(|b| -> Result<(f64, Option<f64>)> {
+            watch.check()?;
+            let reference = Reference::new(b.statistics.clone()).map_err(of("B"))?;
+            let error = a.features.as_ref().map(|features| reference.error(&a.statistics, features)).transpose()?.flatten();
+            Ok((reference.distance(&a.statistics)?, error))
+        });
+        let fid = fid.transpose()?;
+        let pair = a.features.as_ref().zip(b.as_ref().and_then(|b| b.features.as_ref())).filter(|_| !self.fid_only);
+        let kid = pair.map(|(a, b)| kernel_distance(a, b, Inception::FEATURES, self.seed)).transpose()?;
+        let judged = pair.filter(|(a, b)| a.len().min(b.len()) > ddim_eval::NEIGHBOURS * Inception::FEATURES);
+        let judged = judged.map(|(a, b)| {
+            let [a, b] = [(a, 0), (b, 1)].map(|(features, which)| compared(features, Inception::FEATURES, self.seed, which));
+            precision_recall(&a, &b, Inception::FEATURES)
+        });
+        let judged = judged.transpose()?;
+        let file = file.map(|file| file.commit(&a.statistics.to_npz())).transpose()?;
+
+        let counts = [Some(&a), b.as_ref()].map(|side| side.map(|side| side.statistics.count).filter(|n| *n > 0));
+        let path = |path: &PathBuf| path.display().to_string();
+        Ok(FidReport {
+            a: path(&self.a),
+            also: shown(&self.also),
+            b: self.b.as_ref().map(path),
+            count_a: counts[0],
+            count_b: counts[1],
+            fid: fid.map(|fid| fid.0),
+            fid_error: fid.and_then(|fid| fid.1),
+            kid: kid.map(|kid| kid.distance),
+            kid_error: kid.and_then(|kid| kid.error),
+            kid_counts: kid.map(|kid| kid.counts),
+            precision: judged.map(|found| found.precision),
+            recall: judged.map(|found| found.recall),
+            seed: self.seed,
+            images: to_do,
+            seconds: looked,
+            images_per_second: (to_do > 0).then(|| to_do as f64 / looked),
+            warnings,
+            data: reports.into_inner(),
+            files: shown(file.as_slice()),
+        })
+    }
+}
+
+fn images(n: usize) -> String {
+    format!("{n} image{}", if n == 1 { "" } else { "s" })
+}
+
+/// Whether a set has enough images for a covariance: together, and each part that is put together with statistics.
+fn check_counts(which: &str, paths: &[&Path], parts: &[Images]) -> Result<()> {
+    let whole: Option<usize> = parts.iter().map(set_len).sum();
+    let few = |n: usize| format!("{}: expected at least 2, for a covariance", images(n));
+    match whole {
+        Some(n @ ..2) => Err(Error::failure(format!("{which}: {} has {}", paths[0].display(), few(n)))),
+        Some(_) => Ok(()),
+        None => match paths.iter().zip(parts).find_map(|(path, part)| set_len(part).filter(|n| *n < 2).map(|n| (path, n))) {
+            Some((path, n)) => Err(Error::failure(format!("{which}: {} has {}", path.display(), few(n)))),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Puts the parts of a set together: their features, or their statistics where those of one are all there is.
+fn side(parts: Vec<Found>) -> ddim_eval::Result<Side> {
+    if parts.iter().all(|part| matches!(part, Found::Features(_))) {
+        let all = parts.into_iter().flat_map(|part| if let Found::Features(features) = part { features } else { Vec::new() });
+        let features: Vec<f32> = all.collect();
+        return Ok(Side { statistics: Statistics::of(&features, Inception::FEATURES)?, features: Some(features) });
+    }
+    let statistics = parts.into_iter().map(|part| match part {
+        Found::Features(features) => Statistics::of(&features, Inception::FEATURES),
+        Found::Statistics(statistics) => Ok(statistics),
+    });
+    let mut statistics = statistics.collect::<ddim_eval::Result<Vec<_>>>()?.into_iter();
+    let first = statistics.next().expect("a set has a part");
+    Ok(Side { statistics: statistics.try_fold(first, |whole, part| whole.merged(&part))?, features: None })
+}
+
+fn set_len(images: &Images) -> Option<usize> {
+    match images {
+        Images::Set(set) => Some(set.len()),
+        Images::Statistics(_) => None,
+    }
+}
+
+/// What may mislead, in words.
+fn misleading(request: &Fid, parts: &[Images], reference: Option<&Images>) -> Vec<String> {
+    let whole: Option<usize> = parts.iter().map(Images::count).sum();
+    let counts = [whole, reference.and_then(Images::count)];
+    let mut warnings: Vec<String> = counts.iter().zip(["A", "B"]).filter_map(|(count, which)| few_images(which, (*count)?)).collect();
+    if let [Some(a), Some(b)] = counts
+        && a != b
+    {
+        warnings.push(format!("A has {} and B has {b}: FID depends on both", images(a)));
+    }
+    if reference.is_some() && parts.iter().any(|part| set_len(part).is_none()) {
+        warnings.push("A is statistics: without its images the error of FID is not known".to_owned());
+    }
+    let sets: Option<Vec<usize>> = [parts.iter().map(set_len).sum(), reference.and_then(set_len)].into_iter().collect();
+    if let Some(sets) = sets.filter(|sets| !request.fid_only && sets.iter().any(|n| *n > MOST_COMPARED)) {
+        let larger = ["A", "B"].iter().zip(sets).filter(|(_, n)| *n > MOST_COMPARED).map(|(which, _)| *which).collect::<Vec<_>>();
+        let larger = larger.join(" and ");
+        warnings.push(format!("KID, precision and recall are of {MOST_COMPARED} images of {larger}, drawn by `seed` {}", request.seed));
+    }
+    let sizes: Vec<[usize; 2]> =
+        parts.iter().chain(reference).filter_map(|images| if let Images::Set(set) = images { Some(set.size()) } else { None }).collect();
+    if let Some(other) = sizes.iter().find(|size| **size != sizes[0]) {
+        let [a, b] = [sizes[0], *other].map(|[h, w]| format!("{w} x {h}"));
+        warnings.push(format!("images of {a} against images of {b} pixels: FID sees how they were resized (`size` makes both the same)"));
+    }
+    warnings
+}

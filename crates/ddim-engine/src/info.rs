@@ -1,0 +1,91 @@
+//! What a model is.
+
+use crate::choices::Model;
+use crate::error::Result;
+use crate::job::{Request, Within};
+use crate::models;
+use ddim::Clip;
+use ddim_nn::{SampleSize, SchedulerConfig, UNetConfig};
+use serde::{Deserialize, Serialize};
+
+/// What a model is: network, size, schedule, and the defaults that follow.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Info {
+    /// Which model; its size and classes are not looked at.
+    pub model: Model,
+}
+
+/// A model as its files have it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "command", rename = "info")]
+pub struct InfoReport {
+    /// The model as it was named.
+    pub model: String,
+    /// The file of its weights.
+    pub weights: String,
+    /// Numbers of the network.
+    pub parameters: usize,
+    /// How many classes it has, where that is known.
+    pub classes: Option<usize>,
+    /// What they are called, as far as that is known.
+    pub class_names: Vec<String>,
+    /// Images of each that it was trained on, where that is known.
+    pub class_counts: Vec<usize>,
+    /// What was assumed or chosen, a line each.
+    pub notes: Vec<String>,
+    /// The class of scheduler that its folder names.
+    pub scheduler_class: String,
+    /// Whether half of the network's outputs are variances, which are left out.
+    pub predicts_variances: bool,
+    /// Of an image.
+    pub channels: usize,
+    /// [height, width]. None: any.
+    pub size: Option<[usize; 2]>,
+    /// T.
+    pub timesteps: usize,
+    /// ᾱ_T.
+    pub alpha_bar_last: f64,
+    /// epsilon, sample or v_prediction.
+    pub prediction_type: &'static str,
+    /// What is done to the predicted x_0, in words.
+    pub clip: String,
+    /// The network's configuration.
+    pub unet: UNetConfig,
+    /// The scheduler's.
+    pub scheduler: SchedulerConfig,
+}
+
+impl Request for Info {
+    type Report = InfoReport;
+
+    fn work(&self, Within(watch): Within<'_, '_>) -> Result<InfoReport> {
+        let pipeline = models::read(&self.model.model, &self.model.choices(), watch)?;
+        let schedule = pipeline.scheduler.schedule();
+        let top = schedule.levels();
+        let clip = match pipeline.scheduler.clip() {
+            Clip::None => "none".to_owned(),
+            Clip::Range(r) => format!("predicted x_0 to [-{r}, {r}]"),
+            Clip::Dynamic { ratio, max } => format!("dynamic thresholding, quantile {ratio}, at most {max}"),
+        };
+        Ok(InfoReport {
+            model: self.model.model.display().to_string(),
+            weights: pipeline.weights_file.display().to_string(),
+            parameters: pipeline.parameters(),
+            classes: pipeline.classes_count(),
+            predicts_variances: pipeline.config.predicts_variances(),
+            channels: pipeline.config.in_channels,
+            size: pipeline.config.sample_size.map(SampleSize::dims),
+            timesteps: top,
+            alpha_bar_last: schedule.alpha_bar(top),
+            prediction_type: pipeline.scheduler.prediction().name(),
+            clip,
+            class_names: pipeline.classes,
+            class_counts: pipeline.class_counts,
+            notes: pipeline.notes,
+            scheduler_class: pipeline.scheduler_class,
+            unet: pipeline.config,
+            scheduler: pipeline.scheduler,
+        })
+    }
+}

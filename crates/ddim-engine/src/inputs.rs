@@ -1,0 +1,41 @@
+//! Images that requests name, and what is said of those that were left out.
+
+use crate::choices::Preparing;
+use crate::error::{Error, Result};
+use crate::job::Watch;
+use crate::reports::ClassReport;
+use ddim_data::{DataSet, Inputs, LeftOut, Report, read_inputs};
+use std::path::Path;
+
+/// The first `limit` images of `path`, for a network of `shape`: as they are, or prepared.
+pub(crate) fn read(path: &Path, shape @ [_, h, w]: [usize; 3], how: Preparing, limit: Option<usize>, watch: &Watch<'_>) -> Result<Inputs> {
+    if limit == Some(0) {
+        return Err(Error::field("count", "0: expected 1 or more"));
+    }
+    let prepared = how.fit.map(|_| how.for_size([h, w]));
+    let inputs = read_inputs(path, shape, prepared, how.background, limit, how.bad_files())?;
+    say(&inputs.report, watch);
+    Ok(inputs)
+}
+
+/// Tells what was left out, and warnings.
+pub(crate) fn say(report: &Report, watch: &Watch<'_>) {
+    lines(report).chain(runs(report)).for_each(|line| watch.note(line));
+}
+
+/// What was left out, but for folders of runs, and warnings.
+pub(crate) fn lines(report: &Report) -> impl Iterator<Item = String> {
+    let left = report.left_out.iter().filter(|left| !matches!(left, LeftOut::Run(_))).map(|left| format!("left out: {left}"));
+    left.chain(report.warnings.iter().map(|warning| format!("warning: {warning}")))
+}
+
+/// Folders of runs, which hardly anyone takes for data: a remark, after what matters.
+pub(crate) fn runs(report: &Report) -> impl Iterator<Item = String> {
+    report.left_out.iter().filter(|left| matches!(left, LeftOut::Run(_))).map(|left| format!("left out: {left}"))
+}
+
+/// The classes of a data set; none where it has no labels.
+pub(crate) fn classes(data: &DataSet) -> Option<Vec<ClassReport>> {
+    let each = |(class, images): (usize, &usize)| ClassReport { class, name: data.class_names.get(class).cloned(), images: *images };
+    data.labels.as_ref().map(|_| data.class_counts().iter().enumerate().map(each).collect())
+}

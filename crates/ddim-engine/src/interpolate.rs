@@ -1,0 +1,184 @@
+//! Walks between latents (appendix D.5).
+
+use crate::choices::{Clipping, Model, Spacing};
+use crate::error::{Error, Result};
+use crate::job::{Request, Within};
+use crate::output::{OutputFile, joined, shown};
+use crate::session::Session;
+use ddim::Sigma;
+use ddim_data::npy_bytes;
+use ddim_pictures::{AnimationFormat, check_drawable, labelled, shown_frames};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Images between two latents, or over a grid between four, by slerp; deterministic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Interpolate {
+    /// Which model.
+    pub model: Model,
+    /// Two seeds, or four (top left, top right, bottom left, bottom right): the latent of each one's image 0.
+    pub seeds: Vec<u64>,
+    /// Two latents (or four), .npy, instead of seeds.
+    pub latents: Option<PathBuf>,
+    /// Images from one of two latents to the other, both included.
+    pub frames: usize,
+    /// Rows between four. None: 8.
+    pub rows: Option<usize>,
+    /// Columns between four. None: 8.
+    pub cols: Option<usize>,
+    /// S.
+    pub steps: usize,
+    /// How the S timesteps are chosen.
+    pub trajectory: Option<Spacing>,
+    /// What is done to the predicted x_0.
+    pub clip: Clipping,
+    /// The images as one picture.
+    pub grid: Option<PathBuf>,
+    /// Without the way, from 0 to 1, above its columns.
+    pub no_labels: bool,
+    /// A GIF or an animated PNG of the walk there and back.
+    pub animate: Option<PathBuf>,
+    /// The images, [n, c, h, w].
+    pub save_npy: Option<PathBuf>,
+}
+
+impl Default for Interpolate {
+    fn default() -> Self {
+        Self {
+            model: Model::default(),
+            seeds: vec![0, 1],
+            latents: None,
+            frames: 11,
+            rows: None,
+            cols: None,
+            steps: 50,
+            trajectory: None,
+            clip: Clipping::default(),
+            grid: None,
+            no_labels: false,
+            animate: None,
+            save_npy: None,
+        }
+    }
+}
+
+/// What was drawn.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "command", rename = "interpolate")]
+pub struct InterpolateReport {
+    /// The model as it was named.
+    pub model: String,
+    /// Number of images.
+    pub count: usize,
+    /// Images beside each other.
+    pub columns: usize,
+    /// Evaluations per image.
+    pub steps: usize,
+    /// What sampling took.
+    pub seconds: f64,
+    /// What was written.
+    pub files: Vec<String>,
+    /// [channels, height, width] of an image.
+    #[serde(skip)]
+    pub shape: [usize; 3],
+    /// The images, [count, c, h, w], row after row.
+    #[serde(skip)]
+    pub images: Vec<f32>,
+}
+
+impl Request for Interpolate {
+    type Report = InterpolateReport;
+
+    fn work(&self, Within(watch): Within<'_, '_>) -> Result<InterpolateReport> {
+        let (session, given) = Session::with_latents(&self.model, self.latents.as_deref(), watch)?;
+        let (shape, dim) = (session.shape(), session.dim());
+        let ends: Vec<Vec<f32>> = match &given {
+            Some(latents) => latents.chunks_exact(dim).map(<[f32]>::to_vec).collect(),
+            None => self.seeds.iter().map(|&seed| session.latents(seed, 0, 1)).collect(),
+        };
+        let (latents, columns) = self.walk(&ends)?;
+        if self.animate.is_some() && ends.len() != 2 {
+            return Err(Error::field("animate", "expected two seeds or latents, found four"));
+        }
+        let trajectory = session.trajectory(self.trajectory, self.steps)?;
+        let sampler = session.sampler(&trajectory, &Sigma::Eta(0.0), self.clip)?;
+        if self.grid.is_some() || self.animate.is_some() {
+            check_drawable(shape).map_err(|e| Error::failure(format!("{e} (use `save_npy`)")))?;
+        }
+        let animation = self.animate.as_deref().map(|path| AnimationFormat::of(path).map(|format| (path, format)));
+        let animation = animation.transpose().map_err(|e| Error::field("animate", &e).because(e))?;
+        let grid = OutputFile::create_optional(self.grid.as_ref())?;
+        let animated = animation.map(|(path, format)| Ok::<_, Error>((OutputFile::create(path)?, format))).transpose()?;
+        let npy = OutputFile::create_optional(self.save_npy.as_ref())?;
+
+        let count = latents.len() / dim;
+        watch.begin("interpolating", "image-steps", count * trajectory.len());
+        let images = session.sample(&sampler, &latents, (0, 0))?;
+        let seconds = watch.end();
+
+        let source = self
+            .latents
+            .as_ref()
+            .map_or_else(|| format!("--seeds {}", joined(&self.seeds, ",")), |path| format!("--latents {}", path.display()));
+        let size = if ends.len() == 2 { format!("--frames {count}") } else { format!("--rows {} --cols {columns}", count / columns) };
+        let spacing = session.spacing_name(self.trajectory);
+        let (model, flags) = (session.model_flags(), session.flags(self.clip));
+        let caption = format!("ddim interpolate {model} {source} {size} --steps {} --trajectory {spacing}{flags}", self.steps);
+        let mut files = Vec::new();
+        if let Some(file) = grid {
+            let picture = ddim_pictures::grid(&images, shape, columns)?;
+            // How far along each column is.
+            let way = |i: usize| format!("{:.2}", i as f64 / (columns - 1).max(1) as f64);
+            let labels: Vec<String> = (0..columns).map(way).collect();
+            let picture = if self.no_labels { picture } else { labelled(&picture, &labels, &[]) };
+            files.push(file.commit(&picture.to_png(&caption))?);
+        }
+        if let Some((file, format)) = animated {
+            let there_and_back: Vec<usize> = (0..count).chain((1..count.saturating_sub(1)).rev()).collect();
+            let draw = |i: usize| ddim_pictures::grid(&images[i * dim..(i + 1) * dim], shape, 1);
+            let frames = shown_frames(there_and_back.len()).into_iter().map(|frame| Ok(draw(there_and_back[frame])?));
+            let frames = frames.collect::<Result<Vec<_>>>()?;
+            files.push(file.commit(&format.encode(&frames, false, &caption)?)?);
+        }
+        if let Some(file) = npy {
+            files.push(file.commit(&npy_bytes(&images, shape))?);
+        }
+        let (steps, files) = (trajectory.len(), shown(&files));
+        Ok(InterpolateReport { model: session.model, count, columns, steps, seconds, files, shape, images })
+    }
+}
+
+impl Interpolate {
+    /// The latents of the walk, and how many lie beside each other.
+    fn walk(&self, ends: &[Vec<f32>]) -> Result<(Vec<f32>, usize)> {
+        match ends {
+            [a, b] => {
+                if self.rows.is_some() || self.cols.is_some() {
+                    return Err(Error::request("`rows` and `cols`: expected four seeds or latents, found two (use `frames`)"));
+                }
+                check_size("frames", self.frames)?;
+                Ok((ddim::frames(a, b, self.frames).map_err(Error::request)?, self.frames))
+            }
+            [a, b, c, d] => {
+                let (rows, cols) = (self.rows.unwrap_or(8), self.cols.unwrap_or(8));
+                check_size("rows", rows)?;
+                check_size("cols", cols)?;
+                Ok((ddim::slerp_grid([a, b, c, d], rows, cols).map_err(Error::request)?, cols))
+            }
+            other => {
+                let n = other.len();
+                let found =
+                    self.latents.as_ref().map_or_else(|| format!("`seeds`: {n} seeds"), |p| format!("{}: {n} latents", p.display()));
+                Err(Error::request(format!("{found}: expected two, or four for a grid")))
+            }
+        }
+    }
+}
+
+fn check_size(field: &str, n: usize) -> Result<()> {
+    if (1..=10_000).contains(&n) {
+        return Ok(());
+    }
+    Err(Error::field(field, format!("{n}: expected 1 to 10000")))
+}

@@ -1,0 +1,359 @@
+//! Work under way: what it is told (stop, show me), what it tells, and the thread that it may have to itself.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::reports::ClassReport;
+use ddim_train::Metrics;
+use serde::Serialize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+/// What may be asked of work under way, from any thread. Copies ask the same work.
+#[derive(Debug, Clone, Default)]
+pub struct Control {
+    stop: Arc<AtomicBool>,
+    preview: Arc<AtomicBool>,
+}
+
+impl Control {
+    /// Asks for an end. Between two evaluations of a network the work ends with [`ErrorKind::Cancelled`]; training saves and ends as finished so far.
+    pub fn cancel(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether an end was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// The flag itself, for whoever sets flags: a signal handler.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Asks for one [`Event::Preview`], after the next step of what is being sampled.
+    pub fn preview(&self) {
+        self.preview.store(true, Ordering::SeqCst);
+    }
+}
+
+/// What work tells while it is under way.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// Something that was assumed, chosen, left out or may mislead: a line to be read, whatever else is shown.
+    Note {
+        /// One line, which begins with what it is: note, warning or left out.
+        text: String,
+    },
+    /// A part of the work begins.
+    Began {
+        /// What is done: "sampling".
+        phase: &'static str,
+        /// What is counted: "image-steps".
+        unit: &'static str,
+        /// How many there are.
+        total: u64,
+    },
+    /// Some of it is done.
+    Progress {
+        /// Of the total, so far.
+        done: u64,
+        /// All.
+        total: u64,
+        /// Since the part began.
+        seconds: f64,
+        /// What is left at this rate. None before anything is done.
+        eta_seconds: Option<f64>,
+    },
+    /// A batch has taken a step.
+    Step {
+        /// The code timestep that it left.
+        timestep: usize,
+        /// Steps taken, from 1.
+        step: usize,
+        /// All steps.
+        steps: usize,
+        /// The first image of the batch.
+        first: u64,
+        /// Images in it.
+        count: usize,
+    },
+    /// What was asked for by [`Control::preview`].
+    Preview {
+        /// The code timestep that x has left.
+        timestep: usize,
+        /// The first image of the batch.
+        first: u64,
+        /// [channels, height, width].
+        shape: [usize; 3],
+        /// The batch as it is now, [n, c, h, w], scale [-1, 1].
+        x: Vec<f32>,
+        /// What the network takes it to become.
+        x_0: Vec<f32>,
+    },
+    /// A part of the result is known: a line to be shown beside the progress.
+    Line {
+        /// One line.
+        text: String,
+    },
+    /// A run of training is loaded, and begins or goes on.
+    TrainingBegan {
+        /// Steps taken before.
+        step: u64,
+        /// Steps of the whole run.
+        steps: u64,
+        /// Images to train on.
+        images: usize,
+        /// Images kept from training.
+        held_out: usize,
+        /// Numbers of the network.
+        parameters: usize,
+        /// Images of a step.
+        batch_size: usize,
+        /// The classes of the images, those held out included.
+        classes: Option<Vec<ClassReport>>,
+        /// What should be known of the settings, a line each.
+        remarks: Vec<String>,
+    },
+    /// A step of training is over.
+    Trained {
+        /// Its number.
+        step: u64,
+        /// The objective before it.
+        loss: f64,
+        /// Of this step.
+        learning_rate: f64,
+    },
+    /// A line of metrics was written.
+    Metrics {
+        /// The line.
+        metrics: Metrics,
+    },
+    /// The part is over.
+    Ended {
+        /// What it took.
+        seconds: f64,
+    },
+}
+
+/// Hands events on.
+pub(crate) type Tell<'a> = &'a mut (dyn FnMut(Event) + Send);
+
+/// What work sees of whoever waits for it.
+pub(crate) struct Watch<'a> {
+    control: Control,
+    inner: Mutex<Inner<'a>>,
+}
+
+struct Inner<'a> {
+    tell: Tell<'a>,
+    began: Instant,
+    done: u64,
+    total: u64,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(control: Control, tell: Tell<'a>) -> Self {
+        Self { control, inner: Mutex::new(Inner { tell, began: Instant::now(), done: 0, total: 0 }) }
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut Inner<'a>) -> R) -> R {
+        f(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        self.with(|inner| (inner.tell)(event));
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// # Errors
+    /// Where an end was asked for.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.control.is_cancelled() { Err(Error::cancelled("stopped")) } else { Ok(()) }
+    }
+
+    pub(crate) fn note(&self, text: impl Into<String>) {
+        self.tell(Event::Note { text: text.into() });
+    }
+
+    pub(crate) fn line(&self, text: impl Into<String>) {
+        self.tell(Event::Line { text: text.into() });
+    }
+
+    pub(crate) fn begin(&self, phase: &'static str, unit: &'static str, total: usize) {
+        self.with(|inner| {
+            (inner.began, inner.done, inner.total) = (Instant::now(), 0, total as u64);
+            (inner.tell)(Event::Began { phase, unit, total: total as u64 });
+        });
+    }
+
+    pub(crate) fn advance(&self, n: usize) {
+        self.with(|inner| {
+            inner.done += n as u64;
+            let (done, total, seconds) = (inner.done, inner.total, inner.began.elapsed().as_secs_f64());
+            let eta_seconds = (done > 0).then(|| seconds * total.saturating_sub(done) as f64 / done as f64);
+            (inner.tell)(Event::Progress { done, total, seconds, eta_seconds });
+        });
+    }
+
+    /// Ends the part that was begun; the seconds that it took.
+    pub(crate) fn end(&self) -> f64 {
+        self.with(|inner| {
+            let seconds = inner.began.elapsed().as_secs_f64();
+            (inner.tell)(Event::Ended { seconds });
+            seconds
+        })
+    }
+
+    /// Tells of a step, and shows the batch where somebody has asked for it.
+    pub(crate) fn step(
+        &self,
+        step: &ddim::Step,
+        sampling: &ddim::Sampling<ddim_nn::Network>,
+        [first, count]: [usize; 2],
+        shape: [usize; 3],
+    ) {
+        let (timestep, first) = (step.level - 1, first as u64);
+        let (taken, steps) = sampling.progress();
+        self.tell(Event::Step { timestep, step: taken, steps, first, count });
+        if self.control.preview.swap(false, Ordering::SeqCst) {
+            self.tell(Event::Preview { timestep, first, shape, x: sampling.x().to_vec(), x_0: sampling.x_0().to_vec() });
+        }
+    }
+}
+
+/// Something that can be asked of the [`Engine`]: plain data, which serde reads and writes.
+pub trait Request: Send + 'static {
+    /// What comes of it: numbers, arrays, the files that were asked for.
+    type Report: Send + 'static;
+
+    #[doc(hidden)]
+    fn work(&self, within: Within<'_, '_>) -> Result<Self::Report>;
+}
+
+/// What a request works within. Only this crate has any.
+#[doc(hidden)]
+pub struct Within<'a, 'b>(pub(crate) &'a Watch<'b>);
+
+/// Where requests are worked on: on which device and how many threads.
+#[derive(Debug, Clone, Default)]
+pub struct Engine {
+    threads: usize,
+}
+
+/// Threads beyond which a number is a typing error.
+const MOST_THREADS: usize = 1024;
+
+impl Engine {
+    /// On `device`: `cpu` (`gpu` and `gpu:N` are names that this version does not serve), with so many threads for each job, or as many as there are
+    /// processors. No result depends on either.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Request`]: a device or a number of threads that there is not.
+    pub fn new(device: &str, threads: Option<usize>) -> Result<Self> {
+        let gpu = device == "gpu" || device.strip_prefix("gpu:").is_some_and(|n| n.parse::<usize>().is_ok());
+        match device {
+            "cpu" => {}
+            _ if gpu => {
+                return Err(Error::failure(format!("`device` {device}: this version computes on the processor only: expected cpu")));
+            }
+            _ => return Err(Error::request(format!("`device` {device}: expected cpu, gpu or gpu:N"))),
+        }
+        match threads {
+            Some(n) if !(1..=MOST_THREADS).contains(&n) => Err(Error::field("threads", format!("{n}: expected 1 to {MOST_THREADS}"))),
+            threads => Ok(Self { threads: threads.unwrap_or(0) }),
+        }
+    }
+
+    /// Works on a request while the caller waits, in a pool of threads of its own. Events come on one of them, in order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`] where `control` asked for an end; else what is wrong with the request, or stood in its way.
+    pub fn run<R: Request + Sync>(&self, request: &R, control: &Control, tell: &mut (dyn FnMut(Event) + Send)) -> Result<R::Report> {
+        // One pool per job: in a shared one, a thread that waits for its own part would take up the whole of another job.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).stack_size(8 << 20).build();
+        let pool = pool.map_err(|e| Error::field("threads", e))?;
+        let watch = Watch::new(control.clone(), tell);
+        let result = pool.install(|| request.work(Within(&watch)));
+        // Rooms below say in their own words that they were stopped.
+        result
+            .map_err(|error| if control.is_cancelled() && error.kind() != ErrorKind::Request { Error::cancelled("stopped") } else { error })
+    }
+
+    /// Works on a request on a thread of its own.
+    ///
+    /// ```
+    /// use ddim_engine::{Engine, Event, Sample};
+    ///
+    /// let request = Sample { count: Some(2), steps: 3, ..Sample::default() };
+    /// let job = Engine::default().start(request);
+    /// for event in job.events() {
+    ///     if let Event::Step { step, steps, .. } = event {
+    ///         println!("{step} of {steps}");
+    ///     }
+    /// }
+    /// let drawn = job.wait()?;
+    /// assert_eq!(drawn.images.len(), 2 * 3 * 32 * 32); // two images in colour, [-1, 1]
+    /// # Ok::<(), ddim_engine::Error>(())
+    /// ```
+    pub fn start<R: Request + Sync>(&self, request: R) -> Job<R::Report> {
+        let (engine, control, (sender, events)) = (self.clone(), Control::default(), channel());
+        let asked = control.clone();
+        let thread = std::thread::spawn(move || {
+            engine.run(&request, &asked, &mut |event| {
+                // Nobody may be listening.
+                let _ = sender.send(event);
+            })
+        });
+        Job { control, events, thread: Some(thread) }
+    }
+}
+
+/// A request that is worked on. Dropped, it is cancelled.
+#[derive(Debug)]
+pub struct Job<R> {
+    control: Control,
+    events: Receiver<Event>,
+    thread: Option<JoinHandle<Result<R>>>,
+}
+
+impl<R> Job<R> {
+    /// What can be asked of it.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// What it tells, to its end: waits for each event.
+    pub fn events(&self) -> impl Iterator<Item = Event> + '_ {
+        self.events.iter()
+    }
+
+    /// Whether [`wait`](Self::wait) would return at once.
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Its result, when it is there.
+    ///
+    /// # Errors
+    /// As [`Engine::run`]; [`ErrorKind::Other`] where the job panicked.
+    pub fn wait(mut self) -> Result<R> {
+        let thread = self.thread.take().expect("waited for once");
+        thread.join().unwrap_or_else(|_| Err(Error::failure("the job panicked: please report it")))
+    }
+}
+
+impl<R> Drop for Job<R> {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.control.cancel();
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Models by name: built in, in folders, on the hub.
+
+use crate::error::{Error, Result};
+use crate::hub;
+use crate::job::Watch;
+use ddim_nn::{Choices, EmbeddedPipeline, Pipeline};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// The model of a request that names none.
+pub const DEFAULT: &str = "emoji";
+
+macro_rules! built_in {
+    ($name:literal) => {
+        EmbeddedPipeline {
+            name: $name,
+            config: include_str!(concat!("../../../models/", $name, "/unet/config.json")),
+            scheduler: include_str!(concat!("../../../models/", $name, "/scheduler/scheduler_config.json")),
+            safetensors: include_bytes!(concat!("../../../models/", $name, "/unet/diffusion_pytorch_model.safetensors")),
+        }
+    };
+}
+
+const BUILT_IN: [EmbeddedPipeline; 2] = [built_in!("emoji"), built_in!("fashion")];
+
+/// Names of the models that are built in.
+pub fn built_in() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|model| model.name)
+}
+
+/// Loads a model, and tells what was assumed or chosen.
+pub(crate) fn load(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> {
+    let pipeline = read(model, choices, watch)?;
+    pipeline.notes.iter().for_each(|note| watch.note(format!("note: {note}")));
+    Ok(pipeline)
+}
+
+/// Reads a built-in model, a folder of diffusers', the last checkpoint of a run, or what the hub has under an id.
+pub(crate) fn read(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> {
+    if let Some(files) = BUILT_IN.iter().find(|m| Path::new(m.name) == model) {
+        let mut pipeline = Pipeline::embedded_with(files, choices)?;
+        if is_model(model) {
+            pipeline.notes.push(format!("{0}: the model that is built in; the folder {0} is `model` ./{0}", files.name));
+        }
+        return Ok(pipeline);
+    }
+    if !model.exists() {
+        if let Some(id) = model.to_str().filter(|text| hub::is_hub_id(text)) {
+            return from_hub(id, choices, watch);
+        }
+        let names = built_in().collect::<Vec<_>>().join(", ");
+        let expected = format!("expected {names}, a pipeline folder, a run, or an id of the hub (org/name)");
+        return Err(Error::failure(format!("{}: no such folder, nor a built-in model: {expected}", model.display())));
+    }
+    let weights = |end: &&str| model.extension().is_some_and(|found| found.eq_ignore_ascii_case(end));
+    if model.is_file() && ["safetensors", "ckpt", "pt", "pth", "bin"].iter().any(weights) {
+        return Err(Error::file(model, "a file: expected a diffusers pipeline folder, which ddim convert makes of a file of weights"));
+    }
+    // A run of `ddim train` stands for its last checkpoint.
+    match ddim_train::checkpoints(model)?.last() {
+        Some((_, checkpoint)) => Ok(Pipeline::load_with(checkpoint, choices)?),
+        None if model.join(RUN).is_file() && !is_pipeline(model) => {
+            Err(Error::file(model, "a run without a checkpoint yet: expected one that has reached its first"))
+        }
+        None => Ok(Pipeline::load_with(model, choices)?),
+    }
+}
+
+/// A model of the hub, from its cache or downloaded into it.
+fn from_hub(id: &str, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> {
+    let mut options = hub::Options::from_env()?;
+    options.raw = choices.raw;
+    let (mut known, mut said) = (None::<(u64, u64)>, String::new());
+    let fetched = hub::fetch(&id.parse()?, &options, &mut |progress| {
+        match progress {
+            hub::Progress::Bytes { come, total: Some(total), .. } => {
+                // The total grows as files are found, and falls where a server starts again.
+                let before = known.filter(|(before, of)| *of == total && *before <= come).map_or_else(
+                    || {
+                        watch.begin("downloading the model", "bytes", total as usize);
+                        0
+                    },
+                    |(before, _)| before,
+                );
+                watch.advance((come - before) as usize);
+                known = Some((come, total));
+            }
+            hub::Progress::Waiting { file } => say_once(watch, &mut said, format!("another process downloads {file}: waiting for it")),
+            hub::Progress::Retrying { file, problem } => say_once(watch, &mut said, format!("{file}: {problem}: trying again")),
+            _ => {}
+        }
+        if watch.control().is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if known.is_some() {
+        watch.end();
+    }
+    let mut pipeline = Pipeline::load_with(&fetched.folder, choices)?;
+    pipeline.notes.splice(0..0, fetched.notes);
+    Ok(pipeline)
+}
+
+/// A line that is told again and again.
+fn say_once(watch: &Watch<'_>, said: &mut String, line: String) {
+    if *said != line {
+        watch.note(format!("note: {line}"));
+        *said = line;
+    }
+}
+
+/// What makes a folder that of a run.
+const RUN: &str = "config.toml";
+
+fn is_pipeline(folder: &Path) -> bool {
+    ["model_index.json", "unet", "unet_ema", "config.json"].iter().any(|name| folder.join(name).exists())
+}
+
+/// Whether a folder is meant as a model, as far as can be seen from its names: a folder of pictures may have any name.
+fn is_model(folder: &Path) -> bool {
+    is_pipeline(folder) || folder.join(RUN).is_file()
+}

@@ -1,0 +1,170 @@
+//! The likelihood bound of a model on images.
+
+use crate::choices::{Model, Preparing, Spacing};
+use crate::error::{Error, Result};
+use crate::inputs;
+use crate::job::{Request, Within};
+use crate::output::{OutputFile, shown};
+use crate::reports::DataReport;
+use crate::session::Session;
+use ddim::Sigma;
+use ddim_eval::likelihood;
+use ddim_pictures::likelihood_chart;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// J_σ (Theorem 1) and the bound on -log P(x_0) in bits/dim, and L_simple, over S timesteps: one draw of noise per image and step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Nll {
+    /// Which model.
+    pub model: Model,
+    /// Images of any kind that is read.
+    pub data: PathBuf,
+    /// Only the first so many.
+    pub count: usize,
+    /// How they become those of the model.
+    pub preparation: Preparing,
+    /// S.
+    pub steps: usize,
+    /// Processes: η above 0, up to 1.
+    pub eta: Vec<f64>,
+    /// Of the noise.
+    pub seed: u64,
+    /// How the S timesteps are chosen.
+    pub trajectory: Option<Spacing>,
+    /// A chart of the terms of every step, .svg or .png.
+    pub plot: Option<PathBuf>,
+}
+
+impl Default for Nll {
+    fn default() -> Self {
+        Self {
+            model: Model::default(),
+            data: PathBuf::new(),
+            count: 64,
+            preparation: Preparing::default(),
+            steps: 100,
+            eta: vec![0.2, 0.5, 1.0],
+            seed: 0,
+            trajectory: None,
+            plot: None,
+        }
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "command", rename = "nll")]
+pub struct NllReport {
+    /// The model as it was named.
+    pub model: String,
+    /// Number of images.
+    pub images: usize,
+    /// What was left out.
+    pub data: DataReport,
+    /// S.
+    pub steps: usize,
+    /// What the spacing of timesteps is called.
+    pub trajectory: String,
+    /// Of the noise.
+    pub seed: u64,
+    /// Code timesteps, ascending.
+    pub timesteps: Vec<usize>,
+    /// Mean squared error of ε at each.
+    pub l_simple: Vec<f64>,
+    /// Their mean.
+    pub l_simple_mean: f64,
+    /// One for each η.
+    pub bounds: Vec<BoundReport>,
+    /// What evaluating took.
+    pub seconds: f64,
+    /// What was written.
+    pub files: Vec<String>,
+}
+
+/// The bound of one process, in bits/dim.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BoundReport {
+    /// Of the process.
+    pub eta: f64,
+    /// -log₂ P(x_0) is at most this.
+    pub bits_per_dim: f64,
+    /// Of `bits_per_dim`, over the images.
+    pub standard_error: f64,
+    /// KL(q(x_T|x_0) ‖ N(0, I)).
+    pub prior: f64,
+    /// J_σ, whose last step is a density.
+    pub j_sigma_bits_per_dim: f64,
+    /// Of each timestep, ascending: the decoder, then KL terms.
+    pub terms: Vec<f64>,
+}
+
+impl Request for Nll {
+    type Report = NllReport;
+
+    fn work(&self, Within(watch): Within<'_, '_>) -> Result<NllReport> {
+        let session = Session::new(&self.model, watch)?;
+        if let Some(eta) = self.eta.iter().find(|eta| !(**eta > 0.0 && **eta <= 1.0)) {
+            let expected = "expected numbers above 0 and up to 1 (J_sigma needs every sigma above 0)";
+            return Err(Error::field("eta", format!("{eta}: {expected}")));
+        }
+        let trajectory = session.trajectory(self.trajectory, self.steps)?;
+        let svg = self.plot.as_ref().map(|path| match path.extension().and_then(|e| e.to_str()) {
+            Some("svg") => Ok(true),
+            Some("png") => Ok(false),
+            _ => Err(Error::field("plot", format!("{}: expected a name that ends in .svg or .png", path.display()))),
+        });
+        let svg = svg.transpose()?.unwrap_or(false);
+        let inputs = inputs::read(&self.data, session.shape(), self.preparation, Some(self.count), watch)?;
+        // The bound counts bytes: a batch of floats is made those.
+        let images: Vec<f32> = inputs.images.iter().map(|x| ddim::from_byte(ddim::to_byte(*x))).collect();
+        let beyond = inputs.images.iter().filter(|x| x.abs() > 1.0).count();
+        if beyond > 0 {
+            watch.note(format!("warning: {beyond} numbers beyond [-1, 1] were clamped: the bound is that of bytes"));
+        }
+        let count = images.len() / session.dim();
+        let file = OutputFile::create_optional(self.plot.as_ref())?;
+        let sigmas: Vec<Sigma> = self.eta.iter().map(|&eta| Sigma::Eta(eta)).collect();
+        watch.begin("evaluating", "image-steps", count * (trajectory.len() + 1));
+        let network = |images: Range<usize>| session.network_for(self.seed, images).map_err(ddim_eval::Error::observer);
+        let batch = (self.seed, session.batch_size());
+        let mut observe = |n| {
+            watch.advance(n);
+            watch.check().map_err(ddim_eval::Error::observer)
+        };
+        let found = likelihood(&session.schedule, &trajectory, &sigmas, &images, batch, &network, &mut observe)?;
+        let seconds = watch.end();
+
+        let spacing = session.spacing_name(self.trajectory);
+        let title = format!("{}, {count} images, S = {}, {spacing}", session.model, trajectory.len());
+        let file = file.map(|file| {
+            let chart = likelihood_chart(&found, &sigmas, &title);
+            if svg { file.commit(chart.to_svg().as_bytes()) } else { file.commit(&chart.to_picture().to_png(&title)) }
+        });
+        let file = file.transpose()?;
+        let bounds = self.eta.iter().zip(found.bounds).map(|(&eta, bound)| BoundReport {
+            eta,
+            bits_per_dim: bound.bits,
+            standard_error: bound.error,
+            prior: bound.prior,
+            j_sigma_bits_per_dim: bound.j_bits,
+            terms: bound.terms,
+        });
+        Ok(NllReport {
+            model: session.model,
+            images: count,
+            data: (&inputs.report).into(),
+            steps: trajectory.len(),
+            trajectory: spacing.to_owned(),
+            seed: self.seed,
+            timesteps: found.timesteps,
+            l_simple_mean: found.l_simple.iter().sum::<f64>() / found.l_simple.len() as f64,
+            l_simple: found.l_simple,
+            bounds: bounds.collect(),
+            seconds,
+            files: shown(file.as_slice()),
+        })
+    }
+}

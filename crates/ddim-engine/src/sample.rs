@@ -1,0 +1,397 @@
+//! Drawing images from noise.
+
+use crate::choices::{Clipping, Eta, Model, Spacing};
+use crate::error::{Error, Result};
+use crate::job::{Request, Within};
+use crate::output::{OutputFile, create_folder, shown, write};
+use crate::session::{Session, check_count};
+use crate::used_folder;
+use ddim::{Sampler, Sampling, Step, Trajectory};
+use ddim_data::npy_bytes;
+use ddim_nn::Network;
+use ddim_pictures::{AnimationFormat, Picture, beside, check_drawable, shown_frames, single, square_columns};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Images where a request does not say how many.
+const DEFAULT_COUNT: usize = 64;
+
+/// Images from latents x_T, by Eq. 12 over S of the model's T timesteps. Image k of a seed is the same whatever else is drawn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sample {
+    /// Which model.
+    pub model: Model,
+    /// How many images. None: as many as there are latents, or 64.
+    pub count: Option<usize>,
+    /// The number of the first image: those before it are left to others. Images that others draw may lie in the same folder.
+    pub first: Option<usize>,
+    /// S.
+    pub steps: usize,
+    /// Randomness.
+    pub eta: Eta,
+    /// How the S timesteps are chosen.
+    pub trajectory: Option<Spacing>,
+    /// Exactly these code timesteps, descending, instead of `steps`.
+    pub timesteps: Option<Vec<usize>>,
+    /// Of latents and noise.
+    pub seed: u64,
+    /// Latents (.npy, [n, c, h, w]) instead of the seed's: image k starts from the k-th.
+    pub latents: Option<PathBuf>,
+    /// What is done to the predicted x_0.
+    pub clip: Clipping,
+    /// Files to write.
+    pub files: SampleFiles,
+}
+
+/// The files that a [`Sample`] is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SampleFiles {
+    /// A folder for each image as a PNG of its number. Images of the same request that lie there are not drawn again.
+    pub out: Option<PathBuf>,
+    /// All images as one picture.
+    pub grid: Option<PathBuf>,
+    /// The batch, [n, c, h, w].
+    pub save_npy: Option<PathBuf>,
+    /// A folder for every x_t and predicted x_0, and the coefficients of the steps.
+    pub trace: Option<PathBuf>,
+    /// A GIF or an animated PNG of the grid as it is drawn.
+    pub animate: Option<PathBuf>,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self {
+            model: Model::default(),
+            count: None,
+            first: None,
+            steps: 50,
+            eta: Eta::Value(0.0),
+            trajectory: None,
+            timesteps: None,
+            seed: 0,
+            latents: None,
+            clip: Clipping::default(),
+            files: SampleFiles::default(),
+        }
+    }
+}
+
+/// What was drawn.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "command", rename = "sample")]
+pub struct SampleReport {
+    /// The model as it was named.
+    pub model: String,
+    /// Whether its weights themselves were taken, not their average.
+    pub raw: bool,
+    /// The number of the first image.
+    pub first: usize,
+    /// Images of the request.
+    pub count: usize,
+    /// Images drawn now: fewer where some lay in the folder already.
+    pub drawn: usize,
+    /// Evaluations per image.
+    pub steps: usize,
+    /// Code timesteps in the order in which they were visited.
+    pub timesteps: Vec<usize>,
+    /// Randomness.
+    pub eta: Eta,
+    /// Of latents and noise.
+    pub seed: u64,
+    /// What sampling took.
+    pub seconds: f64,
+    /// Milliseconds per image-step. None where nothing was drawn.
+    pub ms_per_image_step: Option<f64>,
+    /// [height, width].
+    pub size: [usize; 2],
+    /// The class of each image, of a model with classes.
+    pub classes: Option<Vec<usize>>,
+    /// What was written.
+    pub files: Vec<String>,
+    /// [channels, height, width] of an image.
+    #[serde(skip)]
+    pub shape: [usize; 3],
+    /// The images, [count, c, h, w] in [-1, 1], unclamped: where no file was asked for.
+    #[serde(skip)]
+    pub images: Vec<f32>,
+}
+
+impl Request for Sample {
+    type Report = SampleReport;
+
+    fn work(&self, Within(watch): Within<'_, '_>) -> Result<SampleReport> {
+        let (session, given) = Session::with_latents(&self.model, self.latents.as_deref(), watch)?;
+        let (shape, dim, files) = (session.shape(), session.dim(), &self.files);
+        let trajectory = match &self.timesteps {
+            Some(list) => {
+                Trajectory::from_timesteps(session.schedule.levels(), list).map_err(|e| Error::field("timesteps", &e).because(e))?
+            }
+            None => session.trajectory(self.trajectory, self.steps)?,
+        };
+        let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip)?;
+        let images = self.images(given.as_ref().map(|x| x.len() / dim))?;
+
+        if files.grid.is_some() || files.out.is_some() || files.animate.is_some() {
+            check_drawable(shape).map_err(|e| Error::failure(format!("{e} (use `save_npy`)")))?;
+        }
+        let animation = files.animate.as_deref().map(|path| AnimationFormat::of(path).map(|format| (path, format)));
+        let animation = animation.transpose().map_err(|e| Error::field("animate", &e).because(e))?;
+        let grid = OutputFile::create_optional(files.grid.as_ref())?;
+        let npy = OutputFile::create_optional(files.save_npy.as_ref())?;
+        let animated = animation.map(|(path, format)| Ok::<_, Error>((OutputFile::create(path)?, format))).transpose()?;
+        let settings = self.settings(&session, &trajectory);
+        let of = self.first.map_or(String::new(), |first| format!(" --first {first}"));
+        let caption = format!("ddim sample --count {}{of} {settings}", images.len());
+        let single_caption = |image| single_caption(&session, self.seed, &settings, image);
+        // Whoever names a first image shares the folder with others.
+        let end = self.first.is_none().then_some(images.end);
+        let there = files.out.iter().map(|folder| used_folder::images(folder, end, single_caption)).next().transpose()?;
+        files.trace.iter().try_for_each(|folder| used_folder::check_trace(folder, &caption))?;
+        files.out.iter().chain(&files.trace).try_for_each(|folder| create_folder(folder))?;
+
+        let mut watcher = Watcher::new(files, shape, images.len(), trajectory.len());
+        watcher.describe(&session, &sampler, &caption)?;
+        // Numbers are needed where more is written than bytes, and these can be read again.
+        let numbers = npy.is_some() || watcher.watches() || files.out.is_none();
+        let mut known = Known::new(files.out.as_deref(), if numbers { BTreeSet::new() } else { there.unwrap_or_default() }, shape);
+        let missing: Vec<usize> = images.clone().filter(|image| !known.has(*image)).collect();
+        if missing.len() < images.len() {
+            watch.note(format!("note: {} of {} images were there already", images.len() - missing.len(), images.len()));
+        }
+        watch.begin("sampling", "image-steps", missing.len() * trajectory.len());
+        // Traces and animations show all images at once.
+        let together = if watcher.watches() { images.len() } else { session.batch_size() };
+        let keep = numbers || grid.is_some();
+        for batch in runs(&missing, together) {
+            let at = batch.start * dim..batch.end * dim;
+            let latents = given.as_ref().map_or_else(|| session.latents(self.seed, batch.start, batch.len()), |x| x[at].to_vec());
+            watcher.start(&latents, &sampler)?;
+            let x = session.sample_batch(&sampler, latents, (self.seed, batch.start), |step, sampling| {
+                watch.advance(batch.len());
+                watcher.step(step, sampling)
+            })?;
+            if let Some(folder) = &files.out {
+                for (image, x) in batch.clone().zip(x.chunks_exact(dim)) {
+                    write(&single_path(folder, image), &single(x, shape)?.to_png(&single_caption(image)))?;
+                }
+            }
+            if keep {
+                known.keep(batch, x);
+            }
+        }
+        let seconds = watch.end();
+        let kept = if keep { known.all(images.clone())? } else { Vec::new() };
+
+        let mut written: Vec<PathBuf> = files.out.iter().chain(&files.trace).cloned().collect();
+        if let Some(file) = grid {
+            let columns = square_columns(images.len());
+            written.push(file.commit(&ddim_pictures::grid(&kept, shape, columns)?.to_png(&caption))?);
+        }
+        if let Some(file) = npy {
+            written.push(file.commit(&npy_bytes(&kept, shape))?);
+        }
+        if let Some((file, format)) = animated {
+            written.push(file.commit(&format.encode(&watcher.frames, true, &caption)?)?);
+        }
+        let evaluations = missing.len() * trajectory.len();
+        Ok(SampleReport {
+            raw: self.model.raw,
+            first: images.start,
+            count: images.len(),
+            drawn: missing.len(),
+            steps: trajectory.len(),
+            timesteps: trajectory.timesteps().collect(),
+            eta: self.eta,
+            seed: self.seed,
+            seconds,
+            ms_per_image_step: (evaluations > 0).then(|| seconds * 1e3 / evaluations as f64),
+            size: [shape[1], shape[2]],
+            classes: session.labels(self.seed, images),
+            files: shown(&written),
+            shape,
+            images: if *files == SampleFiles::default() { kept } else { Vec::new() },
+            model: session.model,
+        })
+    }
+}
+
+impl Sample {
+    /// The numbers of the images.
+    fn images(&self, latents: Option<usize>) -> Result<Range<usize>> {
+        let first = self.first.unwrap_or(0);
+        let left = latents.map(|n| n.saturating_sub(first));
+        let count = match (self.count, left) {
+            (Some(count), Some(n)) if count > n => {
+                let path = self.latents.as_deref().unwrap_or(Path::new(""));
+                let from = if first > 0 { format!(" from number {first} on") } else { String::new() };
+                return Err(Error::field("count", format!("{count}: expected at most {n}, the latents in {}{from}", path.display())));
+            }
+            (count, left) => check_count(count.or(left).unwrap_or(DEFAULT_COUNT))?,
+        };
+        match first.checked_add(count) {
+            Some(end) => Ok(first..end),
+            None => Err(Error::field("first", format!("{first}: expected a smaller number"))),
+        }
+    }
+
+    /// What decides the pictures, as one would type it.
+    fn settings(&self, session: &Session<'_, '_>, trajectory: &Trajectory) -> String {
+        let noise = match self.eta {
+            Eta::Hat => "--sigma-hat".to_owned(),
+            Eta::Value(eta) => format!("--eta {eta}"),
+        };
+        let path = match &self.timesteps {
+            Some(_) => format!("--timesteps {}", trajectory.timesteps().map(|t| t.to_string()).collect::<Vec<_>>().join(",")),
+            None => format!("--steps {} --trajectory {}", self.steps, session.spacing_name(self.trajectory)),
+        };
+        let latents = self.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", p.display()));
+        format!("{} {path} {noise} --seed {}{}{latents}", session.model_flags(), self.seed, session.flags(self.clip))
+    }
+}
+
+/// What image `number` of a folder is described by; it does not say how many others there are.
+fn single_caption(session: &Session<'_, '_>, seed: u64, settings: &str, number: usize) -> String {
+    let class = session.classes.said(seed, number).map_or(String::new(), |class| format!(", {class}"));
+    format!("ddim sample {settings}, image {number}{class}")
+}
+
+/// DIR/00000.png, …
+pub(crate) fn single_path(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("{number:05}.png"))
+}
+
+/// Ascending numbers as runs of neighbours, of at most so many.
+fn runs(numbers: &[usize], most: usize) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for &number in numbers {
+        match runs.last_mut() {
+            Some(run) if run.end == number && run.len() < most => run.end += 1,
+            _ => runs.push(number..number + 1),
+        }
+    }
+    runs
+}
+
+/// The images of a request as far as they are known: files of an earlier run, and what was drawn since.
+struct Known<'a> {
+    folder: Option<&'a Path>,
+    shape: [usize; 3],
+    files: BTreeSet<usize>,
+    drawn: Vec<(Range<usize>, Vec<f32>)>,
+}
+
+impl<'a> Known<'a> {
+    fn new(folder: Option<&'a Path>, files: BTreeSet<usize>, shape: [usize; 3]) -> Self {
+        let mut known = Self { folder, shape, files, drawn: Vec::new() };
+        // A file that does not decode is drawn again.
+        let whole: BTreeSet<usize> = known.files.iter().copied().filter(|image| known.read(*image).is_some()).collect();
+        known.files = whole;
+        known
+    }
+
+    fn has(&self, image: usize) -> bool {
+        self.files.contains(&image)
+    }
+
+    fn read(&self, image: usize) -> Option<Vec<f32>> {
+        let bytes = std::fs::read(single_path(self.folder?, image)).ok()?;
+        let picture = Picture::from_png(&bytes).ok()?;
+        (picture.shape() == self.shape).then(|| picture.to_image())
+    }
+
+    fn keep(&mut self, images: Range<usize>, x: Vec<f32>) {
+        self.drawn.push((images, x));
+    }
+
+    /// [n, c, h, w] of images that are all known; those of files as bytes have them.
+    fn all(&self, images: Range<usize>) -> Result<Vec<f32>> {
+        let dim: usize = self.shape.iter().product();
+        let mut all = Vec::with_capacity(images.len() * dim);
+        let mut drawn = self.drawn.iter().peekable();
+        for image in images {
+            while drawn.next_if(|(run, _)| run.end <= image).is_some() {}
+            match drawn.peek().filter(|(run, _)| run.contains(&image)) {
+                Some((run, x)) => all.extend_from_slice(&x[(image - run.start) * dim..][..dim]),
+                None => {
+                    let gone = || Error::failure(format!("image {image} has gone from its folder since it was looked at"));
+                    all.extend(self.read(image).ok_or_else(gone)?);
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Frames and traces of one batch that holds all images.
+struct Watcher {
+    shape: [usize; 3],
+    columns: usize,
+    trace: Option<PathBuf>,
+    /// Which of the S + 1 frames of an animation are drawn: none where there is no animation.
+    shown: Vec<usize>,
+    x_t: Vec<f32>,
+    frames: Vec<Picture>,
+}
+
+impl Watcher {
+    fn new(files: &SampleFiles, shape: [usize; 3], count: usize, steps: usize) -> Self {
+        let (columns, trace) = (square_columns(count), files.trace.clone());
+        let shown = if files.animate.is_some() { shown_frames(steps + 1) } else { Vec::new() };
+        Self { shape, columns, trace, shown, x_t: Vec::new(), frames: Vec::new() }
+    }
+
+    fn watches(&self) -> bool {
+        !self.shown.is_empty() || self.trace.is_some()
+    }
+
+    fn write(&self, name: &str, x: &[f32]) -> Result<()> {
+        let Some(folder) = &self.trace else { return Ok(()) };
+        write(&folder.join(name), &npy_bytes(x, self.shape))
+    }
+
+    fn start(&mut self, x: &[f32], sampler: &Sampler) -> Result<()> {
+        if !self.watches() {
+            return Ok(());
+        }
+        self.x_t = x.to_vec();
+        self.write(&format!("x_t_{:04}.npy", sampler.steps()[0].level - 1), x)
+    }
+
+    fn step(&mut self, step: &Step, sampling: &Sampling<Network>) -> Result<()> {
+        if !self.watches() {
+            return Ok(());
+        }
+        // What the network saw beside what it made of it; in the last frame, what came out.
+        let draw = |x: &[f32]| ddim_pictures::grid(x, self.shape, self.columns);
+        let frame_after = sampling.progress().0;
+        for (frame, x) in [(frame_after - 1, &self.x_t[..]), (frame_after, sampling.x())] {
+            if self.shown.contains(&frame) && (frame < frame_after || step.next == 0) {
+                self.frames.push(beside(&draw(x)?, &draw(sampling.x_0())?)?);
+            }
+        }
+        self.x_t.copy_from_slice(sampling.x());
+        self.write(&format!("x_0_{:04}.npy", step.level - 1), sampling.x_0())?;
+        let name = if step.next == 0 { "x_final.npy".to_owned() } else { format!("x_t_{:04}.npy", step.next - 1) };
+        self.write(&name, sampling.x())
+    }
+
+    /// steps.json, before all else: it says of what command the folder is.
+    fn describe(&self, session: &Session<'_, '_>, sampler: &Sampler, caption: &str) -> Result<()> {
+        let Some(folder) = &self.trace else { return Ok(()) };
+        let steps = sampler.steps().iter().map(|s| {
+            json!({
+                "timestep": s.level - 1, "next_timestep": s.next.checked_sub(1), "alpha_bar": s.alpha_bar,
+                "alpha_bar_next": s.alpha_bar_next, "direction": s.direction, "sigma": s.sigma,
+            })
+        });
+        let object = json!({
+            "caption": caption, "prediction_type": session.scheduler.prediction().name(), "steps": steps.collect::<Vec<_>>(),
+        });
+        write(&folder.join("steps.json"), format!("{object:#}\n").as_bytes())
+    }
+}

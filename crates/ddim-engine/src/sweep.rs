@@ -1,0 +1,345 @@
+//! FID and KID over numbers of steps and amounts of noise (Table 1).
+
+use crate::choices::{Clipping, Eta, Model, Preparing, Spacing};
+use crate::error::{Error, Result};
+use crate::inputs::say;
+use crate::job::{Request, Watch, Within};
+use crate::output::{create_folder, write};
+use crate::reports::DataReport;
+use crate::sample::single_path;
+use crate::session::{Session, check_count, load_inception};
+use crate::used_folder;
+use ddim::Sigma;
+use ddim_data::{Look, Preparation};
+use ddim_eval::{
+    Cell, CellResult, Images, MOST_COMPARED, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes, few_images, plus_minus,
+    sigma_label, sigma_name,
+};
+use ddim_pictures::{Picture, check_colours, fid_chart, labelled, single, time_chart};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// What looking at an image costs, in evaluations of the network: for the time left, roughly.
+const LOOKING: usize = 12;
+
+/// Images of each cell in the grid, side by side.
+const GRID: usize = 2;
+
+/// A table of FID and KID in a folder, where the same request goes on however it was stopped. Each cell draws the same latents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sweep {
+    /// Which model.
+    pub model: Model,
+    /// Real images, or their statistics.
+    pub reference: PathBuf,
+    /// Only the first so many of them.
+    pub reference_limit: Option<usize>,
+    /// How they become those of the model.
+    pub preparation: Preparing,
+    /// Numbers of steps: the columns.
+    pub steps: Vec<usize>,
+    /// Amounts of noise: the rows.
+    pub eta: Vec<Eta>,
+    /// Images of each cell.
+    pub count: usize,
+    /// Of latents and noise.
+    pub seed: u64,
+    /// How timesteps are chosen.
+    pub trajectory: Option<Spacing>,
+    /// What is done to the predicted x_0; σ̂ clips and derives ε again unless this says not to clip.
+    pub clip: Clipping,
+    /// The folder of the sweep: table.md, .csv and .json, fid and seconds (.svg, .png), grid.png.
+    pub out: PathBuf,
+    /// A folder for every image of every cell.
+    pub save_images: Option<PathBuf>,
+    /// Weights of Inception. None: where they are found, or downloaded once.
+    pub inception: Option<PathBuf>,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self {
+            model: Model::default(),
+            reference: PathBuf::new(),
+            reference_limit: None,
+            preparation: Preparing::default(),
+            steps: vec![10, 20, 50, 100],
+            eta: vec![Eta::Value(0.0), Eta::Value(0.2), Eta::Value(0.5), Eta::Value(1.0), Eta::Hat],
+            count: 1000,
+            seed: 0,
+            trajectory: None,
+            clip: Clipping::default(),
+            out: "sweep".into(),
+            save_images: None,
+            inception: None,
+        }
+    }
+}
+
+/// The table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "command", rename = "sweep")]
+pub struct SweepReport {
+    /// What was left out of the reference; of statistics nothing is known.
+    pub data: Option<DataReport>,
+    /// What all cells share.
+    pub settings: Map<String, Value>,
+    /// The cells, a row of steps for each amount of noise.
+    pub cells: Vec<CellResult>,
+    /// What may mislead, a line each.
+    pub warnings: Vec<String>,
+    /// What it took now.
+    pub seconds: f64,
+    /// The folder.
+    pub out: String,
+    /// The table in Markdown.
+    #[serde(skip)]
+    pub markdown: String,
+}
+
+/// `table.json`: a report without what differs from run to run.
+#[derive(Serialize)]
+struct WrittenTable<'a> {
+    command: &'a str,
+    data: &'a Option<DataReport>,
+    settings: &'a Map<String, Value>,
+    cells: &'a [CellResult],
+    warnings: &'a [String],
+}
+
+impl Request for Sweep {
+    type Report = SweepReport;
+
+    fn work(&self, Within(watch): Within<'_, '_>) -> Result<SweepReport> {
+        let session = Session::new(&self.model, watch)?;
+        check_count(self.count)?;
+        if self.count < 2 {
+            return Err(Error::field("count", "1: expected at least 2, for a covariance"));
+        }
+        let [c, h, w] = session.shape();
+        check_colours([c, h, w])?;
+        let sigmas: Vec<Sigma> = self.eta.iter().map(|&eta| eta.into()).collect();
+        let cells = Table::cells(&self.steps, &sigmas);
+        for (i, cell) in cells.iter().enumerate() {
+            if cells[..i].contains(cell) {
+                return Err(Error::request(format!("`steps` {} `eta` {} twice: expected each once", cell.steps, sigma_name(&cell.sigma))));
+            }
+        }
+        let samplers = cells.iter().map(|cell| {
+            let trajectory = session.trajectory(self.trajectory, cell.steps)?;
+            let sampler = session.sampler(&trajectory, &cell.sigma, clipping(self, &cell.sigma))?;
+            Ok((sampler, trajectory.len()))
+        });
+        let samplers = samplers.collect::<Result<Vec<_>>>()?;
+        let prepared = self.preparation.for_size([h, w]);
+        // What a sweep writes is no reference, wherever it lies.
+        let besides: Vec<PathBuf> = std::iter::once(&self.out).chain(&self.save_images).cloned().collect();
+        let reference =
+            Images::open(&self.reference, Look::Prepared(prepared), self.reference_limit, self.preparation.bad_files(), &besides)?;
+        reference.check_features(&self.reference)?;
+        if let Images::Set(set) = &reference {
+            say(set.report(), watch);
+        }
+        let data = if let Images::Set(set) = &reference { Some(DataReport::from(set.report())) } else { None };
+        for (folder, cell) in self.save_images.iter().flat_map(|folder| cells.iter().map(move |cell| (folder, cell))) {
+            used_folder::images(&cell_folder(folder, cell), Some(self.count), |i| caption(&session, self, cell, i))?;
+        }
+        let mut settings = settings(&session, self, &prepared, &reference)?;
+        ddim_eval::Sweep::check(&self.out, &settings)?;
+        settings.insert("reference_checksum".into(), checksum(&reference, watch)?.into());
+        ddim_eval::Sweep::check(&self.out, &settings)?;
+        let inception = load_inception(self.inception.as_deref(), watch)?;
+        settings.insert("inception_checksum".into(), inception.checksum().into());
+        let names = as_object(json!({ "model": session.model, "reference": self.reference.display().to_string() }));
+        let computed_by = format!("ddim {}, {}", env!("CARGO_PKG_VERSION"), ddim_nn::vectors());
+        let sweep = ddim_eval::Sweep::open(&self.out, &settings, &names, &computed_by, session.shape())?;
+        self.save_images.iter().try_for_each(|folder| create_folder(folder))?;
+        let warnings = warnings(self, &reference, sweep.computed_by());
+        warnings.iter().for_each(|warning| watch.note(format!("warning: {warning}")));
+
+        let looked = match &reference {
+            Images::Set(set) => set.len() * LOOKING,
+            Images::Statistics(_) => 0,
+        };
+        let total: usize = samplers.iter().map(|(_, evaluations)| self.count * (evaluations + LOOKING)).sum();
+        watch.begin("sweeping", "image-steps", looked + total);
+        let mut observe = |event: SweepEvent<'_>| {
+            match event {
+                SweepEvent::Images(None, n) => watch.advance(n * LOOKING),
+                SweepEvent::Images(Some(cell), n) => {
+                    let at = cells.iter().position(|known| known == cell).expect("one of ours");
+                    watch.advance(n * (samplers[at].1 + LOOKING));
+                }
+                SweepEvent::Done(result) => {
+                    let kid = result.kid.map_or(String::new(), |kid| format!(", KID {}", plus_minus(kid, result.kid_error, 5)));
+                    let fid = plus_minus(result.fid, result.fid_error, 2);
+                    watch.line(format!("S = {}, eta {}: FID {fid}{kid}", result.steps, result.eta));
+                }
+                _ => {}
+            }
+            watch.check().map_err(ddim_eval::Error::observer)
+        };
+        let reference_images = reference.count();
+        let reference = match reference {
+            Images::Statistics(statistics) => SweepReference::new(statistics)?,
+            Images::Set(set) => sweep.reference(
+                set.len(),
+                &mut |range| features_of_bytes(&inception, &set.read(range.clone())?, set.size(), range.start),
+                &mut observe,
+            )?,
+        };
+        let mut results = Vec::with_capacity(cells.len());
+        for (cell, (sampler, evaluations)) in cells.iter().zip(&samplers) {
+            let images = self.save_images.as_ref().map(|folder| cell_folder(folder, cell));
+            images.iter().try_for_each(|folder| create_folder(folder))?;
+            let sample = |range: std::ops::Range<usize>| -> Result<Vec<f32>> {
+                let latents = session.latents(self.seed, range.start, range.len());
+                // Progress is told by images, when they have been looked at.
+                let x = session.sample_untold(sampler, &latents, (self.seed, range.start))?;
+                if let Some(folder) = &images {
+                    save(folder, &x, session.shape(), range.start, |i| caption(&session, self, cell, i))?;
+                }
+                Ok(x)
+            };
+            let mut sample = |range| sample(range).map_err(ddim_eval::Error::observer);
+            results.push(sweep.cell(cell, *evaluations, self.count, &reference, &inception, &mut sample, &mut observe)?);
+        }
+        let seconds = watch.end();
+
+        let table = Table { steps: self.steps.clone(), sigmas, results };
+        let file = |name: &str| self.out.join(name);
+        let title = format!("{}, {} images a cell", session.model, self.count);
+        settings.extend(names);
+        settings.insert("computed_by".into(), json!(sweep.computed_by()));
+        let written = WrittenTable { command: "sweep", data: &data, settings: &settings, cells: &table.results, warnings: &warnings };
+        let object = serde_json::to_string_pretty(&written).map_err(Error::failure)?;
+        let markdown = table.to_markdown(reference_images, &warnings);
+        write(&file("table.md"), markdown.as_bytes())?;
+        write(&file("table.csv"), table.to_csv().as_bytes())?;
+        write(&file("table.json"), format!("{object}\n").as_bytes())?;
+        let times = cells.iter().map(|cell| Ok(sweep.seconds(cell)?)).collect::<Result<Vec<_>>>()?;
+        let time = |result: &ddim_eval::CellResult| {
+            times[cells.iter().position(|cell| cell.steps == result.steps && sigma_name(&cell.sigma) == result.eta)?]
+        };
+        for (name, chart) in [("fid", fid_chart(&table, &title)), ("seconds", time_chart(&table, &title, time))] {
+            write(&file(&format!("{name}.svg")), chart.to_svg().as_bytes())?;
+            write(&file(&format!("{name}.png")), &chart.to_picture().to_png(&title))?;
+        }
+        write(&file("grid.png"), &grid(&session, self, &sweep, &cells)?.to_png(&title))?;
+        let out = self.out.display().to_string();
+        Ok(SweepReport { data, settings, cells: table.results, warnings, seconds, out, markdown })
+    }
+}
+
+/// The paper's σ̂ is the authors' `ddpm_noisy`, which clips and derives ε again.
+fn clipping(request: &Sweep, sigma: &Sigma) -> Clipping {
+    if *sigma == Sigma::Hat && request.clip.clip != Some(false) {
+        return Clipping { clip: Some(true), rederive_epsilon: true };
+    }
+    request.clip
+}
+
+/// What all cells share, by which a sweep knows itself again: whatever moves a digit of them, but for the vectors of the processor. What things
+/// are called is beside it.
+fn settings(session: &Session<'_, '_>, request: &Sweep, prepared: &Preparation, reference: &Images) -> Result<Map<String, Value>> {
+    let [h, w] = prepared.size;
+    let [r, g, b] = prepared.background;
+    let prepared = match reference {
+        Images::Statistics(_) => "statistics".to_owned(),
+        Images::Set(_) => format!("{h}x{w}, {:?} on #{r:02x}{g:02x}{b:02x}", prepared.fit).to_lowercase(),
+    };
+    let mut settings = as_object(json!({
+        "weights": session.network.checksum(), "reference_images": reference.count(),
+        "reference_prepared": prepared, "count": request.count, "seed": request.seed, "trajectory": session.spacing_name(request.trajectory),
+        "flags": session.flags(request.clip).trim(),
+    }));
+    // A file of classes may change.
+    if let Some(labels) = session.labels(request.seed, 0..request.count) {
+        let bytes: Vec<u8> = labels.iter().flat_map(|label| (*label as u64).to_le_bytes()).collect();
+        settings.insert("classes".into(), ddim_weights::checksum_of(&bytes).into());
+    }
+    settings.insert("size".into(), json!([h, w]));
+    // The same weights are another model under other settings: one key each, so that a difference is named.
+    for (of, config) in [("network", to_value(session.network.config())?), ("scheduler", to_value(&session.scheduler)?)] {
+        let told = as_object(config).into_iter().filter(|(key, _)| !key.starts_with('_'));
+        settings.extend(told.map(|(key, value)| (format!("{of}.{key}"), value)));
+    }
+    Ok(settings)
+}
+
+fn to_value(config: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(config).map_err(Error::failure)
+}
+
+fn as_object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}
+
+/// The checksum of a reference, told as it is read: that may take a while.
+fn checksum(reference: &Images, watch: &Watch<'_>) -> Result<String> {
+    let total = if let Images::Set(set) = reference { set.len() } else { 0 };
+    watch.begin("reading the reference", "images", total);
+    let checksum = reference.checksum(&mut |n| {
+        watch.advance(n);
+        watch.check().map_err(ddim_eval::Error::observer)
+    })?;
+    watch.end();
+    Ok(checksum)
+}
+
+/// What may mislead, in words.
+fn warnings(request: &Sweep, reference: &Images, computed_by: &[String]) -> Vec<String> {
+    let few = [("a cell", Some(request.count)), ("the reference", reference.count())];
+    let mut warnings: Vec<String> = few.iter().filter_map(|(whose, count)| few_images(whose, (*count)?)).collect();
+    if matches!(reference, Images::Set(set) if set.len() > MOST_COMPARED) || request.count > MOST_COMPARED {
+        warnings.push(format!("KID is of {MOST_COMPARED} images where there are more"));
+    }
+    if matches!(reference, Images::Statistics(_)) {
+        warnings.push("the reference is statistics: there is no KID without its images".to_owned());
+    }
+    if computed_by.len() > 1 {
+        warnings.push(format!("cells are of {}: they may differ in their last digits", computed_by.join(" and of ")));
+    }
+    warnings
+}
+
+/// Where the images of a cell go.
+fn cell_folder(folder: &Path, cell: &Cell) -> PathBuf {
+    folder.join(format!("s{:04}-eta{}", cell.steps, sigma_name(&cell.sigma)))
+}
+
+/// What image `i` of a cell is described by.
+fn caption(session: &Session<'_, '_>, request: &Sweep, cell: &Cell, i: usize) -> String {
+    let (steps, spacing, eta) = (cell.steps, session.spacing_name(request.trajectory), sigma_name(&cell.sigma));
+    let flags = session.flags(clipping(request, &cell.sigma));
+    format!(
+        "ddim sweep {} --steps {steps} --trajectory {spacing} --eta {eta} --seed {}{flags}, image {i}",
+        session.model_flags(),
+        request.seed
+    )
+}
+
+fn save(folder: &Path, x: &[f32], shape: [usize; 3], first: usize, caption: impl Fn(usize) -> String) -> Result<()> {
+    for (i, image) in x.chunks_exact(shape.iter().product()).enumerate() {
+        write(&single_path(folder, first + i), &single(image, shape)?.to_png(&caption(first + i)))?;
+    }
+    Ok(())
+}
+
+/// A few images of every cell: a row for each noise, a column for each S.
+fn grid(session: &Session<'_, '_>, request: &Sweep, sweep: &ddim_eval::Sweep, cells: &[Cell]) -> Result<Picture> {
+    let per_cell = GRID.min(SHOWN).min(request.count);
+    let mut images = Vec::new();
+    for cell in cells {
+        images.extend_from_slice(&sweep.shown(cell)?[..per_cell * session.dim()]);
+    }
+    let columns: Vec<String> = request.steps.iter().map(|s| format!("S = {s}")).collect();
+    let rows: Vec<String> = request.eta.iter().map(|&eta| sigma_label(&eta.into())).collect();
+    let grid = ddim_pictures::grid(&images, session.shape(), per_cell * request.steps.len())?;
+    Ok(labelled(&grid, &columns, &rows))
+}

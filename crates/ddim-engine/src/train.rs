@@ -1,0 +1,261 @@
+//! Training runs.
+
+use crate::error::{Error, Result};
+use crate::inputs;
+use crate::job::{Event, Request, Watch, Within};
+use crate::models;
+use crate::output::{create_folder, write};
+use crate::reports::{ClassReport, DataReport};
+use crate::usage::usage;
+use ddim_nn::{Choices, Pipeline};
+use ddim_pictures::{grid, square_columns};
+use ddim_train::{Metrics, Run, Settings, Trainer, Value};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// A run of training: begun, or gone on with to the same bytes. [`Control::cancel`](crate::Control::cancel) finishes the step, saves, and ends it
+/// as a report of a run that has not finished.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Train {
+    /// The folder of the run.
+    pub out: PathBuf,
+    /// Whether a run that lies there is gone on with. With `data` or `config`, one is begun where there is none yet.
+    pub resume: bool,
+    /// Images.
+    pub data: Option<PathBuf>,
+    /// Classes: `data` or a text file with one number per line.
+    pub labels: Option<PathBuf>,
+    /// A model to start from.
+    pub model: Option<PathBuf>,
+    /// Settings by name. None: those of `small`, or of the run.
+    pub preset: Option<String>,
+    /// A file of settings over the preset's.
+    pub config: Option<PathBuf>,
+    /// Settings over these, as text: `("ema.rates", "[0.999]")`.
+    pub set: Vec<(String, String)>,
+    /// Settings over all of these.
+    pub settings: BTreeMap<String, Value>,
+    /// Whether activations are computed again on the way back: less memory, more time, the same bytes.
+    pub checkpoint_activations: bool,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "command", rename = "train")]
+pub struct TrainReport {
+    /// The folder of the run.
+    pub run: String,
+    /// Steps taken.
+    pub step: u64,
+    /// Whether that was the last.
+    pub finished: bool,
+    /// What it took now.
+    pub seconds: f64,
+    /// The last checkpoint.
+    pub checkpoint: Option<String>,
+    /// The last line of metrics of now.
+    pub metrics: Option<Metrics>,
+    /// What should be known of the settings, a line each.
+    pub remarks: Vec<String>,
+    /// What was left out of the images.
+    pub data: DataReport,
+    /// The classes of the images, where they have any.
+    pub classes: Option<Vec<ClassReport>>,
+    /// The command that goes on.
+    pub resume: String,
+    /// Steps of the whole run.
+    #[serde(skip)]
+    pub steps: u64,
+}
+
+impl Request for Train {
+    type Report = TrainReport;
+
+    fn work(&self, Within(watch): Within<'_, '_>) -> Result<TrainReport> {
+        let load = |model: &Path| load(model, watch);
+        // A job script says the same line first and after each interruption: then there is no run yet.
+        let there = self.out.join("config.toml").exists();
+        let whole = self.data.is_some() || self.config.is_some();
+        let mut run = if self.resume && (there || !whole) {
+            Run::resume(&self.out, &self.settings(None)?, &load)?
+        } else {
+            Run::create(&self.out, self.settings(Some("small"))?, &load)?
+        };
+        run.checkpoint_activations(self.checkpoint_activations);
+        let config = run.config().clone();
+        let previews = self.out.join("previews");
+        if config.output.preview_every > 0 {
+            create_folder(&previews)?;
+        }
+        let (mut metrics, mut remarks, mut data, mut classes) = (None, Vec::new(), DataReport::default(), None);
+        let outcome = run.train(&watch.control().flag(), &mut |event| {
+            match event {
+                ddim_train::Event::Started { step, images: [images, held_out], parameters, data: set, remarks: said } => {
+                    inputs::lines(&set.report).for_each(|line| watch.note(line));
+                    (data, classes, remarks) = ((&set.report).into(), inputs::classes(set), said.to_vec());
+                    let (steps, batch_size, classes, remarks) = (config.steps, config.batch_size, classes.clone(), remarks.clone());
+                    watch.tell(Event::TrainingBegan { step, steps, images, held_out, parameters, batch_size, classes, remarks });
+                    inputs::runs(&set.report).for_each(|line| watch.note(line));
+                }
+                ddim_train::Event::Stepped { step, stepped } => {
+                    watch.tell(Event::Trained { step, loss: stepped.loss, learning_rate: stepped.learning_rate });
+                }
+                ddim_train::Event::Metrics(line) => {
+                    watch.tell(Event::Metrics { metrics: line.clone() });
+                    metrics = Some(line.clone());
+                }
+                ddim_train::Event::Preview { step, shape, images } => {
+                    let count = images.len() / shape.iter().product::<usize>();
+                    let picture = grid(images, shape, square_columns(count)).map_err(ddim_train::Error::observer)?;
+                    let caption = format!("ddim train, step {step}: the run's latents in {} steps", config.output.preview_steps);
+                    let path = previews.join(format!("step-{step:08}.png"));
+                    write(&path, &picture.to_png(&caption)).map_err(ddim_train::Error::observer)?;
+                    watch.line(path.display().to_string());
+                }
+                ddim_train::Event::Checkpoint { path, .. } => watch.line(path.display().to_string()),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(TrainReport {
+            run: self.out.display().to_string(),
+            step: outcome.step,
+            finished: outcome.finished,
+            seconds: outcome.seconds,
+            checkpoint: outcome.checkpoint.as_ref().map(|path| path.display().to_string()),
+            metrics,
+            remarks,
+            data,
+            classes,
+            resume: format!("ddim train --out {} --resume", ddim_train::quoted(&self.out)),
+            steps: config.steps,
+        })
+    }
+}
+
+fn load(model: &Path, watch: &Watch<'_>) -> ddim_nn::Result<Pipeline> {
+    models::load(model, &Choices::default(), watch).map_err(ddim_nn::Error::caller)
+}
+
+impl Train {
+    /// What the request asks for: over the preset that it names, or `default`; without either, changes of a run.
+    fn settings(&self, default: Option<&str>) -> Result<Settings> {
+        let mut settings = match self.preset.as_deref().or(default) {
+            Some(preset) => Settings::preset(preset).map_err(|e| Error::request(e.to_string().replacen("preset", "`preset`", 1)))?,
+            None => Settings::changes(),
+        };
+        self.lay_over(&mut settings)?;
+        Ok(settings)
+    }
+
+    fn lay_over(&self, settings: &mut Settings) -> ddim_train::Result<()> {
+        if let Some(file) = &self.config {
+            settings.over_file(file)?;
+        }
+        for (key, value) in &self.set {
+            settings.set(key, value)?;
+        }
+        for (key, value) in &self.settings {
+            settings.set_value(key, value.clone())?;
+        }
+        // A folder called "none" is one.
+        let data = self.data.as_deref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+        for (key, path) in [("data.path", data.as_deref()), ("data.labels", self.labels.as_deref()), ("model", self.model.as_deref())] {
+            if let Some(path) = path {
+                settings.set_path(key, path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Images of the smaller and of the larger step that a dry run takes.
+const TRIED: [usize; 2] = [2, 8];
+
+/// What a [`Train`] would be and take, by two steps of it; nothing is written.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DryRun(pub Train);
+
+/// What a run would be and take.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "command", rename = "train")]
+pub struct DryRunReport {
+    /// True.
+    pub dry_run: bool,
+    /// Every setting, as TOML.
+    pub config: String,
+    /// Numbers of the network.
+    pub parameters: usize,
+    /// Images to train on.
+    pub images: usize,
+    /// Images kept from training.
+    pub held_out: usize,
+    /// All images in memory.
+    pub data_bytes: usize,
+    /// What should be known of the settings, a line each.
+    pub remarks: Vec<String>,
+    /// What was left out of the images.
+    pub data: DataReport,
+    /// The classes of the images, where they have any.
+    pub classes: Option<Vec<ClassReport>>,
+    /// The most memory of a step, about, where the system says it.
+    pub memory_bytes: Option<u64>,
+    /// About.
+    pub seconds_per_step: f64,
+    /// Of all steps, about.
+    pub seconds: f64,
+    /// Images of a step.
+    #[serde(skip)]
+    pub batch_size: usize,
+}
+
+impl Request for DryRun {
+    type Report = DryRunReport;
+
+    fn work(&self, Within(watch): Within<'_, '_>) -> Result<DryRunReport> {
+        let mut settings = self.0.settings(Some("small"))?;
+        let mut trainer = Trainer::begin(&mut settings, std::slice::from_ref(&self.0.out), &|model: &Path| load(model, watch))?;
+        trainer.checkpoint_activations(self.0.checkpoint_activations);
+        let config = trainer.config().clone();
+        inputs::say(&trainer.data().report, watch);
+        let [_, h, w] = trainer.data().shape;
+        // What memory a step takes grows with the images that go through together: two sizes give the slope.
+        let part = config.batch_size.min(ddim_nn::TrainingPlan::images_together([h, w]));
+        let sizes = TRIED.map(|n| n.min(part));
+        let mut found = Vec::new();
+        for n in sizes {
+            watch.check()?;
+            trainer.try_step(n)?;
+            watch.check()?;
+            let begin = Instant::now();
+            trainer.try_step(n)?;
+            found.push((begin.elapsed().as_secs_f64(), usage().map(|used| used.peak_memory)));
+        }
+        let seconds_per_step = found[1].0 / sizes[1] as f64 * config.batch_size as f64;
+        let memory_bytes = match (found[0].1, found[1].1) {
+            (Some(small), Some(large)) if sizes[1] > sizes[0] => {
+                Some(large + (large - small) / (sizes[1] - sizes[0]) as u64 * (part - sizes[1]) as u64)
+            }
+            (_, large) => large,
+        };
+        let [images, held_out] = trainer.split();
+        Ok(DryRunReport {
+            dry_run: true,
+            config: settings.to_toml(),
+            parameters: trainer.parameters(),
+            images,
+            held_out,
+            data_bytes: trainer.data().bytes(),
+            remarks: trainer.remarks(),
+            data: (&trainer.data().report).into(),
+            classes: inputs::classes(trainer.data()),
+            memory_bytes,
+            seconds_per_step,
+            seconds: seconds_per_step * config.steps as f64,
+            batch_size: config.batch_size,
+        })
+    }
+}
