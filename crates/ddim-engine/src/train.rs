@@ -9,7 +9,7 @@ use crate::reports::{ClassReport, DataReport};
 use crate::usage::usage;
 use ddim_nn::{Choices, Pipeline};
 use ddim_pictures::{grid, square_columns};
-use ddim_train::{Metrics, Run, Settings, Trainer, Value};
+use ddim_train::{Metrics, PREVIEWS, Run, Settings, Trainer, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ impl Request for Train {
         };
         run.checkpoint_activations(self.checkpoint_activations);
         let config = run.config().clone();
-        let previews = self.out.join("previews");
+        let previews = self.out.join(PREVIEWS);
         if config.output.preview_every > 0 {
             create_folder(&previews)?;
         }

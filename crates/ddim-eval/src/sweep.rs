@@ -404,13 +404,7 @@ fn is_temporary(path: &Path) -> bool {
 
 /// Files of a process that was killed while it wrote them.
 fn remove_temporary(folder: &Path) -> Result<()> {
-    for entry in folder.read_dir().map_err(|e| Error::sweep(folder, e))? {
-        let path = entry.map_err(|e| Error::sweep(folder, e))?.path();
-        if is_temporary(&path) {
-            std::fs::remove_file(&path).map_err(|e| Error::sweep(&path, e))?;
-        }
-    }
-    Ok(())
+    ddim_weights::remove_temporary(folder).map_err(|e| Error::sweep(folder, e))
 }
 
 fn remove_folder(folder: &Path) -> Result<()> {

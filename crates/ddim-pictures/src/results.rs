@@ -40,8 +40,7 @@ pub fn likelihood_chart(found: &Likelihood, sigmas: &[Sigma], title: &str) -> Ch
         let points = found.timesteps.iter().zip(values).map(|(t, v)| (*t as f64, *v)).collect();
         Series { name, points, marked: false, errors: Vec::new() }
     };
-    let bounds =
-        sigmas.iter().zip(&found.bounds).map(|(sigma, bound)| line(format!("bits/dim, {}", sigma_label(sigma)), &bound.terms));
+    let bounds = sigmas.iter().zip(&found.bounds).map(|(sigma, bound)| line(format!("bits/dim, {}", sigma_label(sigma)), &bound.terms));
     Chart {
         title: title.to_owned(),
         x: Axis { label: "timestep".into(), log: false, ticks: Vec::new() },

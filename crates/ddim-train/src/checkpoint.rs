@@ -52,13 +52,14 @@ pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
+/// The folder of a run's previews, which whoever observes it may write.
+pub const PREVIEWS: &str = "previews";
+
 /// Removes what a killed process left unfinished.
 pub(crate) fn sweep(run: &Path) -> Result<()> {
-    let folder = folder(run);
-    for entry in folder.read_dir().map_err(|e| Error::run(&folder, e))?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(".ddim-") {
-            std::fs::remove_dir_all(entry.path()).map_err(|e| Error::run(&entry.path(), e))?;
-        }
+    // Checkpoints, the files of the run itself, and what its observer draws.
+    for folder in [folder(run), run.to_owned(), run.join(PREVIEWS)] {
+        ddim_weights::remove_temporary(&folder).map_err(|e| Error::run(&folder, e))?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ mod run;
 mod shell;
 mod trainer;
 
-pub use checkpoint::checkpoints;
+pub use checkpoint::{PREVIEWS, checkpoints};
 pub use config::{Average, Config, Data, Decay, DecayEnd, Objective, Optimizer, Output, Settings, Timesteps, WeightingName};
 pub use error::{Error, ErrorKind, Result};
 pub use run::{Event, Metrics, Outcome, Run};

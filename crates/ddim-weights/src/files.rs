@@ -51,6 +51,25 @@ pub fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
     builder.tempfile_in(folder).map_err(|e| e.raw_os_error().map_or(e, Error::from_raw_os_error))
 }
 
+/// Removes what processes that were killed left in a folder under temporary names; for whoever alone works in it.
+///
+/// # Errors
+/// The operating system's. A folder that is not there has nothing.
+pub fn remove_temporary(folder: &Path) -> Result<()> {
+    let entries = match folder.read_dir() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            let is_folder = entry.file_type()?.is_dir();
+            if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) }?;
+        }
+    }
+    Ok(())
+}
+
 /// Locks a folder until the file that is returned is dropped, or the process ends however it does.
 ///
 /// # Errors
