@@ -1,8 +1,10 @@
 //! The gradients of a convolution.
 
-use crate::conv::{Conv2d, Order, Pass, by_winograd};
+use crate::conv::{Pass, by_winograd};
 use crate::gemm::{Product, width};
+use crate::geometry::Conv2d;
 use crate::images::{Finish, Images, Normal, normalised, written};
+use crate::order::Order;
 use crate::scratch;
 use crate::simd::arch;
 use crate::transpose::Transpose;

@@ -1,8 +1,9 @@
 //! Convolutions as sums over the lines of the kernel: the pixels under a line of it lie side by side in memory, as one row of a product.
 
-use crate::conv::Conv2d;
-use crate::gemm::{PackedProduct, parts, width_of};
+use crate::gemm::{PackedProduct, parts, width, width_of};
+use crate::geometry::Conv2d;
 use crate::images::{CopyLine, Ending, Images, Normal};
+use crate::order::Order;
 use crate::scratch::{self, Scratch};
 use crate::simd::arch;
 use pulp::{Simd, WithSimd};
@@ -21,7 +22,20 @@ const ROWS: usize = 6;
 /// Depth of the product that is computed at once where lines of the kernel are shorter: sums stay in registers from line to line.
 const DEPTH: usize = 256;
 
-/// `weights` [out / width][tap][in][width] over `x` [n, h, w, in], to `out` [n, h', w', out].
+/// Numbers in the weights of [`run`].
+pub(crate) fn len(conv: &Conv2d) -> usize {
+    conv.channels[0].div_ceil(width()) * conv.taps() * conv.channels[1] * width()
+}
+
+/// Weights as [`run`] reads them: [out / width][tap][in][width].
+pub(crate) fn pack(conv: &Conv2d, order: Order<'_>, packed: &mut [f32]) {
+    let (taps, channels_in, width) = (conv.taps(), conv.channels[1], width());
+    packed.par_chunks_mut(taps * channels_in * width).enumerate().for_each(|(panel, packed)| {
+        order.pack(conv.channels, taps, [panel * width, width], 0..channels_in, packed, [width, channels_in * width]);
+    });
+}
+
+/// `x` [n, h, w, in] by weights from [`pack`], to `out` [n, h', w', out].
 pub(crate) fn run(conv: &Conv2d, weights: &[f32], x: &Images<'_>, normal: Option<Normal<'_>>, ending: &Ending<'_>, out: &mut [f32]) {
     let total = x.shape[0] * ending.pixels;
     let blocks = total.div_ceil(PIXELS).next_multiple_of(rayon::current_num_threads());

@@ -2,8 +2,8 @@
 //! norm, attention, pooling.
 //!
 //! Images are [n, h, w, c] in memory ([`Images`]): a vector register holds channels, every pixel is contiguous, and an odd width or height
-//! costs nothing. One register tile (gemm.rs) does all products; a convolution is 36 of them over transformed tiles (winograd.rs) or one
-//! over shifted pixels (conv.rs). A group norm in front of a convolution is applied as the convolution reads ([`Normal`]); what follows
+//! costs nothing. One register tile (gemm.rs) does all products; a convolution is 36 of them over transformed tiles (winograd/) or one
+//! over shifted pixels (direct.rs). A group norm in front of a convolution is applied as the convolution reads ([`Normal`]); what follows
 //! it, as it writes ([`Finish`]).
 //!
 //! Written once over [`pulp`]'s SIMD types; the widest of AVX-512, AVX2+FMA, NEON and scalar code that the processor has is chosen at run
@@ -18,8 +18,10 @@ mod conv;
 mod conv_gradient;
 mod direct;
 mod gemm;
+mod geometry;
 mod images;
 mod norm;
+mod order;
 mod pool;
 mod scratch;
 mod simd;
@@ -30,8 +32,9 @@ mod winograd_line;
 pub use activation::Activation;
 pub use adam::{Adam, approach, sum_of_squares};
 pub use attention::Attention;
-pub use conv::{Conv2d, PackedConv2d};
+pub use conv::PackedConv2d;
 pub use conv_gradient::sum_of_pixels;
+pub use geometry::Conv2d;
 pub use images::{Finish, Images, Normal, normalised};
 pub use norm::GroupNorm;
 pub use pool::{Pool, Pooling, mean_of_pixels};

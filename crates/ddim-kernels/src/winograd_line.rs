@@ -1,13 +1,14 @@
 //! Convolutions of stride 1 by Winograd along one axis: for 1×k and k×1, F(4, 3) with 6 products instead of 12 for four outputs and F(3, 7)
 //! with 9 instead of 21 for three; for each line of 5×5, F(4, 5) with 8 instead of 20, summed over the lines at the points.
 //!
-//! F(4, 3) has the points of winograd.rs; F(4, 5) 0, ±1/2, ±1, ±2, ∞; F(3, 7) ±1/4, ±3/4, ±5/4, ±2, ∞. Without 0 it needs no larger ones: the
+//! F(4, 3) has the points of `winograd`; F(4, 5) 0, ±1/2, ±1, ±2, ∞; F(3, 7) ±1/4, ±3/4, ±5/4, ±2, ∞. Without 0 it needs no larger ones: the
 //! error is that of F(4×4, 3×3) (worst of 200 tiles of 192 channels: 2.4e-6 of the largest output, that of F(4, 7) 7.9e-6; F(4, 5) 1.3e-6).
 //! All constants of two of the three transforms are exact in f32.
 
-use crate::conv::{Conv2d, split};
 use crate::gemm::{PANEL, PackedPanel, width};
+use crate::geometry::{Conv2d, Grid, split};
 use crate::images::{Ending, Images, Normal, normalised};
+use crate::order::Order;
 use crate::scratch;
 use crate::simd::arch;
 use crate::winograd::{self, SPREAD};
@@ -67,7 +68,7 @@ fn lines(conv: &Conv2d, axis: usize) -> usize {
 }
 
 /// Weights at the points: [panel][point][64 / width][line][in][width].
-pub(crate) fn pack(conv: &Conv2d, axis: usize, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Vec<f32> {
+pub(crate) fn pack(conv: &Conv2d, axis: usize, order: Order<'_>) -> Vec<f32> {
     let [channels_out, channels_in] = conv.channels;
     let taps = conv.kernel[axis];
     let (points, _) = algorithm(taps).expect("chosen by axis()");
@@ -87,7 +88,7 @@ pub(crate) fn pack(conv: &Conv2d, axis: usize, at: impl Fn(usize, usize, usize) 
         for o in 0..PANEL.min(channels_out - panel * PANEL) {
             for k in 0..depth {
                 let (line, i) = (k / channels_in, k % channels_in);
-                let taps = row.iter().enumerate().map(|(tap, g)| g * f64::from(at(panel * PANEL + o, i, line * taps + tap)));
+                let taps = row.iter().enumerate().map(|(tap, g)| g * f64::from(order.at(conv, panel * PANEL + o, i, line * taps + tap)));
                 out[(o / width * depth + k) * width + o % width] = taps.sum::<f64>() as f32;
             }
         }
@@ -132,8 +133,8 @@ fn run_with<A: Algorithm<POINTS, OUTPUTS> + Sync, const POINTS: usize, const OUT
     let size = conv.output([h, w]);
     let mut tile = [1, 1];
     tile[axis] = OUTPUTS;
-    let grid = Grid { size, tile, tiles: [size[0].div_ceil(tile[0]), size[1].div_ceil(tile[1])] };
-    let (bands, columns, lines) = (n * grid.tiles[0], grid.tiles[1], lines(conv, axis));
+    let grid = Grid::new(n, size, tile);
+    let (bands, columns, lines) = (grid.bands(), grid.tiles[1], lines(conv, axis));
     let blocks = (bands * columns).div_ceil(TILES).next_multiple_of(rayon::current_num_threads());
     let together = bands.div_ceil(blocks).max(1);
     let zeros = scratch::zeros(channels_in);
@@ -178,21 +179,6 @@ fn run_with<A: Algorithm<POINTS, OUTPUTS> + Sync, const POINTS: usize, const OUT
             arch().dispatch(FinishPanel { algorithm, grid, axis, ending, places, sums, plane, channel, columns, out: &mut *out });
         }
     });
-}
-
-/// The tiles of an output, in bands: rows of tiles across an image.
-struct Grid {
-    size: [usize; 2],
-    tile: [usize; 2],
-    tiles: [usize; 2],
-}
-
-impl Grid {
-    /// The first output pixel of a band, of all images.
-    fn first_pixel(&self, band: usize) -> usize {
-        let [h, w] = self.size;
-        band / self.tiles[0] * h * w + (band % self.tiles[0] * self.tile[0]).min(h) * w
-    }
 }
 
 /// The points of the inputs of some tiles, [point][row][column][in].
