@@ -7,7 +7,7 @@ mod front;
 mod progress;
 mod signals;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use commands::Command;
 use error::Error;
 use std::io::Write;
@@ -32,11 +32,12 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let whole = Cli::command().long_version(version());
+    let cli = match whole.clone().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    let result = cli.command.run();
+    let result = cli.command.run(whole);
     let (code, message) = match result {
         Ok(()) | Err(Error::ClosedPipe) => return ExitCode::SUCCESS,
         Err(Error::Interrupted(signal)) => return signals::end(signal),
@@ -45,6 +46,21 @@ fn main() -> ExitCode {
     };
     let _ = writeln!(std::io::stderr(), "error: {}", message.replace('\n', " "));
     ExitCode::from(code)
+}
+
+/// What --version says; -V says the number alone. Answers to a report of a fault begin with this.
+fn version() -> String {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let models = ddim_engine::built_in().collect::<Vec<_>>().join(", ");
+    let rows = [
+        ("commit", env!("DDIM_COMMIT").to_owned()),
+        ("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),
+        ("vectors", ddim_engine::vectors().to_owned()),
+        ("threads", threads.to_string()),
+        ("models", models),
+    ];
+    let rows = rows.iter().map(|(name, value)| format!("\n{name:<8} {value}"));
+    format!("{}{}", env!("CARGO_PKG_VERSION"), rows.collect::<String>())
 }
 
 /// Help and version go to standard output, which may be closed; a usage error is one line on standard error, and code 2.

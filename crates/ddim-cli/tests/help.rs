@@ -71,3 +71,28 @@ fn flags_lie_under_their_headings() {
     assert!(headings("reconstruct")["Data"].contains(&"input".to_owned()));
     assert!(headings("fid")["Options"].contains(&"fid-only".to_owned()));
 }
+
+/// What shells and man read is of the flags that there are.
+#[test]
+fn completions_and_manual_pages() {
+    let here = Path::new(".");
+    for (shell, words) in [("bash", "--save-npy"), ("zsh", "save-npy"), ("fish", "save-npy")] {
+        let script = common::ok(here, &["completions", shell]).stdout;
+        assert!(script.contains(words) && script.contains("interpolate"), "{shell}");
+    }
+    common::refused(tempfile::tempdir().unwrap().path(), &["completions", "csh"], 2, &["csh", "bash"]);
+    let folder = tempfile::tempdir().unwrap();
+    common::ok(folder.path(), &["man", "pages"]);
+    let page = |name: &str| std::fs::read_to_string(folder.path().join("pages").join(name)).unwrap();
+    assert!(page("ddim.1").contains("ddim\\-sample(1)") && page("ddim-sample.1").contains("\\-\\-save\\-npy"));
+    assert_eq!(folder.path().join("pages").read_dir().unwrap().count(), 15);
+}
+
+#[test]
+fn the_version_says_what_it_was_built_of() {
+    let long = common::ok(Path::new("."), &["--version"]).stdout;
+    for row in ["commit ", "target ", "vectors ", "threads ", "models "] {
+        assert!(long.lines().any(|line| line.starts_with(row) && line.len() > 9), "{row}: {long}");
+    }
+    assert_eq!(common::ok(Path::new("."), &["-V"]).stdout.lines().count(), 1);
+}

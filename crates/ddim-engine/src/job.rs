@@ -277,6 +277,7 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Cancelled`] where `control` asked for an end; else what is wrong with the request, or stood in its way.
     pub fn run<R: Request + Sync>(&self, request: &R, control: &Control, tell: &mut (dyn FnMut(Event) + Send)) -> Result<R::Report> {
+        ddim_nn::check_vectors().map_err(Error::request)?;
         // One pool per job: in a shared one, a thread that waits for its own part would take up the whole of another job.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).stack_size(8 << 20).build();
         let pool = pool.map_err(|e| Error::field("threads", e))?;

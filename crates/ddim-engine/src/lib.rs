@@ -46,6 +46,9 @@ mod usage;
 mod used_folder;
 
 pub use bench::{Bench, BenchReport, KindReport};
+/// The vectors that the kernels use: results differ between them in their last digits.
+pub use ddim_nn::vectors;
+
 pub use choices::{Clipping, Eta, Fitting, Model, Preparing, Spacing};
 pub use consistency::{Consistency, ConsistencyReport, Difference};
 pub use convert::{Convert, ConvertReport, Dtype};

@@ -38,4 +38,4 @@ pub use geometry::Conv2d;
 pub use images::{Finish, Images, Normal, normalised};
 pub use norm::GroupNorm;
 pub use pool::{Pool, Pooling, mean_of_pixels};
-pub use simd::vectors;
+pub use simd::{check_vectors, vectors};

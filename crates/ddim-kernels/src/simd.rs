@@ -14,6 +14,22 @@ pub(crate) fn arch() -> Arch {
     })
 }
 
+/// Whether `DDIM_SIMD` names vectors that this processor has: what it does not have is not used, whatever was asked for.
+///
+/// # Errors
+/// What it says, and what it may, in one line.
+pub fn check_vectors() -> Result<(), String> {
+    let Some(asked) = std::env::var_os("DDIM_SIMD").filter(|value| !value.is_empty()) else { return Ok(()) };
+    match asked.to_str() {
+        Some("scalar") => Ok(()),
+        #[cfg(target_arch = "x86_64")]
+        Some("avx2") if pulp::x86::V3::try_new().is_some() => Ok(()),
+        #[cfg(target_arch = "x86_64")]
+        Some("avx2") => Err("DDIM_SIMD avx2: this processor has no AVX2: expected scalar, or nothing".to_owned()),
+        _ => Err(format!("DDIM_SIMD {}: expected scalar, avx2 (of x86-64), or nothing", asked.display())),
+    }
+}
+
 /// The name of the vectors that are used: results differ between them in their last digits.
 pub fn vectors() -> &'static str {
     match arch() {

@@ -41,7 +41,7 @@ mod weights;
 
 #[cfg(feature = "burn")]
 pub use burn_executor::BurnNetwork;
-pub use ddim_kernels::vectors;
+pub use ddim_kernels::{check_vectors, vectors};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(target_family = "wasm"))]
 pub use inception::Inception;

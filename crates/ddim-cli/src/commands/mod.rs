@@ -3,6 +3,9 @@
 use crate::error::Result;
 use clap::Subcommand;
 
+mod completions;
+mod man;
+
 macro_rules! verbs {
     ($($verb:ident $module:ident,)*) => {
         $(mod $module;)*
@@ -10,12 +13,17 @@ macro_rules! verbs {
         #[derive(Debug, Subcommand)]
         pub(crate) enum Command {
             $($verb(Box<$module::Flags>),)*
+            Completions(completions::Flags),
+            Man(man::Flags),
         }
 
         impl Command {
-            pub(crate) fn run(&self) -> Result<()> {
+            /// `whole` is the command line itself.
+            pub(crate) fn run(&self, whole: clap::Command) -> Result<()> {
                 match self {
                     $(Self::$verb(flags) => $module::run(flags),)*
+                    Self::Completions(flags) => completions::run(flags, whole),
+                    Self::Man(flags) => man::run(flags, whole),
                 }
             }
         }

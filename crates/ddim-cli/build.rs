@@ -1,0 +1,29 @@
+//! The commit that the binary is built of, for `ddim --version`: git's, or what `cargo package` wrote down; else "unknown".
+
+use std::path::Path;
+use std::process::Command;
+
+fn main() {
+    println!("cargo:rustc-env=DDIM_COMMIT={}", commit().unwrap_or_else(|| "unknown".to_owned()));
+    println!("cargo:rerun-if-changed=build.rs");
+}
+
+fn commit() -> Option<String> {
+    let packaged = Path::new(".cargo_vcs_info.json");
+    if packaged.exists() {
+        let text = std::fs::read_to_string(packaged).ok()?;
+        let sha = text.split('"').find(|part| part.len() == 40 && part.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        return Some(sha[..12].to_owned());
+    }
+    let git = |args: &[&str]| {
+        let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+    };
+    // Somebody else's repository around ours is not what it was built of.
+    git(&["ls-files", "--error-unmatch", "build.rs"])?;
+    // Of a new commit, a new name.
+    for file in ["HEAD", "logs/HEAD"] {
+        println!("cargo:rerun-if-changed={}", git(&["rev-parse", "--git-path", file])?);
+    }
+    git(&["rev-parse", "--short=12", "HEAD"])
+}

@@ -1,0 +1,36 @@
+//! `ddim man`
+
+use crate::error::{Error, Result};
+use clap::{Args, Command};
+use clap_mangen::Man;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Write manual pages: ddim.1, and one for each verb.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ddim man ~/.local/share/man/man1        then: man ddim-sample")]
+pub(crate) struct Flags {
+    /// The folder that they go to, which is made where it does not exist.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+pub(crate) fn run(flags: &Flags, mut whole: Command) -> Result<()> {
+    let failed = |path: &std::path::Path, e: std::io::Error| Error::failure(format!("{}: cannot be written: {e}", path.display()));
+    std::fs::create_dir_all(&flags.folder).map_err(|e| failed(&flags.folder, e))?;
+    // Names of verbs as they are typed, and what every verb has.
+    whole.build();
+    let verbs = whole.get_subcommands().filter(|verb| verb.get_name() != "help").cloned().collect::<Vec<_>>();
+    let mut written = 0;
+    for page in std::iter::once(whole).chain(verbs) {
+        let name = page.get_display_name().unwrap_or("ddim").to_owned();
+        let path = flags.folder.join(format!("{name}.1"));
+        let mut text = Vec::new();
+        Man::new(page).title(name).render(&mut text).map_err(|e| failed(&path, e))?;
+        ddim_weights::write_file(&path, &text).map_err(|e| failed(&path, e))?;
+        written += 1;
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{written} pages\n{}", flags.folder.display()).and_then(|()| out.flush()).map_err(Error::stdout)
+}
