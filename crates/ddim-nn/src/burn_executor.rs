@@ -1,12 +1,14 @@
 //! The graph on [burn](https://burn.dev)'s tensors, with its autodiff: a second opinion on what our kernels compute.
 
+use crate::condition::Condition;
 use crate::graph::{Conv, Features, Id, Index, Norm, Op};
 use crate::plan::write_features;
-use crate::unet::{Activation, Condition, UNet};
+use crate::unet::UNet;
 use burn::tensor::activation::{gelu, mish, relu, silu, softmax};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use ddim_kernels::Activation;
 
 /// A network whose parameters are tensors on a device.
 pub struct BurnNetwork<'a> {

@@ -1,9 +1,9 @@
 //! A network as a list of operations over named parameters. The modules of a network declare their parameters and write down what they
 //! do; executors run the list: a plan for sampling, a plan for training, and, where the feature `burn` is on, burn's operations.
 
-use crate::unet::{Activation, Condition};
+use crate::condition::Condition;
 use ddim::noise::{Draw, Key};
-use ddim_kernels as kernels;
+use ddim_kernels::{self as kernels, Activation};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::Range;

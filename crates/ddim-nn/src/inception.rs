@@ -3,10 +3,11 @@
 //! It differs from torchvision's `inception_v3` in three places, as pytorch-fid's does: averages over windows do not count what pads, the
 //! last block's pooling branch takes the largest number, and batch norms have no scale.
 
+use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::graph::{Conv, Graph, INPUT, Id, Initial, ParameterId, Parameters, Scope};
 use crate::plan::{Arenas, Inputs, Packed, Plan, Weights};
-use crate::unet::{Activation, Condition};
+use ddim_kernels::Activation;
 use ddim_kernels::{Conv2d, Pool, Pooling};
 use ddim_weights::{StateDict, parse_safetensors, read_pickle};
 use rayon::prelude::*;

@@ -20,6 +20,7 @@
 mod authors;
 #[cfg(feature = "burn")]
 mod burn_executor;
+mod condition;
 #[cfg(test)]
 #[path = "../../ddim-weights/src/damage.rs"]
 mod damage;
@@ -41,6 +42,7 @@ mod weights;
 
 #[cfg(feature = "burn")]
 pub use burn_executor::BurnNetwork;
+pub use condition::Condition;
 pub use ddim_kernels::{check_vectors, vectors};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(target_family = "wasm"))]
@@ -51,7 +53,7 @@ pub use plan::{Profile, Share};
 pub use scheduler::{LearnedVariance, SchedulerClass, SchedulerConfig, TimestepSpacing};
 pub use training::{Adam, Ema, Examples, TrainingPlan, clipping};
 pub use unet::{
-    Activation, ClassEmbedType, Condition, DownBlockType, MidBlockType, NetworkClass, ResampleType, SampleSize, TimeEmbeddingType,
-    TimeScaleShift, UNet, UNetConfig, UpBlockType,
+    Activation, ClassEmbedType, DownBlockType, MidBlockType, NetworkClass, ResampleType, SampleSize, TimeEmbeddingType, TimeScaleShift,
+    UNet, UNetConfig, UpBlockType,
 };
 pub use weights::{checksum, from_training_state};

@@ -1,9 +1,10 @@
 //! The U-Net as a [`ddim::Denoiser`].
 
+use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
 use crate::plan::{Arenas, Inputs, Packed, Plan, Profile, Weights};
-use crate::unet::{ClassEmbedType, Condition, SampleSize, TimeEmbeddingType, UNetConfig};
+use crate::unet::{ClassEmbedType, SampleSize, TimeEmbeddingType, UNetConfig};
 use ddim::denoiser::check_batch;
 use ddim::{Denoiser, Prediction};
 use std::sync::Arc;

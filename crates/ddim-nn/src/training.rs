@@ -1,7 +1,8 @@
 //! One step of training: the gradient of a squared error, Adam, and averages of the weights. The loop around it is in `ddim-train`.
 
+use crate::condition::Condition;
 use crate::plan::{Backward, Inputs, Profile};
-use crate::unet::{Condition, UNet};
+use crate::unet::UNet;
 use ddim_kernels as kernels;
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! Checkpoints: pipeline folders with the averaged weights, and beside them `training_state.safetensors` with everything a run needs to go on.
 
 use crate::error::{Error, Result};
-use crate::run::Tally;
+use crate::tally::Tally;
 use crate::trainer::Trainer;
 use ddim_nn::{SchedulerConfig, UNet, UNetConfig, from_training_state};
 use ddim_weights::WeightsDtype;

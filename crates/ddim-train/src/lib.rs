@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod run;
 mod shell;
+mod tally;
 mod trainer;
 
 pub use checkpoint::{PREVIEWS, checkpoints};

@@ -9,6 +9,7 @@ use crate::config::{Config, Difference, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::EventFile;
 use crate::shell::quoted;
+use crate::tally::Tally;
 use crate::trainer::{Evaluated, Start, Stepped, Trainer};
 use ddim_data::{DataSet, Labels};
 use ddim_nn::Pipeline;
@@ -93,48 +94,6 @@ pub struct Metrics {
     pub evaluation_loss_raw: Option<f64>,
     /// While steps were computed.
     pub images_per_second: f64,
-}
-
-/// Sums since the last line of metrics, and what a loss that grows is measured against. Part of a checkpoint.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct Tally {
-    loss: f64,
-    norm: f64,
-    steps: u64,
-    /// An average of the loss over about fifty steps, and the lowest it was.
-    recent: f64,
-    lowest: f64,
-    seen: u64,
-}
-
-/// The averaged loss may be so many times its lowest.
-const GROWTH: f64 = 10.0;
-/// Steps of that average.
-const RECENT: f64 = 50.0;
-
-impl Tally {
-    /// Whether the loss has not begun to grow.
-    fn is_low(&self) -> bool {
-        self.lowest == 0.0 || self.recent < 2.0 * self.lowest
-    }
-
-    fn add(&mut self, stepped: &Stepped, step: u64) -> Result<()> {
-        self.loss += stepped.loss;
-        self.norm += stepped.norm;
-        self.steps += 1;
-        self.seen += 1;
-        // A plain mean at first.
-        self.recent += (stepped.loss - self.recent) / (self.seen as f64).min(RECENT);
-        if self.seen as f64 >= RECENT {
-            self.lowest = if self.seen as f64 == RECENT { self.recent } else { self.lowest.min(self.recent) };
-            if self.recent > GROWTH * self.lowest {
-                let Self { recent, lowest, .. } = self;
-                let message = format!("step {step}: the loss has grown to {recent:.4}, from {lowest:.4}: expected it to fall");
-                return Err(Error::new(ErrorKind::Diverged, message));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// How a run ended.
@@ -331,7 +290,7 @@ impl Run {
                     images_per_second: done as f64 / busy.as_secs_f64(),
                 };
                 (busy, done) = (Duration::ZERO, 0);
-                self.tally = Tally { loss: 0.0, norm: 0.0, steps: 0, ..self.tally };
+                self.tally.begin_line();
                 let io = |e| Error::run(&folder.join(METRICS), e);
                 writeln!(metrics_file, "{}", serde_json::to_string(&metrics).expect("plain numbers")).map_err(io)?;
                 let mut scalars = vec![

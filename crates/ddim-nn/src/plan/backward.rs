@@ -325,7 +325,7 @@ impl Run<'_> {
             }
             Action::Features(..) | Action::Embedding => {}
             Action::Activate(activation) => {
-                let (x, activation) = (step.x.images(&all, values), activation.kernel());
+                let (x, activation) = (step.x.images(&all, values), *activation);
                 self.own(found).contribute(step.x, n, |p, out| activation.gradient(pixel(&x, p), pixel(dy, p), out));
             }
             Action::Add(other) => {

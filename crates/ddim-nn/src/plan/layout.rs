@@ -1,7 +1,7 @@
 //! What is computed together, and where values lie.
 
 use crate::graph::{Graph, INPUT, Id, Op};
-use crate::unet::Activation;
+use ddim_kernels::Activation;
 use ddim_kernels::Images;
 use std::ops::Range;
 

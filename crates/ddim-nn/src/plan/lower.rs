@@ -2,8 +2,8 @@
 //! same images become one.
 
 use crate::graph::{Attend, Conv, Given, Graph, Id, Op, Parameters};
-use crate::unet::Activation;
 use ddim_kernels as kernels;
+use ddim_kernels::Activation;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -11,8 +11,9 @@ mod lower;
 mod run;
 
 use crate::graph::{Attend, Features, Given, Graph, INPUT, Id, Index, Norm, Op, ParameterId, Parameters};
-use crate::unet::{Activation, UNet};
+use crate::unet::UNet;
 pub(crate) use backward::Backward;
+use ddim_kernels::Activation;
 use ddim_kernels::{Conv2d, GroupNorm, PackedConv2d, Pool};
 use layout::{Fused, Layout, View, fitting};
 #[cfg(feature = "burn")]
@@ -471,8 +472,9 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::{Arenas, Inputs, Plan, Purpose, Weights};
+    use crate::condition::Condition;
     use crate::graph::{Graph, INPUT, Initial, Op, Parameters, Scope};
-    use crate::unet::{Activation, Condition, UNet, UNetConfig};
+    use crate::unet::{UNet, UNetConfig};
     use ddim_kernels::{Conv2d, Pool, Pooling};
     use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 use super::clock::Instant;
 use super::layout::{View, fitting};
 use super::{Action, FinishWith, NormRef, Plan, Purpose, Segment, Source, Step, Weights};
+use crate::condition::Condition;
 use crate::graph::Features;
-use crate::unet::Condition;
 use ddim::noise::{Draw, Key};
 use ddim_kernels::{Attention, Finish, Images, Normal, mean_of_pixels, normalised};
 use rayon::prelude::*;
@@ -351,7 +351,7 @@ impl Step {
                 each_pixel(out, self.out, |pixel, out| out.copy_from_slice(&y[pixel * c..(pixel + 1) * c]), n);
             }
             Action::Activate(activation) => {
-                let (x, activation) = (x(), activation.kernel());
+                let (x, activation) = (x(), *activation);
                 each_pixel(out, self.out, |p, out| activation.apply(pixel(&x, p), out), n);
             }
             Action::Enlarge => {

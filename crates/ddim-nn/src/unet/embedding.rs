@@ -54,7 +54,7 @@ impl TimestepEmbedding {
 
     fn forward(&self, g: &mut Graph, x: Id) -> Id {
         let x = g.conv(&self.linear_1, x);
-        let x = g.activate(Activation::Silu, x);
+        let x = g.activate(Activation::Silu.kernel(), x);
         g.conv(&self.linear_2, x)
     }
 }

@@ -20,44 +20,6 @@ use embedding::Embedding;
 use resnet::conv3x3;
 use std::sync::Arc;
 
-/// The class condition of a batch.
-#[derive(Debug, Clone, Default)]
-pub enum Condition {
-    /// None: for networks without class embedding.
-    #[default]
-    None,
-    /// One label an image, for a table (`num_class_embeds`) or `class_embed_type: timestep`.
-    Labels(Vec<usize>),
-    /// One embedding an image, [n, time_embed_dim] flat, for `class_embed_type: identity`.
-    Embeddings(Vec<f32>),
-}
-
-impl Condition {
-    /// Whether images `i` and `j` of `n` have the same condition.
-    pub(crate) fn alike(&self, i: usize, j: usize, n: usize) -> bool {
-        match self {
-            Self::None => true,
-            Self::Labels(labels) => labels[i] == labels[j],
-            Self::Embeddings(e) => {
-                let width = e.len() / n;
-                e[i * width..(i + 1) * width] == e[j * width..(j + 1) * width]
-            }
-        }
-    }
-
-    /// That of some images of `n`.
-    pub(crate) fn of(&self, images: impl Iterator<Item = usize>, n: usize) -> Self {
-        match self {
-            Self::None => Self::None,
-            Self::Labels(labels) => Self::Labels(images.map(|i| labels[i]).collect()),
-            Self::Embeddings(e) => {
-                let width = e.len() / n;
-                Self::Embeddings(images.flat_map(|i| &e[i * width..(i + 1) * width]).copied().collect())
-            }
-        }
-    }
-}
-
 /// The network: its definition and its weights. See [`UNetConfig`] for what it can be.
 #[derive(Debug, Clone)]
 pub struct UNet {
@@ -157,7 +119,7 @@ impl UNet {
         let Modules { conv_in, embedding, down_blocks, mid_block, up_blocks, conv_norm_out, conv_out } = &*self.modules;
         let mut g = Graph::new([h, w, self.config.in_channels]);
         let rows = embedding.forward(&mut g);
-        let rows = g.activate(self.config.act_fn, rows);
+        let rows = g.activate(self.config.act_fn.kernel(), rows);
         let mut x = crate::graph::INPUT;
         if self.config.center_input_sample {
             x = g.affine(x, 2.0, -1.0);
@@ -173,7 +135,7 @@ impl UNet {
         for block in up_blocks {
             x = block.forward(&mut g, x, rows, &mut skips);
         }
-        x = g.norm(conv_norm_out, Some(Activation::Silu), x);
+        x = g.norm(conv_norm_out, Some(Activation::Silu.kernel()), x);
         x = g.conv(conv_out, x);
         if embedding.time_proj.is_fourier() {
             // diffusers divides by the noise level, which these networks take as their timestep.

@@ -65,7 +65,7 @@ impl ResnetBlock2D {
 
     /// c_in channels -> c_out; `embedding` is that of timestep and class behind the activation.
     pub(crate) fn forward(&self, g: &mut Graph, x: Id, embedding: Id) -> Id {
-        let mut h = g.norm(&self.norm1, Some(self.activation), x);
+        let mut h = g.norm(&self.norm1, Some(self.activation.kernel()), x);
         let mut x = x;
         match self.resample {
             Resample::Keep => {}
@@ -77,10 +77,10 @@ impl ResnetBlock2D {
         if self.scale_shift {
             h = g.norm(&self.norm2, None, h);
             h = g.scale_shift(h, rows);
-            h = g.activate(self.activation, h);
+            h = g.activate(self.activation.kernel(), h);
         } else {
             h = g.add_rows(h, rows);
-            h = g.norm(&self.norm2, Some(self.activation), h);
+            h = g.norm(&self.norm2, Some(self.activation.kernel()), h);
         }
         h = g.dropout(self.dropout, h);
         h = g.conv(&self.conv2, h);
