@@ -12,11 +12,12 @@ const ROOMS: [&str; 10] =
 const LONGEST: usize = 450;
 
 /// Longer files that do one thing, and which.
-const LONG: [(&str, &str); 6] = [
+const LONG: [(&str, &str); 7] = [
     ("ddim-data/src/arrays.rs", "to be split: headers, arrays of bytes and of floats, archives"),
     ("ddim-nn/src/plan/mod.rs", "one plan, compiled; half of it is the description of its steps"),
     ("ddim-nn/src/plan/run.rs", "one plan, run: an arm for each step"),
     ("ddim-train/src/config.rs", "to be split: the settings, and how tables are laid over each other"),
+    ("ddim-train/src/run.rs", "a run: its folder, begun or gone on with, and its loop"),
     ("ddim-train/src/trainer.rs", "the state of a run and one step"),
     ("ddim-weights/src/pickle.rs", "one machine: its instructions"),
 ];

@@ -48,7 +48,10 @@ pub fn load_inception(file: Option<&Path>, observe: &mut dyn FnMut(u64, u64)) ->
 }
 
 fn cache_folder() -> Option<PathBuf> {
-    std::env::var_os("DDIM_CACHE").map(PathBuf::from).or_else(|| home_cache().map(|cache| cache.join("ddim")))
+    std::env::var_os("DDIM_CACHE")
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| home_cache().map(|cache| cache.join("ddim")))
 }
 
 /// The user's cache folder.
@@ -58,7 +61,7 @@ fn home_cache() -> Option<PathBuf> {
 }
 
 fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
-    let url = std::env::var(MIRROR).unwrap_or_else(|_| URL.to_owned());
+    let url = std::env::var(MIRROR).ok().filter(|url| !url.is_empty()).unwrap_or_else(|| URL.to_owned());
     let path = folder.join(NAME);
     let help = format!("put {NAME} into {}, or name it with --inception or {VARIABLE}", folder.display());
     let failed =

@@ -7,10 +7,9 @@
 //! let trajectory = pipeline.scheduler.trajectory(50)?;
 //! let sampler = ddim::Sampler::new(&pipeline.scheduler.schedule(), &trajectory, &ddim::Sigma::Eta(0.0))?;
 //! let network = Network::new(pipeline)?;
-//! let [c, h, w] = network.shape();
-//! let mut x = vec![0f32; 16 * c * h * w];
-//! ddim::noise::fill_batch(&mut x, c * h * w, 0, 0, ddim::noise::LATENT);
-//! ddim::sample(&sampler, &network, &mut x, 0, 0, |_| {})?;
+//! let batch = ddim::noise::Batch { seed: 0, first: 0 };
+//! let x = ddim::Sampling::new(&sampler, &network, batch.latents(ddim::Denoiser::dim(&network), 16), batch)?.finish()?;
+//! assert_eq!(x.len(), 16 * network.shape().iter().product::<usize>());
 //! # Ok::<(), ddim_nn::Error>(())
 //! ```
 //!

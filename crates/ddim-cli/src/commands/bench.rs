@@ -21,8 +21,8 @@ pub(crate) struct Flags {
     /// A network of `ddim train`: tiny, small, ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256.
     #[arg(long, value_name = "NAME", default_value = "ddpm-cifar10", conflicts_with = "model")]
     pub(crate) preset: String,
-    /// A built-in model, or a diffusers pipeline folder, instead.
-    #[arg(long, value_name = "NAME|DIR")]
+    /// A model instead: built in, a diffusers pipeline folder, or of the hub.
+    #[arg(long, value_name = "NAME|DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
     /// Images evaluated together.
     #[arg(long, value_name = "B", default_value_t = 16)]

@@ -28,7 +28,7 @@ pub(crate) enum Dtype {
   ddim convert model-790000.ckpt ./ddpm-cifar10       the authors' checkpoint, its averaged weights
   ddim convert unet.bin ./whole --config unet/config.json --scheduler scheduler_config.json")]
 pub(crate) struct Flags {
-    /// A built-in model, a folder that --model takes, or a file of weights.
+    /// A built-in model, a folder or a model of the hub that --model takes, or a file of weights.
     #[arg(value_name = "SRC")]
     pub(crate) source: PathBuf,
     /// The folder to make.

@@ -13,8 +13,8 @@ use std::path::PathBuf;
   ddim info                      the default built-in model
   ddim info ./ddpm-cifar10-32 --json")]
 pub(crate) struct Flags {
-    /// A built-in model, a diffusers pipeline folder, or what else --model takes.
-    #[arg(value_name = "NAME|DIR", default_value = engine::DEFAULT_MODEL)]
+    /// A built-in model, a diffusers pipeline folder, a model of the hub, or what else --model takes.
+    #[arg(value_name = "NAME|DIR|ORG/NAME", default_value = engine::DEFAULT_MODEL)]
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) choices: ModelArgs,

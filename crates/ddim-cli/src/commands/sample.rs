@@ -98,7 +98,11 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     };
     let drawn = work(&request, &flags.common.machine)?;
     let rate = drawn.ms_per_image_step.map_or(String::new(), |ms| format!(", {ms:.2} ms per image-step"));
-    let (count, model, steps, seconds) = (drawn.count, &drawn.model, drawn.steps, drawn.seconds);
-    let human = format!("{count} images of {model} in {steps} steps: {seconds:.1} s{rate}\n{}", lines(&drawn.files));
+    let (model, steps, seconds) = (&drawn.model, drawn.steps, drawn.seconds);
+    let count = match drawn.drawn {
+        1 => "1 image".to_owned(),
+        n => format!("{n} images"),
+    };
+    let human = format!("{count} of {model} in {steps} steps: {seconds:.1} s{rate}\n{}", lines(&drawn.files));
     report(flags.common.machine.json, &drawn, &human)
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// Train a network on images.
 ///
-/// Reads folders of PNG, JPEG and WebP files, CIFAR-10, IDX files (MNIST's) and .npy batches; minimises the DDPM objective; writes a run
+/// Reads folders and .zip archives of pictures, CIFAR-10, IDX files (MNIST's), and .npy and .npz batches; minimises the DDPM objective; writes a run
 /// folder with checkpoints that ddim and Python diffusers sample from, previews, and metrics. A run that was stopped, or killed, goes on
 /// with --resume to the same bytes. Settings come from the preset, then --config, then flags; --dry-run shows them all.
 ///
@@ -50,8 +50,8 @@ pub(crate) struct Flags {
     /// Show the settings, the size of the network, and the memory and time that it takes; train nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Start from this model's weights, with its network, size and scheduler: a built-in model, a pipeline folder, or another run.
-    #[arg(long, value_name = "NAME|DIR")]
+    /// Start from this model's weights, with its network, size and scheduler: a built-in model, a pipeline folder, another run, or a model of the hub.
+    #[arg(long, value_name = "NAME|DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
     /// Steps of the optimizer, in all.
     #[arg(long, value_name = "N")]
@@ -145,7 +145,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let mut human = format!("{how} at step {} of {}{loss}\n", outcome.step, outcome.steps);
     human += &lines(outcome.checkpoint.as_slice());
     let out = ddim_train::quoted(&flags.out);
-    human += &if outcome.finished { format!("ddim sample --model {out}\n") } else { format!("to go on: {}\n", outcome.resume) };
+    human += &if outcome.finished { format!("to sample: ddim sample --model {out}\n") } else { format!("to go on: {}\n", outcome.resume) };
     let reported = report(flags.json, &outcome, &human);
     match asked.get() {
         // Whether anybody read the report or not.
