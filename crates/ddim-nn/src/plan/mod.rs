@@ -475,6 +475,7 @@ mod tests {
     use crate::condition::Condition;
     use crate::graph::{Graph, INPUT, Initial, Op, Parameters, Scope};
     use crate::unet::{UNet, UNetConfig};
+    use ddim_kernels::Activation;
     use ddim_kernels::{Conv2d, Pool, Pooling};
     use std::sync::Arc;
 
