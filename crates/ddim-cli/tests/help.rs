@@ -15,9 +15,9 @@ fn headings(verb: &str) -> BTreeMap<String, Vec<String>> {
             Some(name) if !line.starts_with(' ') => heading = name.to_owned(),
             _ => {
                 let line = line.trim_start();
-                // "-q, --quiet" and "--eta <E>".
+                // "-q, --quiet" and "--eta <E>"; what is about the verb, above all headings, may begin a line with a flag as well.
                 let flag = line.strip_prefix("-q, ").or(line.strip_prefix("-h, ")).or(line.strip_prefix("-V, ")).unwrap_or(line);
-                if let Some(flag) = flag.strip_prefix("--").filter(|_| heading != "Examples") {
+                if let Some(flag) = flag.strip_prefix("--").filter(|_| !heading.is_empty() && heading != "Examples") {
                     let name: String = flag.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
                     found.entry(heading.clone()).or_default().push(name);
                 }
