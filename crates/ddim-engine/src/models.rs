@@ -11,17 +11,12 @@ use std::path::Path;
 pub const DEFAULT: &str = "emoji";
 
 macro_rules! built_in {
-    ($name:literal) => {
-        EmbeddedPipeline {
-            name: $name,
-            config: include_str!(concat!("../../../models/", $name, "/unet/config.json")),
-            scheduler: include_str!(concat!("../../../models/", $name, "/scheduler/scheduler_config.json")),
-            safetensors: include_bytes!(concat!("../../../models/", $name, "/unet/diffusion_pytorch_model.safetensors")),
-        }
+    ($model:ident) => {
+        EmbeddedPipeline { name: $model::NAME, config: $model::CONFIG, scheduler: $model::SCHEDULER, safetensors: $model::SAFETENSORS }
     };
 }
 
-const BUILT_IN: [EmbeddedPipeline; 2] = [built_in!("emoji"), built_in!("fashion")];
+const BUILT_IN: [EmbeddedPipeline; 2] = [built_in!(ddim_model_emoji), built_in!(ddim_model_fashion)];
 
 /// Names of the models that are built in.
 pub fn built_in() -> impl Iterator<Item = &'static str> {

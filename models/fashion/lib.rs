@@ -1,0 +1,10 @@
+//! The files of the model `fashion`, which is built into `ddim`: a pipeline folder of diffusers' as bytes. README.md is its card: data, licence, recipe.
+
+/// What it is called.
+pub const NAME: &str = "fashion";
+/// `unet/config.json`.
+pub const CONFIG: &str = include_str!("unet/config.json");
+/// `scheduler/scheduler_config.json`.
+pub const SCHEDULER: &str = include_str!("scheduler/scheduler_config.json");
+/// `unet/diffusion_pytorch_model.safetensors`, f16.
+pub const SAFETENSORS: &[u8] = include_bytes!("unet/diffusion_pytorch_model.safetensors");
