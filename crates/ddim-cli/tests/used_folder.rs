@@ -110,3 +110,20 @@ fn cells_of_a_sweep_do_not_mix() {
     let words = ["kept", "s0002-eta1", "another command", "ddim sample", "new or empty folder"];
     refused(here, &with(&sweep, &["--save-images", "kept", "--out", "sweep"]), 1, &words);
 }
+
+/// A path is a name: what lies there may have changed, and a folder would hold images of both.
+#[test]
+fn other_contents_under_the_same_name_are_another_command() {
+    let folder = with_model("ddpm");
+    let here = folder.path();
+    ok(here, &with(SAMPLE, &["--count", "2"]));
+    common::edit(&here.join(common::SCHEDULER), serde_json::json!({ "beta_end": 0.03 }));
+    refused(here, &with(SAMPLE, &["--count", "3"]), 1, &["images: ", "another command", "new or empty folder"]);
+    let latents =
+        |seed: &str| ok(here, &["sample", "--model", "model", "--count", "2", "--steps", "1", "--seed", seed, "-q", "--save-npy", "x.npy"]);
+    let from = ["sample", "--model", "model", "--steps", "2", "-q", "--latents", "x.npy", "--out", "from"];
+    latents("1");
+    ok(here, &from);
+    latents("2");
+    refused(here, &from, 1, &["from: ", "another command"]);
+}

@@ -1,7 +1,7 @@
 //! The same latents over many trajectories (section 5.2).
 
 use crate::choices::{Clipping, Model, Spacing};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, joined, shown};
 use crate::session::{Session, check_count, load_inception};
@@ -101,6 +101,9 @@ impl Request for Consistency {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConsistencyReport> {
         let session = Session::new(&self.model, watch)?;
         let count = check_count(self.count)?;
+        if self.steps.is_empty() {
+            return Err(Error::field("steps", "none: expected one number or more"));
+        }
         let (shape, dim) = (session.shape(), session.dim());
         if self.grid.is_some() {
             check_drawable(shape)?;

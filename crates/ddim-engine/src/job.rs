@@ -146,6 +146,8 @@ pub(crate) type Tell<'a> = &'a mut (dyn FnMut(Event) + Send);
 /// What work sees of whoever waits for it.
 pub(crate) struct Watch<'a> {
     control: Control,
+    /// Whether the end that was asked for is why the work ended.
+    stopped: AtomicBool,
     inner: Mutex<Inner<'a>>,
 }
 
@@ -158,7 +160,7 @@ struct Inner<'a> {
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(control: Control, tell: Tell<'a>) -> Self {
-        Self { control, inner: Mutex::new(Inner { tell, began: Instant::now(), done: 0, total: 0 }) }
+        Self { control, stopped: AtomicBool::new(false), inner: Mutex::new(Inner { tell, began: Instant::now(), done: 0, total: 0 }) }
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Inner<'a>) -> R) -> R {
@@ -176,7 +178,11 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// Where an end was asked for.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.control.is_cancelled() { Err(Error::cancelled("stopped")) } else { Ok(()) }
+        if !self.control.is_cancelled() {
+            return Ok(());
+        }
+        self.stopped.store(true, Ordering::SeqCst);
+        Err(Error::cancelled("stopped"))
     }
 
     pub(crate) fn note(&self, text: impl Into<String>) {
@@ -283,7 +289,7 @@ impl Engine {
         let pool = pool.map_err(|e| Error::field("threads", e))?;
         let watch = Watch::new(control.clone(), tell);
         let result = pool.install(|| request.work(Within(&watch)));
-        // Rooms below say in their own words that they were stopped.
+        // Rooms below say in their own words that they were stopped; what went wrong on the way there is an error.
         result
             .map_err(|error| if control.is_cancelled() && error.kind() != ErrorKind::Request { Error::cancelled("stopped") } else { error })
     }

@@ -147,7 +147,8 @@ impl Request for Sample {
         let settings = self.settings(&session, &trajectory);
         let of = self.first.map_or(String::new(), |first| format!(" --first {first}"));
         let caption = format!("ddim sample --count {}{of} {settings}", images.len());
-        let single_caption = |image| single_caption(&session, self.seed, &settings, image);
+        let contents = self.contents(&session, given.as_deref())?;
+        let single_caption = |image| single_caption(&session, self.seed, &settings, &contents, image);
         // Whoever names a first image shares the folder with others.
         let end = self.first.is_none().then_some(images.end);
         let there = files.out.iter().map(|folder| used_folder::images(folder, end, single_caption)).next().transpose()?;
@@ -239,6 +240,15 @@ impl Sample {
         }
     }
 
+    /// Weights, scheduler and latents by their contents: names stay when a run goes on or a file is written anew, and images of both would lie in one
+    /// folder.
+    fn contents(&self, session: &Session<'_, '_>, latents: Option<&[f32]>) -> Result<String> {
+        let mut bytes = session.network.checksum().to_le_bytes().to_vec();
+        bytes.extend(serde_json::to_vec(&session.scheduler).map_err(Error::failure)?);
+        bytes.extend(latents.unwrap_or_default().iter().flat_map(|x| x.to_le_bytes()));
+        Ok(format!("model and latents {:08x}", ddim_weights::checksum_of(&bytes)))
+    }
+
     /// What decides the pictures, as one would type it.
     fn settings(&self, session: &Session<'_, '_>, trajectory: &Trajectory) -> String {
         let noise = match self.eta {
@@ -255,9 +265,9 @@ impl Sample {
 }
 
 /// What image `number` of a folder is described by; it does not say how many others there are.
-fn single_caption(session: &Session<'_, '_>, seed: u64, settings: &str, number: usize) -> String {
+fn single_caption(session: &Session<'_, '_>, seed: u64, settings: &str, contents: &str, number: usize) -> String {
     let class = session.classes.said(seed, number).map_or(String::new(), |class| format!(", {class}"));
-    format!("ddim sample {settings}, image {number}{class}")
+    format!("ddim sample {settings}, image {number}{class} ({contents})")
 }
 
 /// DIR/00000.png, …

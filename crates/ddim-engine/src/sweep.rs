@@ -118,6 +118,9 @@ impl Request for Sweep {
         if self.count < 2 {
             return Err(Error::field("count", "1: expected at least 2, for a covariance"));
         }
+        if self.steps.is_empty() || self.eta.is_empty() {
+            return Err(Error::request("`steps` and `eta`: expected one or more of each"));
+        }
         let [c, h, w] = session.shape();
         check_colours([c, h, w])?;
         let sigmas: Vec<Sigma> = self.eta.iter().map(|&eta| eta.into()).collect();

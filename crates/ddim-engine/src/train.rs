@@ -75,6 +75,9 @@ impl Request for Train {
     type Report = TrainReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<TrainReport> {
+        if self.out.as_os_str().is_empty() {
+            return Err(Error::field("out", "missing: expected the folder of a run"));
+        }
         let load = |model: &Path| load(model, watch);
         // A job script says the same line first and after each interruption: then there is no run yet.
         let there = self.out.join("config.toml").exists();

@@ -68,7 +68,7 @@ where
     let per_bit = dim as f64 * LN_2;
     // ‖ε - ε_θ‖² of each image and step; the decoder's nats of each image and process.
     let (mut squares, mut decoders) = (Vec::with_capacity(n), Vec::with_capacity(n));
-    for (i, x_0) in x_0.chunks(batch * dim).enumerate() {
+    for (i, x_0) in x_0.chunks(batch.saturating_mul(dim)).enumerate() {
         let keys = Batch { seed, first: (i * batch) as u64 };
         let count = x_0.len() / dim;
         let network = network(i * batch..i * batch + count)?;

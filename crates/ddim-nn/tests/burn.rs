@@ -6,6 +6,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ddim_nn::{BurnNetwork, Examples, Pipeline, TrainingPlan, UNet};
 use goldens::{Golden, difference, folders, golden};
 
+fn as_f32(timesteps: &[usize]) -> Vec<f32> {
+    timesteps.iter().map(|&t| t as f32).collect()
+}
+
 #[test]
 fn one_evaluation_equals_diffusers() {
     let device = Device::flex();
@@ -13,7 +17,8 @@ fn one_evaluation_equals_diffusers() {
         let Golden { x, shape, timesteps, condition, y } = golden(&folder);
         let unet = Pipeline::load(&folder).unwrap().unet;
         let x = Tensor::from_data(TensorData::new(x, shape), &device);
-        let found: Vec<f32> = BurnNetwork::new(&unet, &device).forward(x, &timesteps, &condition).into_data().try_into_vec().unwrap();
+        let found: Vec<f32> =
+            BurnNetwork::new(&unet, &device).forward(x, &as_f32(&timesteps), &condition).into_data().try_into_vec().unwrap();
         let error = difference(&found, &y);
         println!("{:20} {error:.1e}", folder.file_name().unwrap().display());
         assert!(error < 2e-5, "{}: {error:e}", folder.display());
@@ -36,7 +41,7 @@ fn gradients_equal_burns() {
 
         let network = BurnNetwork::new(&unet, &device);
         let tensor = |data: &[f32], shape: [usize; 4]| Tensor::<4>::from_data(TensorData::new(data.to_vec(), shape), &device);
-        let y = network.forward(tensor(&x, shape), &timesteps, &condition);
+        let y = network.forward(tensor(&x, shape), &as_f32(&timesteps), &condition);
         let difference = y - tensor(&target, [n, outputs, h, w]);
         let shares: Vec<f32> = weights.iter().map(|weight| weight / (outputs * h * w) as f32).collect();
         let loss = (difference.clone() * difference * tensor(&shares, [n, 1, 1, 1])).sum();
