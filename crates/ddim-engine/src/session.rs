@@ -30,8 +30,8 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// The same for latents of a file, which also say the size of the images.
     pub(crate) fn with_latents(choice: &Model, latents: Option<&Path>, watch: &'w Watch<'b>) -> Result<(Self, Option<Vec<f32>>)> {
-        if !(1..=MOST_IMAGES).contains(&choice.batch_size) {
-            return Err(Error::field("batch_size", format!("{}: expected 1 to {MOST_IMAGES}", choice.batch_size)));
+        if choice.batch_size == 0 {
+            return Err(Error::field("batch_size", "0: expected 1 or more"));
         }
         let mut pipeline = models::load(&choice.model, &choice.choices(), watch)?;
         let latents = latents.map(|path| read_latents(path, &pipeline.config, choice.size)).transpose()?;
