@@ -10,7 +10,7 @@ pub enum Sigma {
     /// σ(η) = η √((1-ᾱ_s)/(1-ᾱ_t)) √(1-ᾱ_t/ᾱ_s), Eq. 16, η in [0, 1]: 0 is DDIM, 1 is DDPM.
     Eta(f64),
     /// σ̂ = √(1-ᾱ_t/ᾱ_s), DDPM's larger variance (the authors' `ddpm_noisy`). Only the noise uses σ̂, the direction keeps σ(1); the last
-    /// step adds none. The authors also clip f_θ and re-derive ε: [`Clip::Range`] with [`Sampler::with_rederived_epsilon`].
+    /// step adds none. The authors also clip f_θ and re-derive ε: [`Clip::Range`](crate::Clip::Range) with [`Sampler::with_rederived_epsilon`](crate::Sampler::with_rederived_epsilon).
     Hat,
     /// σ of each step, in the order of [`Trajectory::levels`]. 0 ≤ σ² ≤ 1-ᾱ_s, but for the step to the clean image, whose σ_1 is free:
     /// it draws from N(f_θ(x_1), σ_1² I) (Eq. 10).
