@@ -1,6 +1,6 @@
 //! Work under way: what it is told (stop, show me), what it tells, and the thread that it may have to itself.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::reports::ClassReport;
 use ddim_train::Metrics;
 use serde::Serialize;
@@ -18,7 +18,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// Asks for an end. Between two evaluations of a network the work ends with [`ErrorKind::Cancelled`]; training saves and ends as finished so far.
+    /// Asks for an end. Between two evaluations of a network the work ends with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled); training saves and ends as finished so far.
     pub fn cancel(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
@@ -171,6 +171,7 @@ impl<'a> Watch<'a> {
         self.with(|inner| (inner.tell)(event));
     }
 
+    /// What an end is asked by, for work that sees to it itself.
     pub(crate) fn control(&self) -> &Control {
         &self.control
     }
@@ -262,7 +263,7 @@ impl Engine {
     /// processors. No result depends on either.
     ///
     /// # Errors
-    /// [`ErrorKind::Request`]: a device or a number of threads that there is not.
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request): a device or a number of threads that there is not.
     pub fn new(device: &str, threads: Option<usize>) -> Result<Self> {
         let gpu = device == "gpu" || device.strip_prefix("gpu:").is_some_and(|n| n.parse::<usize>().is_ok());
         match device {
@@ -281,7 +282,7 @@ impl Engine {
     /// Works on a request while the caller waits, in a pool of threads of its own. Events come on one of them, in order.
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`] where `control` asked for an end; else what is wrong with the request, or stood in its way.
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) where `control` asked for an end; else what is wrong with the request, or stood in its way.
     pub fn run<R: Request + Sync>(&self, request: &R, control: &Control, tell: &mut (dyn FnMut(Event) + Send)) -> Result<R::Report> {
         ddim_nn::check_vectors().map_err(Error::request)?;
         // One pool per job: in a shared one, a thread that waits for its own part would take up the whole of another job.
@@ -290,8 +291,8 @@ impl Engine {
         let watch = Watch::new(control.clone(), tell);
         let result = pool.install(|| request.work(Within(&watch)));
         // Rooms below say in their own words that they were stopped; what went wrong on the way there is an error.
-        result
-            .map_err(|error| if control.is_cancelled() && error.kind() != ErrorKind::Request { Error::cancelled("stopped") } else { error })
+        let stopped = watch.stopped.load(Ordering::SeqCst);
+        result.map_err(|error| if stopped { Error::cancelled("stopped") } else { error })
     }
 
     /// Works on a request on a thread of its own.
@@ -350,7 +351,7 @@ impl<R> Job<R> {
     /// Its result, when it is there.
     ///
     /// # Errors
-    /// As [`Engine::run`]; [`ErrorKind::Other`] where the job panicked.
+    /// As [`Engine::run`]; [`ErrorKind::Other`](crate::ErrorKind::Other) where the job panicked.
     pub fn wait(mut self) -> Result<R> {
         let thread = self.thread.take().expect("waited for once");
         thread.join().unwrap_or_else(|_| Err(Error::failure("the job panicked: please report it")))

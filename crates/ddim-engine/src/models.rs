@@ -84,7 +84,7 @@ fn from_hub(id: &str, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> 
             hub::Progress::Retrying { file, problem } => say_once(watch, &mut said, format!("{file}: {problem}: trying again")),
             _ => {}
         }
-        if watch.control().is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if watch.check().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     if known.is_some() {
         watch.end();

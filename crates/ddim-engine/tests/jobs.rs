@@ -197,6 +197,31 @@ fn training_is_a_job_as_well() {
     assert!(finished.finished && finished.step == 6);
 }
 
+/// What goes wrong while a job ends is not taken for the end that was asked for.
+#[test]
+fn a_run_that_cannot_save_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let settings = BTreeMap::from([
+        ("steps".to_owned(), 6.into()),
+        ("network.sample_size".to_owned(), 8.into()),
+        ("data.fit".to_owned(), "crop".into()),
+    ]);
+    let data = Some(pictures(folder.path()));
+    let request = Train { out: out.clone(), data, preset: Some("tiny".into()), settings, ..Train::default() };
+    let (control, checkpoints) = (Control::default(), out.join("checkpoints"));
+    let asked = control.clone();
+    let result = engine().run(&request, &control, &mut |event| {
+        if matches!(event, Event::Trained { step: 2, .. }) {
+            std::fs::remove_dir_all(&checkpoints).unwrap();
+            std::fs::write(&checkpoints, "no folder").unwrap();
+            asked.cancel();
+        }
+    });
+    let error = result.unwrap_err();
+    assert!(error.kind() != ErrorKind::Cancelled && error.to_string().contains("checkpoints"), "{error}");
+}
+
 /// A few pictures to train on.
 fn pictures(folder: &Path) -> std::path::PathBuf {
     let path = folder.join("pictures");
