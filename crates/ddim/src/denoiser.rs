@@ -1,6 +1,6 @@
 //! What a sampler sees of a network.
 
-use crate::batch::batch_len;
+use crate::batch::{batch_len, check_finite};
 use crate::error::{Error, ErrorKind};
 use crate::prediction::Prediction;
 use crate::real::Real;
@@ -29,6 +29,18 @@ pub trait Denoiser<T: Real = f32> {
     /// # Errors
     /// What the implementation says, and at least what [`check_batch`] finds: an implementation starts with it.
     fn predict(&self, x_t: &[T], levels: &[f64], out: &mut [T]) -> Result<(), Self::Error>;
+}
+
+/// Predicts for a batch whose images all have one level; `first` is the number by which errors call the first.
+pub(crate) fn predict_at<T: Real, D: Denoiser<T> + ?Sized>(
+    denoiser: &D,
+    x_t: &[T],
+    level: usize,
+    first: u64,
+    out: &mut [T],
+) -> Result<(), D::Error> {
+    denoiser.predict(x_t, &vec![level as f64; x_t.len() / denoiser.dim()], out)?;
+    Ok(check_finite("the network's output", out, denoiser.dim(), first, Some(level))?)
 }
 
 /// Whoever points to a denoiser is one.

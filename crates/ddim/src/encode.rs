@@ -1,7 +1,7 @@
 //! The ODE upwards (Eq. 13): images to latents, along the trajectory that decodes them.
 
 use crate::batch::{batch_len, check_finite};
-use crate::denoiser::Denoiser;
+use crate::denoiser::{Denoiser, predict_at};
 use crate::error::{Error, ErrorKind};
 use crate::prediction::Prediction;
 use crate::real::Real;
@@ -149,8 +149,7 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
             let (what, level) = if self.done == 0 { ("the image", None) } else { ("x before the step", Some(step.to)) };
             check_finite(what, x, dim, first, level)?;
         }
-        denoiser.predict(x, &vec![step.to as f64; x.len() / dim], output)?;
-        check_finite("the network's output", output, dim, first, Some(step.to))?;
+        predict_at(denoiser, x, step.to, first, output)?;
         for ((x, output), x_0) in x.iter_mut().zip(&*output).zip(x_0) {
             // Eq. 13 is in ε, which the network's x_0 or v determines at the level it was told: read where the step comes from, v would
             // have an error of the first order that ε has not, and four times the error of a reconstruction.

@@ -4,7 +4,7 @@
 //! not means, and values are per image in nats.
 
 use crate::batch::{batch_len, check_finite};
-use crate::denoiser::Denoiser;
+use crate::denoiser::{Denoiser, predict_at};
 use crate::error::{Error, ErrorKind};
 use crate::noise::{self, Draw};
 use crate::prediction::Prediction;
@@ -185,8 +185,7 @@ fn predict<T: Real, D: Denoiser<T> + ?Sized>(
     first: u64,
 ) -> Result<Vec<(f64, f64)>, D::Error> {
     let mut out = vec![T::from_f64(0.0); x_t.len()];
-    denoiser.predict(x_t, &vec![level as f64; x_t.len() / denoiser.dim()], &mut out)?;
-    check_finite("the network's output", &out, denoiser.dim(), first, Some(level))?;
+    predict_at(denoiser, x_t, level, first, &mut out)?;
     let (prediction, alpha_bar) = (denoiser.prediction(), schedule.alpha_bar(level));
     Ok(out.iter().zip(x_t).map(|(o, x)| prediction.x0_and_epsilon(o.to_f64(), x.to_f64(), alpha_bar)).collect())
 }

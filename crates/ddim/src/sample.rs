@@ -2,7 +2,7 @@
 
 use crate::batch::{batch_len, check_finite};
 use crate::clip::Clip;
-use crate::denoiser::Denoiser;
+use crate::denoiser::{Denoiser, predict_at};
 use crate::error::{Error, ErrorKind};
 use crate::noise::{self, Draw};
 use crate::prediction::Prediction;
@@ -179,8 +179,7 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
             let (what, level) = if self.done == 0 { ("the latent", None) } else { ("x before the step", Some(step.level)) };
             check_finite(what, x, dim, first, level)?;
         }
-        denoiser.predict(x, &vec![step.level as f64; x.len() / dim], output)?;
-        check_finite("the network's output", output, dim, first, Some(step.level))?;
+        predict_at(denoiser, x, step.level, first, output)?;
 
         let (signal, spread) = (step.alpha_bar.sqrt(), (1.0 - step.alpha_bar).sqrt());
         let mut noise = vec![T::from_f64(0.0); dim];
