@@ -3,11 +3,11 @@
 use crate::choices::{Clipping, Model, Spacing};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
-use crate::output::{OutputFile, joined, shown};
+use crate::output::{OutputFile, animation_format, check_drawable, joined, shown};
 use crate::session::Session;
 use ddim::Sigma;
 use ddim_data::npy_bytes;
-use ddim_pictures::{AnimationFormat, check_drawable, labelled, shown_frames};
+use ddim_pictures::{labelled, shown_frames};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -104,12 +104,11 @@ impl Request for Interpolate {
         let trajectory = session.trajectory(self.trajectory, self.steps)?;
         let sampler = session.sampler(&trajectory, &Sigma::Eta(0.0), self.clip)?;
         if self.grid.is_some() || self.animate.is_some() {
-            check_drawable(shape).map_err(|e| Error::failure(format!("{e} (use `save_npy`)")))?;
+            check_drawable(shape)?;
         }
-        let animation = self.animate.as_deref().map(|path| AnimationFormat::of(path).map(|format| (path, format)));
-        let animation = animation.transpose().map_err(|e| Error::field("animate", &e).because(e))?;
+        let animation = animation_format(self.animate.as_deref())?;
         let grid = OutputFile::create_optional(self.grid.as_ref())?;
-        let animated = animation.map(|(path, format)| Ok::<_, Error>((OutputFile::create(path)?, format))).transpose()?;
+        let animated = OutputFile::create_optional(self.animate.as_ref())?.zip(animation);
         let npy = OutputFile::create_optional(self.save_npy.as_ref())?;
 
         let count = latents.len() / dim;

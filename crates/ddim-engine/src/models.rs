@@ -103,7 +103,7 @@ fn say_once(watch: &Watch<'_>, said: &mut String, line: String) {
 }
 
 /// What makes a folder that of a run.
-const RUN: &str = "config.toml";
+pub(crate) const RUN: &str = "config.toml";
 
 fn is_pipeline(folder: &Path) -> bool {
     ["model_index.json", "unet", "unet_ema", "config.json"].iter().any(|name| folder.join(name).exists())

@@ -1,6 +1,7 @@
 //! Files that appear whole or not at all.
 
 use crate::error::{Error, Result};
+use ddim_pictures::AnimationFormat;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,16 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Error {
 pub(crate) fn create_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be made: {e}")))?;
     OutputFile::create(&path.join("probe")).map(drop)
+}
+
+/// Whether images of this shape can be drawn, where they could be written as numbers as well.
+pub(crate) fn check_drawable(shape: [usize; 3]) -> Result<()> {
+    ddim_pictures::check_drawable(shape).map_err(|e| Error::failure(format!("{e} (use `save_npy`)")))
+}
+
+/// What an animation's name says of its format.
+pub(crate) fn animation_format(path: Option<&Path>) -> Result<Option<AnimationFormat>> {
+    path.map(AnimationFormat::of).transpose().map_err(|e| Error::field("animate", &e).because(e))
 }
 
 /// Items as text, with `separator` between.

@@ -3,16 +3,15 @@
 use crate::choices::{Clipping, Eta, Model, Spacing};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
-use crate::output::{OutputFile, create_folder, shown, write};
+use crate::output::{OutputFile, animation_format, check_drawable, create_folder, joined, shown, write};
 use crate::session::{Session, check_count};
 use crate::used_folder;
 use ddim::{Sampler, Sampling, Step, Trajectory};
 use ddim_data::npy_bytes;
 use ddim_nn::Network;
-use ddim_pictures::{AnimationFormat, Picture, beside, check_drawable, shown_frames, single, square_columns};
+use ddim_pictures::{Picture, beside, shown_frames, single, square_columns};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -137,13 +136,12 @@ impl Request for Sample {
         let images = self.images(given.as_ref().map(|x| x.len() / dim))?;
 
         if files.grid.is_some() || files.out.is_some() || files.animate.is_some() {
-            check_drawable(shape).map_err(|e| Error::failure(format!("{e} (use `save_npy`)")))?;
+            check_drawable(shape)?;
         }
-        let animation = files.animate.as_deref().map(|path| AnimationFormat::of(path).map(|format| (path, format)));
-        let animation = animation.transpose().map_err(|e| Error::field("animate", &e).because(e))?;
+        let animation = animation_format(files.animate.as_deref())?;
         let grid = OutputFile::create_optional(files.grid.as_ref())?;
         let npy = OutputFile::create_optional(files.save_npy.as_ref())?;
-        let animated = animation.map(|(path, format)| Ok::<_, Error>((OutputFile::create(path)?, format))).transpose()?;
+        let animated = OutputFile::create_optional(files.animate.as_ref())?.zip(animation);
         let settings = self.settings(&session, &trajectory);
         let of = self.first.map_or(String::new(), |first| format!(" --first {first}"));
         let caption = format!("ddim sample --count {}{of} {settings}", images.len());
@@ -151,23 +149,28 @@ impl Request for Sample {
         let single_caption = |image| single_caption(&session, self.seed, &settings, &contents, image);
         // Whoever names a first image shares the folder with others.
         let end = self.first.is_none().then_some(images.end);
-        let there = files.out.iter().map(|folder| used_folder::images(folder, end, single_caption)).next().transpose()?;
+        let written_before = files.out.iter().map(|folder| used_folder::images(folder, end, single_caption)).next().transpose()?;
         files.trace.iter().try_for_each(|folder| used_folder::check_trace(folder, &caption))?;
         files.out.iter().chain(&files.trace).try_for_each(|folder| create_folder(folder))?;
 
         let mut watcher = Watcher::new(files, shape, images.len(), trajectory.len());
         watcher.describe(&session, &sampler, &caption)?;
-        // Numbers are needed where more is written than bytes, and these can be read again.
-        let numbers = npy.is_some() || watcher.watches() || files.out.is_none();
-        let mut known = Known::new(files.out.as_deref(), if numbers { BTreeSet::new() } else { there.unwrap_or_default() }, shape);
-        let missing: Vec<usize> = images.clone().filter(|image| !known.has(*image)).collect();
+        // What is there as bytes serves where nothing but bytes is written.
+        let goes_on = npy.is_none() && !watcher.watches();
+        let there = Singles { folder: files.out.as_deref().filter(|_| goes_on), shape };
+        let before = written_before.filter(|_| goes_on).unwrap_or_default();
+        // A file that does not decode is drawn again.
+        let missing: Vec<usize> = images.clone().filter(|image| !before.contains(image) || there.read(*image).is_err()).collect();
         if missing.len() < images.len() {
             watch.note(format!("note: {} of {} images were there already", images.len() - missing.len(), images.len()));
         }
         watch.begin("sampling", "image-steps", missing.len() * trajectory.len());
         // Traces and animations show all images at once.
         let together = if watcher.watches() { images.len() } else { session.batch_size() };
-        let keep = numbers || grid.is_some();
+        let asked_for_arrays = *files == SampleFiles::default();
+        let keep = grid.is_some() || npy.is_some() || asked_for_arrays;
+        // The images in order, as far as they are kept.
+        let mut kept = Vec::with_capacity(if keep { images.len() * dim } else { 0 });
         for batch in runs(&missing, together) {
             let at = batch.start * dim..batch.end * dim;
             let latents = given.as_ref().map_or_else(|| session.latents(self.seed, batch.start, batch.len()), |x| x[at].to_vec());
@@ -177,16 +180,17 @@ impl Request for Sample {
                 watcher.step(step, sampling)
             })?;
             if let Some(folder) = &files.out {
-                for (image, x) in batch.clone().zip(x.chunks_exact(dim)) {
-                    write(&single_path(folder, image), &single(x, shape)?.to_png(&single_caption(image)))?;
-                }
+                write_singles(folder, &x, shape, batch.start, single_caption)?;
             }
             if keep {
-                known.keep(batch, x);
+                there.read_up_to(batch.start, images.start, &mut kept)?;
+                kept.extend(x);
             }
         }
+        if keep {
+            there.read_up_to(images.end, images.start, &mut kept)?;
+        }
         let seconds = watch.end();
-        let kept = if keep { known.all(images.clone())? } else { Vec::new() };
 
         let mut written: Vec<PathBuf> = files.out.iter().chain(&files.trace).cloned().collect();
         if let Some(file) = grid {
@@ -215,7 +219,7 @@ impl Request for Sample {
             classes: session.labels(self.seed, images),
             files: shown(&written),
             shape,
-            images: if *files == SampleFiles::default() { kept } else { Vec::new() },
+            images: if asked_for_arrays { kept } else { Vec::new() },
             model: session.model,
         })
     }
@@ -256,7 +260,7 @@ impl Sample {
             Eta::Value(eta) => format!("--eta {eta}"),
         };
         let path = match &self.timesteps {
-            Some(_) => format!("--timesteps {}", trajectory.timesteps().map(|t| t.to_string()).collect::<Vec<_>>().join(",")),
+            Some(_) => format!("--timesteps {}", joined(trajectory.timesteps(), ",")),
             None => format!("--steps {} --trajectory {}", self.steps, session.spacing_name(self.trajectory)),
         };
         let latents = self.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", p.display()));
@@ -271,8 +275,16 @@ fn single_caption(session: &Session<'_, '_>, seed: u64, settings: &str, contents
 }
 
 /// DIR/00000.png, …
-pub(crate) fn single_path(folder: &Path, number: usize) -> PathBuf {
+fn single_path(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("{number:05}.png"))
+}
+
+/// Writes a batch [n, c, h, w] as images `first`, …, each described by its caption.
+pub(crate) fn write_singles(folder: &Path, x: &[f32], shape: [usize; 3], first: usize, caption: impl Fn(usize) -> String) -> Result<()> {
+    for (image, x) in (first..).zip(x.chunks_exact(shape.iter().product())) {
+        write(&single_path(folder, image), &single(x, shape)?.to_png(&caption(image)))?;
+    }
+    Ok(())
 }
 
 /// Ascending numbers as runs of neighbours, of at most so many.
@@ -287,53 +299,28 @@ fn runs(numbers: &[usize], most: usize) -> Vec<Range<usize>> {
     runs
 }
 
-/// The images of a request as far as they are known: files of an earlier run, and what was drawn since.
-struct Known<'a> {
+/// Images that an earlier run of the same request wrote.
+struct Singles<'a> {
+    /// None where they are not to be used.
     folder: Option<&'a Path>,
     shape: [usize; 3],
-    files: BTreeSet<usize>,
-    drawn: Vec<(Range<usize>, Vec<f32>)>,
 }
 
-impl<'a> Known<'a> {
-    fn new(folder: Option<&'a Path>, files: BTreeSet<usize>, shape: [usize; 3]) -> Self {
-        let mut known = Self { folder, shape, files, drawn: Vec::new() };
-        // A file that does not decode is drawn again.
-        let whole: BTreeSet<usize> = known.files.iter().copied().filter(|image| known.read(*image).is_some()).collect();
-        known.files = whole;
-        known
+impl Singles<'_> {
+    /// An image [c, h, w] as its bytes have it.
+    fn read(&self, image: usize) -> Result<Vec<f32>> {
+        let gone = || Error::failure(format!("image {image} has gone from its folder since it was looked at"));
+        let bytes = self.folder.and_then(|folder| std::fs::read(single_path(folder, image)).ok());
+        let picture = bytes.and_then(|bytes| Picture::from_png(&bytes).ok()).filter(|picture| picture.shape() == self.shape);
+        Ok(picture.ok_or_else(gone)?.to_image())
     }
 
-    fn has(&self, image: usize) -> bool {
-        self.files.contains(&image)
-    }
-
-    fn read(&self, image: usize) -> Option<Vec<f32>> {
-        let bytes = std::fs::read(single_path(self.folder?, image)).ok()?;
-        let picture = Picture::from_png(&bytes).ok()?;
-        (picture.shape() == self.shape).then(|| picture.to_image())
-    }
-
-    fn keep(&mut self, images: Range<usize>, x: Vec<f32>) {
-        self.drawn.push((images, x));
-    }
-
-    /// [n, c, h, w] of images that are all known; those of files as bytes have them.
-    fn all(&self, images: Range<usize>) -> Result<Vec<f32>> {
-        let dim: usize = self.shape.iter().product();
-        let mut all = Vec::with_capacity(images.len() * dim);
-        let mut drawn = self.drawn.iter().peekable();
-        for image in images {
-            while drawn.next_if(|(run, _)| run.end <= image).is_some() {}
-            match drawn.peek().filter(|(run, _)| run.contains(&image)) {
-                Some((run, x)) => all.extend_from_slice(&x[(image - run.start) * dim..][..dim]),
-                None => {
-                    let gone = || Error::failure(format!("image {image} has gone from its folder since it was looked at"));
-                    all.extend(self.read(image).ok_or_else(gone)?);
-                }
-            }
+    /// Adds what follows in `kept`, the images from `first` on, up to image `end`.
+    fn read_up_to(&self, end: usize, first: usize, kept: &mut Vec<f32>) -> Result<()> {
+        for image in first + kept.len() / self.shape.iter().product::<usize>()..end {
+            kept.extend(self.read(image)?);
         }
-        Ok(all)
+        Ok(())
     }
 }
 

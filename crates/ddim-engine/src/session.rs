@@ -126,22 +126,25 @@ impl<'w, 'b> Session<'w, 'b> {
     }
 
     /// Samples any number of images, a batch at a time; `first` is the number of the first.
-    pub(crate) fn sample(&self, sampler: &Sampler, x: &[f32], (seed, first): (u64, usize)) -> Result<Vec<f32>> {
-        let mut out = Vec::with_capacity(x.len());
-        for (i, batch) in x.chunks(self.batch_len()).enumerate() {
-            out.extend(self.sample_batch(sampler, batch.to_vec(), (seed, first + i * self.choice.batch_size), |_, sampling| {
-                self.watch.advance(sampling.x().len() / self.dim());
-                Ok(())
-            })?);
-        }
-        Ok(out)
+    pub(crate) fn sample(&self, sampler: &Sampler, x: &[f32], key: (u64, usize)) -> Result<Vec<f32>> {
+        self.sample_telling(sampler, x, key, |n| self.watch.advance(n))
     }
 
-    /// [`sample`](Self::sample) without telling progress: whoever calls counts something else.
-    pub(crate) fn sample_untold(&self, sampler: &Sampler, x: &[f32], key: (u64, usize)) -> Result<Vec<f32>> {
+    /// The same; `tell` is told of the images of each step.
+    pub(crate) fn sample_telling(
+        &self,
+        sampler: &Sampler,
+        x: &[f32],
+        (seed, first): (u64, usize),
+        tell: impl Fn(usize),
+    ) -> Result<Vec<f32>> {
         let mut out = Vec::with_capacity(x.len());
         for (i, batch) in x.chunks(self.batch_len()).enumerate() {
-            out.extend(self.sample_batch(sampler, batch.to_vec(), (key.0, key.1 + i * self.choice.batch_size), |_, _| Ok(()))?);
+            let n = batch.len() / self.dim();
+            out.extend(self.sample_batch(sampler, batch.to_vec(), (seed, first + i * self.choice.batch_size), |_, _| {
+                tell(n);
+                Ok(())
+            })?);
         }
         Ok(out)
     }

@@ -6,7 +6,7 @@ use crate::inputs::say;
 use crate::job::{Request, Watch, Within};
 use crate::output::{create_folder, write};
 use crate::reports::DataReport;
-use crate::sample::single_path;
+use crate::sample::write_singles;
 use crate::session::{Session, check_count, load_inception};
 use crate::used_folder;
 use ddim::Sigma;
@@ -15,7 +15,7 @@ use ddim_eval::{
     Cell, CellResult, Images, MOST_COMPARED, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes, few_images, plus_minus,
     sigma_label, sigma_name,
 };
-use ddim_pictures::{Picture, check_colours, fid_chart, labelled, single, time_chart};
+use ddim_pictures::{Picture, check_colours, fid_chart, labelled, time_chart};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -142,10 +142,9 @@ impl Request for Sweep {
         let reference =
             Images::open(&self.reference, Look::Prepared(prepared), self.reference_limit, self.preparation.bad_files(), &besides)?;
         reference.check_features(&self.reference)?;
-        if let Images::Set(set) = &reference {
-            say(set.report(), watch);
-        }
-        let data = if let Images::Set(set) = &reference { Some(DataReport::from(set.report())) } else { None };
+        let report = if let Images::Set(set) = &reference { Some(set.report()) } else { None };
+        report.iter().for_each(|report| say(report, watch));
+        let data = report.map(DataReport::from);
         for (folder, cell) in self.save_images.iter().flat_map(|folder| cells.iter().map(move |cell| (folder, cell))) {
             used_folder::images(&cell_folder(folder, cell), Some(self.count), |i| caption(&session, self, cell, i))?;
         }
@@ -200,9 +199,9 @@ impl Request for Sweep {
             let sample = |range: std::ops::Range<usize>| -> Result<Vec<f32>> {
                 let latents = session.latents(self.seed, range.start, range.len());
                 // Progress is told by images, when they have been looked at.
-                let x = session.sample_untold(sampler, &latents, (self.seed, range.start))?;
+                let x = session.sample_telling(sampler, &latents, (self.seed, range.start), |_| ())?;
                 if let Some(folder) = &images {
-                    save(folder, &x, session.shape(), range.start, |i| caption(&session, self, cell, i))?;
+                    write_singles(folder, &x, session.shape(), range.start, |i| caption(&session, self, cell, i))?;
                 }
                 Ok(x)
             };
@@ -325,13 +324,6 @@ fn caption(session: &Session<'_, '_>, request: &Sweep, cell: &Cell, i: usize) ->
         session.model_flags(),
         request.seed
     )
-}
-
-fn save(folder: &Path, x: &[f32], shape: [usize; 3], first: usize, caption: impl Fn(usize) -> String) -> Result<()> {
-    for (i, image) in x.chunks_exact(shape.iter().product()).enumerate() {
-        write(&single_path(folder, first + i), &single(image, shape)?.to_png(&caption(first + i)))?;
-    }
-    Ok(())
 }
 
 /// A few images of every cell: a row for each noise, a column for each S.

@@ -80,7 +80,7 @@ impl Request for Train {
         }
         let load = |model: &Path| load(model, watch);
         // A job script says the same line first and after each interruption: then there is no run yet.
-        let there = self.out.join("config.toml").exists();
+        let there = self.out.join(models::RUN).exists();
         let whole = self.data.is_some() || self.config.is_some();
         let mut run = if self.resume && (there || !whole) {
             Run::resume(&self.out, &self.settings(None)?, &load)?

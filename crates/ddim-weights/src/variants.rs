@@ -57,6 +57,12 @@ impl Offer {
     }
 }
 
+/// Of a folder's files by their names, the one that [`read_folder`] reads, and whether it is the index of shards. None where there are no weights.
+pub fn weights_file<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<(&'a str, bool)> {
+    let offers = names.into_iter().filter_map(|name| Some((name, Offer::of(name)?)));
+    offers.min_by(|(_, a), (_, b)| a.rank().cmp(&b.rank())).map(|(name, offer)| (name, offer.index))
+}
+
 /// Reads the weights of a network's folder, as diffusers names them; also the file that they came from, an index where there are shards.
 ///
 /// # Errors
@@ -142,10 +148,8 @@ fn shards(folder: &Path, index: &Path, safetensors: bool) -> Result<Unwrapped> {
 mod tests {
     use super::*;
 
-    fn best(names: &[&str]) -> Option<String> {
-        let mut offers: Vec<Offer> = names.iter().filter_map(|name| Offer::of(name)).collect();
-        offers.sort_by(|a, b| a.rank().cmp(&b.rank()));
-        offers.first().map(|offer| offer.name.clone())
+    fn best<'a>(names: &[&'a str]) -> Option<&'a str> {
+        weights_file(names.iter().copied()).map(|(name, _)| name)
     }
 
     #[test]
@@ -168,10 +172,10 @@ mod tests {
         .map(stem);
         for i in 0..order.len() {
             let names: Vec<&str> = order[i..].iter().rev().map(String::as_str).collect();
-            assert_eq!(best(&names).as_deref(), Some(order[i].as_str()));
+            assert_eq!(best(&names), Some(order[i].as_str()));
         }
         assert_eq!(
-            best(&["diffusion_pytorch_model.safetensors.fp16.index.json"]).as_deref(),
+            best(&["diffusion_pytorch_model.safetensors.fp16.index.json"]),
             Some("diffusion_pytorch_model.safetensors.fp16.index.json")
         );
     }

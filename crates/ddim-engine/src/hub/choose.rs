@@ -46,11 +46,11 @@ pub(super) fn choose(names: &[String], raw: bool) -> std::result::Result<Choice,
         return Err(format!("{config} is not there{}", some(names)));
     }
     let inside = names.iter().filter_map(|name| name.strip_prefix(folder)).filter(|name| !name.contains('/'));
-    let Some(offer) = inside.filter_map(Offer::of).min_by(|a, b| a.rank().cmp(&b.rank())) else {
+    let Some((weights, is_index)) = ddim_weights::weights_file(inside) else {
         return Err(format!("{folder}{STEM}.safetensors is not there, nor a .bin, shards or a variant{}", some(names)));
     };
-    let weights = format!("{folder}{}", offer.name);
-    let index = offer.index.then(|| weights.clone());
+    let weights = format!("{folder}{weights}");
+    let index = is_index.then(|| weights.clone());
     let mut small = Vec::new();
     small.extend(pipeline.then(|| MODEL_INDEX.to_owned()));
     small.push(config.clone());
@@ -107,48 +107,6 @@ pub(super) fn is_inside(name: &str) -> bool {
         && name.split('/').all(plain)
         // What a colon makes of a name on Windows.
         && Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)))
-}
-
-/// One way to the weights that a folder offers, ranked as `ddim_weights::read_folder` ranks what it finds.
-#[derive(Debug)]
-struct Offer<'a> {
-    name: &'a str,
-    /// Such as `fp16`; empty for the plain one.
-    variant: String,
-    safetensors: bool,
-    index: bool,
-}
-
-impl<'a> Offer<'a> {
-    /// What a file's name says: `diffusion_pytorch_model[.variant].safetensors` or `.bin`, or with `.index[.variant].json` after it.
-    fn of(name: &'a str) -> Option<Self> {
-        let rest = name.strip_prefix(STEM)?.strip_prefix('.')?;
-        let mut words: Vec<&str> = rest.split('.').collect();
-        let index = words.last() == Some(&"json") && words.contains(&"index");
-        if index {
-            words.retain(|word| *word != "json" && *word != "index");
-        }
-        let format = words.iter().rposition(|word| ["safetensors", "bin"].contains(word)).filter(|at| index || at + 1 == words.len())?;
-        let safetensors = words.remove(format) == "safetensors";
-        let variant = words.join(".");
-        // A shard is found by its index.
-        (!variant.contains("-of-")).then_some(Self { name, variant, safetensors, index })
-    }
-
-    /// Smaller is better.
-    fn rank(&self) -> (usize, &str, bool, bool) {
-        let variant = self.variant.to_lowercase();
-        let has = |words: &[&str]| words.iter().any(|word| variant.contains(word));
-        let class = match () {
-            () if variant.is_empty() => 0,
-            () if has(&["non_ema", "non-ema", "no_ema"]) => 5,
-            () if has(&["bf16", "bfloat16"]) => 4,
-            () if has(&["fp16", "float16", "half"]) => 3,
-            () if has(&["fp32", "float32", "full"]) => 1,
-            () => 2,
-        };
-        (class, &self.variant, !self.safetensors, !self.index)
-    }
 }
 
 #[cfg(test)]
