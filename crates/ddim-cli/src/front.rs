@@ -12,25 +12,26 @@ use std::io::Write;
 
 /// Works on a request as the flags of every verb say; Ctrl-C ends it.
 pub(crate) fn work<R: Request + Sync>(request: &R, machine: &Machine) -> Result<R::Report> {
-    let engine = Engine::new(&machine.device, machine.threads)?;
-    let mut progress = Progress::new(machine.quiet);
-    ask(&engine, request, End::AtOnce, &mut |event| progress.show(&event))
+    work_on(&Engine::new(&machine.device, machine.threads)?, request, Progress::new(machine.quiet))
 }
 
-/// The same without flags for it: on all processors, in silence but for notes.
-pub(crate) fn work_quietly<R: Request + Sync>(request: &R) -> Result<R::Report> {
-    let mut progress = Progress::new(false);
-    ask(&Engine::default(), request, End::AtOnce, &mut |event| progress.show(&event))
+/// The same on an engine, showing progress.
+pub(crate) fn work_on<R: Request + Sync>(engine: &Engine, request: &R, mut progress: Progress) -> Result<R::Report> {
+    Ok(ask(engine, request, End::AtOnce, &mut |event| progress.show(&event))?.0)
 }
 
-/// Works on a request; `tell` shows what happens.
-pub(crate) fn ask<R: Request + Sync>(engine: &Engine, request: &R, end: End, tell: &mut (dyn FnMut(Event) + Send)) -> Result<R::Report> {
+/// Works on a request; `tell` shows what happens. Also the signal that asked for an end, where the work ended well all the same.
+pub(crate) fn ask<R: Request + Sync>(
+    engine: &Engine,
+    request: &R,
+    end: End,
+    tell: &mut (dyn FnMut(Event) + Send),
+) -> Result<(R::Report, Option<i32>)> {
     let control = Control::default();
     let asked = signals::watch(control.clone(), end).map_err(|e| Error::failure(format!("signals cannot be handled: {e}")))?;
-    let result = engine.run(request, &control, tell);
-    match (result, asked.get()) {
+    match (engine.run(request, &control, tell), asked.get()) {
         (Err(error), Some(signal)) if error.kind() == ErrorKind::Cancelled => Err(Error::Interrupted(signal)),
-        (result, _) => Ok(result?),
+        (result, signal) => Ok((result?, signal)),
     }
 }
 
@@ -53,4 +54,9 @@ pub(crate) fn joined<T: Display>(items: impl IntoIterator<Item = T>, separator: 
 /// Files that were written, a line each.
 pub(crate) fn lines(files: &[String]) -> String {
     files.iter().map(|file| format!("{file}\n")).collect()
+}
+
+/// So many images, in words.
+pub(crate) fn images(n: usize) -> String {
+    format!("{n} image{}", if n == 1 { "" } else { "s" })
 }

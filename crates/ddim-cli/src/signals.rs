@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 /// What the first signal does beside asking for an end.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// Where the work has not ended within [`PATIENCE`], the process does: an evaluation of a large network takes minutes. Files are whole or not there.
     AtOnce,
-    /// Nothing but what is kept here: there is something to save first, however long that takes.
-    Saved(Signal),
+    /// Nothing: there is something to save first, however long that takes.
+    Saved,
 }
 
 /// The first signal that came, when it has.
@@ -37,16 +37,13 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Watches for signals from here on. The first asks; whoever sends another means it, and ends the process at once.
 pub(crate) fn watch(control: Control, end: End) -> io::Result<Signal> {
-    let (first, at_once) = match end {
-        End::AtOnce => (Signal::default(), true),
-        End::Saved(signal) => (signal, false),
-    };
-    handle(control, at_once, first.clone())?;
+    let first = Signal::default();
+    handle(control, end, first.clone())?;
     Ok(first)
 }
 
 #[cfg(unix)]
-fn handle(control: Control, at_once: bool, first: Signal) -> io::Result<()> {
+fn handle(control: Control, end: End, first: Signal) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
     /// `timeout` and other wrappers send a signal to the process and to its group: within this time it is the same one.
@@ -66,7 +63,7 @@ fn handle(control: Control, at_once: bool, first: Signal) -> io::Result<()> {
                     since = Some(Instant::now());
                     first.set(signal);
                     control.cancel();
-                    if at_once {
+                    if end == End::AtOnce {
                         std::thread::spawn(move || {
                             std::thread::sleep(PATIENCE);
                             end_at_once(signal);
@@ -82,14 +79,14 @@ fn handle(control: Control, at_once: bool, first: Signal) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn handle(control: Control, at_once: bool, first: Signal) -> io::Result<()> {
+fn handle(control: Control, end: End, first: Signal) -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, control.flag())?;
         signal_hook::flag::register(signal, control.flag())?;
     }
     first.set(SIGINT);
-    if at_once {
+    if end == End::AtOnce {
         std::thread::spawn(move || {
             while !control.is_cancelled() {
                 std::thread::sleep(Duration::from_millis(50));

@@ -1,8 +1,8 @@
 //! `ddim bench`
 
 use crate::error::Result;
-use crate::flags::{Machine, ModelArgs};
-use crate::front::{report, work};
+use crate::front::{report, work_on};
+use crate::progress::Progress;
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -44,19 +44,16 @@ pub(crate) struct Flags {
     pub(crate) json: bool,
 }
 
-
 pub(crate) fn run(flags: &Flags) -> Result<()> {
-    let none = ModelArgs { scheduler: None, raw: false };
     let request = engine::Bench {
         preset: flags.preset.clone(),
-        model: flags.model.as_ref().map(|model| none.model(model)),
+        model: flags.model.clone().map(|model| engine::Model { model, ..engine::Model::default() }),
         batch: flags.batch,
         train: flags.train,
         checkpoint_activations: flags.checkpoint_activations,
         profile: flags.profile,
     };
-    let machine = Machine { device: "cpu".into(), batch_size: 1, threads: flags.threads, json: flags.json, quiet: true };
-    let found = work(&request, &machine)?;
+    let found = work_on(&engine::Engine::new("cpu", flags.threads)?, &request, Progress::new(true))?;
     let mut human = format!(
         "{}, batch {}, {} thread{}: {:.2} ms per {}",
         found.network,

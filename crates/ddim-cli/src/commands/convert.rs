@@ -2,7 +2,8 @@
 
 use crate::error::Result;
 use crate::flags::{ModelArgs, parse_size};
-use crate::front::{lines, report, work_quietly};
+use crate::front::{lines, report, work_on};
+use crate::progress::Progress;
 use clap::{Args, ValueEnum};
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -62,6 +63,6 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         dtype,
         config: flags.config.clone(),
     };
-    let written = work_quietly(&request)?;
+    let written = work_on(&engine::Engine::default(), &request, Progress::new(false))?;
     report(flags.json, &written, &format!("{} parameters as {name}\n{}", written.parameters, lines(&written.files)))
 }

@@ -2,9 +2,8 @@
 
 use crate::error::Result;
 use crate::flags::{InceptionArgs, PreparationArgs, parse_size};
-use crate::front::{ask, lines, report};
+use crate::front::{images, lines, report, work_on};
 use crate::progress::Progress;
-use crate::signals::End;
 use clap::Args;
 use ddim_engine as engine;
 use ddim_eval::plus_minus;
@@ -76,9 +75,8 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         seed: flags.seed,
         inception: flags.inception.inception.clone(),
     };
-    let mut progress = Progress::new(flags.quiet).without_warnings();
     let engine = engine::Engine::new("cpu", flags.threads)?;
-    let found = ask(&engine, &request, End::AtOnce, &mut |event| progress.show(&event))?;
+    let found = work_on(&engine, &request, Progress::new(flags.quiet).without_warnings())?;
     let count = |n: Option<usize>| n.map_or("statistics".to_owned(), images);
     let mut human = String::new();
     match found.fid {
@@ -99,8 +97,4 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     }
     human += &lines(&found.files);
     report(flags.json, &found, &human)
-}
-
-fn images(n: usize) -> String {
-    format!("{n} image{}", if n == 1 { "" } else { "s" })
 }

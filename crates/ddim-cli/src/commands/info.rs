@@ -2,7 +2,8 @@
 
 use crate::error::Result;
 use crate::flags::ModelArgs;
-use crate::front::{joined, report, work_quietly};
+use crate::front::{joined, report, work_on};
+use crate::progress::Progress;
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ pub(crate) struct Flags {
 }
 
 pub(crate) fn run(flags: &Flags) -> Result<()> {
-    let found = work_quietly(&engine::Info { model: flags.choices.model(&flags.model) })?;
+    let found = work_on(&engine::Engine::default(), &engine::Info { model: flags.choices.model(&flags.model) }, Progress::new(false))?;
     let (config, scheduler) = (&found.unet, &found.scheduler);
     let betas = match &scheduler.trained_betas {
         Some(_) => "trained betas".to_owned(),

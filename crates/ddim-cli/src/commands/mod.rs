@@ -1,15 +1,25 @@
-//! One file per verb: its flags, the request that they make, and its report in words. A verb is added by its file and a line here.
+//! One file per verb: its flags, the request that they make, and its report in words. A verb is added by its file and its two lines here.
 
 use crate::error::Result;
 use clap::Subcommand;
 
+mod bench;
 mod completions;
+mod consistency;
+mod convert;
+mod encode;
+mod fid;
+mod info;
+mod interpolate;
 mod man;
+mod nll;
+mod reconstruct;
+mod sample;
+mod sweep;
+mod train;
 
 macro_rules! verbs {
     ($($verb:ident $module:ident,)*) => {
-        $(mod $module;)*
-
         #[derive(Debug, Subcommand)]
         pub(crate) enum Command {
             $($verb(Box<$module::Flags>),)*

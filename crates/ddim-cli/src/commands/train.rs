@@ -131,11 +131,10 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let engine = engine::Engine::new(&flags.device, flags.threads)?;
     let mut view = View::new(flags.quiet);
     if flags.dry_run {
-        let found = ask(&engine, &engine::DryRun(request), End::AtOnce, &mut |event| view.show(&event))?;
+        let (found, _) = ask(&engine, &engine::DryRun(request), End::AtOnce, &mut |event| view.show(&event))?;
         return report(flags.json, &found, &in_words(&found));
     }
-    let asked = crate::signals::Signal::default();
-    let outcome = ask(&engine, &request, End::Saved(asked.clone()), &mut |event| view.show(&event))?;
+    let (outcome, asked) = ask(&engine, &request, End::Saved, &mut |event| view.show(&event))?;
     view.finish();
     if outcome.finished && outcome.step > outcome.steps {
         say_past_the_end(outcome.step, outcome.steps);
@@ -147,7 +146,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let out = ddim_train::quoted(&flags.out);
     human += &if outcome.finished { format!("to sample: ddim sample --model {out}\n") } else { format!("to go on: {}\n", outcome.resume) };
     let reported = report(flags.json, &outcome, &human);
-    match asked.get() {
+    match asked {
         // Whether anybody read the report or not.
         Some(signal) if !outcome.finished => Err(Error::Interrupted(signal)),
         _ => reported,
@@ -164,8 +163,7 @@ fn pair_of(pair: &str) -> (String, String) {
 fn settings(flags: &Flags) -> Result<BTreeMap<String, Value>> {
     let text = |value: &Option<String>| value.clone().map(Value::String);
     let number = |flag: &str, value: Option<u64>| -> Result<Option<Value>> {
-        let small =
-            |n: u64| i64::try_from(n).map_err(|_| Error::failure(format!("--{flag} {n}: expected at most {}", i64::MAX)));
+        let small = |n: u64| i64::try_from(n).map_err(|_| Error::failure(format!("--{flag} {n}: expected at most {}", i64::MAX)));
         Ok(value.map(small).transpose()?.map(Value::Integer))
     };
     let count = |flag: &str, value: Option<usize>| number(flag, value.map(|n| n as u64));
@@ -306,7 +304,8 @@ impl View {
         let Metrics { step, loss, learning_rate, images_per_second, .. } = metrics;
         let held = metrics.evaluation_loss_raw.map_or(String::new(), |loss| format!(", held out {loss:.4}"));
         let average = metrics.evaluation_loss.map_or(String::new(), |loss| format!(" ({loss:.4} averaged)"));
-        let seconds = self.started.0.elapsed().as_secs_f64() / (step - self.started.1).max(1) as f64 * self.steps.saturating_sub(*step) as f64;
+        let seconds =
+            self.started.0.elapsed().as_secs_f64() / (step - self.started.1).max(1) as f64 * self.steps.saturating_sub(*step) as f64;
         let left = HumanDuration(Duration::from_secs_f64(seconds));
         self.line(&format!(
             "step {step} of {}: loss {loss:.4}{held}{average}, lr {learning_rate:.1e}, {images_per_second:.1} images/s, {left} left",
