@@ -1,10 +1,15 @@
-//! The files of the model `fashion`, which is built into `ddim`: a pipeline folder of diffusers' as bytes. README.md is its card: data, licence, recipe.
+//! Garments, 32×32 in gray: a small diffusion model that is built into `ddim`, as the files of a diffusers pipeline folder.
+//!
+//! The weights are licensed under MIT or Apache 2.0, as this crate; they were trained on Fashion-MNIST, © Zalando SE, under the MIT licence.
+//! Its card, with the recipe and what to expect, is the README.md beside this file.
+//!
+//! `ddim_nn::EmbeddedPipeline` takes all four; on disk they are what diffusers loads.
 
 /// What it is called.
 pub const NAME: &str = "fashion";
-/// `unet/config.json`.
+/// `unet/config.json`: the network.
 pub const CONFIG: &str = include_str!("unet/config.json");
-/// `scheduler/scheduler_config.json`.
+/// `scheduler/scheduler_config.json`: the noise schedule, and what the network predicts.
 pub const SCHEDULER: &str = include_str!("scheduler/scheduler_config.json");
-/// `unet/diffusion_pytorch_model.safetensors`, f16.
+/// `unet/diffusion_pytorch_model.safetensors`: the weights, f16.
 pub const SAFETENSORS: &[u8] = include_bytes!("unet/diffusion_pytorch_model.safetensors");

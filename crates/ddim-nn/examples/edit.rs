@@ -1,17 +1,21 @@
 //! Encode, edit, decode: a picture goes up to its latent (Eq. 13), is changed half-way, and comes down again (Eq. 12 with σ = 0).
-//! `edit [FOLDER]`, a diffusers pipeline folder.
+//! `edit [FOLDER]`: a diffusers pipeline folder, or the emoji model without one.
 
 #![allow(clippy::print_stdout)] // it is a program
 
 use ddim::noise::Batch;
 use ddim::{Denoiser, Encoder, Encoding, Sampler, Sampling, Sigma};
-use ddim_nn::{Network, Pipeline};
-use std::path::PathBuf;
+use ddim_nn::{EmbeddedPipeline, Network, Pipeline};
+
+const EMOJI: EmbeddedPipeline<'_> = EmbeddedPipeline {
+    name: ddim_model_emoji::NAME,
+    config: ddim_model_emoji::CONFIG,
+    scheduler: ddim_model_emoji::SCHEDULER,
+    safetensors: ddim_model_emoji::SAFETENSORS,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = std::env::args().nth(1);
-    let folder = folder.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji"), PathBuf::from);
-    let pipeline = Pipeline::load(&folder)?;
+    let pipeline = std::env::args().nth(1).map_or_else(|| Pipeline::embedded(&EMOJI), |folder| Pipeline::load(folder.as_ref()))?;
     let (schedule, trajectory) = (pipeline.scheduler.schedule(), pipeline.scheduler.trajectory(20)?);
     let (encoder, sampler) = (Encoder::new(&schedule, &trajectory)?, Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0))?);
     let network = Network::new(pipeline)?;

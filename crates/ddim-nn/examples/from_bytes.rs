@@ -8,10 +8,10 @@ use ddim::{Denoiser, Sampler, Sampling, Sigma};
 use ddim_nn::{EmbeddedPipeline, Network, Pipeline};
 
 const EMOJI: EmbeddedPipeline<'_> = EmbeddedPipeline {
-    name: "emoji",
-    config: include_str!("../../../models/emoji/unet/config.json"),
-    scheduler: include_str!("../../../models/emoji/scheduler/scheduler_config.json"),
-    safetensors: include_bytes!("../../../models/emoji/unet/diffusion_pytorch_model.safetensors"),
+    name: ddim_model_emoji::NAME,
+    config: ddim_model_emoji::CONFIG,
+    scheduler: ddim_model_emoji::SCHEDULER,
+    safetensors: ddim_model_emoji::SAFETENSORS,
 };
 
 /// Seconds since some moment.

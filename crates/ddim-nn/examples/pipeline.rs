@@ -1,18 +1,22 @@
-//! A whole sampler over a diffusers pipeline folder: `pipeline [FOLDER [STEPS]]`. Writes nothing; says what came out.
+//! A whole sampler over a diffusers pipeline folder, or the emoji model without one: `pipeline [FOLDER [STEPS]]`. Writes nothing; says what came out.
 
 #![allow(clippy::print_stdout)] // it is a program
 
 use ddim::noise::Batch;
 use ddim::{Denoiser, Sampler, Sampling, Sigma, to_byte};
-use ddim_nn::{Network, Pipeline};
-use std::path::PathBuf;
+use ddim_nn::{EmbeddedPipeline, Network, Pipeline};
+
+const EMOJI: EmbeddedPipeline<'_> = EmbeddedPipeline {
+    name: ddim_model_emoji::NAME,
+    config: ddim_model_emoji::CONFIG,
+    scheduler: ddim_model_emoji::SCHEDULER,
+    safetensors: ddim_model_emoji::SAFETENSORS,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let folder = args.next().map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/emoji"), PathBuf::from);
+    let pipeline = args.next().map_or_else(|| Pipeline::embedded(&EMOJI), |folder| Pipeline::load(folder.as_ref()))?;
     let steps = args.next().map_or(Ok(10), |n| n.parse())?;
-
-    let pipeline = Pipeline::load(&folder)?;
     let (schedule, trajectory) = (pipeline.scheduler.schedule(), pipeline.scheduler.trajectory(steps)?);
     let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0))?.with_clip(pipeline.scheduler.clip())?;
     let network = Network::new(pipeline)?;

@@ -9,10 +9,10 @@ use std::path::Path;
 
 /// The files of a built-in model.
 const FASHION: EmbeddedPipeline<'_> = EmbeddedPipeline {
-    name: "fashion",
-    config: include_str!("../../../models/fashion/unet/config.json"),
-    scheduler: include_str!("../../../models/fashion/scheduler/scheduler_config.json"),
-    safetensors: include_bytes!("../../../models/fashion/unet/diffusion_pytorch_model.safetensors"),
+    name: ddim_model_fashion::NAME,
+    config: ddim_model_fashion::CONFIG,
+    scheduler: ddim_model_fashion::SCHEDULER,
+    safetensors: ddim_model_fashion::SAFETENSORS,
 };
 
 #[test]
