@@ -127,6 +127,19 @@ pub(crate) struct Ending<'a> {
     pub(crate) stride: usize,
 }
 
+/// Calls a method of an [`Ending`] that is compiled for what its [`Finish`] says: whether there is a residual, `relu` and `accumulate`.
+macro_rules! as_finished {
+    ($self:ident.$method:ident::<$S:ident $(, $N:ident)?>($($argument:expr),*)) => {
+        match (&$self.finish.residual, $self.finish.relu) {
+            (None, false) if $self.finish.accumulate => $self.$method::<$S, false, false, true $(, $N)?>($($argument),*),
+            (None, false) => $self.$method::<$S, false, false, false $(, $N)?>($($argument),*),
+            (None, true) => $self.$method::<$S, false, true, false $(, $N)?>($($argument),*),
+            (Some(_), false) => $self.$method::<$S, true, false, false $(, $N)?>($($argument),*),
+            (Some(_), true) => $self.$method::<$S, true, true, false $(, $N)?>($($argument),*),
+        }
+    };
+}
+
 impl<'a> Ending<'a> {
     pub(crate) fn new(bias: Option<&[f32]>, finish: &'a Finish<'a>, shape @ [n, h, w, c]: [usize; 4], stride: usize) -> Self {
         if let Some(residual) = &finish.residual {
@@ -158,24 +171,38 @@ impl<'a> Ending<'a> {
     /// Channels from `channel` of pixel `pixel` of all images: `raw` and `sums`, readable up to the next multiple of 16, to `out`.
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(&self, simd: S, raw: &[f32], sums: &[f32], pixel: usize, channel: usize, out: &mut [f32]) {
-        match (&self.finish.residual, self.finish.relu) {
-            (None, false) if self.finish.accumulate => self.accumulate(simd, raw, sums, out),
-            (None, false) => self.sum::<S, false, false>(simd, raw, sums, &[], out),
-            (None, true) => self.sum::<S, false, true>(simd, raw, sums, &[], out),
-            (Some(x), false) => self.sum::<S, true, false>(simd, raw, sums, &x.data[pixel * x.stride + channel..], out),
-            (Some(x), true) => self.sum::<S, true, true>(simd, raw, sums, &x.data[pixel * x.stride + channel..], out),
-        }
+        as_finished!(self.row::<S>(simd, raw, sums, pixel, channel, out));
     }
 
     /// A vector of channels of the pixels of a tile, in lines: what [`Self::apply`] does to them, without going through memory.
     #[inline(always)]
     pub(crate) fn apply_tile<S: Simd, const N: usize>(&self, simd: S, raw: &[[S::f32s; N]], sum: S::f32s, place: Place, out: &mut [f32]) {
-        match (&self.finish.residual, self.finish.relu) {
-            (None, false) if self.finish.accumulate => self.tile::<S, false, false, true, N>(simd, raw, sum, place, out),
-            (None, false) => self.tile::<S, false, false, false, N>(simd, raw, sum, place, out),
-            (None, true) => self.tile::<S, false, true, false, N>(simd, raw, sum, place, out),
-            (Some(_), false) => self.tile::<S, true, false, false, N>(simd, raw, sum, place, out),
-            (Some(_), true) => self.tile::<S, true, true, false, N>(simd, raw, sum, place, out),
+        as_finished!(self.tile::<S, N>(simd, raw, sum, place, out));
+    }
+
+    #[inline(always)]
+    fn row<S: Simd, const RESIDUAL: bool, const RELU: bool, const ADD: bool>(
+        &self,
+        simd: S,
+        raw: &[f32],
+        sums: &[f32],
+        pixel: usize,
+        channel: usize,
+        out: &mut [f32],
+    ) {
+        let residual = self.residual::<RESIDUAL>(pixel, channel);
+        let (raw, sums, residuals) = (S::as_simd_f32s(raw).0, S::as_simd_f32s(sums).0, S::as_simd_f32s(residual).0);
+        let (vectors, rest) = S::as_mut_simd_f32s(out);
+        let whole = vectors.len();
+        let (raws, added) = (&raw[..whole], &sums[..whole]);
+        let residuals = if RESIDUAL { &residuals[..whole] } else { residuals };
+        for (i, out) in vectors.iter_mut().enumerate() {
+            let residual = if RESIDUAL { residuals[i] } else { raws[i] };
+            *out = self.finished::<S, RESIDUAL, RELU, ADD>(simd, raws[i], added[i], residual, *out);
+        }
+        if !rest.is_empty() {
+            let residual = if RESIDUAL { &residual[whole * S::F32_LANES..] } else { residual };
+            self.part::<S, RESIDUAL, RELU, ADD>(simd, raw[whole], sums[whole], residual, rest);
         }
     }
 
@@ -192,56 +219,50 @@ impl<'a> Ending<'a> {
             for (x, &raw) in raw.iter().take(columns).enumerate() {
                 let pixel = pixel + y * line + x;
                 let out = &mut out[(pixel - start) * self.stride + channel..][..count];
-                let mut value = simd.add_f32s(raw, sum);
-                if RESIDUAL && let Some(residual) = &self.finish.residual {
-                    value = simd.add_f32s(value, load_part(simd, &residual.data[pixel * residual.stride + channel..][..count]));
-                }
-                value = self.scaled::<S, RELU>(simd, value);
-                if ADD {
-                    value = simd.add_f32s(load_part(simd, out), value);
-                }
-                if count == S::F32_LANES { store::<S>(out, value) } else { simd.partial_store_f32s(out, value) }
+                self.part::<S, RESIDUAL, RELU, ADD>(simd, raw, sum, self.residual::<RESIDUAL>(pixel, channel), out);
             }
         }
     }
 
+    /// The residual from `channel` of a pixel on; nothing where there is none.
     #[inline(always)]
-    fn accumulate<S: Simd>(&self, simd: S, raw: &[f32], sums: &[f32], out: &mut [f32]) {
-        let (vectors, rest) = S::as_mut_simd_f32s(out);
-        let whole = vectors.len();
-        let (raw, sums) = (S::as_simd_f32s(raw).0, S::as_simd_f32s(sums).0);
-        for ((out, &raw), &sum) in vectors.iter_mut().zip(raw).zip(sums) {
-            *out = simd.add_f32s(*out, self.scaled::<S, false>(simd, simd.add_f32s(raw, sum)));
-        }
-        if !rest.is_empty() {
-            let y = self.scaled::<S, false>(simd, simd.add_f32s(raw[whole], sums[whole]));
-            let held = simd.partial_load_f32s(rest);
-            simd.partial_store_f32s(rest, simd.add_f32s(held, y));
+    fn residual<const RESIDUAL: bool>(&self, pixel: usize, channel: usize) -> &[f32] {
+        match &self.finish.residual {
+            Some(residual) if RESIDUAL => &residual.data[pixel * residual.stride + channel..],
+            _ => &[],
         }
     }
 
+    /// Up to a vector of channels of a pixel, as many as `out` has.
     #[inline(always)]
-    fn sum<S: Simd, const RESIDUAL: bool, const RELU: bool>(&self, simd: S, raw: &[f32], sums: &[f32], residual: &[f32], out: &mut [f32]) {
-        let (vectors, rest) = S::as_mut_simd_f32s(out);
-        let whole = vectors.len();
-        let (raw, sums) = (S::as_simd_f32s(raw).0, S::as_simd_f32s(sums).0);
-        if RESIDUAL {
-            let residuals = S::as_simd_f32s(residual).0;
-            for (((out, &raw), &sum), &residual) in vectors.iter_mut().zip(raw).zip(sums).zip(residuals) {
-                *out = self.scaled::<S, RELU>(simd, simd.add_f32s(simd.add_f32s(raw, sum), residual));
-            }
-        } else {
-            for ((out, &raw), &sum) in vectors.iter_mut().zip(raw).zip(sums) {
-                *out = self.scaled::<S, RELU>(simd, simd.add_f32s(raw, sum));
-            }
-        }
-        if !rest.is_empty() {
-            let mut y = simd.add_f32s(raw[whole], sums[whole]);
-            if RESIDUAL {
-                y = simd.add_f32s(y, simd.partial_load_f32s(&residual[whole * S::F32_LANES..][..rest.len()]));
-            }
-            simd.partial_store_f32s(rest, self.scaled::<S, RELU>(simd, y));
-        }
+    fn part<S: Simd, const RESIDUAL: bool, const RELU: bool, const ADD: bool>(
+        &self,
+        simd: S,
+        raw: S::f32s,
+        sum: S::f32s,
+        residual: &[f32],
+        out: &mut [f32],
+    ) {
+        let residual = if RESIDUAL { load_part(simd, &residual[..out.len()]) } else { raw };
+        let held = if ADD { load_part(simd, out) } else { raw };
+        let value = self.finished::<S, RESIDUAL, RELU, ADD>(simd, raw, sum, residual, held);
+        if out.len() == S::F32_LANES { store::<S>(out, value) } else { simd.partial_store_f32s(out, value) }
+    }
+
+    /// A vector of sums with all that is done to it; `residual` and `held`, what is there, count where they are asked for.
+    #[inline(always)]
+    fn finished<S: Simd, const RESIDUAL: bool, const RELU: bool, const ADD: bool>(
+        &self,
+        simd: S,
+        raw: S::f32s,
+        sum: S::f32s,
+        residual: S::f32s,
+        held: S::f32s,
+    ) -> S::f32s {
+        let value = simd.add_f32s(raw, sum);
+        let value = if RESIDUAL { simd.add_f32s(value, residual) } else { value };
+        let value = self.scaled::<S, RELU>(simd, value);
+        if ADD { simd.add_f32s(held, value) } else { value }
     }
 
     #[inline(always)]
