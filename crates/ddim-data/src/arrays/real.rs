@@ -1,0 +1,75 @@
+//! Arrays of any real numbers, for those who know what is in a file.
+
+use super::archive::{in_array, names, open_entry};
+use super::array::Opened;
+use super::numbers::Kind;
+use crate::batch::{Step, in_file};
+use crate::error::{Error, Result};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use zip::ZipArchive;
+
+/// An array of real numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RealArray {
+    /// Its sizes, the slowest first.
+    pub shape: Vec<usize>,
+    /// Its numbers in C order.
+    pub data: Vec<f64>,
+    /// The distance from 1 to the next number of the file's type.
+    pub epsilon: f64,
+}
+
+/// An open `.npz`, for those who know the names in it.
+pub struct Npz {
+    path: PathBuf,
+    archive: ZipArchive<BufReader<File>>,
+}
+
+impl Npz {
+    /// Opens an archive; no array is read.
+    ///
+    /// # Errors
+    /// A file that is none.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|e| Error::at(path, e))?;
+        let archive = ZipArchive::new(BufReader::new(file)).map_err(|e| Error::at(path, format!("not a .npz file: {e}")))?;
+        Ok(Self { path: path.to_owned(), archive })
+    }
+
+    /// The names of its arrays, without their ending, as they come.
+    pub fn names(&self) -> Vec<String> {
+        names(&self.archive).into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// An array in C order, of any type of real numbers; none where there is no array of that name.
+    ///
+    /// # Errors
+    /// Other types; fewer numbers than the shape says.
+    pub fn numbers(&mut self, name: &str) -> Result<Option<RealArray>> {
+        let Some(index) = self.archive.index_for_name(&format!("{name}.npy")) else { return Ok(None) };
+        let read = open_entry(&mut self.archive, index).and_then(numbers_of);
+        in_file(&self.path, in_array(name, read)).map(Some)
+    }
+}
+
+pub(super) fn numbers_of<R: Read>(mut array: Opened<R>) -> Step<RealArray> {
+    let numbers = array.checked("real numbers")?;
+    let bytes = array.whole(numbers)?;
+    let shape = array.header.shape.iter().map(|n| *n as usize).collect();
+    let epsilon = match (numbers.kind, numbers.size) {
+        (Kind::Float, 2) => f64::from(half::f16::EPSILON),
+        (Kind::Float, 4) => f64::from(f32::EPSILON),
+        _ => f64::EPSILON,
+    };
+    Ok(RealArray { shape, data: numbers.numbers(&bytes).collect(), epsilon })
+}
+
+/// The shape and numbers of a `.npy` file in memory, as [`Npz::numbers`].
+///
+/// # Errors
+/// As there; one line that names no file.
+pub fn npy_numbers(bytes: &[u8]) -> Result<RealArray> {
+    Opened::new(bytes, bytes.len() as u64).and_then(numbers_of).map_err(Error::new)
+}
