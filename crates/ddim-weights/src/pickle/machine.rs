@@ -1,53 +1,8 @@
-//! Python's pickles, of protocols 0 to 5, read without running anything.
-//!
-//! A pickle is a program for a stack machine. This one builds dictionaries, lists, numbers and text, of which it calls nothing but what is written
-//! here: no name is looked up. What a call of a name gives, its readers decide ([`Names`]); any other object is an opaque one. Values live in an
-//! arena, so that what refers to itself costs nothing and nothing is as deep as it is nested; bytes stay where they were read, where they can.
+//! The stack machine, instruction by instruction.
 
-use std::borrow::Cow;
+use super::text::{latin_1, raw_unicode, unquoted};
+use super::values::{Id, Pickle, Span, Step, Value};
 use std::collections::HashMap;
-
-/// A value, by its place in the arena.
-pub type Id = usize;
-
-/// What went wrong, without the file's name.
-pub type Step<T> = std::result::Result<T, String>;
-
-/// Something that a pickle builds.
-#[derive(Debug, Clone)]
-pub enum Value {
-    /// `None`.
-    None,
-    /// A whole number, or 0 and 1 for `False` and `True`.
-    Int(i64),
-    /// One beyond these: little-endian, in two's complement.
-    Long(Span),
-    /// Bytes, or a string of Python 2.
-    Bytes(Span),
-    /// Text in UTF-8, as far as the pickle is right.
-    Text(Span),
-    /// A tuple.
-    Tuple(Vec<Id>),
-    /// A list.
-    List(Vec<Id>),
-    /// Keys and values in their order. A key that comes again is what it was last.
-    Dict(Vec<(Id, Id)>),
-    /// `module name`, of a class or function.
-    Global(Span),
-    /// What [`Names`] made, by a number of its own.
-    Object(usize),
-    /// Anything else.
-    Opaque,
-}
-
-/// Where some bytes are.
-#[derive(Debug, Clone, Copy)]
-pub struct Span {
-    begin: usize,
-    len: usize,
-    /// Among those that are not in the input as they are.
-    decoded: bool,
-}
 
 /// What the names in a pickle mean to its reader.
 pub trait Names {
@@ -66,135 +21,22 @@ pub trait Names {
     }
 }
 
-/// Bytes with one pickle after another, and the values of those that were [`run`](Pickle::run).
-#[derive(Debug)]
-pub struct Pickle<'a> {
-    input: Cow<'a, [u8]>,
-    at: usize,
-    decoded: Vec<u8>,
-    values: Vec<Value>,
-    /// How many bytes may still be decoded.
-    budget: usize,
-}
-
 /// The most values, items of the stack, and of the memo: CIFAR-100's file has 200,000, a checkpoint of 10,000 tensors with its optimizer a
 /// quarter of a million.
 const MOST: usize = 1 << 22;
 /// The longest name of a class or function; longer ones are none that matter.
 const MOST_LETTERS: usize = 128;
 
-const ENDS: &str = "it ends within its pickle";
-const GROWS: &str = "a pickle of more than is in the file";
 const EMPTY: &str = "a broken pickle: its stack is empty";
 const NO_PLACE: &str = "a broken pickle: a place that is no number";
 
-impl<'a> Pickle<'a> {
-    /// Bytes that begin with a pickle.
-    pub fn new(input: impl Into<Cow<'a, [u8]>>) -> Self {
-        let input = input.into();
-        // Whatever is decoded was in the file, in some form and once: a byte as Latin-1, that as UTF-8, and that as a byte.
-        let budget = 5 * input.len() + 1024;
-        Self { input, at: 0, decoded: Vec::new(), values: Vec::new(), budget }
-    }
-
+impl Pickle<'_> {
     /// Runs the next pickle up to its end; gives its value.
     ///
     /// # Errors
     /// No pickle, one that is damaged, or one of more than four million values.
     pub fn run(&mut self, names: &mut impl Names) -> Step<Id> {
         Machine { pickle: self, names, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }.run()
-    }
-
-    /// How many bytes the pickles had that were run.
-    pub fn position(&self) -> usize {
-        self.at
-    }
-
-    /// A value.
-    ///
-    /// # Panics
-    /// Where there is none of this id.
-    pub fn value(&self, id: Id) -> &Value {
-        &self.values[id]
-    }
-
-    /// Bytes or text.
-    pub fn bytes(&self, id: Id) -> Option<&[u8]> {
-        match &self.values[id] {
-            Value::Bytes(span) | Value::Text(span) => Some(self.span(*span)),
-            _ => None,
-        }
-    }
-
-    /// What is at a place.
-    pub fn span(&self, Span { begin, len, decoded }: Span) -> &[u8] {
-        let all = if decoded { &self.decoded } else { &*self.input };
-        &all[begin..begin + len]
-    }
-
-    /// `module name` of a class or function.
-    pub fn global(&self, id: Id) -> Option<&str> {
-        match &self.values[id] {
-            Value::Global(span) => std::str::from_utf8(self.span(*span)).ok(),
-            _ => None,
-        }
-    }
-
-    /// A whole number.
-    pub fn integer(&self, id: Id) -> Option<i64> {
-        match self.values[id] {
-            Value::Int(n) => Some(n),
-            _ => None,
-        }
-    }
-
-    /// The items of a list or tuple.
-    pub fn items(&self, id: Id) -> Option<&[Id]> {
-        match &self.values[id] {
-            Value::List(items) | Value::Tuple(items) => Some(items),
-            _ => None,
-        }
-    }
-
-    /// The next bytes.
-    fn next(&mut self, len: u64) -> Step<Span> {
-        let len = usize::try_from(len).ok().filter(|len| *len <= self.input.len() - self.at).ok_or(ENDS)?;
-        let span = Span { begin: self.at, len, decoded: false };
-        self.at += len;
-        Ok(span)
-    }
-
-    fn take<const N: usize>(&mut self) -> Step<[u8; N]> {
-        let span = self.next(N as u64)?;
-        Ok(self.span(span).try_into().expect("that many"))
-    }
-
-    /// Up to the end of the line.
-    fn line(&mut self) -> Step<Span> {
-        let len = self.input[self.at..].iter().position(|b| *b == b'\n').ok_or(ENDS)?;
-        let line = self.next(len as u64)?;
-        self.at += 1;
-        Ok(line)
-    }
-
-    /// A number, in decimal, up to the end of the line.
-    fn number<T: std::str::FromStr>(&mut self) -> Step<Option<T>> {
-        let line = self.line()?;
-        let digits = std::str::from_utf8(self.span(line)).ok();
-        Ok(digits.and_then(|digits| digits.trim().trim_end_matches('L').parse().ok()))
-    }
-
-    fn spend(&mut self, bytes: usize) -> Step<()> {
-        self.budget = self.budget.checked_sub(bytes).ok_or(GROWS)?;
-        Ok(())
-    }
-
-    /// Keeps bytes that are not in the input as they are.
-    fn keep(&mut self, bytes: &[u8]) -> Step<Span> {
-        self.spend(bytes.len())?;
-        let span = Span { begin: self.decoded.len(), len: bytes.len(), decoded: true };
-        self.decoded.extend(bytes);
-        Ok(span)
     }
 }
 
@@ -505,77 +347,6 @@ impl<N: Names> Machine<'_, '_, N> {
 
 fn within(count: usize) -> Step<()> {
     if count > MOST { Err(format!("a pickle of more than {MOST} objects")) } else { Ok(()) }
-}
-
-/// Bytes from text of the characters that Latin-1 has, in UTF-8.
-fn latin_1(text: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.iter();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            0..0x80 => *byte,
-            0xc2 | 0xc3 => (byte << 6) | (rest.next().filter(|b| **b & 0xc0 == 0x80)? & 0x3f),
-            _ => return None,
-        });
-    }
-    Some(bytes)
-}
-
-/// Python 2's `repr` of a string, read back.
-fn unquoted(line: &[u8]) -> Option<Vec<u8>> {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let inner = match line {
-        [a @ (b'\'' | b'"'), inner @ .., b] if a == b => inner,
-        _ => return None,
-    };
-    let mut bytes = Vec::with_capacity(inner.len());
-    let mut rest = inner;
-    while let [first, more @ ..] = rest {
-        rest = more;
-        if *first != b'\\' {
-            bytes.push(*first);
-            continue;
-        }
-        let [escape, more @ ..] = rest else { return None };
-        rest = more;
-        bytes.push(match escape {
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'x' => {
-                let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-                rest = &rest[2..];
-                u8::from_str_radix(digits, 16).ok()?
-            }
-            other => *other, // a quote or a backslash
-        });
-    }
-    Some(bytes)
-}
-
-/// Latin-1 with `\uXXXX` and `\UXXXXXXXX`.
-fn raw_unicode(line: &[u8]) -> String {
-    let mut text = String::with_capacity(line.len());
-    let mut rest = line;
-    while let [first, more @ ..] = rest {
-        let digits = match rest {
-            [b'\\', b'u', ..] => 4,
-            [b'\\', b'U', ..] => 8,
-            _ => 0,
-        };
-        let escaped = rest.get(2..2 + digits).filter(|_| digits > 0).and_then(|hex| std::str::from_utf8(hex).ok());
-        match escaped.and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(char::from_u32) {
-            Some(c) => {
-                text.push(c);
-                rest = &rest[2 + digits..];
-            }
-            None => {
-                text.push(char::from(*first));
-                rest = more;
-            }
-        }
-    }
-    text
 }
 
 #[cfg(test)]
