@@ -1,9 +1,13 @@
 //! Backward through the steps of a plan for training: from the gradient of its output to those of all parameters.
 
 use super::clock::Instant;
-use super::layout::View;
-use super::run::{Arena, Inputs, Profile, combine, dropout_mask, each_pixel, note, pixel, take, transpose};
-use super::{Action, FinishWith, Plan, Source, Step, Weights};
+use super::dropout::dropout_mask;
+use super::memory::{Arena, take};
+use super::pixels::{combine, each_pixel, pixel, transpose};
+use super::profile::{Profile, note};
+use super::run::Inputs;
+use super::steps::{Action, FinishWith, Plan, Source, Step, Weights};
+use super::view::View;
 use crate::graph::Features;
 use crate::unet::UNet;
 use ddim_kernels::{Attention, Images, sum_of_pixels};

@@ -1,100 +1,19 @@
 //! Forward through the steps of a plan.
 
 use super::clock::Instant;
-use super::layout::{View, fitting};
-use super::{Action, FinishWith, NormRef, Plan, Purpose, Segment, Source, Step, Weights};
+use super::dropout::dropout_mask;
+use super::features::write_features;
+use super::memory::{Arena, at_least};
+use super::pixels::{combine, each_pixel, pixel, transpose};
+use super::profile::{Profile, note};
+use super::steps::{Action, FinishWith, NormRef, Plan, Purpose, Segment, Source, Step, Weights};
+use super::view::View;
 use crate::condition::Condition;
-use crate::graph::Features;
-use ddim::noise::{Draw, Key};
 use ddim_kernels::{Attention, Finish, Images, Normal, mean_of_pixels, normalised};
-use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::Mutex;
-use std::time::Duration;
 
 /// Tiles of 4×4 pixels that keep one thread's kernels busy (their register tiles full, their weights used often enough).
 const TILES_TOGETHER: usize = 64;
-
-/// The memory of one run. Kept between runs, it is not allocated again.
-#[derive(Default)]
-pub(crate) struct Arena {
-    pub(super) buffers: Vec<Vec<f32>>,
-    /// [kinds, c] of what is computed of timesteps and classes.
-    pub(super) row_buffers: Vec<Vec<f32>>,
-    /// The same for each image, where images are given them: [n, c].
-    pub(super) rows: Vec<Vec<f32>>,
-    /// What norms subtract and multiply by, and 1 / the deviation, [n, c] each.
-    pub(super) statistics: Vec<[Vec<f32>; 3]>,
-    /// Memory of buffers that are forgotten.
-    spare: Vec<Vec<f32>>,
-}
-
-impl Arena {
-    /// Finds memory for the inner buffers of a part, for `n` images.
-    fn hold(&mut self, segment: &Segment, lens: &[usize], n: usize) {
-        for &buffer in &segment.inner {
-            self.buffers[buffer] = take(&mut self.spare, n * lens[buffer]);
-        }
-    }
-
-    /// Forgets them.
-    pub(super) fn forget(&mut self, segment: &Segment) {
-        let Self { buffers, spare, .. } = self;
-        spare.extend(segment.inner.iter().map(|&buffer| std::mem::take(&mut buffers[buffer])));
-    }
-}
-
-/// The memory of runs that are over.
-#[derive(Default)]
-pub(crate) struct Arenas(Mutex<Vec<Arena>>);
-
-impl Arenas {
-    /// Runs something with memory of its own on a thread of the pool: from elsewhere each operation would wait for one to wake up.
-    pub(crate) fn run(&self, f: impl FnOnce(&mut Arena) + Send) {
-        let mut arena = self.0.lock().expect("no run panics while it holds the lock").pop().unwrap_or_default();
-        rayon::scope(|_| f(&mut arena));
-        self.0.lock().expect("no run panics while it holds the lock").push(arena);
-    }
-}
-
-/// Where the time of evaluations went.
-#[derive(Debug, Clone, Default)]
-pub struct Profile {
-    /// One a kind of operation, in the order of their first use.
-    pub shares: Vec<Share>,
-}
-
-/// What one kind of operation took.
-#[derive(Debug, Clone)]
-pub struct Share {
-    /// Its name.
-    pub kind: &'static str,
-    /// Wall time; zero on wasm32-unknown-unknown, which has no clock.
-    pub time: Duration,
-    /// Multiply-adds as the operation's definition counts them, whatever the algorithm saved; 0 for all but convolutions and attention.
-    pub multiply_adds: u64,
-}
-
-impl Profile {
-    /// Adds to the share of a kind of operation.
-    pub fn add(&mut self, kind: &'static str, time: Duration, multiply_adds: u64) {
-        let index = self.shares.iter().position(|share| share.kind == kind).unwrap_or_else(|| {
-            self.shares.push(Share { kind, time: Duration::ZERO, multiply_adds: 0 });
-            self.shares.len() - 1
-        });
-        self.shares[index].time += time;
-        self.shares[index].multiply_adds += multiply_adds;
-    }
-}
-
-/// Adds to a profile, if there is one, what passed since `start`; now.
-pub(super) fn note(profile: &mut Option<&mut Profile>, kind: &'static str, start: Instant, multiply_adds: u64) -> Instant {
-    let now = Instant::now();
-    if let Some(profile) = profile {
-        profile.add(kind, now - start, multiply_adds);
-    }
-    now
-}
 
 /// What a run is told of its images.
 pub(crate) struct Inputs<'a> {
@@ -116,21 +35,6 @@ impl Inputs<'_> {
     pub(super) fn timestep(&self, image: usize) -> f32 {
         self.timesteps[self.kinds[image]]
     }
-}
-
-/// A buffer of at least `len` numbers.
-pub(super) fn at_least(buffer: &mut Vec<f32>, len: usize) {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-}
-
-/// At least `len` numbers out of spare memory, whatever was there before.
-pub(super) fn take(spare: &mut Vec<Vec<f32>>, len: usize) -> Vec<f32> {
-    let index = fitting(spare.iter().map(Vec::len), len);
-    let mut memory = index.map(|i| spare.swap_remove(i)).unwrap_or_default();
-    at_least(&mut memory, len);
-    memory
 }
 
 impl Plan {
@@ -210,19 +114,6 @@ impl Plan {
         }
         arena.buffers = buffers;
         note(profile, "recomputed activations", start, multiply_adds);
-    }
-}
-
-/// [n, c, h, w] to [n, h, w, c], or back.
-pub(super) fn transpose(from: &[f32], n: usize, [h, w, c]: [usize; 3], to: &mut [f32], to_pixels: bool) {
-    let len = h * w * c;
-    for (from, to) in from.chunks_exact(len).zip(to.chunks_exact_mut(len)).take(n) {
-        for channel in 0..c {
-            for pixel in 0..h * w {
-                let (plane, woven) = (channel * h * w + pixel, pixel * c + channel);
-                if to_pixels { to[woven] = from[plane] } else { to[plane] = from[woven] }
-            }
-        }
     }
 }
 
@@ -429,88 +320,9 @@ impl Step {
     }
 }
 
-/// A number's features; `table` gives the numbers of a parameter.
-// Angles round as PyTorch's f32 does, because at 1000 radians one rounding is 6e-5; the functions themselves are then evaluated in f64.
-pub(crate) fn write_features<'a>(features: &Features, number: f32, table: impl Fn(usize) -> &'a [f32], out: &mut [f32]) {
-    match *features {
-        Features::Table(id) => out.copy_from_slice(&table(id)[number as usize * out.len()..][..out.len()]),
-        Features::Sinusoid { flip_sin_to_cos, freq_shift } => {
-            let half = out.len() / 2;
-            let angle = |i: usize| {
-                let exponent = -(1e4f64.ln()) as f32 * i as f32 / (half as f64 - freq_shift) as f32;
-                f64::from(number * f64::from(exponent).exp() as f32)
-            };
-            out.fill(0.0);
-            let (first, second) = out.split_at_mut(half);
-            let (sines, cosines) = if flip_sin_to_cos { (second, first) } else { (first, second) };
-            sines.iter_mut().take(half).enumerate().for_each(|(i, out)| *out = angle(i).sin() as f32);
-            cosines.iter_mut().take(half).enumerate().for_each(|(i, out)| *out = angle(i).cos() as f32);
-        }
-        Features::Fourier(id) => {
-            let weight = table(id);
-            let angle = |w: &f32| f64::from((number as f64).ln() as f32 * w * 2.0 * std::f32::consts::PI);
-            let (sines, cosines) = out.split_at_mut(weight.len());
-            sines.iter_mut().zip(weight).for_each(|(out, w)| *out = angle(w).sin() as f32);
-            cosines.iter_mut().zip(weight).for_each(|(out, w)| *out = angle(w).cos() as f32);
-        }
-    }
-}
-
 impl FinishWith {
     fn of<'a>(&self, rows: impl Fn(usize) -> &'a [f32], images: impl Fn(&View) -> Images<'a>) -> Finish<'a> {
         let (rows, residual) = (self.rows.map(rows), self.residual.as_ref().map(images));
         Finish { rows, residual, scale: self.scale, relu: self.relu, accumulate: false }
-    }
-}
-
-/// Numbers of one stream.
-const RUN: usize = 1 << 14;
-
-/// For each image of `len` numbers: 0 for a share of them, and for the others what keeps their mean. A function of the image's seed, the layer and
-/// the number's place in the image, not of what else runs.
-pub(super) fn dropout_mask(seeds: &[u64], layer: u64, kept: f64, len: usize) -> Vec<f32> {
-    let scale = (1.0 / kept) as f32;
-    let mut mask = vec![0.0; seeds.len() * len];
-    mask.par_chunks_mut(len.max(1)).zip(seeds).for_each(|(image, &seed)| {
-        image.par_chunks_mut(RUN).enumerate().for_each(|(i, part)| {
-            let mut stream = Key { seed, image: layer, draw: Draw::DropoutMask(i) }.stream();
-            part.iter_mut().for_each(|m| *m = if stream.unit() < kept { scale } else { 0.0 });
-        });
-    });
-    mask
-}
-
-pub(super) fn pixel<'a>(x: &Images<'a>, p: usize) -> &'a [f32] {
-    &x.data[p * x.stride..][..x.shape[3]]
-}
-
-pub(super) fn combine(out: &mut [f32], x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) {
-    for ((out, &x), &y) in out.iter_mut().zip(x).zip(y) {
-        *out = f(x, y);
-    }
-}
-
-/// Calls `f` with the index and the channels of each pixel of `n` images.
-pub(super) fn each_pixel(out: &mut [f32], view: View, f: impl Fn(usize, &mut [f32]) + Sync, n: usize) {
-    let [h, w, c] = view.shape;
-    let pixels = n * h * w;
-    let len = out.len().min(pixels * view.stride);
-    out[..len].par_chunks_mut(view.stride).with_min_len(256).enumerate().for_each(|(p, out)| f(p, &mut out[..c]));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{RUN, dropout_mask};
-
-    /// A share is dropped, the mean stays, and what is drawn is a function of an image's seed and the layer, not of the batch.
-    #[test]
-    fn dropout_is_keyed() {
-        let mask = |seeds: &[u64], layer| dropout_mask(seeds, layer, 0.9, 32 * 32 * 24);
-        let first = mask(&[1], 1);
-        let kept = first.iter().filter(|m| **m > 0.0).count() as f64 / first.len() as f64;
-        assert!((kept - 0.9).abs() < 0.01 && first.iter().all(|m| *m == 0.0 || (*m - 1.0 / 0.9).abs() < 1e-6), "{kept}");
-        assert!(first == mask(&[1], 1) && first != mask(&[1], 2) && first != mask(&[2], 1));
-        assert!(first[..1024] != first[RUN..RUN + 1024]);
-        assert!(mask(&[3, 1, 2], 1) == [mask(&[3], 1), first, mask(&[2], 1)].concat());
     }
 }
