@@ -1,14 +1,18 @@
 //! The state of a run, and its steps. Everything random is keyed by the seed and the position in the run, so that the state is the weights,
 //! their averages, the optimizer's moments and a step number.
 
+mod evaluate;
+
 use crate::config::{Config, Decay, Settings, Timesteps};
 use crate::error::{Error, ErrorKind, Result};
 use ddim::noise::{Batch, Draw, Key, Stream};
-use ddim::{Denoiser, NoiseSchedule, Prediction, Sampler, Sampling, Sigma};
+use ddim::{NoiseSchedule, Prediction};
 use ddim_data::DataSet;
-use ddim_nn::{Adam, Condition, Ema, Examples, Network, Pipeline, SchedulerConfig, TrainingPlan, UNet, UNetConfig, clipping};
+use ddim_nn::{Adam, Condition, Ema, Examples, Pipeline, SchedulerConfig, TrainingPlan, UNet, UNetConfig, clipping};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
+
+pub use evaluate::Evaluated;
 
 /// What a step did.
 #[derive(Debug, Clone, Copy)]
@@ -19,15 +23,6 @@ pub struct Stepped {
     pub norm: f64,
     /// Of this step.
     pub learning_rate: f64,
-}
-
-/// The objective on images held out.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Evaluated {
-    /// Of the first average, which checkpoints sample with.
-    pub average: f64,
-    /// Of the weights themselves, whose loss training reports.
-    pub raw: f64,
 }
 
 /// Where the weights of a trainer come from.
@@ -363,75 +358,7 @@ impl Trainer {
             ..Pipeline::new(unet, self.scheduler.clone())
         }
     }
-
-    /// The objective (as in training, with its weights of the timesteps) on the images held out: each at one timestep, with noise that is
-    /// always the same, and none of what training varies (flips, windows, dropout, dropped labels). None without such images.
-    ///
-    /// # Errors
-    /// What the network says.
-    pub fn evaluate(&self) -> Result<Option<Evaluated>> {
-        if self.held.is_empty() {
-            return Ok(None);
-        }
-        let (average, raw) = (self.pipeline(0)?, self.pipeline_of(self.unet.clone()));
-        Ok(Some(Evaluated { average: self.evaluate_one(average)?, raw: self.evaluate_one(raw)? }))
-    }
-
-    fn evaluate_one(&self, pipeline: Pipeline) -> Result<f64> {
-        let network = Network::new(pipeline)?;
-        let [c, h, w] = self.data.shape;
-        let dim = c * h * w;
-        let levels_total = self.schedule.levels();
-        let mut sum = 0.0;
-        for (g, group) in self.held.chunks(EVALUATED).enumerate() {
-            let n = group.len();
-            let (mut x, mut target) = (vec![0.0; n * dim], vec![0.0; n * dim]);
-            let mut levels = Vec::with_capacity(n);
-            for (i, (&index, (x, target))) in group.iter().zip(x.chunks_mut(dim).zip(target.chunks_mut(dim))).enumerate() {
-                let number = (g * EVALUATED + i) as u64;
-                // Spread evenly over all timesteps: multiples of the golden ratio.
-                let level = 1 + (((number as f64 + 0.5) * 0.618_033_988_749_894_9).fract() * levels_total as f64) as usize;
-                self.data.write(index, [0.5; 2], false, || 0.0, x);
-                Key { seed: self.config.seed, image: number, draw: Draw::Evaluation }.fill(target);
-                noisy(x, target, self.schedule.alpha_bar(level), self.prediction);
-                levels.push(level as f64);
-            }
-            let condition = self.data.labels.as_ref().map(|labels| group.iter().map(|&i| labels[i]).collect());
-            let network = network.with_condition(condition.map_or(Condition::None, Condition::Labels))?;
-            let mut out = vec![0.0; n * dim];
-            network.predict(&x, &levels, &mut out)?;
-            for ((out, target), level) in out.chunks_exact(dim).zip(target.chunks_exact(dim)).zip(&levels) {
-                let error = out.iter().zip(target).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
-                sum += self.weights[*level as usize - 1] * error;
-            }
-        }
-        Ok(sum / (self.held.len() * dim) as f64)
-    }
-
-    /// Images [count, c, h, w] of the first average from latents that are always the same, by the deterministic process. Classes come in
-    /// turn.
-    ///
-    /// # Errors
-    /// What the network says.
-    pub fn preview(&self, count: usize, steps: usize) -> Result<Vec<f32>> {
-        let network = Network::new(self.pipeline(0)?)?;
-        let sampler =
-            Sampler::new(&self.schedule, &self.scheduler.trajectory(steps)?, &Sigma::Eta(0.0))?.with_clip(self.scheduler.clip())?;
-        let dim = network.dim();
-        let mut x = Vec::with_capacity(count * dim);
-        for first in (0..count).step_by(EVALUATED) {
-            let n = EVALUATED.min(count - first);
-            let labels = || (first..first + n).map(|i| i % self.data.classes.max(1)).collect();
-            let condition = if network.is_conditional() { Condition::Labels(labels()) } else { Condition::None };
-            let batch = Batch { seed: self.config.seed, first: first as u64 };
-            x.extend(Sampling::new(&sampler, network.with_condition(condition)?, batch.latents(dim, n), batch)?.finish()?);
-        }
-        Ok(x)
-    }
 }
-
-/// Images that are evaluated together.
-const EVALUATED: usize = 64;
 
 /// An image to x_t and its noise to what a network of this kind should say.
 fn noisy(x: &mut [f32], noise: &mut [f32], alpha_bar: f64, prediction: Prediction) {

@@ -4,110 +4,27 @@
 //! whatever the observer adds (previews). So that a run needs nothing but its data: `base/`, the model that it started from, and `labels.txt`,
 //! the file of its classes.
 
+mod event;
+mod folder;
+
 use crate::checkpoint;
 use crate::config::{Config, Difference, Settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::EventFile;
 use crate::shell::quoted;
 use crate::tally::Tally;
-use crate::trainer::{Evaluated, Start, Stepped, Trainer};
-use ddim_data::{DataSet, Labels};
+use crate::trainer::{Evaluated, Start, Trainer};
+use ddim_data::Labels;
 use ddim_nn::Pipeline;
-use ddim_weights::{WeightsDtype, lock_folder, write_file};
-use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use ddim_weights::WeightsDtype;
+use folder::{BASE, CONFIG, LABELS, METRICS, PREVIEWS, lock, open_metrics, refuse_used, remove, same_file, unused_beside, write_whole};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-const CONFIG: &str = "config.toml";
-const METRICS: &str = "metrics.jsonl";
-const BASE: &str = "base";
-const LABELS: &str = "labels.txt";
-const PREVIEWS: &str = "previews";
-
-/// What happens in a run.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// Everything is loaded; training starts after this step.
-    Started {
-        /// Steps that were taken before.
-        step: u64,
-        /// Images to train on and images held out.
-        images: [usize; 2],
-        /// Weights.
-        parameters: usize,
-        /// The images, and what was left out of them.
-        data: &'a DataSet,
-        /// What should be known of the settings, a line each.
-        remarks: &'a [String],
-    },
-    /// A step is over.
-    Stepped {
-        /// Its number.
-        step: u64,
-        /// What it did.
-        stepped: Stepped,
-    },
-    /// A line of metrics was written.
-    Metrics(&'a Metrics),
-    /// Images [n, c, h, w] in [-1, 1] from the run's latents.
-    Preview {
-        /// After this step.
-        step: u64,
-        /// Of one image: [c, h, w].
-        shape: [usize; 3],
-        /// All of them.
-        images: &'a [f32],
-    },
-    /// A checkpoint is complete.
-    Checkpoint {
-        /// After this step.
-        step: u64,
-        /// Its folder.
-        path: &'a Path,
-    },
-}
-
-/// A line of `metrics.jsonl`: means over the steps since the last.
-#[derive(Debug, Clone, Serialize)]
-pub struct Metrics {
-    /// Steps taken.
-    pub step: u64,
-    /// Images seen, each as often as it was.
-    pub images: u64,
-    /// That over the number of images.
-    pub epoch: f64,
-    /// The objective: the squared error with the weights of the timesteps.
-    pub loss: f64,
-    /// Of the gradient, before it is clipped.
-    pub gradient_norm: f64,
-    /// Of the last step.
-    pub learning_rate: f64,
-    /// The objective on the images held out, of the average that checkpoints sample with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub evaluation_loss: Option<f64>,
-    /// The same of the weights themselves: what `loss` is to be compared with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub evaluation_loss_raw: Option<f64>,
-    /// While steps were computed.
-    pub images_per_second: f64,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Steps taken in all.
-    pub step: u64,
-    /// Whether that is all of them; else it was asked to stop.
-    pub finished: bool,
-    /// The last checkpoint; none where no step was taken.
-    pub checkpoint: Option<PathBuf>,
-    /// Seconds since training started, this time.
-    pub seconds: f64,
-}
+pub use event::{Event, Metrics, Outcome};
 
 /// A run's folder, held by one process.
 pub struct Run {
@@ -363,15 +280,6 @@ impl Run {
 /// The learning rate that is advised at most: DDPM's.
 const MODEST: f64 = 2e-4;
 
-/// Refuses a folder with a run that has a checkpoint, or with checkpoints of one that lost its settings.
-fn refuse_used(folder: &Path) -> Result<()> {
-    match (folder.join(CONFIG).exists(), checkpoint::checkpoints(folder)?.is_empty()) {
-        (_, true) => Ok(()),
-        (true, false) => Err(Error::run(folder, "holds a run already: --resume continues it, or choose another folder")),
-        (false, false) => Err(Error::run(folder, "holds checkpoints of a run without its config.toml: expected another folder")),
-    }
-}
-
 /// The changes that a run with a checkpoint takes.
 ///
 /// # Errors
@@ -414,65 +322,4 @@ fn laid_over(before: &Settings, asked: Settings) -> Settings {
     }
     settings.give_all(&asked, differences);
     settings
-}
-
-/// Whether the labels that are asked for are those of the copy, as far as one can tell: the file that they came from may be gone.
-fn same_file(copy: &Path, asked: Option<&Path>) -> bool {
-    let Some(asked) = asked else { return false };
-    match (std::fs::read(copy), std::fs::read(asked)) {
-        (Ok(copy), Ok(asked)) => copy == asked,
-        _ => false,
-    }
-}
-
-/// `run-2`, or the next number that is free.
-fn unused_beside(folder: &Path) -> PathBuf {
-    let name = folder.file_name().unwrap_or("run".as_ref());
-    let mut numbered = (2u64..).map(|i| {
-        let mut name = name.to_owned();
-        name.push(format!("-{i}"));
-        folder.with_file_name(name)
-    });
-    numbered.find(|path| !path.exists()).expect("some number is free")
-}
-
-/// Removes a file or folder that may be there.
-fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-    match removed {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::run(path, e)),
-        _ => Ok(()),
-    }
-}
-
-fn lock(folder: &Path) -> Result<File> {
-    lock_folder(folder).map_err(|e| match e.kind() {
-        std::io::ErrorKind::WouldBlock => Error::run(folder, "another process is training here: expected one at a time"),
-        _ => Error::run(folder, e),
-    })
-}
-
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_file(path, bytes).map_err(|e| Error::run(path, e))
-}
-
-/// Opens the metrics to append to; lines of steps that will be taken again go, and so does half a line.
-fn open_metrics(path: &Path, step: u64) -> Result<File> {
-    #[derive(Deserialize)]
-    struct Line {
-        step: u64,
-    }
-    let io = |e| Error::run(path, e);
-    match std::fs::read_to_string(path) {
-        Ok(text) => {
-            let kept = |line: &&str| serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step);
-            let lines: String = text.lines().filter(kept).flat_map(|line| [line, "\n"]).collect();
-            if lines != text {
-                write_whole(path, lines.as_bytes())?;
-            }
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => return Err(io(e)),
-    }
-    OpenOptions::new().create(true).append(true).open(path).map_err(io)
 }
