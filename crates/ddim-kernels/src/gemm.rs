@@ -162,7 +162,8 @@ impl WithSimd for PackedPanel<'_> {
     }
 }
 
-/// The part of `next` that belongs to some steps of all.
+/// The part of `next` that belongs to some steps of all, in whole lines of the cache.
+#[inline(always)]
 fn share_of(next: &[f32], part: Range<usize>, all: usize) -> &[f32] {
     let at = |step: usize| next.len() / LINE * step / all * LINE;
     &next[at(part.start)..at(part.end)]
@@ -219,11 +220,11 @@ impl<'a> Fetch<'a> {
     /// The share that some of all `rows` have in what follows, over `k` steps.
     #[inline(always)]
     fn share(next: &'a [f32], k: usize, part: Range<usize>, rows: usize) -> Self {
-        let lines = next.len() / LINE;
-        if lines == 0 || k == 0 {
+        if next.is_empty() || k == 0 {
             return Self::NOTHING;
         }
-        Self { from: &next[lines * part.start / rows * LINE..], lines: (lines * part.len()).div_ceil(rows * k) }
+        let from = share_of(next, part, rows);
+        Self { from, lines: (from.len() / LINE).div_ceil(k) }
     }
 
     #[inline(always)]
