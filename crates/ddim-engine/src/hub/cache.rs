@@ -9,7 +9,7 @@
 
 use super::choose::{choose, shards};
 use super::id::{HubId, is_commit};
-use super::{Observer, Progress, tell};
+use super::progress::{Observer, Progress, tell};
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;

@@ -3,7 +3,8 @@
 use super::cache::MOMENT;
 use super::choose::is_inside;
 use super::id::{HubId, is_commit};
-use super::{Observer, Options, Progress, tell};
+use super::options::Options;
+use super::progress::{Observer, Progress, tell};
 use crate::error::{Error, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::time::{Duration, Instant};

@@ -2,7 +2,8 @@
 
 use super::cache::{Repository, make_folder_of};
 use super::client::{Client, Metadata, Patience, Trouble, passing};
-use super::{Observer, Options, Progress, tell};
+use super::options::Options;
+use super::progress::{Observer, Progress, tell};
 use crate::error::{Error, Result};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};

@@ -9,48 +9,20 @@ mod client;
 mod download;
 mod id;
 mod options;
+mod progress;
 
 pub use id::{HubId, is_hub_id};
 pub use options::Options;
+pub use progress::Progress;
 
 use crate::error::{Error, ErrorKind, Result};
 use cache::Repository;
 use client::{Client, Patience, Trouble};
 use ddim_nn::UNetConfig;
 use download::{Checksum, Tally, Wanted};
+use progress::{Observer, tell};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-
-/// What [`fetch`] is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Progress<'a> {
-    /// Bytes come, or are checked.
-    Bytes {
-        /// The path in the repository.
-        file: &'a str,
-        /// Bytes of all files that are here, those of an earlier, interrupted download among them. It falls where a server starts again.
-        come: u64,
-        /// Bytes of all files that were not in the cache, where the server says them. It grows while the hub is asked for each, before any
-        /// comes, and once more where weights are in shards, which their index names.
-        total: Option<u64>,
-    },
-    /// Another process downloads the same file. Told ten times a second.
-    Waiting {
-        /// The path in the repository.
-        file: &'a str,
-    },
-    /// A request failed, and is made again after a while. Told ten times a second until then.
-    Retrying {
-        /// The path in the repository, or the model's id where its files are not known yet.
-        file: &'a str,
-        /// What failed, in one line.
-        problem: &'a str,
-    },
-}
-
-/// Who is told of progress, and may end it.
-type Observer<'o> = dyn FnMut(Progress<'_>) -> ControlFlow<()> + 'o;
 
 /// A model of the hub on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,13 +175,5 @@ impl Job<'_> {
             tell(observe, Progress::Bytes { file: &file, come: self.tally.come, total: self.tally.total })?;
         }
         Ok(())
-    }
-}
-
-/// Tells the observer, and takes its word for an error.
-fn tell(observe: &mut Observer<'_>, progress: Progress<'_>) -> Result<()> {
-    match observe(progress) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(Error::cancelled("the download was ended: what has come of it is kept, and the next goes on there")),
     }
 }
