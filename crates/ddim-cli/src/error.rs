@@ -10,6 +10,8 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 pub(crate) enum Error {
     /// Flags that do not make sense: exit code 2.
     Usage(String),
+    /// A setting of training: exit code 1, or 2 where a flag gave it.
+    Setting(String),
     /// Anything else: exit code 1.
     Failure(String),
     /// Whoever read our standard output has gone: no message, exit code 0, as `yes | head` does.
@@ -35,7 +37,7 @@ impl Error {
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Usage(message) | Self::Failure(message) => f.write_str(message),
+            Self::Usage(message) | Self::Setting(message) | Self::Failure(message) => f.write_str(message),
             Self::ClosedPipe => f.write_str("standard output is closed"),
             Self::Interrupted(signal) => write!(f, "signal {signal}"),
         }
@@ -50,6 +52,7 @@ impl From<ddim_engine::Error> for Error {
         // What to do about an image: every verb that reads them has the flags.
         match error.kind() {
             ErrorKind::Request => Self::Usage(message),
+            ErrorKind::Setting => Self::Setting(message),
             ErrorKind::BadFile => Self::Failure(format!("{message} (--skip-bad-files leaves such files out)")),
             ErrorKind::Transparent => Self::Failure(format!("{message} (--background)")),
             _ => Self::Failure(message),

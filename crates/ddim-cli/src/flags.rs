@@ -17,6 +17,9 @@ pub(crate) struct Common {
     /// Height and width of the images, N or HxW, where they are not the model's own: multiples of what its network halves.
     #[arg(long, value_name = "N|HxW", value_parser = parse_size, help_heading = "Everywhere")]
     pub(crate) size: Option<[usize; 2]>,
+    /// Images in memory at once. Does not change any result.
+    #[arg(long, value_name = "B", default_value_t = 64, help_heading = "Everywhere")]
+    pub(crate) batch_size: usize,
     #[command(flatten)]
     pub(crate) machine: Machine,
 }
@@ -42,22 +45,28 @@ pub(crate) fn parse_size(text: &str) -> Result<[usize; 2], String> {
     }
 }
 
+/// Flags of every verb that computes: where it does, and what is said of it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Machine {
-    /// Where the network runs: cpu, gpu or gpu:N. This version computes on the processor only.
+    /// Where networks run: cpu, gpu or gpu:N. This version computes on the processor only.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: String,
-    /// Images in memory at once. Does not change any result.
-    #[arg(long, value_name = "B", default_value_t = 64)]
-    pub(crate) batch_size: usize,
     /// Processor threads [default: all]. Does not change any result.
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// What is said.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Output {
     /// Print one JSON object on standard output, and nothing else there.
     #[arg(long)]
     pub(crate) json: bool,
-    /// No progress.
+    /// No progress; warnings stay.
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
@@ -154,7 +163,7 @@ impl Common {
             raw: self.choices.raw,
             size: self.size,
             classes: classes.classes.clone(),
-            batch_size: self.machine.batch_size,
+            batch_size: self.batch_size,
         }
     }
 }

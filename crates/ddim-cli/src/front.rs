@@ -2,9 +2,9 @@
 //! to standard output.
 
 use crate::error::{Error, Result};
-use crate::flags::Machine;
+use crate::flags::{Machine, Output};
 use crate::progress::Progress;
-use crate::signals::{self, End};
+use crate::signals;
 use ddim_engine::{Control, Engine, ErrorKind, Event, Request};
 use serde::Serialize;
 use std::fmt::Display;
@@ -12,33 +12,41 @@ use std::io::Write;
 
 /// Works on a request as the flags of every verb say; Ctrl-C ends it.
 pub(crate) fn work<R: Request + Sync>(request: &R, machine: &Machine) -> Result<R::Report> {
-    work_on(&Engine::new(&machine.device, machine.threads)?, request, Progress::new(machine.quiet))
+    work_on(&Engine::new(&machine.device, machine.threads)?, request, &machine.output)
 }
 
-/// The same on an engine, showing progress.
-pub(crate) fn work_on<R: Request + Sync>(engine: &Engine, request: &R, mut progress: Progress) -> Result<R::Report> {
-    Ok(ask(engine, request, End::AtOnce, &mut |event| progress.show(&event))?.0)
+/// The same on an engine.
+pub(crate) fn work_on<R: Request + Sync>(engine: &Engine, request: &R, output: &Output) -> Result<R::Report> {
+    let mut progress = Progress::new(output.quiet);
+    Ok(ask(engine, request, &mut |event| progress.show(&event))?.0)
 }
 
 /// Works on a request; `tell` shows what happens. Also the signal that asked for an end, where the work ended well all the same.
 pub(crate) fn ask<R: Request + Sync>(
     engine: &Engine,
     request: &R,
-    end: End,
     tell: &mut (dyn FnMut(Event) + Send),
 ) -> Result<(R::Report, Option<i32>)> {
     let control = Control::default();
-    let asked = signals::watch(control.clone(), end).map_err(|e| Error::failure(format!("signals cannot be handled: {e}")))?;
-    match (engine.run(request, &control, tell), asked.get()) {
+    let asked = signals::watch(control.clone()).map_err(|e| Error::failure(format!("signals cannot be handled: {e}")))?;
+    let result = engine.run(request, &control, &mut |event| {
+        // Training saves what it has done; while it loads there is nothing yet.
+        if matches!(event, Event::TrainingBegan { .. }) {
+            asked.wait();
+        }
+        tell(event);
+    });
+    asked.wait();
+    match (result, asked.get()) {
         (Err(error), Some(signal)) if error.kind() == ErrorKind::Cancelled => Err(Error::Interrupted(signal)),
         (result, signal) => Ok((result?, signal)),
     }
 }
 
 /// Prints a report: `human` lines, or one JSON object.
-pub(crate) fn report(json: bool, report: &impl Serialize, human: &str) -> Result<()> {
+pub(crate) fn report(output: &Output, report: &impl Serialize, human: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let written = if json {
+    let written = if output.json {
         serde_json::to_writer(&mut out, report).map_err(Into::into).and_then(|()| writeln!(out))
     } else {
         write!(out, "{human}")

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Ok(()) | Err(Error::ClosedPipe) => return ExitCode::SUCCESS,
         Err(Error::Interrupted(signal)) => return signals::end(signal),
         Err(Error::Usage(message)) => (2, message),
-        Err(Error::Failure(message)) => (1, message),
+        Err(Error::Setting(message) | Error::Failure(message)) => (1, message),
     };
     let _ = writeln!(std::io::stderr(), "error: {}", message.replace('\n', " "));
     ExitCode::from(code)

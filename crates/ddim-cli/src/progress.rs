@@ -1,5 +1,6 @@
 //! What the engine tells, on standard error: a bar with the time left on a terminal, a line now and then elsewhere; notes in any case.
 
+use crate::error::in_flags;
 use ddim_engine::Event;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
@@ -10,8 +11,6 @@ const EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Progress {
     quiet: bool,
-    /// Whether warnings are left out with `--quiet` as well: what is left out of data never is.
-    without_warnings: bool,
     terminal: bool,
     bar: ProgressBar,
     label: &'static str,
@@ -21,20 +20,13 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { quiet, without_warnings: false, terminal, bar: ProgressBar::hidden(), label: "", last_line: Instant::now() }
-    }
-
-    /// For verbs whose `--quiet` silences warnings too.
-    pub(crate) fn without_warnings(mut self) -> Self {
-        self.without_warnings = self.quiet;
-        self
+        Self { quiet, terminal, bar: ProgressBar::hidden(), label: "", last_line: Instant::now() }
     }
 
     pub(crate) fn show(&mut self, event: &Event) {
         match event {
-            Event::Note { text } if self.without_warnings && text.starts_with("warning: ") => {}
             // A closed standard error is no reason to stop.
-            Event::Note { text } => self.bar.suspend(|| drop(writeln!(std::io::stderr(), "{}", crate::error::in_flags(text)))),
+            Event::Note { kind, text } => self.bar.suspend(|| drop(writeln!(std::io::stderr(), "{kind}: {}", in_flags(text)))),
             Event::Began { phase, unit, total } => self.begin(phase, unit, *total),
             Event::Progress { done, total, eta_seconds, .. } => {
                 self.bar.set_position(*done);

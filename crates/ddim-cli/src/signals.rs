@@ -6,29 +6,37 @@ use ddim_engine::Control;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
-/// What the first signal does beside asking for an end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// Where the work has not ended within [`PATIENCE`], the process does: an evaluation of a large network takes minutes. Files are whole or not there.
-    AtOnce,
-    /// Nothing: there is something to save first, however long that takes.
-    Saved,
-}
-
-/// The first signal that came, when it has.
+/// The first signal that came, and how long the work may take to end then.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Signal(Arc<AtomicI32>);
+pub(crate) struct Signal {
+    first: Arc<AtomicI32>,
+    waits: Arc<AtomicBool>,
+}
 
 impl Signal {
     pub(crate) fn get(&self) -> Option<i32> {
-        Some(self.0.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
+        Some(self.first.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
     }
 
     fn set(&self, signal: i32) {
-        self.0.store(signal, Ordering::SeqCst);
+        self.first.store(signal, Ordering::SeqCst);
+    }
+
+    /// From here on the work ends by itself, however long that takes: it has something to save, or to say.
+    pub(crate) fn wait(&self) {
+        self.waits.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends the process where the work has not ended within [`PATIENCE`]: an evaluation of a large network takes minutes. Files are whole or not
+    /// there.
+    fn lose_patience(&self, signal: i32) {
+        std::thread::sleep(PATIENCE);
+        if !self.waits.load(Ordering::SeqCst) {
+            end_at_once(signal);
+        }
     }
 }
 
@@ -36,14 +44,14 @@ impl Signal {
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Watches for signals from here on. The first asks; whoever sends another means it, and ends the process at once.
-pub(crate) fn watch(control: Control, end: End) -> io::Result<Signal> {
+pub(crate) fn watch(control: Control) -> io::Result<Signal> {
     let first = Signal::default();
-    handle(control, end, first.clone())?;
+    handle(control, first.clone())?;
     Ok(first)
 }
 
 #[cfg(unix)]
-fn handle(control: Control, end: End, first: Signal) -> io::Result<()> {
+fn handle(control: Control, first: Signal) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
     /// `timeout` and other wrappers send a signal to the process and to its group: within this time it is the same one.
@@ -63,12 +71,8 @@ fn handle(control: Control, end: End, first: Signal) -> io::Result<()> {
                     since = Some(Instant::now());
                     first.set(signal);
                     control.cancel();
-                    if end == End::AtOnce {
-                        std::thread::spawn(move || {
-                            std::thread::sleep(PATIENCE);
-                            end_at_once(signal);
-                        });
-                    }
+                    let first = first.clone();
+                    std::thread::spawn(move || first.lose_patience(signal));
                 }
                 Some(since) if since.elapsed() > ECHO => end_at_once(signal),
                 Some(_) => {}
@@ -79,22 +83,19 @@ fn handle(control: Control, end: End, first: Signal) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn handle(control: Control, end: End, first: Signal) -> io::Result<()> {
+fn handle(control: Control, first: Signal) -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, control.flag())?;
         signal_hook::flag::register(signal, control.flag())?;
     }
-    first.set(SIGINT);
-    if end == End::AtOnce {
-        std::thread::spawn(move || {
-            while !control.is_cancelled() {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            std::thread::sleep(PATIENCE);
-            end_at_once(SIGINT);
-        });
-    }
+    std::thread::spawn(move || {
+        while !control.is_cancelled() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        first.set(SIGINT);
+        first.lose_patience(SIGINT);
+    });
     Ok(())
 }
 

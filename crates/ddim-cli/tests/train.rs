@@ -494,8 +494,8 @@ fn bad_input() {
     std::fs::write(path.join("typo.toml"), "[optimizer]\nwarm_up = 3\n").unwrap();
     std::fs::write(path.join("labels.txt"), "1\n2\n3\n").unwrap();
     refused(path, &["train", "--out", "run"], 2, &["--data"]);
-    refused(path, &with(&["--out", "run", "--seed", "18446744073709551615"]), 1, &["--seed 18446744073709551615: expected at most"]);
-    refused(path, &["train", "--data", "data.npy", "--out", "run", "--size", "8x"], 1, &["network.sample_size"]);
+    refused(path, &with(&["--out", "run", "--seed", "18446744073709551615"]), 2, &["--seed 18446744073709551615: expected at most"]);
+    refused(path, &["train", "--data", "data.npy", "--out", "run", "--size", "8x"], 2, &["--size: expected"]);
     refused(path, &["train", "--data", "empty", "--out", "run"], 1, &["empty: no images", "PNG"]);
     refused(path, &["train", "--data", "absent", "--out", "run"], 1, &["absent: not found"]);
     refused(
@@ -506,10 +506,10 @@ fn bad_input() {
     );
     refused(path, &with(&["--out", "run", "--config", "absent.toml"]), 1, &["absent.toml"]);
     refused(path, &with(&["--out", "run", "--labels", "labels.txt"]), 1, &["labels.txt: 3 labels: expected 40"]);
-    refused(path, &with(&["--out", "run", "--batch-size", "64"]), 1, &["batch_size is 64: expected at most the 40 images"]);
-    refused(path, &with(&["--out", "run", "--batch-size", "0"]), 1, &["batch_size is 0"]);
-    refused(path, &with(&["--out", "run", "--learning-rate", "-1"]), 1, &["optimizer.learning_rate is -1: expected a positive number"]);
-    refused(path, &with(&["--out", "run", "--fit", "squash"]), 1, &["squash"]);
+    refused(path, &with(&["--out", "run", "--batch-size", "64"]), 2, &["--batch-size is 64: expected at most the 40 images"]);
+    refused(path, &with(&["--out", "run", "--batch-size", "0"]), 2, &["--batch-size is 0"]);
+    refused(path, &with(&["--out", "run", "--learning-rate", "-1"]), 2, &["--learning-rate is -1: expected a positive number"]);
+    refused(path, &with(&["--out", "run", "--fit", "squash"]), 2, &["--fit", "squash"]);
     refused(path, &with(&["--out", "run", "--set", "steps"]), 1, &["steps"]);
     refused(
         path,

@@ -114,7 +114,7 @@ impl Known<'_, '_> {
             (Ok(label), named) if self.count.is_none_or(|count| label < count) => {
                 if let Some(other) = named.filter(|other| *other != label) {
                     let called = format!("class number {item}; the class that is called {item} has number {other}");
-                    self.watch.note(format!("note: `{FIELD}` {item}: {called}"));
+                    self.watch.note(format!("`{FIELD}` {item}: {called}"));
                 }
                 Ok(label)
             }

@@ -3,7 +3,7 @@
 use crate::choices::{Clipping, Model, Spacing};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
-use crate::output::{OutputFile, joined, shown};
+use crate::output::{OutputFile, check_paths, joined, shown};
 use crate::session::{Session, check_count, load_inception};
 use ddim::Sigma;
 use ddim_nn::Inception;
@@ -99,6 +99,7 @@ impl Request for Consistency {
     type Report = ConsistencyReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConsistencyReport> {
+        check_paths(&[("inception", self.inception.as_deref())], &[("grid", self.grid.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
         let count = check_count(self.count)?;
         if self.steps.is_empty() {

@@ -4,6 +4,7 @@ use crate::choices::Model;
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::models;
+use crate::output::check_paths;
 use ddim_nn::{Choices, Pipeline};
 use ddim_weights::WeightsDtype;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,7 @@ impl Request for Convert {
     type Report = ConvertReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConvertReport> {
+        check_paths(&[("destination", Some(&self.destination)), ("config", self.config.as_deref())], &[])?;
         let source = &self.model.model;
         let choices = Choices { config: self.config.clone(), size: self.model.size, ..self.model.choices() };
         let pipeline = if source.is_file() {
@@ -74,7 +76,7 @@ impl Request for Convert {
             Dtype::Bf16 => WeightsDtype::Bf16,
         };
         pipeline.save(&self.destination, dtype)?;
-        pipeline.notes.iter().for_each(|note| watch.note(format!("note: {note}")));
+        pipeline.notes.iter().for_each(|note| watch.note(note));
         Ok(ConvertReport {
             source: source.display().to_string(),
             weights: pipeline.weights_file.display().to_string(),

@@ -4,7 +4,7 @@ use crate::choices::{Model, Preparing, Spacing};
 use crate::error::Result;
 use crate::inputs;
 use crate::job::{Request, Within};
-use crate::output::OutputFile;
+use crate::output::{OutputFile, check_paths};
 use crate::reports::DataReport;
 use crate::session::Session;
 use ddim_data::npy_bytes;
@@ -70,6 +70,7 @@ impl Request for Encode {
     type Report = EncodeReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<EncodeReport> {
+        check_paths(&[("input", Some(&self.input))], &[("save_npy", self.save_npy.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
         let trajectory = session.trajectory(self.trajectory, self.steps)?;
         let inputs = inputs::read(&self.input, session.shape(), self.preparation, None, watch)?;

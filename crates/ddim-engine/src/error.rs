@@ -20,8 +20,10 @@ pub struct Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// What was asked for: a name, an id, a setting.
+    /// What was asked for: a name, an id, a number.
     Request,
+    /// A setting of training, which the message calls as `config.toml` does.
+    Setting,
     /// The hub: what it does not have or give, how it cannot be reached, or what came from it damaged.
     Hub,
     /// A file or folder that cannot be read or written.
@@ -122,7 +124,11 @@ of_images!(ddim_data, ddim_eval);
 
 impl From<ddim_train::Error> for Error {
     fn from(error: ddim_train::Error) -> Self {
-        let kind = if error.kind() == ddim_train::ErrorKind::BadFile { ErrorKind::BadFile } else { ErrorKind::Other };
+        let kind = match error.kind() {
+            ddim_train::ErrorKind::BadFile => ErrorKind::BadFile,
+            ddim_train::ErrorKind::Config => ErrorKind::Setting,
+            _ => ErrorKind::Other,
+        };
         Self::new(kind, &error).because(error)
     }
 }

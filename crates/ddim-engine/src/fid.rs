@@ -4,7 +4,7 @@ use crate::choices::Preparing;
 use crate::error::{Error, Result};
 use crate::inputs::say;
 use crate::job::{Request, Within};
-use crate::output::{OutputFile, shown};
+use crate::output::{OutputFile, check_paths, shown};
 use crate::reports::DataReport;
 use crate::session::load_inception;
 use ddim_data::Look;
@@ -104,6 +104,9 @@ impl Request for Fid {
     type Report = FidReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<FidReport> {
+        let read = [("a", Some(&*self.a)), ("b", self.b.as_deref()), ("inception", self.inception.as_deref())];
+        let also = self.also.iter().map(|path| ("also", Some(&**path)));
+        check_paths(&read.into_iter().chain(also).collect::<Vec<_>>(), &[("save_stats", self.save_stats.as_deref())])?;
         let look = match self.size {
             Some([h, w]) if !SIZES.contains(&h) || !SIZES.contains(&w) => {
                 return Err(Error::field("size", format!("{h}x{w}: expected N or HxW, {} to {}", SIZES.start(), SIZES.end())));
@@ -136,7 +139,7 @@ impl Request for Fid {
         let file = OutputFile::create_optional(self.save_stats.as_ref())?;
         let mut warnings = Vec::new();
         let mut warn = |warning: String| {
-            watch.note(format!("warning: {warning}"));
+            watch.warn(&*warning);
             warnings.push(warning);
         };
         misleading(self, &parts, reference.as_ref()).into_iter().for_each(&mut warn);
@@ -173,7 +176,7 @@ impl Request for Fid {
         if unturned.get() > 0 {
             let many = images(unturned.get());
             warn(format!(
-                "{many} with an EXIF orientation were taken as they lie in their files, as pytorch-fid does (`size` turns them upright)"
+                "{many} with an EXIF orientation were taken as they lie in their files, as pytorch-fid does (prepared for a size they are turned upright)"
             ));
         }
 
@@ -278,13 +281,13 @@ fn misleading(request: &Fid, parts: &[Images], reference: Option<&Images>) -> Ve
     if let Some(sets) = sets.filter(|sets| !request.fid_only && sets.iter().any(|n| *n > MOST_COMPARED)) {
         let larger = ["A", "B"].iter().zip(sets).filter(|(_, n)| *n > MOST_COMPARED).map(|(which, _)| *which).collect::<Vec<_>>();
         let larger = larger.join(" and ");
-        warnings.push(format!("KID, precision and recall are of {MOST_COMPARED} images of {larger}, drawn by `seed` {}", request.seed));
+        warnings.push(format!("KID, precision and recall are of {MOST_COMPARED} images of {larger}, drawn by seed {}", request.seed));
     }
     let sizes: Vec<[usize; 2]> =
         parts.iter().chain(reference).filter_map(|images| if let Images::Set(set) = images { Some(set.size()) } else { None }).collect();
     if let Some(other) = sizes.iter().find(|size| **size != sizes[0]) {
         let [a, b] = [sizes[0], *other].map(|[h, w]| format!("{w} x {h}"));
-        warnings.push(format!("images of {a} against images of {b} pixels: FID sees how they were resized (`size` makes both the same)"));
+        warnings.push(format!("images of {a} against images of {b} pixels: FID sees how they were resized (a size makes both the same)"));
     }
     warnings
 }

@@ -2,7 +2,7 @@
 
 use crate::choices::Preparing;
 use crate::error::{Error, Result};
-use crate::job::Watch;
+use crate::job::{Event, NoteKind, Watch};
 use crate::reports::ClassReport;
 use ddim_data::{DataSet, Inputs, LeftOut, Report, read_inputs};
 use std::path::Path;
@@ -20,18 +20,22 @@ pub(crate) fn read(path: &Path, shape @ [_, h, w]: [usize; 3], how: Preparing, l
 
 /// Tells what was left out, and warnings.
 pub(crate) fn say(report: &Report, watch: &Watch<'_>) {
-    lines(report).chain(runs(report)).for_each(|line| watch.note(line));
+    lines(report).chain(runs(report)).for_each(|note| watch.tell(note));
 }
 
 /// What was left out, but for folders of runs, and warnings.
-pub(crate) fn lines(report: &Report) -> impl Iterator<Item = String> {
-    let left = report.left_out.iter().filter(|left| !matches!(left, LeftOut::Run(_))).map(|left| format!("left out: {left}"));
-    left.chain(report.warnings.iter().map(|warning| format!("warning: {warning}")))
+pub(crate) fn lines(report: &Report) -> impl Iterator<Item = Event> {
+    let left = report.left_out.iter().filter(|left| !matches!(left, LeftOut::Run(_))).map(left_out);
+    left.chain(report.warnings.iter().map(|warning| Event::Note { kind: NoteKind::Warning, text: warning.to_string() }))
 }
 
 /// Folders of runs, which hardly anyone takes for data: a remark, after what matters.
-pub(crate) fn runs(report: &Report) -> impl Iterator<Item = String> {
-    report.left_out.iter().filter(|left| matches!(left, LeftOut::Run(_))).map(|left| format!("left out: {left}"))
+pub(crate) fn runs(report: &Report) -> impl Iterator<Item = Event> {
+    report.left_out.iter().filter(|left| matches!(left, LeftOut::Run(_))).map(left_out)
+}
+
+fn left_out(left: &LeftOut) -> Event {
+    Event::Note { kind: NoteKind::LeftOut, text: left.to_string() }
 }
 
 /// The classes of a data set; none where it has no labels.

@@ -3,7 +3,7 @@
 use crate::choices::{Clipping, Model, Spacing};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
-use crate::output::{OutputFile, animation_format, check_drawable, joined, shown};
+use crate::output::{OutputFile, animation_format, check_drawable, check_paths, joined, shown};
 use crate::session::Session;
 use ddim::Sigma;
 use ddim_data::npy_bytes;
@@ -91,6 +91,10 @@ impl Request for Interpolate {
     type Report = InterpolateReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<InterpolateReport> {
+        check_paths(
+            &[("latents", self.latents.as_deref())],
+            &[("grid", self.grid.as_deref()), ("save_npy", self.save_npy.as_deref()), ("animate", self.animate.as_deref())],
+        )?;
         let (session, given) = Session::with_latents(&self.model, self.latents.as_deref(), watch)?;
         let (shape, dim) = (session.shape(), session.dim());
         let ends: Vec<Vec<f32>> = match &given {

@@ -39,6 +39,29 @@ impl Control {
     }
 }
 
+/// What a note is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NoteKind {
+    /// Assumed or chosen.
+    Note,
+    /// The result may mislead.
+    Warning,
+    /// Images that were left out.
+    LeftOut,
+}
+
+impl std::fmt::Display for NoteKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::LeftOut => "left out",
+        })
+    }
+}
+
 /// What work tells while it is under way.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -46,7 +69,9 @@ impl Control {
 pub enum Event {
     /// Something that was assumed, chosen, left out or may mislead: a line to be read, whatever else is shown.
     Note {
-        /// One line, which begins with what it is: note, warning or left out.
+        /// What it is.
+        kind: NoteKind,
+        /// One line.
         text: String,
     },
     /// A part of the work begins.
@@ -187,7 +212,11 @@ impl<'a> Watch<'a> {
     }
 
     pub(crate) fn note(&self, text: impl Into<String>) {
-        self.tell(Event::Note { text: text.into() });
+        self.tell(Event::Note { kind: NoteKind::Note, text: text.into() });
+    }
+
+    pub(crate) fn warn(&self, text: impl Into<String>) {
+        self.tell(Event::Note { kind: NoteKind::Warning, text: text.into() });
     }
 
     pub(crate) fn line(&self, text: impl Into<String>) {

@@ -26,7 +26,7 @@ pub fn built_in() -> impl Iterator<Item = &'static str> {
 /// Loads a model, and tells what was assumed or chosen.
 pub(crate) fn load(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> {
     let pipeline = read(model, choices, watch)?;
-    pipeline.notes.iter().for_each(|note| watch.note(format!("note: {note}")));
+    pipeline.notes.iter().for_each(|note| watch.note(note));
     Ok(pipeline)
 }
 
@@ -97,7 +97,7 @@ fn from_hub(id: &str, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> 
 /// A line that is told again and again.
 fn say_once(watch: &Watch<'_>, said: &mut String, line: String) {
     if *said != line {
-        watch.note(format!("note: {line}"));
+        watch.note(&*line);
         *said = line;
     }
 }

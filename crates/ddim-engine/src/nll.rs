@@ -4,7 +4,7 @@ use crate::choices::{Model, Preparing, Spacing};
 use crate::error::{Error, Result};
 use crate::inputs;
 use crate::job::{Request, Within};
-use crate::output::{OutputFile, shown};
+use crate::output::{OutputFile, check_paths, shown};
 use crate::reports::DataReport;
 use crate::session::Session;
 use ddim::Sigma;
@@ -105,6 +105,7 @@ impl Request for Nll {
     type Report = NllReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<NllReport> {
+        check_paths(&[("data", Some(&self.data))], &[("plot", self.plot.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
         if let Some(eta) = self.eta.iter().find(|eta| !(**eta > 0.0 && **eta <= 1.0)) {
             let expected = "expected numbers above 0 and up to 1 (J_sigma needs every sigma above 0)";
@@ -122,7 +123,7 @@ impl Request for Nll {
         let images: Vec<f32> = inputs.images.iter().map(|x| ddim::from_byte(ddim::to_byte(*x))).collect();
         let beyond = inputs.images.iter().filter(|x| x.abs() > 1.0).count();
         if beyond > 0 {
-            watch.note(format!("warning: {beyond} numbers beyond [-1, 1] were clamped: the bound is that of bytes"));
+            watch.warn(format!("{beyond} numbers beyond [-1, 1] were clamped: the bound is that of bytes"));
         }
         let count = images.len() / session.dim();
         let file = OutputFile::create_optional(self.plot.as_ref())?;

@@ -17,7 +17,7 @@ impl OutputFile {
         if path.is_dir() {
             return Err(Error::file(path, "a folder: expected the name of a file"));
         }
-        ddim_weights::temporary_beside(path).map(drop).map_err(|e| unwritable(path, &e))?;
+        ddim_weights::try_file(path).map_err(|e| unwritable(path, &e))?;
         Ok(Self { path: path.to_owned() })
     }
 
@@ -45,7 +45,42 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Error {
 /// A folder for many files, made where it does not exist and tried for writing.
 pub(crate) fn create_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be made: {e}")))?;
-    OutputFile::create(&path.join("probe")).map(drop)
+    ddim_weights::try_file(&path.join("file")).map_err(|e| unwritable(path, &e))
+}
+
+/// Paths of a request, with their fields.
+pub(crate) type Named<'a> = [(&'static str, Option<&'a Path>)];
+
+/// The paths of a request against each other, before anything is read: a file that is written twice, or read as well, would be lost without a word.
+pub(crate) fn check_paths(others: &Named<'_>, written: &Named<'_>) -> Result<()> {
+    let given = |named: &Named<'_>| named.iter().filter_map(|(field, path)| Some((*field, (*path)?.to_owned()))).collect::<Vec<_>>();
+    let (others, written) = (given(others), given(written));
+    if let Some((field, _)) = others.iter().chain(&written).find(|(_, path)| path.as_os_str().is_empty()) {
+        return Err(Error::field(field, "empty: expected a path"));
+    }
+    for (i, (field, path)) in written.iter().enumerate() {
+        let Some(place) = place(path) else { continue };
+        let is_same = |(_, other): &&(&str, PathBuf)| self::place(other).is_some_and(|other| other == place);
+        if let Some((other, _)) = written[..i].iter().find(is_same) {
+            return Err(Error::field(field, format!("{} is what `{other}` writes as well: expected another file", path.display())));
+        }
+        if let Some((other, _)) = others.iter().find(is_same) {
+            return Err(Error::field(field, format!("{} is what `{other}` reads: expected another file", path.display())));
+        }
+    }
+    Ok(())
+}
+
+/// By which files are the same. None of what is no file: that may be written to twice.
+fn place(path: &Path) -> Option<PathBuf> {
+    match path.metadata() {
+        Ok(found) if !found.is_file() => None,
+        Ok(_) => path.canonicalize().ok(),
+        Err(_) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Some(folder.canonicalize().ok()?.join(path.file_name()?))
+        }
+    }
 }
 
 /// Whether images of this shape can be drawn, where they could be written as numbers as well.

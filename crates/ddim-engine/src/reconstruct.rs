@@ -4,7 +4,7 @@ use crate::choices::{Clipping, Model, Preparing, Spacing};
 use crate::error::Result;
 use crate::inputs;
 use crate::job::{Request, Within};
-use crate::output::{OutputFile, joined, shown};
+use crate::output::{OutputFile, check_paths, joined, shown};
 use crate::reports::DataReport;
 use crate::session::Session;
 use ddim::Sigma;
@@ -77,6 +77,7 @@ impl Request for Reconstruct {
     type Report = ReconstructReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ReconstructReport> {
+        check_paths(&[("input", Some(&self.input))], &[("grid", self.grid.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
         let trajectories = self.steps.iter().map(|&s| session.trajectory(self.trajectory, s)).collect::<Result<Vec<_>>>()?;
         let (shape, dim) = (session.shape(), session.dim());

@@ -3,7 +3,7 @@
 use crate::choices::{Clipping, Eta, Model, Spacing};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
-use crate::output::{OutputFile, animation_format, check_drawable, create_folder, joined, shown, write};
+use crate::output::{OutputFile, animation_format, check_drawable, check_paths, create_folder, joined, shown, write};
 use crate::session::{Session, check_count};
 use crate::used_folder;
 use ddim::{Sampler, Sampling, Step, Trajectory};
@@ -124,8 +124,13 @@ impl Request for Sample {
     type Report = SampleReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SampleReport> {
+        let files = &self.files;
+        check_paths(
+            &[("latents", self.latents.as_deref()), ("out", files.out.as_deref()), ("trace", files.trace.as_deref())],
+            &[("grid", files.grid.as_deref()), ("save_npy", files.save_npy.as_deref()), ("animate", files.animate.as_deref())],
+        )?;
         let (session, given) = Session::with_latents(&self.model, self.latents.as_deref(), watch)?;
-        let (shape, dim, files) = (session.shape(), session.dim(), &self.files);
+        let (shape, dim) = (session.shape(), session.dim());
         let trajectory = match &self.timesteps {
             Some(list) => {
                 Trajectory::from_timesteps(session.schedule.levels(), list).map_err(|e| Error::field("timesteps", &e).because(e))?
@@ -162,7 +167,7 @@ impl Request for Sample {
         // A file that does not decode is drawn again.
         let missing: Vec<usize> = images.clone().filter(|image| !before.contains(image) || there.read(*image).is_err()).collect();
         if missing.len() < images.len() {
-            watch.note(format!("note: {} of {} images were there already", images.len() - missing.len(), images.len()));
+            watch.note(format!("{} of {} images were there already", images.len() - missing.len(), images.len()));
         }
         watch.begin("sampling", "image-steps", missing.len() * trajectory.len());
         // Traces and animations show all images at once.

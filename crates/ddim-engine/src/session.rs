@@ -213,6 +213,7 @@ pub(crate) fn load_inception(file: Option<&Path>, watch: &Watch<'_>) -> Result<I
             0
         });
         watch.advance((come - before) as usize);
+        watch.check().map_err(ddim_eval::Error::observer)
     });
     if known.is_some() {
         watch.end();

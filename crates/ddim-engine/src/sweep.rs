@@ -4,7 +4,7 @@ use crate::choices::{Clipping, Eta, Model, Preparing, Spacing};
 use crate::error::{Error, Result};
 use crate::inputs::say;
 use crate::job::{Request, Watch, Within};
-use crate::output::{create_folder, write};
+use crate::output::{check_paths, create_folder, write};
 use crate::reports::DataReport;
 use crate::sample::write_singles;
 use crate::session::{Session, check_count, load_inception};
@@ -113,6 +113,8 @@ impl Request for Sweep {
     type Report = SweepReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SweepReport> {
+        let folders = [("out", Some(&*self.out)), ("save_images", self.save_images.as_deref())];
+        check_paths(&[&[("reference", Some(&*self.reference)), ("inception", self.inception.as_deref())][..], &folders].concat(), &[])?;
         let session = Session::new(&self.model, watch)?;
         check_count(self.count)?;
         if self.count < 2 {
@@ -159,7 +161,7 @@ impl Request for Sweep {
         let sweep = ddim_eval::Sweep::open(&self.out, &settings, &names, &computed_by, session.shape())?;
         self.save_images.iter().try_for_each(|folder| create_folder(folder))?;
         let warnings = warnings(self, &reference, sweep.computed_by());
-        warnings.iter().for_each(|warning| watch.note(format!("warning: {warning}")));
+        warnings.iter().for_each(|warning| watch.warn(warning));
 
         let looked = match &reference {
             Images::Set(set) => set.len() * LOOKING,

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::inputs;
 use crate::job::{Event, Request, Watch, Within};
 use crate::models;
-use crate::output::{create_folder, write};
+use crate::output::{check_paths, create_folder, write};
 use crate::reports::{ClassReport, DataReport};
 use crate::usage::usage;
 use ddim_nn::{Choices, Pipeline};
@@ -75,9 +75,7 @@ impl Request for Train {
     type Report = TrainReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<TrainReport> {
-        if self.out.as_os_str().is_empty() {
-            return Err(Error::field("out", "missing: expected the folder of a run"));
-        }
+        check_paths(&[("out", Some(&self.out))], &[])?;
         let load = |model: &Path| load(model, watch);
         // A job script says the same line first and after each interruption: then there is no run yet.
         let there = self.out.join(models::RUN).exists();
@@ -97,11 +95,11 @@ impl Request for Train {
         let outcome = run.train(&watch.control().flag(), &mut |event| {
             match event {
                 ddim_train::Event::Started { step, images: [images, held_out], parameters, data: set, remarks: said } => {
-                    inputs::lines(&set.report).for_each(|line| watch.note(line));
+                    inputs::lines(&set.report).for_each(|note| watch.tell(note));
                     (data, classes, remarks) = ((&set.report).into(), inputs::classes(set), said.to_vec());
                     let (steps, batch_size, classes, remarks) = (config.steps, config.batch_size, classes.clone(), remarks.clone());
                     watch.tell(Event::TrainingBegan { step, steps, images, held_out, parameters, batch_size, classes, remarks });
-                    inputs::runs(&set.report).for_each(|line| watch.note(line));
+                    inputs::runs(&set.report).for_each(|note| watch.tell(note));
                 }
                 ddim_train::Event::Stepped { step, stepped } => {
                     watch.tell(Event::Trained { step, loss: stepped.loss, learning_rate: stepped.learning_rate });
@@ -219,6 +217,7 @@ impl Request for DryRun {
     type Report = DryRunReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<DryRunReport> {
+        check_paths(&[("out", Some(&self.0.out))], &[])?;
         let mut settings = self.0.settings(Some("small"))?;
         let mut trainer = Trainer::begin(&mut settings, std::slice::from_ref(&self.0.out), &|model: &Path| load(model, watch))?;
         trainer.checkpoint_activations(self.0.checkpoint_activations);

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::features::hex;
 use ddim_nn::Inception;
-use ddim_weights::temporary_beside;
+use ddim_weights::{lock_folder, remove_temporary, temporary_beside};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -24,11 +24,11 @@ const MIRROR: &str = "DDIM_INCEPTION_URL";
 
 /// The Inception network: from `file`; else from the file that `$DDIM_INCEPTION` names; else from the cache (`$DDIM_CACHE`, or `ddim` in the
 /// user's cache folder), or PyTorch's, where pytorch-fid puts it; else downloaded into the cache, once, from pytorch-fid's release or where
-/// `$DDIM_INCEPTION_URL` says. `observe` is told the bytes that have come and their number.
+/// `$DDIM_INCEPTION_URL` says. `observe` is told the bytes that have come and their number, and may end it.
 ///
 /// # Errors
-/// A file of something else; a download that fails or is not what it should be, with where to put the file by hand.
-pub fn load_inception(file: Option<&Path>, observe: &mut dyn FnMut(u64, u64)) -> Result<Inception> {
+/// A file of something else; a download that fails or is not what it should be, with where to put the file by hand; what `observe` returns.
+pub fn load_inception(file: Option<&Path>, observe: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<Inception> {
     if let Some(file) = file {
         return Ok(Inception::load(file)?);
     }
@@ -60,13 +60,18 @@ fn home_cache() -> Option<PathBuf> {
     set("XDG_CACHE_HOME").or_else(|| set("LOCALAPPDATA")).or_else(|| set("HOME").map(|home| home.join(".cache")))
 }
 
-fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
+fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<PathBuf> {
     let url = std::env::var(MIRROR).ok().filter(|url| !url.is_empty()).unwrap_or_else(|| URL.to_owned());
     let path = folder.join(NAME);
     let help = format!("put {NAME} into {}, or name it with --inception or {VARIABLE}", folder.display());
     let failed =
         |what: &dyn std::fmt::Display| Error::weights(format!("the Inception network's weights did not come from {url}: {what}: {help}"));
     std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+    // What a killed process left, unless another downloads just now.
+    let alone = lock_folder(folder).ok();
+    if alone.is_some() {
+        remove_temporary(folder).map_err(|e| failed(&e))?;
+    }
     let agent: ureq::Agent = ureq::Agent::config_builder().timeout_connect(Some(Duration::from_secs(20))).build().into();
     let mut response = agent.get(&url).call().map_err(|e| failed(&e))?;
     let total = response.body().content_length().unwrap_or(SIZE);
@@ -80,9 +85,9 @@ fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64)) -> Result<PathBuf>
             break;
         }
         digest.update(&buffer[..n]);
-        file.write_all(&buffer[..n]).map_err(|e| failed(&e))?;
+        file.as_file_mut().write_all(&buffer[..n]).map_err(|e| failed(&e))?;
         come += n as u64;
-        observe(come, total);
+        observe(come, total)?;
     }
     let found = hex(&digest.finalize());
     if found != SHA256 {

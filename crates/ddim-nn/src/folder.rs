@@ -143,7 +143,7 @@ impl Pipeline {
             Some(p) if !p.as_os_str().is_empty() => p,
             _ => Path::new("."),
         };
-        let io = |e| Error::io(folder, e);
+        let io = |e: std::io::Error| Error::io(folder, format!("cannot be written: {e}"));
         let _writing = writing();
         let staging = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent).map_err(io)?;
         // diffusers' DDIM does not take a network that predicts variances too.

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Result, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use tempfile::NamedTempFile;
 
@@ -13,25 +13,59 @@ pub const TEMPORARY: &str = ".ddim-";
 static WRITING: RwLock<()> = RwLock::new(());
 
 /// While this is held, what is being written will be finished before the process is ended by [`no_more_writes`]: temporary names do not stay.
+#[must_use = "what is begun after it is dropped may be left half-written"]
 pub fn writing() -> impl Drop {
     WRITING.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits until no file is half-written, and lets no other be begun as long as what is returned is held: for a process that is to end at once.
+#[must_use = "as long as it is held"]
 pub fn no_more_writes() -> impl Drop {
     WRITING.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes a file under a temporary name beside it, syncs it and moves it into place.
+/// Writes a file under a temporary name beside it, syncs it and moves it into place. A link stays one: what it names is written. What is no
+/// file (`/dev/null`, a pipe) is written to as it is.
 ///
 /// # Errors
 /// The operating system's. Nothing is left behind.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let path = &followed(path);
+    if !is_replaced(path) {
+        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
     let _writing = writing();
     let mut file = temporary_beside(path)?;
-    file.write_all(bytes)?;
+    // The file itself: what writes by its name puts that into errors.
+    file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map(drop).map_err(|e| e.error)
+}
+
+/// Whether [`write_file`] would have `path` later: tries its folder. The folder of what is no file does not matter.
+///
+/// # Errors
+/// The operating system's.
+pub fn try_file(path: &Path) -> Result<()> {
+    let path = &followed(path);
+    let _writing = writing();
+    if is_replaced(path) { temporary_beside(path).map(drop) } else { Ok(()) }
+}
+
+/// Devices and pipes are not replaced by files.
+fn is_replaced(path: &Path) -> bool {
+    path.metadata().map_or(true, |found| found.is_file() || found.is_dir())
+}
+
+/// Where links lead in the end, also to what is not there yet.
+fn followed(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    // As many as Linux follows.
+    for _ in 0..40 {
+        let Ok(target) = path.read_link() else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path
 }
 
 /// An empty file in the folder of `path`, deleted when it is dropped.

@@ -1,8 +1,8 @@
 //! `ddim bench`
 
 use crate::error::Result;
-use crate::front::{report, work_on};
-use crate::progress::Progress;
+use crate::flags::Machine;
+use crate::front::{report, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -33,15 +33,11 @@ pub(crate) struct Flags {
     /// With --train: keep fewer activations in memory and recompute them in the backward pass.
     #[arg(long, requires = "train")]
     pub(crate) checkpoint_activations: bool,
-    /// Processor threads [default: all].
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
     /// Show the share of each kind of operation.
     #[arg(long)]
     pub(crate) profile: bool,
-    /// Print one JSON object on standard output, and nothing else there.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
 }
 
 pub(crate) fn run(flags: &Flags) -> Result<()> {
@@ -53,7 +49,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         checkpoint_activations: flags.checkpoint_activations,
         profile: flags.profile,
     };
-    let found = work_on(&engine::Engine::new("cpu", flags.threads)?, &request, Progress::new(true))?;
+    let found = work(&request, &flags.machine)?;
     let mut human = format!(
         "{}, batch {}, {} thread{}: {:.2} ms per {}",
         found.network,
@@ -82,5 +78,5 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         }
         human.push('\n');
     }
-    report(flags.json, &found, &human)
+    report(&flags.machine.output, &found, &human)
 }

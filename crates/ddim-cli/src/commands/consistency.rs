@@ -73,5 +73,5 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         human += &format!("between different latents {rms:.4}{}\n", features(found.feature_distance_between_latents));
     }
     human += &lines(&found.files);
-    report(flags.common.machine.json, &found, &human)
+    report(&flags.common.machine.output, &found, &human)
 }

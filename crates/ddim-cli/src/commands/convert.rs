@@ -1,9 +1,8 @@
 //! `ddim convert`
 
 use crate::error::Result;
-use crate::flags::{ModelArgs, parse_size};
+use crate::flags::{ModelArgs, Output, parse_size};
 use crate::front::{lines, report, work_on};
-use crate::progress::Progress;
 use clap::{Args, ValueEnum};
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -46,9 +45,8 @@ pub(crate) struct Flags {
     /// The size of the images, N or HxW, where an authors' checkpoint does not tell or a model's own is another.
     #[arg(long, value_name = "N|HxW", value_parser = parse_size)]
     pub(crate) size: Option<[usize; 2]>,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 pub(crate) fn run(flags: &Flags) -> Result<()> {
@@ -63,6 +61,6 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         dtype,
         config: flags.config.clone(),
     };
-    let written = work_on(&engine::Engine::default(), &request, Progress::new(false))?;
-    report(flags.json, &written, &format!("{} parameters as {name}\n{}", written.parameters, lines(&written.files)))
+    let written = work_on(&engine::Engine::default(), &request, &flags.output)?;
+    report(&flags.output, &written, &format!("{} parameters as {name}\n{}", written.parameters, lines(&written.files)))
 }

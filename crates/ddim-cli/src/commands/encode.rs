@@ -57,5 +57,5 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         encoded.latent_std,
         lines(&encoded.files)
     );
-    report(flags.common.machine.json, &encoded, &human)
+    report(&flags.common.machine.output, &encoded, &human)
 }

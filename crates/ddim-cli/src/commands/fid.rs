@@ -1,9 +1,8 @@
 //! `ddim fid`
 
 use crate::error::Result;
-use crate::flags::{InceptionArgs, PreparationArgs, parse_size};
-use crate::front::{images, lines, report, work_on};
-use crate::progress::Progress;
+use crate::flags::{InceptionArgs, Machine, PreparationArgs, parse_size};
+use crate::front::{images, lines, report, work};
 use clap::Args;
 use ddim_engine as engine;
 use ddim_eval::plus_minus;
@@ -51,15 +50,8 @@ pub(crate) struct Flags {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) inception: InceptionArgs,
-    /// Processor threads [default: all]. Does not change any result.
-    #[arg(long, value_name = "N", help_heading = "Everywhere")]
-    pub(crate) threads: Option<usize>,
-    /// Print one JSON object on standard output, and nothing else there.
-    #[arg(long, help_heading = "Everywhere")]
-    pub(crate) json: bool,
-    /// No progress and no warnings.
-    #[arg(long, short, help_heading = "Everywhere")]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
 }
 
 pub(crate) fn run(flags: &Flags) -> Result<()> {
@@ -75,8 +67,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         seed: flags.seed,
         inception: flags.inception.inception.clone(),
     };
-    let engine = engine::Engine::new("cpu", flags.threads)?;
-    let found = work_on(&engine, &request, Progress::new(flags.quiet).without_warnings())?;
+    let found = work(&request, &flags.machine)?;
     let count = |n: Option<usize>| n.map_or("statistics".to_owned(), images);
     let mut human = String::new();
     match found.fid {
@@ -96,5 +87,5 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         human += &format!("features of {} in {:.1} s, {rate:.1} images/s\n", images(found.images), found.seconds);
     }
     human += &lines(&found.files);
-    report(flags.json, &found, &human)
+    report(&flags.machine.output, &found, &human)
 }

@@ -1,9 +1,8 @@
 //! `ddim info`
 
 use crate::error::Result;
-use crate::flags::ModelArgs;
+use crate::flags::{ModelArgs, Output};
 use crate::front::{joined, report, work_on};
-use crate::progress::Progress;
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -19,13 +18,12 @@ pub(crate) struct Flags {
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) choices: ModelArgs,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 pub(crate) fn run(flags: &Flags) -> Result<()> {
-    let found = work_on(&engine::Engine::default(), &engine::Info { model: flags.choices.model(&flags.model) }, Progress::new(false))?;
+    let found = work_on(&engine::Engine::default(), &engine::Info { model: flags.choices.model(&flags.model) }, &flags.output)?;
     let (config, scheduler) = (&found.unet, &found.scheduler);
     let betas = match &scheduler.trained_betas {
         Some(_) => "trained betas".to_owned(),
@@ -78,7 +76,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     }
     rows.extend(found.notes.iter().map(|note| ("note", note.clone())));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();
-    report(flags.json, &found, &human)
+    report(&flags.output, &found, &human)
 }
 
 fn with_commas(n: usize) -> String {

@@ -77,5 +77,5 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     };
     let drawn = work(&request, &flags.common.machine)?;
     let human = format!("{} images in {} steps: {:.1} s\n{}", drawn.count, drawn.steps, drawn.seconds, lines(&drawn.files));
-    report(flags.common.machine.json, &drawn, &human)
+    report(&flags.common.machine.output, &drawn, &human)
 }

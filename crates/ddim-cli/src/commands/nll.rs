@@ -69,5 +69,5 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     }
     human += &format!("L_simple {:.4} (mean squared error of the noise, over the {} timesteps)\n", found.l_simple_mean, found.steps);
     human += &lines(&found.files);
-    report(flags.common.machine.json, &found, &human)
+    report(&flags.common.machine.output, &found, &human)
 }

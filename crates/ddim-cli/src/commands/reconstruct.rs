@@ -54,5 +54,5 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     human += "steps      MSE\n";
     found.mse.iter().for_each(|row| human += &format!("{:>5}  {:.5}\n", row.steps, row.mse));
     human += &lines(&found.files);
-    report(flags.common.machine.json, &found, &human)
+    report(&flags.common.machine.output, &found, &human)
 }

@@ -101,5 +101,5 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let (model, steps, seconds) = (&drawn.model, drawn.steps, drawn.seconds);
     let count = images(drawn.drawn);
     let human = format!("{count} of {model} in {steps} steps: {seconds:.1} s{rate}\n{}", lines(&drawn.files));
-    report(flags.common.machine.json, &drawn, &human)
+    report(&flags.common.machine.output, &drawn, &human)
 }

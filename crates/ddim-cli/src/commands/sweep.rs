@@ -2,8 +2,7 @@
 
 use crate::error::Result;
 use crate::flags::{ClassArgs, ClipArgs, Common, InceptionArgs, PreparationArgs, TrajectoryArgs};
-use crate::front::{report, work_on};
-use crate::progress::Progress;
+use crate::front::{report, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -88,9 +87,8 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         inception: flags.inception.inception.clone(),
     };
     let machine = &flags.common.machine;
-    let engine = engine::Engine::new(&machine.device, machine.threads)?;
-    let found = work_on(&engine, &request, Progress::new(machine.quiet).without_warnings())?;
+    let found = work(&request, machine)?;
     let (cells, markdown) = (found.cells.len(), &found.markdown);
     let human = format!("{markdown}\n{cells} cells of {} images: {:.1} s\n{}\n", flags.count, found.seconds, found.out);
-    report(machine.json, &found, &human)
+    report(&machine.output, &found, &human)
 }

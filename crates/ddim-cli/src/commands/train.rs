@@ -1,14 +1,13 @@
 //! `ddim train`
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, in_flags};
+use crate::flags::Machine;
 use crate::front::{ask, joined, lines, report};
-use crate::signals::End;
 use clap::Args;
 use ddim_engine as engine;
 use ddim_engine::{ClassReport, Event};
 use ddim_train::{Metrics, Value};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -101,21 +100,12 @@ pub(crate) struct Flags {
     /// Any other setting, as it is called in config.toml: --set ema.rates=[0.999,0.9999]
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Where the network is trained: cpu. This version computes on the processor only.
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Everywhere")]
-    pub(crate) device: String,
-    /// Processor threads [default: all]. Does not change any result.
-    #[arg(long, value_name = "N", help_heading = "Everywhere")]
-    pub(crate) threads: Option<usize>,
-    /// Print one JSON object on standard output, and nothing else there.
-    #[arg(long, help_heading = "Everywhere")]
-    pub(crate) json: bool,
-    /// No progress.
-    #[arg(long, short, help_heading = "Everywhere")]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
 }
 
 pub(crate) fn run(flags: &Flags) -> Result<()> {
+    let named = named(flags)?;
     let request = engine::Train {
         out: flags.out.clone(),
         resume: flags.resume,
@@ -125,16 +115,16 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         preset: flags.preset.clone(),
         config: flags.config.clone(),
         set: flags.set.iter().map(|pair| pair_of(pair)).collect(),
-        settings: settings(flags)?,
+        settings: named.iter().map(|(key, _, value)| ((*key).to_owned(), value.clone())).collect(),
         checkpoint_activations: flags.checkpoint_activations,
     };
-    let engine = engine::Engine::new(&flags.device, flags.threads)?;
-    let mut view = View::new(flags.quiet);
+    let engine = engine::Engine::new(&flags.machine.device, flags.machine.threads)?;
+    let mut view = View::new(flags.machine.output.quiet);
     if flags.dry_run {
-        let (found, _) = ask(&engine, &engine::DryRun(request), End::AtOnce, &mut |event| view.show(&event))?;
-        return report(flags.json, &found, &in_words(&found));
+        let (found, _) = asked_of(&engine, &engine::DryRun(request), &mut view, &named)?;
+        return report(&flags.machine.output, &found, &in_words(&found));
     }
-    let (outcome, asked) = ask(&engine, &request, End::Saved, &mut |event| view.show(&event))?;
+    let (outcome, asked) = asked_of(&engine, &request, &mut view, &named)?;
     view.finish();
     if outcome.finished && outcome.step > outcome.steps {
         say_past_the_end(outcome.step, outcome.steps);
@@ -145,12 +135,25 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     human += &lines(outcome.checkpoint.as_slice());
     let out = ddim_train::quoted(&flags.out);
     human += &if outcome.finished { format!("to sample: ddim sample --model {out}\n") } else { format!("to go on: {}\n", outcome.resume) };
-    let reported = report(flags.json, &outcome, &human);
+    let reported = report(&flags.machine.output, &outcome, &human);
     match asked {
         // Whether anybody read the report or not.
         Some(signal) if !outcome.finished => Err(Error::Interrupted(signal)),
         _ => reported,
     }
+}
+
+/// Works on a request; what is wrong with a flag is said of the flag.
+fn asked_of<R: engine::Request + Sync>(
+    engine: &engine::Engine,
+    request: &R,
+    view: &mut View,
+    named: &[(&'static str, &'static str, Value)],
+) -> Result<(R::Report, Option<i32>)> {
+    ask(engine, request, &mut |event| view.show(&event)).map_err(|error| match error {
+        Error::Setting(message) => by_flag(&message, named),
+        error => error,
+    })
 }
 
 /// KEY=VALUE.
@@ -159,30 +162,43 @@ fn pair_of(pair: &str) -> (String, String) {
     (key.trim().to_owned(), value.trim().to_owned())
 }
 
-/// Settings that have a flag of their own.
-fn settings(flags: &Flags) -> Result<BTreeMap<String, Value>> {
+/// Settings that have a flag of their own: what config.toml calls them, the flag, and what it says.
+fn named(flags: &Flags) -> Result<Vec<(&'static str, &'static str, Value)>> {
     let text = |value: &Option<String>| value.clone().map(Value::String);
     let number = |flag: &str, value: Option<u64>| -> Result<Option<Value>> {
-        let small = |n: u64| i64::try_from(n).map_err(|_| Error::failure(format!("--{flag} {n}: expected at most {}", i64::MAX)));
+        let small = |n: u64| i64::try_from(n).map_err(|_| Error::Usage(format!("--{flag} {n}: expected at most {}", i64::MAX)));
         Ok(value.map(small).transpose()?.map(Value::Integer))
     };
     let count = |flag: &str, value: Option<usize>| number(flag, value.map(|n| n as u64));
     let named = [
-        ("steps", number("steps", flags.steps)?),
-        ("batch_size", count("batch-size", flags.batch_size)?),
-        ("optimizer.learning_rate", flags.learning_rate.map(Value::Float)),
-        ("seed", number("seed", flags.seed)?),
-        ("network.sample_size", flags.size.as_deref().map(size)),
-        ("data.fit", text(&flags.fit)),
-        ("data.background", text(&flags.background)),
-        ("data.flip", flags.no_flip.then_some(Value::Boolean(false))),
-        ("data.limit", count("limit", flags.limit)?),
-        ("data.holdout", count("holdout", flags.holdout)?),
-        ("data.bad_files", flags.skip_bad_files.then(|| "skip".into())),
-        ("output.checkpoint_every", number("checkpoint-every", flags.checkpoint_every)?),
-        ("output.preview_every", number("preview-every", flags.preview_every)?),
+        ("steps", "steps", number("steps", flags.steps)?),
+        ("batch_size", "batch-size", count("batch-size", flags.batch_size)?),
+        ("optimizer.learning_rate", "learning-rate", flags.learning_rate.map(Value::Float)),
+        ("seed", "seed", number("seed", flags.seed)?),
+        ("network.sample_size", "size", flags.size.as_deref().map(size)),
+        ("data.fit", "fit", text(&flags.fit)),
+        ("data.background", "background", text(&flags.background)),
+        ("data.flip", "no-flip", flags.no_flip.then_some(Value::Boolean(false))),
+        ("data.limit", "limit", count("limit", flags.limit)?),
+        ("data.holdout", "holdout", count("holdout", flags.holdout)?),
+        ("data.bad_files", "skip-bad-files", flags.skip_bad_files.then(|| "skip".into())),
+        ("output.checkpoint_every", "checkpoint-every", number("checkpoint-every", flags.checkpoint_every)?),
+        ("output.preview_every", "preview-every", number("preview-every", flags.preview_every)?),
     ];
-    Ok(named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect())
+    Ok(named.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value?))).collect())
+}
+
+/// What is wrong with a setting, by the flag that gave it where one did.
+fn by_flag(error: &str, named: &[(&'static str, &'static str, Value)]) -> Error {
+    let is_name = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    let at = |key: &str| {
+        let mut places = error.match_indices(key).map(|(at, _)| (at, at + key.len()));
+        places.find(|(begin, end)| !error[..*begin].ends_with(is_name) && !error[*end..].starts_with(is_name))
+    };
+    match named.iter().find_map(|(key, flag, _)| Some((at(key)?, flag))) {
+        Some(((begin, end), flag)) => Error::Usage(format!("{}--{flag}{}", &error[..begin], &error[end..])),
+        None => Error::failure(error),
+    }
 }
 
 /// N or HxW; anything else is left to the check of the setting.
@@ -249,7 +265,7 @@ impl View {
 
     fn show(&mut self, event: &Event) {
         match event {
-            Event::Note { text } => self.warn(&crate::error::in_flags(text)),
+            Event::Note { kind, text } => self.warn(&format!("{kind}: {}", in_flags(text))),
             Event::Line { text } => self.line(text),
             Event::TrainingBegan { step, steps, images, held_out, parameters, batch_size, classes: found, remarks } => {
                 let data = if *held_out > 0 { format!("{images} images, {held_out} held out") } else { format!("{images} images") };

@@ -59,7 +59,7 @@ pub(super) fn lock(folder: &Path) -> Result<File> {
 }
 
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_file(path, bytes).map_err(|e| Error::run(path, e))
+    write_file(path, bytes).map_err(|e| Error::run(path, format!("cannot be written: {e}")))
 }
 
 /// Opens the metrics to append to; lines of steps that will be taken again go, and so does half a line.
