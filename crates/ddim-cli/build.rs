@@ -1,11 +1,20 @@
-//! The commit that the binary is built of, for `ddim --version`: git's, or what `cargo package` wrote down; else "unknown".
+//! What `ddim --version` says of the build: its features, and its commit, which is git's, or what `cargo package` wrote down; else "unknown".
 
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
     println!("cargo:rustc-env=DDIM_COMMIT={}", commit().unwrap_or_else(|| "unknown".to_owned()));
+    println!("cargo:rustc-env=DDIM_FEATURES={}", features());
     println!("cargo:rerun-if-changed=build.rs");
+}
+
+/// As Cargo calls them, but for upper case.
+fn features() -> String {
+    let named = std::env::vars().filter_map(|(name, _)| name.strip_prefix("CARGO_FEATURE_").map(str::to_lowercase));
+    let mut named: Vec<String> = named.filter(|name| name != "default").map(|name| name.replace('_', "-")).collect();
+    named.sort();
+    if named.is_empty() { "none".to_owned() } else { named.join(", ") }
 }
 
 fn commit() -> Option<String> {

@@ -60,13 +60,19 @@ impl From<ddim_engine::Error> for Error {
     }
 }
 
+/// Fields that are told by their places, and what --help calls them.
+const PLACED: [(&str, &str); 3] = [("a", "A"), ("b", "B"), ("destination", "DST")];
+
 /// The engine's words with the fields of requests, which it writes in backticks, as flags.
 pub(crate) fn in_flags(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (i, part) in text.split('`').enumerate() {
         let is_field = !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         match (i % 2 == 1, is_field) {
-            (true, true) => out += &format!("--{}", part.replace('_', "-")),
+            (true, true) => match PLACED.iter().find(|(field, _)| *field == part) {
+                Some((_, name)) => out += name,
+                None => out += &format!("--{}", part.replace('_', "-")),
+            },
             (true, false) => out += &format!("`{part}`"),
             (false, _) => out += part,
         }
@@ -82,6 +88,7 @@ mod tests {
     #[test]
     fn fields_are_flags() {
         assert_eq!(in_flags("`batch_size`: 0 (use `save_npy`)"), "--batch-size: 0 (use --save-npy)");
+        assert_eq!(in_flags("what `a` reads"), "what A reads");
         for text in ["a `b", "a file `A b.png`: bad", "no field"] {
             assert_eq!(in_flags(text), text);
         }

@@ -56,6 +56,7 @@ fn version() -> String {
         ("commit", env!("DDIM_COMMIT").to_owned()),
         ("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),
         ("vectors", ddim_engine::vectors().to_owned()),
+        ("features", env!("DDIM_FEATURES").to_owned()),
         ("threads", threads.to_string()),
         ("models", models),
     ];

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{CONFIG, SAFETENSORS, SCHEDULER, ddim, edit, listing, npy, refused, with_model};
+use common::{CONFIG, SAFETENSORS, SCHEDULER, ddim, edit, listing, npy, ok, pictures, refused, with_model};
+use ddim_eval::Statistics;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::json;
 use std::fs;
@@ -309,6 +310,33 @@ fn outputs_that_cannot_be_written() {
     if Path::new("/proc/self").exists() {
         refused(folder.path(), &with(SAMPLE, &["--grid", "/proc/grid.png"]), 1, &["/proc/grid.png", "cannot be written"]);
     }
+}
+
+/// One file for two things would lose one of them.
+#[test]
+fn outputs_are_not_each_other_nor_inputs() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    pictures(&dir.join("x.npy"), 2, 16, 7);
+    fs::write(dir.join("a.npz"), Statistics { count: 3, mean: vec![0.5], covariance: vec![1.0] }.to_npz()).unwrap();
+    let kept = [fs::read(dir.join("x.npy")).unwrap(), fs::read(dir.join("a.npz")).unwrap()];
+    let here = ["--model", "model", "--steps", "1", "-q"];
+    for (args, words) in [
+        (&["sample", "--grid", "a.png", "--save-npy", "./a.png"][..], ["--save-npy: ", "what --grid writes"]),
+        (&["sample", "--grid", "a.png", "--animate", "model/../a.png"], ["--animate: ", "what --grid writes"]),
+        (&["sample", "--latents", "x.npy", "--save-npy", "x.npy"], ["--save-npy: ", "what --latents reads"]),
+        (&["interpolate", "--grid", "a.png", "--animate", "a.png"], ["--animate: ", "what --grid writes"]),
+        (&["encode", "--input", "x.npy", "--save-npy", "x.npy"], ["--save-npy: ", "what --input reads"]),
+        (&["reconstruct", "--input", "x.npy", "--grid", "x.npy"], ["--grid: ", "what --input reads"]),
+        (&["nll", "--data", "x.png", "--plot", "x.png"], ["--plot: ", "what --data reads"]),
+    ] {
+        refused(dir, &with(args, &here), 2, &words);
+    }
+    refused(dir, &["fid", "a.npz", "--save-stats", "a.npz", "-q"], 2, &["--save-stats: ", "what A reads"]);
+    assert!(kept == [fs::read(dir.join("x.npy")).unwrap(), fs::read(dir.join("a.npz")).unwrap()]);
+    // What is no file takes anything.
+    #[cfg(unix)]
+    ok(dir, &with(SAMPLE, &["--save-npy", "/dev/null", "--grid", "/dev/null"]));
 }
 
 #[test]

@@ -85,13 +85,15 @@ fn completions_and_manual_pages() {
     common::ok(folder.path(), &["man", "pages"]);
     let page = |name: &str| std::fs::read_to_string(folder.path().join("pages").join(name)).unwrap();
     assert!(page("ddim.1").contains("ddim\\-sample(1)") && page("ddim-sample.1").contains("\\-\\-save\\-npy"));
+    // Examples keep their lines.
+    assert!(page("ddim-sample.1").lines().any(|line| line.starts_with("  ddim sample \\-\\-steps 10")), "{}", page("ddim-sample.1"));
     assert_eq!(folder.path().join("pages").read_dir().unwrap().count(), 15);
 }
 
 #[test]
 fn the_version_says_what_it_was_built_of() {
     let long = common::ok(Path::new("."), &["--version"]).stdout;
-    for row in ["commit ", "target ", "vectors ", "threads ", "models "] {
+    for row in ["commit ", "target ", "vectors ", "features ", "threads ", "models "] {
         assert!(long.lines().any(|line| line.starts_with(row) && line.len() > 9), "{row}: {long}");
     }
     assert_eq!(common::ok(Path::new("."), &["-V"]).stdout.lines().count(), 1);

@@ -190,7 +190,11 @@ fn a_sweep_killed_at_any_moment() {
     let run = ok(dir, &whole.iter().map(String::as_str).collect::<Vec<_>>());
     let took = begin.elapsed();
     assert!(run.stdout.starts_with("| S | 2 | 3 |\n|---|---|---|\n| η = 0 |"), "{}", run.stdout);
-    assert!(run.stdout.contains("FID of N = 70 images a cell against 40 images, ±") && run.stdout.contains("KID × 1000"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("FID of N = 70 images per cell against 40 images, ±") && run.stdout.contains("KID × 1000"),
+        "{}",
+        run.stdout
+    );
     assert!(run.stdout.contains("Warning: a cell has 70 images, fewer than"), "{}", run.stdout);
     let (mut kills, mut moment) = (0, 1u64);
     loop {

@@ -5,7 +5,7 @@
 mod common;
 
 use assert_cmd::cargo::CommandCargoExt;
-use common::{listing, ok, pictures, with_model};
+use common::{errors, listing, ok, pictures, with_model};
 use ddim_eval::Statistics;
 use std::fs;
 use std::io::{Read, Write};
@@ -233,7 +233,7 @@ fn a_full_disk_is_said_and_leaves_nothing() {
         let output = command.stdin(Stdio::null()).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
-        let said: Vec<&str> = error.lines().filter(|line| !line.starts_with("warning: ")).collect();
+        let said = errors(&error);
         assert!(said.len() == 1 && said[0].starts_with("error: ") && error.contains("cannot be written"), "{args:?}: {error}");
         assert!(!error.contains(".ddim-"), "{args:?} names what is nobody's: {error}");
         let after: Vec<PathBuf> = listing(dir).into_iter().filter(|path| !before.contains(path)).collect();

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub enum Labels {
     /// From the data: sub-folders, `dataset.json`, labels beside an array or in it.
     Data,
-    /// From a text file: a number a line, one for each image that is found.
+    /// From a text file: one number per line, for each image that is found.
     File(PathBuf),
 }
 

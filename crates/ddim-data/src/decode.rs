@@ -58,7 +58,7 @@ pub(crate) fn content_of(head: &[u8]) -> Content {
 
 /// An image, decoded.
 pub(crate) struct Decoded {
-    /// 8 or 16 bits a channel, rows as they are in the file.
+    /// 8 or 16 bits per channel, rows as they are in the file.
     pub(crate) image: DynamicImage,
     /// How EXIF says that it is to be turned. A TIFF is turned already, as Pillow turns it.
     pub(crate) orientation: Orientation,

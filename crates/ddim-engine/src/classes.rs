@@ -103,7 +103,7 @@ impl Known<'_, '_> {
             .map(|(i, line)| self.label(line.trim()).map_err(|message| Error::file(path, format!("line {}: {message}", i + 1))));
         let labels = labels.collect::<Result<Vec<_>>>()?;
         if labels.is_empty() {
-            return Err(Error::file(path, "no classes in it: expected one a line"));
+            return Err(Error::file(path, "no classes in it: expected one per line"));
         }
         Ok(labels)
     }

@@ -96,7 +96,7 @@ pub enum Event {
     },
     /// A batch has taken a step.
     Step {
-        /// The code timestep that it left.
+        /// The code timestep that the network was evaluated at.
         timestep: usize,
         /// Steps taken, from 1.
         step: usize,
@@ -109,7 +109,7 @@ pub enum Event {
     },
     /// What was asked for by [`Control::preview`].
     Preview {
-        /// The code timestep that x has left.
+        /// The code timestep that the network was evaluated at.
         timestep: usize,
         /// The first image of the batch.
         first: u64,
@@ -248,19 +248,20 @@ impl<'a> Watch<'a> {
         })
     }
 
-    /// Tells of a step, and shows the batch where somebody has asked for it.
+    /// Tells of a step at `timestep`, and shows the batch where somebody has asked for it: x and the predicted x_0.
     pub(crate) fn step(
         &self,
-        step: &ddim::Step,
-        sampling: &ddim::Sampling<ddim_nn::Network>,
+        timestep: usize,
+        (step, steps): (usize, usize),
         [first, count]: [usize; 2],
+        batch: [&[f32]; 2],
         shape: [usize; 3],
     ) {
-        let (timestep, first) = (step.level - 1, first as u64);
-        let (taken, steps) = sampling.progress();
-        self.tell(Event::Step { timestep, step: taken, steps, first, count });
+        let first = first as u64;
+        self.tell(Event::Step { timestep, step, steps, first, count });
         if self.control.preview.swap(false, Ordering::SeqCst) {
-            self.tell(Event::Preview { timestep, first, shape, x: sampling.x().to_vec(), x_0: sampling.x_0().to_vec() });
+            let [x, x_0] = batch.map(<[f32]>::to_vec);
+            self.tell(Event::Preview { timestep, first, shape, x, x_0 });
         }
     }
 }

@@ -118,7 +118,7 @@ impl<'w, 'b> Session<'w, 'b> {
         let batch = Batch { seed, first: first as u64 };
         let mut sampling = Sampling::new(sampler, self.network_for(seed, first..first + n)?, x, batch)?;
         while let Some(step) = sampling.step()? {
-            self.watch.step(&step, &sampling, [first, n], self.shape());
+            self.watch.step(step.level - 1, sampling.progress(), [first, n], [sampling.x(), sampling.x_0()], self.shape());
             observe(&step, &sampling)?;
             self.watch.check()?;
         }
@@ -157,7 +157,8 @@ impl<'w, 'b> Session<'w, 'b> {
             self.watch.check()?;
             let (n, first) = (batch.len() / self.dim(), i * self.choice.batch_size);
             let mut encoding = Encoding::new(&encoder, self.network_for(0, first..first + n)?, batch.to_vec(), first as u64)?;
-            while encoding.step()?.is_some() {
+            while let Some(step) = encoding.step()? {
+                self.watch.step(step.to - 1, encoding.progress(), [first, n], [encoding.x(), encoding.x_0()], self.shape());
                 self.watch.advance(n);
                 self.watch.check()?;
             }

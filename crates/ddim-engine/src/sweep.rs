@@ -214,7 +214,7 @@ impl Request for Sweep {
 
         let table = Table { steps: self.steps.clone(), sigmas, results };
         let file = |name: &str| self.out.join(name);
-        let title = format!("{}, {} images a cell", session.model, self.count);
+        let title = format!("{}, {} images per cell", session.model, self.count);
         settings.extend(names);
         settings.insert("computed_by".into(), json!(sweep.computed_by()));
         let written = WrittenTable { command: "sweep", data: &data, settings: &settings, cells: &table.results, warnings: &warnings };

@@ -1,6 +1,9 @@
 //! Jobs as a front end has them: two at a time, stopped at any step, watched, and asked of as plain data.
 
-use ddim_engine::{Control, Encode, Engine, ErrorKind, Eta, Event, Info, Interpolate, Model, Request, Sample, SampleReport, Train};
+use ddim_engine::{
+    Control, Convert, Encode, Engine, ErrorKind, Eta, Event, Fid, Info, Interpolate, Model, Nll, Request, Sample, SampleFiles,
+    SampleReport, Sweep, Train,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -86,20 +89,15 @@ fn images_are_the_same_in_any_part_of_a_set() {
 
 #[test]
 fn a_preview_is_shown_when_it_is_asked_for() {
-    let job = engine().start(drawing("emoji", 0, 2, 8));
-    let (mut asked, mut seen) = (false, Vec::new());
-    for event in job.events() {
-        match event {
-            Event::Step { step: 3.., .. } if !asked => {
-                job.control().preview();
-                asked = true;
-            }
-            Event::Preview { first, shape, x, x_0, .. } => seen.push((first, shape, x.len(), x_0.len())),
-            _ => {}
-        }
-    }
-    job.wait().unwrap();
-    assert!(seen.len() <= 1 && seen.iter().all(|one| *one == (0, [3, 32, 32], 6144, 6144)), "{seen:?}");
+    let (control, mut seen) = (Control::default(), Vec::new());
+    let asked = control.clone();
+    let tell = &mut |event| match event {
+        Event::Step { step: 3, .. } => asked.preview(),
+        Event::Preview { timestep, first, shape, x, x_0 } => seen.push((timestep, first, shape, x.len(), x_0.len())),
+        _ => {}
+    };
+    engine().run(&drawing("emoji", 0, 2, 8), &control, tell).unwrap();
+    assert_eq!(seen, [(625, 0, [3, 32, 32], 6144, 6144)], "the step that was told of has not been shown yet");
     // Asked for before the first step: it is of that.
     let control = Control::default();
     control.preview();
@@ -121,6 +119,19 @@ fn requests_and_reports_are_json() {
     assert_eq!((request.eta, request.clip.clip, request.seed), (Eta::Hat, Some(true), 0));
     let again: Sample = serde_json::from_str(&serde_json::to_string(&request).unwrap()).unwrap();
     assert_eq!(again, request);
+    // Files and folders that are named and have no name.
+    for (error, field) in [
+        (run(&Sample { files: SampleFiles { out: Some("".into()), ..SampleFiles::default() }, ..request.clone() }).map(drop), "`out`"),
+        (run(&Encode::default()).map(drop), "`input`"),
+        (run(&Nll::default()).map(drop), "`data`"),
+        (run(&Fid::default()).map(drop), "`a`"),
+        (run(&Sweep::default()).map(drop), "`reference`"),
+        (run(&Convert::default()).map(drop), "`destination`"),
+        (run(&Train::default()).map(drop), "`out`"),
+    ] {
+        let error = error.unwrap_err();
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Request, format!("{field}: empty: expected a path")));
+    }
     for wrong in [r#"{"stpes": 3}"#, r#"{"model": {"name": "emoji"}}"#, r#"{"eta": "much"}"#, r#"{"steps": -1}"#] {
         assert!(serde_json::from_str::<Sample>(wrong).is_err(), "{wrong}");
     }

@@ -51,7 +51,7 @@ impl Table {
         let counts: Vec<usize> = self.results.iter().map(|cell| cell.count).collect();
         let n = counts.first().copied().unwrap_or(0);
         let of = against.map_or("statistics".to_owned(), |m| format!("{m} images"));
-        text += &format!("\nFID of N = {n} images a cell against {of}, ± one standard error over the images of the cell.\n");
+        text += &format!("\nFID of N = {n} images per cell against {of}, ± one standard error over the images of the cell.\n");
         if self.results.iter().any(|cell| cell.kid.is_some()) {
             let thousandths =
                 |cell: &CellResult| cell.kid.map_or(String::new(), |kid| plus_minus(1e3 * kid, cell.kid_error.map(|error| 1e3 * error), 2));
@@ -75,7 +75,7 @@ impl Table {
         text + "\n"
     }
 
-    /// One line a cell; what is not known is empty.
+    /// One line per cell; what is not known is empty.
     pub fn to_csv(&self) -> String {
         let shown = |x: Option<f64>| x.map_or(String::new(), |x| x.to_string());
         let line = |cell: &CellResult| {
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(
             table.to_markdown(Some(40), &["few".into()]),
             "| S | 10 | 20 |\n|---|---|---|\n| η = 0 | 1.12 | 2.12 ± 0.25 |\n| η = 0.2 | 3.12 ± 0.25 | 4.12 ± 0.25 |\n\
-             | σ hat | 5.12 ± 0.25 | 6.12 ± 0.25 |\n\nFID of N = 7 images a cell against 40 images, ± one standard error over the images of the \
+             | σ hat | 5.12 ± 0.25 | 6.12 ± 0.25 |\n\nFID of N = 7 images per cell against 40 images, ± one standard error over the images of the \
              cell.\n\n| S | 10 | 20 |\n|---|---|---|\n| η = 0 | 12.50 ± 1.00 | 12.50 ± 1.00 |\n| η = 0.2 | 12.50 ± 1.00 | 12.50 ± 1.00 |\n\
              | σ hat | 12.50 ± 1.00 | 12.50 ± 1.00 |\n\nKID × 1000 of the same, ± one standard error over the images of both.\n\n\
              Warning: few.\n"
@@ -120,6 +120,6 @@ mod tests {
         assert!(csv.starts_with(&format!("{head}10,10,0,7,1.125,,0.0125,0.001\n20,20,0,7,2.125,0.25,0.0125,0.001\n10,10,0.2,7,")), "{csv}");
         table.results.iter_mut().for_each(|cell| (cell.kid, cell.kid_error) = (None, None));
         let text = table.to_markdown(None, &[]);
-        assert!(text.ends_with("a cell against statistics, ± one standard error over the images of the cell.\n"), "{text}");
+        assert!(text.ends_with("per cell against statistics, ± one standard error over the images of the cell.\n"), "{text}");
     }
 }

@@ -146,7 +146,7 @@ pub(crate) struct Norm {
     pub(crate) eps: f32,
 }
 
-/// What features are computed from, one number an image.
+/// What features are computed from, one number per image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Index {
     /// The timestep.

@@ -15,7 +15,7 @@ pub fn fid_chart(table: &Table, title: &str) -> Chart {
 
 /// Seconds per image against S, which is a line through 0 (section 5.1). `seconds` is what all images of a cell took, where that is known.
 pub fn time_chart(table: &Table, title: &str, seconds: impl Fn(&CellResult) -> Option<f64>) -> Chart {
-    table_chart(table, title, "seconds an image", false, |cell| Some(seconds(cell)? / cell.count as f64))
+    table_chart(table, title, "seconds per image", false, |cell| Some(seconds(cell)? / cell.count as f64))
 }
 
 fn table_chart(table: &Table, title: &str, label: &str, log: bool, y: impl Fn(&CellResult) -> Option<f64>) -> Chart {

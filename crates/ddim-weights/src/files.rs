@@ -116,3 +116,46 @@ pub fn lock_folder(folder: &Path) -> Result<File> {
         Ok(()) | Err(std::fs::TryLockError::Error(_)) => Ok(file),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    #[test]
+    fn whoever_ends_the_process_waits_for_what_is_written() {
+        let (sender, ended) = channel();
+        let held = writing();
+        std::thread::spawn(move || {
+            let _no_more = no_more_writes();
+            sender.send(()).unwrap();
+        });
+        assert!(ended.recv_timeout(Duration::from_millis(50)).is_err(), "something is being written");
+        drop(held);
+        ended.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_devices_stay_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("below")).unwrap();
+        std::os::unix::fs::symlink("below/file", at("link")).unwrap();
+        std::os::unix::fs::symlink(at("link"), at("second")).unwrap();
+        for (text, name) in [("one", "link"), ("two", "second")] {
+            try_file(&at(name)).unwrap();
+            write_file(&at(name), text.as_bytes()).unwrap();
+            assert!(at(name).is_symlink() && std::fs::read_to_string(at("below/file")).unwrap() == text);
+        }
+        std::os::unix::fs::symlink("/dev/null", at("null")).unwrap();
+        for path in [at("null"), "/dev/null".into()] {
+            try_file(&path).unwrap();
+            write_file(&path, b"nothing").unwrap();
+            assert!(!path.metadata().unwrap().is_file());
+        }
+        std::os::unix::fs::symlink("itself", at("itself")).unwrap();
+        assert!(try_file(&at("no folder").join("file")).is_err());
+    }
+}

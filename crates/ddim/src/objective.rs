@@ -26,7 +26,7 @@ pub fn gamma_simple(trajectory: &Trajectory) -> Vec<f64> {
 /// (The paper writes 1/(2dσ²ᾱ) for it, which drops A and 1-ᾱ.)
 ///
 /// # Errors
-/// A trajectory made for another T; a σ that is 0 or whose square is, or out of its range, or not one a step; ᾱ = 0 at the last level; a γ
+/// A trajectory made for another T; a σ that is 0 or whose square is, or out of its range, or not one per step; ᾱ = 0 at the last level; a γ
 /// that a double does not hold.
 pub fn gamma(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Result<Vec<f64>, Error> {
     check(schedule, trajectory, sigma)?;
@@ -156,7 +156,7 @@ pub fn l_gamma<T: Real, D: Denoiser<T> + ?Sized>(
     let dim = denoiser.dim();
     let n = batch_len(x_0.len(), dim)?;
     if gamma.len() != trajectory.len() {
-        let message = format!("{} gammas for {} steps: expected one a step", gamma.len(), trajectory.len());
+        let message = format!("{} gammas for {} steps: expected one per step", gamma.len(), trajectory.len());
         return Err(Error::new(ErrorKind::Batch, message).into());
     }
     if let Some(gamma) = gamma.iter().find(|gamma| !gamma.is_finite()) {

@@ -93,7 +93,7 @@ fn check_levels(schedule: &NoiseSchedule, s: usize, t: usize) -> Result<(), Erro
 /// `x_0` is one image of any shape, whose noise is that of `batch`'s first image. Returns one image per level, ascending.
 ///
 /// # Errors
-/// A trajectory made for another T; σ outside its range, or not one a step: see [`Sigma`].
+/// A trajectory made for another T; σ outside its range, or not one per step: see [`Sigma`].
 pub fn forward_trajectory<T: Real>(
     schedule: &NoiseSchedule,
     trajectory: &Trajectory,

@@ -31,7 +31,7 @@ impl Sigma {
         match self {
             Self::Eta(eta) if !(0.0..=1.0).contains(eta) => return Err(error(format!("eta {eta}: expected a number from 0 to 1"))),
             Self::Explicit(list) if list.len() != trajectory.len() => {
-                return Err(error(format!("{} sigmas for {} steps: expected one a step", list.len(), trajectory.len())));
+                return Err(error(format!("{} sigmas for {} steps: expected one per step", list.len(), trajectory.len())));
             }
             _ => {}
         }

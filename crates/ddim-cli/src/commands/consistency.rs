@@ -21,7 +21,7 @@ pub(crate) struct Flags {
     /// The seed of the latents.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Number of latents, one a row.
+    /// Number of latents, one per row.
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) count: usize,
     /// Numbers of steps, one a column.

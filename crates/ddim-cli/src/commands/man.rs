@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use clap::{Args, Command};
 use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -26,11 +27,37 @@ pub(crate) fn run(flags: &Flags, mut whole: Command) -> Result<()> {
     for page in std::iter::once(whole).chain(verbs) {
         let name = page.get_display_name().unwrap_or("ddim").to_owned();
         let path = flags.folder.join(format!("{name}.1"));
-        let mut text = Vec::new();
-        Man::new(page).title(name).render(&mut text).map_err(|e| failed(&path, e))?;
+        let text = manual(page, name).map_err(|e| failed(&path, e))?;
         ddim_weights::write_file(&path, &text).map_err(|e| failed(&path, e))?;
         written += 1;
     }
     let mut out = std::io::stdout().lock();
     writeln!(out, "{written} pages\n{}", flags.folder.display()).and_then(|()| out.flush()).map_err(Error::stdout)
+}
+
+/// A page. Its examples are as they stand: clap_mangen fills them into paragraphs.
+fn manual(command: Command, name: String) -> std::io::Result<Vec<u8>> {
+    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let has_verbs = command.has_subcommands();
+    let man = Man::new(command).title(name);
+    let mut text = Vec::new();
+    man.render_title(&mut text)?;
+    man.render_name_section(&mut text)?;
+    man.render_synopsis_section(&mut text)?;
+    man.render_description_section(&mut text)?;
+    man.render_options_section(&mut text)?;
+    if has_verbs {
+        man.render_subcommands_section(&mut text)?;
+    }
+    let mut examples = after.lines().skip_while(|line| *line == "Examples:").peekable();
+    if examples.peek().is_some() {
+        let mut roff = Roff::new();
+        roff.control("SH", ["EXAMPLES"]).control("nf", []);
+        for line in examples {
+            roff.text([roman(line)]);
+        }
+        roff.control("fi", []).to_writer(&mut text)?;
+    }
+    man.render_version_section(&mut text)?;
+    Ok(text)
 }

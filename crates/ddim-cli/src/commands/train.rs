@@ -82,7 +82,7 @@ pub(crate) struct Flags {
     /// Only the first N images.
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) limit: Option<usize>,
-    /// Classes for a conditional network: data (sub-folders, or the data set's own) or a text file with one number a line.
+    /// Classes for a conditional network: data (sub-folders, or the data set's own) or a text file with one number per line.
     #[arg(long, value_name = "data|FILE", help_heading = "Data")]
     pub(crate) labels: Option<PathBuf>,
     /// Images kept from training, for the evaluation loss.

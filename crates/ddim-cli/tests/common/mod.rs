@@ -31,19 +31,24 @@ pub(crate) fn ok(folder: &Path, args: &[&str]) -> Run {
     run
 }
 
-/// Runs `ddim`, which must fail with `code` and one line on standard error that has all of `words`, and leave no file behind.
+/// What was said on standard error, but for warnings.
+pub(crate) fn errors(stderr: &str) -> Vec<&str> {
+    stderr.lines().filter(|line| !line.starts_with("warning: ")).collect()
+}
+
+/// Runs `ddim`, which must fail with `code` and one line on standard error, beside warnings, that has all of `words`, and leave no file behind.
 pub(crate) fn refused(folder: &Path, args: &[&str], code: i32, words: &[&str]) {
     let before = listing(folder);
     let run = ddim(folder, args);
-    let line = run.stderr.trim_end();
-    assert_eq!(run.code, code, "{args:?}: {line}");
+    let said = errors(&run.stderr);
+    assert_eq!((run.code, said.len()), (code, 1), "{args:?}: {}", run.stderr);
+    let line = said[0];
     assert!(run.stdout.is_empty(), "{args:?} printed {}", run.stdout);
     assert!(!line.contains("panicked"), "{args:?}: {line}");
     for word in words {
         assert!(line.contains(word), "{args:?}: {word:?} is not in: {line}");
     }
     assert!(line.starts_with("error: "), "{line}");
-    assert_eq!(line.lines().count(), 1, "{args:?}: {line}");
     assert_eq!(listing(folder), before, "{args:?} left files behind");
 }
 

@@ -109,7 +109,7 @@ pub(super) struct Segment {
     pub(super) inner: Vec<usize>,
 }
 
-/// A compiled network for images of one size, without its weights. Buffers hold a number an image for each number here: the batch is chosen at
+/// A compiled network for images of one size, without its weights. Buffers hold one number per image for each number here: the batch is chosen at
 /// every run.
 #[derive(Debug)]
 pub(crate) struct Plan {
