@@ -130,7 +130,7 @@ pub(crate) struct PreparationArgs {
     #[arg(long, value_name = "HOW", value_enum, help_heading = "Data")]
     pub(crate) fit: Option<FitArg>,
     /// Behind transparent pixels, and around padded images: #rrggbb, white or black [default: white, where images are fitted].
-    #[arg(long, value_name = "COLOUR", value_parser = ddim_data::parse_colour, help_heading = "Data")]
+    #[arg(long, value_name = "COLOUR", value_parser = engine::parse_colour, help_heading = "Data")]
     pub(crate) background: Option<[u8; 3]>,
     /// Leave files out that cannot be read, and name them.
     #[arg(long, help_heading = "Data")]

@@ -111,7 +111,7 @@ fn is_ignored(signal: i32) -> bool {
 /// Without saving: what is being written is finished first, the rest is as it was.
 #[allow(clippy::exit)]
 fn end_at_once(signal: i32) {
-    let _held = ddim_weights::no_more_writes();
+    let _held = ddim_engine::no_more_writes();
     let _ = end(signal);
     std::process::exit(128 + signal);
 }

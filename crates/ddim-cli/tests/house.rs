@@ -304,15 +304,19 @@ fn circles_are_found() {
     assert_eq!(made_up(&[("a", "use b::a;"), ("b", "use a::b; use std::a;")]), None, "other crates");
 }
 
-/// What a crate depends on further down the list; tests may depend on anything.
-fn upward(room: &str, manifest: &str) -> Vec<String> {
+/// What a crate depends on, whatever its tests do.
+fn dependencies(manifest: &str) -> Vec<String> {
     let manifest: toml::Table = manifest.parse().unwrap();
     let targets = manifest.get("target").and_then(toml::Value::as_table).into_iter().flatten().filter_map(|(_, target)| target.as_table());
     let tables = targets.chain([&manifest]).flat_map(|table| ["dependencies", "build-dependencies"].map(|kind| table.get(kind)));
     let entries = tables.flatten().filter_map(toml::Value::as_table).flatten();
-    let names = entries.map(|(key, value)| value.get("package").and_then(toml::Value::as_str).unwrap_or(key));
+    entries.map(|(key, value)| value.get("package").and_then(toml::Value::as_str).unwrap_or(key).to_owned()).collect()
+}
+
+/// What a crate depends on further down the list.
+fn upward(room: &str, manifest: &str) -> Vec<String> {
     let place = |name: &str| ROOMS.iter().position(|room| *room == name);
-    names.filter(|name| place(name) >= place(room)).filter(|name| place(name).is_some()).map(str::to_owned).collect()
+    dependencies(manifest).into_iter().filter(|name| place(name).is_some() && place(name) >= place(room)).collect()
 }
 
 #[test]
@@ -322,6 +326,12 @@ fn data_flow_down_the_rooms() {
         assert!(ROOMS.contains(&room.as_str()), "{room} has no place in the list of rooms");
         let found = upward(&room, &fs::read_to_string(entry.path().join("Cargo.toml")).unwrap());
         assert!(found.is_empty(), "{room} depends on {found:?}, which lie below it");
+    }
+    // A front end knows the engine alone: what it would compute with others, the engine does not offer.
+    for front_end in FRONT_ENDS {
+        let manifest = fs::read_to_string(crates().join(front_end).join("Cargo.toml")).unwrap();
+        let known: Vec<String> = dependencies(&manifest).into_iter().filter(|name| ROOMS.contains(&name.as_str())).collect();
+        assert_eq!(known, ["ddim-engine"], "{front_end}");
     }
     // It would be found.
     assert_eq!(upward("ddim-nn", "[dependencies]\nddim.workspace = true\nddim-data.workspace = true\nserde = \"1\""), ["ddim-data"]);

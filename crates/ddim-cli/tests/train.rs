@@ -510,6 +510,7 @@ fn bad_input() {
     refused(path, &with(&["--out", "run", "--batch-size", "0"]), 2, &["--batch-size is 0"]);
     refused(path, &with(&["--out", "run", "--learning-rate", "-1"]), 2, &["--learning-rate is -1: expected a positive number"]);
     refused(path, &with(&["--out", "run", "--fit", "squash"]), 2, &["--fit", "squash"]);
+    refused(path, &with(&["--out", "run", "--resume", "--dry-run"]), 2, &["--resume", "--dry-run", "cannot be used with"]);
     refused(path, &with(&["--out", "run", "--set", "steps"]), 1, &["steps"]);
     refused(
         path,

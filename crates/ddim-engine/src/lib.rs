@@ -46,6 +46,12 @@ mod usage;
 mod used_folder;
 
 pub use bench::{Bench, BenchReport, KindReport};
+/// What a front end needs of the rooms below, so that it knows this one alone.
+pub use ddim_data::parse_colour;
+pub use ddim_eval::{CellResult, plus_minus};
+pub use ddim_train::{Metrics, Value, quoted};
+pub use ddim_weights::{no_more_writes, write_file};
+
 /// The vectors that the kernels use: results differ between them in their last digits.
 pub use ddim_nn::vectors;
 

@@ -218,6 +218,9 @@ impl Request for DryRun {
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<DryRunReport> {
         check_paths(&[("out", Some(&self.0.out))], &[])?;
+        if self.0.resume {
+            return Err(Error::field("resume", "a dry run looks at a run's start: expected one or the other"));
+        }
         let mut settings = self.0.settings(Some("small"))?;
         let mut trainer = Trainer::begin(&mut settings, std::slice::from_ref(&self.0.out), &|model: &Path| load(model, watch))?;
         trainer.checkpoint_activations(self.0.checkpoint_activations);

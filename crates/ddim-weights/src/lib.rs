@@ -30,5 +30,5 @@ pub use read::{read_file, read_pickle};
 pub use safetensors::{WeightsDtype, parse_safetensors, to_safetensors};
 pub use state_dict::{Array, StateDict, checksum_of};
 #[cfg(not(target_family = "wasm"))]
-pub use variants::{read_folder, weights_file};
+pub use variants::{read_folder, weight_map, weights_file};
 pub use wrapped::{Unwrapped, parse};

@@ -7,7 +7,7 @@ use crate::safetensors::parse_safetensors;
 use crate::state_dict::StateDict;
 use crate::wrapped::{self, Unwrapped};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// How the names of all of them begin.
 const STEM: &str = "diffusion_pytorch_model";
@@ -110,23 +110,36 @@ fn bytes(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io(path, e))
 }
 
-/// The tensors of all shards that an index names.
-fn shards(folder: &Path, index: &Path, safetensors: bool) -> Result<Unwrapped> {
+/// What the index of shards at `path` says: the file beside it that each tensor is in.
+///
+/// # Errors
+/// Something else than an index; one of no tensors; a way out of the folder in the place of a file's name.
+pub fn weight_map(path: &Path) -> Result<BTreeMap<String, String>> {
     #[derive(serde::Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let Index { weight_map } = from_json(&std::fs::read_to_string(index).map_err(|e| Error::io(index, e))?, index)?;
-    let files: BTreeSet<&String> = weight_map.values().collect();
-    if files.is_empty() {
-        return Err(Error::config(index, "weight_map is empty: expected the files of tensors"));
+    let Index { weight_map } = from_json(&std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?, path)?;
+    if weight_map.is_empty() {
+        return Err(Error::config(path, "weight_map is empty: expected the files of tensors"));
     }
+    // On every system; also of what a colon makes of a name on Windows.
+    let is_name = |file: &str| {
+        let mut parts = Path::new(file).components();
+        !file.contains(['/', '\\', '\0']) && matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
+    };
+    match weight_map.values().find(|file| !is_name(file)) {
+        Some(bad) => Err(Error::config(path, format!("weight_map leads to {bad:?}: expected the name of a file beside it"))),
+        None => Ok(weight_map),
+    }
+}
+
+/// The tensors of all shards that an index names.
+fn shards(folder: &Path, index: &Path, safetensors: bool) -> Result<Unwrapped> {
+    let weight_map = weight_map(index)?;
+    let files: BTreeSet<&String> = weight_map.values().collect();
     let mut state = StateDict::new();
     for file in files {
-        // A name, not a way out of the folder.
-        if file.is_empty() || file == ".." || file.contains(['/', '\\', '\0']) {
-            return Err(Error::config(index, format!("weight_map leads to {file:?}: expected the name of a file beside it")));
-        }
         let path = folder.join(file);
         if !path.is_file() {
             return Err(Error::io(&path, format!("not found: a shard that {} names", index.display())));

@@ -5,7 +5,7 @@ use crate::flags::{InceptionArgs, Machine, PreparationArgs, parse_size};
 use crate::front::{images, lines, report, work};
 use clap::Args;
 use ddim_engine as engine;
-use ddim_eval::plus_minus;
+use ddim_engine::plus_minus;
 use std::path::PathBuf;
 
 /// Compare two sets of images, as FID does.

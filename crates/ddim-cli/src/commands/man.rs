@@ -28,7 +28,7 @@ pub(crate) fn run(flags: &Flags, mut whole: Command) -> Result<()> {
         let name = page.get_display_name().unwrap_or("ddim").to_owned();
         let path = flags.folder.join(format!("{name}.1"));
         let text = manual(page, name).map_err(|e| failed(&path, e))?;
-        ddim_weights::write_file(&path, &text).map_err(|e| failed(&path, e))?;
+        ddim_engine::write_file(&path, &text).map_err(|e| failed(&path, e))?;
         written += 1;
     }
     let mut out = std::io::stdout().lock();

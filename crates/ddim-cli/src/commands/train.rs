@@ -5,8 +5,7 @@ use crate::flags::Machine;
 use crate::front::{ask, joined, lines, report};
 use clap::Args;
 use ddim_engine as engine;
-use ddim_engine::{ClassReport, Event};
-use ddim_train::{Metrics, Value};
+use ddim_engine::{ClassReport, Event, Metrics, Value};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -47,7 +46,7 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) resume: bool,
     /// Show the settings, the size of the network, and the memory and time that it takes; train nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
     /// Start from this model's weights, with its network, size and scheduler: a built-in model, a pipeline folder, another run, or a model of the hub.
     #[arg(long, value_name = "NAME|DIR|ORG/NAME")]
@@ -133,7 +132,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let loss = outcome.metrics.as_ref().map_or(String::new(), |m| format!(", loss {:.4}", m.loss));
     let mut human = format!("{how} at step {} of {}{loss}\n", outcome.step, outcome.steps);
     human += &lines(outcome.checkpoint.as_slice());
-    let out = ddim_train::quoted(&flags.out);
+    let out = engine::quoted(&flags.out);
     human += &if outcome.finished { format!("to sample: ddim sample --model {out}\n") } else { format!("to go on: {}\n", outcome.resume) };
     let reported = report(&flags.machine.output, &outcome, &human);
     match asked {

@@ -1,7 +1,7 @@
 //! Which files of a repository a model is: those that `ddim_nn::Pipeline::load_with` reads of the same folder, and no others.
 
 use crate::error::{Error, Result};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 const MODEL_INDEX: &str = "model_index.json";
@@ -86,16 +86,8 @@ fn some(names: &[String]) -> String {
 /// # Errors
 /// Something else than an index; a shard that is no name of a file.
 pub(super) fn shards(path: &Path, index: &str) -> Result<Vec<String>> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-    let Index { weight_map } = ddim_weights::from_json(&text, path).map_err(|e| Error::hub(&e).because(e))?;
+    let weight_map = ddim_weights::weight_map(path).map_err(|e| Error::hub(&e).because(e))?;
     let files: BTreeSet<String> = weight_map.into_values().collect();
-    if let Some(bad) = files.iter().find(|file| !is_inside(file) || file.contains('/')) {
-        return Err(Error::hub(format!("{}: weight_map leads to {bad:?}: expected the name of a file beside it", path.display())));
-    }
     let folder = index.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
     Ok(files.into_iter().map(|file| format!("{folder}{file}")).collect())
 }
