@@ -152,6 +152,8 @@ pub enum Event {
         loss: f64,
         /// Of this step.
         learning_rate: f64,
+        /// The most memory of the process so far, in bytes, where the system says it.
+        peak_memory_bytes: Option<u64>,
     },
     /// A line of metrics was written.
     Metrics {

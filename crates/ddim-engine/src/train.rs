@@ -102,7 +102,8 @@ impl Request for Train {
                     inputs::runs(&set.report).for_each(|note| watch.tell(note));
                 }
                 ddim_train::Event::Stepped { step, stepped } => {
-                    watch.tell(Event::Trained { step, loss: stepped.loss, learning_rate: stepped.learning_rate });
+                    let peak_memory_bytes = usage().map(|used| used.peak_memory);
+                    watch.tell(Event::Trained { step, loss: stepped.loss, learning_rate: stepped.learning_rate, peak_memory_bytes });
                 }
                 ddim_train::Event::Metrics(line) => {
                     watch.tell(Event::Metrics { metrics: line.clone() });

@@ -217,8 +217,11 @@ fn classes(classes: &[ClassReport], held_out: usize) -> String {
     if held_out > 0 { format!("{line}, those held out included") } else { line }
 }
 
+fn mib(bytes: u64) -> String {
+    format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
 fn in_words(found: &engine::DryRunReport) -> String {
-    let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
     let per_step = found.seconds_per_step;
     let rows = [
         ("network", format!("{} parameters", found.parameters)),
@@ -274,7 +277,7 @@ impl View {
                 remarks.iter().for_each(|remark| self.line(remark));
                 self.start(*step, *steps, *batch_size);
             }
-            Event::Trained { step, loss, learning_rate } => self.step(*step, *loss, *learning_rate),
+            Event::Trained { step, loss, learning_rate, peak_memory_bytes } => self.step(*step, *loss, *learning_rate, *peak_memory_bytes),
             Event::Metrics { metrics } => self.metrics(metrics),
             _ => {}
         }
@@ -304,12 +307,13 @@ impl View {
         });
     }
 
-    fn step(&mut self, step: u64, loss: f64, learning_rate: f64) {
+    fn step(&mut self, step: u64, loss: f64, learning_rate: f64, memory: Option<u64>) {
         let average = self.loss.map_or(loss, |average| average + 0.01 * (loss - average));
         self.loss = Some(average);
         let per_second = (step - self.started.1) as f64 * self.batch as f64 / self.started.0.elapsed().as_secs_f64();
         self.bar.set_position(step);
-        self.bar.set_message(format!("loss {average:.4}  lr {learning_rate:.1e}  {per_second:.1} images/s"));
+        let memory = memory.map_or(String::new(), |bytes| format!("  {}", mib(bytes)));
+        self.bar.set_message(format!("loss {average:.4}  lr {learning_rate:.1e}  {per_second:.1} images/s{memory}"));
     }
 
     fn metrics(&self, metrics: &Metrics) {
