@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Input,
     /// A schedule, trajectory or deviation: an error of [`ddim`].
     Mathematics,
+    /// The device that a network is evaluated on.
+    Device,
 }
 
 impl Error {
@@ -54,6 +56,11 @@ impl Error {
     /// An error of whoever chose the model, in their words.
     pub fn caller(message: impl std::fmt::Display) -> Self {
         Self::new(ErrorKind::Io, message.to_string())
+    }
+
+    /// What a device said, in its words.
+    pub fn device(message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Device, message.to_string())
     }
 
     /// What this is about.

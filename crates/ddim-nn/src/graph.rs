@@ -311,6 +311,17 @@ impl Graph {
         found
     }
 
+    /// Multiply-adds of one image, as the definitions of convolution, linear layer and attention count them; those of rows are none to speak of.
+    pub(crate) fn multiply_adds(&self) -> u64 {
+        let per_number = |node: &Node| match &node.op {
+            Op::Conv(layer) => layer.conv.weights() / layer.conv.channels[0],
+            Op::Attend(_) => 2 * node.shape[0] * node.shape[1],
+            _ => 0,
+        };
+        let of_images = self.nodes.iter().zip(self.of_images()).filter(|(_, of_images)| *of_images);
+        of_images.map(|(node, _)| (node.shape.iter().product::<usize>() * per_number(node)) as u64).sum()
+    }
+
     pub(crate) fn features(&mut self, features: Features, index: Index, width: usize) -> Id {
         self.push(Op::Features(features, index), Vec::new(), [1, 1, width])
     }

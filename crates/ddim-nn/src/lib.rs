@@ -35,6 +35,8 @@ mod network;
 mod pipeline;
 mod plan;
 mod scheduler;
+#[cfg(feature = "tensors")]
+mod tensors;
 mod training;
 mod unet;
 mod weights;
@@ -46,11 +48,13 @@ pub use ddim_kernels::{check_vectors, vectors};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(target_family = "wasm"))]
 pub use inception::Inception;
-pub use network::Network;
+pub use network::{Executor, Network};
 pub use pipeline::{Choices, EmbeddedPipeline, Pipeline};
 pub use plan::{Profile, Share};
 pub use scheduler::{LearnedVariance, SchedulerClass, SchedulerConfig, TimestepSpacing};
-pub use training::{Adam, Ema, Examples, TrainingPlan, clipping};
+#[cfg(feature = "tensors")]
+pub use tensors::TensorNetwork;
+pub use training::{Adam, Ema, Examples, Learner, TrainingPlan, clipping};
 pub use unet::{
     Activation, ClassEmbedType, DownBlockType, MidBlockType, NetworkClass, ResampleType, SampleSize, TimeEmbeddingType, TimeScaleShift,
     UNet, UNetConfig, UpBlockType,

@@ -4,7 +4,7 @@ use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::pipeline::Pipeline;
 use crate::plan::{Arenas, Inputs, Packed, Plan, Profile, Weights};
-use crate::unet::{ClassEmbedType, SampleSize, TimeEmbeddingType, UNetConfig};
+use crate::unet::{ClassEmbedType, SampleSize, TimeEmbeddingType, UNet, UNetConfig};
 use ddim::denoiser::check_batch;
 use ddim::{Denoiser, Prediction};
 use std::sync::Arc;
@@ -25,10 +25,26 @@ pub struct Network {
 
 /// What the copies of a network share.
 struct Compiled {
-    plan: Plan,
-    packed: Packed,
+    runner: Runner,
+    multiply_adds: u64,
     checksum: u32,
-    arenas: Arenas,
+}
+
+/// Where it is evaluated.
+enum Runner {
+    /// Here, by a plan over our kernels.
+    Plan { plan: Plan, packed: Packed, arenas: Arenas },
+    Elsewhere(Box<dyn Executor>),
+}
+
+/// What evaluates a network on another device than the processor: a whole batch at once. A result may depend on its batch in the last bits, as it does
+/// not here.
+pub trait Executor: Send + Sync {
+    /// Images `x` [n, c, h, w] -> `out` [n, c_out, h, w], at `timesteps` (code timesteps, 0 to T-1, maybe between two) and under `condition`, n of each.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn evaluate(&self, x: &[f32], timesteps: &[f32], condition: &Condition, out: &mut [f32]) -> Result<()>;
 }
 
 impl Network {
@@ -38,6 +54,22 @@ impl Network {
     /// # Errors
     /// A config without `sample_size`, one that does not hold or is another network's, or one whose outputs are not of the size of its inputs, so that it cannot be sampled from.
     pub fn new(pipeline: Pipeline) -> Result<Self> {
+        Self::run_by(pipeline, |unet, size| {
+            let (plan, packed) = Plan::for_sampling(&unet.graph(size), unet.definition(), unet.values());
+            let multiply_adds = plan.multiply_adds();
+            Ok((Runner::Plan { plan, packed, arenas: Arenas::default() }, multiply_adds))
+        })
+    }
+
+    /// The same, evaluated by what `executor` makes of the network for images of a size [h, w].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and those of `executor`.
+    pub fn on(pipeline: Pipeline, executor: impl FnOnce(&UNet, [usize; 2]) -> Result<Box<dyn Executor>>) -> Result<Self> {
+        Self::run_by(pipeline, |unet, size| Ok((Runner::Elsewhere(executor(unet, size)?), unet.graph(size).multiply_adds())))
+    }
+
+    fn run_by(pipeline: Pipeline, runner: impl FnOnce(&UNet, [usize; 2]) -> Result<(Runner, u64)>) -> Result<Self> {
         let Pipeline { unet, config, scheduler, .. } = pipeline;
         config.check()?;
         if !config.same_network(unet.config()) {
@@ -57,8 +89,8 @@ impl Network {
         {
             return Err(Error::input(format!("num_train_timesteps is {rows} in unet/config.json and {timesteps} in the scheduler's")));
         }
-        let (plan, packed) = Plan::for_sampling(&unet.graph(size), unet.definition(), unet.values());
-        let compiled = Arc::new(Compiled { plan, packed, checksum: crate::checksum(&unet), arenas: Arenas::default() });
+        let (runner, multiply_adds) = runner(&unet, size)?;
+        let compiled = Arc::new(Compiled { runner, multiply_adds, checksum: crate::checksum(&unet) });
         Ok(Self { config, prediction: scheduler.prediction(), size, timesteps, condition: Condition::None, compiled })
     }
 
@@ -140,9 +172,14 @@ const MOST_PIXELS: usize = 16 * 32 * 32;
 
 impl Network {
     /// Images from `first` of `n`: their timesteps, and which of the distinct embeddings each has.
-    fn evaluate(&self, x: &[f32], levels: &[f64], [first, n]: [usize; 2], profile: Option<&mut Profile>, out: &mut [f32]) {
-        // The one place where a level becomes the network's timestep.
-        let timesteps: Vec<f32> = levels.iter().map(|level| (level - 1.0) as f32).collect();
+    fn evaluate(&self, x: &[f32], timesteps: &[f32], [first, n]: [usize; 2], profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
+        let (plan, packed, arenas) = match &self.compiled.runner {
+            Runner::Plan { plan, packed, arenas } => (plan, packed, arenas),
+            Runner::Elsewhere(executor) => {
+                let condition = self.condition.of(first..first + timesteps.len(), n);
+                return executor.evaluate(x, timesteps, &condition, out);
+            }
+        };
         let mut distinct: Vec<usize> = Vec::new();
         let mut kinds = Vec::new();
         for i in 0..timesteps.len() {
@@ -155,9 +192,9 @@ impl Network {
         }
         let condition = self.condition.of(distinct.iter().map(|i| first + i), n);
         let timesteps: Vec<f32> = distinct.iter().map(|&i| timesteps[i]).collect();
-        let Compiled { plan, packed, arenas, .. } = &*self.compiled;
         let inputs = Inputs { x, interleaved: false, timesteps: &timesteps, condition: &condition, kinds: &kinds, dropout: &[] };
         arenas.run(|arena| plan.run(Weights::Packed(packed), &inputs, arena, profile, out));
+        Ok(())
     }
 }
 
@@ -180,7 +217,7 @@ impl Denoiser<f32> for Network {
 impl Network {
     /// Multiply-adds of one evaluation of one image, as the definitions of convolution, linear layer and attention count them.
     pub fn multiply_adds(&self) -> u64 {
-        self.compiled.plan.multiply_adds()
+        self.compiled.multiply_adds
     }
 
     /// [`predict`](Denoiser::predict), adding to a profile where one is given.
@@ -191,16 +228,21 @@ impl Network {
     pub fn predict_profiled(&self, x_t: &[f32], levels: &[f64], mut profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
         let dim = self.dim();
         let n = self.check(x_t, levels, out)?;
-        let group = (MOST_PIXELS / (self.size[0] * self.size[1])).max(1);
+        let group = match self.compiled.runner {
+            Runner::Plan { .. } => (MOST_PIXELS / (self.size[0] * self.size[1])).max(1),
+            Runner::Elsewhere(_) => n.max(1),
+        };
+        // The one place where a level becomes the network's timestep.
+        let timesteps: Vec<f32> = levels.iter().map(|level| (level - 1.0) as f32).collect();
         let whole = self.config.out_channels * self.size[0] * self.size[1];
         let mut with_variances = Vec::new();
-        for (g, ((x, out), levels)) in x_t.chunks(group * dim).zip(out.chunks_mut(group * dim)).zip(levels.chunks(group)).enumerate() {
+        for (g, ((x, out), timesteps)) in x_t.chunks(group * dim).zip(out.chunks_mut(group * dim)).zip(timesteps.chunks(group)).enumerate() {
             if whole == dim {
-                self.evaluate(x, levels, [g * group, n], profile.as_deref_mut(), out);
+                self.evaluate(x, timesteps, [g * group, n], profile.as_deref_mut(), out)?;
                 continue;
             }
-            with_variances.resize(levels.len() * whole, 0.0);
-            self.evaluate(x, levels, [g * group, n], profile.as_deref_mut(), &mut with_variances);
+            with_variances.resize(timesteps.len() * whole, 0.0);
+            self.evaluate(x, timesteps, [g * group, n], profile.as_deref_mut(), &mut with_variances)?;
             out.chunks_exact_mut(dim).zip(with_variances.chunks_exact(whole)).for_each(|(out, all)| out.copy_from_slice(&all[..dim]));
         }
         Ok(())

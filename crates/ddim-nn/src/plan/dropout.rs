@@ -8,7 +8,7 @@ const RUN: usize = 1 << 14;
 
 /// For each image of `len` numbers: 0 for a share of them, and for the others what keeps their mean. A function of the image's seed, the layer and
 /// the number's place in the image, not of what else runs.
-pub(super) fn dropout_mask(seeds: &[u64], layer: u64, kept: f64, len: usize) -> Vec<f32> {
+pub(crate) fn dropout_mask(seeds: &[u64], layer: u64, kept: f64, len: usize) -> Vec<f32> {
     let scale = (1.0 / kept) as f32;
     let mut mask = vec![0.0; seeds.len() * len];
     mask.par_chunks_mut(len.max(1)).zip(seeds).for_each(|(image, &seed)| {

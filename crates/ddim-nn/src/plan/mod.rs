@@ -21,7 +21,9 @@ mod tests;
 mod view;
 
 pub(crate) use backward::Backward;
-#[cfg(feature = "burn")]
+#[cfg(feature = "tensors")]
+pub(crate) use dropout::dropout_mask;
+#[cfg(feature = "tensors")]
 pub(crate) use features::write_features;
 pub(crate) use memory::Arenas;
 pub use profile::{Profile, Share};

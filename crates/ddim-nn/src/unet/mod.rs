@@ -105,6 +105,13 @@ impl UNet {
         Ok(Self { config: config.clone(), modules: modules.clone(), parameters: parameters.clone(), values })
     }
 
+    /// The definition alone.
+    #[cfg(feature = "tensors")]
+    pub(crate) fn without_numbers(&self) -> Self {
+        let Self { config, modules, parameters, .. } = self;
+        Self { config: config.clone(), modules: modules.clone(), parameters: parameters.clone(), values: Vec::new() }
+    }
+
     pub(crate) fn definition(&self) -> &Arc<Parameters> {
         &self.parameters
     }

@@ -1,0 +1,214 @@
+//! Which devices there are, and opening one.
+
+use crate::error::{Error, Result};
+use burn::backend::wgpu::WgpuBackend;
+use burn::tensor::wgpu::wgpu;
+use burn::tensor::{Device, DeviceKind};
+use std::fmt;
+use std::sync::{Mutex, OnceLock};
+
+/// A device, as its driver describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Its number in `gpu:N`.
+    pub index: usize,
+    /// As `NVIDIA H100 80GB HBM3`.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// The interface that it is reached through, as `vulkan`.
+    pub api: String,
+    /// The driver with its version; empty where it does not say.
+    pub driver: String,
+    /// Bytes of its own memory, where that is known.
+    pub memory: Option<u64>,
+}
+
+/// What a device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A card with memory of its own.
+    Discrete,
+    /// A part of the processor's chip, which shares its memory.
+    Integrated,
+    /// A share of one, in a virtual machine.
+    Virtual,
+    /// No device at all: a program that stands in for one, such as Mesa's lavapipe.
+    Software,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Discrete => "discrete",
+            Self::Integrated => "integrated",
+            Self::Virtual => "virtual",
+            Self::Software => "software",
+        })
+    }
+}
+
+impl fmt::Display for Described {
+    /// One line, as `gpu:0 NVIDIA H100 80GB HBM3 (discrete, vulkan, NVIDIA 570.86)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gpu:{} {} ({}, {}", self.index, self.name, self.kind, self.api)?;
+        if let Some(memory) = self.memory {
+            write!(f, ", {:.1} GiB", memory as f64 / f64::from(1 << 30))?;
+        }
+        if !self.driver.is_empty() {
+            write!(f, ", {}", self.driver)?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// A device, and how the framework calls it.
+struct Found {
+    described: Described,
+    selector: (WgpuBackend, DeviceKind),
+}
+
+/// All devices: graphics processors first, cards before what shares the processor's memory.
+pub fn devices() -> Vec<Described> {
+    found().iter().map(|found| found.described.clone()).collect()
+}
+
+/// Asked for once: drivers do not take kindly to being asked by several threads, and some say something each time.
+fn found() -> &'static [Found] {
+    static FOUND: OnceLock<Vec<Found>> = OnceLock::new();
+    FOUND.get_or_init(look)
+}
+
+fn look() -> Vec<Found> {
+    let apis = [
+        (wgpu::Backend::Vulkan, WgpuBackend::Vulkan, "vulkan"),
+        (wgpu::Backend::Metal, WgpuBackend::Metal, "metal"),
+        (wgpu::Backend::Dx12, WgpuBackend::Dx12, "dx12"),
+    ];
+    let mut software = Vec::new();
+    // One interface for all: under two, each device would be there twice.
+    for (backend, selector, api) in apis {
+        let devices = of_api(backend, selector, api);
+        if devices.iter().any(|found| found.described.kind != Kind::Software) {
+            return numbered(devices);
+        }
+        if software.is_empty() {
+            software = devices;
+        }
+    }
+    numbered(software)
+}
+
+fn of_api(backend: wgpu::Backend, selector: WgpuBackend, api: &str) -> Vec<Found> {
+    let descriptor = wgpu::InstanceDescriptor { backends: backend.into(), ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let adapters = ready(wgpu::Instance::new(descriptor).enumerate_adapters(backend.into()));
+    let mut counts = [0; 4];
+    let described = adapters.into_iter().filter_map(|adapter| {
+        let info = adapter.get_info();
+        let kind = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => Kind::Discrete,
+            wgpu::DeviceType::IntegratedGpu => Kind::Integrated,
+            wgpu::DeviceType::VirtualGpu => Kind::Virtual,
+            wgpu::DeviceType::Cpu => Kind::Software,
+            wgpu::DeviceType::Other => return None,
+        };
+        let count = counts[kind as usize];
+        counts[kind as usize] += 1;
+        let device = match kind {
+            Kind::Discrete => DeviceKind::DiscreteGpu(count),
+            Kind::Integrated => DeviceKind::IntegratedGpu(count),
+            Kind::Virtual => DeviceKind::VirtualGpu(count),
+            // The framework knows one of these.
+            Kind::Software if count > 0 => return None,
+            Kind::Software => DeviceKind::Cpu,
+        };
+        let driver = format!("{} {}", info.driver, info.driver_info).trim().to_owned();
+        let memory = memory(&info.device_pci_bus_id);
+        let described = Described { index: 0, name: info.name, kind, api: api.to_owned(), driver, memory };
+        Some(Found { described, selector: (selector, device) })
+    });
+    described.collect()
+}
+
+fn numbered(mut devices: Vec<Found>) -> Vec<Found> {
+    devices.sort_by_key(|found| found.described.kind as usize);
+    devices.iter_mut().enumerate().for_each(|(index, found)| found.described.index = index);
+    devices
+}
+
+/// What Linux says of a card's memory; it does of AMD's.
+fn memory(pci: &str) -> Option<u64> {
+    let file = format!("/sys/bus/pci/devices/{pci}/mem_info_vram_total");
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+/// What a future gives that never waits: adapters are listed at once but for browsers.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// A device that is open.
+#[derive(Debug, Clone)]
+pub struct Gpu {
+    pub(crate) device: Device,
+    described: Described,
+}
+
+/// What was opened before: the framework opens a device once a process.
+static OPEN: Mutex<Vec<Gpu>> = Mutex::new(Vec::new());
+
+impl Gpu {
+    /// `gpu`, the first graphics processor, or `gpu:N`, which [`devices`] lists. A software device is taken where its number is given alone.
+    ///
+    /// # Errors
+    /// Another name, or a device that is not there or does not open.
+    pub fn open(name: &str) -> Result<Self> {
+        let number = match name.strip_prefix("gpu").map(|rest| (rest, rest.strip_prefix(':').map(str::parse::<usize>))) {
+            Some(("", _)) => None,
+            Some((_, Some(Ok(number)))) => Some(number),
+            _ => return Err(Error::new(format!("{name}: expected gpu or gpu:N"))),
+        };
+        let devices = found();
+        let count = devices.len();
+        let fits = |found: &Found| number.map_or(found.described.kind != Kind::Software, |number| found.described.index == number);
+        let Some(Found { described, selector: (api, kind) }) = devices.iter().find(|found| fits(found)) else {
+            return Err(Error::new(match (number, devices.first()) {
+                (_, None) => format!("{name}: no graphics processor was found: expected one with a driver for {DRIVERS}"),
+                (None, Some(first)) => {
+                    format!("{name}: no graphics processor was found, only {}, which runs on the processor", first.described)
+                }
+                (Some(_), Some(_)) if count == 1 => format!("{name}: one device was found: expected gpu:0"),
+                (Some(_), Some(_)) => format!("{name}: {count} devices were found: expected gpu:0 to gpu:{}", count - 1),
+            }));
+        };
+        let mut open = OPEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(gpu) = open.iter().find(|gpu| gpu.described == *described) {
+            return Ok(gpu.clone());
+        }
+        let device = Device::wgpu_options().device_kind(kind.clone()).graphics_api(*api).init();
+        let device = device.map_err(|e| Error::new(format!("{name}: {described} does not open: {e}")))?;
+        let gpu = Self { device, described: described.clone() };
+        open.push(gpu.clone());
+        Ok(gpu)
+    }
+
+    /// What it is.
+    pub fn described(&self) -> &Described {
+        &self.described
+    }
+}
+
+const DRIVERS: &str = if cfg!(target_vendor = "apple") {
+    "Metal"
+} else if cfg!(windows) {
+    "Vulkan or DirectX 12"
+} else {
+    "Vulkan (libvulkan.so.1)"
+};

@@ -1,0 +1,127 @@
+//! Training on a device: weights, gradients, moments and averages stay there, and losses come back.
+
+use crate::devices::Gpu;
+use burn::tensor::{Device, Tensor, TensorData, Transaction};
+use ddim_nn::{Adam, Ema, Error, Examples, Learner, Result, TensorNetwork, UNet};
+use std::ops::Range;
+
+/// Numbers whose squares are summed there; the sums are summed here, in f64.
+const RUN: usize = 4096;
+
+/// The state of a network in training, on a device.
+pub struct Training {
+    network: TensorNetwork,
+    device: Device,
+    /// All parameters, one after the other, as [`UNet::values`] has them.
+    values: Tensor<1>,
+    moments: [Tensor<1>; 2],
+    averages: Vec<Tensor<1>>,
+    gradients: Option<Tensor<1>>,
+    /// What training leaves as it is, where weights decay.
+    fixed: Vec<(Range<usize>, Tensor<1>)>,
+}
+
+impl Gpu {
+    /// Training of a network for images of `size` [h, w], from the state that is given.
+    pub fn training(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Training {
+        let device = &self.device;
+        let upload = |values: &[f32]| Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device);
+        let count = unet.values().len();
+        let values = upload(unet.values());
+        let network = TensorNetwork::new(unet, size, device);
+        let fixed = network.fixed().into_iter().map(|range| (range.clone(), values.clone().narrow(0, range.start, range.len()))).collect();
+        Training {
+            network,
+            device: device.clone(),
+            moments: [0, 1].map(|i| if adam.moments[i].is_empty() { Tensor::zeros([count], device) } else { upload(&adam.moments[i]) }),
+            averages: averages.iter().map(|average| upload(&average.values)).collect(),
+            values,
+            gradients: None,
+            fixed,
+        }
+    }
+}
+
+impl Training {
+    /// The gradient of the last batch, in the order of [`UNet::values`]: for tests.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn gradient(&self) -> Result<Vec<f32>> {
+        self.gradients.clone().map_or(Ok(Vec::new()), |gradients| Ok(fetched(&[gradients])?.remove(0)))
+    }
+}
+
+/// The numbers of tensors, once they are there.
+fn fetched(tensors: &[Tensor<1>]) -> Result<Vec<Vec<f32>>> {
+    let all = tensors.iter().fold(Transaction::default(), |all, tensor| all.register(tensor.clone()));
+    let found = all.try_execute().map_err(Error::device)?;
+    found.into_iter().map(|data| data.try_into_vec().map_err(|e| Error::device(format!("{e:?}")))).collect()
+}
+
+impl Learner for Training {
+    fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]> {
+        let (gradients, means) = self.network.gradients(examples);
+        let [count] = gradients.dims();
+        let whole = count / RUN * RUN;
+        let squares = gradients.clone().square();
+        let mut sums = vec![means];
+        if whole > 0 {
+            sums.push(squares.clone().narrow(0, 0, whole).reshape([whole / RUN, RUN]).sum_dim(1).reshape([whole / RUN]));
+        }
+        if whole < count {
+            sums.push(squares.narrow(0, whole, count - whole));
+        }
+        self.gradients = Some(gradients);
+        // The one wait of a step.
+        let found = fetched(&sums)?;
+        let loss = found[0].iter().zip(examples.weights).map(|(mean, weight)| f64::from(*mean) * f64::from(*weight)).sum();
+        let norm = found[1..].iter().flatten().map(|v| f64::from(*v)).sum::<f64>().sqrt();
+        Ok([loss, norm])
+    }
+
+    fn update(&mut self, adam: &mut Adam, scale: f64, averages: &[Ema], k: u64) -> Result<()> {
+        let Some(gradients) = self.gradients.take() else {
+            return Err(Error::device("an update without gradients"));
+        };
+        adam.steps += 1;
+        let [first, second] = adam.betas;
+        let power = |beta: f64| beta.powf(adam.steps as f64);
+        let step_size = adam.learning_rate / (1.0 - power(first));
+        let root_scale = (1.0 - power(second)).sqrt().recip();
+        let empty = || Tensor::empty([1], &self.device);
+        // Taken out, so that nothing else holds them and they are changed where they lie.
+        let [m, v] = std::mem::replace(&mut self.moments, [empty(), empty()]);
+        let values = std::mem::replace(&mut self.values, empty());
+        let g = gradients * scale;
+        let m = m * first + g.clone() * (1.0 - first);
+        let v = v * second + g.square() * (1.0 - second);
+        let kept = 1.0 - adam.learning_rate * adam.weight_decay;
+        let mut values = values * kept - m.clone() * step_size / (v.clone().sqrt() * root_scale + adam.epsilon);
+        for (range, fixed) in &self.fixed {
+            values = values.slice_assign([range.clone()], fixed.clone());
+        }
+        for (average, rule) in self.averages.iter_mut().zip(averages) {
+            let old = std::mem::replace(average, Tensor::empty([1], &self.device));
+            *average = old.clone() + (values.clone() - old) * (1.0 - rule.rate_at(k));
+        }
+        self.network.set(&values);
+        (self.values, self.moments) = (values, [m, v]);
+        Ok(())
+    }
+
+    fn fetch(&self, unet: &mut UNet, adam: &mut Adam, averages: &mut [Ema]) -> Result<()> {
+        let state = [&self.values, &self.moments[0], &self.moments[1]];
+        let all: Vec<Tensor<1>> = state.into_iter().chain(&self.averages).cloned().collect();
+        let mut found = fetched(&all)?.into_iter();
+        let mut next = || found.next().expect("as many as were asked for");
+        *unet = unet.with_values(next())?;
+        let moments = [next(), next()];
+        // There are none before the first step.
+        if adam.steps > 0 {
+            adam.moments = moments;
+        }
+        averages.iter_mut().for_each(|average| average.values = next());
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! A device against the processor: evaluations, whole samples, gradients, training; and the same bytes twice.
+//!
+//! The device is `DDIM_GPU`, or gpu:0, which may be Mesa's lavapipe. Where there is none, these tests are counted as ignored.
+
+#![allow(clippy::print_stdout)] // the errors, with --nocapture
+
+#[path = "../../../ddim-nn/tests/goldens/mod.rs"]
+mod goldens;
+mod training;
+
+use ddim::noise::Batch;
+use ddim::{Denoiser, Sampler, Sampling, Sigma};
+use ddim_gpu::{Gpu, devices};
+use ddim_nn::{EmbeddedPipeline, Network, Pipeline, SampleSize};
+use goldens::{Golden, difference, folders, golden};
+use libtest_mimic::{Arguments, Completion, Trial};
+use std::time::Instant;
+
+fn main() {
+    let tests: Vec<(&str, fn(&Gpu))> = vec![
+        ("one_evaluation_equals_diffusers", one_evaluation_equals_diffusers),
+        ("samples_of_built_in_models_are_the_processors", samples_of_built_in_models_are_the_processors),
+        ("a_batch_of_any_size", a_batch_of_any_size),
+        ("gradients_are_the_processors", training::gradients_are_the_processors),
+        ("dropout_drops_the_same", training::dropout_drops_the_same),
+        ("twenty_steps_are_the_processors", training::twenty_steps_are_the_processors),
+        ("training_goes_to_and_fro", training::training_goes_to_and_fro),
+        ("training_gives_the_same_bytes", training::training_gives_the_same_bytes),
+    ];
+    let mut trials: Vec<Trial> = tests.into_iter().map(|(name, test)| needing_a_device(name, test)).collect();
+    trials.push(Trial::test("what_is_not_there_is_said_in_a_line", || {
+        what_is_not_there_is_said_in_a_line();
+        Ok(())
+    }));
+    // One at a time: they would share one device.
+    libtest_mimic::run(&Arguments { test_threads: Some(1), ..Arguments::from_args() }, trials).exit();
+}
+
+fn needing_a_device(name: &'static str, test: fn(&Gpu)) -> Trial {
+    Trial::ignorable_test(name, move || {
+        let wanted = std::env::var("DDIM_GPU").ok().filter(|name| !name.is_empty());
+        if wanted.is_none() && devices().is_empty() {
+            return Ok(Completion::ignored_with("no device: neither a graphics processor nor lavapipe, see docs/gpu.md"));
+        }
+        let gpu = Gpu::open(wanted.as_deref().unwrap_or("gpu:0")).map_err(|e| e.to_string())?;
+        let started = Instant::now();
+        test(&gpu);
+        println!("{name} on {}: {:.1} s", gpu.described(), started.elapsed().as_secs_f64());
+        Ok(Completion::Completed)
+    })
+}
+
+fn sized(mut pipeline: Pipeline, size: [usize; 2]) -> Pipeline {
+    // A golden may have other sizes than the config says: the network takes any.
+    pipeline.config.sample_size = Some(SampleSize::Rectangle(size));
+    pipeline
+}
+
+fn one_evaluation_equals_diffusers(gpu: &Gpu) {
+    let mut failures = Vec::new();
+    for folder in folders() {
+        let Golden { x, shape: [_, _, h, w], timesteps, condition, y } = golden(&folder);
+        let pipeline = sized(Pipeline::load(&folder).unwrap(), [h, w]);
+        let all = pipeline.config.out_channels * h * w;
+        let network = gpu.network(pipeline).unwrap().with_condition(condition).unwrap();
+        let levels: Vec<f64> = timesteps.iter().map(|t| (t + 1) as f64).collect();
+        let mut found = vec![0.0; x.len()];
+        network.predict(&x, &levels, &mut found).unwrap();
+        // Where it predicts variances as well, they are left out.
+        let expected: Vec<f32> = y.chunks(all).flat_map(|y| &y[..network.dim()]).copied().collect();
+        let error = difference(&found, &expected);
+        println!("{:20} {error:.1e}", folder.file_name().unwrap().display());
+        let mut again = vec![0.0; x.len()];
+        network.predict(&x, &levels, &mut again).unwrap();
+        if error.is_nan() || error > 1e-4 || again != found {
+            failures.push((folder, error, again == found));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:?}");
+}
+
+fn built_in() -> [Pipeline; 2] {
+    let fashion = EmbeddedPipeline {
+        name: ddim_model_fashion::NAME,
+        config: ddim_model_fashion::CONFIG,
+        scheduler: ddim_model_fashion::SCHEDULER,
+        safetensors: ddim_model_fashion::SAFETENSORS,
+    };
+    let emoji = EmbeddedPipeline {
+        name: ddim_model_emoji::NAME,
+        config: ddim_model_emoji::CONFIG,
+        scheduler: ddim_model_emoji::SCHEDULER,
+        safetensors: ddim_model_emoji::SAFETENSORS,
+    };
+    [fashion, emoji].map(|files| Pipeline::embedded(&files).unwrap())
+}
+
+/// Ten steps from keyed noise.
+fn sampled(pipeline: &Pipeline, network: &Network, n: usize) -> Vec<f32> {
+    let trajectory = pipeline.scheduler.trajectory(10).unwrap();
+    let sampler = Sampler::new(&pipeline.scheduler.schedule(), &trajectory, &Sigma::Eta(0.0)).unwrap();
+    let sampler = sampler.with_clip(pipeline.scheduler.clip()).unwrap();
+    let network = match network.is_conditional() {
+        true => network.with_condition(ddim_nn::Condition::Labels((0..n).collect())).unwrap(),
+        false => network.clone(),
+    };
+    let batch = Batch { seed: 3, first: 0 };
+    Sampling::new(&sampler, &network, batch.latents(network.dim(), n), batch).unwrap().finish().unwrap()
+}
+
+fn samples_of_built_in_models_are_the_processors(gpu: &Gpu) {
+    for pipeline in built_in() {
+        let expected = sampled(&pipeline, &Network::new(pipeline.clone()).unwrap(), 2);
+        let started = Instant::now();
+        let found = sampled(&pipeline, &gpu.network(pipeline.clone()).unwrap(), 2);
+        let error = difference(&found, &expected);
+        println!("{:?} {error:.1e}, {:.1} s", pipeline.weights_file, started.elapsed().as_secs_f64());
+        assert!(error <= 1e-3, "{error:e}");
+        let again = sampled(&pipeline, &gpu.network(pipeline.clone()).unwrap(), 2);
+        assert!(again == found, "other bytes from the same seed");
+    }
+}
+
+fn a_batch_of_any_size(gpu: &Gpu) {
+    let [pipeline, _] = built_in();
+    let (here, there) = (Network::new(pipeline.clone()).unwrap(), gpu.network(pipeline).unwrap());
+    assert_eq!(here.multiply_adds(), there.multiply_adds());
+    let dim = here.dim();
+    for n in [1, 3, 5] {
+        let x = Batch { seed: 1, first: 0 }.latents(dim, n);
+        let levels: Vec<f64> = (0..n).map(|i| 1.0 + 100.0 * i as f64).collect();
+        let (mut a, mut b) = (vec![0.0; n * dim], vec![0.0; n * dim]);
+        here.predict(&x, &levels, &mut a).unwrap();
+        there.predict(&x, &levels, &mut b).unwrap();
+        assert!(difference(&b, &a) < 1e-4, "{n} images");
+    }
+    // What a network says on the processor it says there.
+    let mut out = vec![0.0; dim];
+    assert!(there.predict(&vec![0.0; dim], &[0.0], &mut out).is_err());
+}
+
+fn what_is_not_there_is_said_in_a_line() {
+    for (name, expected) in [("gpu:99", "gpu:99: "), ("tpu", "expected gpu or gpu:N"), ("gpu:", "expected gpu or gpu:N")] {
+        let error = Gpu::open(name).unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+    }
+    for (i, device) in devices().iter().enumerate() {
+        println!("{device}");
+        assert_eq!(device.index, i);
+    }
+}

@@ -1,0 +1,138 @@
+//! Convolutions as products of matrices: the windows of the input, a row an output pixel, times the weights.
+
+use super::Images;
+use burn::tensor::{Tensor, s};
+use ddim_kernels::Conv2d;
+
+/// Numbers of windows that lie in memory at once.
+const MOST_WINDOWS: usize = 24 << 20;
+
+/// Parts that are summed by themselves, so that a long sum keeps its digits and has work for many at once.
+const PARTS: usize = 16;
+
+/// Weights [out, in, k, k], flat, as a matrix [k · k · in, out].
+pub(super) fn matrix(conv: &Conv2d, weight: Tensor<1>) -> Tensor<2> {
+    let ([outs, ins], [rows, columns]) = (conv.channels, conv.kernel);
+    if [rows, columns] == [1, 1] {
+        return weight.reshape([outs, ins]).transpose();
+    }
+    weight.reshape([outs, ins, rows, columns]).permute([2, 3, 1, 0]).reshape([rows * columns * ins, outs])
+}
+
+/// [n, h, w, in] -> [n, h', w', out].
+pub(super) fn forward(conv: &Conv2d, x: Images, matrix: &Tensor<2>, bias: Tensor<1>) -> Images {
+    let [outs, _] = conv.channels;
+    product(conv, x, matrix) + bias.reshape([1, 1, 1, outs])
+}
+
+/// The gradients of the input, where it is asked for, of the weights, flat, and of the bias.
+pub(super) fn backward(conv: &Conv2d, x: Images, weight: Tensor<1>, dy: Images, input: bool) -> (Option<Images>, [Tensor<1>; 2]) {
+    let ([outs, ins], [rows, columns]) = (conv.channels, conv.kernel);
+    let dx = input.then(|| input_gradient(conv, x.dims(), weight, dy.clone()));
+    let [n, h, w, _] = dy.dims();
+    let mut sum: Option<Tensor<3>> = None;
+    for range in parts(conv, n, h * w) {
+        let of = |images: &Images| images.clone().narrow(0, range.start, range.len());
+        let groups = groups(range.len());
+        let pixels = range.len() * h * w / groups;
+        let windows = windows(conv, of(&x)).reshape([groups, pixels, rows * columns * ins]);
+        let found = windows.swap_dims(1, 2).matmul(of(&dy).reshape([groups, pixels, outs])).sum_dim(0);
+        sum = Some(match sum {
+            None => found,
+            Some(sum) => sum + found,
+        });
+    }
+    let weight: Tensor<4> = sum.expect("at least one image").reshape([rows, columns, ins, outs]).permute([3, 2, 0, 1]);
+    (dx, [weight.reshape([outs * ins * rows * columns]), channel_sums(dy)])
+}
+
+/// Over images and pixels.
+pub(super) fn channel_sums(dy: Images) -> Tensor<1> {
+    let [n, h, w, c] = dy.dims();
+    let groups = groups(n);
+    let sums: Tensor<3> = dy.reshape([groups * h, n / groups * w, c]).sum_dim(1);
+    sums.sum_dim(0).reshape([c])
+}
+
+/// How many parts the sum over `n` images has.
+fn groups(n: usize) -> usize {
+    (1..=PARTS).rev().find(|groups| n.is_multiple_of(*groups)).unwrap_or(1)
+}
+
+/// Which images' windows lie in memory together.
+fn parts(conv: &Conv2d, n: usize, pixels: usize) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+    let each = pixels * conv.kernel[0] * conv.kernel[1] * conv.channels[1];
+    let together = (MOST_WINDOWS / each).clamp(1, n);
+    (0..n).step_by(together).map(move |first| first..n.min(first + together))
+}
+
+fn product(conv: &Conv2d, x: Images, matrix: &Tensor<2>) -> Images {
+    let [n, h, w, _] = x.dims();
+    let [out_h, out_w] = conv.output([h, w]);
+    let [_, outs] = matrix.dims();
+    let found: Vec<Images> = parts(conv, n, out_h * out_w)
+        .map(|range| {
+            let windows = windows(conv, x.clone().narrow(0, range.start, range.len()));
+            let [_, _, _, depth] = windows.dims();
+            let y = windows.reshape([range.len() * out_h * out_w, depth]).matmul(matrix.clone());
+            y.reshape([range.len(), out_h, out_w, outs])
+        })
+        .collect();
+    Tensor::cat(found, 0)
+}
+
+/// What the kernel sees from each pixel of the output: [n, h', w', k · k · in].
+fn windows(conv: &Conv2d, x: Images) -> Images {
+    let ([rows, columns], stride) = (conv.kernel, conv.stride);
+    if [rows, columns] == [1, 1] && stride == 1 && conv.padding == [[0; 2]; 2] {
+        return x;
+    }
+    let [_, h, w, _] = x.dims();
+    let [out_h, out_w] = conv.output([h, w]);
+    let x = padded(x, conv.padding);
+    let (last_h, last_w) = (stride * (out_h - 1) + 1, stride * (out_w - 1) + 1);
+    let shifted = |row: usize, column: usize| {
+        let (row, column) = (row as isize, column as isize);
+        x.clone().slice(s![.., row..row + last_h as isize;stride as isize, column..column + last_w as isize;stride as isize, ..])
+    };
+    Tensor::cat((0..rows * columns).map(|i| shifted(i / columns, i % columns)).collect(), 3)
+}
+
+/// With zeros around.
+fn padded(x: Images, padding: [[usize; 2]; 2]) -> Images {
+    padding.into_iter().zip([1, 2]).fold(x, |x, ([before, after], axis)| {
+        let zeros = |count: usize| {
+            let mut shape = x.dims();
+            shape[axis] = count;
+            (count > 0).then(|| Tensor::zeros(shape, &x.device()))
+        };
+        let parts: Vec<Images> = [zeros(before), Some(x.clone()), zeros(after)].into_iter().flatten().collect();
+        Tensor::cat(parts, axis)
+    })
+}
+
+/// A convolution of `dy`, its pixels `stride` apart, with the kernel turned around.
+fn input_gradient(conv: &Conv2d, [n, h, w, _]: [usize; 4], weight: Tensor<1>, dy: Images) -> Images {
+    let ([outs, ins], [rows, columns], stride) = (conv.channels, conv.kernel, conv.stride);
+    let [_, out_h, out_w, _] = dy.dims();
+    let turned: Tensor<4> = weight.reshape([outs, ins, rows, columns]).flip([2, 3]).permute([2, 3, 0, 1]);
+    let matrix = turned.reshape([rows * columns * outs, ins]);
+    let apart = if stride == 1 {
+        dy
+    } else {
+        let between = |dy: Tensor<6>, axis: usize| {
+            let mut shape = dy.dims();
+            shape[axis] = stride - 1;
+            Tensor::cat(vec![dy.clone(), Tensor::zeros(shape, &dy.device())], axis)
+        };
+        let dy = between(dy.reshape([n, out_h, 1, out_w, 1, outs]), 2);
+        between(dy, 4).reshape([n, stride * out_h, stride * out_w, outs])
+    };
+    // Zeros behind the last pixel, or what no input reaches.
+    let behind = [(h, 0, out_h), (w, 1, out_w)].map(|(size, axis, out)| (size + conv.padding[axis][0]) as isize - (stride * out) as isize);
+    let keep = [0, 1].map(|axis| apart.dims()[1 + axis] - behind[axis].min(0).unsigned_abs());
+    let apart = apart.narrow(1, 0, keep[0]).narrow(2, 0, keep[1]);
+    let before = [rows - 1 - conv.padding[0][0], columns - 1 - conv.padding[1][0]];
+    let padding = [0, 1].map(|axis| [before[axis], behind[axis].max(0) as usize]);
+    product(&Conv2d { channels: [ins, outs], stride: 1, padding, ..*conv }, apart, &matrix)
+}

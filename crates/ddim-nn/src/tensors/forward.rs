@@ -1,0 +1,83 @@
+//! From the images to the network's output.
+
+use super::{Images, TensorNetwork, conv, dropout, layers, tensor};
+use crate::condition::Condition;
+use crate::graph::{Features, Index, Op};
+use burn::tensor::{Int, Tensor, TensorData};
+
+/// What goes through the network together.
+pub(crate) struct Inputs<'a> {
+    pub(super) x: Images,
+    pub(super) timesteps: &'a [f32],
+    pub(super) condition: &'a Condition,
+    /// Seeds of what dropout drops, one an image; none for no dropout.
+    pub(super) dropout: &'a [u64],
+}
+
+impl Inputs<'_> {
+    pub(super) fn rows(&self, network: &TensorNetwork) -> Images {
+        tensor(self.timesteps, [self.timesteps.len(), 1, 1, 1], network.device())
+    }
+
+    pub(super) fn numbers(&self, index: Index) -> std::borrow::Cow<'_, [f32]> {
+        index.numbers(self.timesteps, self.condition)
+    }
+}
+
+/// The values of all nodes; of those that nobody reads any more, none, unless they are kept.
+pub(super) fn run(network: &TensorNetwork, inputs: &Inputs<'_>, keep: bool) -> Vec<Option<Images>> {
+    let graph = network.unet.graph(network.size);
+    let readers = graph.readers();
+    let mut values: Vec<Option<Images>> = vec![None; graph.nodes.len()];
+    let mut drawn = 0;
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let of = |i: usize| -> Images { values[node.inputs[i]].clone().expect("inputs come first") };
+        let y = match &node.op {
+            Op::Input => inputs.x.clone(),
+            Op::Features(Features::Table(table), index) => {
+                let rows: Vec<i32> = inputs.numbers(*index).iter().map(|&n| n as i32).collect();
+                let n = rows.len();
+                let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), network.device());
+                let width = node.shape[2];
+                network.parameter(*table).reshape([-1, width as i64]).select(0, rows).reshape([n, 1, 1, width])
+            }
+            Op::Features(features, index) => network.features(features, &inputs.numbers(*index), node.shape[2]),
+            Op::Embedding => match inputs.condition {
+                Condition::Embeddings(e) => tensor(e, [inputs.timesteps.len(), 1, 1, node.shape[2]], network.device()),
+                other => unreachable!("embeddings, not {other:?}"),
+            },
+            Op::Conv(layer) => conv::forward(&layer.conv, of(0), &network.matrices[&layer.weight], network.parameter(layer.bias)),
+            Op::Given(..) | Op::Channels(_) => unreachable!("plans make them"),
+            Op::Pool(_) | Op::Mean => unreachable!("no U-Net has them"),
+            Op::Norm(norm, with_silu) => {
+                let [weight, bias] = [norm.weight, norm.bias].map(|id| network.parameter(id));
+                layers::Normal::of(norm, of(0)).affine(weight, bias, *with_silu)
+            }
+            Op::Activate(activation) => layers::activate(*activation, of(0)),
+            Op::Attend(attend) => layers::attend(attend, [of(0), of(1), of(2)]),
+            Op::Enlarge => {
+                let [n, h, w, c] = of(0).dims();
+                let y: Tensor<6> = of(0).reshape([n, h, 1, w, 1, c]).expand([n, h, 2, w, 2, c]);
+                y.reshape([n, 2 * h, 2 * w, c])
+            }
+            Op::Halve => layers::sum_of_four(of(0)) * 0.25,
+            Op::Add | Op::AddRows => of(0) + of(1),
+            Op::Concat => Tensor::cat((0..node.inputs.len()).map(of).collect(), 3),
+            Op::Affine { factor, summand } => of(0) * f64::from(*factor) + f64::from(*summand),
+            Op::Dropout(probability) => {
+                drawn += 1;
+                dropout::drop(of(0), inputs.dropout, drawn, 1.0 - probability)
+            }
+            Op::ScaleShift => {
+                let [scale, shift] = layers::halves(of(1));
+                of(0) * (scale + 1.0) + shift
+            }
+            Op::DivideByTimestep => of(0) / inputs.rows(network),
+        };
+        values[id] = Some(y);
+        if !keep {
+            node.inputs.iter().filter(|input| readers[**input].last() == Some(&id)).for_each(|&input| values[input] = None);
+        }
+    }
+    values
+}

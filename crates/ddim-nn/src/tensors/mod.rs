@@ -1,0 +1,196 @@
+//! The graph over [burn](https://burn.dev)'s tensors, forward and back: what runs on graphics processors.
+//!
+//! Images are [n, h, w, c], rows of the timestep and class [n, 1, 1, c]. A convolution is one matrix product over the windows of its input, because
+//! products are what every device does well; the way back is written here, so that what it keeps is the values of the graph and nothing else.
+
+mod backward;
+mod conv;
+mod dropout;
+mod forward;
+mod layers;
+
+use crate::condition::Condition;
+use crate::graph::{Features, Id, Op, Parameters};
+use crate::plan::write_features;
+use crate::training::Examples;
+use crate::unet::UNet;
+use burn::tensor::{Device, Tensor, TensorData, Transaction};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+pub(crate) use forward::Inputs;
+
+/// Images or rows.
+type Images = Tensor<4>;
+
+/// Numbers of a value, of all images that go through together: buffers of devices are bounded, and this fills any of them.
+const MOST_NUMBERS: usize = 1 << 26;
+
+/// Numbers that are kept for the way back, of all images that go through together.
+const MOST_KEPT: usize = 1 << 30;
+
+/// A network whose parameters lie on a device.
+pub struct TensorNetwork {
+    unet: UNet,
+    size: [usize; 2],
+    /// Flat, in the order of [`UNet::parameters`].
+    parameters: Vec<Tensor<1>>,
+    /// The weights of convolutions, as products take them.
+    matrices: HashMap<usize, Tensor<2>>,
+    /// What features are computed from on the processor, which is a few numbers.
+    tables: HashMap<usize, Vec<f32>>,
+    device: Device,
+    together: [usize; 2],
+}
+
+impl TensorNetwork {
+    /// For images of `size` [h, w]; the parameters are uploaded.
+    pub fn new(unet: &UNet, size: [usize; 2], device: &Device) -> Self {
+        let graph = unet.graph(size);
+        let mut tables = HashMap::new();
+        for node in &graph.nodes {
+            if let Op::Features(Features::Fourier(id), _) = node.op {
+                tables.insert(id, unet.values()[unet.definition().get(id).range.clone()].to_vec());
+            }
+        }
+        let numbers = |shape: [usize; 3]| shape.iter().product::<usize>();
+        let largest = graph.nodes.iter().map(|node| numbers(node.shape)).max().unwrap_or(1);
+        let all = graph.nodes.iter().map(|node| numbers(node.shape)).sum::<usize>();
+        let together = [MOST_NUMBERS / largest, (MOST_NUMBERS / largest).min(MOST_KEPT / all)].map(|images| images.max(1));
+        let upload = |range: Range<usize>| tensor(&unet.values()[range.clone()], [range.len()], device);
+        let parameters = unet.parameters().map(|(_, _, range)| upload(range)).collect();
+        let mut network = Self {
+            unet: unet.without_numbers(),
+            size,
+            parameters,
+            matrices: HashMap::new(),
+            tables,
+            device: device.clone(),
+            together,
+        };
+        network.arrange();
+        network
+    }
+
+    /// Where its parameters lie.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The numbers of all parameters are those of `flat`, which is on the device, in the order of [`UNet::values`].
+    pub fn set(&mut self, flat: &Tensor<1>) {
+        let ranges = self.unet.parameters().map(|(_, _, range)| range);
+        self.parameters = ranges.map(|range| flat.clone().narrow(0, range.start, range.len())).collect();
+        self.arrange();
+    }
+
+    /// The numbers that training leaves as they are, among those of all parameters.
+    pub fn fixed(&self) -> Vec<Range<usize>> {
+        self.definition().iter().filter(|parameter| !parameter.trained).map(|parameter| parameter.range.clone()).collect()
+    }
+
+    fn arrange(&mut self) {
+        self.matrices.clear();
+        for node in self.unet.graph(self.size).nodes {
+            if let Op::Conv(layer) = node.op {
+                self.matrices.insert(layer.weight, conv::matrix(&layer.conv, self.parameters[layer.weight].clone()));
+            }
+        }
+    }
+
+    /// Images `x` [n, c_in, h, w] -> [n, c_out, h, w] in `out`, at `timesteps` (code timesteps, 0 to T-1) and under `condition`, n of each.
+    ///
+    /// # Errors
+    /// What the device says, in its words.
+    ///
+    /// # Panics
+    /// On shapes, labels or timesteps that the network does not take.
+    pub fn evaluate(&self, x: &[f32], timesteps: &[f32], condition: &Condition, out: &mut [f32]) -> Result<(), String> {
+        let n = timesteps.len();
+        let (dim, outputs) = (x.len() / n, out.len() / n);
+        let parts = (0..n).step_by(self.together[0]).map(|first| first..n.min(first + self.together[0]));
+        // All are sent before the first is waited for.
+        let found: Vec<Images> = parts
+            .map(|range| {
+                let inputs = Inputs {
+                    x: self.images(&x[range.start * dim..range.end * dim], range.len()),
+                    timesteps: &timesteps[range.clone()],
+                    condition: &condition.of(range, n),
+                    dropout: &[],
+                };
+                forward::run(self, &inputs, false).pop().flatten().expect("the last is the output").permute([0, 3, 1, 2])
+            })
+            .collect();
+        let all = found.into_iter().fold(Transaction::default(), |transaction, y| transaction.register(y));
+        let mut rest = out;
+        for data in all.try_execute().map_err(|e| e.to_string())? {
+            let found = data.try_into_vec::<f32>().map_err(|e| format!("{e:?}"))?;
+            let (part, behind) = rest.split_at_mut(found.len());
+            part.copy_from_slice(&found);
+            rest = behind;
+        }
+        debug_assert_eq!(rest.len(), 0, "{outputs} numbers an image");
+        Ok(())
+    }
+
+    /// The gradients of Σ weight · mean (prediction - target)² over the images, in the order of [`UNet::values`], and the means [n]; both stay on the
+    /// device.
+    ///
+    /// # Panics
+    /// On lengths that do not go together, or images that the network is not for.
+    pub fn gradients(&self, examples: &Examples<'_>) -> (Tensor<1>, Tensor<1>) {
+        let Examples { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
+        assert!([h, w] == self.size && x.len() == n * c * h * w && timesteps.len() == n && weights.len() == n);
+        let timesteps: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
+        let (dim, outputs) = (c * h * w, target.len() / n);
+        let (mut sum, mut means) = (None, Vec::new());
+        for first in (0..n).step_by(self.together[1]) {
+            let range = first..n.min(first + self.together[1]);
+            let inputs = Inputs {
+                x: self.images(&x[range.start * dim..range.end * dim], range.len()),
+                timesteps: &timesteps[range.clone()],
+                condition: &condition.of(range.clone(), n),
+                dropout: dropout.get(range.clone()).unwrap_or_default(),
+            };
+            let mut values = forward::run(self, &inputs, true);
+            let y = values.last().cloned().flatten().expect("the last is the output");
+            let difference = y - self.images(&target[range.start * outputs..range.end * outputs], range.len());
+            means.push(difference.clone().square().reshape([range.len(), outputs]).mean_dim(1).reshape([range.len()]));
+            let shares: Vec<f32> = weights[range.clone()].iter().map(|weight| 2.0 * weight / outputs as f32).collect();
+            let dy = difference * tensor(&shares, [range.len(), 1, 1, 1], &self.device);
+            let found = backward::run(self, &inputs, &mut values, dy);
+            sum = Some(match sum {
+                None => found,
+                Some(sum) => found + sum,
+            });
+        }
+        (sum.expect("at least one image"), Tensor::cat(means, 0))
+    }
+
+    /// [n, c, h, w] as the graph has them.
+    fn images(&self, x: &[f32], n: usize) -> Images {
+        let [h, w] = self.size;
+        tensor(x, [n, x.len() / (n * h * w), h, w], &self.device).permute([0, 2, 3, 1])
+    }
+
+    fn parameter(&self, id: usize) -> Tensor<1> {
+        self.parameters[id].clone()
+    }
+
+    fn definition(&self) -> &Arc<Parameters> {
+        self.unet.definition()
+    }
+
+    /// The features of numbers, one an image, but for those that are rows of a table.
+    fn features(&self, features: &Features, numbers: &[f32], width: usize) -> Images {
+        let mut out = vec![0.0; numbers.len() * width];
+        let table = |id: Id| self.tables[&id].as_slice();
+        out.chunks_exact_mut(width).zip(numbers).for_each(|(out, &number)| write_features(features, number, table, out));
+        tensor(&out, [numbers.len(), 1, 1, width], &self.device)
+    }
+}
+
+fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+}
