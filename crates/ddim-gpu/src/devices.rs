@@ -66,6 +66,8 @@ impl fmt::Display for Described {
 struct Found {
     described: Described,
     selector: (WgpuBackend, DeviceKind),
+    /// Numbers that a buffer holds.
+    most: usize,
 }
 
 /// All devices: graphics processors first, cards before what shares the processor's memory.
@@ -125,7 +127,9 @@ fn of_api(backend: wgpu::Backend, selector: WgpuBackend, api: &str) -> Vec<Found
         let driver = format!("{} {}", info.driver, info.driver_info).trim().to_owned();
         let memory = memory(&info.device_pci_bus_id);
         let described = Described { index: 0, name: info.name, kind, api: api.to_owned(), driver, memory };
-        Some(Found { described, selector: (selector, device) })
+        let limits = adapter.limits();
+        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) / 4;
+        Some(Found { described, selector: (selector, device), most: usize::try_from(most).unwrap_or(usize::MAX) })
     });
     described.collect()
 }
@@ -158,6 +162,8 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
 #[derive(Debug, Clone)]
 pub struct Gpu {
     pub(crate) device: Device,
+    /// Numbers that a buffer of it holds.
+    pub(crate) most: usize,
     described: Described,
 }
 
@@ -178,7 +184,7 @@ impl Gpu {
         let devices = found();
         let count = devices.len();
         let fits = |found: &Found| number.map_or(found.described.kind != Kind::Software, |number| found.described.index == number);
-        let Some(Found { described, selector: (api, kind) }) = devices.iter().find(|found| fits(found)) else {
+        let Some(Found { described, selector: (api, kind), most }) = devices.iter().find(|found| fits(found)) else {
             return Err(Error::new(match (number, devices.first()) {
                 (_, None) => format!("{name}: no graphics processor was found: expected one with a driver for {DRIVERS}"),
                 (None, Some(first)) => {
@@ -194,7 +200,7 @@ impl Gpu {
         }
         let device = Device::wgpu_options().device_kind(kind.clone()).graphics_api(*api).init();
         let device = device.map_err(|e| Error::new(format!("{name}: {described} does not open: {e}")))?;
-        let gpu = Self { device, described: described.clone() };
+        let gpu = Self { device, described: described.clone(), most: *most };
         open.push(gpu.clone());
         Ok(gpu)
     }

@@ -1,16 +1,16 @@
 //! Networks that are evaluated on a device.
 
 use crate::devices::Gpu;
-use ddim_nn::{Condition, Error, Executor, Network, Pipeline, Result, TensorNetwork};
+use ddim_nn::{Condition, Executor, Network, Pipeline, Result, TensorNetwork};
 
 impl Gpu {
     /// The network of a pipeline on this device, as [`Network::new`] makes it for the processor. Its weights are uploaded; batches go there, and what it
     /// says of them comes back.
     ///
     /// # Errors
-    /// As `Network::new`.
+    /// As `Network::new`; images that the device has no room for.
     pub fn network(&self, pipeline: Pipeline) -> Result<Network> {
-        Network::on(pipeline, |unet, size| Ok(Box::new(OnDevice(TensorNetwork::new(unet, size, &self.device)))))
+        Network::on(pipeline, |unet, size| Ok(Box::new(OnDevice(TensorNetwork::new(unet, size, &self.device, self.most)?))))
     }
 }
 
@@ -18,6 +18,6 @@ struct OnDevice(TensorNetwork);
 
 impl Executor for OnDevice {
     fn evaluate(&self, x: &[f32], timesteps: &[f32], condition: &Condition, out: &mut [f32]) -> Result<()> {
-        self.0.evaluate(x, timesteps, condition, out).map_err(Error::device)
+        self.0.evaluate(x, timesteps, condition, out)
     }
 }

@@ -23,14 +23,18 @@ pub struct Training {
 
 impl Gpu {
     /// Training of a network for images of `size` [h, w], from the state that is given.
-    pub fn training(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Training {
+    ///
+    /// # Errors
+    /// Images or weights that the device has no room for.
+    pub fn training(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Training> {
         let device = &self.device;
         let upload = |values: &[f32]| Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device);
         let count = unet.values().len();
+        let network = TensorNetwork::new(unet, size, device, self.most)?;
+        network.check_training()?;
         let values = upload(unet.values());
-        let network = TensorNetwork::new(unet, size, device);
         let fixed = network.fixed().into_iter().map(|range| (range.clone(), values.clone().narrow(0, range.start, range.len()))).collect();
-        Training {
+        Ok(Training {
             network,
             device: device.clone(),
             moments: [0, 1].map(|i| if adam.moments[i].is_empty() { Tensor::zeros([count], device) } else { upload(&adam.moments[i]) }),
@@ -38,7 +42,7 @@ impl Gpu {
             values,
             gradients: None,
             fixed,
-        }
+        })
     }
 }
 

@@ -33,7 +33,11 @@ struct Compiled {
 /// Where it is evaluated.
 enum Runner {
     /// Here, by a plan over our kernels.
-    Plan { plan: Plan, packed: Packed, arenas: Arenas },
+    Plan {
+        plan: Plan,
+        packed: Packed,
+        arenas: Arenas,
+    },
     Elsewhere(Box<dyn Executor>),
 }
 
@@ -236,7 +240,8 @@ impl Network {
         let timesteps: Vec<f32> = levels.iter().map(|level| (level - 1.0) as f32).collect();
         let whole = self.config.out_channels * self.size[0] * self.size[1];
         let mut with_variances = Vec::new();
-        for (g, ((x, out), timesteps)) in x_t.chunks(group * dim).zip(out.chunks_mut(group * dim)).zip(timesteps.chunks(group)).enumerate() {
+        for (g, ((x, out), timesteps)) in x_t.chunks(group * dim).zip(out.chunks_mut(group * dim)).zip(timesteps.chunks(group)).enumerate()
+        {
             if whole == dim {
                 self.evaluate(x, timesteps, [g * group, n], profile.as_deref_mut(), out)?;
                 continue;

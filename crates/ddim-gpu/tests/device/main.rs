@@ -21,7 +21,9 @@ fn main() {
         ("one_evaluation_equals_diffusers", one_evaluation_equals_diffusers),
         ("samples_of_built_in_models_are_the_processors", samples_of_built_in_models_are_the_processors),
         ("a_batch_of_any_size", a_batch_of_any_size),
+        ("what_does_not_fit_is_said_before", what_does_not_fit_is_said_before),
         ("gradients_are_the_processors", training::gradients_are_the_processors),
+        ("gradients_of_other_activations", training::gradients_of_other_activations),
         ("dropout_drops_the_same", training::dropout_drops_the_same),
         ("twenty_steps_are_the_processors", training::twenty_steps_are_the_processors),
         ("training_goes_to_and_fro", training::training_goes_to_and_fro),
@@ -137,6 +139,14 @@ fn a_batch_of_any_size(gpu: &Gpu) {
     // What a network says on the processor it says there.
     let mut out = vec![0.0; dim];
     assert!(there.predict(&vec![0.0; dim], &[0.0], &mut out).is_err());
+}
+
+/// Images whose largest value is no buffer of any device.
+fn what_does_not_fit_is_said_before(gpu: &Gpu) {
+    let [pipeline, _] = built_in();
+    let error = gpu.network(pipeline.with_size([16384, 16384]).unwrap()).map(|_| ()).unwrap_err().to_string();
+    println!("{error}");
+    assert!(error.starts_with("images of 16384x16384 need a buffer of ") && error.contains("as the device has"), "{error}");
 }
 
 fn what_is_not_there_is_said_in_a_line() {

@@ -17,7 +17,7 @@ fn compare(gpu: &Gpu, name: &str, unet: &UNet, examples: &Examples<'_>) {
     let mut plan = TrainingPlan::new(unet, [h, w]);
     plan.begin();
     let loss = plan.add(unet, examples);
-    let mut there = gpu.training(unet, [h, w], &Adam::new(1e-3), &[]);
+    let mut there = gpu.training(unet, [h, w], &Adam::new(1e-3), &[]).unwrap();
     let [found, norm] = there.gradients(examples).unwrap();
     assert!((found / loss - 1.0).abs() < 1e-5, "{name}: {found} for {loss}");
     assert!((norm / plan.norm() - 1.0).abs() < 1e-4, "{name}: {norm} for {}", plan.norm());
@@ -48,12 +48,20 @@ pub(crate) fn gradients_are_the_processors(gpu: &Gpu) {
     }
 }
 
+/// Of the activations that no golden has.
+pub(crate) fn gradients_of_other_activations(gpu: &Gpu) {
+    for activation in ["mish", "gelu", "relu"] {
+        let unet = small(activation);
+        with_small(3, 2, |examples| compare(gpu, activation, &unet, &Examples { dropout: &[], ..*examples }));
+    }
+}
+
 /// A small network with dropout, classes and attention, some steps into its training, because what closes a residual branch starts at 0.
-fn small() -> UNet {
+fn small(activation: &str) -> UNet {
     let config = serde_json::json!({
         "_class_name": "UNet2DModel", "sample_size": 8, "in_channels": 3, "out_channels": 3, "block_out_channels": [16, 32],
         "layers_per_block": 1, "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
-        "norm_num_groups": 8, "attention_head_dim": 16, "dropout": 0.3, "num_class_embeds": 4,
+        "norm_num_groups": 8, "attention_head_dim": 16, "dropout": 0.3, "num_class_embeds": 4, "act_fn": activation,
     });
     let mut unet = UNet::initialised(&UNetConfig::from_json(&config.to_string(), Path::new("config.json")).unwrap(), 5).unwrap();
     let (mut plan, mut adam) = (TrainingPlan::new(&unet, [8, 8]), Adam::new(0.01));
@@ -79,7 +87,7 @@ fn with_small<T>(n: usize, step: u64, work: impl FnOnce(&Examples<'_>) -> T) -> 
 }
 
 pub(crate) fn dropout_drops_the_same(gpu: &Gpu) {
-    let unet = small();
+    let unet = small("silu");
     with_small(5, 7, |examples| compare(gpu, "dropout", &unet, examples));
 }
 
@@ -101,7 +109,7 @@ pub(crate) fn twenty_steps_are_the_processors(gpu: &Gpu) {
     let mut ema = [Ema::new(0.8, true, &unet)];
     let mut plan = TrainingPlan::new(&unet, [h, w]);
     let (mut unet_there, mut adam_there, mut ema_there) = (unet.clone(), adam.clone(), ema.clone());
-    let mut there = gpu.training(&unet_there, [h, w], &adam_there, &ema_there);
+    let mut there = gpu.training(&unet_there, [h, w], &adam_there, &ema_there).unwrap();
     for k in 0..steps {
         let part = k * n * c * h * w..(k + 1) * n * c * h * w;
         let examples = Examples {
@@ -143,7 +151,7 @@ pub(crate) fn twenty_steps_are_the_processors(gpu: &Gpu) {
 
 /// Steps here, steps there, steps here again: numerically as all of them here.
 pub(crate) fn training_goes_to_and_fro(gpu: &Gpu) {
-    let start = small();
+    let start = small("silu");
     let here = |unet: &mut UNet, adam: &mut Adam, ema: &mut [Ema], steps: std::ops::Range<u64>| {
         let mut plan = TrainingPlan::new(unet, [8, 8]);
         let mut loss = 0.0;
@@ -158,7 +166,7 @@ pub(crate) fn training_goes_to_and_fro(gpu: &Gpu) {
     let expected = here(&mut unet, &mut adam, &mut ema, 0..9);
     let (mut other, mut its_adam, mut its_ema) = (start.clone(), Adam::new(1e-3), [Ema::new(0.9, false, &start)]);
     here(&mut other, &mut its_adam, &mut its_ema, 0..3);
-    let mut there = gpu.training(&other, [8, 8], &its_adam, &its_ema);
+    let mut there = gpu.training(&other, [8, 8], &its_adam, &its_ema).unwrap();
     for step in 3..6 {
         with_small(4, step, |examples| there.gradients(examples)).unwrap();
         there.update(&mut its_adam, 1.0, &its_ema, step + 1).unwrap();
@@ -173,9 +181,9 @@ pub(crate) fn training_goes_to_and_fro(gpu: &Gpu) {
 
 pub(crate) fn training_gives_the_same_bytes(gpu: &Gpu) {
     let run = || {
-        let (mut unet, mut adam) = (small(), Adam::new(1e-3));
+        let (mut unet, mut adam) = (small("silu"), Adam::new(1e-3));
         let mut ema = [Ema::new(0.9, true, &unet)];
-        let mut there = gpu.training(&unet, [8, 8], &adam, &ema);
+        let mut there = gpu.training(&unet, [8, 8], &adam, &ema).unwrap();
         for step in 0..4 {
             let [_, norm] = with_small(6, step, |examples| there.gradients(examples)).unwrap();
             there.update(&mut adam, clipping(norm, 1.0), &ema, step + 1).unwrap();

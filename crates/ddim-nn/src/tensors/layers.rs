@@ -2,8 +2,8 @@
 
 use super::{Images, conv};
 use crate::graph::{Attend, Norm};
-use burn::tensor::activation::{gelu, mish, relu, sigmoid, silu, softmax};
 use burn::tensor::Tensor;
+use burn::tensor::activation::{gelu, mish, relu, sigmoid, silu, softmax};
 use ddim_kernels::Activation;
 
 /// A group norm's input without its weight and bias: mean 0 and variance 1 over each group, and what it was divided by.
@@ -109,7 +109,11 @@ pub(super) fn attend(attend: &Attend, of: [Images; 3]) -> Images {
 /// The gradients of queries, keys and values. The shares are computed again: they are more numbers than anything else in the network.
 pub(super) fn attend_backward(attend: &Attend, of: [Images; 3], dy: Images) -> [Images; 3] {
     let dims = dy.dims();
-    let [q, k, v, dy] = { let [q, k, v] = of; [q, k, v, dy] }.map(|x| heads(attend, x));
+    let [q, k, v, dy] = {
+        let [q, k, v] = of;
+        [q, k, v, dy]
+    }
+    .map(|x| heads(attend, x));
     let shares = shares(attend, q.clone(), k.clone());
     let dv = shares.clone().swap_dims(2, 3).matmul(dy.clone());
     let dshares = dy.matmul(v.swap_dims(2, 3));

@@ -10,7 +10,8 @@ mod forward;
 mod layers;
 
 use crate::condition::Condition;
-use crate::graph::{Features, Id, Op, Parameters};
+use crate::error::{Error, Result};
+use crate::graph::{Features, Id, Node, Op, Parameters};
 use crate::plan::write_features;
 use crate::training::Examples;
 use crate::unet::UNet;
@@ -24,11 +25,11 @@ pub(crate) use forward::Inputs;
 /// Images or rows.
 type Images = Tensor<4>;
 
-/// Numbers of a value, of all images that go through together: buffers of devices are bounded, and this fills any of them.
+/// Numbers of the largest value of all images that go through together: it fills any device.
 const MOST_NUMBERS: usize = 1 << 26;
 
 /// Numbers that are kept for the way back, of all images that go through together.
-const MOST_KEPT: usize = 1 << 30;
+const MOST_KEPT: usize = 1 << 29;
 
 /// A network whose parameters lie on a device.
 pub struct TensorNetwork {
@@ -41,12 +42,18 @@ pub struct TensorNetwork {
     /// What features are computed from on the processor, which is a few numbers.
     tables: HashMap<usize, Vec<f32>>,
     device: Device,
+    /// Numbers that a buffer of the device holds.
+    most: usize,
+    /// Images that go through together, in sampling and in training.
     together: [usize; 2],
 }
 
 impl TensorNetwork {
-    /// For images of `size` [h, w]; the parameters are uploaded.
-    pub fn new(unet: &UNet, size: [usize; 2], device: &Device) -> Self {
+    /// For images of `size` [h, w]; the parameters are uploaded. `most` numbers fit into a buffer of the device.
+    ///
+    /// # Errors
+    /// Images, or weights of a layer, that do not fit.
+    pub fn new(unet: &UNet, size: [usize; 2], device: &Device, most: usize) -> Result<Self> {
         let graph = unet.graph(size);
         let mut tables = HashMap::new();
         for node in &graph.nodes {
@@ -54,10 +61,25 @@ impl TensorNetwork {
                 tables.insert(id, unet.values()[unet.definition().get(id).range.clone()].to_vec());
             }
         }
-        let numbers = |shape: [usize; 3]| shape.iter().product::<usize>();
-        let largest = graph.nodes.iter().map(|node| numbers(node.shape)).max().unwrap_or(1);
-        let all = graph.nodes.iter().map(|node| numbers(node.shape)).sum::<usize>();
-        let together = [MOST_NUMBERS / largest, (MOST_NUMBERS / largest).min(MOST_KEPT / all)].map(|images| images.max(1));
+        let numbers = |node: &Node| {
+            let [h, w, c] = node.shape;
+            match &node.op {
+                Op::Attend(attend) => (h * w * c).max(attend.heads * (h * w).pow(2)),
+                _ => h * w * c,
+            }
+        };
+        let largest = graph.nodes.iter().map(numbers).max().unwrap_or(1);
+        let weights = unet.parameters().map(|(_, _, range)| range.len()).max().unwrap_or(1);
+        let [needed, there] = [largest.max(weights), most].map(|numbers| numbers.div_ceil(1 << 18));
+        if needed > there {
+            let [h, w] = size;
+            return Err(Error::device(format!(
+                "images of {h}x{w} need a buffer of {needed} MiB: expected at most {there}, as the device has"
+            )));
+        }
+        let all = graph.nodes.iter().map(numbers).sum::<usize>();
+        let fitting = most.min(MOST_NUMBERS).max(largest) / largest;
+        let together = [fitting, fitting.min(MOST_KEPT / all).max(1)];
         let upload = |range: Range<usize>| tensor(&unet.values()[range.clone()], [range.len()], device);
         let parameters = unet.parameters().map(|(_, _, range)| upload(range)).collect();
         let mut network = Self {
@@ -67,10 +89,29 @@ impl TensorNetwork {
             matrices: HashMap::new(),
             tables,
             device: device.clone(),
+            most,
             together,
         };
         network.arrange();
-        network
+        Ok(network)
+    }
+
+    /// How many images go through together, in sampling and in training; more go one part after the other.
+    pub fn together(&self) -> [usize; 2] {
+        self.together
+    }
+
+    /// Whether all parameters fit into one buffer, as training wants them.
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn check_training(&self) -> Result<()> {
+        let [needed, there] = [self.definition().len(), self.most].map(|numbers| numbers.div_ceil(1 << 18));
+        if needed > there {
+            let message = format!("training the network needs a buffer of {needed} MiB: expected at most {there}, as the device has");
+            return Err(Error::device(message));
+        }
+        Ok(())
     }
 
     /// Where its parameters lie.
@@ -106,9 +147,9 @@ impl TensorNetwork {
     ///
     /// # Panics
     /// On shapes, labels or timesteps that the network does not take.
-    pub fn evaluate(&self, x: &[f32], timesteps: &[f32], condition: &Condition, out: &mut [f32]) -> Result<(), String> {
+    pub fn evaluate(&self, x: &[f32], timesteps: &[f32], condition: &Condition, out: &mut [f32]) -> Result<()> {
         let n = timesteps.len();
-        let (dim, outputs) = (x.len() / n, out.len() / n);
+        let dim = x.len() / n;
         let parts = (0..n).step_by(self.together[0]).map(|first| first..n.min(first + self.together[0]));
         // All are sent before the first is waited for.
         let found: Vec<Images> = parts
@@ -124,13 +165,13 @@ impl TensorNetwork {
             .collect();
         let all = found.into_iter().fold(Transaction::default(), |transaction, y| transaction.register(y));
         let mut rest = out;
-        for data in all.try_execute().map_err(|e| e.to_string())? {
-            let found = data.try_into_vec::<f32>().map_err(|e| format!("{e:?}"))?;
+        for data in all.try_execute().map_err(Error::device)? {
+            let found = data.try_into_vec::<f32>().map_err(|e| Error::device(format!("{e:?}")))?;
             let (part, behind) = rest.split_at_mut(found.len());
             part.copy_from_slice(&found);
             rest = behind;
         }
-        debug_assert_eq!(rest.len(), 0, "{outputs} numbers an image");
+        debug_assert!(rest.is_empty(), "as many numbers as there is room for");
         Ok(())
     }
 
