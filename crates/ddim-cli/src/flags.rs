@@ -49,7 +49,7 @@ pub(crate) fn parse_size(text: &str) -> Result<[usize; 2], String> {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Machine {
-    /// Where networks run: cpu, gpu or gpu:N. This version computes on the processor only.
+    /// Where networks run: cpu; in a build with the feature gpu also gpu, gpu:N, or auto for the first there is.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: String,
     /// Processor threads [default: all]. Does not change any result.

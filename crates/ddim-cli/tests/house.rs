@@ -6,8 +6,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from where data come to where they go: a crate depends on those above it.
-const ROOMS: [&str; 10] =
-    ["ddim", "ddim-kernels", "ddim-weights", "ddim-nn", "ddim-data", "ddim-train", "ddim-eval", "ddim-pictures", "ddim-engine", "ddim-cli"];
+const ROOMS: [&str; 11] = [
+    "ddim",
+    "ddim-kernels",
+    "ddim-weights",
+    "ddim-nn",
+    "ddim-gpu",
+    "ddim-data",
+    "ddim-train",
+    "ddim-eval",
+    "ddim-pictures",
+    "ddim-engine",
+    "ddim-cli",
+];
 
 /// Those that print.
 const FRONT_ENDS: [&str; 1] = ["ddim-cli"];

@@ -7,7 +7,7 @@ use crate::models;
 use crate::usage::usage;
 use ddim::Denoiser;
 use ddim::noise::Batch;
-use ddim_nn::{Adam, Condition, Examples, Network, Pipeline, Profile, SchedulerConfig, TrainingPlan, UNetConfig, clipping};
+use ddim_nn::{Adam, Condition, Examples, Pipeline, Profile, SchedulerConfig, TrainingPlan, UNetConfig, clipping};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -94,6 +94,10 @@ impl Request for Bench {
         if !(1..=MOST_BATCH).contains(&self.batch) {
             return Err(Error::field("batch", format!("{}: expected 1 to {MOST_BATCH}", self.batch)));
         }
+        if let (true, Some(device)) = (self.profile || self.checkpoint_activations, watch.device()) {
+            let field = if self.profile { "profile" } else { "checkpoint_activations" };
+            return Err(Error::field(field, format!("{} has none: expected cpu for `device`", device.described())));
+        }
         let (name, pipeline) = match &self.model {
             Some(model) => (model.model.display().to_string(), models::load(&model.model, &model.choices(), watch)?),
             None => (self.preset.clone(), preset(&self.preset)?),
@@ -101,7 +105,7 @@ impl Request for Bench {
         let parameters = pipeline.parameters();
         let level = pipeline.scheduler.num_train_timesteps.div_ceil(2);
         let unet = self.train.then(|| pipeline.unet.clone());
-        let network = Network::new(pipeline)?;
+        let network = watch.network(pipeline)?;
         let n = self.batch;
         let condition = if network.is_conditional() { Condition::Labels(vec![0; n]) } else { Condition::None };
         let network = network.with_condition(condition.clone())?;
@@ -116,12 +120,19 @@ impl Request for Bench {
                 // What sampling packed is no part of a training step's memory.
                 drop(network);
                 let mut adam = Adam::new(2e-4);
+                let mut elsewhere = watch.device().map(|device| device.learner(&unet, [h, w], &adam, &[])).transpose()?;
                 let new = if self.checkpoint_activations { TrainingPlan::checkpointed } else { TrainingPlan::new };
-                let mut plan = new(&unet, [h, w]);
+                let mut plan = if elsewhere.is_none() { Some(new(&unet, [h, w])) } else { None };
                 measure(watch, |counts| {
                     let (timesteps, weights) = (vec![level - 1; n], vec![1.0 / n as f32; n]);
                     let (shape, condition, dropout) = ([n, c, h, w], &condition, &vec![0; n]);
                     let examples = Examples { shape, x: &x, target: &target, timesteps: &timesteps, weights: &weights, condition, dropout };
+                    let Some(plan) = &mut plan else {
+                        let learner = elsewhere.as_mut().expect("one or the other");
+                        let [_, norm] = learner.gradients(&examples)?;
+                        let k = adam.steps + 1;
+                        return Ok(learner.update(&mut adam, clipping(norm, 1.0), &[], k)?);
+                    };
                     plan.begin();
                     plan.add_profiled(&unet, &examples, counts.then_some(&mut profile));
                     let added = Instant::now();

@@ -142,7 +142,7 @@ mod tests {
     fn classes(value: &str, names: &[&str], count: Option<usize>) -> std::result::Result<Vec<usize>, String> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut silent = |_| {};
-        let watch = Watch::new(Control::default(), &mut silent);
+        let watch = Watch::new(Control::default(), None, &mut silent);
         let classes = Classes::new(Some(value.as_ref()), &names, count, &watch).map_err(|e| e.to_string())?;
         assert_eq!(classes.flag(), format!(" --classes {value}"));
         Ok((0..7).map(|i| classes.of(3, i).unwrap()).collect())

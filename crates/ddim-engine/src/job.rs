@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::reports::ClassReport;
+use ddim_nn::{Device, Network, Pipeline};
 use ddim_train::Metrics;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -173,6 +174,7 @@ pub(crate) type Tell<'a> = &'a mut (dyn FnMut(Event) + Send);
 /// What work sees of whoever waits for it.
 pub(crate) struct Watch<'a> {
     control: Control,
+    device: Option<Arc<dyn Device>>,
     /// Whether the end that was asked for is why the work ended.
     stopped: AtomicBool,
     inner: Mutex<Inner<'a>>,
@@ -186,8 +188,13 @@ struct Inner<'a> {
 }
 
 impl<'a> Watch<'a> {
-    pub(crate) fn new(control: Control, tell: Tell<'a>) -> Self {
-        Self { control, stopped: AtomicBool::new(false), inner: Mutex::new(Inner { tell, began: Instant::now(), done: 0, total: 0 }) }
+    pub(crate) fn new(control: Control, device: Option<Arc<dyn Device>>, tell: Tell<'a>) -> Self {
+        Self {
+            control,
+            device,
+            stopped: AtomicBool::new(false),
+            inner: Mutex::new(Inner { tell, began: Instant::now(), done: 0, total: 0 }),
+        }
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Inner<'a>) -> R) -> R {
@@ -196,6 +203,19 @@ impl<'a> Watch<'a> {
 
     pub(crate) fn tell(&self, event: Event) {
         self.with(|inner| (inner.tell)(event));
+    }
+
+    /// Where networks run, if not on the processor.
+    pub(crate) fn device(&self) -> Option<&Arc<dyn Device>> {
+        self.device.as_ref()
+    }
+
+    /// A network, where networks run.
+    pub(crate) fn network(&self, pipeline: Pipeline) -> Result<Network> {
+        Ok(match &self.device {
+            Some(device) => device.network(pipeline)?,
+            None => Network::new(pipeline)?,
+        })
     }
 
     /// What an end is asked by, for work that sees to it itself.
@@ -285,29 +305,29 @@ pub struct Within<'a, 'b>(pub(crate) &'a Watch<'b>);
 #[derive(Debug, Clone, Default)]
 pub struct Engine {
     threads: usize,
+    /// None: the processor.
+    device: Option<Arc<dyn Device>>,
+    /// How it was chosen, where that was not the caller.
+    said: Option<String>,
 }
 
 /// Threads beyond which a number is a typing error.
 const MOST_THREADS: usize = 1024;
 
 impl Engine {
-    /// On `device`: `cpu` (`gpu` and `gpu:N` are names that this version does not serve), with so many threads for each job, or as many as there are
-    /// processors. No result depends on either.
+    /// On `device`: `cpu`; in a build with the feature `gpu` also `gpu`, `gpu:N`, and `auto` for the first there is or the processor. With so many threads
+    /// for each job, or as many as there are processors: no result depends on that.
     ///
     /// # Errors
-    /// [`ErrorKind::Request`](crate::ErrorKind::Request): a device or a number of threads that there is not.
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request): a name of no device, or a number of threads that there is not;
+    /// [`ErrorKind::Other`](crate::ErrorKind::Other): a device that is not there.
     pub fn new(device: &str, threads: Option<usize>) -> Result<Self> {
-        let gpu = device == "gpu" || device.strip_prefix("gpu:").is_some_and(|n| n.parse::<usize>().is_ok());
-        match device {
-            "cpu" => {}
-            _ if gpu => {
-                return Err(Error::failure(format!("`device` {device}: this version computes on the processor only: expected cpu")));
-            }
-            _ => return Err(Error::request(format!("`device` {device}: expected cpu, gpu or gpu:N"))),
-        }
         match threads {
             Some(n) if !(1..=MOST_THREADS).contains(&n) => Err(Error::field("threads", format!("{n}: expected 1 to {MOST_THREADS}"))),
-            threads => Ok(Self { threads: threads.unwrap_or(0) }),
+            threads => {
+                let (device, said) = crate::device::open(device)?;
+                Ok(Self { threads: threads.unwrap_or(0), device, said })
+            }
         }
     }
 
@@ -320,7 +340,10 @@ impl Engine {
         // One pool per job: in a shared one, a thread that waits for its own part would take up the whole of another job.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).stack_size(8 << 20).build();
         let pool = pool.map_err(|e| Error::field("threads", e))?;
-        let watch = Watch::new(control.clone(), tell);
+        let watch = Watch::new(control.clone(), self.device.clone(), tell);
+        if let Some(said) = &self.said {
+            watch.note(said.as_str());
+        }
         let result = pool.install(|| request.work(Within(&watch)));
         // Rooms below say in their own words that they were stopped; what went wrong on the way there is an error.
         let stopped = watch.stopped.load(Ordering::SeqCst);

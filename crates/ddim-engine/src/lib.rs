@@ -25,6 +25,7 @@ mod choices;
 mod classes;
 mod consistency;
 mod convert;
+mod device;
 mod encode;
 mod error;
 mod fid;

@@ -45,7 +45,7 @@ impl<'w, 'b> Session<'w, 'b> {
         }
         let classes = Classes::new(choice.classes.as_deref(), &pipeline.classes, pipeline.classes_count(), watch)?;
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
-        let network = Network::new(pipeline)?;
+        let network = watch.network(pipeline)?;
         if network.is_conditional() || !classes.is_none() {
             // Any network that takes labels has a class 0.
             let label = classes.of(0, 0).unwrap_or(0);
@@ -207,6 +207,9 @@ impl<'w, 'b> Session<'w, 'b> {
 
 /// The Inception network, downloaded once where nobody has it.
 pub(crate) fn load_inception(file: Option<&Path>, watch: &Watch<'_>) -> Result<Inception> {
+    if watch.device().is_some() {
+        watch.note("Inception runs on the processor");
+    }
     let mut known = None;
     let inception = ddim_eval::load_inception(file, &mut |come, total| {
         let before = known.replace(come).unwrap_or_else(|| {

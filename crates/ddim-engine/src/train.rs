@@ -86,6 +86,9 @@ impl Request for Train {
             Run::create(&self.out, self.settings(Some("small"))?, &load)?
         };
         run.checkpoint_activations(self.checkpoint_activations);
+        if let Some(device) = watch.device() {
+            run.train_on(device.clone());
+        }
         let config = run.config().clone();
         let previews = self.out.join(PREVIEWS);
         if config.output.preview_every > 0 {
@@ -225,6 +228,9 @@ impl Request for DryRun {
         let mut settings = self.0.settings(Some("small"))?;
         let mut trainer = Trainer::begin(&mut settings, std::slice::from_ref(&self.0.out), &|model: &Path| load(model, watch))?;
         trainer.checkpoint_activations(self.0.checkpoint_activations);
+        if let Some(device) = watch.device() {
+            trainer.train_on(device.clone());
+        }
         let config = trainer.config().clone();
         inputs::say(&trainer.data().report, watch);
         let [_, h, w] = trainer.data().shape;

@@ -164,7 +164,7 @@ pub struct Gpu {
     pub(crate) device: Device,
     /// Numbers that a buffer of it holds.
     pub(crate) most: usize,
-    described: Described,
+    pub(crate) described: Described,
 }
 
 /// What was opened before: the framework opens a device once a process.

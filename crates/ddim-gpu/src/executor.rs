@@ -1,7 +1,21 @@
 //! Networks that are evaluated on a device.
 
 use crate::devices::Gpu;
-use ddim_nn::{Condition, Executor, Network, Pipeline, Result, TensorNetwork};
+use ddim_nn::{Adam, Condition, Device, Ema, Executor, Learner, Network, Pipeline, Result, TensorNetwork, UNet};
+
+impl Device for Gpu {
+    fn described(&self) -> String {
+        self.described.to_string()
+    }
+
+    fn network(&self, pipeline: Pipeline) -> Result<Network> {
+        Self::network(self, pipeline)
+    }
+
+    fn learner(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Box<dyn Learner>> {
+        Ok(Box::new(self.training(unet, size, adam, averages)?))
+    }
+}
 
 impl Gpu {
     /// The network of a pipeline on this device, as [`Network::new`] makes it for the processor. Its weights are uploaded; batches go there, and what it

@@ -23,7 +23,9 @@ mod condition;
 #[cfg(test)]
 #[path = "../../ddim-weights/src/damage.rs"]
 mod damage;
+mod device;
 mod error;
+mod executor;
 #[cfg(not(target_family = "wasm"))]
 mod folder;
 mod graph;
@@ -45,16 +47,18 @@ mod weights;
 pub use burn_executor::BurnNetwork;
 pub use condition::Condition;
 pub use ddim_kernels::{check_vectors, vectors};
+pub use device::{Device, Learner};
 pub use error::{Error, ErrorKind, Result};
+pub use executor::Executor;
 #[cfg(not(target_family = "wasm"))]
 pub use inception::Inception;
-pub use network::{Executor, Network};
+pub use network::Network;
 pub use pipeline::{Choices, EmbeddedPipeline, Pipeline};
 pub use plan::{Profile, Share};
 pub use scheduler::{LearnedVariance, SchedulerClass, SchedulerConfig, TimestepSpacing};
 #[cfg(feature = "tensors")]
 pub use tensors::TensorNetwork;
-pub use training::{Adam, Ema, Examples, Learner, TrainingPlan, clipping};
+pub use training::{Adam, Ema, Examples, TrainingPlan, clipping};
 pub use unet::{
     Activation, ClassEmbedType, DownBlockType, MidBlockType, NetworkClass, ResampleType, SampleSize, TimeEmbeddingType, TimeScaleShift,
     UNet, UNetConfig, UpBlockType,

@@ -1,7 +1,6 @@
 //! One step of training: the gradient of a squared error, Adam, and averages of the weights. The loop around it is in `ddim-train`.
 
 use crate::condition::Condition;
-use crate::error::Result;
 use crate::plan::{Backward, Inputs, Profile};
 use crate::unet::UNet;
 use ddim_kernels as kernels;
@@ -115,29 +114,6 @@ impl TrainingPlan {
     pub fn norm(&self) -> f64 {
         kernels::sum_of_squares(&self.gradients).sqrt()
     }
-}
-
-/// What trains a network on another device than the processor: it holds the weights, Adam's moments and the averages, and whole batches go there.
-/// Numerically it is [`TrainingPlan`] with [`Adam::step`], but for rounding.
-pub trait Learner: Send {
-    /// The gradients of Σ weight · mean (prediction - target)² over the images, which it keeps; that sum, and the norm of the gradients.
-    ///
-    /// # Errors
-    /// What the device says.
-    fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]>;
-
-    /// A step along the gradients, each times `scale`; the averages, whose rates are those of `averages`, take in what comes of it, as of their step
-    /// `k`. Of `adam` the settings count, and its steps are one more; its moments are those that are on the device.
-    ///
-    /// # Errors
-    /// What the device says.
-    fn update(&mut self, adam: &mut Adam, scale: f64, averages: &[Ema], k: u64) -> Result<()>;
-
-    /// Brings weights, moments and averages back.
-    ///
-    /// # Errors
-    /// What the device says.
-    fn fetch(&self, unet: &mut UNet, adam: &mut Adam, averages: &mut [Ema]) -> Result<()>;
 }
 
 /// What gradients of this norm are scaled by to be clipped: clip / (norm + 1e-6) if that is below 1, as PyTorch's `clip_grad_norm_` does.

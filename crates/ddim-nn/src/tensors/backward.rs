@@ -1,17 +1,18 @@
 //! From the gradient of the output to those of the parameters.
 
 use super::forward::Inputs;
-use super::{Images, TensorNetwork, conv, dropout, layers, tensor};
+use super::weights::{Images, Weights, tensor};
+use super::{conv, dropout, layers};
 use crate::graph::{Features, INPUT, Op};
 use burn::tensor::Tensor;
 
 /// The gradients of all parameters, one after the other, of a number whose gradient with respect to the output is `dy`; `values` are what the way there
 /// kept, and are given up on the way back.
-pub(super) fn run(network: &TensorNetwork, inputs: &Inputs<'_>, values: &mut [Option<Images>], dy: Images) -> Tensor<1> {
-    let graph = network.unet.graph(network.size);
+pub(super) fn run(weights: &Weights, inputs: &Inputs<'_>, values: &mut [Option<Images>], dy: Images) -> Tensor<1> {
+    let graph = weights.graph();
     let n = inputs.timesteps.len();
     let mut gradients: Vec<Option<Images>> = vec![None; graph.nodes.len()];
-    let mut found: Vec<Option<Tensor<1>>> = vec![None; network.parameters.len()];
+    let mut found: Vec<Option<Tensor<1>>> = vec![None; weights.definition().iter().len()];
     gradients[graph.output()] = Some(dy);
     let mut drawn = graph.nodes.iter().filter(|node| matches!(node.op, Op::Dropout(_))).count() as u64;
     for (id, node) in graph.nodes.iter().enumerate().rev() {
@@ -30,12 +31,12 @@ pub(super) fn run(network: &TensorNetwork, inputs: &Inputs<'_>, values: &mut [Op
         let inner: Vec<Images> = match &node.op {
             Op::Input | Op::Embedding | Op::Features(Features::Sinusoid { .. } | Features::Fourier(_), _) => Vec::new(),
             Op::Features(Features::Table(table), index) => {
-                add(*table, table_gradient(network, *table, &inputs.numbers(*index), dy));
+                add(*table, table_gradient(weights, *table, &inputs.numbers(*index), dy));
                 Vec::new()
             }
             Op::Conv(layer) => {
                 let wanted = node.inputs[0] != INPUT;
-                let (dx, [weight, bias]) = conv::backward(&layer.conv, of(0), network.parameter(layer.weight), dy, wanted);
+                let (dx, [weight, bias]) = conv::backward(&layer.conv, of(0), weights.parameter(layer.weight), dy, wanted);
                 add(layer.weight, weight);
                 add(layer.bias, bias);
                 dx.into_iter().collect()
@@ -43,7 +44,7 @@ pub(super) fn run(network: &TensorNetwork, inputs: &Inputs<'_>, values: &mut [Op
             Op::Given(..) | Op::Channels(_) => unreachable!("plans make them"),
             Op::Pool(_) | Op::Mean => unreachable!("no U-Net has them"),
             Op::Norm(norm, with_silu) => {
-                let [weight, bias] = [norm.weight, norm.bias].map(|id| network.parameter(id));
+                let [weight, bias] = [norm.weight, norm.bias].map(|id| weights.parameter(id));
                 let (dx, [weight, bias]) = layers::Normal::of(norm, of(0)).backward(weight, bias, *with_silu, dy);
                 add(norm.weight, weight);
                 add(norm.bias, bias);
@@ -78,7 +79,7 @@ pub(super) fn run(network: &TensorNetwork, inputs: &Inputs<'_>, values: &mut [Op
                 let [of_scale, of_shift] = [dy.clone() * of(0), dy.clone()].map(|d: Images| d.sum_dim(2).sum_dim(1));
                 vec![dy * (scale + 1.0), Tensor::cat(vec![of_scale, of_shift], 3)]
             }
-            Op::DivideByTimestep => vec![dy / inputs.rows(network)],
+            Op::DivideByTimestep => vec![dy / inputs.rows(weights)],
         };
         for (&input, gradient) in node.inputs.iter().zip(inner) {
             gradients[input] = Some(match gradients[input].take() {
@@ -88,21 +89,21 @@ pub(super) fn run(network: &TensorNetwork, inputs: &Inputs<'_>, values: &mut [Op
         }
     }
     debug_assert!(n > 0);
-    let definition = network.definition();
+    let definition = weights.definition();
     let all = found.into_iter().enumerate().map(|(id, gradient)| {
         let parameter = definition.get(id);
-        gradient.unwrap_or_else(|| Tensor::zeros([parameter.range.len()], network.device()))
+        gradient.unwrap_or_else(|| Tensor::zeros([parameter.range.len()], weights.device()))
     });
     Tensor::cat(all.collect(), 0)
 }
 
 /// Of a table whose rows were taken: a product, whose sums have an order, where a scattered addition has none.
-fn table_gradient(network: &TensorNetwork, table: usize, rows: &[f32], dy: Images) -> Tensor<1> {
+fn table_gradient(weights: &Weights, table: usize, rows: &[f32], dy: Images) -> Tensor<1> {
     let [n, _, _, width] = dy.dims();
-    let numbers = network.definition().get(table).range.len();
+    let numbers = weights.definition().get(table).range.len();
     let count = numbers / width;
     let mut taken = vec![0.0; count * n];
     rows.iter().enumerate().for_each(|(i, &row)| taken[row as usize * n + i] = 1.0);
-    let taken: Tensor<2> = tensor(&taken, [count, n], network.device());
+    let taken: Tensor<2> = tensor(&taken, [count, n], weights.device());
     taken.matmul(dy.reshape([n, width])).reshape([numbers])
 }

@@ -1,14 +1,11 @@
 //! Convolutions as products of matrices: the windows of the input, a row an output pixel, times the weights.
 
-use super::Images;
+use super::sums::{channel_sums, groups};
 use burn::tensor::{Tensor, s};
 use ddim_kernels::Conv2d;
 
 /// Numbers of windows that lie in memory at once.
 const MOST_WINDOWS: usize = 24 << 20;
-
-/// Parts that are summed by themselves, so that a long sum keeps its digits and has work for many at once.
-const PARTS: usize = 16;
 
 /// Weights [out, in, k, k], flat, as a matrix [k · k · in, out].
 pub(super) fn matrix(conv: &Conv2d, weight: Tensor<1>) -> Tensor<2> {
@@ -20,19 +17,19 @@ pub(super) fn matrix(conv: &Conv2d, weight: Tensor<1>) -> Tensor<2> {
 }
 
 /// [n, h, w, in] -> [n, h', w', out].
-pub(super) fn forward(conv: &Conv2d, x: Images, matrix: &Tensor<2>, bias: Tensor<1>) -> Images {
+pub(super) fn forward(conv: &Conv2d, x: Tensor<4>, matrix: &Tensor<2>, bias: Tensor<1>) -> Tensor<4> {
     let [outs, _] = conv.channels;
     product(conv, x, matrix) + bias.reshape([1, 1, 1, outs])
 }
 
 /// The gradients of the input, where it is asked for, of the weights, flat, and of the bias.
-pub(super) fn backward(conv: &Conv2d, x: Images, weight: Tensor<1>, dy: Images, input: bool) -> (Option<Images>, [Tensor<1>; 2]) {
+pub(super) fn backward(conv: &Conv2d, x: Tensor<4>, weight: Tensor<1>, dy: Tensor<4>, input: bool) -> (Option<Tensor<4>>, [Tensor<1>; 2]) {
     let ([outs, ins], [rows, columns]) = (conv.channels, conv.kernel);
     let dx = input.then(|| input_gradient(conv, x.dims(), weight, dy.clone()));
     let [n, h, w, _] = dy.dims();
     let mut sum: Option<Tensor<3>> = None;
     for range in parts(conv, n, h * w) {
-        let of = |images: &Images| images.clone().narrow(0, range.start, range.len());
+        let of = |images: &Tensor<4>| images.clone().narrow(0, range.start, range.len());
         let groups = groups(range.len());
         let pixels = range.len() * h * w / groups;
         let windows = windows(conv, of(&x)).reshape([groups, pixels, rows * columns * ins]);
@@ -46,19 +43,6 @@ pub(super) fn backward(conv: &Conv2d, x: Images, weight: Tensor<1>, dy: Images, 
     (dx, [weight.reshape([outs * ins * rows * columns]), channel_sums(dy)])
 }
 
-/// Over images and pixels.
-pub(super) fn channel_sums(dy: Images) -> Tensor<1> {
-    let [n, h, w, c] = dy.dims();
-    let groups = groups(n);
-    let sums: Tensor<3> = dy.reshape([groups * h, n / groups * w, c]).sum_dim(1);
-    sums.sum_dim(0).reshape([c])
-}
-
-/// How many parts the sum over `n` images has.
-fn groups(n: usize) -> usize {
-    (1..=PARTS).rev().find(|groups| n.is_multiple_of(*groups)).unwrap_or(1)
-}
-
 /// Which images' windows lie in memory together.
 fn parts(conv: &Conv2d, n: usize, pixels: usize) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
     let each = pixels * conv.kernel[0] * conv.kernel[1] * conv.channels[1];
@@ -66,11 +50,11 @@ fn parts(conv: &Conv2d, n: usize, pixels: usize) -> impl Iterator<Item = std::op
     (0..n).step_by(together).map(move |first| first..n.min(first + together))
 }
 
-fn product(conv: &Conv2d, x: Images, matrix: &Tensor<2>) -> Images {
+fn product(conv: &Conv2d, x: Tensor<4>, matrix: &Tensor<2>) -> Tensor<4> {
     let [n, h, w, _] = x.dims();
     let [out_h, out_w] = conv.output([h, w]);
     let [_, outs] = matrix.dims();
-    let found: Vec<Images> = parts(conv, n, out_h * out_w)
+    let found: Vec<Tensor<4>> = parts(conv, n, out_h * out_w)
         .map(|range| {
             let windows = windows(conv, x.clone().narrow(0, range.start, range.len()));
             let [_, _, _, depth] = windows.dims();
@@ -82,7 +66,7 @@ fn product(conv: &Conv2d, x: Images, matrix: &Tensor<2>) -> Images {
 }
 
 /// What the kernel sees from each pixel of the output: [n, h', w', k · k · in].
-fn windows(conv: &Conv2d, x: Images) -> Images {
+fn windows(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     let ([rows, columns], stride) = (conv.kernel, conv.stride);
     if [rows, columns] == [1, 1] && stride == 1 && conv.padding == [[0; 2]; 2] {
         return x;
@@ -99,20 +83,20 @@ fn windows(conv: &Conv2d, x: Images) -> Images {
 }
 
 /// With zeros around.
-fn padded(x: Images, padding: [[usize; 2]; 2]) -> Images {
+fn padded(x: Tensor<4>, padding: [[usize; 2]; 2]) -> Tensor<4> {
     padding.into_iter().zip([1, 2]).fold(x, |x, ([before, after], axis)| {
         let zeros = |count: usize| {
             let mut shape = x.dims();
             shape[axis] = count;
             (count > 0).then(|| Tensor::zeros(shape, &x.device()))
         };
-        let parts: Vec<Images> = [zeros(before), Some(x.clone()), zeros(after)].into_iter().flatten().collect();
+        let parts: Vec<Tensor<4>> = [zeros(before), Some(x.clone()), zeros(after)].into_iter().flatten().collect();
         Tensor::cat(parts, axis)
     })
 }
 
 /// A convolution of `dy`, its pixels `stride` apart, with the kernel turned around.
-fn input_gradient(conv: &Conv2d, [n, h, w, _]: [usize; 4], weight: Tensor<1>, dy: Images) -> Images {
+fn input_gradient(conv: &Conv2d, [n, h, w, _]: [usize; 4], weight: Tensor<1>, dy: Tensor<4>) -> Tensor<4> {
     let ([outs, ins], [rows, columns], stride) = (conv.channels, conv.kernel, conv.stride);
     let [_, out_h, out_w, _] = dy.dims();
     let turned: Tensor<4> = weight.reshape([outs, ins, rows, columns]).flip([2, 3]).permute([2, 3, 0, 1]);

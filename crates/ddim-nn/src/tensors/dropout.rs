@@ -1,11 +1,10 @@
 //! Dropout keeps the numbers that it keeps on the processor: who is dropped is drawn there, and comes to the device as bits.
 
-use super::Images;
 use crate::plan::dropout_mask;
 use burn::tensor::{Int, Tensor, TensorData};
 
 /// `x`, or its gradient, times the mask of a layer; itself where no seeds are given.
-pub(super) fn drop(x: Images, seeds: &[u64], layer: u64, kept: f64) -> Images {
+pub(super) fn drop(x: Tensor<4>, seeds: &[u64], layer: u64, kept: f64) -> Tensor<4> {
     if seeds.is_empty() {
         return x;
     }

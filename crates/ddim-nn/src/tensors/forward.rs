@@ -1,6 +1,7 @@
 //! From the images to the network's output.
 
-use super::{Images, TensorNetwork, conv, dropout, layers, tensor};
+use super::weights::{Images, Weights, tensor};
+use super::{conv, dropout, layers};
 use crate::condition::Condition;
 use crate::graph::{Features, Index, Op};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -15,8 +16,8 @@ pub(crate) struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    pub(super) fn rows(&self, network: &TensorNetwork) -> Images {
-        tensor(self.timesteps, [self.timesteps.len(), 1, 1, 1], network.device())
+    pub(super) fn rows(&self, weights: &Weights) -> Images {
+        tensor(self.timesteps, [self.timesteps.len(), 1, 1, 1], weights.device())
     }
 
     pub(super) fn numbers(&self, index: Index) -> std::borrow::Cow<'_, [f32]> {
@@ -25,8 +26,8 @@ impl Inputs<'_> {
 }
 
 /// The values of all nodes; of those that nobody reads any more, none, unless they are kept.
-pub(super) fn run(network: &TensorNetwork, inputs: &Inputs<'_>, keep: bool) -> Vec<Option<Images>> {
-    let graph = network.unet.graph(network.size);
+pub(super) fn run(weights: &Weights, inputs: &Inputs<'_>, keep: bool) -> Vec<Option<Images>> {
+    let graph = weights.graph();
     let readers = graph.readers();
     let mut values: Vec<Option<Images>> = vec![None; graph.nodes.len()];
     let mut drawn = 0;
@@ -37,20 +38,20 @@ pub(super) fn run(network: &TensorNetwork, inputs: &Inputs<'_>, keep: bool) -> V
             Op::Features(Features::Table(table), index) => {
                 let rows: Vec<i32> = inputs.numbers(*index).iter().map(|&n| n as i32).collect();
                 let n = rows.len();
-                let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), network.device());
+                let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), weights.device());
                 let width = node.shape[2];
-                network.parameter(*table).reshape([-1, width as i64]).select(0, rows).reshape([n, 1, 1, width])
+                weights.parameter(*table).reshape([-1, width as i64]).select(0, rows).reshape([n, 1, 1, width])
             }
-            Op::Features(features, index) => network.features(features, &inputs.numbers(*index), node.shape[2]),
+            Op::Features(features, index) => weights.features(features, &inputs.numbers(*index), node.shape[2]),
             Op::Embedding => match inputs.condition {
-                Condition::Embeddings(e) => tensor(e, [inputs.timesteps.len(), 1, 1, node.shape[2]], network.device()),
+                Condition::Embeddings(e) => tensor(e, [inputs.timesteps.len(), 1, 1, node.shape[2]], weights.device()),
                 other => unreachable!("embeddings, not {other:?}"),
             },
-            Op::Conv(layer) => conv::forward(&layer.conv, of(0), &network.matrices[&layer.weight], network.parameter(layer.bias)),
+            Op::Conv(layer) => conv::forward(&layer.conv, of(0), weights.matrix(layer.weight), weights.parameter(layer.bias)),
             Op::Given(..) | Op::Channels(_) => unreachable!("plans make them"),
             Op::Pool(_) | Op::Mean => unreachable!("no U-Net has them"),
             Op::Norm(norm, with_silu) => {
-                let [weight, bias] = [norm.weight, norm.bias].map(|id| network.parameter(id));
+                let [weight, bias] = [norm.weight, norm.bias].map(|id| weights.parameter(id));
                 layers::Normal::of(norm, of(0)).affine(weight, bias, *with_silu)
             }
             Op::Activate(activation) => layers::activate(*activation, of(0)),
@@ -72,7 +73,7 @@ pub(super) fn run(network: &TensorNetwork, inputs: &Inputs<'_>, keep: bool) -> V
                 let [scale, shift] = layers::halves(of(1));
                 of(0) * (scale + 1.0) + shift
             }
-            Op::DivideByTimestep => of(0) / inputs.rows(network),
+            Op::DivideByTimestep => of(0) / inputs.rows(weights),
         };
         values[id] = Some(y);
         if !keep {

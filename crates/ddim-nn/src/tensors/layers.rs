@@ -1,6 +1,6 @@
 //! Group norm, activations and attention, with their gradients.
 
-use super::{Images, conv};
+use super::sums::channel_sums;
 use crate::graph::{Attend, Norm};
 use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu, mish, relu, sigmoid, silu, softmax};
@@ -9,40 +9,40 @@ use ddim_kernels::Activation;
 /// A group norm's input without its weight and bias: mean 0 and variance 1 over each group, and what it was divided by.
 pub(super) struct Normal {
     /// [n, h · w, groups, channels of a group].
-    x: Images,
+    x: Tensor<4>,
     /// [n, 1, groups, 1].
-    deviation: Images,
+    deviation: Tensor<4>,
     dims: [usize; 4],
 }
 
 impl Normal {
-    pub(super) fn of(norm: &Norm, x: Images) -> Self {
+    pub(super) fn of(norm: &Norm, x: Tensor<4>) -> Self {
         let dims @ [n, h, w, c] = x.dims();
-        let x: Images = x.reshape([n, h * w, norm.groups, c / norm.groups]);
+        let x: Tensor<4> = x.reshape([n, h * w, norm.groups, c / norm.groups]);
         let centered = x.clone() - group_means(x);
         let deviation = (group_means(centered.clone().square()) + f64::from(norm.eps)).sqrt();
         Self { x: centered / deviation.clone(), deviation, dims }
     }
 
-    fn scaled(&self, weight: Tensor<1>, bias: Tensor<1>) -> Images {
+    fn scaled(&self, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
         let [_, _, groups, each] = self.x.dims();
         let [weight, bias] = [weight, bias].map(|row| row.reshape([1, 1, groups, each]));
         self.x.clone() * weight + bias
     }
 
-    pub(super) fn affine(&self, weight: Tensor<1>, bias: Tensor<1>, with_silu: bool) -> Images {
+    pub(super) fn affine(&self, weight: Tensor<1>, bias: Tensor<1>, with_silu: bool) -> Tensor<4> {
         let y = self.scaled(weight, bias).reshape(self.dims);
         if with_silu { silu(y) } else { y }
     }
 
     /// The gradients of the norm's input, its weight and its bias.
-    pub(super) fn backward(&self, weight: Tensor<1>, bias: Tensor<1>, with_silu: bool, dy: Images) -> (Images, [Tensor<1>; 2]) {
+    pub(super) fn backward(&self, weight: Tensor<1>, bias: Tensor<1>, with_silu: bool, dy: Tensor<4>) -> (Tensor<4>, [Tensor<1>; 2]) {
         let split @ [_, _, groups, each] = self.x.dims();
-        let mut dy: Images = dy.reshape(split);
+        let mut dy: Tensor<4> = dy.reshape(split);
         if with_silu {
             dy = slope(Activation::Silu, self.scaled(weight.clone(), bias)) * dy;
         }
-        let found = [dy.clone() * self.x.clone(), dy.clone()].map(|of: Images| conv::channel_sums(of.reshape(self.dims)));
+        let found = [dy.clone() * self.x.clone(), dy.clone()].map(|of: Tensor<4>| channel_sums(of.reshape(self.dims)));
         let dx = dy * weight.reshape([1, 1, groups, each]);
         let along = self.x.clone() * group_means(dx.clone() * self.x.clone());
         let dx = (dx.clone() - group_means(dx) - along) / self.deviation.clone();
@@ -51,11 +51,11 @@ impl Normal {
 }
 
 /// [n, pixels, groups, channels] -> [n, 1, groups, 1].
-fn group_means(x: Images) -> Images {
+fn group_means(x: Tensor<4>) -> Tensor<4> {
     x.mean_dim(3).mean_dim(1)
 }
 
-pub(super) fn activate(activation: Activation, x: Images) -> Images {
+pub(super) fn activate(activation: Activation, x: Tensor<4>) -> Tensor<4> {
     match activation {
         Activation::Silu => silu(x),
         Activation::Mish => mish(x),
@@ -65,7 +65,7 @@ pub(super) fn activate(activation: Activation, x: Images) -> Images {
 }
 
 /// The derivative.
-pub(super) fn slope(activation: Activation, x: Images) -> Images {
+pub(super) fn slope(activation: Activation, x: Tensor<4>) -> Tensor<4> {
     match activation {
         Activation::Silu => {
             let share = sigmoid(x.clone());
@@ -86,28 +86,28 @@ pub(super) fn slope(activation: Activation, x: Images) -> Images {
 }
 
 /// [n, h, w, c] -> [n, heads, pixels, channels of a head].
-fn heads(attend: &Attend, x: Images) -> Images {
+fn heads(attend: &Attend, x: Tensor<4>) -> Tensor<4> {
     let [n, h, w, c] = x.dims();
     x.reshape([n, h * w, attend.heads, c / attend.heads]).swap_dims(1, 2)
 }
 
-fn joined(x: Images, dims: [usize; 4]) -> Images {
+fn joined(x: Tensor<4>, dims: [usize; 4]) -> Tensor<4> {
     x.swap_dims(1, 2).reshape(dims)
 }
 
-fn shares(attend: &Attend, q: Images, k: Images) -> Images {
+fn shares(attend: &Attend, q: Tensor<4>, k: Tensor<4>) -> Tensor<4> {
     softmax(q.matmul(k.swap_dims(2, 3)) * f64::from(attend.scale), 3)
 }
 
 /// softmax(scale · q kᵀ) v.
-pub(super) fn attend(attend: &Attend, of: [Images; 3]) -> Images {
+pub(super) fn attend(attend: &Attend, of: [Tensor<4>; 3]) -> Tensor<4> {
     let dims = of[2].dims();
     let [q, k, v] = of.map(|x| heads(attend, x));
     joined(shares(attend, q, k).matmul(v), dims)
 }
 
 /// The gradients of queries, keys and values. The shares are computed again: they are more numbers than anything else in the network.
-pub(super) fn attend_backward(attend: &Attend, of: [Images; 3], dy: Images) -> [Images; 3] {
+pub(super) fn attend_backward(attend: &Attend, of: [Tensor<4>; 3], dy: Tensor<4>) -> [Tensor<4>; 3] {
     let dims = dy.dims();
     let [q, k, v, dy] = {
         let [q, k, v] = of;
@@ -125,14 +125,14 @@ pub(super) fn attend_backward(attend: &Attend, of: [Images; 3], dy: Images) -> [
 }
 
 /// Of each two by two pixels.
-pub(super) fn sum_of_four(x: Images) -> Images {
+pub(super) fn sum_of_four(x: Tensor<4>) -> Tensor<4> {
     let [n, h, w, c] = x.dims();
     let y: Tensor<6> = x.reshape([n, h / 2, 2, w / 2, 2, c]).sum_dim(2).sum_dim(4);
     y.reshape([n, h / 2, w / 2, c])
 }
 
 /// The first and the second half of the channels.
-pub(super) fn halves(x: Images) -> [Images; 2] {
+pub(super) fn halves(x: Tensor<4>) -> [Tensor<4>; 2] {
     let half = x.dims()[3] / 2;
     [0, half].map(|first| x.clone().narrow(3, first, half))
 }

@@ -15,12 +15,13 @@ use crate::shell::quoted;
 use crate::tally::Tally;
 use crate::trainer::{Evaluated, Start, Trainer};
 use ddim_data::Labels;
-use ddim_nn::Pipeline;
+use ddim_nn::{Device, Pipeline};
 use ddim_weights::WeightsDtype;
 use folder::{BASE, CONFIG, LABELS, METRICS, PREVIEWS, lock, open_metrics, refuse_used, remove, same_file, unused_beside, write_whole};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -158,6 +159,11 @@ impl Run {
         self.trainer.checkpoint_activations(on);
     }
 
+    /// As [`Trainer::train_on`].
+    pub fn train_on(&mut self, device: Arc<dyn Device>) {
+        self.trainer.train_on(device);
+    }
+
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.config
@@ -238,9 +244,10 @@ impl Run {
         Ok(Outcome { step, finished: step >= self.config.steps, checkpoint, seconds: started.elapsed().as_secs_f64() })
     }
 
-    fn save(&self, observe: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<PathBuf> {
+    fn save(&mut self, observe: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<PathBuf> {
         let path = checkpoint::path(&self.folder, self.trainer.step);
         if !path.exists() {
+            self.trainer.fetch()?;
             checkpoint::save(&path, &self.trainer, &self.tally)?;
             checkpoint::prune(&self.folder, self.config.output.keep)?;
             observe(Event::Checkpoint { step: self.trainer.step, path: &path })?;

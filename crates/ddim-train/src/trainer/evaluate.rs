@@ -4,7 +4,7 @@ use super::{Trainer, noisy};
 use crate::error::Result;
 use ddim::noise::{Batch, Draw, Key};
 use ddim::{Denoiser, Sampler, Sampling, Sigma};
-use ddim_nn::{Condition, Network, Pipeline};
+use ddim_nn::{Condition, Pipeline};
 
 /// The objective on images held out.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,7 +24,8 @@ impl Trainer {
     ///
     /// # Errors
     /// What the network says.
-    pub fn evaluate(&self) -> Result<Option<Evaluated>> {
+    pub fn evaluate(&mut self) -> Result<Option<Evaluated>> {
+        self.fetch()?;
         if self.held.is_empty() {
             return Ok(None);
         }
@@ -33,7 +34,7 @@ impl Trainer {
     }
 
     fn evaluate_one(&self, pipeline: Pipeline) -> Result<f64> {
-        let network = Network::new(pipeline)?;
+        let network = self.network_of(pipeline)?;
         let [c, h, w] = self.data.shape;
         let dim = c * h * w;
         let levels_total = self.schedule.levels();
@@ -68,8 +69,9 @@ impl Trainer {
     ///
     /// # Errors
     /// What the network says.
-    pub fn preview(&self, count: usize, steps: usize) -> Result<Vec<f32>> {
-        let network = Network::new(self.pipeline(0)?)?;
+    pub fn preview(&mut self, count: usize, steps: usize) -> Result<Vec<f32>> {
+        self.fetch()?;
+        let network = self.network_of(self.pipeline(0)?)?;
         let sampler =
             Sampler::new(&self.schedule, &self.scheduler.trajectory(steps)?, &Sigma::Eta(0.0))?.with_clip(self.scheduler.clip())?;
         let dim = network.dim();

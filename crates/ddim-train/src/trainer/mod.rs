@@ -1,6 +1,7 @@
 //! The state of a run, and its steps. Everything random is keyed by the seed and the position in the run, so that the state is the weights,
 //! their averages, the optimizer's moments and a step number.
 
+mod elsewhere;
 mod evaluate;
 
 use crate::config::{Config, Decay, Settings, Timesteps};
@@ -8,10 +9,12 @@ use crate::error::{Error, ErrorKind, Result};
 use ddim::noise::{Batch, Draw, Key, Stream};
 use ddim::{NoiseSchedule, Prediction};
 use ddim_data::DataSet;
-use ddim_nn::{Adam, Condition, Ema, Examples, Pipeline, SchedulerConfig, TrainingPlan, UNet, UNetConfig, clipping};
+use ddim_nn::{Adam, Condition, Device, Ema, Examples, Network, Pipeline, SchedulerConfig, TrainingPlan, UNet, UNetConfig, clipping};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use elsewhere::{Elsewhere, State};
 pub use evaluate::Evaluated;
 
 /// What a step did.
@@ -53,6 +56,8 @@ pub struct Trainer {
     unet: UNet,
     /// Of the network; made at the first step.
     plan: Option<TrainingPlan>,
+    /// Where steps are taken, if not here.
+    elsewhere: Option<Elsewhere>,
     checkpoint_activations: bool,
     pub(crate) adam: Adam,
     pub(crate) averages: Vec<Ema>,
@@ -138,6 +143,7 @@ impl Trainer {
             weights,
             unet,
             plan,
+            elsewhere: None,
             checkpoint_activations: false,
             adam,
             averages,
@@ -228,22 +234,14 @@ impl Trainer {
     /// A loss or gradient that is not a finite number; the state is then that before the step.
     pub fn step(&mut self) -> Result<Stepped> {
         let batch = self.config.batch_size;
-        // However a batch is spread, these are summed one after the other.
-        let [_, h, w] = self.data.shape;
-        let part = TrainingPlan::images_together([h, w]);
-        let mut plan = self.plan();
-        let mut loss = 0.0;
-        for first in (0..batch).step_by(part) {
-            loss += self.add_gradients(&mut plan, self.step * batch as u64 + first as u64, part.min(batch - first), 1.0 / batch as f64);
-        }
-        let norm = plan.norm();
+        let [loss, norm] = self.gradients(self.step * batch as u64, batch)?;
         let k = self.step + 1;
         if !loss.is_finite() || !norm.is_finite() {
             let what = if loss.is_finite() { format!("the gradient's norm is {norm}") } else { format!("the loss is {loss}") };
             return Err(Error::new(ErrorKind::Diverged, format!("step {k}: {what}: expected a finite number")));
         }
         let scale = self.config.optimizer.clip.map_or(1.0, |clip| clipping(norm, clip));
-        self.update(plan, scale, self.config.learning_rate(k), k);
+        self.update(scale, self.config.learning_rate(k), k)?;
         self.step = k;
         Ok(Stepped { loss, norm, learning_rate: self.adam.learning_rate })
     }
@@ -260,11 +258,29 @@ impl Trainer {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn try_step(&mut self, n: usize) -> Result<()> {
+        let [_, norm] = self.gradients(0, n)?;
+        self.update(clipping(norm, 1.0), 0.0, 1)
+    }
+
+    /// The gradients of the objective of `n` images from a position of the run; that objective, and their norm.
+    fn gradients(&mut self, position: u64, n: usize) -> Result<[f64; 2]> {
+        let share = 1.0 / n as f64;
+        if self.elsewhere.is_some() {
+            let drawn = self.drawn(position, n, share);
+            return self.there(|there, state| there.gradients(state, &drawn.examples())).unwrap_or(Ok([0.0; 2]));
+        }
+        // However a batch is spread, these are summed one after the other.
+        let [_, h, w] = self.data.shape;
+        let part = TrainingPlan::images_together([h, w]);
         let mut plan = self.plan();
-        self.add_gradients(&mut plan, 0, n, 1.0 / n as f64);
-        let scale = clipping(plan.norm(), 1.0);
-        self.update(plan, scale, 0.0, 1);
-        Ok(())
+        let mut loss = 0.0;
+        for first in (0..n).step_by(part) {
+            let drawn = self.drawn(position + first as u64, part.min(n - first), share);
+            loss += plan.add(&self.unet, &drawn.examples());
+        }
+        let norm = plan.norm();
+        self.plan = Some(plan);
+        Ok([loss, norm])
     }
 
     /// The plan, at the beginning of a batch.
@@ -277,17 +293,47 @@ impl Trainer {
     }
 
     /// The optimizer's part of step `k`, and the averages'.
-    fn update(&mut self, plan: TrainingPlan, scale: f64, learning_rate: f64, k: u64) {
+    fn update(&mut self, scale: f64, learning_rate: f64, k: u64) -> Result<()> {
         self.adam.learning_rate = learning_rate;
-        self.adam.step(&mut self.unet, plan.gradients(), scale, &mut self.averages, k);
-        self.plan = Some(plan);
+        if let Some(done) = self.there(|there, state| there.update(state, scale, k)) {
+            return done;
+        }
+        if let Some(plan) = &self.plan {
+            self.adam.step(&mut self.unet, plan.gradients(), scale, &mut self.averages, k);
+        }
+        Ok(())
     }
 
-    /// Adds the gradients of the objective of `n` images from a position of the run, times `share`; that objective.
-    fn add_gradients(&mut self, plan: &mut TrainingPlan, position: u64, n: usize, share: f64) -> f64 {
+    /// Takes its steps on a device from here on, and evaluates there. Numerically it is the same run, but for rounding: it may have begun on the
+    /// processor, and go on there.
+    pub fn train_on(&mut self, device: Arc<dyn Device>) {
+        self.elsewhere = Some(Elsewhere::new(device));
+    }
+
+    /// Does something where steps are taken, if that is not here.
+    fn there<T>(&mut self, work: impl FnOnce(&mut Elsewhere, State<'_>) -> T) -> Option<T> {
+        let Self { elsewhere, unet, adam, averages, .. } = self;
+        elsewhere.as_mut().map(|there| work(there, State { unet, adam, averages }))
+    }
+
+    /// Brings the state here, before anybody reads it.
+    pub(crate) fn fetch(&mut self) -> Result<()> {
+        self.there(Elsewhere::fetch).unwrap_or(Ok(()))
+    }
+
+    /// A network, to be evaluated where steps are taken.
+    fn network_of(&self, pipeline: Pipeline) -> Result<Network> {
+        match &self.elsewhere {
+            Some(there) => there.network(pipeline),
+            None => Ok(Network::new(pipeline)?),
+        }
+    }
+
+    /// `n` images from a position of the run, each with its share of the objective.
+    fn drawn(&mut self, position: u64, n: usize, share: f64) -> Drawn {
         let indices: Vec<usize> = (0..n as u64).map(|i| self.image_at(position + i)).collect();
         let seed = self.config.seed;
-        let shape @ [c, h, w] = self.data.shape;
+        let [c, h, w] = self.data.shape;
         let dim = c * h * w;
         let (mut x, mut target) = (vec![0.0; n * dim], vec![0.0; n * dim]);
         let levels = self.schedule.levels() as u64;
@@ -325,16 +371,7 @@ impl Trainer {
         // Of each image's place in the run: the same in any part of a batch.
         let batch = Batch { seed, first: position };
         let dropout: Vec<u64> = (0..n).map(|i| batch.key(i, Draw::Dropout).stream().below(u64::MAX)).collect();
-        let examples = Examples {
-            shape: [n, shape[0], shape[1], shape[2]],
-            x: &x,
-            target: &target,
-            timesteps: &timesteps,
-            weights: &weights,
-            condition: &condition,
-            dropout: &dropout,
-        };
-        plan.add(&self.unet, &examples)
+        Drawn { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout }
     }
 
     /// The class that stands for no label: the network's last.
@@ -357,6 +394,24 @@ impl Trainer {
             class_counts: self.data.class_counts(),
             ..Pipeline::new(unet, self.scheduler.clone())
         }
+    }
+}
+
+/// What [`Examples`] points to.
+struct Drawn {
+    shape: [usize; 4],
+    x: Vec<f32>,
+    target: Vec<f32>,
+    timesteps: Vec<usize>,
+    weights: Vec<f32>,
+    condition: Condition,
+    dropout: Vec<u64>,
+}
+
+impl Drawn {
+    fn examples(&self) -> Examples<'_> {
+        let Self { shape, x, target, timesteps, weights, condition, dropout } = self;
+        Examples { shape: *shape, x, target, timesteps, weights, condition, dropout }
     }
 }
 

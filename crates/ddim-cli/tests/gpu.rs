@@ -1,0 +1,131 @@
+//! `--device` in a build with the feature `gpu`: what it draws and trains against the processor, and what it says.
+//!
+//! The device is `DDIM_GPU`, or gpu:0, which may be Mesa's lavapipe. Where there is none, these tests are counted as ignored.
+
+mod common;
+
+use common::{ddim, errors, floats, json, npy, ok, refused, with_model};
+use libtest_mimic::{Arguments, Completion, Trial};
+use std::path::Path;
+
+const TESTS: [(&str, fn(&str)); 3] = [
+    ("samples_are_the_processors_and_the_same_twice", samples_are_the_processors_and_the_same_twice),
+    ("a_run_goes_from_the_processor_to_the_device_and_back", a_run_goes_from_the_processor_to_the_device_and_back),
+    ("a_benchmark_says_what_it_cannot_look_into", a_benchmark_says_what_it_cannot_look_into),
+];
+
+fn main() {
+    let device = device();
+    let needing = |(name, test): (&str, fn(&str))| {
+        let device = device.clone();
+        Trial::ignorable_test(name, move || {
+            let Some(device) = &device else {
+                return Ok(Completion::ignored_with("no device: neither a graphics processor nor lavapipe, see docs/gpu.md"));
+            };
+            test(device);
+            Ok(Completion::Completed)
+        })
+    };
+    let mut trials: Vec<Trial> = TESTS.into_iter().map(needing).collect();
+    trials.push(Trial::test("no_device_is_said_in_a_line", || {
+        no_device_is_said_in_a_line();
+        Ok(())
+    }));
+    libtest_mimic::run(&Arguments { test_threads: Some(1), ..Arguments::from_args() }, trials).exit();
+}
+
+/// What there is to test with.
+fn device() -> Option<String> {
+    if let Some(named) = std::env::var("DDIM_GPU").ok().filter(|name| !name.is_empty()) {
+        return Some(named);
+    }
+    let folder = with_model("ddpm");
+    let run = ddim(
+        folder.path(),
+        &["sample", "--model", "model", "--steps", "1", "--count", "1", "--device", "gpu:0", "--save-npy", "x.npy", "-q"],
+    );
+    let missing = run.stderr.contains("no graphics processor was found");
+    (!missing).then(|| "gpu:0".to_owned())
+}
+
+/// The largest difference, as a share of the largest number.
+fn difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let top = b.iter().fold(0f32, |m, v| m.max(v.abs()));
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0f32, |m, e| if e > m || e.is_nan() { e } else { m }) / top
+}
+
+fn samples_are_the_processors_and_the_same_twice(device: &str) {
+    let folder = with_model("ddpm");
+    let draw = |device: &str, out: &str| {
+        let flags = ["sample", "--model", "model", "--steps", "10", "--count", "3", "--seed", "7", "--clip", "--json", "-q"];
+        ok(folder.path(), &[&flags[..], &["--device", device, "--save-npy", out]].concat());
+        folder.path().join(out)
+    };
+    let (here, there, again) = (draw("cpu", "here.npy"), draw(device, "there.npy"), draw(device, "again.npy"));
+    assert!(difference(&floats(&there), &floats(&here)) < 1e-3);
+    // It was not the processor: its last bits are others.
+    assert!(floats(&there) != floats(&here), "the processor's bytes");
+    assert!(floats(&there) == floats(&again), "other bytes from the same seed");
+}
+
+/// Forty gray pictures of 8×8 as `data.npy`.
+fn data(folder: &Path) {
+    let bytes: Vec<u8> = (0..40 * 64u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    npy(&folder.join("data.npy"), "|u1", false, "(40, 8, 8)", &bytes);
+}
+
+fn a_run_goes_from_the_processor_to_the_device_and_back(device: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    data(folder.path());
+    let train = |out: &str, steps: &str, device: &str| {
+        let flags = [
+            "train",
+            "--data",
+            "data.npy",
+            "--preset",
+            "tiny",
+            "--size",
+            "8",
+            "--set",
+            "network.block_out_channels=[8, 16]",
+            "--set",
+            "data.holdout=4",
+            "--set",
+            "output.evaluate_every=3",
+            "--set",
+            "optimizer.decay=none",
+            "--resume",
+            "--json",
+            "--quiet",
+        ];
+        json(&ok(folder.path(), &[&flags[..], &["--out", out, "--steps", steps, "--device", device]].concat()))
+    };
+    let mut last = [0.0; 2];
+    for (out, devices) in [("here", ["cpu", "cpu", "cpu"]), ("both", ["cpu", device, "cpu"])] {
+        for (steps, device) in ["3", "6", "9"].into_iter().zip(devices) {
+            let report = train(out, steps, device);
+            assert_eq!(report["step"].to_string(), steps);
+            last[usize::from(out == "both")] = report["metrics"]["evaluation_loss_raw"].as_f64().unwrap();
+        }
+    }
+    assert!((last[1] / last[0] - 1.0).abs() < 1e-4, "{last:?}");
+    let weights = |run: &str| std::fs::read(folder.path().join(run).join("checkpoints/step-00000009/training_state.safetensors")).unwrap();
+    assert!(weights("here") != weights("both"), "the processor's bytes");
+}
+
+fn a_benchmark_says_what_it_cannot_look_into(device: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    refused(folder.path(), &["bench", "--preset", "ddpm-cifar10", "--profile", "--device", device, "-q"], 2, &["--profile", "--device"]);
+}
+
+fn no_device_is_said_in_a_line() {
+    let folder = with_model("ddpm");
+    let base = &["sample", "--model", "model", "--steps", "1", "--count", "1", "--save-npy", "x.npy", "-q"];
+    refused(folder.path(), &[&base[..], &["--device", "gpu:99"]].concat(), 1, &["--device", "gpu:99", "found"]);
+    refused(folder.path(), &[&base[..], &["--device", "tpu"]].concat(), 2, &["--device", "auto, cpu, gpu or gpu:N"]);
+    // Which it took, auto says.
+    let run = ok(folder.path(), &["sample", "--model", "model", "--steps", "1", "--count", "1", "--save-npy", "x.npy", "--device", "auto"]);
+    assert!(run.stderr.contains("computing on "), "{}", run.stderr);
+    assert!(errors(&run.stderr).len() < 40);
+}

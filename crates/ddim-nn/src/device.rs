@@ -1,0 +1,49 @@
+//! What another device than the processor is to networks, whoever drives it.
+
+use crate::error::Result;
+use crate::network::Network;
+use crate::pipeline::Pipeline;
+use crate::training::{Adam, Ema, Examples};
+use crate::unet::UNet;
+use std::fmt::Debug;
+
+/// A device that evaluates and trains networks.
+pub trait Device: Debug + Send + Sync {
+    /// Its name and what it is, in a line.
+    fn described(&self) -> String;
+
+    /// The network of a pipeline, as [`Network::new`] makes it for the processor.
+    ///
+    /// # Errors
+    /// As `Network::new`, and what the device has no room for.
+    fn network(&self, pipeline: Pipeline) -> Result<Network>;
+
+    /// What trains a network for images of `size` [h, w], from this state.
+    ///
+    /// # Errors
+    /// What the device has no room for.
+    fn learner(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Box<dyn Learner>>;
+}
+
+/// What trains a network on another device than the processor: it holds the weights, Adam's moments and the averages, and whole batches go there.
+/// Numerically it is [`TrainingPlan`](crate::TrainingPlan) with [`Adam::step`], but for rounding.
+pub trait Learner: Send + Sync {
+    /// The gradients of Σ weight · mean (prediction - target)² over the images, which it keeps; that sum, and the norm of the gradients.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]>;
+
+    /// A step along the gradients, each times `scale`; the averages, whose rates are those of `averages`, take in what comes of it, as of their step
+    /// `k`. Of `adam` the settings count, and its steps are one more; its moments are those that are on the device.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn update(&mut self, adam: &mut Adam, scale: f64, averages: &[Ema], k: u64) -> Result<()>;
+
+    /// Brings weights, moments and averages back.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn fetch(&self, unet: &mut UNet, adam: &mut Adam, averages: &mut [Ema]) -> Result<()>;
+}
