@@ -94,7 +94,7 @@ fn a_run_goes_from_the_processor_to_the_device_and_back(device: &str) {
             "--set",
             "output.evaluate_every=3",
             "--set",
-            "optimizer.decay=none",
+            "optimizer.decay=constant",
             "--resume",
             "--json",
             "--quiet",

@@ -34,12 +34,15 @@ struct Compiled {
 /// Where it is evaluated.
 enum Runner {
     /// Here, by a plan over our kernels.
-    Plan {
-        plan: Plan,
-        packed: Packed,
-        arenas: Arenas,
-    },
+    Here(Box<Planned>),
     Elsewhere(Box<dyn Executor>),
+}
+
+/// A plan, its weights, and memory that it is run in.
+struct Planned {
+    plan: Plan,
+    packed: Packed,
+    arenas: Arenas,
 }
 
 impl Network {
@@ -52,7 +55,7 @@ impl Network {
         Self::run_by(pipeline, |unet, size| {
             let (plan, packed) = Plan::for_sampling(&unet.graph(size), unet.definition(), unet.values());
             let multiply_adds = plan.multiply_adds();
-            Ok((Runner::Plan { plan, packed, arenas: Arenas::default() }, multiply_adds))
+            Ok((Runner::Here(Box::new(Planned { plan, packed, arenas: Arenas::default() })), multiply_adds))
         })
     }
 
@@ -168,8 +171,8 @@ const MOST_PIXELS: usize = 16 * 32 * 32;
 impl Network {
     /// Images from `first` of `n`: their timesteps, and which of the distinct embeddings each has.
     fn evaluate(&self, x: &[f32], timesteps: &[f32], [first, n]: [usize; 2], profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
-        let (plan, packed, arenas) = match &self.compiled.runner {
-            Runner::Plan { plan, packed, arenas } => (plan, packed, arenas),
+        let Planned { plan, packed, arenas } = match &self.compiled.runner {
+            Runner::Here(planned) => &**planned,
             Runner::Elsewhere(executor) => {
                 let condition = self.condition.of(first..first + timesteps.len(), n);
                 return executor.evaluate(x, timesteps, &condition, out);
@@ -224,7 +227,7 @@ impl Network {
         let dim = self.dim();
         let n = self.check(x_t, levels, out)?;
         let group = match self.compiled.runner {
-            Runner::Plan { .. } => (MOST_PIXELS / (self.size[0] * self.size[1])).max(1),
+            Runner::Here(_) => (MOST_PIXELS / (self.size[0] * self.size[1])).max(1),
             Runner::Elsewhere(_) => n.max(1),
         };
         // The one place where a level becomes the network's timestep.

@@ -42,7 +42,16 @@ impl TensorNetwork {
         };
         let largest = graph.nodes.iter().map(numbers).max().unwrap_or(1);
         let weights = unet.parameters().map(|(_, _, range)| range.len()).max().unwrap_or(1);
-        let [needed, there] = [largest.max(weights), most].map(|numbers| numbers.div_ceil(1 << 18));
+        // Of one image; what a convolution's kernel sees is several times its input.
+        let windows = |node: &Node| match &node.op {
+            Op::Conv(layer) if layer.conv.kernel != [1, 1] => {
+                let [h, w, _] = node.shape;
+                h * w * layer.conv.kernel.iter().product::<usize>() * layer.conv.channels.into_iter().max().unwrap_or(1)
+            }
+            _ => 0,
+        };
+        let windows = graph.nodes.iter().map(windows).max().unwrap_or(1);
+        let [needed, there] = [largest.max(weights).max(windows), most].map(|numbers| numbers.div_ceil(1 << 18));
         if needed > there {
             let [h, w] = size;
             return Err(Error::device(format!(
