@@ -16,20 +16,21 @@ use goldens::{Golden, difference, folders, golden};
 use libtest_mimic::{Arguments, Completion, Trial};
 use std::time::Instant;
 
+const TESTS: [(&str, fn(&Gpu)); 10] = [
+    ("one_evaluation_equals_diffusers", one_evaluation_equals_diffusers),
+    ("samples_of_built_in_models_are_the_processors", samples_of_built_in_models_are_the_processors),
+    ("a_batch_of_any_size", a_batch_of_any_size),
+    ("what_does_not_fit_is_said_before", what_does_not_fit_is_said_before),
+    ("gradients_are_the_processors", training::gradients_are_the_processors),
+    ("gradients_of_other_activations", training::gradients_of_other_activations),
+    ("dropout_drops_the_same", training::dropout_drops_the_same),
+    ("twenty_steps_are_the_processors", training::twenty_steps_are_the_processors),
+    ("training_goes_to_and_fro", training::training_goes_to_and_fro),
+    ("training_gives_the_same_bytes", training::training_gives_the_same_bytes),
+];
+
 fn main() {
-    let tests: Vec<(&str, fn(&Gpu))> = vec![
-        ("one_evaluation_equals_diffusers", one_evaluation_equals_diffusers),
-        ("samples_of_built_in_models_are_the_processors", samples_of_built_in_models_are_the_processors),
-        ("a_batch_of_any_size", a_batch_of_any_size),
-        ("what_does_not_fit_is_said_before", what_does_not_fit_is_said_before),
-        ("gradients_are_the_processors", training::gradients_are_the_processors),
-        ("gradients_of_other_activations", training::gradients_of_other_activations),
-        ("dropout_drops_the_same", training::dropout_drops_the_same),
-        ("twenty_steps_are_the_processors", training::twenty_steps_are_the_processors),
-        ("training_goes_to_and_fro", training::training_goes_to_and_fro),
-        ("training_gives_the_same_bytes", training::training_gives_the_same_bytes),
-    ];
-    let mut trials: Vec<Trial> = tests.into_iter().map(|(name, test)| needing_a_device(name, test)).collect();
+    let mut trials: Vec<Trial> = TESTS.into_iter().map(|(name, test)| needing_a_device(name, test)).collect();
     trials.push(Trial::test("what_is_not_there_is_said_in_a_line", || {
         what_is_not_there_is_said_in_a_line();
         Ok(())
