@@ -4,28 +4,37 @@ use crate::error::{Error, Result};
 use ddim_nn::Device;
 use std::sync::Arc;
 
-/// A device by its name, and what is to be said of how it was chosen; none for the processor.
+/// Where networks run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chosen {
+    /// None: on the processor.
+    pub(crate) device: Option<Arc<dyn Device>>,
+    /// How it was chosen, where that was not the caller.
+    pub(crate) said: Option<String>,
+}
+
+/// By its name.
 ///
 /// # Errors
 /// No such name, or no such device.
-pub(crate) fn open(name: &str) -> Result<(Option<Arc<dyn Device>>, Option<String>)> {
+pub(crate) fn open(name: &str) -> Result<Chosen> {
     let numbered = name.strip_prefix("gpu:").is_some_and(|number| number.parse::<usize>().is_ok());
     match name {
-        "cpu" => Ok((None, None)),
+        "cpu" => Ok(Chosen::default()),
         "auto" => Ok(first()),
-        _ if name == "gpu" || numbered => Ok((Some(named(name)?), None)),
+        _ if name == "gpu" || numbered => Ok(Chosen { device: Some(named(name)?), said: None }),
         _ => Err(Error::request(format!("`device` {name}: expected auto, cpu, gpu or gpu:N"))),
     }
 }
 
 #[cfg(feature = "gpu")]
-fn first() -> (Option<Arc<dyn Device>>, Option<String>) {
+fn first() -> Chosen {
     match ddim_gpu::Gpu::open("gpu") {
         Ok(gpu) => {
             let said = format!("computing on {}", gpu.described());
-            (Some(Arc::new(gpu)), Some(said))
+            Chosen { device: Some(Arc::new(gpu)), said: Some(said) }
         }
-        Err(error) => (None, Some(format!("computing on the processor: {error}"))),
+        Err(error) => Chosen { device: None, said: Some(format!("computing on the processor: {error}")) },
     }
 }
 
@@ -35,8 +44,8 @@ fn named(name: &str) -> Result<Arc<dyn Device>> {
 }
 
 #[cfg(not(feature = "gpu"))]
-fn first() -> (Option<Arc<dyn Device>>, Option<String>) {
-    (None, Some(format!("computing on the processor: {WITHOUT}")))
+fn first() -> Chosen {
+    Chosen { device: None, said: Some(format!("computing on the processor: {WITHOUT}")) }
 }
 
 #[cfg(not(feature = "gpu"))]

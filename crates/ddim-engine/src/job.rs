@@ -1,5 +1,6 @@
 //! Work under way: what it is told (stop, show me), what it tells, and the thread that it may have to itself.
 
+use crate::device::{self, Chosen};
 use crate::error::{Error, Result};
 use crate::reports::ClassReport;
 use ddim_nn::{Device, Network, Pipeline};
@@ -305,10 +306,7 @@ pub struct Within<'a, 'b>(pub(crate) &'a Watch<'b>);
 #[derive(Debug, Clone, Default)]
 pub struct Engine {
     threads: usize,
-    /// None: the processor.
-    device: Option<Arc<dyn Device>>,
-    /// How it was chosen, where that was not the caller.
-    said: Option<String>,
+    chosen: Chosen,
 }
 
 /// Threads beyond which a number is a typing error.
@@ -324,10 +322,7 @@ impl Engine {
     pub fn new(device: &str, threads: Option<usize>) -> Result<Self> {
         match threads {
             Some(n) if !(1..=MOST_THREADS).contains(&n) => Err(Error::field("threads", format!("{n}: expected 1 to {MOST_THREADS}"))),
-            threads => {
-                let (device, said) = crate::device::open(device)?;
-                Ok(Self { threads: threads.unwrap_or(0), device, said })
-            }
+            threads => Ok(Self { threads: threads.unwrap_or(0), chosen: device::open(device)? }),
         }
     }
 
@@ -340,8 +335,8 @@ impl Engine {
         // One pool per job: in a shared one, a thread that waits for its own part would take up the whole of another job.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).stack_size(8 << 20).build();
         let pool = pool.map_err(|e| Error::field("threads", e))?;
-        let watch = Watch::new(control.clone(), self.device.clone(), tell);
-        if let Some(said) = &self.said {
+        let watch = Watch::new(control.clone(), self.chosen.device.clone(), tell);
+        if let Some(said) = &self.chosen.said {
             watch.note(said.as_str());
         }
         let result = pool.install(|| request.work(Within(&watch)));

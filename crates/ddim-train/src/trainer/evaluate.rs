@@ -1,6 +1,7 @@
 //! What a state of a run is worth: its objective on images held out, and images of its own.
 
-use super::{Trainer, noisy};
+use super::Trainer;
+use super::drawn::noisy;
 use crate::error::Result;
 use ddim::noise::{Batch, Draw, Key};
 use ddim::{Denoiser, Sampler, Sampling, Sigma};

@@ -1,6 +1,7 @@
 //! The state of a run, and its steps. Everything random is keyed by the seed and the position in the run, so that the state is the weights,
 //! their averages, the optimizer's moments and a step number.
 
+mod drawn;
 mod elsewhere;
 mod evaluate;
 
@@ -9,11 +10,12 @@ use crate::error::{Error, ErrorKind, Result};
 use ddim::noise::{Batch, Draw, Key, Stream};
 use ddim::{NoiseSchedule, Prediction};
 use ddim_data::DataSet;
-use ddim_nn::{Adam, Condition, Device, Ema, Examples, Network, Pipeline, SchedulerConfig, TrainingPlan, UNet, UNetConfig, clipping};
+use ddim_nn::{Adam, Condition, Device, Ema, Network, Pipeline, SchedulerConfig, TrainingPlan, UNet, UNetConfig, clipping};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use drawn::{Drawn, noisy};
 use elsewhere::{Elsewhere, State};
 pub use evaluate::Evaluated;
 
@@ -394,34 +396,6 @@ impl Trainer {
             class_counts: self.data.class_counts(),
             ..Pipeline::new(unet, self.scheduler.clone())
         }
-    }
-}
-
-/// What [`Examples`] points to.
-struct Drawn {
-    shape: [usize; 4],
-    x: Vec<f32>,
-    target: Vec<f32>,
-    timesteps: Vec<usize>,
-    weights: Vec<f32>,
-    condition: Condition,
-    dropout: Vec<u64>,
-}
-
-impl Drawn {
-    fn examples(&self) -> Examples<'_> {
-        let Self { shape, x, target, timesteps, weights, condition, dropout } = self;
-        Examples { shape: *shape, x, target, timesteps, weights, condition, dropout }
-    }
-}
-
-/// An image to x_t and its noise to what a network of this kind should say.
-fn noisy(x: &mut [f32], noise: &mut [f32], alpha_bar: f64, prediction: Prediction) {
-    let (signal, deviation) = (alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt());
-    for (x, noise) in x.iter_mut().zip(noise) {
-        let (x_0, epsilon) = (f64::from(*x), f64::from(*noise));
-        *x = (signal * x_0 + deviation * epsilon) as f32;
-        *noise = prediction.target(x_0, epsilon, alpha_bar) as f32;
     }
 }
 
