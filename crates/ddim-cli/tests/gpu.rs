@@ -8,7 +8,9 @@ use common::{ddim, errors, floats, json, npy, ok, refused, with_model};
 use libtest_mimic::{Arguments, Completion, Trial};
 use std::path::Path;
 
-const TESTS: [(&str, fn(&str)); 3] = [
+type Test = fn(&str);
+
+const TESTS: [(&str, Test); 3] = [
     ("samples_are_the_processors_and_the_same_twice", samples_are_the_processors_and_the_same_twice),
     ("a_run_goes_from_the_processor_to_the_device_and_back", a_run_goes_from_the_processor_to_the_device_and_back),
     ("a_benchmark_says_what_it_cannot_look_into", a_benchmark_says_what_it_cannot_look_into),
@@ -16,7 +18,7 @@ const TESTS: [(&str, fn(&str)); 3] = [
 
 fn main() {
     let device = device();
-    let needing = |(name, test): (&str, fn(&str))| {
+    let needing = |(name, test): (&str, Test)| {
         let device = device.clone();
         Trial::ignorable_test(name, move || {
             let Some(device) = &device else {

@@ -16,7 +16,9 @@ use goldens::{Golden, difference, folders, golden};
 use libtest_mimic::{Arguments, Completion, Trial};
 use std::time::Instant;
 
-const TESTS: [(&str, fn(&Gpu)); 10] = [
+type Test = fn(&Gpu);
+
+const TESTS: [(&str, Test); 10] = [
     ("one_evaluation_equals_diffusers", one_evaluation_equals_diffusers),
     ("samples_of_built_in_models_are_the_processors", samples_of_built_in_models_are_the_processors),
     ("a_batch_of_any_size", a_batch_of_any_size),
@@ -39,7 +41,7 @@ fn main() {
     libtest_mimic::run(&Arguments { test_threads: Some(1), ..Arguments::from_args() }, trials).exit();
 }
 
-fn needing_a_device(name: &'static str, test: fn(&Gpu)) -> Trial {
+fn needing_a_device(name: &'static str, test: Test) -> Trial {
     Trial::ignorable_test(name, move || {
         let wanted = std::env::var("DDIM_GPU").ok().filter(|name| !name.is_empty());
         if wanted.is_none() && devices().is_empty() {
