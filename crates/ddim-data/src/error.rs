@@ -1,6 +1,8 @@
 //! What can be wrong with images, labels, or where they should be.
 
+use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -11,7 +13,28 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    source: Option<Source>,
 }
+
+/// What an error came from. Errors are compared by what they say, so that all are equal here.
+#[derive(Debug, Clone)]
+struct Source(Arc<dyn std::error::Error + Send + Sync>);
+
+impl Deref for Source {
+    type Target = dyn std::error::Error + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Source {}
 
 /// What an [`Error`] is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +55,7 @@ pub enum ErrorKind {
 impl Error {
     pub(crate) fn of(kind: ErrorKind, message: impl std::fmt::Display) -> Self {
         // One line, whatever a library's message or a path holds; other blanks stay as they are.
-        Self { kind, message: message.to_string().replace(['\n', '\r'], " ").trim_end().to_owned() }
+        Self { kind, message: message.to_string().replace(['\n', '\r'], " ").trim_end().to_owned(), source: None }
     }
 
     /// An error that is about no file.
@@ -66,6 +89,11 @@ impl Error {
     /// What is wrong with the labels at `path`.
     pub(crate) fn labels(path: &Path, message: impl std::fmt::Display) -> Self {
         Self::of(ErrorKind::Labels, Located(path, message))
+    }
+
+    /// The same error with what it came from, which [`source`](std::error::Error::source) gives.
+    pub(crate) fn because(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Source(Arc::new(source))), ..self }
     }
 
     /// What this is about.

@@ -28,6 +28,22 @@ pub enum Look {
 }
 
 /// A set of images of one size.
+///
+/// ```
+/// use ddim_data::{BadFiles, ImageSet, Look};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// # for i in 0..3 {
+/// #     image::RgbImage::from_pixel(4, 6, image::Rgb([i, 0, 255])).save(folder.join(format!("{i}.png")))?;
+/// # }
+/// // 0.png to 2.png, 4 wide and 6 high.
+/// let set = ImageSet::open(folder, Look::AsTheyAre { background: None }, None, BadFiles::Stop, &[])?;
+/// assert_eq!((set.len(), set.size()), (3, [6, 4]));
+/// let bytes = set.read(1..3)?; // [n, h, w, 3]
+/// assert_eq!((bytes.len(), &bytes[..3]), (2 * 6 * 4 * 3, &[1, 0, 255][..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct ImageSet {
     size: [usize; 2],

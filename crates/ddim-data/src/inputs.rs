@@ -28,6 +28,19 @@ pub struct Inputs {
 ///
 /// # Errors
 /// Nothing there, a file that cannot be read (unless they are skipped), images that are not as they must be.
+///
+/// ```
+/// use ddim_data::{BadFiles, read_inputs};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("white.png");
+/// image::GrayImage::from_pixel(4, 6, image::Luma([255])).save(&path)?;
+/// let inputs = read_inputs(&path, [1, 6, 4], None, None, None, BadFiles::Stop)?;
+/// assert_eq!(inputs.images, [1.0; 24]);
+/// let error = read_inputs(&path, [1, 8, 8], None, None, None, BadFiles::Stop).unwrap_err();
+/// assert!(error.to_string().contains("white.png"), "{error}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read_inputs(
     path: &Path,
     shape @ [c, h, w]: [usize; 3],

@@ -12,6 +12,16 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Each latent drawn with several numbers of steps, deterministic, and how far the pictures are from each other.
+///
+/// ```
+/// use ddim_engine::{Consistency, Control, Engine};
+///
+/// let request = Consistency { count: 2, steps: vec![1, 2], ..Consistency::default() };
+/// let found = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert_eq!((found.images.len(), found.images[0].len()), (2, 2 * 3072));
+/// assert!(found.rms_from_last[0].rms > 0.0);
+/// # Ok::<(), ddim_engine::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Consistency {

@@ -12,6 +12,18 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Latents of images, which decode to them again over the same trajectory. Nothing is clipped.
+///
+/// ```
+/// use ddim_engine::{Control, Encode, Engine};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let input = folder.path().join("x_0.npy"); // one image [3, 32, 32] in [-1, 1]
+/// std::fs::write(&input, ddim_data::npy_bytes(&[0.5; 3072], [3, 32, 32]))?;
+/// let request = Encode { input, steps: 2, ..Encode::default() };
+/// let encoded = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert_eq!((encoded.shape, encoded.latents.len()), ([3, 32, 32], 3072));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Encode {

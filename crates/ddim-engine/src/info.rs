@@ -9,6 +9,15 @@ use ddim_nn::{SampleSize, SchedulerConfig, UNetConfig};
 use serde::{Deserialize, Serialize};
 
 /// What a model is: network, size, schedule, and the defaults that follow.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Info};
+///
+/// let request: Info = serde_json::from_str(r#"{ "model": { "model": "fashion" } }"#)?;
+/// let info = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert_eq!((info.channels, info.timesteps, info.prediction_type), (1, 1000, "epsilon"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Info {

@@ -12,6 +12,15 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Images between two latents, or over a grid between four, by slerp; deterministic.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Interpolate};
+///
+/// let request = Interpolate { seeds: vec![3, 8], frames: 3, steps: 2, ..Interpolate::default() };
+/// let walk = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert_eq!((walk.count, walk.images.len()), (3, 3 * 3072));
+/// # Ok::<(), ddim_engine::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Interpolate {

@@ -63,7 +63,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use fid::{Fid, FidReport};
 pub use info::{Info, InfoReport};
 pub use interpolate::{Interpolate, InterpolateReport};
-pub use job::{Control, Engine, Event, Job, NoteKind, Request, Within};
+pub use job::{Control, Engine, Event, Job, NoteKind, Request};
 pub use models::{DEFAULT as DEFAULT_MODEL, built_in};
 pub use nll::{BoundReport, Nll, NllReport};
 pub use reconstruct::{Reconstruct, ReconstructReport, Reconstruction};

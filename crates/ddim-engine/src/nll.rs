@@ -15,6 +15,18 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 /// J_σ (Theorem 1) and the bound on -log P(x_0) in bits/dim, and L_simple, over S timesteps: one draw of noise per image and step.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Nll};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let data = folder.path().join("x_0.npy"); // two images [3, 32, 32] in [-1, 1]
+/// std::fs::write(&data, ddim_data::npy_bytes(&[1.0; 2 * 3072], [3, 32, 32]))?;
+/// let request = Nll { data, count: 2, steps: 2, eta: vec![1.0], ..Nll::default() };
+/// let found = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert!(found.bounds[0].bits_per_dim > 0.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Nll {

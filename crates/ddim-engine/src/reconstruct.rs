@@ -18,6 +18,18 @@ const SHOWN: usize = 16;
 const MAGNIFIED: f32 = 4.0;
 
 /// The error of encoding and decoding images over several numbers of steps, the same up and down. Nothing is clipped.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Reconstruct};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let input = folder.path().join("x_0.npy"); // one image [3, 32, 32] in [-1, 1]
+/// std::fs::write(&input, ddim_data::npy_bytes(&[0.5; 3072], [3, 32, 32]))?;
+/// let request = Reconstruct { input, steps: vec![2, 4], ..Reconstruct::default() };
+/// let errors = Engine::default().run(&request, &Control::default(), &mut |_| {})?.mse;
+/// assert_eq!(errors.iter().map(|error| error.steps).collect::<Vec<_>>(), [2, 4]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reconstruct {

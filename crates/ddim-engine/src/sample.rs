@@ -19,6 +19,16 @@ use std::path::{Path, PathBuf};
 const DEFAULT_COUNT: usize = 64;
 
 /// Images from latents x_T, by Eq. 12 over S of the model's T timesteps. Image k of a seed is the same whatever else is drawn.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Eta, Sample};
+///
+/// let request = Sample { count: Some(2), steps: 2, eta: Eta::Value(0.0), seed: 7, ..Sample::default() };
+/// let drawn = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert_eq!((drawn.shape, drawn.images.len()), ([3, 32, 32], 2 * 3072));
+/// assert_eq!(drawn.timesteps.len(), 2);
+/// # Ok::<(), ddim_engine::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sample {

@@ -27,6 +27,21 @@ const LOOKING: usize = 12;
 const GRID: usize = 2;
 
 /// A table of FID and KID in a folder, where the same request goes on however it was stopped. Each cell draws the same latents.
+///
+/// ```no_run
+/// use ddim_engine::{Control, Engine, Eta, Sweep};
+///
+/// let request = Sweep {
+///     reference: "photos".into(),
+///     steps: vec![10, 20],
+///     eta: vec![Eta::Value(0.0), Eta::Value(1.0)],
+///     out: "table".into(),
+///     ..Sweep::default()
+/// };
+/// let table = Engine::default().run(&request, &Control::default(), &mut |_| {})?; // or goes on
+/// assert_eq!(table.cells.len(), 4);
+/// # Ok::<(), ddim_engine::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sweep {

@@ -17,6 +17,25 @@ use std::time::Instant;
 
 /// A run of training: begun, or gone on with to the same bytes. [`Control::cancel`](crate::Control::cancel) finishes the step, saves, and ends it
 /// as a report of a run that has not finished.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Train};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let data = folder.path().join("data.npy"); // six images [3, 8, 8] in [-1, 1]
+/// std::fs::write(&data, ddim_data::npy_bytes(&[0.25; 6 * 192], [3, 8, 8]))?;
+/// let set = [("network.sample_size", "8"), ("steps", "3"), ("batch_size", "2")];
+/// let request = Train {
+///     out: folder.path().join("run"),
+///     data: Some(data),
+///     preset: Some("tiny".into()),
+///     set: set.map(|(key, value)| (key.into(), value.into())).to_vec(),
+///     ..Train::default()
+/// };
+/// let trained = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert!(trained.finished && trained.checkpoint.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Train {

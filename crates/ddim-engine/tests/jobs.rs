@@ -16,7 +16,7 @@ fn drawing(model: &str, seed: u64, count: usize, steps: usize) -> Sample {
     Sample { model, seed, count: Some(count), steps, eta: Eta::Value(0.7), ..Sample::default() }
 }
 
-fn run<R: Request + Sync>(request: &R) -> ddim_engine::Result<R::Report> {
+fn run<R: Request>(request: &R) -> ddim_engine::Result<R::Report> {
     engine().run(request, &Control::default(), &mut |_| {})
 }
 

@@ -60,6 +60,17 @@ impl KernelReference {
 ///
 /// # Errors
 /// Fewer than 2 images.
+///
+/// ```
+/// use ddim_eval::kernel_distance;
+///
+/// let features = [0.0, 0.0, 2.0, 0.0, 0.0, 2.0, 2.0, 2.0];
+/// let near = kernel_distance(&features, &features.map(|x| x + 0.1), 2, 0)?;
+/// let far = kernel_distance(&features, &features.map(|x| x + 3.0), 2, 0)?;
+/// assert!(near.distance < far.distance);
+/// assert_eq!(far.counts, [4, 4]);
+/// # Ok::<(), ddim_eval::Error>(())
+/// ```
 pub fn kernel_distance(a: &[f32], b: &[f32], dim: usize, seed: u64) -> Result<KernelDistance> {
     KernelReference::new(b, dim, seed)?.distance(a)
 }

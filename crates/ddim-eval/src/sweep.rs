@@ -144,7 +144,7 @@ impl Sweep {
         computed_by: &str,
         shape: [usize; 3],
     ) -> Result<Self> {
-        let io = |e| Error::sweep(folder, e);
+        let io = |e| Error::sweep(folder, &e).because(e);
         let known = known(folder)?;
         match &known {
             Some(known) => compare(folder, known, settings)?,
@@ -178,7 +178,7 @@ impl Sweep {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.folder.join(name);
-        write_file(&path, bytes).map_err(|e| Error::sweep(&path, e))
+        write_file(&path, bytes).map_err(|e| Error::sweep(&path, &e).because(e))
     }
 
     /// The reference: what is here already, or the statistics and some features of `count` images, whose features `features` takes.
@@ -232,8 +232,8 @@ impl Sweep {
         let parts = self.folder.join("cells").join(&name);
         let done = self.folder.join("cells").join(format!("{name}.json"));
         if done.is_file() {
-            let text = std::fs::read_to_string(&done).map_err(|e| Error::sweep(&done, e))?;
-            let result: CellResult = serde_json::from_str(&text).map_err(|e| Error::sweep(&done, e))?;
+            let text = std::fs::read_to_string(&done).map_err(|e| Error::sweep(&done, &e).because(e))?;
+            let result: CellResult = serde_json::from_str(&text).map_err(|e| Error::sweep(&done, &e).because(e))?;
             remove_folder(&parts)?;
             observe(SweepEvent::Images(Some(cell), count))?;
             observe(SweepEvent::Done(&result))?;
@@ -260,7 +260,7 @@ impl Sweep {
         self.write("timings.json", format!("{:#}\n", serde_json::json!(timings)).as_bytes())?;
         let [c, h, w] = self.shape.map(|n| n as u64);
         self.write(&format!("cells/{name}.npy"), &npy(&all.shown, &[(all.shown.len() / dim) as u64, c, h, w]))?;
-        let text = serde_json::to_string_pretty(&result).map_err(|e| Error::sweep(&done, e))?;
+        let text = serde_json::to_string_pretty(&result).map_err(|e| Error::sweep(&done, &e).because(e))?;
         self.write(&format!("cells/{name}.json"), format!("{text}\n").as_bytes())?;
         remove_folder(&parts)?;
         observe(SweepEvent::Done(&result))?;
@@ -271,9 +271,9 @@ impl Sweep {
     fn timings(&self) -> Result<BTreeMap<String, f64>> {
         let path = self.folder.join("timings.json");
         match std::fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text).map_err(|e| Error::sweep(&path, e)),
+            Ok(text) => serde_json::from_str(&text).map_err(|e| Error::sweep(&path, &e).because(e)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-            Err(e) => Err(Error::sweep(&path, e)),
+            Err(e) => Err(Error::sweep(&path, &e).because(e)),
         }
     }
 
@@ -291,8 +291,8 @@ impl Sweep {
     /// A file that cannot be read.
     pub fn shown(&self, cell: &Cell) -> Result<Vec<f32>> {
         let path = self.folder.join("cells").join(format!("{}.npy", cell.name()));
-        let bytes = std::fs::read(&path).map_err(|e| Error::sweep(&path, e))?;
-        let floats = npy_numbers(&bytes).map_err(|e| Error::sweep(&path, e))?;
+        let bytes = std::fs::read(&path).map_err(|e| Error::sweep(&path, &e).because(e))?;
+        let floats = npy_numbers(&bytes).map_err(|e| Error::sweep(&path, &e).because(e))?;
         Ok(floats.data.into_iter().map(|x| x as f32).collect())
     }
 }
@@ -301,9 +301,9 @@ impl Sweep {
 fn known(folder: &Path) -> Result<Option<Map<String, Value>>> {
     let path = folder.join("sweep.json");
     match std::fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|e| Error::sweep(&path, e)),
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|e| Error::sweep(&path, &e).because(e)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::sweep(&path, e)),
+        Err(e) => Err(Error::sweep(&path, &e).because(e)),
     }
 }
 
@@ -348,7 +348,7 @@ fn collect(
     make: &mut dyn FnMut(Range<usize>) -> Result<Part>,
     observe: &mut dyn FnMut(usize) -> Result<()>,
 ) -> Result<Part> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::sweep(folder, e))?;
+    std::fs::create_dir_all(folder).map_err(|e| Error::sweep(folder, &e).because(e))?;
     remove_temporary(folder)?;
     let mut all = Part { features: Vec::with_capacity(count * Inception::FEATURES), seconds: 0.0, shown: Vec::new() };
     for first in (0..count).step_by(PART) {
@@ -364,7 +364,7 @@ fn collect(
                 ("seconds", npy(&[part.seconds], &[1])),
                 ("shown", npy(&part.shown, &[part.shown.len() as u64])),
             ];
-            write_file(&path, &to_npz(&arrays)).map_err(|e| Error::sweep(&path, e))?;
+            write_file(&path, &to_npz(&arrays)).map_err(|e| Error::sweep(&path, &e).because(e))?;
             part
         };
         all.features.extend(part.features);
@@ -394,7 +394,7 @@ fn read_part(path: &Path, n: usize) -> Result<Part> {
 fn lock(folder: &Path) -> Result<File> {
     lock_folder(folder).map_err(|e| match e.kind() {
         std::io::ErrorKind::WouldBlock => Error::sweep(folder, "another process is at this sweep: expected one at a time"),
-        _ => Error::sweep(folder, e),
+        _ => Error::sweep(folder, &e).because(e),
     })
 }
 
@@ -404,12 +404,12 @@ fn is_temporary(path: &Path) -> bool {
 
 /// Files of a process that was killed while it wrote them.
 fn remove_temporary(folder: &Path) -> Result<()> {
-    ddim_weights::remove_temporary(folder).map_err(|e| Error::sweep(folder, e))
+    ddim_weights::remove_temporary(folder).map_err(|e| Error::sweep(folder, &e).because(e))
 }
 
 fn remove_folder(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::sweep(folder, e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::sweep(folder, &e).because(e)),
         _ => Ok(()),
     }
 }

@@ -20,6 +20,19 @@ pub fn plus_minus(value: f64, error: Option<f64>, decimals: usize) -> String {
 }
 
 /// The cells of a table: rows of noise, columns of S, row after row.
+///
+/// ```
+/// use ddim::Sigma;
+/// use ddim_eval::{CellResult, Table};
+///
+/// let result = |steps, fid| {
+///     let (evaluations, eta, count) = (steps, "0".to_owned(), 1000);
+///     CellResult { steps, evaluations, eta, count, fid, fid_error: Some(0.25), kid: None, kid_error: None }
+/// };
+/// let table = Table { steps: vec![10, 20], sigmas: vec![Sigma::Eta(0.0)], results: vec![result(10, 13.5), result(20, 6.75)] };
+/// assert!(table.to_markdown(None, &[]).contains("13.50 ± 0.25"));
+/// assert_eq!(table.to_csv().lines().count(), 3);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Table {
     /// Columns.

@@ -28,12 +28,24 @@ const MIRROR: &str = "DDIM_INCEPTION_URL";
 ///
 /// # Errors
 /// A file of something else; a download that fails or is not what it should be, with where to put the file by hand; what `observe` returns.
+///
+/// ```no_run
+/// use ddim_eval::{Statistics, features, load_inception};
+/// use ddim_data::{BadFiles, ImageSet, Look};
+///
+/// let inception = load_inception(None, &mut |_done, _bytes| Ok(()))?;
+/// let set = ImageSet::open("photos".as_ref(), Look::AsTheyAre { background: None }, None, BadFiles::Stop, &[])?;
+/// let features = features(&inception, &set, &mut |_images| Ok(()))?;
+/// let statistics = Statistics::of(&features, ddim_nn::Inception::FEATURES)?;
+/// std::fs::write("photos.npz", statistics.to_npz())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn load_inception(file: Option<&Path>, observe: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<Inception> {
     if let Some(file) = file {
         return Ok(Inception::load(file)?);
     }
     if let Some(file) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
-        return Inception::load(Path::new(&file)).map_err(|e| Error::weights(format!("{VARIABLE}: {e}")));
+        return Inception::load(Path::new(&file)).map_err(|e| Error::weights(format!("{VARIABLE}: {e}")).because(e));
     }
     let folder = cache_folder();
     let torch = home_cache().map(|cache| cache.join("torch/hub/checkpoints"));
@@ -66,26 +78,26 @@ fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64) -> Result<()>) -> R
     let help = format!("put {NAME} into {}, or name it with --inception or {VARIABLE}", folder.display());
     let failed =
         |what: &dyn std::fmt::Display| Error::weights(format!("the Inception network's weights did not come from {url}: {what}: {help}"));
-    std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+    std::fs::create_dir_all(folder).map_err(|e| failed(&e).because(e))?;
     // What a killed process left, unless another downloads just now.
     let alone = lock_folder(folder).ok();
     if alone.is_some() {
-        remove_temporary(folder).map_err(|e| failed(&e))?;
+        remove_temporary(folder).map_err(|e| failed(&e).because(e))?;
     }
     let agent: ureq::Agent = ureq::Agent::config_builder().timeout_connect(Some(Duration::from_secs(20))).build().into();
-    let mut response = agent.get(&url).call().map_err(|e| failed(&e))?;
+    let mut response = agent.get(&url).call().map_err(|e| failed(&e).because(e))?;
     let total = response.body().content_length().unwrap_or(SIZE);
     let mut reader = response.body_mut().as_reader();
-    let mut file = temporary_beside(&path).map_err(|e| failed(&e))?;
+    let mut file = temporary_beside(&path).map_err(|e| failed(&e).because(e))?;
     let mut digest = Sha256::new();
     let (mut buffer, mut come) = (vec![0; 1 << 16], 0);
     loop {
-        let n = reader.read(&mut buffer).map_err(|e| failed(&e))?;
+        let n = reader.read(&mut buffer).map_err(|e| failed(&e).because(e))?;
         if n == 0 {
             break;
         }
         digest.update(&buffer[..n]);
-        file.as_file_mut().write_all(&buffer[..n]).map_err(|e| failed(&e))?;
+        file.write_all(&buffer[..n]).map_err(|e| failed(&e).because(e))?;
         come += n as u64;
         observe(come, total)?;
     }
@@ -93,7 +105,6 @@ fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64) -> Result<()>) -> R
     if found != SHA256 {
         return Err(failed(&format!("{come} bytes with SHA-256 {found}, not {SHA256}")));
     }
-    file.as_file().sync_all().map_err(|e| failed(&e))?;
-    file.persist(&path).map_err(|e| failed(&e.error))?;
+    file.persist(&path).map_err(|e| failed(&e).because(e))?;
     Ok(path)
 }

@@ -87,6 +87,16 @@ enum Weights {
 }
 
 /// A convolution with its weights packed for images of one size: made once, run on any number of them.
+///
+/// ```
+/// use ddim_kernels::{Conv2d, Finish, Images, PackedConv2d};
+///
+/// // A linear layer, 2 channels to 1, over images of one pixel.
+/// let layer = PackedConv2d::new(Conv2d::pointwise([1, 2]), [1, 1], &[2.0, 3.0], Some(&[1.0]));
+/// let mut out = [0.0; 3];
+/// layer.run(&Images::new(&[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], [3, 1, 1, 2]), None, &Finish::default(), &mut out, 1);
+/// assert_eq!(out, [3.0, 4.0, 6.0]);
+/// ```
 pub struct PackedConv2d {
     conv: Conv2d,
     size: [usize; 2],

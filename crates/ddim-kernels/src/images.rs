@@ -6,6 +6,15 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// n images [h, w, c] whose pixels are `stride` numbers apart, so that the channels may be a part of those of a wider image.
+///
+/// ```
+/// use ddim_kernels::Images;
+///
+/// let wide = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];                      // two pixels of three channels
+/// let whole = Images::new(&wide, [1, 1, 2, 3]);
+/// let last = Images { data: &wide[2..], shape: [1, 1, 2, 1], stride: 3 }; // the third channel of both
+/// assert_eq!((whole.stride, last.data[last.stride]), (3, 6.0));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Images<'a> {
     /// From the first channel of the first pixel to the last of the last, at least.

@@ -1,6 +1,16 @@
 //! The classes of a batch.
 
 /// The class condition of a batch.
+///
+/// ```
+/// use ddim_nn::{Condition, Network, Pipeline, SchedulerConfig, UNetConfig};
+///
+/// let config = UNetConfig { num_class_embeds: Some(10), ..UNetConfig::preset("tiny").unwrap() };
+/// let network = Network::new(Pipeline::untrained(config, SchedulerConfig::default())?)?;
+/// assert!(network.with_condition(Condition::Labels(vec![3, 9])).is_ok()); // for batches of two images
+/// assert!(network.with_condition(Condition::Labels(vec![10])).is_err());
+/// # Ok::<(), ddim_nn::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub enum Condition {
     /// None: for networks without class embedding.

@@ -11,6 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What an [`Error`] is about.
@@ -32,7 +33,7 @@ pub enum ErrorKind {
 impl Error {
     fn new(kind: ErrorKind, message: String) -> Self {
         // One line, whatever a library's message holds.
-        Self { kind, message: message.split_whitespace().collect::<Vec<_>>().join(" ") }
+        Self { kind, message: message.split_whitespace().collect::<Vec<_>>().join(" "), source: None }
     }
 
     pub(crate) fn io(path: &Path, error: impl std::fmt::Display) -> Self {
@@ -51,9 +52,16 @@ impl Error {
         Self::new(ErrorKind::Input, message.into())
     }
 
-    /// An error of whoever chose the model, in their words.
-    pub fn caller(message: impl std::fmt::Display) -> Self {
-        Self::new(ErrorKind::Io, message.to_string())
+    /// An error of whoever chose the model, in their words, and with it as the source.
+    pub fn caller(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let error = error.into();
+        let message = Self::new(ErrorKind::Io, error.to_string());
+        Self { source: Some(error), ..message }
+    }
+
+    /// The same error with what it came from, which [`source`](std::error::Error::source) gives.
+    pub(crate) fn because(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Box::new(source)), ..self }
     }
 
     /// What this is about.
@@ -64,7 +72,7 @@ impl Error {
 
 impl From<ddim::Error> for Error {
     fn from(error: ddim::Error) -> Self {
-        Self::new(ErrorKind::Mathematics, error.to_string())
+        Self::new(ErrorKind::Mathematics, error.to_string()).because(error)
     }
 }
 
@@ -76,7 +84,7 @@ impl From<ddim_weights::Error> for Error {
             ddim_weights::ErrorKind::Input => ErrorKind::Input,
             _ => ErrorKind::Weights,
         };
-        Self::new(kind, error.to_string())
+        Self::new(kind, error.to_string()).because(error)
     }
 }
 

@@ -13,6 +13,21 @@ use std::sync::Arc;
 ///
 /// It is compiled to a plan over the kernels of `ddim-kernels`, which work in parallel on rayon's current pool; copies share it. Every operation
 /// treats each image by itself, so that a prediction has the same bits in any batch.
+///
+/// ```
+/// use ddim::{Denoiser, Sampler, Sampling, Sigma, noise::Batch};
+/// use ddim_nn::{Network, Pipeline, SchedulerConfig, UNetConfig};
+///
+/// let pipeline = Pipeline::untrained(UNetConfig::preset("tiny").unwrap(), SchedulerConfig::default())?.with_size([8, 8])?;
+/// let schedule = pipeline.scheduler.schedule();
+/// let sampler = Sampler::new(&schedule, &pipeline.scheduler.trajectory(2)?, &Sigma::Eta(0.0))?;
+/// let network = Network::new(pipeline)?;
+/// assert_eq!((network.shape(), network.dim()), ([3, 8, 8], 192));
+/// let batch = Batch { seed: 0, first: 0 };
+/// let images = Sampling::new(&sampler, &network, batch.latents(network.dim(), 2), batch)?.finish()?;
+/// assert_eq!(images.len(), 2 * 192);
+/// # Ok::<(), ddim_nn::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Network {
     config: UNetConfig,
@@ -113,7 +128,8 @@ impl Network {
 
     /// The number of images that are to be predicted for, or what does not go together.
     fn check(&self, x_t: &[f32], levels: &[f64], out: &[f32]) -> Result<usize> {
-        let n = check_batch(self.dim(), self.timesteps, x_t.len(), levels, out.len()).map_err(|e| Error::input(e.to_string()))?;
+        let n =
+            check_batch(self.dim(), self.timesteps, x_t.len(), levels, out.len()).map_err(|e| Error::input(e.to_string()).because(e))?;
         if self.config.time_embedding_type == TimeEmbeddingType::Fourier && levels.contains(&1.0) {
             let why = "time_embedding_type fourier takes the logarithm of the timestep, and 0 has none";
             return Err(Error::input(format!("timestep 0: {why}: choose a trajectory without it, such as trailing")));

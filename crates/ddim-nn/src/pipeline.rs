@@ -12,6 +12,19 @@ pub(crate) const SCHEDULER_CONFIG: &str = "scheduler/scheduler_config.json";
 pub(crate) const SAFETENSORS: &str = "unet/diffusion_pytorch_model.safetensors";
 
 /// A U-Net, its configuration and its scheduler's.
+///
+/// ```
+/// use ddim_nn::{Pipeline, SchedulerConfig, UNetConfig};
+/// use ddim_weights::WeightsDtype;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let folder = folder.path().join("model");
+/// let pipeline = Pipeline::untrained(UNetConfig::preset("tiny").unwrap(), SchedulerConfig::default())?;
+/// pipeline.save(&folder, WeightsDtype::F32)?; // as diffusers has it
+/// assert!(folder.join("unet/diffusion_pytorch_model.safetensors").exists());
+/// assert_eq!(Pipeline::load(&folder)?.unet.values(), pipeline.unet.values());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     /// The network.

@@ -32,6 +32,21 @@ pub struct Series {
 }
 
 /// Lines over two axes.
+///
+/// ```
+/// use ddim_pictures::{Axis, Chart, Series};
+///
+/// let points = vec![(10.0, 13.4), (20.0, 6.8), (50.0, 4.7), (100.0, 4.2)];
+/// let chart = Chart {
+///     title: "CIFAR-10".into(),
+///     x: Axis { label: "S".into(), log: true, ticks: points.iter().map(|point| point.0).collect() },
+///     y: Axis { label: "FID".into(), log: false, ticks: Vec::new() },
+///     series: vec![Series { name: "DDIM".into(), points, marked: true, errors: Vec::new() }],
+///     legend_left: false,
+/// };
+/// assert!(chart.to_svg().contains("CIFAR-10"));
+/// assert_eq!(chart.to_picture().shape(), [3, 520, 800]);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
     /// Above it.

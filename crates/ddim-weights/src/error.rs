@@ -11,6 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What an [`Error`] is about.
@@ -30,7 +31,7 @@ pub enum ErrorKind {
 impl Error {
     fn new(kind: ErrorKind, message: String) -> Self {
         // One line, whatever a library's message holds.
-        Self { kind, message: message.split_whitespace().collect::<Vec<_>>().join(" ") }
+        Self { kind, message: message.split_whitespace().collect::<Vec<_>>().join(" "), source: None }
     }
 
     pub(crate) fn io(path: &Path, error: impl std::fmt::Display) -> Self {
@@ -47,6 +48,11 @@ impl Error {
 
     pub(crate) fn input(message: String) -> Self {
         Self::new(ErrorKind::Input, message)
+    }
+
+    /// The same error with what it came from, which [`source`](std::error::Error::source) gives.
+    pub(crate) fn because(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Box::new(source)), ..self }
     }
 
     /// What this is about.

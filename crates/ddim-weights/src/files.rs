@@ -29,6 +29,16 @@ pub fn no_more_writes() -> impl Drop {
 ///
 /// # Errors
 /// The operating system's. Nothing is left behind.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("notes.txt");
+/// ddim_weights::write_file(&path, b"first")?;
+/// ddim_weights::write_file(&path, b"whole, or not there")?;
+/// assert_eq!(std::fs::read(&path)?, b"whole, or not there");
+/// assert_eq!(folder.path().read_dir()?.count(), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let path = &followed(path);
     if !is_replaced(path) {
@@ -36,10 +46,8 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     }
     let _writing = writing();
     let mut file = temporary_beside(path)?;
-    // The file itself: what writes by its name puts that into errors.
-    file.as_file_mut().write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map(drop).map_err(|e| e.error)
+    file.write_all(bytes)?;
+    file.persist(path)
 }
 
 /// Whether [`write_file`] would have `path` later: tries its folder. The folder of what is no file does not matter.
@@ -68,11 +76,51 @@ fn followed(path: &Path) -> PathBuf {
     path
 }
 
+/// A file that is being written under a temporary name: [`temporary_beside`] makes it, [`persist`](Self::persist) gives it its name, and dropped
+/// before that it is deleted.
+///
+/// ```
+/// use std::io::Write;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("log.txt");
+/// let mut file = ddim_weights::temporary_beside(&path)?;
+/// file.write_all(b"in parts")?;
+/// assert!(!path.exists());
+/// file.persist(&path)?;
+/// assert_eq!(std::fs::read(&path)?, b"in parts");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct TemporaryFile(NamedTempFile);
+
+impl TemporaryFile {
+    /// Syncs the file and moves it to `path`, in the place of what is there.
+    ///
+    /// # Errors
+    /// The operating system's. The file is deleted then.
+    pub fn persist(self, path: &Path) -> Result<()> {
+        self.0.as_file().sync_all()?;
+        self.0.persist(path).map(drop).map_err(|e| e.error)
+    }
+}
+
+/// The file itself: what writes by its name puts that into errors.
+impl Write for TemporaryFile {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.0.as_file_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.0.as_file_mut().flush()
+    }
+}
+
 /// An empty file in the folder of `path`, deleted when it is dropped.
 ///
 /// # Errors
 /// The operating system's words, without the temporary name.
-pub fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
+pub fn temporary_beside(path: &Path) -> Result<TemporaryFile> {
     let folder = match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p,
         _ => Path::new("."),
@@ -82,7 +130,7 @@ pub fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
     // Ordinary files, not the private ones that temporary files are.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    builder.tempfile_in(folder).map_err(|e| e.raw_os_error().map_or(e, Error::from_raw_os_error))
+    builder.tempfile_in(folder).map(TemporaryFile).map_err(|e| e.raw_os_error().map_or(e, Error::from_raw_os_error))
 }
 
 /// Removes what processes that were killed left in a folder under temporary names; for whoever alone works in it.
@@ -108,6 +156,17 @@ pub fn remove_temporary(folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// `WouldBlock` where another process has it; else the operating system's.
+///
+/// ```
+/// use std::io::ErrorKind;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let lock = ddim_weights::lock_folder(folder.path())?;
+/// assert_eq!(ddim_weights::lock_folder(folder.path()).unwrap_err().kind(), ErrorKind::WouldBlock);
+/// drop(lock);
+/// assert!(ddim_weights::lock_folder(folder.path()).is_ok());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn lock_folder(folder: &Path) -> Result<File> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(".lock"))?;
     match file.try_lock() {

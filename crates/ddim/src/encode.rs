@@ -32,6 +32,15 @@ impl EncodeStep {
 
 /// A trajectory run upwards: diffusers' `DDIMInverseScheduler`, with the true predecessor in τ where that assumes T // S, and ε of a
 /// network that predicts x_0 or v derived at the level that it was told.
+///
+/// ```
+/// use ddim::{Encoder, NoiseSchedule, Trajectory};
+///
+/// let encoder = Encoder::new(&NoiseSchedule::ddpm(), &Trajectory::uniform(1000, 2)?)?;
+/// let levels: Vec<_> = encoder.steps().iter().map(|step| (step.from, step.to)).collect();
+/// assert_eq!(levels, [(0, 1), (1, 501)]);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoder {
     steps: Vec<EncodeStep>,
@@ -178,6 +187,23 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
 ///
 /// # Errors
 /// As [`Encoding::new`] and [`Encoding::step`].
+///
+/// ```
+/// use ddim::{Encoder, GaussianDenoiser, NoiseSchedule, Trajectory, encode};
+/// use std::ops::ControlFlow;
+///
+/// let schedule = NoiseSchedule::ddpm();
+/// let model = GaussianDenoiser::isotropic(&schedule, 2, 0.3, 0.5);
+/// let encoder = Encoder::new(&schedule, &Trajectory::uniform(1000, 2)?)?;
+/// let mut levels = Vec::new();
+/// let end = encode(&encoder, &model, vec![0.1f32, -0.2], 0, |step, _| {
+///     levels.push(step.to);
+///     ControlFlow::<()>::Continue(())
+/// })?;
+/// assert!(end.is_continue());
+/// assert_eq!(levels, [1, 501]);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 pub fn encode<T: Real, D: Denoiser<T>, B>(
     encoder: &Encoder,
     denoiser: D,

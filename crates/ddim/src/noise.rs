@@ -65,6 +65,15 @@ impl Draw {
 }
 
 /// What a stream of random numbers is a function of.
+///
+/// ```
+/// use ddim::noise::{Draw, Key};
+///
+/// let key = Key { seed: 7, image: 3, draw: Draw::Latent };
+/// let mut latent = [0.0f32; 12];
+/// key.fill(&mut latent);
+/// assert_eq!(f64::from(latent[0]), f64::from(key.stream().normal() as f32)); // a key's stream is always the same
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
     /// The user's seed.
@@ -95,6 +104,15 @@ impl Key {
 }
 
 /// Which images a batch holds: `first`, `first + 1`, … of a seed. Their numbers go round after 2^64.
+///
+/// ```
+/// use ddim::noise::{Batch, Draw, Key};
+///
+/// let latents: Vec<f32> = Batch { seed: 7, first: 10 }.latents(4, 2); // of images 10 and 11, 4 numbers each
+/// let mut eleven = [0.0; 4];
+/// Key { seed: 7, image: 11, draw: Draw::Latent }.fill(&mut eleven);
+/// assert_eq!(latents[4..], eleven);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Batch {
     /// The user's seed.

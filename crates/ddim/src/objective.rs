@@ -2,6 +2,27 @@
 //!
 //! Everything holds over any sub-sequence τ (appendix C.1), with (τ_{i-1}, τ_i) in place of (t-1, t). Norms are squared sums over an image,
 //! not means, and values are per image in nats.
+//!
+//! ```
+//! use ddim::noise::Batch;
+//! use ddim::{GaussianDenoiser, NoiseSchedule, Sigma, Trajectory, objective};
+//!
+//! let (schedule, trajectory) = (NoiseSchedule::ddpm(), Trajectory::uniform(1000, 10)?);
+//! let model = GaussianDenoiser::isotropic(&schedule, 4, 0.0, 1.0);
+//! let images: Vec<f64> = Batch { seed: 1, first: 0 }.latents(4, 500); // N(0, I), which the model is exact for
+//! let batch = Batch { seed: 2, first: 0 };
+//!
+//! // Theorem 1: E J_σ = E L_γ + C.
+//! let mut sigma = Sigma::Eta(1.0).values(&schedule, &trajectory)?;
+//! sigma[0] = 0.1; // the last step's, which η leaves at 0
+//! let gamma = objective::gamma(&schedule, &trajectory, &sigma)?;
+//! let constant = objective::constant(&schedule, &trajectory, &sigma, 4, 4.0)?;
+//! let terms = objective::l_gamma(&schedule, &trajectory, &gamma, &model, &images, batch)?;
+//! let l = terms.iter().flatten().sum::<f64>() / 500.0;
+//! let j = objective::j_sigma(&schedule, &trajectory, &sigma, &model, &images, batch)?.iter().sum::<f64>() / 500.0;
+//! assert!((j - (l + constant)).abs() < 0.5, "{j} {l} {constant}");
+//! # Ok::<(), ddim::Error>(())
+//! ```
 
 use crate::batch::{batch_len, check_finite};
 use crate::denoiser::{Denoiser, predict_at};

@@ -4,6 +4,18 @@ use crate::error::{Error, ErrorKind};
 use std::str::FromStr;
 
 /// What a network predicts from x_t.
+///
+/// ```
+/// use ddim::Prediction;
+///
+/// let (x_0, epsilon, alpha_bar) = (0.5, -1.0, 0.64);
+/// let x_t = 0.8 * x_0 + 0.6 * epsilon;
+/// for prediction in [Prediction::Epsilon, Prediction::Sample, Prediction::V] {
+///     let output = prediction.target(x_0, epsilon, alpha_bar);
+///     let found = prediction.x0_and_epsilon(output, x_t, alpha_bar);
+///     assert!((found.0 - x_0).abs() < 1e-12 && (found.1 - epsilon).abs() < 1e-12);
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prediction {
     /// The noise ε.

@@ -13,6 +13,16 @@ use crate::trajectory::Trajectory;
 use std::ops::ControlFlow;
 
 /// One step of Eq. 12, from level `level` down to `next`.
+///
+/// ```
+/// use ddim::{NoiseSchedule, Sampler, Sigma, Trajectory};
+///
+/// let sampler = Sampler::new(&NoiseSchedule::ddpm(), &Trajectory::uniform(1000, 10)?, &Sigma::Eta(0.0))?;
+/// let last = sampler.steps()[9];
+/// assert_eq!((last.level, last.next), (1, 0));
+/// assert_eq!(last.apply(0.25, 0.7, 0.0), 0.25); // of DDIM's last step, f_θ remains
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     /// The level that the step leaves, τ_i; the network's code timestep is one less.
@@ -39,6 +49,16 @@ impl Step {
 }
 
 /// A sampling trajectory with all its coefficients, ready to run on any number of batches.
+///
+/// ```
+/// use ddim::{Clip, NoiseSchedule, Sampler, Sigma, Trajectory};
+///
+/// // The authors' ddpm_noisy.
+/// let sampler = Sampler::new(&NoiseSchedule::ddpm(), &Trajectory::uniform(1000, 10)?, &Sigma::Hat)?;
+/// let sampler = sampler.with_clip(Clip::Range(1.0))?.with_rederived_epsilon(true);
+/// assert_eq!(sampler.steps().iter().map(|step| step.level).max(), Some(901));
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampler {
     steps: Vec<Step>,
@@ -226,6 +246,21 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
 ///
 /// # Errors
 /// As [`Sampling::new`] and [`Sampling::step`].
+///
+/// ```
+/// use ddim::{GaussianDenoiser, NoiseSchedule, Sampler, Sigma, Trajectory, noise::Batch, sample};
+/// use std::ops::ControlFlow;
+///
+/// let schedule = NoiseSchedule::ddpm();
+/// let model = GaussianDenoiser::isotropic(&schedule, 4, 0.3, 0.5);
+/// let sampler = Sampler::new(&schedule, &Trajectory::uniform(1000, 20)?, &Sigma::Eta(0.0))?;
+/// let batch = Batch { seed: 7, first: 0 };
+/// let end = sample(&sampler, &model, batch.latents::<f32>(4, 8), batch, |step, _| {
+///     if step.next < 500 { ControlFlow::Break(step.next) } else { ControlFlow::Continue(()) }
+/// })?;
+/// assert_eq!(end, ControlFlow::Break(451));
+/// # Ok::<(), ddim::Error>(())
+/// ```
 pub fn sample<T: Real, D: Denoiser<T>, B>(
     sampler: &Sampler,
     denoiser: D,

@@ -4,6 +4,15 @@ use crate::error::{Error, ErrorKind};
 use std::str::FromStr;
 
 /// How β_1..β_T are laid between `beta_start` and `beta_end`. Names are diffusers' and, for the last three, the authors'.
+///
+/// ```
+/// use ddim::{BetaSchedule, NoiseSchedule};
+///
+/// let cosine: BetaSchedule = "squaredcos_cap_v2".parse()?;
+/// let schedule = NoiseSchedule::new(cosine, 1e-4, 0.02, 500)?;
+/// assert_eq!((cosine.name(), schedule.levels()), ("squaredcos_cap_v2", 500));
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BetaSchedule {
     /// Evenly spaced: DDPM's.
@@ -54,6 +63,17 @@ impl FromStr for BetaSchedule {
 pub const MOST_LEVELS: usize = 1_000_000;
 
 /// ᾱ over the levels 0..=T, ᾱ_0 = 1, strictly falling to 0 at least (section 2 of the paper, where ᾱ is written α).
+///
+/// ```
+/// use ddim::NoiseSchedule;
+///
+/// let schedule = NoiseSchedule::ddpm();
+/// assert_eq!((schedule.levels(), schedule.alpha_bar(0)), (1000, 1.0));
+/// assert!((schedule.beta(1000) - 0.02).abs() < 1e-9);
+/// assert!(schedule.alpha_bar(1000) < 1e-4); // hardly anything is left of the image
+/// assert_eq!(schedule.rescale_zero_terminal_snr()?.alpha_bar(1000), 0.0);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct NoiseSchedule {
     alpha_bar: Vec<f64>,

@@ -8,6 +8,16 @@ use crate::schedule::{MOST_LEVELS, NoiseSchedule, linspace};
 /// Constructors are named after their authors' conventions and take (T, S). Where a convention repeats a timestep the duplicate is
 /// dropped, so that [`Trajectory::len`] may be below the S that was asked for; the authors' [`uniform`](Self::uniform) may exceed it.
 /// All errors are of [`ErrorKind::Trajectory`].
+///
+/// ```
+/// use ddim::Trajectory;
+///
+/// let trajectory = Trajectory::uniform(1000, 4)?;
+/// assert_eq!(trajectory.levels(), [1, 251, 501, 751]);
+/// assert_eq!(trajectory.timesteps().collect::<Vec<_>>(), [750, 500, 250, 0]);
+/// assert_eq!(Trajectory::from_timesteps(1000, &[999, 500, 0])?.levels(), [1, 501, 1000]);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trajectory {
     levels: Vec<usize>,

@@ -21,6 +21,16 @@ use resnet::conv3x3;
 use std::sync::Arc;
 
 /// The network: its definition and its weights. See [`UNetConfig`] for what it can be.
+///
+/// ```
+/// use ddim_nn::{UNet, UNetConfig};
+///
+/// let unet = UNet::initialised(&UNetConfig::preset("tiny").unwrap(), 7)?;
+/// let (name, shape, range) = unet.parameters().find(|(name, ..)| *name == "conv_in.weight").unwrap();
+/// assert_eq!((name, shape), ("conv_in.weight", &[32, 3, 3, 3][..])); // PyTorch's [out, in, k, k]
+/// assert_eq!(unet.values()[range].len(), 32 * 3 * 3 * 3);
+/// # Ok::<(), ddim_nn::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct UNet {
     config: UNetConfig,

@@ -45,6 +45,24 @@ pub struct Span {
 }
 
 /// Bytes with one pickle after another, and the values of those that were [`run`](Pickle::run).
+///
+/// ```
+/// use ddim_weights::pickle::{Id, Names, Pickle, Value};
+///
+/// /// For pickles of plain values.
+/// struct NoNames;
+///
+/// impl Names for NoNames {
+///     fn call(&mut self, _: &Pickle<'_>, _: &str, _: &[Id]) -> Option<Value> {
+///         None
+///     }
+/// }
+///
+/// let mut pickle = Pickle::new(&b"\x80\x02]K\x05a."[..]); // pickle.dumps([5])
+/// let list = pickle.run(&mut NoNames)?;
+/// assert_eq!(pickle.integer(pickle.items(list).unwrap()[0]), Some(5));
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug)]
 pub struct Pickle<'a> {
     input: Cow<'a, [u8]>,
