@@ -19,7 +19,7 @@ pub enum Labels {
 }
 
 /// What [`DataSet::load`] is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// A folder, an archive or a file.
     pub path: PathBuf,

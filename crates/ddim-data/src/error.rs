@@ -110,3 +110,24 @@ impl<T: std::fmt::Display> std::fmt::Display for Located<'_, T> {
         write!(f, "{}: {}", self.0.display(), self.1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_what_it_came_from() {
+        fn is_shared<T: std::error::Error + Send + Sync + 'static>(_: &T) {}
+        let error = crate::ImageSet::open(
+            Path::new("no such folder"),
+            crate::Look::AsTheyAre { background: None },
+            None,
+            crate::BadFiles::Stop,
+            &[],
+        );
+        let error = error.unwrap_err();
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
+        is_shared(&error);
+        assert!(source.is_some_and(|source| source.kind() == std::io::ErrorKind::NotFound) && error == error.clone());
+    }
+}

@@ -185,7 +185,7 @@ pub(crate) fn open(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pl
         return folder(path, besides, bad).map(Place::Pictures);
     }
     let metadata = std::fs::metadata(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::no_images(path, "not found: expected images"),
+        std::io::ErrorKind::NotFound => Error::no_images(path, "not found: expected images").because(e),
         _ => Error::no_images(path, &e).because(e),
     })?;
     if !metadata.is_file() {

@@ -370,6 +370,7 @@ impl Engine {
 
 /// A request that is worked on. Dropped, it is cancelled.
 #[derive(Debug)]
+#[must_use = "dropped, it is cancelled"]
 pub struct Job<R> {
     control: Control,
     events: Receiver<Event>,

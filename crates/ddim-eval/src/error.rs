@@ -92,3 +92,17 @@ impl From<ddim::Error> for Error {
         Self::new(ErrorKind::Network, &error).because(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_what_it_came_from() {
+        fn is_shared<T: std::error::Error + Send + Sync + 'static>(_: &T) {}
+        let error = crate::Statistics::read(Path::new("no such file")).unwrap_err();
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<ddim_data::Error>());
+        is_shared(&error);
+        assert!(source.is_some_and(|source| source.to_string() == error.to_string() && std::error::Error::source(source).is_some()));
+    }
+}

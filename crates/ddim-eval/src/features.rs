@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// One side of a comparison.
+#[derive(Debug)]
 pub enum Images {
     /// Images, whose features are still to be taken.
     Set(ImageSet),

@@ -26,6 +26,12 @@ pub struct Reference {
     root: Vec<f64>,
 }
 
+impl std::fmt::Debug for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reference").field("count", &self.statistics.count).field("dim", &self.statistics.dim()).finish_non_exhaustive()
+    }
+}
+
 /// Eigenvalues of at most this share of the largest, times their number, are rounding.
 const ROUNDING: f64 = 1e-14;
 

@@ -28,6 +28,16 @@ pub struct KernelReference {
     within: Vec<f64>,
 }
 
+impl std::fmt::Debug for KernelReference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KernelReference")
+            .field("count", &self.within.len())
+            .field("dim", &self.dim)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Rows of a task.
 const ROWS: usize = 256;
 

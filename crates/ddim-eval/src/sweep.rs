@@ -53,6 +53,7 @@ pub struct CellResult {
 }
 
 /// What cells are compared with.
+#[derive(Debug)]
 pub struct SweepReference {
     fid: Reference,
     kid: Option<KernelReference>,
@@ -85,6 +86,7 @@ const PART: usize = 32;
 pub const SHOWN: usize = 8;
 
 /// The folder of a sweep, locked.
+#[derive(Debug)]
 pub struct Sweep {
     folder: PathBuf,
     shape: [usize; 3],
@@ -393,7 +395,7 @@ fn read_part(path: &Path, n: usize) -> Result<Part> {
 
 fn lock(folder: &Path) -> Result<File> {
     lock_folder(folder).map_err(|e| match e.kind() {
-        std::io::ErrorKind::WouldBlock => Error::sweep(folder, "another process is at this sweep: expected one at a time"),
+        std::io::ErrorKind::WouldBlock => Error::sweep(folder, "another process is at this sweep: expected one at a time").because(e),
         _ => Error::sweep(folder, &e).because(e),
     })
 }

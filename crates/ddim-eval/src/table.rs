@@ -33,7 +33,7 @@ pub fn plus_minus(value: f64, error: Option<f64>, decimals: usize) -> String {
 /// assert!(table.to_markdown(None, &[]).contains("13.50 ± 0.25"));
 /// assert_eq!(table.to_csv().lines().count(), 3);
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// Columns.
     pub steps: Vec<usize>,

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 /// adam.apply(&mut values, &[3.0, -0.5], [&mut first, &mut second], Vec::new());
 /// assert!((values[0] - 0.75).abs() < 1e-5 && (values[1] - 1.25).abs() < 1e-5);
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
     /// Of the gradient.
     pub scale: f64,

@@ -23,7 +23,7 @@ use rayon::prelude::*;
 /// attention.run(&[0.0; 2], &Finish::default(), &mut out, 2);
 /// assert_eq!(out, [2.0, 4.0, 2.0, 4.0]);
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attention<'a> {
     /// One query a pixel.
     pub queries: Images<'a>,

@@ -104,6 +104,12 @@ pub struct PackedConv2d {
     weights: Weights,
 }
 
+impl std::fmt::Debug for PackedConv2d {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PackedConv2d").field("conv", &self.conv).field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
 /// Bytes of transformed weights that are kept for each tile of an image: where they are more, they would be read for too little.
 const KEPT_A_TILE: usize = 2_400_000;
 

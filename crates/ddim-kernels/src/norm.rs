@@ -20,7 +20,7 @@ use rayon::prelude::*;
 /// normalised(&x, Normal { center: &center, scale: &scale, shift: norm.bias, silu: false }, &mut out);
 /// assert_eq!(out, [-1.0, 1.0, -1.0, 1.0]);
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroupNorm<'a> {
     /// One factor a channel.
     pub weight: &'a [f32],

@@ -11,7 +11,7 @@
 /// assert!(network.with_condition(Condition::Labels(vec![10])).is_err());
 /// # Ok::<(), ddim_nn::Error>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Condition {
     /// None: for networks without class embedding.
     #[default]

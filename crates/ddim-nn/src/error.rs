@@ -90,10 +90,24 @@ impl From<ddim_weights::Error> for Error {
 
 /// Reads a file that should hold text.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::io(path, e))
+    std::fs::read_to_string(path).map_err(|e| Error::io(path, &e).because(e))
 }
 
 /// A file name for messages about a model that is not on disk.
 pub(crate) fn built_in(name: &str, file: &str) -> PathBuf {
     PathBuf::from(format!("built-in model {name}")).join(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_what_it_came_from() {
+        fn is_shared<T: std::error::Error + Send + Sync + 'static>(_: &T) {}
+        let error = read_text(Path::new("no such file")).unwrap_err();
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
+        is_shared(&error);
+        assert!(source.is_some_and(|source| source.kind() == std::io::ErrorKind::NotFound));
+    }
 }

@@ -223,6 +223,12 @@ pub struct Inception {
     arenas: Arenas,
 }
 
+impl std::fmt::Debug for Inception {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inception").field("checksum", &self.checksum).finish_non_exhaustive()
+    }
+}
+
 impl Inception {
     /// Features of an image.
     pub const FEATURES: usize = 2048;

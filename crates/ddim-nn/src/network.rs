@@ -38,6 +38,17 @@ pub struct Network {
     compiled: Arc<Compiled>,
 }
 
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network")
+            .field("config", &self.config)
+            .field("prediction", &self.prediction)
+            .field("size", &self.size)
+            .field("condition", &self.condition)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What the copies of a network share.
 struct Compiled {
     plan: Plan,

@@ -14,7 +14,7 @@ use std::path::Path;
 /// ```
 /// use ddim_nn::SchedulerConfig;
 ///
-/// let scheduler = SchedulerConfig::from_json(r#"{ "beta_schedule": "scaled_linear" }"#, "scheduler_config.json".as_ref())?;
+/// let scheduler = SchedulerConfig::from_json(r#"{ "num_train_timesteps": 1000, "beta_schedule": "scaled_linear" }"#, "scheduler_config.json".as_ref())?;
 /// assert_eq!(scheduler.schedule().levels(), 1000);
 /// assert_eq!(scheduler.trajectory(4)?.timesteps().collect::<Vec<_>>(), [750, 500, 250, 0]);
 /// # Ok::<(), ddim_nn::Error>(())

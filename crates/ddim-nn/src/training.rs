@@ -63,6 +63,12 @@ pub struct TrainingPlan {
     gradients: Vec<f32>,
 }
 
+impl std::fmt::Debug for TrainingPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrainingPlan").field("size", &self.size).field("gradients", &self.gradients.len()).finish_non_exhaustive()
+    }
+}
+
 impl TrainingPlan {
     /// For images of `size` [h, w].
     pub fn new(unet: &UNet, size: [usize; 2]) -> Self {
@@ -156,7 +162,7 @@ pub fn clipping(norm: f64, clip: f64) -> f64 {
 }
 
 /// Adam (Kingma & Ba, algorithm 1) over a network's parameters; AdamW where weights decay.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Adam {
     /// α.
     pub learning_rate: f64,

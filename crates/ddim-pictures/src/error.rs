@@ -69,3 +69,16 @@ impl Error {
         self.kind
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_what_it_came_from() {
+        fn is_shared<T: std::error::Error + Send + Sync + 'static>(_: &T) {}
+        let error = crate::Picture::from_png(b"no picture").unwrap_err();
+        is_shared(&error);
+        assert!(std::error::Error::source(&error).is_some_and(|source| source.is::<png::DecodingError>()));
+    }
+}

@@ -60,3 +60,17 @@ impl Error {
         self.kind
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_what_it_came_from() {
+        fn is_shared<T: std::error::Error + Send + Sync + 'static>(_: &T) {}
+        let error = crate::read_file(Path::new("no such file"), false).unwrap_err();
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
+        is_shared(&error);
+        assert!(source.is_some_and(|source| source.kind() == std::io::ErrorKind::NotFound));
+    }
+}

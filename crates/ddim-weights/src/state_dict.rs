@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// A tensor in memory.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Array {
     /// Outermost dimension first.
     pub shape: Vec<usize>,

@@ -18,7 +18,7 @@ const MOST: usize = 10_000;
 const LONGEST: usize = 64;
 
 /// A state dict, and in a line each what was decided on the way to it.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Unwrapped {
     /// The tensors of the one network that was meant, without a prefix.
     pub state: StateDict,
@@ -40,7 +40,7 @@ pub struct Unwrapped {
 /// let bytes = to_safetensors([(names[0], &[1][..], &[0.25][..]), (names[1], &[1], &[0.5])], WeightsDtype::F32)?;
 /// let found = parse(Cursor::new(&bytes), false, "checkpoint".as_ref())?;
 /// assert_eq!(found.state["time_embedding.linear_1.weight"].data, [0.25]);
-/// assert_eq!(found.notes, ["the averaged weights, ema (--raw takes model)"]);
+/// assert!(found.notes[0].starts_with("the averaged weights"));
 /// # Ok::<(), ddim_weights::Error>(())
 /// ```
 pub fn parse(mut file: impl Read + Seek, raw: bool, path: &Path) -> Result<Unwrapped> {

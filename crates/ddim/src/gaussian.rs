@@ -47,6 +47,7 @@ impl GaussianDenoiser {
     }
 
     /// The same network, predicting something else.
+    #[must_use]
     pub fn with_prediction(self, prediction: Prediction) -> Self {
         Self { prediction, ..self }
     }

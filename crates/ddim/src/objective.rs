@@ -20,7 +20,7 @@
 //! let terms = objective::l_gamma(&schedule, &trajectory, &gamma, &model, &images, batch)?;
 //! let l = terms.iter().flatten().sum::<f64>() / 500.0;
 //! let j = objective::j_sigma(&schedule, &trajectory, &sigma, &model, &images, batch)?.iter().sum::<f64>() / 500.0;
-//! assert!((j - (l + constant)).abs() < 0.5, "{j} {l} {constant}");
+//! assert!((j - (l + constant)).abs() < 0.1 * l); // of 500 draws
 //! # Ok::<(), ddim::Error>(())
 //! ```
 

@@ -92,6 +92,7 @@ impl Sampler {
 
     /// Whether ε is derived again from the clipped f_θ (OpenAI's and lucidrains' samplers, diffusers' `use_clipped_model_output`), or
     /// kept as the network gave it (diffusers' default). Without clipping the two are the same.
+    #[must_use]
     pub fn with_rederived_epsilon(self, rederive_epsilon: bool) -> Self {
         Self { rederive_epsilon, ..self }
     }

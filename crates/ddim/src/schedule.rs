@@ -14,6 +14,7 @@ use std::str::FromStr;
 /// # Ok::<(), ddim::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BetaSchedule {
     /// Evenly spaced: DDPM's.
     Linear,
@@ -217,6 +218,7 @@ impl NoiseSchedule {
 
     /// diffusers' `set_alpha_to_one`: whether the last sampling step arrives at the clean image (true, the paper) or at the noise of
     /// ᾱ_1 (false). Marginals are not affected: ᾱ_0 is 1.
+    #[must_use]
     pub fn with_set_alpha_to_one(self, set_alpha_to_one: bool) -> Self {
         let final_alpha_bar = if set_alpha_to_one { 1.0 } else { self.alpha_bar[1] };
         Self { final_alpha_bar, ..self }

@@ -44,6 +44,12 @@ pub struct Npz {
     archive: ZipArchive<BufReader<File>>,
 }
 
+impl std::fmt::Debug for Npz {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Npz").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 impl Npz {
     /// Opens an archive; no array is read.
     ///

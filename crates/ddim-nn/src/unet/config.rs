@@ -385,7 +385,7 @@ mod tests {
         // One that holds, and is another network's.
         let pipeline = || Pipeline::untrained(tiny(), SchedulerConfig::default()).unwrap();
         let other = UNetConfig { in_channels: 1, out_channels: 1, ..tiny() };
-        let error = Network::new(Pipeline { config: other, ..pipeline() }).err().expect("another network's");
+        let error = Network::new(Pipeline { config: other, ..pipeline() }).expect_err("another network's");
         assert!(error.to_string().contains("of another network"), "{error}");
         let larger = UNetConfig { sample_size: Some(SampleSize::Rectangle([16, 8])), ..tiny() };
         assert_eq!(Network::new(Pipeline { config: larger, ..pipeline() }).unwrap().shape(), [3, 16, 8]);

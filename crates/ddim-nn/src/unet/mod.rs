@@ -31,13 +31,19 @@ use std::sync::Arc;
 /// assert_eq!(unet.values()[range].len(), 32 * 3 * 3 * 3);
 /// # Ok::<(), ddim_nn::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct UNet {
     config: UNetConfig,
     modules: Arc<Modules>,
     parameters: Arc<Parameters>,
     /// Of all parameters, in the order of their declaration.
     values: Vec<f32>,
+}
+
+impl std::fmt::Debug for UNet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UNet").field("config", &self.config).field("values", &self.values.len()).finish_non_exhaustive()
+    }
 }
 
 /// The modules, in the order in which they declare their parameters.

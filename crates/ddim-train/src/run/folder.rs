@@ -53,7 +53,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
 
 pub(super) fn lock(folder: &Path) -> Result<File> {
     lock_folder(folder).map_err(|e| match e.kind() {
-        std::io::ErrorKind::WouldBlock => Error::run(folder, "another process is training here: expected one at a time"),
+        std::io::ErrorKind::WouldBlock => Error::run(folder, "another process is training here: expected one at a time").because(e),
         _ => Error::run(folder, &e).because(e),
     })
 }

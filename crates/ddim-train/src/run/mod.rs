@@ -62,6 +62,12 @@ pub struct Run {
     _lock: File,
 }
 
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("folder", &self.folder).field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
 /// Settings that a run with a checkpoint may have otherwise from there on: they change nothing of what was computed. The end of a decay is
 /// kept with the step from which on it goes.
 fn may_change(key: &str) -> bool {

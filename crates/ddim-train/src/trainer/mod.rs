@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub use evaluate::Evaluated;
 
 /// What a step did.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stepped {
     /// The objective before the step.
     pub loss: f64,
@@ -77,6 +77,12 @@ pub struct Trainer {
     pub(crate) step: u64,
     /// The order of an epoch, for the last one asked for.
     order: Option<(u64, Vec<usize>)>,
+}
+
+impl std::fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainer").field("config", &self.config).field("step", &self.step).finish_non_exhaustive()
+    }
 }
 
 impl Trainer {

@@ -29,7 +29,7 @@ pub enum Value {
     Dict(Vec<(Id, Id)>),
     /// `module name`, of a class or function.
     Global(Span),
-    /// What [`Names`] made, by a number of its own.
+    /// What [`Names`](super::Names) made, by a number of its own.
     Object(usize),
     /// Anything else.
     Opaque,
