@@ -72,8 +72,6 @@ impl Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn an_error_has_what_it_came_from() {
         fn is_shared<T: std::error::Error + Send + Sync + 'static>(_: &T) {}
