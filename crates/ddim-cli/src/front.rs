@@ -66,5 +66,14 @@ pub(crate) fn lines(files: &[String]) -> String {
 
 /// So many images, in words.
 pub(crate) fn images(n: usize) -> String {
-    format!("{n} image{}", if n == 1 { "" } else { "s" })
+    counted(n, "image")
+}
+
+/// So many steps, in words.
+pub(crate) fn steps(n: usize) -> String {
+    counted(n, "step")
+}
+
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

@@ -2,12 +2,14 @@
 
 mod common;
 
-use common::{CONFIG, SAFETENSORS, SCHEDULER, ddim, edit, listing, npy, ok, pictures, refused, with_model};
+use assert_cmd::cargo::CommandCargoExt;
+use common::{CONFIG, SAFETENSORS, SCHEDULER, ddim, edit, listing, npy, ok, pictures, refused, root, with_model};
 use ddim_eval::Statistics;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 const SAMPLE: &[&str] = &["sample", "--model", "model", "--count", "1", "--steps", "1", "-q"];
 
@@ -299,6 +301,8 @@ fn outputs_that_cannot_be_written() {
         ("--animate", "absent/a.gif", "absent/a.gif"),
     ] {
         refused(folder.path(), &with(SAMPLE, &[flag, path]), 1, &[word]);
+        let said = ddim(folder.path(), &with(SAMPLE, &[flag, path])).stderr;
+        assert!(!said.contains(".ddim-"), "names what is nobody's: {said}");
     }
     assert_eq!(fs::read_to_string(folder.path().join("file")).unwrap(), "kept");
     for name in ["a.webp", "a", ".gif"] {
@@ -326,6 +330,8 @@ fn outputs_are_not_each_other_nor_inputs() {
         (&["sample", "--grid", "a.png", "--animate", "model/../a.png"], ["--animate: ", "what --grid writes"]),
         (&["sample", "--latents", "x.npy", "--save-npy", "x.npy"], ["--save-npy: ", "what --latents reads"]),
         (&["interpolate", "--grid", "a.png", "--animate", "a.png"], ["--animate: ", "what --grid writes"]),
+        (&["sample", "--out", "o", "--grid", "./o/00000.png"], ["--grid: ", "among the files of o"]),
+        (&["sample", "--trace", "o", "--save-npy", "o/x_final.npy"], ["--save-npy: ", "among the files of o"]),
         (&["encode", "--input", "x.npy", "--save-npy", "x.npy"], ["--save-npy: ", "what --input reads"]),
         (&["reconstruct", "--input", "x.npy", "--grid", "x.npy"], ["--grid: ", "what --input reads"]),
         (&["nll", "--data", "x.png", "--plot", "x.png"], ["--plot: ", "what --data reads"]),
@@ -334,14 +340,29 @@ fn outputs_are_not_each_other_nor_inputs() {
     }
     refused(dir, &["fid", "a.npz", "--save-stats", "a.npz", "-q"], 2, &["--save-stats: ", "what A reads"]);
     assert!(kept == [fs::read(dir.join("x.npy")).unwrap(), fs::read(dir.join("a.npz")).unwrap()]);
-    // What is no file takes anything.
+    // The images of a folder are inputs, and a folder that is made may take more than its images.
+    fs::create_dir(dir.join("real")).unwrap();
+    fs::copy(root().join("conformance/fashion_test/00.png"), dir.join("real/0.png")).unwrap();
+    for verb in
+        [&["encode", "--input", "real", "--save-npy", "real/0.png"][..], &["reconstruct", "--input", "real", "--grid", "./real/0.png"]]
+    {
+        refused(dir, &with(verb, &["--model", "fashion", "--steps", "1", "-q"]), 2, &["lies in real, which --input reads"]);
+    }
+    ok(dir, &with(SAMPLE, &["--out", "made", "--grid", "made/grid.png"]));
+    ok(dir, &with(SAMPLE, &["--out", "made", "--grid", "made/grid.png"]));
     #[cfg(unix)]
-    ok(dir, &with(SAMPLE, &["--save-npy", "/dev/null", "--grid", "/dev/null"]));
+    {
+        std::os::unix::fs::symlink("later.npy", dir.join("link.npy")).unwrap();
+        refused(dir, &with(SAMPLE, &["--save-npy", "link.npy", "--grid", "later.npy"]), 2, &["--save-npy: ", "what --grid writes"]);
+        // What is no file takes anything; this standard output is a pipe.
+        ok(dir, &with(SAMPLE, &["--save-npy", "/dev/null", "--grid", "/dev/null"]));
+        let run = Command::cargo_bin("ddim").unwrap().current_dir(dir).args(with(SAMPLE, &["--save-npy", "/dev/stdout"])).output().unwrap();
+        assert!(run.status.success() && run.stdout.starts_with(b"\x93NUMPY"), "{}", String::from_utf8_lossy(&run.stderr));
+    }
 }
 
 #[test]
 fn a_closed_pipe_is_not_an_error() {
-    use assert_cmd::cargo::CommandCargoExt;
     let folder = with_model("ddpm");
     for args in [&["info", "model"][..], &["--help"], &with(SAMPLE, &["--json", "--grid", "g.png"])] {
         let mut command = std::process::Command::cargo_bin("ddim").unwrap();
@@ -358,7 +379,6 @@ fn a_closed_pipe_is_not_an_error() {
 #[cfg(unix)]
 #[test]
 fn a_killed_run_leaves_no_partial_output() {
-    use assert_cmd::cargo::CommandCargoExt;
     let folder = with_model("ddpm");
     let args =
         ["sample", "--model", "model", "--count", "64", "--steps", "20", "-q", "--out", "images", "--grid", "g.png", "--save-npy", "x.npy"];

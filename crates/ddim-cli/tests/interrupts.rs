@@ -34,8 +34,8 @@ const VERBS: &[&[&str]] = &[
     &["train", "--data", "real.npy", "--labels", "pipe", "--out", "run"],
 ];
 
-/// A server whose files come a byte at a time.
-fn slow_server() -> String {
+/// A server whose files come a byte at a time, or not at all after they were announced.
+fn slow_server(stalls: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -44,7 +44,7 @@ fn slow_server() -> String {
                 let mut stream = stream.unwrap();
                 let _ = stream.read(&mut [0; 4096]);
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 95628359\r\n\r\n");
-                while stream.write_all(b"x").is_ok() {
+                while stalls || stream.write_all(b"x").is_ok() {
                     std::thread::sleep(Duration::from_millis(20));
                 }
             });
@@ -75,7 +75,7 @@ fn temporary(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_signal_ends_every_verb_at_once() {
-    let server = slow_server();
+    let servers = [slow_server(false), slow_server(true)];
     for (i, args) in VERBS.iter().enumerate() {
         let folder = with_model("ddpm");
         let dir = folder.path();
@@ -85,7 +85,7 @@ fn a_signal_ends_every_verb_at_once() {
         // Nobody's weights are found.
         let variables = [
             ("DDIM_INCEPTION", ""),
-            ("DDIM_INCEPTION_URL", &*server),
+            ("DDIM_INCEPTION_URL", &*servers[i % 2]),
             ("DDIM_CACHE", &*here),
             ("XDG_CACHE_HOME", &*here),
             ("HOME", &*here),

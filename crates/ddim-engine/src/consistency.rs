@@ -109,7 +109,7 @@ impl Request for Consistency {
     type Report = ConsistencyReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConsistencyReport> {
-        check_paths(&[("inception", self.inception.as_deref())], &[("grid", self.grid.as_deref())])?;
+        check_paths(&[("inception", self.inception.as_deref())], &[], &[("grid", self.grid.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
         let count = check_count(self.count)?;
         if self.steps.is_empty() {

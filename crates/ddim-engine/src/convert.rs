@@ -71,7 +71,7 @@ impl Request for Convert {
     type Report = ConvertReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConvertReport> {
-        check_paths(&[("destination", Some(&self.destination)), ("config", self.config.as_deref())], &[])?;
+        check_paths(&[("config", self.config.as_deref())], &[("destination", Some(&self.destination))], &[])?;
         let source = &self.model.model;
         let choices = Choices { config: self.config.clone(), size: self.model.size, ..self.model.choices() };
         let pipeline = if source.is_file() {

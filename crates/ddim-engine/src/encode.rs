@@ -82,7 +82,7 @@ impl Request for Encode {
     type Report = EncodeReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<EncodeReport> {
-        check_paths(&[("input", Some(&self.input))], &[("save_npy", self.save_npy.as_deref())])?;
+        check_paths(&[("input", Some(&self.input))], &[], &[("save_npy", self.save_npy.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
         let trajectory = session.trajectory(self.trajectory, self.steps)?;
         let inputs = inputs::read(&self.input, session.shape(), self.preparation, None, watch)?;

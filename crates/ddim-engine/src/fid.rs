@@ -122,7 +122,7 @@ impl Request for Fid {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<FidReport> {
         let read = [("a", Some(&*self.a)), ("b", self.b.as_deref()), ("inception", self.inception.as_deref())];
         let also = self.also.iter().map(|path| ("also", Some(&**path)));
-        check_paths(&read.into_iter().chain(also).collect::<Vec<_>>(), &[("save_stats", self.save_stats.as_deref())])?;
+        check_paths(&read.into_iter().chain(also).collect::<Vec<_>>(), &[], &[("save_stats", self.save_stats.as_deref())])?;
         let look = match self.size {
             Some([h, w]) if !SIZES.contains(&h) || !SIZES.contains(&w) => {
                 return Err(Error::field("size", format!("{h}x{w}: expected N or HxW, {} to {}", SIZES.start(), SIZES.end())));

@@ -102,6 +102,7 @@ impl Request for Interpolate {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<InterpolateReport> {
         check_paths(
             &[("latents", self.latents.as_deref())],
+            &[],
             &[("grid", self.grid.as_deref()), ("save_npy", self.save_npy.as_deref()), ("animate", self.animate.as_deref())],
         )?;
         let (session, given) = Session::with_latents(&self.model, self.latents.as_deref(), watch)?;

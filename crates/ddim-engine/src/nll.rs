@@ -117,7 +117,7 @@ impl Request for Nll {
     type Report = NllReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<NllReport> {
-        check_paths(&[("data", Some(&self.data))], &[("plot", self.plot.as_deref())])?;
+        check_paths(&[("data", Some(&self.data))], &[], &[("plot", self.plot.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
         if let Some(eta) = self.eta.iter().find(|eta| !(**eta > 0.0 && **eta <= 1.0)) {
             let expected = "expected numbers above 0 and up to 1 (J_sigma needs every sigma above 0)";

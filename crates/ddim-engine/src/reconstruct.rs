@@ -89,7 +89,7 @@ impl Request for Reconstruct {
     type Report = ReconstructReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ReconstructReport> {
-        check_paths(&[("input", Some(&self.input))], &[("grid", self.grid.as_deref())])?;
+        check_paths(&[("input", Some(&self.input))], &[], &[("grid", self.grid.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
         let trajectories = self.steps.iter().map(|&s| session.trajectory(self.trajectory, s)).collect::<Result<Vec<_>>>()?;
         let (shape, dim) = (session.shape(), session.dim());

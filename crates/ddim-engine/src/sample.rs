@@ -136,7 +136,8 @@ impl Request for Sample {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SampleReport> {
         let files = &self.files;
         check_paths(
-            &[("latents", self.latents.as_deref()), ("out", files.out.as_deref()), ("trace", files.trace.as_deref())],
+            &[("latents", self.latents.as_deref())],
+            &[("out", files.out.as_deref()), ("trace", files.trace.as_deref())],
             &[("grid", files.grid.as_deref()), ("save_npy", files.save_npy.as_deref()), ("animate", files.animate.as_deref())],
         )?;
         let (session, given) = Session::with_latents(&self.model, self.latents.as_deref(), watch)?;
@@ -154,9 +155,10 @@ impl Request for Sample {
             check_drawable(shape)?;
         }
         let animation = animation_format(files.animate.as_deref())?;
-        let grid = OutputFile::create_optional(files.grid.as_ref())?;
-        let npy = OutputFile::create_optional(files.save_npy.as_ref())?;
-        let animated = OutputFile::create_optional(files.animate.as_ref())?.zip(animation);
+        let folders: Vec<&PathBuf> = files.out.iter().chain(&files.trace).collect();
+        let grid = OutputFile::create_within(files.grid.as_ref(), &folders)?;
+        let npy = OutputFile::create_within(files.save_npy.as_ref(), &folders)?;
+        let animated = OutputFile::create_within(files.animate.as_ref(), &folders)?.zip(animation);
         let settings = self.settings(&session, &trajectory);
         let of = self.first.map_or(String::new(), |first| format!(" --first {first}"));
         let caption = format!("ddim sample --count {}{of} {settings}", images.len());
@@ -166,7 +168,7 @@ impl Request for Sample {
         let end = self.first.is_none().then_some(images.end);
         let written_before = files.out.iter().map(|folder| used_folder::images(folder, end, single_caption)).next().transpose()?;
         files.trace.iter().try_for_each(|folder| used_folder::check_trace(folder, &caption))?;
-        files.out.iter().chain(&files.trace).try_for_each(|folder| create_folder(folder))?;
+        folders.iter().try_for_each(|folder| create_folder(folder))?;
 
         let mut watcher = Watcher::new(files, shape, images.len(), trajectory.len());
         watcher.describe(&session, &sampler, &caption)?;

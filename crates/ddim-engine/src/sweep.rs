@@ -129,7 +129,7 @@ impl Request for Sweep {
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SweepReport> {
         let folders = [("out", Some(&*self.out)), ("save_images", self.save_images.as_deref())];
-        check_paths(&[&[("reference", Some(&*self.reference)), ("inception", self.inception.as_deref())][..], &folders].concat(), &[])?;
+        check_paths(&[("reference", Some(&*self.reference)), ("inception", self.inception.as_deref())], &folders, &[])?;
         let session = Session::new(&self.model, watch)?;
         check_count(self.count)?;
         if self.count < 2 {

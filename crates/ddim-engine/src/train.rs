@@ -94,7 +94,7 @@ impl Request for Train {
     type Report = TrainReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<TrainReport> {
-        check_paths(&[("out", Some(&self.out))], &[])?;
+        check_paths(&[], &[("out", Some(&self.out))], &[])?;
         let load = |model: &Path| load(model, watch);
         // A job script says the same line first and after each interruption: then there is no run yet.
         let there = self.out.join(models::RUN).exists();
@@ -172,12 +172,12 @@ impl Train {
         Ok(settings)
     }
 
-    fn lay_over(&self, settings: &mut Settings) -> ddim_train::Result<()> {
+    fn lay_over(&self, settings: &mut Settings) -> Result<()> {
         if let Some(file) = &self.config {
             settings.over_file(file)?;
         }
         for (key, value) in &self.set {
-            settings.set(key, value)?;
+            settings.set(key, value).map_err(|e| Error::request(format!("`set` {key}={value}: {e}")).because(e))?;
         }
         for (key, value) in &self.settings {
             settings.set_value(key, value.clone())?;
@@ -237,7 +237,7 @@ impl Request for DryRun {
     type Report = DryRunReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<DryRunReport> {
-        check_paths(&[("out", Some(&self.0.out))], &[])?;
+        check_paths(&[], &[("out", Some(&self.0.out))], &[])?;
         if self.0.resume {
             return Err(Error::field("resume", "a dry run looks at a run's start: expected one or the other"));
         }

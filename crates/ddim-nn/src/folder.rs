@@ -6,7 +6,7 @@ use crate::pipeline::{Choices, Pipeline, SAFETENSORS, SCHEDULER_CONFIG, UNET_CON
 use crate::scheduler::{SchedulerClass, SchedulerConfig};
 use crate::unet::{UNet, UNetConfig};
 use crate::weights;
-use ddim_weights::{TEMPORARY, Unwrapped, WeightsDtype, from_json, parse_safetensors, read_file, read_folder, writing};
+use ddim_weights::{TEMPORARY, Unwrapped, WeightsDtype, from_json, parse_safetensors, read_file, read_folder, try_file, writing};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -144,8 +144,10 @@ impl Pipeline {
             _ => Path::new("."),
         };
         let io = |e: std::io::Error| Error::io(folder, format!("cannot be written: {e}")).because(e);
+        // The system's own words, where its folder is none.
+        try_file(folder).map_err(io)?;
         let _writing = writing();
-        let staging = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent).map_err(io)?;
+        let staging = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent).map_err(|e| io(e.kind().into()))?;
         // diffusers' DDIM does not take a network that predicts variances too.
         let (pipeline, scheduler) = match self.scheduler.class_name {
             SchedulerClass::Ddim => ("DDIMPipeline", "DDIMScheduler"),

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::flags::{ClassArgs, Common, PreparationArgs, TrajectoryArgs};
-use crate::front::{lines, report, work};
+use crate::front::{images, lines, report, steps, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -49,9 +49,9 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     };
     let encoded = work(&request, &flags.common.machine)?;
     let human = format!(
-        "{} images to latents in {} steps: {:.1} s; mean {:.3}, deviation {:.3} (noise has 0 and 1)\n{}",
-        encoded.inputs.len(),
-        encoded.steps,
+        "{} to latents in {}: {:.1} s; mean {:.3}, deviation {:.3} (noise has 0 and 1)\n{}",
+        images(encoded.inputs.len()),
+        steps(encoded.steps),
         encoded.seconds,
         encoded.latent_mean,
         encoded.latent_std,

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::flags::{ClassArgs, ClipArgs, Common, TrajectoryArgs};
-use crate::front::{lines, report, work};
+use crate::front::{images, lines, report, steps, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -76,6 +76,6 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         save_npy: flags.save_npy.clone(),
     };
     let drawn = work(&request, &flags.common.machine)?;
-    let human = format!("{} images in {} steps: {:.1} s\n{}", drawn.count, drawn.steps, drawn.seconds, lines(&drawn.files));
+    let human = format!("{} in {}: {:.1} s\n{}", images(drawn.count), steps(drawn.steps), drawn.seconds, lines(&drawn.files));
     report(&flags.common.machine.output, &drawn, &human)
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::flags::{ClassArgs, ClipArgs, Common, TrajectoryArgs};
-use crate::front::{images, lines, report, work};
+use crate::front::{images, lines, report, steps, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -98,8 +98,8 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     };
     let drawn = work(&request, &flags.common.machine)?;
     let rate = drawn.ms_per_image_step.map_or(String::new(), |ms| format!(", {ms:.2} ms per image-step"));
-    let (model, steps, seconds) = (&drawn.model, drawn.steps, drawn.seconds);
+    let (model, steps, seconds) = (&drawn.model, steps(drawn.steps), drawn.seconds);
     let count = images(drawn.drawn);
-    let human = format!("{count} of {model} in {steps} steps: {seconds:.1} s{rate}\n{}", lines(&drawn.files));
+    let human = format!("{count} of {model} in {steps}: {seconds:.1} s{rate}\n{}", lines(&drawn.files));
     report(&flags.common.machine.output, &drawn, &human)
 }
