@@ -508,7 +508,7 @@ fn bad_input() {
     std::fs::create_dir(path.join("steps")).unwrap();
     for (file, text, words) in [
         ("steps/typo.toml", "[optimizer]\nfoo = 3\n", ["steps/typo.toml: ", "optimizer.foo"]),
-        ("decay.toml", "[optimizer]\ndecay_steps = [[0, 3]]\n", ["optimizer.decay_steps: ", "in the order of the steps"]),
+        ("decay.toml", "[optimizer]\ndecay_steps = [[5, 3], [2, 4]]\n", ["optimizer.decay_steps: ", "in the order of the steps"]),
         ("stepz.toml", "stepz = 3\n", ["stepz.toml: ", "did you mean steps?"]),
     ] {
         std::fs::write(path.join(file), text).unwrap();
