@@ -24,9 +24,10 @@
 //! # Ok::<(), ddim::Error>(())
 //! ```
 //! [`Sampling`] runs a step at a time, and may be stopped, looked at and changed between them; [`sample`] is the loop around it with an observer.
-//! [`Encoding`] goes the other way (Eq. 13). The crate's `examples/` have a denoiser of one's own and a trajectory of one's own.
+//! A [`Solver`] makes more of fewer steps. [`Encoding`] goes the other way (Eq. 13, or exactly: [`Inversion`], [`Bdia`]). The crate's `examples/` have a denoiser of one's own and a trajectory of one's own.
 
 mod batch;
+mod bdia;
 mod clip;
 pub mod denoiser;
 mod encode;
@@ -34,6 +35,7 @@ mod error;
 mod gaussian;
 mod history;
 mod interpolate;
+mod inversion;
 pub mod noise;
 pub mod objective;
 mod pixels;
@@ -48,12 +50,14 @@ mod solver;
 mod step;
 mod trajectory;
 
+pub use bdia::{Bdia, BdiaPair, BdiaRun};
 pub use clip::Clip;
 pub use denoiser::Denoiser;
 pub use encode::{EncodeStep, Encoder, Encoding, encode};
 pub use error::{Error, ErrorKind};
 pub use gaussian::GaussianDenoiser;
 pub use interpolate::{frames, slerp, slerp_grid};
+pub use inversion::Inversion;
 pub use pixels::{from_byte, to_byte};
 pub use prediction::Prediction;
 pub use real::Real;
