@@ -3,7 +3,7 @@
 use crate::batch::{batch_len, check_finite};
 use crate::denoiser::{Denoiser, predict_at};
 use crate::error::{Error, ErrorKind};
-use crate::inversion::Inversion;
+use crate::inversion::{Inversion, Iterate};
 use crate::prediction::Prediction;
 use crate::real::Real;
 use crate::schedule::NoiseSchedule;
@@ -180,8 +180,8 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
         self.evaluations
     }
 
-    /// For each image, the root mean square by which the last iteration of a step changed x, the largest of the steps that have run: what is above the
-    /// tolerance of [`Inversion::FixedPoint`] has not converged. 0 where steps have one iteration.
+    /// For each image, the root mean square of the last residual of a step, by which one more iteration would have changed x, the largest of the steps that
+    /// have run: what is above the tolerance of the [`Inversion`] has not converged. 0 where steps have one iteration.
     pub fn changes(&self) -> &[f64] {
         &self.changes
     }
@@ -207,6 +207,7 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
         predict_at(denoiser, x, step.to, first, output)?;
         self.evaluations += 1;
         let (iterations, tolerance) = encoder.inversion.limits();
+        let accelerated = matches!(encoder.inversion, Inversion::Anderson { .. });
         let start = if iterations > 1 { x.clone() } else { Vec::new() };
         for ((x, output), x_0) in x.iter_mut().zip(&*output).zip(&mut *x_0) {
             // Eq. 13 is in ε, which the network's x_0 or v determines at the level it was told: read where the step comes from, v would
@@ -220,21 +221,27 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
 
         // Each image ends by itself, so that its batch does not matter.
         let mut last = vec![f64::INFINITY; x.len() / dim];
+        let mut before = vec![Iterate::default(); last.len()];
         for _ in 1..iterations {
             predict_at(denoiser, x, step.to, first, output)?;
             self.evaluations += 1;
             for (i, last) in last.iter_mut().enumerate().filter(|(_, last)| **last > tolerance) {
                 let image = i * dim..(i + 1) * dim;
-                let mut squares = 0.0;
-                for (((y, start), output), x_0) in
-                    x[image.clone()].iter_mut().zip(&start[image.clone()]).zip(&output[image.clone()]).zip(&mut x_0[image])
-                {
-                    let (next, f) = step.iterate(start.to_f64(), y.to_f64(), output.to_f64(), prediction);
-                    let next = T::from_f64(next);
-                    squares += (next.to_f64() - y.to_f64()).powi(2);
-                    (*y, *x_0) = (next, T::from_f64(f));
+                let (y, x_0) = (&mut x[image.clone()], &mut x_0[image.clone()]);
+                let mut now = Iterate { to: Vec::with_capacity(dim), residual: Vec::with_capacity(dim) };
+                for (((y, start), output), x_0) in y.iter().zip(&start[image.clone()]).zip(&output[image]).zip(x_0) {
+                    let (to, f) = step.iterate(start.to_f64(), y.to_f64(), output.to_f64(), prediction);
+                    now.to.push(to);
+                    now.residual.push(to - y.to_f64());
+                    *x_0 = T::from_f64(f);
                 }
-                *last = (squares / dim as f64).sqrt();
+                *last = now.change();
+                let accelerates = accelerated && *last > tolerance && !before[i].to.is_empty();
+                let next = if accelerates { &now.accelerated(&before[i]) } else { &now.to };
+                y.iter_mut().zip(next).for_each(|(y, next)| *y = T::from_f64(*next));
+                if accelerated {
+                    before[i] = now;
+                }
             }
             check_finite("x after the step", x, dim, first, Some(step.to))?;
             if last.iter().all(|last| *last <= tolerance) {

@@ -29,7 +29,7 @@ use std::str::FromStr;
 /// | [`Dpmpp2m`](Self::Dpmpp2m) | `dpmpp-2m` | 2 | S | no |
 /// | [`UniPc`](Self::UniPc) | `unipc` | 3 | S | no |
 /// | [`Heun`](Self::Heun) | `heun` | 2 | 2S - 1 | no |
-/// | [`Dpmpp2mSde`](Self::Dpmpp2mSde) | `dpmpp-2m-sde` | 2 in the mean | S | yes |
+/// | [`Dpmpp2mSde`](Self::Dpmpp2mSde) | `dpmpp-2m-sde` | 2, of the law | S | yes |
 ///
 /// ```
 /// use ddim::{GaussianDenoiser, NoiseSchedule, Sampler, Sampling, Sigma, Solver, Trajectory, noise::Batch};
