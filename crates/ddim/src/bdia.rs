@@ -10,8 +10,8 @@ use crate::trajectory::Trajectory;
 
 /// A trajectory on which BDIA with γ = 1 runs, in both directions.
 ///
-/// With Δ(t→u|x) = √ᾱ_u f_θ(x) + √(1-ᾱ_u) ε_θ(x) - x, DDIM's step from level t to u at x, three levels s < t < u of the trajectory are bound by (Eq. 16 of the paper,
-/// γ = 1) x_s = x_u - Δ(t→u|x_t) + Δ(t→s|x_t). Read either way this needs the network at x_t alone: the pair (x_s, x_t) determines x_u as well as (x_t, x_u)
+/// With Δ(t→u|x) = √ᾱ_u f_θ(x) + √(1-ᾱ_u) ε_θ(x) - x, DDIM's step from level t to u at x, three levels
+/// s < t < u of the trajectory are bound by x_s = x_u - Δ(t→u|x_t) + Δ(t→s|x_t). Read either way this needs the network at x_t alone: the pair (x_s, x_t) determines x_u as well as (x_t, x_u)
 /// determines x_s, by one evaluation. What is encoded is therefore a pair of neighbouring states, and both are needed to decode.
 ///
 /// States and differences are rounded to multiples of 2⁻²⁰, so that sums of them are exact as long as |x| < 16: an image that was encoded and decoded is the same to

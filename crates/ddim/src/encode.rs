@@ -221,7 +221,14 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
 
         // Each image ends by itself, so that its batch does not matter.
         let mut last = vec![f64::INFINITY; x.len() / dim];
-        let mut before = vec![Iterate::default(); last.len()];
+        // At ᾱ = 0 the first iterate is another equation's.
+        let first_counts = accelerated && step.alpha_bar_to > 0.0;
+        let mut before: Vec<Option<Iterate>> = vec![None; last.len()];
+        for (before, (x, start)) in before.iter_mut().zip(x.chunks(dim).zip(start.chunks(dim))).filter(|_| first_counts) {
+            let to: Vec<f64> = x.iter().map(|x| x.to_f64()).collect();
+            let residual = to.iter().zip(start).map(|(to, start)| to - start.to_f64()).collect();
+            *before = Some(Iterate { to, residual });
+        }
         for _ in 1..iterations {
             predict_at(denoiser, x, step.to, first, output)?;
             self.evaluations += 1;
@@ -236,12 +243,12 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
                     *x_0 = T::from_f64(f);
                 }
                 *last = now.change();
-                let accelerates = accelerated && *last > tolerance && !before[i].to.is_empty();
-                let next = if accelerates { &now.accelerated(&before[i]) } else { &now.to };
+                let next = match &before[i] {
+                    Some(before) if *last > tolerance => &now.accelerated(before),
+                    _ => &now.to,
+                };
                 y.iter_mut().zip(next).for_each(|(y, next)| *y = T::from_f64(*next));
-                if accelerated {
-                    before[i] = now;
-                }
+                before[i] = accelerated.then_some(now);
             }
             check_finite("x after the step", x, dim, first, Some(step.to))?;
             if last.iter().all(|last| *last <= tolerance) {

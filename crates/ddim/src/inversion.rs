@@ -12,8 +12,8 @@ pub enum Inversion {
     /// Eq. 13 as in the paper: ε_θ(x_s, t), one evaluation a step.
     #[default]
     Euler,
-    /// The implicit equation by iteration: y ← √ᾱ_t f + √(1-ᾱ_t) ε_θ(y, t), where f = (x_s - √(1-ᾱ_s) ε_θ(y, t))/√ᾱ_s, from y = x_s on (arXiv 2309.04907,
-    /// 2403.14602). The first iterate is Eq. 13's; each more multiplies what is missing by about the length of the step times how fast ε_θ changes with x,
+    /// The implicit equation by iteration: y ← √ᾱ_t f + √(1-ᾱ_t) ε_θ(y, t), where f = (x_s - √(1-ᾱ_s) ε_θ(y, t))/√ᾱ_s, from y = x_s on
+    /// (arXiv 2309.04907, 2403.14602). The first iterate is Eq. 13's; each more multiplies what is missing by about the length of the step times how fast ε_θ changes with x,
     /// so that short steps take few. Where that is above 1, among few steps and far modes, an image does not converge, and
     /// [`Encoding::changes`](crate::Encoding::changes) says so.
     FixedPoint {
@@ -60,7 +60,7 @@ impl Inversion {
 }
 
 /// One iteration that led elsewhere: where to, and how far.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Iterate {
     pub(crate) to: Vec<f64>,
     pub(crate) residual: Vec<f64>,

@@ -24,7 +24,8 @@
 //! # Ok::<(), ddim::Error>(())
 //! ```
 //! [`Sampling`] runs a step at a time, and may be stopped, looked at and changed between them; [`sample`] is the loop around it with an observer.
-//! A [`Solver`] makes more of fewer steps. [`Encoding`] goes the other way (Eq. 13, or exactly: [`Inversion`], [`Bdia`]). The crate's `examples/` have a denoiser of one's own and a trajectory of one's own.
+//! A [`Solver`] makes more of fewer steps. [`Encoding`] goes the other way (Eq. 13, or exactly: [`Inversion`], [`Bdia`]). The crate's
+//! `examples/` have a denoiser of one's own and a trajectory of one's own.
 
 mod batch;
 mod bdia;

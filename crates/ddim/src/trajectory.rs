@@ -5,9 +5,23 @@ use crate::schedule::{MOST_LEVELS, NoiseSchedule, linspace};
 
 /// An increasing sub-sequence τ_1 < … < τ_S of the levels 1..=T. τ_0 = 0 is implied.
 ///
-/// Constructors are named after their authors' conventions and take (T, S), or the schedule and S where they need ᾱ. Where a convention repeats a timestep the duplicate is
-/// dropped, so that [`Trajectory::len`] may be below the S that was asked for; the authors' [`uniform`](Self::uniform) may exceed it.
+/// Constructors are named after their authors' conventions and take (T, S), or the schedule and S where they need ᾱ. Where a convention repeats a
+/// timestep the duplicate is dropped, so that [`Trajectory::len`] may be below the S that was asked for; the authors' [`uniform`](Self::uniform) may exceed it.
 /// All errors are of [`ErrorKind::Trajectory`].
+///
+/// ```
+/// use ddim::{NoiseSchedule, Trajectory};
+///
+/// // Code timesteps, as the network has them; levels are one more.
+/// let timesteps = |t: Trajectory| t.timesteps().collect::<Vec<_>>();
+/// assert_eq!(timesteps(Trajectory::trailing(1000, 5)?), [999, 799, 599, 399, 199]);
+/// assert_eq!(timesteps(Trajectory::power(1000, 5, 1.5)?), [999, 715, 464, 252, 88]);
+/// // Even in the logarithm of σ, and in its seventh root: from ᾱ itself, and down to level 1.
+/// let schedule = NoiseSchedule::ddpm();
+/// assert_eq!(timesteps(Trajectory::log_snr(&schedule, 5)?), [999, 722, 302, 30, 0]);
+/// assert_eq!(timesteps(Trajectory::karras(&schedule, 5, 7.0)?), [999, 843, 593, 142, 0]);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trajectory {
     levels: Vec<usize>,
@@ -127,7 +141,7 @@ impl Trajectory {
         Ok(Self::from_ascending_codes(total, (1..=steps).map(|i| level(i).max(1) - 1)))
     }
 
-    /// Even in log-SNR, from T to 1 (DPM-Solver, arXiv 2206.00927, section 3.4; diffusers' `use_lu_lambdas`): λ = ½ ln(ᾱ/(1-ᾱ)) at equal distances, each
+    /// Even in log-SNR, from T to 1 (DPM-Solver, arXiv 2206.00927; diffusers' `use_lu_lambdas`): λ = ½ ln(ᾱ/(1-ᾱ)) at equal distances, each
     /// at the level whose λ is nearest. Where ᾱ_T = 0, T is one of the levels and the distances count from T - 1.
     ///
     /// # Errors

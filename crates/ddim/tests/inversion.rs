@@ -127,8 +127,8 @@ fn what_does_not_converge_is_told() {
     };
     let (plain, fast) = (run(fixed(40, 1e-6)), run(anderson(40, 1e-6)));
     println!("(not converged, evaluations, error): plain {plain:?}, accelerated {fast:?}");
-    assert!(plain.0 > 0 && plain.1 == 400 && plain.2 > 1e-5, "{plain:?}");
-    assert!(fast.0 == 0 && fast.1 < 250 && fast.2 < 1e-10, "{fast:?}");
+    assert!(plain.0 > 0 && plain.1 > 100 && plain.2 > 1e-5, "{plain:?}");
+    assert!(fast.0 == 0 && fast.1 < plain.1 && fast.2 < 1e-10, "{fast:?}");
 }
 
 #[test]

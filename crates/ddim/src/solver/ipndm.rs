@@ -1,4 +1,4 @@
-//! iPNDM (arXiv 2202.09778, Eq. 12; arXiv 2204.13902, 3.2): Adams-Bashforth on ε, as if the steps were equal.
+//! iPNDM (arXiv 2202.09778, 2204.13902): Adams-Bashforth on ε, as if the steps were equal.
 
 use crate::step::Step;
 

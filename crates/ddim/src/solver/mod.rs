@@ -52,7 +52,7 @@ pub enum Solver {
     /// Eq. 12 as it is (arXiv 2010.02502).
     #[default]
     Ddim,
-    /// PNDM's linear multistep formula without its Runge-Kutta start (arXiv 2202.09778; "improved" in arXiv 2204.13902, 3.2): Adams-Bashforth's weights
+    /// PNDM's linear multistep formula without its Runge-Kutta start (arXiv 2202.09778; "improved PNDM" in arXiv 2204.13902): Adams-Bashforth's weights
     /// for equal steps on ε, order 4 after three steps, lowered by one a step into the image.
     Ipndm,
     /// DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2): f_θ extrapolated in the log-SNR from the last two.
@@ -63,7 +63,7 @@ pub enum Solver {
     /// Heun's method in σ, as EDM's sampler (arXiv 2206.00364, algorithm 1): ε at both ends of the step, averaged. A step evaluates the network twice,
     /// once into the image and from ᾱ = 0, where it is DDIM's.
     Heun,
-    /// SDE-DPM-Solver++(2M) (arXiv 2211.01095, appendix) for η = 1; for other η and σ the same correction to Eq. 12's step, and
+    /// SDE-DPM-Solver++(2M) (arXiv 2211.01095) for η = 1; for other η and σ the same correction to Eq. 12's step, and
     /// [`Dpmpp2m`](Self::Dpmpp2m) for η = 0. The noise is Eq. 12's, drawn under the same keys.
     Dpmpp2mSde,
 }

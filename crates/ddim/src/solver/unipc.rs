@@ -1,4 +1,4 @@
-//! UniPC's corrector UniC-2 (arXiv 2302.04867, algorithm 1 and appendix), in f_θ, with B(h) = e^h - 1.
+//! UniPC's corrector UniC-2 (arXiv 2302.04867), in f_θ, with B(h) = e^h - 1.
 
 use super::dpmpp::ratio;
 use crate::step::Step;
