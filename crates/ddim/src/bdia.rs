@@ -10,14 +10,14 @@ use crate::trajectory::Trajectory;
 
 /// A trajectory on which BDIA with γ = 1 runs, in both directions.
 ///
-/// With Δ(t→u|x) = √ᾱ_u f_θ(x) + √(1-ᾱ_u) ε_θ(x) - x, DDIM's step from level t to u at x, three levels
-/// s < t < u of the trajectory are bound by x_s = x_u - Δ(t→u|x_t) + Δ(t→s|x_t). Read either way this needs the network at x_t alone: the pair (x_s, x_t) determines x_u as well as (x_t, x_u)
-/// determines x_s, by one evaluation. What is encoded is therefore a pair of neighbouring states, and both are needed to decode.
+/// With Δ(t→u|x) = √ᾱ_u f_θ(x) + √(1-ᾱ_u) ε_θ(x) - x, DDIM's step from level t to u at x, the states at three neighbouring levels s < t < u
+/// are bound by x_s = x_u - Δ(t→u|x_t) + Δ(t→s|x_t). Read either way this needs the network at x_t alone: the pair (x_s, x_t) determines x_u
+/// as well as (x_t, x_u) determines x_s, by one evaluation. What is encoded is therefore a pair, and both halves are needed to decode.
 ///
-/// States and differences are rounded to multiples of 2⁻²⁰, so that sums of them are exact as long as |x| < 16: an image that was encoded and decoded is the same to
-/// the bit, but for that first rounding (5e-7), for any number of steps. The latent is not the one of [`Encoding`](crate::Encoding): the scheme
-/// repeats what every second step misses, and over many steps or on latents that were changed the two halves may drift apart. For a round trip alone it is the
-/// cheapest; for a latent to work with, [`Inversion::FixedPoint`](crate::Inversion::FixedPoint).
+/// States and differences are rounded to multiples of 2⁻²⁰, so that sums of them are exact as long as |x| < 16: an image that was encoded and
+/// decoded is the same to the bit, but for that first rounding (5e-7), for any number of steps. The latent is not that of
+/// [`Encoding`](crate::Encoding), and once it is changed the two halves may drift apart on their way down. For a round trip alone this is the
+/// cheapest; for a latent to work with, take [`Inversion::Anderson`](crate::Inversion::Anderson).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bdia {
     /// Levels 0, τ_1 … τ_S, each with its ᾱ.
