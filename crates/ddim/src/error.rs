@@ -26,8 +26,12 @@ pub enum ErrorKind {
     Trajectory,
     /// A noise level outside of 1..=T, or two that do not ascend.
     Level,
-    /// η, or an explicit σ.
+    /// η, or an explicit σ; or one that a solver has no use for.
     Sigma,
+    /// The name of a solver.
+    Solver,
+    /// Iterations or the tolerance of an inversion.
+    Inversion,
     /// Clipping or thresholding.
     Clip,
     /// A prediction that a level cannot be left with (ε at ᾱ = 0).

@@ -74,6 +74,10 @@ pub fn constant(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]
     if !(square_norm >= 0.0 && square_norm.is_finite()) {
         return Err(Error::new(ErrorKind::Objective, format!("mean squared norm {square_norm}: expected a finite number, 0 or more")));
     }
+    if dim == 0 {
+        // Nothing, times a logarithm that may be infinite.
+        return Ok(0.0);
+    }
     let d = dim as f64;
     let last = schedule.alpha_bar(trajectory.levels()[trajectory.len() - 1]);
     let variance = 1.0 - last;
