@@ -521,7 +521,7 @@ fn bad_input() {
     refused(path, &with(&["--out", "run", "--learning-rate", "-1"]), 2, &["--learning-rate is -1: expected a positive number"]);
     refused(path, &with(&["--out", "run", "--fit", "squash"]), 2, &["--fit", "squash"]);
     refused(path, &with(&["--out", "run", "--resume", "--dry-run"]), 2, &["--resume", "--dry-run", "cannot be used with"]);
-    refused(path, &with(&["--out", "run", "--size", "9999"]), 2, &["--size: expected a number from 1 to 4096"]);
+    refused(path, &["train", "--data", "data.npy", "--out", "run", "--size", "9999"], 2, &["--size: expected a number from 1 to 4096"]);
     refused(path, &with(&["--out", "run", "--set", "steps"]), 2, &["--set steps: expected KEY=VALUE"]);
     refused(path, &with(&["--out", "run", "--set", "foo=1"]), 2, &["--set foo=1: no setting is called foo"]);
     refused(

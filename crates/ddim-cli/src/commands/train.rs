@@ -191,8 +191,10 @@ fn named(flags: &Flags) -> Result<Vec<(&'static str, &'static str, Value)>> {
 fn by_flag(error: &str, named: &[(&'static str, &'static str, Value)]) -> Error {
     // Messages begin with the setting, or with the file that it stands in; what the network's own reader says, with its table.
     let plain = error.replacen("[network]: ", "network.", 1);
-    let said = |key: &str| plain.strip_prefix(key).filter(|rest| rest.starts_with([' ', ':', '=']));
-    match named.iter().find_map(|(key, flag, _)| Some((said(key)?, flag))) {
+    let begins = |key: &str| plain.strip_prefix(key).filter(|rest| rest.starts_with([' ', ':', '='])).map(str::to_owned);
+    // The TOML reader says it at the end.
+    let ends = |key: &str| plain.strip_suffix(&format!(" in `{key}`")).map(|said| format!(": {said}"));
+    match named.iter().find_map(|(key, flag, _)| Some((begins(key).or_else(|| ends(key))?, flag))) {
         Some((rest, flag)) => Error::Usage(format!("--{flag}{rest}")),
         None => Error::failure(error),
     }
