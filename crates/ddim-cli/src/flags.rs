@@ -96,6 +96,19 @@ pub(crate) struct TrajectoryArgs {
     pub(crate) trajectory: Option<Spacing>,
 }
 
+/// How a step uses what the network said at the steps before.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct SolverArgs {
+    /// ddim, the paper's step; ipndm, dpmpp-2m or unipc, which need fewer steps for the same picture (eta 0); heun, two evaluations per step; or dpmpp-2m-sde, with any --eta.
+    #[arg(long, value_name = "NAME", value_parser = parse_solver, default_value = "ddim")]
+    pub(crate) solver: engine::Solver,
+}
+
+fn parse_solver(name: &str) -> Result<engine::Solver, String> {
+    name.parse::<engine::Solver>().map_err(|e| e.to_string())
+}
+
 /// Clipping of the predicted image.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]

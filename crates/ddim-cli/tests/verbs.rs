@@ -2,15 +2,10 @@
 
 mod common;
 
-use common::{floats, ok, root, with_model};
+use common::{floats, json, ok, refused, root, with_model};
 use std::fs;
 use std::io::BufReader;
 use std::path::Path;
-
-fn json(run: &common::Run) -> serde_json::Value {
-    assert_eq!(run.stdout.lines().count(), 1, "one object: {}", run.stdout);
-    serde_json::from_str(&run.stdout).unwrap()
-}
 
 /// Determinism on the built-in model: the same bytes for any batch size and thread count, and image k does not depend on --count.
 #[test]
@@ -258,6 +253,45 @@ fn help_has_an_example_for_every_verb() {
         assert!(run.stdout.contains("Examples:") && run.stdout.contains(&format!("ddim {verb}")), "{verb}");
     }
     assert!(ok(here, &["--version"]).stdout.starts_with("ddim 0."));
+}
+
+/// A solver is the default's step and more: the first of a run is the same, the same name the same bytes, whatever the batches.
+#[test]
+fn solvers_by_name() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    let draw = |name: &str, more: &[&str]| -> Vec<u8> {
+        let args = ["sample", "--model", "model", "--count", "5", "--save-npy", name, "-q"];
+        ok(dir, &[&args[..], more].concat());
+        fs::read(dir.join(name)).unwrap()
+    };
+    let steps = ["--steps", "6"];
+    let ddim = draw("a.npy", &steps);
+    assert!(draw("b.npy", &["--steps", "6", "--solver", "ddim"]) == ddim);
+    for solver in ["ipndm", "dpmpp-2m", "unipc", "heun", "dpmpp-2m-sde"] {
+        let more = ["--steps", "6", "--solver", solver];
+        let whole = draw("c.npy", &more);
+        assert!(whole != ddim, "{solver}");
+        assert!(draw("d.npy", &[&more[..], &["--batch-size", "2", "--threads", "1"]].concat()) == whole, "{solver}");
+        assert!(
+            draw("e.npy", &["--steps", "1", "--solver", solver]) == draw("f.npy", &["--steps", "1"]),
+            "{solver}: of one step there is nothing more to know"
+        );
+    }
+    // Noise is for those that have a use for it.
+    let noisy = draw("g.npy", &["--steps", "6", "--eta", "1", "--solver", "dpmpp-2m-sde"]);
+    assert!(noisy != draw("h.npy", &["--steps", "6", "--eta", "1"]) && noisy != ddim);
+    // It is among the settings of a set, and in the report.
+    let args = ["sample", "--model", "model", "--count", "2", "--steps", "6", "-q", "--out", "set"];
+    ok(dir, &[&args[..], &["--solver", "unipc"]].concat());
+    refused(dir, &args, 1, &["set: ", "another command", "--solver unipc"]);
+    let report = json(&ok(dir, &[&args[..], &["--solver", "unipc", "--json"]].concat()));
+    assert_eq!(report["solver"], "unipc");
+    for verb in
+        [&["interpolate", "--frames", "3", "--grid", "i.png"][..], &["consistency", "--count", "1", "--steps", "2,4", "--grid", "c.png"]]
+    {
+        ok(dir, &[verb, &["--model", "model", "--solver", "dpmpp-2m", "-q"]].concat());
+    }
 }
 
 #[test]

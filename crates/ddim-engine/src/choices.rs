@@ -69,6 +69,21 @@ impl Spacing {
     }
 }
 
+/// [`ddim::Solver`] by its name, for serde: `#[serde(with = "by_name")]`.
+pub(crate) mod by_name {
+    use ddim::Solver;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(solver: &Solver, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(solver.name())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Solver, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// What is done to the predicted x_0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

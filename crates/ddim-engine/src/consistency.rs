@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths, joined, shown};
 use crate::session::{Session, check_count, load_inception};
-use ddim::Sigma;
+use ddim::{Sigma, Solver};
 use ddim_nn::Inception;
 use ddim_pictures::{check_colours, check_drawable, labelled};
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,9 @@ pub struct Consistency {
     pub steps: Vec<usize>,
     /// How timesteps are chosen.
     pub trajectory: Option<Spacing>,
+    /// How a step uses what the network said before: `ddim`, or one of the others of [`Solver`].
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
     /// What is done to the predicted x_0.
     pub clip: Clipping,
     /// A picture of all.
@@ -55,6 +58,7 @@ impl Default for Consistency {
             count: 8,
             steps: vec![10, 20, 50, 100, 1000],
             trajectory: None,
+            solver: Solver::Ddim,
             clip: Clipping::default(),
             grid: None,
             no_labels: false,
@@ -123,7 +127,8 @@ impl Request for Consistency {
             check_colours(shape)?;
         }
         let trajectories = self.steps.iter().map(|&s| session.trajectory(self.trajectory, s)).collect::<Result<Vec<_>>>()?;
-        let samplers = trajectories.iter().map(|t| session.sampler(t, &Sigma::Eta(0.0), self.clip)).collect::<Result<Vec<_>>>()?;
+        let samplers =
+            trajectories.iter().map(|t| session.sampler(t, &Sigma::Eta(0.0), self.clip, self.solver)).collect::<Result<Vec<_>>>()?;
         let file = OutputFile::create_optional(self.grid.as_ref())?;
         let inception = self.features.then(|| load_inception(self.inception.as_deref(), watch)).transpose()?;
 
@@ -140,7 +145,7 @@ impl Request for Consistency {
             for i in 0..count {
                 columns.iter().for_each(|x| rows.extend_from_slice(&x[i * dim..(i + 1) * dim]));
             }
-            let (model, steps, flags) = (session.model_flags(), joined(&self.steps, ","), session.flags(self.clip));
+            let (model, steps, flags) = (session.model_flags(), joined(&self.steps, ","), session.flags(self.clip, self.solver));
             let caption =
                 format!("ddim consistency {model} --seed {} --count {count} --steps {steps} --trajectory {spacing}{flags}", self.seed);
             let picture = ddim_pictures::grid(&rows, shape, columns.len())?;

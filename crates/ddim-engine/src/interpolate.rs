@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, animation_format, check_drawable, check_paths, joined, shown};
 use crate::session::Session;
-use ddim::Sigma;
+use ddim::{Sigma, Solver};
 use ddim_data::npy_bytes;
 use ddim_pictures::{labelled, shown_frames};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,9 @@ pub struct Interpolate {
     pub steps: usize,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
+    /// How a step uses what the network said before: `ddim`, or one of the others of [`Solver`].
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
     /// What is done to the predicted x_0.
     pub clip: Clipping,
     /// The images as one picture.
@@ -63,6 +66,7 @@ impl Default for Interpolate {
             cols: None,
             steps: 50,
             trajectory: None,
+            solver: Solver::Ddim,
             clip: Clipping::default(),
             grid: None,
             no_labels: false,
@@ -116,7 +120,7 @@ impl Request for Interpolate {
             return Err(Error::field("animate", "expected two seeds or latents, found four"));
         }
         let trajectory = session.trajectory(self.trajectory, self.steps)?;
-        let sampler = session.sampler(&trajectory, &Sigma::Eta(0.0), self.clip)?;
+        let sampler = session.sampler(&trajectory, &Sigma::Eta(0.0), self.clip, self.solver)?;
         if self.grid.is_some() || self.animate.is_some() {
             check_drawable(shape)?;
         }
@@ -136,7 +140,7 @@ impl Request for Interpolate {
             .map_or_else(|| format!("--seeds {}", joined(&self.seeds, ",")), |path| format!("--latents {}", path.display()));
         let size = if ends.len() == 2 { format!("--frames {count}") } else { format!("--rows {} --cols {columns}", count / columns) };
         let spacing = session.spacing_name(self.trajectory);
-        let (model, flags) = (session.model_flags(), session.flags(self.clip));
+        let (model, flags) = (session.model_flags(), session.flags(self.clip, self.solver));
         let caption = format!("ddim interpolate {model} {source} {size} --steps {} --trajectory {spacing}{flags}", self.steps);
         let mut files = Vec::new();
         if let Some(file) = grid {

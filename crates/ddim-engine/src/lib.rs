@@ -46,6 +46,8 @@ mod usage;
 mod used_folder;
 
 pub use bench::{Bench, BenchReport, KindReport};
+/// How a sampler goes from one level to the next.
+pub use ddim::Solver;
 /// What a front end needs of the rooms below, so that it knows this one alone.
 pub use ddim_data::parse_colour;
 pub use ddim_eval::{CellResult, plus_minus};

@@ -7,7 +7,7 @@ use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths, joined, shown};
 use crate::reports::DataReport;
 use crate::session::Session;
-use ddim::Sigma;
+use ddim::{Sigma, Solver};
 use ddim_pictures::{check_drawable, grid, labelled};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -108,7 +108,8 @@ impl Request for Reconstruct {
         for trajectory in &trajectories {
             let latents = session.encode(trajectory, &images)?;
             // The inverse of an encoder: deterministic, and nothing is clipped.
-            let decoder = session.sampler(trajectory, &Sigma::Eta(0.0), Clipping { clip: Some(false), rederive_epsilon: false })?;
+            let decoder =
+                session.sampler(trajectory, &Sigma::Eta(0.0), Clipping { clip: Some(false), rederive_epsilon: false }, Solver::Ddim)?;
             let x = session.sample(&decoder, &latents, (0, 0))?;
             // On [0, 1], half the scale of the network.
             let square: f64 = x.iter().zip(&images).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();

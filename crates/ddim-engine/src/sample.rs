@@ -6,7 +6,7 @@ use crate::job::{Request, Within};
 use crate::output::{OutputFile, animation_format, check_drawable, check_paths, create_folder, joined, shown, write};
 use crate::session::{Session, check_count};
 use crate::used_folder;
-use ddim::{Sampler, Sampling, Step, Trajectory};
+use ddim::{Sampler, Sampling, Solver, Step, Trajectory};
 use ddim_data::npy_bytes;
 use ddim_nn::Network;
 use ddim_pictures::{Picture, beside, shown_frames, single, square_columns};
@@ -44,6 +44,9 @@ pub struct Sample {
     pub eta: Eta,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
+    /// How a step uses what the network said before: `ddim`, or one of the others of [`Solver`].
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
     /// Exactly these code timesteps, descending, instead of `steps`.
     pub timesteps: Option<Vec<usize>>,
     /// Of latents and noise.
@@ -81,6 +84,7 @@ impl Default for Sample {
             steps: 50,
             eta: Eta::Value(0.0),
             trajectory: None,
+            solver: Solver::Ddim,
             timesteps: None,
             seed: 0,
             latents: None,
@@ -110,6 +114,9 @@ pub struct SampleReport {
     pub timesteps: Vec<usize>,
     /// Randomness.
     pub eta: Eta,
+    /// How steps used what the network said before.
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
     /// Of latents and noise.
     pub seed: u64,
     /// What sampling took.
@@ -148,7 +155,7 @@ impl Request for Sample {
             }
             None => session.trajectory(self.trajectory, self.steps)?,
         };
-        let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip)?;
+        let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip, self.solver)?;
         let images = self.images(given.as_ref().map(|x| x.len() / dim))?;
 
         if files.grid.is_some() || files.out.is_some() || files.animate.is_some() {
@@ -220,7 +227,7 @@ impl Request for Sample {
         if let Some((file, format)) = animated {
             written.push(file.commit(&format.encode(&watcher.frames, true, &caption)?)?);
         }
-        let evaluations = missing.len() * trajectory.len();
+        let evaluations = missing.len() * sampler.evaluations();
         Ok(SampleReport {
             raw: self.model.raw,
             first: images.start,
@@ -229,6 +236,7 @@ impl Request for Sample {
             steps: trajectory.len(),
             timesteps: trajectory.timesteps().collect(),
             eta: self.eta,
+            solver: self.solver,
             seed: self.seed,
             seconds,
             ms_per_image_step: (evaluations > 0).then(|| seconds * 1e3 / evaluations as f64),
@@ -281,7 +289,7 @@ impl Sample {
             None => format!("--steps {} --trajectory {}", self.steps, session.spacing_name(self.trajectory)),
         };
         let latents = self.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", p.display()));
-        format!("{} {path} {noise} --seed {}{}{latents}", session.model_flags(), self.seed, session.flags(self.clip))
+        format!("{} {path} {noise} --seed {}{}{latents}", session.model_flags(), self.seed, session.flags(self.clip, self.solver))
     }
 }
 

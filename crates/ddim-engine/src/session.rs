@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::job::Watch;
 use crate::models;
 use ddim::noise::Batch;
-use ddim::{Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Step, Trajectory};
+use ddim::{Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Solver, Step, Trajectory};
 use ddim_data::read_floats_any;
 use ddim_nn::{Condition, Inception, Network, SampleSize, SchedulerConfig, UNetConfig};
 use std::ops::Range;
@@ -88,8 +88,9 @@ impl<'w, 'b> Session<'w, 'b> {
     }
 
     /// Eq. 12 over `trajectory`, clipped as the request and the model say.
-    pub(crate) fn sampler(&self, trajectory: &Trajectory, sigma: &Sigma, clipping: Clipping) -> Result<Sampler> {
+    pub(crate) fn sampler(&self, trajectory: &Trajectory, sigma: &Sigma, clipping: Clipping, solver: Solver) -> Result<Sampler> {
         let sampler = Sampler::new(&self.schedule, trajectory, sigma).map_err(|e| Error::field("eta", &e).because(e))?;
+        let sampler = sampler.with_solver(solver).map_err(|e| Error::field("solver", &e).because(e))?;
         Ok(sampler.with_clip(clipping.of(&self.scheduler))?.with_rederived_epsilon(clipping.rederive_epsilon))
     }
 
@@ -192,11 +193,12 @@ impl<'w, 'b> Session<'w, 'b> {
         flags
     }
 
-    /// Clipping and classes as flags of the command line.
-    pub(crate) fn flags(&self, clipping: Clipping) -> String {
+    /// A solver other than the default, clipping and classes as flags of the command line.
+    pub(crate) fn flags(&self, clipping: Clipping, solver: Solver) -> String {
+        let by = if solver == Solver::Ddim { String::new() } else { format!(" --solver {solver}") };
         let clip = clipping.clip.map_or("", |clip| if clip { " --clip" } else { " --no-clip" });
         let rederive = if clipping.rederive_epsilon { " --rederive-epsilon" } else { "" };
-        format!("{clip}{rederive}{}", self.classes.flag())
+        format!("{by}{clip}{rederive}{}", self.classes.flag())
     }
 
     /// The labels of images of a seed; none of a model without classes.

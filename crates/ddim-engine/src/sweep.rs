@@ -9,7 +9,7 @@ use crate::reports::DataReport;
 use crate::sample::write_singles;
 use crate::session::{Session, check_count, load_inception};
 use crate::used_folder;
-use ddim::Sigma;
+use ddim::{Sigma, Solver};
 use ddim_data::{Look, Preparation};
 use ddim_eval::{
     Cell, CellResult, Images, MOST_COMPARED, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes, few_images, plus_minus,
@@ -149,7 +149,7 @@ impl Request for Sweep {
         }
         let samplers = cells.iter().map(|cell| {
             let trajectory = session.trajectory(self.trajectory, cell.steps)?;
-            let sampler = session.sampler(&trajectory, &cell.sigma, clipping(self, &cell.sigma))?;
+            let sampler = session.sampler(&trajectory, &cell.sigma, clipping(self, &cell.sigma), Solver::Ddim)?;
             Ok((sampler, trajectory.len()))
         });
         let samplers = samplers.collect::<Result<Vec<_>>>()?;
@@ -272,7 +272,7 @@ fn settings(session: &Session<'_, '_>, request: &Sweep, prepared: &Preparation, 
     let mut settings = as_object(json!({
         "weights": session.network.checksum(), "reference_images": reference.count(),
         "reference_prepared": prepared, "count": request.count, "seed": request.seed, "trajectory": session.spacing_name(request.trajectory),
-        "flags": session.flags(request.clip).trim(),
+        "flags": session.flags(request.clip, Solver::Ddim).trim(),
     }));
     // A file of classes may change.
     if let Some(labels) = session.labels(request.seed, 0..request.count) {
@@ -335,7 +335,7 @@ fn cell_folder(folder: &Path, cell: &Cell) -> PathBuf {
 /// What image `i` of a cell is described by.
 fn caption(session: &Session<'_, '_>, request: &Sweep, cell: &Cell, i: usize) -> String {
     let (steps, spacing, eta) = (cell.steps, session.spacing_name(request.trajectory), sigma_name(&cell.sigma));
-    let flags = session.flags(clipping(request, &cell.sigma));
+    let flags = session.flags(clipping(request, &cell.sigma), Solver::Ddim);
     format!(
         "ddim sweep {} --steps {steps} --trajectory {spacing} --eta {eta} --seed {}{flags}, image {i}",
         session.model_flags(),

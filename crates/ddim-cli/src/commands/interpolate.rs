@@ -1,7 +1,7 @@
 //! `ddim interpolate`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, ClipArgs, Common, TrajectoryArgs};
+use crate::flags::{ClassArgs, ClipArgs, Common, SolverArgs, TrajectoryArgs};
 use crate::front::{images, lines, report, steps, work};
 use clap::Args;
 use ddim_engine as engine;
@@ -39,6 +39,8 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) trajectory: TrajectoryArgs,
     #[command(flatten)]
+    pub(crate) solver: SolverArgs,
+    #[command(flatten)]
     pub(crate) clip: ClipArgs,
     #[command(flatten)]
     pub(crate) class: ClassArgs,
@@ -69,6 +71,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         cols: flags.cols,
         steps: flags.steps,
         trajectory: flags.trajectory.spacing(),
+        solver: flags.solver.solver,
         clip: flags.clip.clipping(),
         grid: flags.grid.clone().or(only_default.then(|| "interpolate.png".into())),
         no_labels: flags.no_labels,

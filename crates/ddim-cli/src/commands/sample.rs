@@ -1,7 +1,7 @@
 //! `ddim sample`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, ClipArgs, Common, TrajectoryArgs};
+use crate::flags::{ClassArgs, ClipArgs, Common, SolverArgs, TrajectoryArgs};
 use crate::front::{images, lines, report, steps, work};
 use clap::Args;
 use ddim_engine as engine;
@@ -40,6 +40,8 @@ pub(crate) struct Flags {
     pub(crate) sigma_hat: bool,
     #[command(flatten)]
     pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) solver: SolverArgs,
     /// Exactly these code timesteps (0 to T - 1), descending, instead of --steps.
     #[arg(long, value_name = "T1,T2,...", value_delimiter = ',', conflicts_with_all = ["steps", "trajectory"])]
     pub(crate) timesteps: Option<Vec<usize>>,
@@ -90,6 +92,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         steps: flags.steps,
         eta: if flags.sigma_hat { engine::Eta::Hat } else { engine::Eta::Value(flags.eta) },
         trajectory: flags.trajectory.spacing(),
+        solver: flags.solver.solver,
         timesteps: flags.timesteps.clone(),
         seed: flags.seed,
         latents: flags.latents.clone(),
