@@ -97,12 +97,7 @@ impl<T: Real, D: Denoiser<T>> BdiaRun<D, T> {
         let steps = bdia.last();
         // Where the network is asked: at the two ends only by a run that starts there alone.
         let asked = if whole || up { 1..steps } else { 1..steps + 1 };
-        let undefined =
-            |&(level, alpha_bar): &(usize, f64)| (alpha_bar == 0.0 && denoiser.prediction() == Prediction::Epsilon).then_some(level);
-        if let Some(level) = bdia.points[asked].iter().find_map(undefined) {
-            let message = format!("epsilon prediction at timestep {}, where alpha_bar is 0, does not determine x_0", level - 1);
-            return Err(Error::new(ErrorKind::Prediction, message).into());
-        }
+        denoiser.prediction().check_at(bdia.points[asked].iter().copied())?;
         for x in [&mut pair.lower, &mut pair.upper] {
             check_finite(if up { "the image" } else { "the latent" }, x, dim, first, None)?;
             x.iter_mut().for_each(|x| *x = T::from_f64(on_grid(x.to_f64())));

@@ -215,9 +215,8 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
         }
         predict_at(denoiser, x, step.to, first, output)?;
         self.evaluations += 1;
-        let (iterations, tolerance) = encoder.inversion.limits();
-        let accelerated = matches!(encoder.inversion, Inversion::Anderson { .. });
-        let start = if iterations > 1 { x.clone() } else { Vec::new() };
+        let iterates = encoder.inversion.limits().0 > 1;
+        let start = if iterates { x.clone() } else { Vec::new() };
         for ((x, output), x_0) in x.iter_mut().zip(&*output).zip(&mut *x_0) {
             // Eq. 13 is in ε, which the network's x_0 or v determines at the level it was told: read where the step comes from, v would
             // have an error of the first order that ε has not, and four times the error of a reconstruction.
@@ -227,16 +226,30 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
             *x_0 = T::from_f64(f);
         }
         check_finite("x after the step", x, dim, first, Some(step.to))?;
+        if iterates {
+            self.iterate(&step, &start)?;
+        }
+        self.unchecked = false;
+        self.done += 1;
+        Ok(Some(step))
+    }
 
+    /// Iterates from the first iterate in `x` on, of a step that started from `start`.
+    fn iterate(&mut self, step: &EncodeStep, start: &[T]) -> Result<(), D::Error> {
+        let Self { encoder, denoiser, first, x, x_0, output, .. } = self;
+        let (dim, first, prediction) = (denoiser.dim(), *first, denoiser.prediction());
+        let (iterations, tolerance) = encoder.inversion.limits();
+        let accelerated = matches!(encoder.inversion, Inversion::Anderson { .. });
         // Each image ends by itself, so that its batch does not matter.
         let mut last = vec![f64::INFINITY; x.len() / dim];
-        // At ᾱ = 0 the first iterate is another equation's.
-        let first_counts = accelerated && step.alpha_bar_to > 0.0;
         let mut before: Vec<Option<Iterate>> = vec![None; last.len()];
-        for (before, (x, start)) in before.iter_mut().zip(x.chunks(dim).zip(start.chunks(dim))).filter(|_| first_counts) {
-            let to: Vec<f64> = x.iter().map(|x| x.to_f64()).collect();
-            let residual = to.iter().zip(start).map(|(to, start)| to - start.to_f64()).collect();
-            *before = Some(Iterate { to, residual });
+        // At ᾱ = 0 the first iterate is another equation's.
+        if accelerated && step.alpha_bar_to > 0.0 {
+            for (before, (x, start)) in before.iter_mut().zip(x.chunks(dim).zip(start.chunks(dim))) {
+                let to: Vec<f64> = x.iter().map(|x| x.to_f64()).collect();
+                let residual = to.iter().zip(start).map(|(to, start)| to - start.to_f64()).collect();
+                *before = Some(Iterate { to, residual });
+            }
         }
         for _ in 1..iterations {
             predict_at(denoiser, x, step.to, first, output)?;
@@ -264,12 +277,10 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
                 break;
             }
         }
-        for (change, last) in self.changes.iter_mut().zip(last).filter(|_| iterations > 1) {
+        for (change, last) in self.changes.iter_mut().zip(last) {
             *change = change.max(last);
         }
-        self.unchecked = false;
-        self.done += 1;
-        Ok(Some(step))
+        Ok(())
     }
 
     /// Runs the steps that remain; the latents.

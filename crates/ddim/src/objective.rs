@@ -295,10 +295,7 @@ pub fn decoder_nats<T: Real, D: Denoiser<T> + ?Sized>(
     let n = batch_len(x_0.len(), dim)?;
     let t = trajectory.levels()[0];
     check_finite("the image", x_0, dim, batch.first, None)?;
-    if schedule.alpha_bar(t) == 0.0 && denoiser.prediction() == Prediction::Epsilon {
-        let message = format!("epsilon prediction at timestep {}, where alpha_bar is 0, does not determine x_0", t - 1);
-        return Err(Error::new(ErrorKind::Prediction, message).into());
-    }
+    denoiser.prediction().check_at([(t, schedule.alpha_bar(t))])?;
     let x_t: Vec<T> = noisy(schedule, x_0, dim, t, batch).1;
     let predicted = predict(schedule, denoiser, &x_t, t, batch.first)?;
     let mut nats = vec![vec![0.0; sigmas.len()]; n];

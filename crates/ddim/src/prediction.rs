@@ -48,6 +48,17 @@ impl Prediction {
         }
     }
 
+    /// Whether it determines x_0 at all of these levels, each with its ᾱ.
+    pub(crate) fn check_at(self, points: impl IntoIterator<Item = (usize, f64)>) -> Result<(), Error> {
+        match points.into_iter().find(|(_, alpha_bar)| *alpha_bar == 0.0 && self == Self::Epsilon) {
+            Some((level, _)) => {
+                let message = format!("epsilon prediction at timestep {}, where alpha_bar is 0, does not determine x_0", level - 1);
+                Err(Error::new(ErrorKind::Prediction, message))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// What a perfect network outputs for this x_0 and ε.
     pub fn target(self, x_0: f64, epsilon: f64, alpha_bar: f64) -> f64 {
         match self {

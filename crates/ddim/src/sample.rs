@@ -2,7 +2,7 @@
 
 use crate::batch::{batch_len, check_finite};
 use crate::denoiser::{Denoiser, predict_at};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::history::History;
 use crate::noise::{self, Draw};
 use crate::prediction::Prediction;
@@ -50,15 +50,11 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
     /// From latents x_T ([n, c, h, w], any number of images), those of `batch`.
     ///
     /// # Errors
-    /// [`ErrorKind::Batch`]: a batch that is not a whole number of images. [`ErrorKind::Prediction`]: ε-prediction at a level with ᾱ = 0, where
+    /// [`ErrorKind::Batch`](crate::ErrorKind::Batch): a batch that is not a whole number of images. [`ErrorKind::Prediction`](crate::ErrorKind::Prediction): ε-prediction at a level with ᾱ = 0, where
     /// f_θ is undefined.
     pub fn new(sampler: &Sampler, denoiser: D, x: Vec<T>, batch: noise::Batch) -> Result<Self, D::Error> {
         let n = batch_len(x.len(), denoiser.dim())?;
-        let epsilon = denoiser.prediction() == Prediction::Epsilon;
-        if let Some(step) = sampler.steps().iter().find(|s| s.alpha_bar == 0.0 && epsilon) {
-            let message = format!("epsilon prediction at timestep {}, where alpha_bar is 0, does not determine x_0", step.level - 1);
-            return Err(Error::new(ErrorKind::Prediction, message).into());
-        }
+        denoiser.prediction().check_at(sampler.steps().iter().map(|step| (step.level, step.alpha_bar)))?;
         let (x_0, output) = (x.clone(), vec![T::from_f64(0.0); x.len()]);
         // Of no images there is nothing to ask the network.
         let done = if n == 0 { sampler.steps().len() } else { 0 };
@@ -103,7 +99,7 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
     /// [`Solver::Heun`](crate::Solver::Heun) has a second. Returns the step, or None where all have run.
     ///
     /// # Errors
-    /// What the denoiser says; [`ErrorKind::Batch`]: x, a prediction or what is made of it is not finite. The batch is of no use then.
+    /// What the denoiser says; [`ErrorKind::Batch`](crate::ErrorKind::Batch): x, a prediction or what is made of it is not finite. The batch is of no use then.
     pub fn step(&mut self) -> Result<Option<Step>, D::Error> {
         let Some(&step) = self.next_step() else { return Ok(None) };
         let Self { sampler, denoiser, batch, x, x_0, output, history, .. } = self;
