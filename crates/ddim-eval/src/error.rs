@@ -55,13 +55,12 @@ impl Error {
     /// An error of whoever observes, which ends the work: in the same words, and with it as the source.
     pub fn observer(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let error = error.into();
-        let message = Self::new(ErrorKind::Observer, &error);
-        Self { source: Some(error), ..message }
+        Self::new(ErrorKind::Observer, &error).because(error)
     }
 
     /// The same error with what it came from, which [`source`](std::error::Error::source) gives.
-    pub(crate) fn because(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { source: Some(Box::new(source)), ..self }
+    pub(crate) fn because(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..self }
     }
 
     /// What this is about.
