@@ -58,6 +58,5 @@ fn manual(command: Command, name: String) -> std::io::Result<Vec<u8>> {
         }
         roff.control("fi", []).to_writer(&mut text)?;
     }
-    man.render_version_section(&mut text)?;
     Ok(text)
 }
