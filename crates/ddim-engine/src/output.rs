@@ -24,7 +24,7 @@ impl OutputFile {
 
     /// [`create`](Self::create) for a flag that may not be given.
     pub(crate) fn create_optional(path: Option<&PathBuf>) -> Result<Option<Self>> {
-        path.map(|p| Self::create(p)).transpose()
+        Self::create_within(path, &[])
     }
 
     /// The same, where it may lie in one of `folders`, which will be made.
@@ -61,8 +61,7 @@ pub(crate) type Named<'a> = [(&'static str, Option<&'a Path>)];
 /// The paths of a request against each other, before anything is read: what is read, the folders, and the files that are written. A file that is
 /// written twice, or read as well, would be lost without a word.
 pub(crate) fn check_paths(read: &Named<'_>, folders: &Named<'_>, written: &Named<'_>) -> Result<()> {
-    let given = |named: &Named<'_>| named.iter().filter_map(|(field, path)| Some((*field, (*path)?.to_owned()))).collect::<Vec<_>>();
-    let (read, folders, written) = (given(read), given(folders), given(written));
+    let [read, folders, written] = [read, folders, written].map(given);
     if let Some((field, _)) = read.iter().chain(&folders).chain(&written).find(|(_, path)| path.as_os_str().is_empty()) {
         return Err(Error::field(field, "empty: expected a path"));
     }
@@ -73,7 +72,7 @@ pub(crate) fn check_paths(read: &Named<'_>, folders: &Named<'_>, written: &Named
             return Err(Error::field(field, format!("{} is among the files of {of}, which `{other}` writes: {expected}", path.display())));
         }
         let Some(place) = place(path) else { continue };
-        let is_same = |(_, other): &&(&str, PathBuf)| self::place(other).is_some_and(|other| other == place);
+        let is_same = |(_, other): &&(&str, &Path)| self::place(other).is_some_and(|other| other == place);
         if let Some((other, _)) = written[..i].iter().find(is_same) {
             return Err(Error::field(field, format!("{} is what `{other}` writes as well: expected another file", path.display())));
         }
@@ -81,15 +80,19 @@ pub(crate) fn check_paths(read: &Named<'_>, folders: &Named<'_>, written: &Named
             return Err(Error::field(field, format!("{} is what `{other}` reads: expected another file", path.display())));
         }
         // One of the images of a folder.
-        let is_in = |(_, folder): &&(&str, PathBuf)| {
-            path.exists() && folder.is_dir() && folder.canonicalize().is_ok_and(|at| place.starts_with(at))
-        };
+        let is_in =
+            |(_, folder): &&(&str, &Path)| path.exists() && folder.is_dir() && folder.canonicalize().is_ok_and(|at| place.starts_with(at));
         if let Some((other, folder)) = read.iter().find(is_in) {
             let of = folder.display();
             return Err(Error::field(field, format!("{} lies in {of}, which `{other}` reads: expected a new file", path.display())));
         }
     }
     Ok(())
+}
+
+/// Those that are there.
+fn given<'a>(named: &Named<'a>) -> Vec<(&'static str, &'a Path)> {
+    named.iter().filter_map(|(field, path)| Some((*field, (*path)?))).collect()
 }
 
 /// By which files are the same. None of what is no file: that may be written to twice.

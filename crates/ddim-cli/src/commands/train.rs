@@ -143,11 +143,11 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
 }
 
 /// Works on a request; what is wrong with a flag is said of the flag.
-fn asked_of<R: engine::Request + Sync>(
+fn asked_of<R: engine::Request>(
     engine: &engine::Engine,
     request: &R,
     view: &mut View,
-    named: &[(&'static str, &'static str, Value)],
+    named: &[Named],
 ) -> Result<(R::Report, Option<i32>)> {
     ask(engine, request, &mut |event| view.show(&event)).map_err(|error| match error {
         Error::Setting(message) => by_flag(&message, named),
@@ -161,8 +161,11 @@ fn pair_of(pair: &str) -> Result<(String, String)> {
     Ok((both.0.trim().to_owned(), both.1.trim().to_owned()))
 }
 
-/// Settings that have a flag of their own: what config.toml calls them, the flag, and what it says.
-fn named(flags: &Flags) -> Result<Vec<(&'static str, &'static str, Value)>> {
+/// A setting that has a flag of its own: what config.toml calls it, the flag, and what it says.
+type Named = (&'static str, &'static str, Value);
+
+/// Those that were given.
+fn named(flags: &Flags) -> Result<Vec<Named>> {
     let text = |value: &Option<String>| value.clone().map(Value::String);
     let number = |flag: &str, value: Option<u64>| -> Result<Option<Value>> {
         let small = |n: u64| i64::try_from(n).map_err(|_| Error::Usage(format!("--{flag} {n}: expected at most {}", i64::MAX)));
@@ -188,7 +191,7 @@ fn named(flags: &Flags) -> Result<Vec<(&'static str, &'static str, Value)>> {
 }
 
 /// What is wrong with a setting, by the flag that gave it where one did.
-fn by_flag(error: &str, named: &[(&'static str, &'static str, Value)]) -> Error {
+fn by_flag(error: &str, named: &[Named]) -> Error {
     // Messages begin with the setting, or with the file that it stands in; what the network's own reader says, with its table.
     let plain = error.replacen("[network]: ", "network.", 1);
     let begins = |key: &str| plain.strip_prefix(key).filter(|rest| rest.starts_with([' ', ':', '='])).map(str::to_owned);
