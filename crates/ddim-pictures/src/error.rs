@@ -1,27 +1,39 @@
 //! What can be wrong with what is drawn or read back.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// A `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error in one line: what was found, what was expected. See [`Error::kind`].
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    source: Option<Source>,
 }
 
-/// Errors are compared by what they say, whatever they came from.
-impl PartialEq for Error {
-    fn eq(&self, other: &Self) -> bool {
-        (self.kind, &self.message) == (other.kind, &other.message)
+/// What an error came from. Errors are compared by what they say, so that all are equal here.
+#[derive(Debug, Clone)]
+struct Source(Arc<dyn std::error::Error + Send + Sync>);
+
+impl Deref for Source {
+    type Target = dyn std::error::Error + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
     }
 }
 
-impl Eq for Error {}
+impl PartialEq for Source {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Source {}
 
 /// What an [`Error`] is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +61,7 @@ impl Error {
 
     /// The same error with what it came from, which [`source`](std::error::Error::source) gives.
     pub(crate) fn because(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { source: Some(Arc::new(source)), ..self }
+        Self { source: Some(Source(Arc::new(source))), ..self }
     }
 
     /// What this is about.
