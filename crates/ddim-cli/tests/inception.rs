@@ -14,12 +14,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const TESTS: [(&str, fn()); 7] = [
+const TESTS: &[(&str, fn())] = &[
     ("distances_of_sets", distances_of_sets),
     ("the_variable_is_enough", the_variable_is_enough),
     ("the_same_numbers_for_any_number_of_threads", the_same_numbers_for_any_number_of_threads),
     ("backgrounds", backgrounds),
     ("a_sweep_killed_at_any_moment", a_sweep_killed_at_any_moment),
+    #[cfg(unix)]
+    ("a_sweep_on_a_full_disk", a_sweep_on_a_full_disk),
     ("a_sweep_of_other_contents_is_refused", a_sweep_of_other_contents_is_refused),
     ("bad_sets_that_are_found_later", bad_sets_that_are_found_later),
 ];
@@ -34,7 +36,7 @@ fn main() {
             Ok(Completion::Completed)
         })
     };
-    libtest_mimic::run(&Arguments::from_args(), TESTS.into_iter().map(trial).collect()).exit();
+    libtest_mimic::run(&Arguments::from_args(), TESTS.iter().copied().map(trial).collect()).exit();
 }
 
 /// What the variable names.
@@ -176,6 +178,31 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let named = all.map(|path| (path.strip_prefix(folder).unwrap().display().to_string(), fs::read(path).unwrap()));
     // How long it took is another matter.
     named.filter(|(name, _)| name != "timings.json" && !name.starts_with("seconds.")).collect()
+}
+
+/// Files that may not grow, as on a full disk: one line, and the same command goes on when there is room.
+#[cfg(unix)]
+fn a_sweep_on_a_full_disk() {
+    let folder = with_model("ddpm");
+    let (dir, weights) = (folder.path(), weights());
+    pictures(&dir.join("real.npy"), 40, 16, 1);
+    let with = |out: &'static str| {
+        let args =
+            ["sweep", "--model", "model", "--reference", "real.npy", "--count", "3", "--steps", "2", "--eta", "0", "-q", "--out", out];
+        args.map(str::to_owned).into_iter().chain([weights.clone()]).collect::<Vec<_>>()
+    };
+    let run = |out| ok(dir, &with(out).iter().map(String::as_str).collect::<Vec<_>>());
+    let ddim = Command::cargo_bin("ddim").unwrap().get_program().to_owned();
+    let mut command = Command::new("sh");
+    command.current_dir(dir).args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "sh"]).arg(&ddim).args(with("s"));
+    let output = command.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    let said = errors(&error);
+    assert!(output.status.code() == Some(1) && said.len() == 1 && said[0].contains("cannot be written"), "{error}");
+    assert!(!error.contains(".ddim-") && !listing(dir).iter().any(|path| path.to_string_lossy().contains(".ddim-")), "{error}");
+    run("s");
+    run("t");
+    assert!(files(&dir.join("s")) == files(&dir.join("t")));
 }
 
 /// Ten kills at moments that fall anywhere: the same command goes on, repeats no image, and ends with the same bytes.

@@ -179,8 +179,7 @@ impl Sweep {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.folder.join(name);
-        write_file(&path, bytes).map_err(|e| Error::sweep(&path, &e).because(e))
+        write_whole(&self.folder.join(name), bytes)
     }
 
     /// The reference: what is here already, or the statistics and some features of `count` images, whose features `features` takes.
@@ -366,7 +365,7 @@ fn collect(
                 ("seconds", npy(&[part.seconds], &[1])),
                 ("shown", npy(&part.shown, &[part.shown.len() as u64])),
             ];
-            write_file(&path, &to_npz(&arrays)).map_err(|e| Error::sweep(&path, &e).because(e))?;
+            write_whole(&path, &to_npz(&arrays))?;
             part
         };
         all.features.extend(part.features);
@@ -414,4 +413,8 @@ fn remove_folder(folder: &Path) -> Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::sweep(folder, &e).because(e)),
         _ => Ok(()),
     }
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_file(path, bytes).map_err(|e| Error::sweep(path, format!("cannot be written: {e}")).because(e))
 }
