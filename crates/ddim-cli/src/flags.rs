@@ -72,28 +72,14 @@ pub(crate) struct Output {
 }
 
 /// Which timesteps are visited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Spacing {
-    /// The DDIM authors' range(0, T, T // S); where S does not divide T it has more than S steps.
-    Uniform,
-    /// The DDIM authors' int(linspace(0, sqrt(0.8 T), S)^2), duplicates dropped.
-    Quadratic,
-    /// The paper's quadratic, up to T itself: floor(c i^2) with c = T / S^2.
-    QuadraticFull,
-    /// diffusers' i (T // S) + steps_offset.
-    Leading,
-    /// diffusers' round(T, T - T/S, ...) - 1.
-    Trailing,
-    /// diffusers' round(linspace(0, T - 1, S)).
-    Linspace,
-}
-
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct TrajectoryArgs {
-    /// How the S timesteps are chosen from the T of training [default: what the model's scheduler_config.json says].
-    #[arg(long, value_name = "KIND", value_enum)]
-    pub(crate) trajectory: Option<Spacing>,
+    /// How the S timesteps are chosen from the T of training [default: what the model's scheduler_config.json says]. The DDIM authors' uniform, range(0, T, T // S),
+    /// and quadratic, int(linspace(0, sqrt(0.8 T), S)^2); quadratic-full, the paper's, up to T itself; diffusers' leading, trailing and linspace;
+    /// power:P, levels T (1 - i/S)^P, of which 1.5 suits few steps; log-snr and karras:RHO (7), even in the log-SNR and in sigma^(1/RHO).
+    #[arg(long, value_name = "KIND")]
+    pub(crate) trajectory: Option<engine::Spacing>,
 }
 
 /// How a step uses what the network said at the steps before.
@@ -101,12 +87,8 @@ pub(crate) struct TrajectoryArgs {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SolverArgs {
     /// ddim, the paper's step; ipndm, dpmpp-2m or unipc, which need fewer steps for the same picture (eta 0); heun, two evaluations per step; or dpmpp-2m-sde, with any --eta.
-    #[arg(long, value_name = "NAME", value_parser = parse_solver, default_value = "ddim")]
+    #[arg(long, value_name = "NAME", default_value = "ddim")]
     pub(crate) solver: engine::Solver,
-}
-
-fn parse_solver(name: &str) -> Result<engine::Solver, String> {
-    name.parse::<engine::Solver>().map_err(|e| e.to_string())
 }
 
 /// Clipping of the predicted image.
@@ -185,19 +167,6 @@ impl ModelArgs {
     /// A model whose size and classes do not matter.
     pub(crate) fn model(&self, model: &std::path::Path) -> engine::Model {
         engine::Model { model: model.to_owned(), scheduler: self.scheduler.clone(), raw: self.raw, ..engine::Model::default() }
-    }
-}
-
-impl TrajectoryArgs {
-    pub(crate) fn spacing(&self) -> Option<engine::Spacing> {
-        self.trajectory.map(|spacing| match spacing {
-            Spacing::Uniform => engine::Spacing::Uniform,
-            Spacing::Quadratic => engine::Spacing::Quadratic,
-            Spacing::QuadraticFull => engine::Spacing::QuadraticFull,
-            Spacing::Leading => engine::Spacing::Leading,
-            Spacing::Trailing => engine::Spacing::Trailing,
-            Spacing::Linspace => engine::Spacing::Linspace,
-        })
     }
 }
 

@@ -185,7 +185,7 @@ impl Request for Consistency {
             model: session.model,
             count,
             seed: self.seed,
-            trajectory: spacing.to_owned(),
+            trajectory: spacing.clone(),
             seconds,
             files: shown(file.as_slice()),
             shape,

@@ -170,7 +170,7 @@ impl Request for Nll {
             images: count,
             data: (&inputs.report).into(),
             steps: trajectory.len(),
-            trajectory: spacing.to_owned(),
+            trajectory: spacing.clone(),
             seed: self.seed,
             timesteps: found.timesteps,
             l_simple_mean: found.l_simple.iter().sum::<f64>() / found.l_simple.len() as f64,

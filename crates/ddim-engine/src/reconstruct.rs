@@ -128,7 +128,7 @@ impl Request for Reconstruct {
             model: session.model,
             images: count,
             data: (&inputs.report).into(),
-            trajectory: spacing.to_owned(),
+            trajectory: spacing.clone(),
             seconds,
             mse: found,
             files: shown(file.as_slice()),

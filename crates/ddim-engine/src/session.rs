@@ -69,22 +69,16 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// The S timesteps that a request asks for.
     pub(crate) fn trajectory(&self, spacing: Option<Spacing>, steps: usize) -> Result<Trajectory> {
-        let total = self.schedule.levels();
         let made = match spacing {
             None => return self.scheduler.trajectory(steps).map_err(|e| Error::field("steps", &e).because(e)),
-            Some(Spacing::Uniform) => Trajectory::uniform(total, steps),
-            Some(Spacing::Quadratic) => Trajectory::quadratic(total, steps),
-            Some(Spacing::QuadraticFull) => Trajectory::quadratic_full(total, steps),
-            Some(Spacing::Leading) => Trajectory::leading(total, steps, self.scheduler.steps_offset),
-            Some(Spacing::Trailing) => Trajectory::trailing(total, steps),
-            Some(Spacing::Linspace) => Trajectory::linspace(total, steps),
+            Some(spacing) => spacing.trajectory(&self.schedule, self.scheduler.steps_offset, steps),
         };
         made.map_err(|e| Error::field("steps", &e).because(e))
     }
 
     /// What the spacing of a run is called.
-    pub(crate) fn spacing_name(&self, spacing: Option<Spacing>) -> &'static str {
-        spacing.map_or_else(|| self.scheduler.timestep_spacing.name(), Spacing::name)
+    pub(crate) fn spacing_name(&self, spacing: Option<Spacing>) -> String {
+        spacing.map_or_else(|| self.scheduler.timestep_spacing.name().to_owned(), |spacing| spacing.to_string())
     }
 
     /// Eq. 12 over `trajectory`, clipped as the request and the model say.
