@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Solver,
     /// Iterations or the tolerance of an inversion.
     Inversion,
+    /// Known pixels, or jumps back up.
+    Inpainting,
     /// Clipping or thresholding.
     Clip,
     /// A prediction that a level cannot be left with (ε at ᾱ = 0).

@@ -24,7 +24,9 @@
 //! # Ok::<(), ddim::Error>(())
 //! ```
 //! [`Sampling`] runs a step at a time, and may be stopped, looked at and changed between them; [`sample`] is the loop around it with an observer.
-//! A [`Solver`] makes more of fewer steps. [`Encoding`] goes the other way (Eq. 13, or exactly: [`Inversion`], [`Bdia`]). The crate's
+//! A [`Solver`] makes more of fewer steps. [`Encoding`] goes the other way (Eq. 13, or exactly: [`Inversion`], [`Bdia`]).
+//! An edit starts from an image instead of noise, at a level of its choice ([`NoiseSchedule::truncated`], [`Trajectory::widened`]), and may leave pixels as they are
+//! ([`Known`]). The crate's
 //! `examples/` have a denoiser of one's own and a trajectory of one's own.
 
 mod batch;
@@ -35,6 +37,7 @@ mod encode;
 mod error;
 mod gaussian;
 mod history;
+mod inpaint;
 mod interpolate;
 mod inversion;
 pub mod noise;
@@ -57,6 +60,7 @@ pub use denoiser::Denoiser;
 pub use encode::{EncodeStep, Encoder, Encoding, encode};
 pub use error::{Error, ErrorKind};
 pub use gaussian::GaussianDenoiser;
+pub use inpaint::{Known, Resampling};
 pub use interpolate::{frames, slerp, slerp_grid};
 pub use inversion::Inversion;
 pub use pixels::{from_byte, to_byte};

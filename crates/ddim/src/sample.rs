@@ -2,8 +2,9 @@
 
 use crate::batch::{batch_len, check_finite};
 use crate::denoiser::{Denoiser, predict_at};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::history::History;
+use crate::inpaint::Known;
 use crate::noise::{self, Draw};
 use crate::prediction::Prediction;
 use crate::real::Real;
@@ -40,8 +41,11 @@ pub struct Sampling<D, T = f32> {
     x_0: Vec<T>,
     output: Vec<T>,
     history: History<T>,
-    /// Steps that have run.
+    known: Option<Known<T>>,
+    /// Steps that have run: of the trajectory, those above x.
     done: usize,
+    /// Jumps back up that were made.
+    jumps: u16,
     /// Whether `x` may hold anything: a caller's.
     unchecked: bool,
 }
@@ -59,7 +63,40 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
         // Of no images there is nothing to ask the network.
         let done = if n == 0 { sampler.steps().len() } else { 0 };
         let history = History::new(sampler.solver().history());
-        Ok(Self { sampler: sampler.clone(), denoiser, batch, x, x_0, output, history, done, unchecked: true })
+        Ok(Self { sampler: sampler.clone(), denoiser, batch, x, x_0, output, history, known: None, done, jumps: 0, unchecked: true })
+    }
+
+    /// With pixels that are known: they are put back after each step, at the noise of the level where it arrives.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Inpainting`]: images of another number of elements, or a path of another number of levels.
+    pub fn with_known(self, known: Known<T>) -> Result<Self, D::Error> {
+        known.check(self.x.len(), self.sampler.steps().len())?;
+        Ok(Self { known: Some(known), ..self })
+    }
+
+    /// Jumps back up to where x was after `done` steps, by the exact q(x_t|x_s) of the noise process: x_t = √(ᾱ_t/ᾱ_s) x_s + √(1-ᾱ_t/ᾱ_s) z. What a
+    /// multistep solver remembers is forgotten.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Inpainting`]: more steps than have run, or too many jumps.
+    pub fn jump(&mut self, done: usize) -> Result<(), D::Error> {
+        let error = |message: String| Err(Error::new(ErrorKind::Inpainting, message).into());
+        if done >= self.done {
+            return error(format!("a jump to where {done} steps were done, from where {} are: expected fewer", self.done));
+        }
+        let (from, to) = (self.sampler.steps()[self.done - 1], self.sampler.steps()[done]);
+        let (draw, gain) = (Draw::Jump { level: to.level, jumps: self.jumps }, to.alpha_bar / from.alpha_bar_next);
+        let Some(jumps) = self.jumps.checked_add(1) else { return error(format!("more than {} jumps", u16::MAX)) };
+        let (signal, spread) = (gain.sqrt(), (1.0 - gain).sqrt());
+        let mut noise = vec![T::from_f64(0.0); self.denoiser.dim()];
+        for (i, x) in self.x.chunks_mut(noise.len()).enumerate() {
+            self.batch.key(i, draw).fill(&mut noise);
+            x.iter_mut().zip(&noise).for_each(|(x, z)| *x = T::from_f64(signal * x.to_f64() + spread * z.to_f64()));
+        }
+        self.history.clear();
+        (self.jumps, self.done) = (jumps, done);
+        Ok(())
     }
 
     /// The step that [`step`](Self::step) would run. None at the end.
@@ -102,7 +139,9 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
     /// What the denoiser says; [`ErrorKind::Batch`](crate::ErrorKind::Batch): x, a prediction or what is made of it is not finite. The batch is of no use then.
     pub fn step(&mut self) -> Result<Option<Step>, D::Error> {
         let Some(&step) = self.next_step() else { return Ok(None) };
-        let Self { sampler, denoiser, batch, x, x_0, output, history, .. } = self;
+        let Self { sampler, denoiser, batch, x, x_0, output, history, jumps, .. } = self;
+        // The first time a level is left its noise is what it is without jumps.
+        let draw = if *jumps == 0 { Draw::Step(step.level) } else { Draw::StepAgain { level: step.level, jumps: *jumps } };
         let (dim, first, solver) = (denoiser.dim(), batch.first, sampler.solver());
         if self.unchecked {
             let (what, level) = if self.done == 0 { ("the latent", None) } else { ("x before the step", Some(step.level)) };
@@ -134,7 +173,7 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
                 image.move_to(corrected);
             }
             if step.sigma > 0.0 {
-                batch.key(i, Draw::Step(step.level)).fill(&mut noise);
+                batch.key(i, draw).fill(&mut noise);
             }
             for ((next, &f), (&epsilon, z)) in image.x.iter_mut().zip(&image.f).zip(image.epsilon.iter().zip(&noise)) {
                 *next = step.apply(f, epsilon, z.to_f64());
@@ -154,6 +193,9 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
         history.push(answers);
         if let Some(weight) = solver.second(&step) {
             self.second(&step, weight)?;
+        }
+        if let Some(known) = &self.known {
+            known.put_back(&step, self.done, &mut self.x, (self.denoiser.dim(), self.batch, self.jumps));
         }
         self.unchecked = false;
         self.done += 1;

@@ -186,6 +186,17 @@ impl NoiseSchedule {
         self.alpha_bar.len() - 1
     }
 
+    /// Levels 0..=`top` of this schedule as one of their own, for trajectories that start at `top`: those of [`Trajectory::widened`](crate::Trajectory::widened).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Level`]: a level outside of 1..=T.
+    pub fn truncated(&self, top: usize) -> Result<Self, Error> {
+        if !(1..=self.levels()).contains(&top) {
+            return Err(Error::new(ErrorKind::Level, format!("level {top}: expected 1 to {}", self.levels())));
+        }
+        Ok(Self { alpha_bar: self.alpha_bar[..=top].to_vec(), final_alpha_bar: self.final_alpha_bar })
+    }
+
     /// ᾱ_t for a level `t` in 0..=T.
     ///
     /// # Panics

@@ -195,6 +195,27 @@ impl Trajectory {
         Ok(Self { levels, total })
     }
 
+    /// The same levels among more: `total` of a model, where this one was made for the lowest of them ([`NoiseSchedule::truncated`]). All S steps
+    /// then run below the level where an edit starts.
+    ///
+    /// # Errors
+    /// A `total` below this trajectory's, or above [`MOST_LEVELS`].
+    ///
+    /// ```
+    /// use ddim::Trajectory;
+    ///
+    /// let below = Trajectory::trailing(400, 4)?.widened(1000)?;
+    /// assert_eq!((below.levels(), below.total()), (&[100, 200, 300, 400][..], 1000));
+    /// # Ok::<(), ddim::Error>(())
+    /// ```
+    pub fn widened(self, total: usize) -> Result<Self, Error> {
+        check_total(total)?;
+        if total < self.total {
+            return Err(Error::new(ErrorKind::Trajectory, format!("a trajectory over {total} timesteps: expected {} or more", self.total)));
+        }
+        Ok(Self { total, ..self })
+    }
+
     /// Explicit code timesteps (0..T-1) in the order in which a sampler visits them: strictly descending.
     ///
     /// # Errors
