@@ -91,6 +91,17 @@ pub(crate) struct SolverArgs {
     pub(crate) solver: engine::Solver,
 }
 
+/// How images are encoded.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct InversionArgs {
+    /// How steps upwards are solved. euler, the paper's Eq. 13 (Table 2), one evaluation per step; fixed-point:K, the latent that DDIM's own steps decode to the
+    /// image, by up to K evaluations per step; anderson:K, the same in fewer and from fewer steps; bdia, exact to the bit, of a pair of states. Both take a tolerance,
+    /// anderson:30:1e-4.
+    #[arg(long, value_name = "HOW", default_value = "euler")]
+    pub(crate) inversion: engine::Inversion,
+}
+
 /// Clipping of the predicted image.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]

@@ -1,7 +1,7 @@
 //! Images to latents along the ODE (Eq. 13).
 
-use crate::choices::{Model, Preparing, Spacing};
-use crate::error::Result;
+use crate::choices::{Inversion, Model, Preparing, Spacing};
+use crate::error::{Error, Result};
 use crate::inputs;
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths};
@@ -11,7 +11,8 @@ use ddim_data::npy_bytes;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Latents of images, which decode to them again over the same trajectory. Nothing is clipped.
+/// Latents of images, which decode to them again over the same trajectory. Nothing is clipped. With [`Inversion::Euler`] as in the paper, with others
+/// the latent that DDIM's own steps turn into the image.
 ///
 /// ```
 /// use ddim_engine::{Control, Encode, Engine};
@@ -37,6 +38,8 @@ pub struct Encode {
     pub steps: usize,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
+    /// How steps upwards are solved. Not [`Inversion::Bdia`], of which a latent is half: see [`Reconstruct`](crate::Reconstruct) and [`Edit`](crate::Edit).
+    pub inversion: Inversion,
     /// Where the latents go, f32 [n, c, h, w].
     pub save_npy: Option<PathBuf>,
 }
@@ -44,7 +47,7 @@ pub struct Encode {
 impl Default for Encode {
     fn default() -> Self {
         let (model, preparation) = (Model::default(), Preparing::default());
-        Self { model, input: PathBuf::new(), preparation, steps: 50, trajectory: None, save_npy: None }
+        Self { model, input: PathBuf::new(), preparation, steps: 50, trajectory: None, inversion: Inversion::Euler, save_npy: None }
     }
 }
 
@@ -58,8 +61,12 @@ pub struct EncodeReport {
     pub inputs: Vec<String>,
     /// What was left out.
     pub data: DataReport,
-    /// Evaluations per image.
+    /// S.
     pub steps: usize,
+    /// Evaluations per image, S but for inversions that iterate.
+    pub evaluations: f64,
+    /// Images that did not come within the inversion's tolerance in some step.
+    pub unsettled: usize,
     /// Code timesteps, descending, as decoding visits them.
     pub timesteps: Vec<usize>,
     /// Mean of all numbers; of noise 0.
@@ -85,11 +92,21 @@ impl Request for Encode {
         check_paths(&[("input", Some(&self.input))], &[], &[("save_npy", self.save_npy.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
         let trajectory = session.trajectory(self.trajectory, self.steps)?;
+        let inversion = self.inversion.of_encoder().ok_or_else(|| {
+            Error::field(
+                "inversion",
+                "bdia encodes to a pair of states, of which a latent is half: expected euler, fixed-point or anderson",
+            )
+        })?;
+        let encoder = session.encoder(&trajectory, inversion)?;
         let inputs = inputs::read(&self.input, session.shape(), self.preparation, None, watch)?;
         let file = OutputFile::create_optional(self.save_npy.as_ref())?;
         watch.begin("encoding", "image-steps", inputs.names.len() * trajectory.len());
-        let latents = session.encode(&trajectory, &inputs.images)?;
+        let encoded = session.encode(&encoder, &inputs.images)?;
         let seconds = watch.end();
+        encoded.note(inputs.names.len(), watch);
+        let (evaluations, unsettled) = (encoded.evaluations as f64 / inputs.names.len() as f64, encoded.unsettled);
+        let latents = encoded.latents;
         let (latent_mean, latent_std) = moments(&latents);
         let shape = session.shape();
         let file = file.map(|file| file.commit(&npy_bytes(&latents, shape))).transpose()?;
@@ -98,6 +115,8 @@ impl Request for Encode {
             data: (&inputs.report).into(),
             inputs: inputs.names,
             steps: trajectory.len(),
+            evaluations,
+            unsettled,
             timesteps: trajectory.timesteps().collect(),
             latent_mean,
             latent_std,
@@ -109,7 +128,8 @@ impl Request for Encode {
     }
 }
 
-fn moments(x: &[f32]) -> (f64, f64) {
+/// Mean and standard deviation of all numbers.
+pub(crate) fn moments(x: &[f32]) -> (f64, f64) {
     let n = x.len() as f64;
     let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
     (mean, (x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt())

@@ -1,13 +1,14 @@
 //! Images encoded and decoded again, and what was lost (Table 2).
 
-use crate::choices::{Clipping, Model, Preparing, Spacing};
-use crate::error::Result;
+use crate::choices::{Clipping, Inversion, Model, Preparing, Spacing};
+use crate::encode::moments;
+use crate::error::{Error, Result};
 use crate::inputs;
-use crate::job::{Request, Within};
+use crate::job::{Request, Watch, Within};
 use crate::output::{OutputFile, check_paths, joined, shown};
 use crate::reports::DataReport;
 use crate::session::Session;
-use ddim::{Sigma, Solver};
+use ddim::{BdiaPair, Sigma, Solver, Trajectory};
 use ddim_pictures::{check_drawable, grid, labelled};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -45,6 +46,11 @@ pub struct Reconstruct {
     pub steps: Vec<usize>,
     /// How timesteps are chosen.
     pub trajectory: Option<Spacing>,
+    /// How images are encoded. What is not Eq. 13 inverts DDIM's steps, which decode.
+    pub inversion: Inversion,
+    /// How latents are decoded; with [`Inversion::Bdia`] only as they were encoded.
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
     /// A picture of the first 16: originals, then for each number of steps what was decoded, and how it differs.
     pub grid: Option<PathBuf>,
 }
@@ -52,7 +58,17 @@ pub struct Reconstruct {
 impl Default for Reconstruct {
     fn default() -> Self {
         let (model, preparation) = (Model::default(), Preparing::default());
-        Self { model, input: PathBuf::new(), count: None, preparation, steps: vec![10, 20, 50, 100], trajectory: None, grid: None }
+        Self {
+            model,
+            input: PathBuf::new(),
+            count: None,
+            preparation,
+            steps: vec![10, 20, 50, 100],
+            trajectory: None,
+            inversion: Inversion::Euler,
+            solver: Solver::Ddim,
+            grid: None,
+        }
     }
 }
 
@@ -68,6 +84,11 @@ pub struct ReconstructReport {
     pub data: DataReport,
     /// What the spacing of timesteps is called.
     pub trajectory: String,
+    /// How images were encoded.
+    pub inversion: Inversion,
+    /// How latents were decoded.
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
     /// What all of it took.
     pub seconds: f64,
     /// One for each number of steps.
@@ -79,8 +100,12 @@ pub struct ReconstructReport {
 /// The error over one number of steps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Reconstruction {
-    /// Evaluations up, and as many down.
+    /// S, up and down.
     pub steps: usize,
+    /// Evaluations up, per image: S but for inversions that iterate.
+    pub evaluations: f64,
+    /// Standard deviation of all numbers of the latents; of noise 1.
+    pub latent_std: f64,
     /// Mean squared error per dimension of images in [0, 1].
     pub mse: f64,
 }
@@ -92,6 +117,12 @@ impl Request for Reconstruct {
         check_paths(&[("input", Some(&self.input))], &[], &[("grid", self.grid.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
         let trajectories = self.steps.iter().map(|&s| session.trajectory(self.trajectory, s)).collect::<Result<Vec<_>>>()?;
+        if self.inversion == Inversion::Bdia && self.solver != Solver::Ddim {
+            return Err(Error::field(
+                "solver",
+                format!("{}: expected ddim, with the inversion bdia, which decodes as it encodes", self.solver),
+            ));
+        }
         let (shape, dim) = (session.shape(), session.dim());
         let inputs = inputs::read(&self.input, shape, self.preparation, self.count, watch)?;
         let images = inputs.images;
@@ -106,14 +137,11 @@ impl Request for Reconstruct {
         let (mut rows, mut labels) = (images[..drawn * dim].to_vec(), vec!["original".to_owned()]);
         let mut found = Vec::new();
         for trajectory in &trajectories {
-            let latents = session.encode(trajectory, &images)?;
-            // The inverse of an encoder: deterministic, and nothing is clipped.
-            let decoder =
-                session.sampler(trajectory, &Sigma::Eta(0.0), Clipping { clip: Some(false), rederive_epsilon: false }, Solver::Ddim)?;
-            let x = session.sample(&decoder, &latents, (0, 0))?;
+            let (x, latents, evaluations) = self.round_trip(&session, trajectory, &images, watch)?;
             // On [0, 1], half the scale of the network.
             let square: f64 = x.iter().zip(&images).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
-            found.push(Reconstruction { steps: trajectory.len(), mse: square / 4.0 / images.len() as f64 });
+            let latent_std = moments(&latents).1;
+            found.push(Reconstruction { steps: trajectory.len(), evaluations, latent_std, mse: square / 4.0 / images.len() as f64 });
             let differences = x.iter().zip(&images).take(drawn * dim).map(|(a, b)| MAGNIFIED * (a - b));
             rows.extend_from_slice(&x[..drawn * dim]);
             rows.extend(differences);
@@ -121,17 +149,44 @@ impl Request for Reconstruct {
         }
         let seconds = watch.end();
         let spacing = session.spacing_name(self.trajectory);
-        let (steps, flags) = (joined(&self.steps, ","), session.classes.flag());
-        let caption = format!("ddim reconstruct {} --steps {steps} --trajectory {spacing}{flags}", session.model_flags());
+        let (steps, flags) = (joined(&self.steps, ","), session.flags(Clipping::default(), self.solver));
+        let (model, inversion) = (session.model_flags(), self.inversion.flag());
+        let caption = format!("ddim reconstruct {model} --steps {steps} --trajectory {spacing}{inversion}{flags}");
         let file = file.map(|file| file.commit(&labelled(&grid(&rows, shape, drawn)?, &[], &labels).to_png(&caption))).transpose()?;
         Ok(ReconstructReport {
             model: session.model,
             images: count,
             data: (&inputs.report).into(),
-            trajectory: spacing.clone(),
+            trajectory: spacing,
+            inversion: self.inversion,
+            solver: self.solver,
             seconds,
             mse: found,
             files: shown(file.as_slice()),
         })
+    }
+}
+
+impl Reconstruct {
+    /// Images up and down again: what came out, the latents, and evaluations up per image.
+    fn round_trip(
+        &self,
+        session: &Session<'_, '_>,
+        trajectory: &Trajectory,
+        images: &[f32],
+        watch: &Watch<'_>,
+    ) -> Result<(Vec<f32>, Vec<f32>, f64)> {
+        let Some(inversion) = self.inversion.of_encoder() else {
+            let pair = session.bdia(trajectory, BdiaPair { lower: images.to_vec(), upper: images.to_vec() }, true)?;
+            let latents = pair.upper.clone();
+            return Ok((session.bdia(trajectory, pair, false)?.lower, latents, trajectory.len() as f64));
+        };
+        let encoded = session.encode(&session.encoder(trajectory, inversion)?, images)?;
+        let count = images.len() / session.dim();
+        encoded.note(count, watch);
+        // The inverse of an encoder: deterministic, and nothing is clipped.
+        let unclipped = Clipping { clip: Some(false), rederive_epsilon: false };
+        let decoder = session.sampler(trajectory, &Sigma::Eta(0.0), unclipped, self.solver)?;
+        Ok((session.sample(&decoder, &encoded.latents, (0, 0))?, encoded.latents, encoded.evaluations as f64 / count as f64))
     }
 }

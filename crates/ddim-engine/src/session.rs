@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::job::Watch;
 use crate::models;
 use ddim::noise::Batch;
-use ddim::{Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Solver, Step, Trajectory};
+use ddim::{Bdia, BdiaPair, BdiaRun, Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Solver, Step, Trajectory};
 use ddim_data::read_floats_any;
 use ddim_nn::{Condition, Inception, Network, SampleSize, SchedulerConfig, UNetConfig};
 use std::ops::Range;
@@ -144,20 +144,61 @@ impl<'w, 'b> Session<'w, 'b> {
         Ok(out)
     }
 
-    /// Encodes any number of images, a batch at a time; their classes are those of seed 0.
-    pub(crate) fn encode(&self, trajectory: &Trajectory, x: &[f32]) -> Result<Vec<f32>> {
+    /// What encodes images over a trajectory.
+    pub(crate) fn encoder(&self, trajectory: &Trajectory, inversion: ddim::Inversion) -> Result<Encoder> {
         let encoder = Encoder::new(&self.schedule, trajectory)?;
-        let mut out = Vec::with_capacity(x.len());
+        encoder.with_inversion(inversion).map_err(|e| Error::field("inversion", &e).because(e))
+    }
+
+    /// Encodes any number of images, a batch at a time; their classes are those of seed 0.
+    pub(crate) fn encode(&self, encoder: &Encoder, x: &[f32]) -> Result<Encoded> {
+        let mut out = Encoded { latents: Vec::with_capacity(x.len()), evaluations: 0, unsettled: 0, change: 0.0 };
         for (i, batch) in x.chunks(self.batch_len()).enumerate() {
+            let first = i * self.choice.batch_size;
+            out.add(self.encode_batch(encoder, batch.to_vec(), first, |_| ())?);
+        }
+        Ok(out)
+    }
+
+    /// Encodes one batch; `first` is the number of its first image. `observe` sees each state.
+    pub(crate) fn encode_batch(&self, encoder: &Encoder, x: Vec<f32>, first: usize, mut observe: impl FnMut(&[f32])) -> Result<Encoded> {
+        let n = x.len() / self.dim();
+        self.watch.check()?;
+        let mut encoding = Encoding::new(encoder, self.network_for(0, first..first + n)?, x, first as u64)?;
+        while let Some(step) = encoding.step()? {
+            self.watch.step(step.to - 1, encoding.progress(), [first, n], [encoding.x(), encoding.x_0()], self.shape());
+            self.watch.advance(n);
+            observe(encoding.x());
             self.watch.check()?;
-            let (n, first) = (batch.len() / self.dim(), i * self.choice.batch_size);
-            let mut encoding = Encoding::new(&encoder, self.network_for(0, first..first + n)?, batch.to_vec(), first as u64)?;
-            while let Some(step) = encoding.step()? {
-                self.watch.step(step.to - 1, encoding.progress(), [first, n], [encoding.x(), encoding.x_0()], self.shape());
+        }
+        let tolerance = match encoder.inversion() {
+            ddim::Inversion::Euler => f64::INFINITY,
+            ddim::Inversion::FixedPoint { tolerance, .. } | ddim::Inversion::Anderson { tolerance, .. } => tolerance,
+        };
+        let unsettled = encoding.changes().iter().filter(|change| **change > tolerance).count();
+        let change = encoding.changes().iter().copied().fold(0.0, f64::max);
+        Ok(Encoded { evaluations: n * encoding.evaluations(), unsettled, change, latents: encoding.into_x() })
+    }
+
+    /// BDIA over a trajectory, up or down, a batch at a time: up from a pair that is the image twice, down to the image in `lower`.
+    pub(crate) fn bdia(&self, trajectory: &Trajectory, pair: BdiaPair, up: bool) -> Result<BdiaPair> {
+        let bdia = Bdia::new(&self.schedule, trajectory)?;
+        let mut out = BdiaPair { lower: Vec::new(), upper: Vec::new() };
+        for (i, (lower, upper)) in pair.lower.chunks(self.batch_len()).zip(pair.upper.chunks(self.batch_len())).enumerate() {
+            self.watch.check()?;
+            let (n, first) = (lower.len() / self.dim(), i * self.choice.batch_size);
+            let network = self.network_for(0, first..first + n)?;
+            let mut run = match up {
+                true => BdiaRun::encode(&bdia, network, lower.to_vec(), first as u64)?,
+                false => BdiaRun::decode(&bdia, network, BdiaPair { lower: lower.to_vec(), upper: upper.to_vec() }, first as u64)?,
+            };
+            while run.step()?.is_some() {
                 self.watch.advance(n);
                 self.watch.check()?;
             }
-            out.extend(encoding.into_x());
+            let pair = run.finish()?;
+            out.lower.extend(pair.lower);
+            out.upper.extend(pair.upper);
         }
         Ok(out)
     }
@@ -198,6 +239,35 @@ impl<'w, 'b> Session<'w, 'b> {
     /// The labels of images of a seed; none of a model without classes.
     pub(crate) fn labels(&self, seed: u64, images: Range<usize>) -> Option<Vec<usize>> {
         images.map(|image| self.classes.of(seed, image)).collect()
+    }
+}
+
+/// What images became.
+pub(crate) struct Encoded {
+    /// [n, c, h, w].
+    pub(crate) latents: Vec<f32>,
+    /// Of the network, for all images together.
+    pub(crate) evaluations: usize,
+    /// Images of which a step did not come within the tolerance.
+    pub(crate) unsettled: usize,
+    /// By which one more iteration would change the worst of them, a root mean square.
+    change: f64,
+}
+
+impl Encoded {
+    fn add(&mut self, other: Self) {
+        self.latents.extend(other.latents);
+        self.evaluations += other.evaluations;
+        self.unsettled += other.unsettled;
+        self.change = self.change.max(other.change);
+    }
+
+    /// Says which images did not settle.
+    pub(crate) fn note(&self, images: usize, watch: &Watch<'_>) {
+        if self.unsettled > 0 {
+            let (of, change) = (self.unsettled, self.change);
+            watch.note(format!("`inversion`: {of} of {images} images are not within the tolerance: one more iteration would change them by up to {change:.1e}"));
+        }
     }
 }
 
