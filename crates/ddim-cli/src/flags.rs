@@ -105,7 +105,7 @@ pub(crate) struct SolverArgs {
     pub(crate) solver: engine::Solver,
 }
 
-fn parse_solver(name: &str) -> Result<engine::Solver, String> {
+pub(crate) fn parse_solver(name: &str) -> Result<engine::Solver, String> {
     name.parse::<engine::Solver>().map_err(|e| e.to_string())
 }
 
@@ -190,14 +190,20 @@ impl ModelArgs {
 
 impl TrajectoryArgs {
     pub(crate) fn spacing(&self) -> Option<engine::Spacing> {
-        self.trajectory.map(|spacing| match spacing {
-            Spacing::Uniform => engine::Spacing::Uniform,
-            Spacing::Quadratic => engine::Spacing::Quadratic,
-            Spacing::QuadraticFull => engine::Spacing::QuadraticFull,
-            Spacing::Leading => engine::Spacing::Leading,
-            Spacing::Trailing => engine::Spacing::Trailing,
-            Spacing::Linspace => engine::Spacing::Linspace,
-        })
+        self.trajectory.map(Spacing::engine)
+    }
+}
+
+impl Spacing {
+    pub(crate) fn engine(self) -> engine::Spacing {
+        match self {
+            Self::Uniform => engine::Spacing::Uniform,
+            Self::Quadratic => engine::Spacing::Quadratic,
+            Self::QuadraticFull => engine::Spacing::QuadraticFull,
+            Self::Leading => engine::Spacing::Leading,
+            Self::Trailing => engine::Spacing::Trailing,
+            Self::Linspace => engine::Spacing::Linspace,
+        }
     }
 }
 
