@@ -158,7 +158,7 @@ pub(crate) struct InceptionArgs {
 pub(crate) struct ClassArgs {
     /// For models trained with classes, by number or name: one for all images, or several that they take in turn (0,2,cat); each, all
     /// classes in turn; random, by the seed and the number of the image; or a text file with one per line. --class is the same.
-    #[arg(long, alias = "class", value_name = "K,...|each|random|FILE")]
+    #[arg(long, aliases = ["class", "to-class", "to-classes"], value_name = "K,...|each|random|FILE")]
     pub(crate) classes: Option<PathBuf>,
 }
 impl Common {

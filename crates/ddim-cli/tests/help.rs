@@ -34,7 +34,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
         "size" if verb == "fid" || training => "Data",
         "size" | "scheduler" | "raw" => "Everywhere",
         "seed" if verb == "fid" => "Data",
-        "count" if verb == "nll" || verb == "reconstruct" => "Data",
+        "count" if matches!(verb, "nll" | "reconstruct" | "edit") => "Data",
         "out" | "grid" | "save-npy" | "save-stats" | "save-images" | "trace" | "animate" | "plot" | "no-labels" | "features" => "Output",
         "checkpoint-every" | "preview-every" => "Output",
         "input" | "data" | "reference" | "reference-limit" | "limit" | "fit" | "background" | "skip-bad-files" | "labels" => "Data",
@@ -52,7 +52,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
 
 #[test]
 fn flags_lie_under_their_headings() {
-    for verb in ["sample", "encode", "reconstruct", "interpolate", "consistency", "sweep", "nll", "train", "fid"] {
+    for verb in ["sample", "edit", "encode", "reconstruct", "interpolate", "consistency", "sweep", "nll", "train", "fid"] {
         let found = headings(verb);
         let mut flags = 0;
         for (heading, names) in &found {
@@ -89,7 +89,7 @@ fn completions_and_manual_pages() {
     assert!(!page("ddim.1").contains("threads ") && page("ddim.1").contains(concat!("ddim ", env!("CARGO_PKG_VERSION"))));
     // Examples keep their lines.
     assert!(page("ddim-sample.1").lines().any(|line| line.starts_with("  ddim sample \\-\\-steps 10")), "{}", page("ddim-sample.1"));
-    assert_eq!(folder.path().join("pages").read_dir().unwrap().count(), 15);
+    assert_eq!(folder.path().join("pages").read_dir().unwrap().count(), 16);
 }
 
 #[test]

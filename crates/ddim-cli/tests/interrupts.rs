@@ -23,6 +23,7 @@ const SIGTERM: i32 = 15;
 const VERBS: &[&[&str]] = &[
     &["sample", "--count", "100000", "--steps", "1000", "--grid", "out.png", "--save-npy", "out.npy"],
     &["sample", "--count", "500", "--steps", "1000", "--trace", "trace", "--animate", "out.gif"],
+    &["edit", "--input", "real.npy", "--fit", "crop", "--steps", "1000", "--grid", "out.png", "--save-npy", "out.npy"],
     &["encode", "--input", "real.npy", "--fit", "crop", "--steps", "1000", "--save-npy", "out.npy"],
     &["reconstruct", "--input", "real.npy", "--fit", "crop", "--steps", "1000", "--grid", "out.png"],
     &["interpolate", "--frames", "10000", "--steps", "1000", "--grid", "out.png", "--save-npy", "out.npy"],
@@ -216,6 +217,7 @@ fn a_full_disk_is_said_and_leaves_nothing() {
         &["sample", "--count", "64", "--steps", "1", "--grid", "out.png"],
         &["sample", "--count", "64", "--steps", "1", "--animate", "out.gif"],
         &["sample", "--count", "64", "--steps", "1", "--trace", "trace"],
+        &["edit", "--input", "real.npy", "--fit", "crop", "--steps", "1", "--save-npy", "out.npy"],
         &["encode", "--input", "real.npy", "--fit", "crop", "--steps", "1", "--save-npy", "out.npy"],
         &["reconstruct", "--input", "real.npy", "--fit", "crop", "--steps", "1", "--grid", "out.png"],
         &["interpolate", "--frames", "64", "--steps", "1", "--grid", "out.png"],

@@ -1,6 +1,6 @@
 //! Everything that `ddim` does, for any front end: typed requests in, events while they are worked on, typed reports out.
 //!
-//! A request is plain data ([`Sample`], [`Encode`], [`Reconstruct`], [`Interpolate`], [`Consistency`], [`Nll`], [`Fid`], [`Sweep`], [`Train`], [`Info`],
+//! A request is plain data ([`Sample`], [`Edit`], [`Encode`], [`Reconstruct`], [`Interpolate`], [`Consistency`], [`Nll`], [`Fid`], [`Sweep`], [`Train`], [`Info`],
 //! [`Convert`], [`Bench`]), which serde reads and writes. [`Engine::run`] works on it while the caller waits; [`Engine::start`] makes it a [`Job`] on a
 //! thread of its own. Either tells [`Event`]s (steps, images done, the time left, previews on demand) and stops between two evaluations of the network
 //! when [`Control::cancel`] says so.
@@ -25,6 +25,7 @@ mod choices;
 mod classes;
 mod consistency;
 mod convert;
+mod edit;
 mod encode;
 mod error;
 mod fid;
@@ -60,6 +61,7 @@ pub use ddim_nn::vectors;
 pub use choices::{Clipping, Eta, Fitting, Inversion, Model, Preparing, Spacing};
 pub use consistency::{Consistency, ConsistencyReport, Difference};
 pub use convert::{Convert, ConvertReport, Dtype};
+pub use edit::{Edit, EditFiles, EditReport, Repaint};
 pub use encode::{Encode, EncodeReport};
 pub use error::{Error, ErrorKind, Result};
 pub use fid::{Fid, FidReport};

@@ -177,9 +177,9 @@ impl Reconstruct {
         watch: &Watch<'_>,
     ) -> Result<(Vec<f32>, Vec<f32>, f64)> {
         let Some(inversion) = self.inversion.of_encoder() else {
-            let pair = session.bdia(trajectory, BdiaPair { lower: images.to_vec(), upper: images.to_vec() }, true)?;
+            let pair = session.bdia(trajectory, BdiaPair { lower: images.to_vec(), upper: images.to_vec() }, (0, 0), true)?;
             let latents = pair.upper.clone();
-            return Ok((session.bdia(trajectory, pair, false)?.lower, latents, trajectory.len() as f64));
+            return Ok((session.bdia(trajectory, pair, (0, 0), false)?.lower, latents, trajectory.len() as f64));
         };
         let encoded = session.encode(&session.encoder(trajectory, inversion)?, images)?;
         let count = images.len() / session.dim();

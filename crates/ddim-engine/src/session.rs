@@ -69,11 +69,22 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// The S timesteps that a request asks for.
     pub(crate) fn trajectory(&self, spacing: Option<Spacing>, steps: usize) -> Result<Trajectory> {
+        self.trajectory_below(self.schedule.levels(), spacing, steps)
+    }
+
+    /// S timesteps as a request asks for them, of the levels up to `top` alone.
+    pub(crate) fn trajectory_below(&self, top: usize, spacing: Option<Spacing>, steps: usize) -> Result<Trajectory> {
         let made = match spacing {
-            None => return self.scheduler.trajectory(steps).map_err(|e| Error::field("steps", &e).because(e)),
-            Some(spacing) => spacing.trajectory(&self.schedule, self.scheduler.steps_offset, steps),
+            None => {
+                let scheduler = SchedulerConfig { num_train_timesteps: top, ..self.scheduler.clone() };
+                scheduler.trajectory(steps).map_err(|e| Error::field("steps", &e).because(e))?
+            }
+            Some(spacing) => {
+                let made = spacing.trajectory(&self.schedule.truncated(top)?, self.scheduler.steps_offset, steps);
+                made.map_err(|e| Error::field("steps", &e).because(e))?
+            }
         };
-        made.map_err(|e| Error::field("steps", &e).because(e))
+        Ok(made.widened(self.schedule.levels())?)
     }
 
     /// What the spacing of a run is called.
@@ -152,23 +163,26 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// Encodes any number of images, a batch at a time; their classes are those of seed 0.
     pub(crate) fn encode(&self, encoder: &Encoder, x: &[f32]) -> Result<Encoded> {
+        self.encode_telling(encoder, x, |_, _| ())
+    }
+
+    /// The same; `see` is shown what a batch became in each step, by its number.
+    pub(crate) fn encode_telling(&self, encoder: &Encoder, x: &[f32], mut see: impl FnMut(usize, &[f32])) -> Result<Encoded> {
         let mut out = Encoded { latents: Vec::with_capacity(x.len()), evaluations: 0, unsettled: 0, change: 0.0 };
         for (i, batch) in x.chunks(self.batch_len()).enumerate() {
-            let first = i * self.choice.batch_size;
-            out.add(self.encode_batch(encoder, batch.to_vec(), first, |_| ())?);
+            out.add(self.encode_batch(encoder, batch.to_vec(), i * self.choice.batch_size, &mut see)?);
         }
         Ok(out)
     }
 
-    /// Encodes one batch; `first` is the number of its first image. `observe` sees each state.
-    pub(crate) fn encode_batch(&self, encoder: &Encoder, x: Vec<f32>, first: usize, mut observe: impl FnMut(&[f32])) -> Result<Encoded> {
+    fn encode_batch(&self, encoder: &Encoder, x: Vec<f32>, first: usize, mut see: impl FnMut(usize, &[f32])) -> Result<Encoded> {
         let n = x.len() / self.dim();
         self.watch.check()?;
         let mut encoding = Encoding::new(encoder, self.network_for(0, first..first + n)?, x, first as u64)?;
         while let Some(step) = encoding.step()? {
             self.watch.step(step.to - 1, encoding.progress(), [first, n], [encoding.x(), encoding.x_0()], self.shape());
             self.watch.advance(n);
-            observe(encoding.x());
+            see(encoding.progress().0 - 1, encoding.x());
             self.watch.check()?;
         }
         let tolerance = match encoder.inversion() {
@@ -180,14 +194,15 @@ impl<'w, 'b> Session<'w, 'b> {
         Ok(Encoded { evaluations: n * encoding.evaluations(), unsettled, change, latents: encoding.into_x() })
     }
 
-    /// BDIA over a trajectory, up or down, a batch at a time: up from a pair that is the image twice, down to the image in `lower`.
-    pub(crate) fn bdia(&self, trajectory: &Trajectory, pair: BdiaPair, up: bool) -> Result<BdiaPair> {
+    /// BDIA over a trajectory, up or down, a batch at a time: up from a pair that is the image twice, down to the image in `lower`. The first image is
+    /// number `start` of a seed.
+    pub(crate) fn bdia(&self, trajectory: &Trajectory, pair: BdiaPair, (seed, start): (u64, usize), up: bool) -> Result<BdiaPair> {
         let bdia = Bdia::new(&self.schedule, trajectory)?;
         let mut out = BdiaPair { lower: Vec::new(), upper: Vec::new() };
         for (i, (lower, upper)) in pair.lower.chunks(self.batch_len()).zip(pair.upper.chunks(self.batch_len())).enumerate() {
             self.watch.check()?;
-            let (n, first) = (lower.len() / self.dim(), i * self.choice.batch_size);
-            let network = self.network_for(0, first..first + n)?;
+            let (n, first) = (lower.len() / self.dim(), start + i * self.choice.batch_size);
+            let network = self.network_for(seed, first..first + n)?;
             let mut run = match up {
                 true => BdiaRun::encode(&bdia, network, lower.to_vec(), first as u64)?,
                 false => BdiaRun::decode(&bdia, network, BdiaPair { lower: lower.to_vec(), upper: upper.to_vec() }, first as u64)?,

@@ -7,6 +7,7 @@ mod bench;
 mod completions;
 mod consistency;
 mod convert;
+mod edit;
 mod encode;
 mod fid;
 mod info;
@@ -42,6 +43,7 @@ macro_rules! verbs {
 
 verbs! {
     Sample sample,
+    Edit edit,
     Encode encode,
     Reconstruct reconstruct,
     Interpolate interpolate,
