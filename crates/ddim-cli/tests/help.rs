@@ -41,9 +41,8 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
         "no-flip" | "holdout" => "Data",
         "preset" | "config" | "resume" | "model" | "steps" | "batch-size" | "learning-rate" | "seed" if training => "Training",
         "model" | "device" | "batch-size" | "threads" | "json" | "quiet" | "inception" => "Everywhere",
-        "steps" | "eta" | "sigma-hat" | "trajectory" | "timesteps" | "seed" | "seeds" | "latents" | "count" | "frames" | "rows" => {
-            "Sampling"
-        }
+        "steps" | "eta" | "sigma-hat" | "trajectory" | "solver" | "timesteps" | "seed" | "seeds" | "latents" | "count" | "frames"
+        | "rows" => "Sampling",
         "cols" | "clip" | "no-clip" | "rederive-epsilon" | "class" | "classes" => "Sampling",
         "help" | "version" => "Options",
         _ => return None,
@@ -66,7 +65,7 @@ fn flags_lie_under_their_headings() {
         assert!(flags >= 10 && found.contains_key("Everywhere"), "ddim {verb} --help: {found:?}");
     }
     // What is read, and what leaked: flags of its own behind those of another struct.
-    assert!(headings("sweep")["Sampling"].starts_with(&["steps", "eta", "count", "seed"].map(str::to_owned)));
+    assert!(headings("sweep")["Sampling"].starts_with(&["steps", "eta", "count", "seed", "solver", "trajectory"].map(str::to_owned)));
     assert_eq!(headings("nll")["Data"][..2], ["data", "count"]);
     assert!(headings("reconstruct")["Data"].contains(&"input".to_owned()));
     assert!(headings("fid")["Options"].contains(&"fid-only".to_owned()));

@@ -1,5 +1,6 @@
 //! FID and KID over numbers of steps, solvers, trajectories, amounts of noise and seeds (Table 1).
 
+use crate::axes::{check_axis, rows};
 use crate::choices::{Clipping, Eta, Model, Preparing, Spacing};
 use crate::error::{Error, Result};
 use crate::inputs::say;
@@ -60,7 +61,7 @@ pub struct Sweep {
     /// Numbers of steps: the columns.
     pub steps: Vec<usize>,
     /// How a step uses what the network said before: rows.
-    #[serde(with = "by_names")]
+    #[serde(with = "crate::axes::by_names")]
     pub solver: Vec<Solver>,
     /// How timesteps are chosen: rows. Empty: as the model says.
     pub trajectory: Vec<Spacing>,
@@ -145,7 +146,9 @@ impl Request for Sweep {
         }
         let [c, h, w] = session.shape();
         check_colours([c, h, w])?;
-        let rows = self.rows(&session)?;
+        check_axis("steps", &self.steps, ToString::to_string)?;
+        check_axis("seed", &self.seed, ToString::to_string)?;
+        let rows = rows(&session, &self.trajectory, &self.solver, &self.eta)?;
         let samplers = self.samplers(&session, &rows)?;
         let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
         let cells = Table::cells(&self.steps, &rows, &self.seed);
@@ -255,34 +258,12 @@ impl Request for Sweep {
 }
 
 impl Sweep {
-    /// All combinations of trajectory, solver and noise.
-    fn rows(&self, session: &Session<'_, '_>) -> Result<Vec<(Row, Option<Spacing>)>> {
-        let spacings: Vec<Option<Spacing>> =
-            if self.trajectory.is_empty() { vec![None] } else { self.trajectory.iter().copied().map(Some).collect() };
-        let trajectories: Vec<(String, Option<Spacing>)> =
-            spacings.into_iter().map(|spacing| (session.spacing_name(spacing), spacing)).collect();
-        let sigmas: Vec<Sigma> = self.eta.iter().map(|&eta| eta.into()).collect();
-        check_axis("steps", &self.steps, ToString::to_string)?;
-        check_axis("trajectory", &trajectories, |(name, _)| name.clone())?;
-        check_axis("solver", &self.solver, ToString::to_string)?;
-        check_axis("eta", &sigmas, sigma_name)?;
-        check_axis("seed", &self.seed, ToString::to_string)?;
-        let mut rows = Vec::new();
-        for (trajectory, spacing) in &trajectories {
-            for &solver in &self.solver {
-                let row = |sigma: &Sigma| (Row { solver, trajectory: trajectory.clone(), sigma: sigma.clone() }, *spacing);
-                rows.extend(sigmas.iter().map(row));
-            }
-        }
-        Ok(rows)
-    }
-
     /// Of each place of the table, row after row: what does not exist is refused before anything is computed.
-    fn samplers(&self, session: &Session<'_, '_>, rows: &[(Row, Option<Spacing>)]) -> Result<Vec<Sampler>> {
+    fn samplers(&self, session: &Session<'_, '_>, rows: &[(Row, Option<&Spacing>)]) -> Result<Vec<Sampler>> {
         let places = rows.iter().flat_map(|row| self.steps.iter().map(move |&steps| (row, steps)));
         places
             .map(|((row, spacing), steps)| {
-                let trajectory = session.trajectory(*spacing, steps)?;
+                let trajectory = session.trajectory(spacing.copied(), steps)?;
                 session.sampler(&trajectory, &row.sigma, clipping(self, &row.sigma), row.solver)
             })
             .collect()
@@ -307,32 +288,6 @@ impl Sweep {
                 None => drop(settings.shift_remove(key)),
             }
         }
-    }
-}
-
-/// An axis has something on it, each once.
-fn check_axis<T: PartialEq>(field: &str, values: &[T], name: impl Fn(&T) -> String) -> Result<()> {
-    if values.is_empty() {
-        return Err(Error::field(field, "empty: expected one or more"));
-    }
-    match values.iter().enumerate().find(|(i, value)| values[..*i].contains(value)) {
-        Some((_, twice)) => Err(Error::field(field, format!("{} twice: expected each once", name(twice)))),
-        None => Ok(()),
-    }
-}
-
-/// [`Solver`]s by their names, for serde.
-mod by_names {
-    use ddim::Solver;
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(solvers: &[Solver], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(solvers.iter().map(|solver| solver.name()))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Solver>, D::Error> {
-        Vec::<String>::deserialize(deserializer)?.iter().map(|name| name.parse().map_err(D::Error::custom)).collect()
     }
 }
 

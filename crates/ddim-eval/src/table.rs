@@ -207,7 +207,7 @@ mod tests {
             count: 7,
             fid: 1.125 + i as f64,
             fid_error: (i > 0).then_some(0.25),
-            kid: Some(0.0125),
+            kid: Some(0.0625),
             kid_error: Some(0.001),
         };
         let results = Table::cells(steps, &rows, seeds).into_iter().enumerate().map(result).collect();
@@ -222,13 +222,13 @@ mod tests {
             table.to_markdown(Some(40), &["few".into()]),
             "| S | 10 | 20 |\n|---|---|---|\n| η = 0 | 1.12 | 2.12 ± 0.25 |\n| η = 0.2 | 3.12 ± 0.25 | 4.12 ± 0.25 |\n\
              | σ hat | 5.12 ± 0.25 | 6.12 ± 0.25 |\n\nFID of N = 7 images per cell against 40 images, ± one standard error over the images of the \
-             cell.\n\n| S | 10 | 20 |\n|---|---|---|\n| η = 0 | 12.50 ± 1.00 | 12.50 ± 1.00 |\n| η = 0.2 | 12.50 ± 1.00 | 12.50 ± 1.00 |\n\
-             | σ hat | 12.50 ± 1.00 | 12.50 ± 1.00 |\n\nKID × 1000 of the same, ± one standard error over the images of both.\n\n\
+             cell.\n\n| S | 10 | 20 |\n|---|---|---|\n| η = 0 | 62.50 ± 1.00 | 62.50 ± 1.00 |\n| η = 0.2 | 62.50 ± 1.00 | 62.50 ± 1.00 |\n\
+             | σ hat | 62.50 ± 1.00 | 62.50 ± 1.00 |\n\nKID × 1000 of the same, ± one standard error over the images of both.\n\n\
              Warning: few.\n"
         );
         let head = "steps,evaluations,eta,count,fid,fid_error,kid,kid_error,solver,trajectory,seed\n";
         let csv = table.to_csv();
-        let lines = "10,10,0,7,1.125,,0.0125,0.001,ddim,uniform,0\n20,20,0,7,2.125,0.25,0.0125,0.001,ddim,uniform,0\n10,10,0.2,7,";
+        let lines = "10,10,0,7,1.125,,0.0625,0.001,ddim,uniform,0\n20,20,0,7,2.125,0.25,0.0625,0.001,ddim,uniform,0\n10,10,0.2,7,";
         assert!(csv.starts_with(&format!("{head}{lines}")), "{csv}");
         table.results.iter_mut().for_each(|cell| (cell.kid, cell.kid_error) = (None, None));
         let text = table.to_markdown(None, &[]);
@@ -256,7 +256,7 @@ mod tests {
         let mut table = table(&[10, 20], rows, &[4, 2, 9]);
         // FID of 1.125, 2.125, 3.125.
         let first = table.row(0)[0];
-        assert_eq!((first.fid, first.fid_error, first.kid, first.evaluations), (2.125, Some(1.0), Some(0.0125), 10));
+        assert_eq!((first.fid, first.fid_error, first.kid, first.evaluations), (2.125, Some(1.0), Some(0.0625), 10));
         assert!(table.row(1)[1] == Entry { steps: 20, evaluations: 39, fid: 11.125, fid_error: Some(1.0), ..first }, "{:?}", table.row(1));
         let text = table.to_markdown(Some(40), &[]);
         assert!(text.contains("| ddim | 2.12 ± 1.00 | 5.12 ± 1.00 |\n| heun | 8.12 ± 1.00 | 11.12 ± 1.00 |\n"), "{text}");
