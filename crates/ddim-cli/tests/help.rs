@@ -45,6 +45,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
             "Sampling"
         }
         "cols" | "clip" | "no-clip" | "rederive-epsilon" | "class" | "classes" => "Sampling",
+        "guidance" | "guidance-interval" | "guidance-rescale" => "Sampling",
         "help" | "version" => "Options",
         _ => return None,
     })

@@ -2,7 +2,6 @@
 
 use crate::choices::{Model, Preparing, Spacing};
 use crate::error::Result;
-use crate::inputs;
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths};
 use crate::reports::DataReport;
@@ -83,9 +82,9 @@ impl Request for Encode {
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<EncodeReport> {
         check_paths(&[("input", Some(&self.input))], &[], &[("save_npy", self.save_npy.as_deref())])?;
-        let session = Session::new(&self.model, watch)?;
+        let mut session = Session::of_data(&self.model, watch)?;
         let trajectory = session.trajectory(self.trajectory, self.steps)?;
-        let inputs = inputs::read(&self.input, session.shape(), self.preparation, None, watch)?;
+        let inputs = session.read(&self.input, self.preparation, None)?;
         let file = OutputFile::create_optional(self.save_npy.as_ref())?;
         watch.begin("encoding", "image-steps", inputs.names.len() * trajectory.len());
         let latents = session.encode(&trajectory, &inputs.images)?;

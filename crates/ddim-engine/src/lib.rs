@@ -57,7 +57,7 @@ pub use ddim_weights::{no_more_writes, write_file};
 /// The vectors that the kernels use: results differ between them in their last digits.
 pub use ddim_nn::vectors;
 
-pub use choices::{Clipping, Eta, Fitting, Model, Preparing, Spacing};
+pub use choices::{Clipping, Eta, Fitting, Guidance, Model, Preparing, Spacing};
 pub use consistency::{Consistency, ConsistencyReport, Difference};
 pub use convert::{Convert, ConvertReport, Dtype};
 pub use encode::{Encode, EncodeReport};

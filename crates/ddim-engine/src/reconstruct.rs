@@ -2,7 +2,6 @@
 
 use crate::choices::{Clipping, Model, Preparing, Spacing};
 use crate::error::Result;
-use crate::inputs;
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths, joined, shown};
 use crate::reports::DataReport;
@@ -90,10 +89,10 @@ impl Request for Reconstruct {
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ReconstructReport> {
         check_paths(&[("input", Some(&self.input))], &[], &[("grid", self.grid.as_deref())])?;
-        let session = Session::new(&self.model, watch)?;
+        let mut session = Session::of_data(&self.model, watch)?;
         let trajectories = self.steps.iter().map(|&s| session.trajectory(self.trajectory, s)).collect::<Result<Vec<_>>>()?;
         let (shape, dim) = (session.shape(), session.dim());
-        let inputs = inputs::read(&self.input, shape, self.preparation, self.count, watch)?;
+        let inputs = session.read(&self.input, self.preparation, self.count)?;
         let images = inputs.images;
         let count = images.len() / dim;
         let file = OutputFile::create_optional(self.grid.as_ref())?;
@@ -121,7 +120,7 @@ impl Request for Reconstruct {
         }
         let seconds = watch.end();
         let spacing = session.spacing_name(self.trajectory);
-        let (steps, flags) = (joined(&self.steps, ","), session.classes.flag());
+        let (steps, flags) = (joined(&self.steps, ","), session.class_flags());
         let caption = format!("ddim reconstruct {} --steps {steps} --trajectory {spacing}{flags}", session.model_flags());
         let file = file.map(|file| file.commit(&labelled(&grid(&rows, shape, drawn)?, &[], &labels).to_png(&caption))).transpose()?;
         Ok(ReconstructReport {

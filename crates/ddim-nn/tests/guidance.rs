@@ -68,7 +68,8 @@ fn what_is_not_guided_is_the_network() {
     let x: Vec<f32> = Batch { seed: 3, first: 0 }.latents(network.dim(), 3);
     let levels = [1000.0, 400.0, 1.0];
     let plain = predict(&network.with_condition(Condition::Labels(labels.clone())).unwrap(), &x, &levels);
-    let under = |guidance: Option<Guidance>| predict(&Guided::new(&network, Condition::Labels(labels.clone()), guidance).unwrap(), &x, &levels);
+    let under =
+        |guidance: Option<Guidance>| predict(&Guided::new(&network, Condition::Labels(labels.clone()), guidance).unwrap(), &x, &levels);
     let guidance = |scale: f64| Guidance::new(scale, NULL).unwrap();
     assert_eq!(under(None), plain);
     assert_eq!(under(Some(guidance(1.0).with_rescale(0.5).unwrap())), plain);
