@@ -12,7 +12,8 @@ use ddim_pictures::{labelled, shown_frames};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Images between two latents, or over a grid between four, by slerp; deterministic.
+/// Images between two latents, or over a grid between four, by slerp; deterministic. Where the ends have different classes, what lies between has
+/// their embeddings mixed: linearly between two, bilinearly between four.
 ///
 /// ```
 /// use ddim_engine::{Control, Engine, Interpolate};
