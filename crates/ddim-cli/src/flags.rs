@@ -157,10 +157,43 @@ pub(crate) struct InceptionArgs {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct ClassArgs {
     /// For models trained with classes, by number or name: one for all images, or several that they take in turn (0,2,cat); each, all
-    /// classes in turn; random, by the seed and the number of the image; or a text file with one per line. --class is the same.
-    #[arg(long, aliases = ["class", "to-class", "to-classes"], value_name = "K,...|each|random|FILE")]
+    /// classes in turn; random, by the seed and the number of the image; data, those of the images that are read (encode, reconstruct, nll); reference,
+    /// at random as often as the reference has them (sweep); or a text file with one per line. cat+dog and 0.3*cat+0.7*dog mix classes: weights are divided by
+    /// their sum. --class is the same.
+    #[arg(long, aliases = ["class", "to-class", "to-classes"], value_name = "K,...|each|random|data|FILE")]
     pub(crate) classes: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) guidance: GuidanceArgs,
 }
+
+/// How far a network goes beyond what it says without a class.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct GuidanceArgs {
+    /// Classifier-free guidance, for models trained with label dropout: 1 is the class alone, more exaggerates what sets it apart from no class, and takes two
+    /// evaluations a step; diffusers' guidance_scale.
+    #[arg(long, value_name = "W", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) guidance: f64,
+    /// Guide at levels from A T to B T alone, with 0 the images and 1 the noise: the middle, as 0.1,0.7, keeps more variety [default: 0,1].
+    #[arg(long, value_name = "A,B", value_parser = parse_interval, requires = "guidance", allow_hyphen_values = true)]
+    pub(crate) guidance_interval: Option<[f64; 2]>,
+    /// How much of each prediction's standard deviation is brought back to that without guidance, from 0 to 1: against colours that are too strong.
+    #[arg(long, value_name = "P", default_value_t = 0.0, requires = "guidance", allow_negative_numbers = true)]
+    pub(crate) guidance_rescale: f64,
+}
+
+fn parse_interval(text: &str) -> Result<[f64; 2], String> {
+    let ends = text.split_once(',').and_then(|(a, b)| Some([a.trim().parse().ok()?, b.trim().parse().ok()?]));
+    ends.ok_or_else(|| format!("{text:?}: expected two numbers from 0 to 1, as 0.1,0.7"))
+}
+
+impl GuidanceArgs {
+    fn guidance(&self) -> engine::Guidance {
+        let interval = self.guidance_interval.unwrap_or([0.0, 1.0]);
+        engine::Guidance { scale: self.guidance, interval, rescale: self.guidance_rescale }
+    }
+}
+
 impl Common {
     pub(crate) fn model(&self, classes: &ClassArgs) -> engine::Model {
         engine::Model {
@@ -169,6 +202,7 @@ impl Common {
             raw: self.choices.raw,
             size: self.size,
             classes: classes.classes.clone(),
+            guidance: classes.guidance.guidance(),
             batch_size: self.batch_size,
         }
     }

@@ -44,6 +44,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
         "steps" | "eta" | "sigma-hat" | "trajectory" | "solver" | "timesteps" | "seed" | "seeds" | "latents" | "count" | "frames"
         | "rows" => "Sampling",
         "cols" | "clip" | "no-clip" | "rederive-epsilon" | "class" | "classes" => "Sampling",
+        "guidance" | "guidance-interval" | "guidance-rescale" => "Sampling",
         "help" | "version" => "Options",
         _ => return None,
     })

@@ -24,6 +24,7 @@ const TESTS: &[(&str, fn())] = &[
     ("a_sweep_on_a_full_disk", a_sweep_on_a_full_disk),
     ("a_sweep_over_solvers_trajectories_and_seeds", a_sweep_over_solvers_trajectories_and_seeds),
     ("a_sweep_of_other_contents_is_refused", a_sweep_of_other_contents_is_refused),
+    ("a_sweep_of_classes", a_sweep_of_classes),
     ("bad_sets_that_are_found_later", bad_sets_that_are_found_later),
 ];
 
@@ -416,6 +417,34 @@ fn a_sweep_of_other_contents_is_refused() {
     let cell = &run["cells"][0];
     assert!(cell["fid_error"].as_f64().unwrap() > 0.0 && cell["kid"].is_null() && cell["count"] == 3, "{run}");
     assert!(run["warnings"].to_string().contains("no KID"), "{run}");
+}
+
+/// Classes drawn as the reference has them; another guidance is another sweep.
+fn a_sweep_of_classes() {
+    let folder = with_model("learned_classes");
+    let dir = folder.path();
+    fs::write(dir.join("model/classes.json"), r#"["cat", "dog", "cow", "hen"]"#).unwrap();
+    fs::create_dir_all(dir.join("real/hen")).unwrap();
+    for k in 0..3u8 {
+        image::GrayImage::from_fn(8, 8, |x, y| image::Luma([(x * y) as u8 * (k + 1)])).save(dir.join(format!("real/hen/{k}.png"))).unwrap();
+    }
+    let weights = weights();
+    let sweep = |classes: &str, more: &[&str]| {
+        let args = ["sweep", "--model", "model", "--reference", "real", &weights, "--count", "3", "--steps", "2", "--eta", "0", "-q"];
+        let more = [&["--classes", classes, "--json"], more].concat();
+        [&args[..], &more].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run = |args: &[String]| json(&ok(dir, &args.iter().map(String::as_str).collect::<Vec<_>>()));
+    let no = |args: &[String], words: &[&str]| refused(dir, &args.iter().map(String::as_str).collect::<Vec<_>>(), 1, words);
+    let fid = |object: serde_json::Value| object["cells"][0]["fid"].as_f64().unwrap();
+    // All of the reference are hens, and so are all that are drawn.
+    let hens = fid(run(&sweep("reference", &["--out", "a"])));
+    assert_eq!(fid(run(&sweep("hen", &["--out", "b"]))), hens);
+    assert_ne!(fid(run(&sweep("cat", &["--out", "c"]))), hens);
+    assert_eq!(fid(run(&sweep("reference", &["--out", "a"]))), hens);
+    no(&sweep("reference", &["--out", "a", "--guidance", "2"]), &["a: another sweep: flags is"]);
+    assert_ne!(fid(run(&sweep("reference", &["--out", "d", "--guidance", "2"]))), hens);
+    assert_ne!(fid(run(&sweep("hen+cat", &["--out", "e"]))), hens);
 }
 
 fn bad_sets_that_are_found_later() {

@@ -89,6 +89,8 @@ pub struct DataSet {
     pub class_names: Vec<String>,
     /// What was left out, and what deserves a word.
     pub report: Report,
+    /// Labels and names that arrays have beside them, where nobody asked for labels.
+    pub(crate) unasked: Option<(Vec<usize>, Vec<String>)>,
 }
 
 impl DataSet {
@@ -174,7 +176,7 @@ impl DataSet {
         }
         let labels = labels.map(|labels| kept.iter().map(|&i| labels[i]).collect());
         let [h, w] = shape.size;
-        Ok(Self { shape: [shape.channels, h, w], images, labels, classes, class_names, report })
+        Ok(Self { shape: [shape.channels, h, w], images, labels, classes, class_names, report, unasked: None })
     }
 
     fn of_batch(batch: Batch, shape: &Shape, request: &Request) -> Result<Self> {
@@ -184,6 +186,8 @@ impl DataSet {
         if images.is_empty() {
             return Err(Error::no_images(&request.path, "no images in it"));
         }
+        let unasked =
+            labels.as_ref().filter(|_| request.labels.is_none()).map(|labels| (labels.clone(), class_names.clone().unwrap_or_default()));
         let (labels, class_names) = match &request.labels {
             None => (None, Vec::new()),
             Some(Labels::Data) => {
@@ -196,7 +200,7 @@ impl DataSet {
         };
         let report = Report { left_out: Vec::new(), warnings: warnings.into_iter().map(Warning::Said).collect() };
         let [h, w] = shape.size;
-        Ok(Self { shape: [shape.channels, h, w], images, labels, classes: 0, class_names, report })
+        Ok(Self { shape: [shape.channels, h, w], images, labels, classes: 0, class_names, report, unasked })
     }
 
     /// An image as interleaved rows of what training sees, where its size is that.

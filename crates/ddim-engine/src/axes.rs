@@ -1,8 +1,9 @@
 //! What a sweep is over: its axes, and the rows that they make.
 
-use crate::choices::{Eta, Spacing};
+use crate::choices::Eta;
 use crate::error::{Error, Result};
 use crate::session::Session;
+use crate::spacing::Spacing;
 use ddim::{Sigma, Solver};
 use ddim_eval::{Row, sigma_name};
 

@@ -1,15 +1,14 @@
 //! What requests have in common: the model, its classes, the trajectory, clipping, noise, and how images are prepared.
 
-use ddim::{Clip, NoiseSchedule, Sigma, Trajectory};
+use crate::error::{Error, Result};
+use ddim::{Clip, Sigma};
 use ddim_data::{BadFiles, Fit, Preparation};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 /// Which model, and how it is run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
     /// A built-in model, a diffusers pipeline folder, a run of training, or an id of the hub.
@@ -20,15 +19,63 @@ pub struct Model {
     pub raw: bool,
     /// [height, width] where they are not the model's own.
     pub size: Option<[usize; 2]>,
-    /// For a model with classes: numbers or names with commas between, `each`, `random`, or a text file with one per line.
+    /// For a model with classes: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`) with commas between; `each`, `random`; `data`, those of the images
+    /// that are read; `reference`, drawn as often as a reference has them; or a text file with one per line.
     pub classes: Option<PathBuf>,
+    /// How far it goes beyond what it says without a class.
+    pub guidance: Guidance,
     /// Images in memory at once. Changes no result.
     pub batch_size: usize,
 }
 
 impl Default for Model {
     fn default() -> Self {
-        Self { model: crate::models::DEFAULT.into(), scheduler: None, raw: false, size: None, classes: None, batch_size: 64 }
+        let (model, guidance) = (crate::models::DEFAULT.into(), Guidance::default());
+        Self { model, scheduler: None, raw: false, size: None, classes: None, guidance, batch_size: 64 }
+    }
+}
+
+/// Classifier-free guidance: [`ddim_nn::Guidance`], of a model whose training left a class that stands for none.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Guidance {
+    /// w of out(none) + w (out(class) - out(none)): 1, the default, is the class alone, and costs one evaluation where others cost two.
+    pub scale: f64,
+    /// Guided are levels t from the first to the second alone, as shares t/T.
+    pub interval: [f64; 2],
+    /// From 0 to 1: how much of each image's standard deviation is brought back to that under the class alone.
+    pub rescale: f64,
+}
+
+impl Default for Guidance {
+    fn default() -> Self {
+        Self { scale: 1.0, interval: [0.0, 1.0], rescale: 0.0 }
+    }
+}
+
+impl Guidance {
+    /// With the class that stands for none, if there is one; `whose` model it is. None where it changes nothing.
+    pub(crate) fn with_null(self, null: Option<usize>, whose: &str) -> Result<Option<ddim_nn::Guidance>> {
+        let in_field = |field: &'static str| move |e: ddim_nn::Error| Error::field(field, &e).because(e);
+        let guidance = ddim_nn::Guidance::new(self.scale, null.unwrap_or(0)).map_err(in_field("guidance"))?;
+        let guidance = guidance.with_interval(self.interval).map_err(in_field("guidance_interval"))?;
+        let guidance = guidance.with_rescale(self.rescale).map_err(in_field("guidance_rescale"))?;
+        if self.scale != 1.0 && null.is_none() {
+            let expected = "expected one trained with label dropout, which has one row more than it has classes";
+            return Err(Error::field("guidance", format!("{}: {whose} has no class that stands for none: {expected}", self.scale)));
+        }
+        Ok((self.scale != 1.0).then_some(guidance))
+    }
+
+    /// As flags of the command line, after a space; empty where it changes nothing.
+    pub(crate) fn flags(self) -> String {
+        let Self { scale, interval: [from, to], rescale } = self;
+        if scale == 1.0 {
+            return String::new();
+        }
+        let interval = if [from, to] == [0.0, 1.0] { String::new() } else { format!(" --guidance-interval {from},{to}") };
+        let rescale = if rescale == 0.0 { String::new() } else { format!(" --guidance-rescale {rescale}") };
+        format!(" --guidance {scale}{interval}{rescale}")
     }
 }
 
@@ -36,230 +83,6 @@ impl Model {
     /// What the loader of a model is told.
     pub(crate) fn choices(&self) -> ddim_nn::Choices {
         ddim_nn::Choices { scheduler: self.scheduler.clone(), raw: self.raw, ..ddim_nn::Choices::default() }
-    }
-}
-
-/// How S timesteps are chosen from the T of training; serde has it as the text that [`Display`](std::fmt::Display) writes and [`FromStr`](std::str::FromStr) reads.
-/// None of them in a request: as the model's `scheduler_config.json` says.
-///
-/// ```
-/// use ddim_engine::Spacing;
-///
-/// assert_eq!("power:1.5".parse(), Ok(Spacing::Power(1.5)));
-/// assert_eq!(("karras".parse(), Spacing::Karras(7.0).to_string()), (Ok(Spacing::Karras(7.0)), "karras:7".to_owned()));
-/// assert!("power:-1".parse::<Spacing>().is_err());
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Spacing {
-    /// [`ddim::Trajectory::uniform`].
-    Uniform,
-    /// [`ddim::Trajectory::quadratic`].
-    Quadratic,
-    /// [`ddim::Trajectory::quadratic_full`].
-    QuadraticFull,
-    /// [`ddim::Trajectory::leading`].
-    Leading,
-    /// [`ddim::Trajectory::trailing`].
-    Trailing,
-    /// [`ddim::Trajectory::linspace`].
-    Linspace,
-    /// [`ddim::Trajectory::power`] of this p, 1.5 where none is said.
-    Power(f64),
-    /// [`ddim::Trajectory::log_snr`].
-    LogSnr,
-    /// [`ddim::Trajectory::karras`] of this ρ, 7 where none is said.
-    Karras(f64),
-}
-
-impl Spacing {
-    /// All that take no number, and both that do with the one that is usual, in the order in which they are listed.
-    const ALL: [Self; 9] = [
-        Self::Uniform,
-        Self::Quadratic,
-        Self::QuadraticFull,
-        Self::Leading,
-        Self::Trailing,
-        Self::Linspace,
-        Self::Power(1.5),
-        Self::LogSnr,
-        Self::Karras(7.0),
-    ];
-
-    /// Without its number.
-    fn kind(self) -> &'static str {
-        match self {
-            Self::Uniform => "uniform",
-            Self::Quadratic => "quadratic",
-            Self::QuadraticFull => "quadratic-full",
-            Self::Leading => "leading",
-            Self::Trailing => "trailing",
-            Self::Linspace => "linspace",
-            Self::Power(_) => "power",
-            Self::LogSnr => "log-snr",
-            Self::Karras(_) => "karras",
-        }
-    }
-
-    /// The S timesteps of a model.
-    ///
-    /// # Errors
-    /// S outside 1..=T.
-    pub(crate) fn trajectory(self, schedule: &NoiseSchedule, offset: usize, steps: usize) -> Result<Trajectory, ddim::Error> {
-        let total = schedule.levels();
-        match self {
-            Self::Uniform => Trajectory::uniform(total, steps),
-            Self::Quadratic => Trajectory::quadratic(total, steps),
-            Self::QuadraticFull => Trajectory::quadratic_full(total, steps),
-            Self::Leading => Trajectory::leading(total, steps, offset),
-            Self::Trailing => Trajectory::trailing(total, steps),
-            Self::Linspace => Trajectory::linspace(total, steps),
-            Self::Power(p) => Trajectory::power(total, steps, p),
-            Self::LogSnr => Trajectory::log_snr(schedule, steps),
-            Self::Karras(rho) => Trajectory::karras(schedule, steps, rho),
-        }
-    }
-}
-
-impl fmt::Display for Spacing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind())?;
-        match self {
-            Self::Power(number) | Self::Karras(number) => write!(f, ":{number}"),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl FromStr for Spacing {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (kind, number) = text.split_once(':').map_or((text, None), |(kind, number)| (kind, Some(number)));
-        let known = Self::ALL.into_iter().find(|known| known.kind() == kind);
-        let Some(known) = known else {
-            let all: Vec<&str> = Self::ALL.iter().map(|known| known.kind()).collect();
-            return Err(format!("{text:?}: expected one of {}", all.join(", ")));
-        };
-        let Some(number) = number else { return Ok(known) };
-        let parsed = number.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
-        match (known, parsed) {
-            (Self::Power(_), Some(p)) => Ok(Self::Power(p)),
-            (Self::Karras(_), Some(rho)) => Ok(Self::Karras(rho)),
-            (Self::Power(_) | Self::Karras(_), None) => Err(format!("{text:?}: expected a positive number after {kind}")),
-            _ => Err(format!("{text:?}: expected {kind} alone, which takes no number")),
-        }
-    }
-}
-
-impl Serialize for Spacing {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Spacing {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
-/// How images are encoded; serde has it as text: `euler`, `fixed-point:K:TOLERANCE`, `anderson:K:TOLERANCE` or `bdia`, where both numbers may be left out.
-///
-/// ```
-/// use ddim_engine::Inversion;
-///
-/// assert_eq!("fixed-point:3".parse(), Ok(Inversion::FixedPoint { iterations: 3, tolerance: Inversion::TOLERANCE }));
-/// assert_eq!("anderson".parse(), Ok(Inversion::ANDERSON));
-/// assert!("anderson:0".parse::<Inversion>().is_err());
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum Inversion {
-    /// Eq. 13, as in the paper.
-    #[default]
-    Euler,
-    /// [`ddim::Inversion::FixedPoint`].
-    FixedPoint {
-        /// Evaluations a step at most.
-        iterations: usize,
-        /// Where iterating ends.
-        tolerance: f64,
-    },
-    /// [`ddim::Inversion::Anderson`].
-    Anderson {
-        /// Evaluations a step at most.
-        iterations: usize,
-        /// Where iterating ends.
-        tolerance: f64,
-    },
-    /// [`ddim::Bdia`]: a pair of states instead of a latent, which decodes to the bit.
-    Bdia,
-}
-
-impl Inversion {
-    /// What iterating ends at where nothing is said: the root mean square of what one more iteration would change, of numbers around 1.
-    pub const TOLERANCE: f64 = 1e-4;
-    /// Anderson's acceleration, with what is usual.
-    pub const ANDERSON: Self = Self::Anderson { iterations: 30, tolerance: Self::TOLERANCE };
-
-    /// What an [`ddim::Encoder`] is told. None of `bdia`, which has none.
-    pub(crate) fn of_encoder(self) -> Option<ddim::Inversion> {
-        match self {
-            Self::Euler => Some(ddim::Inversion::Euler),
-            Self::FixedPoint { iterations, tolerance } => Some(ddim::Inversion::FixedPoint { iterations, tolerance }),
-            Self::Anderson { iterations, tolerance } => Some(ddim::Inversion::Anderson { iterations, tolerance }),
-            Self::Bdia => None,
-        }
-    }
-
-    /// As a flag of the command line, after a space; empty for Eq. 13.
-    pub(crate) fn flag(self) -> String {
-        if self == Self::Euler { String::new() } else { format!(" --inversion {self}") }
-    }
-}
-
-impl fmt::Display for Inversion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Euler => f.write_str("euler"),
-            Self::FixedPoint { iterations, tolerance } => write!(f, "fixed-point:{iterations}:{tolerance}"),
-            Self::Anderson { iterations, tolerance } => write!(f, "anderson:{iterations}:{tolerance}"),
-            Self::Bdia => f.write_str("bdia"),
-        }
-    }
-}
-
-impl FromStr for Inversion {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut parts = text.split(':');
-        let kind = parts.next().unwrap_or_default();
-        let (iterations, tolerance, more) = (parts.next(), parts.next(), parts.next());
-        let iterative = |usual: usize| {
-            let iterations = iterations.map_or(Some(usual), |k| k.parse().ok().filter(|k| *k > 0));
-            let tolerance = tolerance.map_or(Some(Self::TOLERANCE), |t| t.parse().ok().filter(|t: &f64| *t >= 0.0 && t.is_finite()));
-            let expected = "expected how many iterations a step, and perhaps the tolerance, as in";
-            iterations.zip(tolerance).filter(|_| more.is_none()).ok_or(format!("{text:?}: {expected} {kind}:{usual}:{}", Self::TOLERANCE))
-        };
-        match kind {
-            "euler" if iterations.is_none() => Ok(Self::Euler),
-            "bdia" if iterations.is_none() => Ok(Self::Bdia),
-            "fixed-point" => iterative(10).map(|(iterations, tolerance)| Self::FixedPoint { iterations, tolerance }),
-            "anderson" => iterative(30).map(|(iterations, tolerance)| Self::Anderson { iterations, tolerance }),
-            _ => Err(format!("{text:?}: expected euler, fixed-point, fixed-point:K, anderson, anderson:K or bdia")),
-        }
-    }
-}
-
-impl Serialize for Inversion {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Inversion {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -317,7 +140,7 @@ impl From<Eta> for Sigma {
 }
 
 impl Serialize for Eta {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match self {
             Self::Value(eta) => serializer.serialize_f64(*eta),
             Self::Hat => serializer.serialize_str("hat"),
@@ -326,7 +149,7 @@ impl Serialize for Eta {
 }
 
 impl<'de> Deserialize<'de> for Eta {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::Number(n) => Ok(Self::Value(n.as_f64().ok_or_else(|| D::Error::custom("eta: expected a number"))?)),
             serde_json::Value::String(s) if s == "hat" => Ok(Self::Hat),

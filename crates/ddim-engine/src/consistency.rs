@@ -1,10 +1,11 @@
 //! The same latents over many trajectories (section 5.2).
 
-use crate::choices::{Clipping, Model, Spacing};
+use crate::choices::{Clipping, Model};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths, joined, shown};
 use crate::session::{Session, check_count, load_inception};
+use crate::spacing::Spacing;
 use ddim::{Sigma, Solver};
 use ddim_nn::Inception;
 use ddim_pictures::{check_colours, check_drawable, labelled};

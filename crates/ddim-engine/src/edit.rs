@@ -1,13 +1,15 @@
 //! Images changed: drawn again from some of their noise, within a mask, under another class, or by another model.
 
-use crate::choices::{Clipping, Eta, Inversion, Model, Preparing, Spacing};
+use crate::choices::{Clipping, Eta, Guidance, Model, Preparing};
 use crate::error::{Error, Result};
 use crate::inputs;
+use crate::inversion::Inversion;
 use crate::job::{Request, Watch, Within};
 use crate::output::{OutputFile, check_drawable, check_paths, create_folder, shown};
 use crate::reports::DataReport;
 use crate::sample::write_singles;
 use crate::session::{Session, check_count};
+use crate::spacing::Spacing;
 use crate::used_folder;
 use ddim::{Resampling, Solver};
 use ddim_data::npy_bytes;
@@ -196,11 +198,14 @@ impl Request for Edit {
         let inversion = self.inversion.or((self.from_classes.is_some() || self.to_model.is_some()).then_some(Inversion::ANDERSON));
         let strength = self.strength.unwrap_or(if self.mask.is_some() || inversion.is_some() { 1.0 } else { 0.5 });
         self.check(inversion, strength)?;
-        let (encoder, decoder) = self.sessions(inversion.is_some(), watch)?;
+        let (mut encoder, mut decoder) = self.sessions(inversion.is_some(), watch)?;
         check_models(encoder.as_ref(), &decoder, strength)?;
         let (shape, dim) = (decoder.shape(), decoder.dim());
         let way = self.way(encoder.as_ref(), &decoder, strength, watch)?;
-        let inputs = inputs::read(&self.input, shape, self.preparation, self.count, watch)?;
+        let labelled = decoder.awaits_labels() || encoder.as_ref().is_some_and(Session::awaits_labels);
+        let inputs = inputs::read_with(&self.input, shape, self.preparation, self.count, labelled, watch)?;
+        encoder.iter_mut().try_for_each(|encoder| encoder.label(&inputs, 1))?;
+        decoder.label(&inputs, self.variations)?;
         let images = &inputs.images;
         let count = images.len() / dim;
         let total = count.saturating_mul(self.variations);
@@ -266,7 +271,7 @@ impl Request for Edit {
             eta: self.eta,
             solver: self.solver,
             inversion,
-            classes: decoder.labels(self.seed, 0..total),
+            classes: decoder.classes.labels(self.seed, 0..total),
             seed: self.seed,
             rms: difference(images, &edits, dim, self.variations),
             seconds,
@@ -305,10 +310,12 @@ impl Edit {
     /// What encodes, where something does, and what decodes.
     fn sessions<'w, 'b>(&self, encodes: bool, watch: &'w Watch<'b>) -> Result<(Option<Session<'w, 'b>>, Session<'w, 'b>)> {
         let other = |model: &PathBuf| Model { model: model.clone(), raw: false, scheduler: None, ..self.model.clone() };
-        let decoder = Session::new(&self.to_model.as_ref().map_or_else(|| self.model.clone(), other), watch)?;
+        let decoder = Session::of_data(&self.to_model.as_ref().map_or_else(|| self.model.clone(), other), watch)?;
         let drawn = if self.to_model.is_some() { None } else { self.model.classes.clone() };
-        let model = Model { classes: self.from_classes.clone().or(drawn), ..self.model.clone() };
-        let encoder = encodes.then(|| Session::new(&model, watch)).transpose();
+        // Encoded under the class alone: what is taken beyond it on the way down is what changes.
+        let classes = self.from_classes.clone().or(drawn);
+        let model = Model { classes, guidance: Guidance::default(), ..self.model.clone() };
+        let encoder = encodes.then(|| Session::of_data(&model, watch)).transpose();
         Ok((encoder.map_err(|e| if self.from_classes.is_some() { e.renamed("classes", "from_classes") } else { e })?, decoder))
     }
 
@@ -342,7 +349,7 @@ impl Edit {
     /// 1 where something is drawn, for all channels of `count` images.
     fn read_mask(&self, path: &Path, [c, h, w]: [usize; 3], count: usize, watch: &Watch<'_>) -> Result<Vec<f32>> {
         let how = Preparing { background: self.preparation.background.or(Some([0; 3])), ..self.preparation };
-        let masks = inputs::read(path, [1, h, w], how, None, watch)?.images;
+        let masks = inputs::read_with(path, [1, h, w], how, None, false, watch)?.images;
         let found = masks.len() / (h * w);
         if found != 1 && found != count {
             return Err(Error::field(

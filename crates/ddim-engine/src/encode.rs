@@ -1,12 +1,13 @@
 //! Images to latents along the ODE (Eq. 13).
 
-use crate::choices::{Inversion, Model, Preparing, Spacing};
+use crate::choices::{Model, Preparing};
 use crate::error::{Error, Result};
-use crate::inputs;
+use crate::inversion::Inversion;
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths};
 use crate::reports::DataReport;
 use crate::session::Session;
+use crate::spacing::Spacing;
 use ddim_data::npy_bytes;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -90,7 +91,7 @@ impl Request for Encode {
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<EncodeReport> {
         check_paths(&[("input", Some(&self.input))], &[], &[("save_npy", self.save_npy.as_deref())])?;
-        let session = Session::new(&self.model, watch)?;
+        let mut session = Session::of_data(&self.model, watch)?;
         let trajectory = session.trajectory(self.trajectory, self.steps)?;
         let inversion = self.inversion.of_encoder().ok_or_else(|| {
             Error::field(
@@ -99,7 +100,7 @@ impl Request for Encode {
             )
         })?;
         let encoder = session.encoder(&trajectory, inversion)?;
-        let inputs = inputs::read(&self.input, session.shape(), self.preparation, None, watch)?;
+        let inputs = session.read(&self.input, self.preparation, None)?;
         let file = OutputFile::create_optional(self.save_npy.as_ref())?;
         watch.begin("encoding", "image-steps", inputs.names.len() * trajectory.len());
         let encoded = session.encode(&encoder, &inputs.images)?;

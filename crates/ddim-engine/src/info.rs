@@ -37,6 +37,8 @@ pub struct InfoReport {
     pub parameters: usize,
     /// How many classes it has, where that is known.
     pub classes: Option<usize>,
+    /// The class that stands for none, by which it can be guided.
+    pub null_class: Option<usize>,
     /// What they are called, as far as that is known.
     pub class_names: Vec<String>,
     /// Images of each that it was trained on, where that is known.
@@ -82,6 +84,7 @@ impl Request for Info {
             weights: pipeline.weights_file.display().to_string(),
             parameters: pipeline.parameters(),
             classes: pipeline.classes_count(),
+            null_class: pipeline.null_class(),
             predicts_variances: pipeline.config.predicts_variances(),
             channels: pipeline.config.in_channels,
             size: pipeline.config.sample_size.map(SampleSize::dims),

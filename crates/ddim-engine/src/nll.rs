@@ -1,12 +1,12 @@
 //! The likelihood bound of a model on images.
 
-use crate::choices::{Model, Preparing, Spacing};
+use crate::choices::{Model, Preparing};
 use crate::error::{Error, Result};
-use crate::inputs;
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths, shown};
 use crate::reports::DataReport;
 use crate::session::Session;
+use crate::spacing::Spacing;
 use ddim::Sigma;
 use ddim_eval::likelihood;
 use ddim_pictures::likelihood_chart;
@@ -118,7 +118,7 @@ impl Request for Nll {
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<NllReport> {
         check_paths(&[("data", Some(&self.data))], &[], &[("plot", self.plot.as_deref())])?;
-        let session = Session::new(&self.model, watch)?;
+        let mut session = Session::of_data(&self.model, watch)?;
         if let Some(eta) = self.eta.iter().find(|eta| !(**eta > 0.0 && **eta <= 1.0)) {
             let expected = "expected numbers above 0 and up to 1 (J_sigma needs every sigma above 0)";
             return Err(Error::field("eta", format!("{eta}: {expected}")));
@@ -130,7 +130,7 @@ impl Request for Nll {
             _ => Err(Error::field("plot", format!("{}: expected a name that ends in .svg or .png", path.display()))),
         });
         let svg = svg.transpose()?.unwrap_or(false);
-        let inputs = inputs::read(&self.data, session.shape(), self.preparation, Some(self.count), watch)?;
+        let inputs = session.read(&self.data, self.preparation, Some(self.count))?;
         // The bound counts bytes: a batch of floats is made those.
         let images: Vec<f32> = inputs.images.iter().map(|x| ddim::from_byte(ddim::to_byte(*x))).collect();
         let beyond = inputs.images.iter().filter(|x| x.abs() > 1.0).count();
@@ -151,7 +151,8 @@ impl Request for Nll {
         let seconds = watch.end();
 
         let spacing = session.spacing_name(self.trajectory);
-        let title = format!("{}, {count} images, S = {}, {spacing}", session.model, trajectory.len());
+        let guided = self.model.guidance.flags().replace(" --", ", ");
+        let title = format!("{}, {count} images, S = {}, {spacing}{guided}", session.model, trajectory.len());
         let file = file.map(|file| {
             let chart = likelihood_chart(&found, &sigmas, &title);
             if svg { file.commit(chart.to_svg().as_bytes()) } else { file.commit(&chart.to_picture().to_png(&title)) }

@@ -1,13 +1,14 @@
 //! Images encoded and decoded again, and what was lost (Table 2).
 
-use crate::choices::{Clipping, Inversion, Model, Preparing, Spacing};
+use crate::choices::{Clipping, Model, Preparing};
 use crate::encode::moments;
 use crate::error::{Error, Result};
-use crate::inputs;
+use crate::inversion::Inversion;
 use crate::job::{Request, Watch, Within};
 use crate::output::{OutputFile, check_paths, joined, shown};
 use crate::reports::DataReport;
 use crate::session::Session;
+use crate::spacing::Spacing;
 use ddim::{BdiaPair, Sigma, Solver, Trajectory};
 use ddim_pictures::{check_drawable, grid, labelled};
 use serde::{Deserialize, Serialize};
@@ -115,7 +116,7 @@ impl Request for Reconstruct {
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ReconstructReport> {
         check_paths(&[("input", Some(&self.input))], &[], &[("grid", self.grid.as_deref())])?;
-        let session = Session::new(&self.model, watch)?;
+        let mut session = Session::of_data(&self.model, watch)?;
         let trajectories = self.steps.iter().map(|&s| session.trajectory(self.trajectory, s)).collect::<Result<Vec<_>>>()?;
         if self.inversion == Inversion::Bdia && self.solver != Solver::Ddim {
             return Err(Error::field(
@@ -124,7 +125,7 @@ impl Request for Reconstruct {
             ));
         }
         let (shape, dim) = (session.shape(), session.dim());
-        let inputs = inputs::read(&self.input, shape, self.preparation, self.count, watch)?;
+        let inputs = session.read(&self.input, self.preparation, self.count)?;
         let images = inputs.images;
         let count = images.len() / dim;
         let file = OutputFile::create_optional(self.grid.as_ref())?;

@@ -1,14 +1,15 @@
 //! Drawing images from noise.
 
-use crate::choices::{Clipping, Eta, Model, Spacing};
+use crate::choices::{Clipping, Eta, Model};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, animation_format, check_drawable, check_paths, create_folder, joined, shown, write};
 use crate::session::{Session, check_count};
+use crate::spacing::Spacing;
 use crate::used_folder;
 use ddim::{Sampler, Sampling, Solver, Step, Trajectory};
 use ddim_data::npy_bytes;
-use ddim_nn::Network;
+use ddim_nn::Guided;
 use ddim_pictures::{Picture, beside, shown_frames, single, square_columns};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -125,8 +126,13 @@ pub struct SampleReport {
     pub ms_per_image_step: Option<f64>,
     /// [height, width].
     pub size: [usize; 2],
-    /// The class of each image, of a model with classes.
+    /// The class of each image, of a model with classes. None where some are mixed.
     pub classes: Option<Vec<usize>>,
+    /// Where some are mixed, the classes of each image with their shares, which sum to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixtures: Option<Vec<Vec<(usize, f64)>>>,
+    /// How far the network went beyond no class: 1 is not at all.
+    pub guidance: f64,
     /// What was written.
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
@@ -241,7 +247,9 @@ impl Request for Sample {
             seconds,
             ms_per_image_step: (evaluations > 0).then(|| seconds * 1e3 / evaluations as f64),
             size: [shape[1], shape[2]],
-            classes: session.labels(self.seed, images),
+            classes: session.classes.labels(self.seed, images.clone()),
+            mixtures: session.classes.mixtures(self.seed, images),
+            guidance: self.model.guidance.scale,
             files: shown(&written),
             shape,
             images: if asked_for_arrays { kept } else { Vec::new() },
@@ -384,7 +392,7 @@ impl Watcher {
         self.write(&format!("x_t_{:04}.npy", sampler.steps()[0].level - 1), x)
     }
 
-    fn step(&mut self, step: &Step, sampling: &Sampling<Network>) -> Result<()> {
+    fn step(&mut self, step: &Step, sampling: &Sampling<Guided>) -> Result<()> {
         if !self.watches() {
             return Ok(());
         }

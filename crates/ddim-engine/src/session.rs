@@ -1,14 +1,17 @@
 //! A model that requests work with: its network, what its scheduler says, and runs over batches.
 
-use crate::choices::{Clipping, Model, Spacing};
-use crate::classes::Classes;
+use crate::choices::{Clipping, Model, Preparing};
+use crate::classes::{Classes, DATA, FIELD, Known, REFERENCE};
 use crate::error::{Error, Result};
+use crate::inputs;
 use crate::job::Watch;
 use crate::models;
+use crate::spacing::Spacing;
 use ddim::noise::Batch;
 use ddim::{Bdia, BdiaPair, BdiaRun, Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Solver, Step, Trajectory};
-use ddim_data::read_floats_any;
-use ddim_nn::{Condition, Inception, Network, SampleSize, SchedulerConfig, UNetConfig};
+use ddim_data::{Inputs, read_floats_any};
+use ddim_eval::Images;
+use ddim_nn::{Guidance, Guided, Inception, Network, SampleSize, SchedulerConfig, UNetConfig};
 use std::ops::Range;
 use std::path::Path;
 
@@ -19,17 +22,32 @@ pub(crate) struct Session<'w, 'b> {
     pub(crate) scheduler: SchedulerConfig,
     pub(crate) schedule: NoiseSchedule,
     pub(crate) classes: Classes,
+    pub(crate) guidance: Option<Guidance>,
     choice: Model,
     watch: &'w Watch<'b>,
 }
 
 impl<'w, 'b> Session<'w, 'b> {
     pub(crate) fn new(choice: &Model, watch: &'w Watch<'b>) -> Result<Self> {
-        Self::with_latents(choice, None, watch).map(|(session, _)| session)
+        Self::open(choice, None, None, watch).map(|(session, _)| session)
     }
 
     /// The same for latents of a file, which also say the size of the images.
     pub(crate) fn with_latents(choice: &Model, latents: Option<&Path>, watch: &'w Watch<'b>) -> Result<(Self, Option<Vec<f32>>)> {
+        Self::open(choice, latents, None, watch)
+    }
+
+    /// The same where classes may be those of images that [`read`](Self::read) reads.
+    pub(crate) fn of_data(choice: &Model, watch: &'w Watch<'b>) -> Result<Self> {
+        Self::open(choice, None, Some(DATA), watch).map(|(session, _)| session)
+    }
+
+    /// The same where classes may be drawn as often as those of a reference, which [`see`](Self::see) is shown.
+    pub(crate) fn of_reference(choice: &Model, watch: &'w Watch<'b>) -> Result<Self> {
+        Self::open(choice, None, Some(REFERENCE), watch).map(|(session, _)| session)
+    }
+
+    fn open(choice: &Model, latents: Option<&Path>, shown: Option<&str>, watch: &'w Watch<'b>) -> Result<(Self, Option<Vec<f32>>)> {
         if choice.batch_size == 0 {
             return Err(Error::field("batch_size", "0: expected 1 or more"));
         }
@@ -43,19 +61,55 @@ impl<'w, 'b> Session<'w, 'b> {
             let what = "does not say the size of its images (sample_size is null)";
             return Err(Error::request(format!("`size` is missing: {model} {what}")));
         }
-        let classes = Classes::new(choice.classes.as_deref(), &pipeline.classes, pipeline.classes_count(), watch)?;
+        let classes = Classes::new(FIELD, choice.classes.as_deref(), &Known::of(&pipeline), watch)?;
+        if let Some(word) = classes.awaited().filter(|word| shown != Some(*word)) {
+            let of = if word == DATA { "images that are read (encode, reconstruct, nll)" } else { "the reference of a sweep" };
+            return Err(Error::field(FIELD, format!("{word}: the classes of {of}, and there are none here: expected classes")));
+        }
+        let guidance = choice.guidance.with_null(pipeline.null_class(), &model)?;
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = Network::new(pipeline)?;
         if network.is_conditional() || !classes.is_none() {
-            // Any network that takes labels has a class 0.
-            let label = classes.of(0, 0).unwrap_or(0);
-            network.with_condition(Condition::Labels(vec![label])).map_err(|e| Error::field("classes", e))?;
+            network.with_condition(classes.examples()).map_err(|e| Error::field(FIELD, e))?;
         }
         if network.is_conditional() && classes.is_none() {
             return Err(Error::request(format!("`classes` is missing: {model} was trained with classes")));
         }
         let latents = latents.map(|(latents, _)| latents);
-        Ok((Self { model, network, scheduler, schedule, classes, choice: choice.clone(), watch }, latents))
+        Ok((Self { model, network, scheduler, schedule, classes, guidance, choice: choice.clone(), watch }, latents))
+    }
+
+    /// Reads the first `limit` images of `path` for the network; their classes are those of the request where it says so.
+    pub(crate) fn read(&mut self, path: &Path, how: Preparing, limit: Option<usize>) -> Result<Inputs> {
+        let inputs = inputs::read_with(path, self.shape(), how, limit, self.awaits_labels(), self.watch)?;
+        self.label(&inputs, 1)?;
+        Ok(inputs)
+    }
+
+    /// Whether the request says that classes are those of images that are read.
+    pub(crate) fn awaits_labels(&self) -> bool {
+        self.classes.awaited() == Some(DATA)
+    }
+
+    /// Takes the classes of images where the request says so, each for so many of ours.
+    pub(crate) fn label(&mut self, inputs: &Inputs, times: usize) -> Result<()> {
+        if let Some(labels) = inputs.labels.as_ref().filter(|_| self.awaits_labels()) {
+            let each: Vec<usize> = labels.iter().flat_map(|label| std::iter::repeat_n(*label, times)).collect();
+            self.classes = self.classes.of_data(&each, &inputs.class_names, self.watch)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the classes of a reference, where the request says so.
+    pub(crate) fn see(&mut self, reference: &Images, path: &Path) -> Result<()> {
+        if self.classes.awaited() != Some(REFERENCE) {
+            return Ok(());
+        }
+        let counts = if let Images::Set(set) = reference { set.class_counts() } else { None };
+        let missing = || Error::field(FIELD, format!("reference: {} has no classes, or not all of its images have", path.display()));
+        let (counts, names) = counts.ok_or_else(missing)?;
+        self.classes = self.classes.drawn_as(&counts, &names, self.watch)?;
+        Ok(())
     }
 
     /// [c, h, w] of one image.
@@ -104,11 +158,14 @@ impl<'w, 'b> Session<'w, 'b> {
         Batch { seed, first: first as u64 }.latents(self.dim(), count)
     }
 
-    /// The network for images of a seed, by their numbers, each under its class.
-    pub(crate) fn network_for(&self, seed: u64, images: Range<usize>) -> Result<Network> {
-        let labels: Option<Vec<usize>> = images.map(|image| self.classes.of(seed, image)).collect();
-        let labels = labels.filter(|_| !self.classes.is_none());
-        Ok(self.network.with_condition(labels.map_or(Condition::None, Condition::Labels))?)
+    /// The network for images of a seed, by their numbers, each under its class, guided.
+    pub(crate) fn network_for(&self, seed: u64, images: Range<usize>) -> Result<Guided> {
+        self.network_under(&self.classes, self.guidance, seed, images)
+    }
+
+    /// The same under other classes and another guidance.
+    pub(crate) fn network_under(&self, classes: &Classes, guidance: Option<Guidance>, seed: u64, images: Range<usize>) -> Result<Guided> {
+        Ok(Guided::new(&self.network, classes.condition(seed, images), guidance)?)
     }
 
     /// Samples one batch to its images; `first` is the number of its first. `observe` tells of progress.
@@ -117,7 +174,7 @@ impl<'w, 'b> Session<'w, 'b> {
         sampler: &Sampler,
         x: Vec<f32>,
         (seed, first): (u64, usize),
-        mut observe: impl FnMut(&Step, &Sampling<Network>) -> Result<()>,
+        mut observe: impl FnMut(&Step, &Sampling<Guided>) -> Result<()>,
     ) -> Result<Vec<f32>> {
         let n = x.len() / self.dim();
         self.watch.check()?;
@@ -248,12 +305,12 @@ impl<'w, 'b> Session<'w, 'b> {
         let by = if solver == Solver::Ddim { String::new() } else { format!(" --solver {solver}") };
         let clip = clipping.clip.map_or("", |clip| if clip { " --clip" } else { " --no-clip" });
         let rederive = if clipping.rederive_epsilon { " --rederive-epsilon" } else { "" };
-        format!("{by}{clip}{rederive}{}", self.classes.flag())
+        format!("{by}{clip}{rederive}{}", self.class_flags())
     }
 
-    /// The labels of images of a seed; none of a model without classes.
-    pub(crate) fn labels(&self, seed: u64, images: Range<usize>) -> Option<Vec<usize>> {
-        images.map(|image| self.classes.of(seed, image)).collect()
+    /// Classes and guidance as flags of the command line.
+    pub(crate) fn class_flags(&self) -> String {
+        format!("{}{}", self.classes.flag(), self.choice.guidance.flags())
     }
 }
 

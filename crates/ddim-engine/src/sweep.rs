@@ -1,7 +1,7 @@
 //! FID and KID over numbers of steps, solvers, trajectories, amounts of noise and seeds (Table 1).
 
 use crate::axes::{check_axis, rows};
-use crate::choices::{Clipping, Eta, Model, Preparing, Spacing};
+use crate::choices::{Clipping, Eta, Model, Preparing};
 use crate::error::{Error, Result};
 use crate::inputs::say;
 use crate::job::{Request, Watch, Within};
@@ -9,6 +9,7 @@ use crate::output::{check_paths, create_folder, write};
 use crate::reports::DataReport;
 use crate::sample::write_singles;
 use crate::session::{Session, check_count, load_inception};
+use crate::spacing::Spacing;
 use crate::used_folder;
 use ddim::{Sampler, Sigma, Solver};
 use ddim_data::{Look, Preparation};
@@ -139,7 +140,7 @@ impl Request for Sweep {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SweepReport> {
         let folders = [("out", Some(&*self.out)), ("save_images", self.save_images.as_deref())];
         check_paths(&[("reference", Some(&*self.reference)), ("inception", self.inception.as_deref())], &folders, &[])?;
-        let session = Session::new(&self.model, watch)?;
+        let mut session = Session::of_reference(&self.model, watch)?;
         check_count(self.count)?;
         if self.count < 2 {
             return Err(Error::field("count", "1: expected at least 2, for a covariance"));
@@ -159,6 +160,7 @@ impl Request for Sweep {
         let reference =
             Images::open(&self.reference, Look::Prepared(prepared), self.reference_limit, self.preparation.bad_files(), &besides)?;
         reference.check_features(&self.reference)?;
+        session.see(&reference, &self.reference)?;
         let report = if let Images::Set(set) = &reference { Some(set.report()) } else { None };
         report.iter().for_each(|report| say(report, watch));
         let data = report.map(DataReport::from);
@@ -320,8 +322,11 @@ fn settings(
         "flags": session.flags(request.clip, Solver::Ddim).trim(),
     }));
     // A file of classes may change.
-    if let Some(labels) = session.labels(plain.seed, 0..request.count) {
-        let bytes: Vec<u8> = labels.iter().flat_map(|label| (*label as u64).to_le_bytes()).collect();
+    let (labels, mixtures) = (session.classes.labels(plain.seed, 0..request.count), session.classes.mixtures(plain.seed, 0..request.count));
+    if labels.is_some() || mixtures.is_some() {
+        let mut bytes: Vec<u8> = labels.iter().flatten().flat_map(|label| (*label as u64).to_le_bytes()).collect();
+        let mixed = mixtures.iter().flatten().flatten();
+        bytes.extend(mixed.flat_map(|(label, share)| [(*label as u64).to_le_bytes(), share.to_le_bytes()]).flatten());
         settings.insert("classes".into(), ddim_weights::checksum_of(&bytes).into());
     }
     settings.insert("size".into(), json!([h, w]));

@@ -27,6 +27,7 @@ mod error;
 #[cfg(not(target_family = "wasm"))]
 mod folder;
 mod graph;
+mod guidance;
 #[cfg(test)]
 mod hostile;
 #[cfg(not(target_family = "wasm"))]
@@ -44,6 +45,7 @@ pub use burn_executor::BurnNetwork;
 pub use condition::Condition;
 pub use ddim_kernels::{check_vectors, vectors};
 pub use error::{Error, ErrorKind, Result};
+pub use guidance::{Guidance, Guided};
 #[cfg(not(target_family = "wasm"))]
 pub use inception::Inception;
 pub use network::Network;

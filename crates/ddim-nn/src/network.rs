@@ -103,11 +103,9 @@ impl Network {
                 return Err(Error::input("class_embed_type is identity: the network takes embeddings, not labels"));
             }
             Condition::Labels(labels) => {
-                let rows = self.config.num_class_embeds.filter(|_| self.config.class_embed_type.is_none());
-                if let Some((label, rows)) = rows.and_then(|rows| labels.iter().find(|l| **l >= rows).map(|l| (l, rows))) {
-                    return Err(Error::input(format!("class label {label}: expected 0 to {}", rows - 1)));
-                }
+                labels.iter().try_for_each(|label| self.check_label(*label))?;
             }
+            Condition::Mixtures(mixtures) => self.check_mixtures(mixtures)?,
             Condition::Embeddings(_) if !identity => return Err(Error::input("class embeddings: this network takes class labels")),
             Condition::Embeddings(e) if e.len() % width != 0 => {
                 return Err(Error::input(format!("class embeddings of {} numbers: expected rows of {width}", e.len())));
@@ -115,6 +113,32 @@ impl Network {
             Condition::Embeddings(_) => {}
         }
         Ok(Self { condition, ..self.clone() })
+    }
+
+    /// Rows of the table of classes, where the network has one.
+    fn class_rows(&self) -> Option<usize> {
+        self.config.num_class_embeds.filter(|_| self.config.class_embed_type.is_none())
+    }
+
+    fn check_label(&self, label: usize) -> Result<()> {
+        match self.class_rows().filter(|rows| label >= *rows) {
+            Some(rows) => Err(Error::input(format!("class label {label}: expected 0 to {}", rows - 1))),
+            None => Ok(()),
+        }
+    }
+
+    fn check_mixtures(&self, mixtures: &[Vec<(usize, f64)>]) -> Result<()> {
+        if self.class_rows().is_none() {
+            let kind = self.config.class_embed_type.map_or(String::new(), |kind| format!(" (class_embed_type is {kind})"));
+            return Err(Error::input(format!("classes mixed for a network without a table of them{kind}: expected one class per image")));
+        }
+        for mixture in mixtures {
+            if mixture.is_empty() || mixture.iter().any(|(_, weight)| !weight.is_finite()) {
+                return Err(Error::input("a mixture of classes: expected one class or more, each with a finite weight"));
+            }
+            mixture.iter().try_for_each(|(label, _)| self.check_label(*label))?;
+        }
+        Ok(())
     }
 
     /// A checksum (CRC-32C) of the weights, by which the network is known again.
@@ -132,13 +156,18 @@ impl Network {
         [self.config.in_channels, self.size[0], self.size[1]]
     }
 
+    /// T.
+    pub(crate) fn levels(&self) -> usize {
+        self.timesteps
+    }
+
     /// Whether [`with_condition`](Self::with_condition) is needed.
     pub fn is_conditional(&self) -> bool {
         self.config.is_conditional()
     }
 
     /// The number of images that are to be predicted for, or what does not go together.
-    fn check(&self, x_t: &[f32], levels: &[f64], out: &[f32]) -> Result<usize> {
+    pub(crate) fn check(&self, x_t: &[f32], levels: &[f64], out: &[f32]) -> Result<usize> {
         let n =
             check_batch(self.dim(), self.timesteps, x_t.len(), levels, out.len()).map_err(|e| Error::input(e.to_string()).because(e))?;
         if self.config.time_embedding_type == TimeEmbeddingType::Fourier && levels.contains(&1.0) {
@@ -153,6 +182,7 @@ impl Network {
             Condition::None if self.is_conditional() => return Err(Error::input("a network with classes: expected class labels")),
             Condition::None => n,
             Condition::Labels(labels) => labels.len(),
+            Condition::Mixtures(mixtures) => mixtures.len(),
             Condition::Embeddings(e) => e.len() / self.config.time_embed_dim(),
         };
         if conditions != n {

@@ -9,14 +9,15 @@ use std::path::PathBuf;
 
 /// Walk between latents and draw what lies between (appendix D.5 of the paper).
 ///
-/// Slerps between two latents, or over a grid between four: along two pairs, then across. Deterministic (eta 0). With no output flag,
-/// writes interpolate.png.
+/// Slerps between two latents, or over a grid between four: along two pairs, then across. Deterministic (eta 0). Of a model with classes the ends may
+/// have one each (--classes A,B): what lies between has their embeddings mixed. With no output flag, writes interpolate.png.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim interpolate --seeds 3,8 --frames 11 --grid line.png --animate line.gif
   ddim interpolate --seeds 1,2,3,4 --rows 8 --cols 8 --grid square.png
-  ddim interpolate --latents two.npy --steps 100")]
+  ddim interpolate --latents two.npy --steps 100
+  ddim interpolate --model RUN --classes boot,shirt --seeds 1,2      from class to class")]
 pub(crate) struct Flags {
     /// Two seeds, or four for a grid: top left, top right, bottom left, bottom right. The latent of a seed is that of its image 0.
     #[arg(long, value_name = "A,B[,C,D]", value_delimiter = ',', default_values_t = [0, 1], conflicts_with = "latents")]

@@ -21,6 +21,7 @@ use std::path::PathBuf;
   ddim sample --model ./ddpm-cifar10-32 --out images  a diffusers pipeline, single images
   ddim sample --model google/ddpm-cifar10-32          a model of the Hugging Face hub
   ddim sample --first 41 --count 1 --grid one.png     image 41 of the seed, alone
+  ddim sample --model RUN --classes each --guidance 2 a model with classes, closer to what sets each apart
   ddim sample --count 16 --animate drawing.gif        x_t and the predicted x_0 as they change")]
 pub(crate) struct Flags {
     /// Number of images [default: 64].

@@ -1,7 +1,7 @@
 //! The way of an edit: up to a level, by noise or by encoding, and down again.
 
-use crate::choices::Inversion;
 use crate::error::Result;
+use crate::inversion::Inversion;
 use crate::job::Watch;
 use crate::session::Session;
 use ddim::noise::Batch;
