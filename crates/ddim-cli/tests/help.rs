@@ -41,6 +41,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
         "no-flip" | "holdout" => "Data",
         "preset" | "config" | "resume" | "model" | "steps" | "batch-size" | "learning-rate" | "seed" if training => "Training",
         "model" | "device" | "batch-size" | "threads" | "json" | "quiet" | "inception" => "Everywhere",
+        "held-out" | "passes" | "reference-steps" => "Sampling",
         "steps" | "eta" | "sigma-hat" | "trajectory" | "timesteps" | "seed" | "seeds" | "latents" | "count" | "frames" | "rows" => {
             "Sampling"
         }
@@ -52,7 +53,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
 
 #[test]
 fn flags_lie_under_their_headings() {
-    for verb in ["sample", "encode", "reconstruct", "interpolate", "consistency", "sweep", "nll", "train", "fid"] {
+    for verb in ["sample", "encode", "reconstruct", "interpolate", "consistency", "sweep", "tune", "nll", "train", "fid"] {
         let found = headings(verb);
         let mut flags = 0;
         for (heading, names) in &found {
@@ -89,7 +90,7 @@ fn completions_and_manual_pages() {
     assert!(!page("ddim.1").contains("threads ") && page("ddim.1").contains(concat!("ddim ", env!("CARGO_PKG_VERSION"))));
     // Examples keep their lines.
     assert!(page("ddim-sample.1").lines().any(|line| line.starts_with("  ddim sample \\-\\-steps 10")), "{}", page("ddim-sample.1"));
-    assert_eq!(folder.path().join("pages").read_dir().unwrap().count(), 15);
+    assert_eq!(folder.path().join("pages").read_dir().unwrap().count(), 16);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths};
 use crate::reports::DataReport;
 use crate::session::Session;
+use ddim::Solver;
 use ddim_data::npy_bytes;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -84,7 +85,7 @@ impl Request for Encode {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<EncodeReport> {
         check_paths(&[("input", Some(&self.input))], &[], &[("save_npy", self.save_npy.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
-        let trajectory = session.trajectory(self.trajectory, self.steps)?;
+        let trajectory = session.trajectory(self.trajectory.as_ref(), self.steps, Solver::Ddim)?;
         let inputs = inputs::read(&self.input, session.shape(), self.preparation, None, watch)?;
         let file = OutputFile::create_optional(self.save_npy.as_ref())?;
         watch.begin("encoding", "image-steps", inputs.names.len() * trajectory.len());

@@ -91,7 +91,8 @@ impl Request for Reconstruct {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ReconstructReport> {
         check_paths(&[("input", Some(&self.input))], &[], &[("grid", self.grid.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
-        let trajectories = self.steps.iter().map(|&s| session.trajectory(self.trajectory, s)).collect::<Result<Vec<_>>>()?;
+        let trajectories =
+            self.steps.iter().map(|&s| session.trajectory(self.trajectory.as_ref(), s, Solver::Ddim)).collect::<Result<Vec<_>>>()?;
         let (shape, dim) = (session.shape(), session.dim());
         let inputs = inputs::read(&self.input, shape, self.preparation, self.count, watch)?;
         let images = inputs.images;
@@ -120,7 +121,7 @@ impl Request for Reconstruct {
             labels.extend([format!("S = {}", trajectory.len()), format!("difference × {MAGNIFIED}")]);
         }
         let seconds = watch.end();
-        let spacing = session.spacing_name(self.trajectory);
+        let spacing = session.spacing_name(self.trajectory.as_ref());
         let (steps, flags) = (joined(&self.steps, ","), session.classes.flag());
         let caption = format!("ddim reconstruct {} --steps {steps} --trajectory {spacing}{flags}", session.model_flags());
         let file = file.map(|file| file.commit(&labelled(&grid(&rows, shape, drawn)?, &[], &labels).to_png(&caption))).transpose()?;

@@ -5,6 +5,7 @@ use crate::classes::Classes;
 use crate::error::{Error, Result};
 use crate::job::Watch;
 use crate::models;
+use crate::tuned::{self, TunedFor};
 use ddim::noise::Batch;
 use ddim::{Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Solver, Step, Trajectory};
 use ddim_data::read_floats_any;
@@ -67,17 +68,23 @@ impl<'w, 'b> Session<'w, 'b> {
         self.shape().iter().product()
     }
 
-    /// The S timesteps that a request asks for.
-    pub(crate) fn trajectory(&self, spacing: Option<Spacing>, steps: usize) -> Result<Trajectory> {
-        let made = match spacing {
-            None => return self.scheduler.trajectory(steps).map_err(|e| Error::field("steps", &e).because(e)),
-            Some(spacing) => spacing.trajectory(&self.schedule, self.scheduler.steps_offset, steps),
-        };
-        made.map_err(|e| Error::field("steps", &e).because(e))
+    /// The S timesteps that a request asks for, to be run by `solver`.
+    pub(crate) fn trajectory(&self, spacing: Option<&Spacing>, steps: usize, solver: Solver) -> Result<Trajectory> {
+        match spacing {
+            None => self.scheduler.trajectory(steps).map_err(|e| Error::field("steps", &e).because(e)),
+            Some(spacing) => spacing.trajectory(&self.schedule, self.scheduler.steps_offset, steps, |file| {
+                tuned::trajectory(&self.choice.model, file, &self.tuned_for(), (solver, steps))
+            }),
+        }
+    }
+
+    /// What a trajectory would be tuned for.
+    pub(crate) fn tuned_for(&self) -> TunedFor {
+        TunedFor::of(self.network.checksum(), &self.schedule)
     }
 
     /// What the spacing of a run is called.
-    pub(crate) fn spacing_name(&self, spacing: Option<Spacing>) -> String {
+    pub(crate) fn spacing_name(&self, spacing: Option<&Spacing>) -> String {
         spacing.map_or_else(|| self.scheduler.timestep_spacing.name().to_owned(), |spacing| spacing.to_string())
     }
 

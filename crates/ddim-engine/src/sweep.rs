@@ -148,7 +148,7 @@ impl Request for Sweep {
             }
         }
         let samplers = cells.iter().map(|cell| {
-            let trajectory = session.trajectory(self.trajectory, cell.steps)?;
+            let trajectory = session.trajectory(self.trajectory.as_ref(), cell.steps, Solver::Ddim)?;
             let sampler = session.sampler(&trajectory, &cell.sigma, clipping(self, &cell.sigma), Solver::Ddim)?;
             Ok((sampler, trajectory.len()))
         });
@@ -271,7 +271,7 @@ fn settings(session: &Session<'_, '_>, request: &Sweep, prepared: &Preparation, 
     };
     let mut settings = as_object(json!({
         "weights": session.network.checksum(), "reference_images": reference.count(),
-        "reference_prepared": prepared, "count": request.count, "seed": request.seed, "trajectory": session.spacing_name(request.trajectory),
+        "reference_prepared": prepared, "count": request.count, "seed": request.seed, "trajectory": session.spacing_name(request.trajectory.as_ref()),
         "flags": session.flags(request.clip, Solver::Ddim).trim(),
     }));
     // A file of classes may change.
@@ -334,7 +334,7 @@ fn cell_folder(folder: &Path, cell: &Cell) -> PathBuf {
 
 /// What image `i` of a cell is described by.
 fn caption(session: &Session<'_, '_>, request: &Sweep, cell: &Cell, i: usize) -> String {
-    let (steps, spacing, eta) = (cell.steps, session.spacing_name(request.trajectory), sigma_name(&cell.sigma));
+    let (steps, spacing, eta) = (cell.steps, session.spacing_name(request.trajectory.as_ref()), sigma_name(&cell.sigma));
     let flags = session.flags(clipping(request, &cell.sigma), Solver::Ddim);
     format!(
         "ddim sweep {} --steps {steps} --trajectory {spacing} --eta {eta} --seed {}{flags}, image {i}",

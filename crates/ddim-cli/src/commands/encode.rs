@@ -44,7 +44,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         input: flags.input.clone(),
         preparation: flags.preparation.preparing(),
         steps: flags.steps,
-        trajectory: flags.trajectory.trajectory,
+        trajectory: flags.trajectory.trajectory.clone(),
         save_npy: Some(flags.save_npy.clone()),
     };
     let encoded = work(&request, &flags.common.machine)?;

@@ -17,6 +17,7 @@ mod reconstruct;
 mod sample;
 mod sweep;
 mod train;
+mod tune;
 
 macro_rules! verbs {
     ($($verb:ident $module:ident,)*) => {
@@ -49,6 +50,7 @@ verbs! {
     Train train,
     Fid fid,
     Sweep sweep,
+    Tune tune,
     Nll nll,
     Info info,
     Convert convert,

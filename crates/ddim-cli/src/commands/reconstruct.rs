@@ -46,7 +46,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         count: flags.count,
         preparation: flags.preparation.preparing(),
         steps: flags.steps.clone(),
-        trajectory: flags.trajectory.trajectory,
+        trajectory: flags.trajectory.trajectory.clone(),
         grid: flags.grid.clone(),
     };
     let found = work(&request, &flags.common.machine)?;

@@ -80,7 +80,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         eta: flags.eta.clone(),
         count: flags.count,
         seed: flags.seed,
-        trajectory: flags.trajectory.trajectory,
+        trajectory: flags.trajectory.trajectory.clone(),
         clip: flags.clip.clipping(),
         out: flags.out.clone(),
         save_images: flags.save_images.clone(),
