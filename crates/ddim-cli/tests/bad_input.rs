@@ -225,7 +225,7 @@ fn flags() {
 fn tuned_trajectories() {
     let folder = with_model("ddpm");
     let dir = folder.path();
-    let sample = with(SAMPLE, &["--steps", "3", "--trajectory"]);
+    let sample = ["sample", "--model", "model", "--count", "1", "-q", "--steps", "3", "--trajectory"];
     refused(dir, &with(&sample, &["tuned"]), 2, &["--trajectory: tuned: model/tuned.json not found", "ddim tune"]);
     refused(dir, &with(&sample, &["tuned:"]), 2, &["--trajectory", "a file after tuned"]);
     refused(dir, &with(&sample, &["tuned:absent.json"]), 2, &["absent.json not found"]);
@@ -235,7 +235,7 @@ fn tuned_trajectories() {
 
     let tune = &["tune", "--model", "model", "--count", "2", "--held-out", "2", "--passes", "1", "--reference-steps", "4", "-q"];
     let cases: &[(&[&str], &str)] = &[
-        (&["--steps", "1"], "--steps: 1: expected 2 to 1000"),
+        (&["--steps", "1"], "--steps: 1: expected 2 to 1000, since the first timestep does not move"),
         (&["--steps", "5,1001"], "--steps: 1001"),
         (&["--steps", "5,5"], "--steps: 5 twice"),
         (&["--solver", "ddim,ddim"], "--solver: ddim twice"),
@@ -243,8 +243,8 @@ fn tuned_trajectories() {
         (&["--count", "0"], "--count: 0"),
         (&["--held-out", "0"], "--held-out: 0"),
         (&["--passes", "0"], "--passes: 0"),
-        (&["--reference-steps", "0"], "1 to 1000"),
-        (&["--out", ""], "--out: empty"),
+        (&["--reference-steps", "0"], "--reference-steps: 0: expected 1 to 1000"),
+        (&["--out", ""], "--out"),
     ];
     for (flags, words) in cases {
         let args = if tune.contains(&flags[0]) { without(tune, flags[0]) } else { tune.to_vec() };
@@ -257,15 +257,18 @@ fn tuned_trajectories() {
     let file = dir.join("model/tuned.json");
     let whole = fs::read_to_string(&file).unwrap();
     refused(dir, &with(&sample, &["tuned", "--solver", "unipc"]), 2, &["nothing for solver unipc and 3 steps, but ddim 3: ddim tune"]);
-    refused(dir, &["sample", "--trajectory", "tuned:model/tuned.json", "-q"], 2, &["was tuned for another model: weights"]);
+    refused(dir, &["sample", "--steps", "3", "--trajectory", "tuned:model/tuned.json", "-q"], 2, &["was tuned for another model: weights"]);
     let changed = |from: &str, to: &str, words: &[&str]| {
         assert!(whole.contains(from), "{from}: {whole}");
         fs::write(&file, whole.replacen(from, to, 1)).unwrap();
         refused(dir, &with(&sample, &["tuned"]), 2, &with(&["--trajectory: tuned: model/tuned.json"], words));
     };
-    changed("\"timesteps\":[999,", "\"timesteps\":[0,", &["strictly descending"]);
-    changed("\"timesteps\":[999,", "\"timesteps\":[1000,", &["0 to 999"]);
-    changed("\"timesteps\":[999,", "\"timesteps\":[", &["2 timesteps, expected 3"]);
+    let list = "\"timesteps\":[";
+    let at = whole.find(list).unwrap() + list.len();
+    let first = format!("{list}{},", &whole[at..at + whole[at..].find(',').unwrap()]);
+    changed(&first, "\"timesteps\":[0,", &["strictly descending"]);
+    changed(&first, "\"timesteps\":[1000,", &["0 to 999"]);
+    changed(&first, list, &["2 timesteps, expected 3"]);
     changed("\"schedule\": \"", "\"schedule\": \"f", &["another model: noise schedule"]);
     changed("\"solver\":\"ddim\"", "\"solver\":\"euler\"", &["is no file of ddim tune", "euler"]);
     changed("{", "", &["is no file of ddim tune"]);

@@ -312,7 +312,6 @@ fn tuned_timesteps_are_those_that_sample_uses() {
         let args = ["sample", "--model", "model", "--count", "1", "--json", "--steps", &steps, "--solver", solver, "--save-npy", "x.npy"];
         let drawn = json(&ok(dir, &[&args[..], &["--trajectory", "tuned"]].concat()));
         assert_eq!(drawn["timesteps"], entry["timesteps"]);
-        assert_eq!(entry["timesteps"][0], 999);
         // The same by name and in full.
         let tuned = fs::read(dir.join("x.npy")).unwrap();
         let timesteps = entry["timesteps"].as_array().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
