@@ -220,6 +220,69 @@ fn flags() {
     refused(identity.path(), base, 2, &["--class", "class_embed_type is identity"]);
 }
 
+/// Timesteps that are not there, of another model, or changed by hand: what is wrong, and where to find what is right.
+#[test]
+fn tuned_trajectories() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    let sample = ["sample", "--model", "model", "--count", "1", "-q", "--steps", "3", "--trajectory"];
+    refused(dir, &with(&sample, &["tuned"]), 2, &["--trajectory: tuned: model/tuned.json not found", "ddim tune"]);
+    refused(dir, &with(&sample, &["tuned:"]), 2, &["--trajectory", "a file after tuned"]);
+    refused(dir, &with(&sample, &["tuned:absent.json"]), 2, &["absent.json not found"]);
+    refused(dir, &with(&sample, &["tuned:model"]), 1, &["model"]);
+    let emoji = ["sample", "--count", "1", "-q", "--steps", "3", "--trajectory", "tuned"];
+    refused(dir, &emoji, 2, &["--trajectory: tuned: emoji has nothing for solver ddim and 3 steps", "ddim tune"]);
+
+    let tune = &["tune", "--model", "model", "--count", "2", "--held-out", "2", "--passes", "1", "--reference-steps", "4", "-q"];
+    let cases: &[(&[&str], &str)] = &[
+        (&["--steps", "1"], "--steps: 1: expected 2 to 1000, since the first timestep does not move"),
+        (&["--steps", "5,1001"], "--steps: 1001"),
+        (&["--steps", "5,5"], "--steps: 5 twice"),
+        (&["--solver", "ddim,ddim"], "--solver: ddim twice"),
+        (&["--solver", "euler"], "expected one of ddim"),
+        (&["--count", "0"], "--count: 0"),
+        (&["--held-out", "0"], "--held-out: 0"),
+        (&["--passes", "0"], "--passes: 0"),
+        (&["--reference-steps", "0"], "--reference-steps: 0: expected 1 to 1000"),
+        (&["--out", ""], "--out"),
+    ];
+    for (flags, words) in cases {
+        let args = if tune.contains(&flags[0]) { without(tune, flags[0]) } else { tune.to_vec() };
+        refused(dir, &with(&args, flags), 2, &[words]);
+    }
+    refused(dir, &["tune", "--count", "1"], 2, &["--out is missing: emoji is built in"]);
+    refused(dir, &with(tune, &["--out", "absent/a.json"]), 1, &["absent/a.json"]);
+
+    ok(dir, &with(tune, &["--steps", "3", "--solver", "ddim"]));
+    let file = dir.join("model/tuned.json");
+    let whole = fs::read_to_string(&file).unwrap();
+    refused(dir, &with(&sample, &["tuned", "--solver", "unipc"]), 2, &["nothing for solver unipc and 3 steps, but ddim 3: ddim tune"]);
+    refused(dir, &["sample", "--steps", "3", "--trajectory", "tuned:model/tuned.json", "-q"], 2, &["was tuned for another model: weights"]);
+    let changed = |from: &str, to: &str, words: &[&str]| {
+        assert!(whole.contains(from), "{from}: {whole}");
+        fs::write(&file, whole.replacen(from, to, 1)).unwrap();
+        refused(dir, &with(&sample, &["tuned"]), 2, &with(&["--trajectory: tuned: model/tuned.json"], words));
+    };
+    let list = "\"timesteps\":[";
+    let at = whole.find(list).unwrap() + list.len();
+    let first = format!("{list}{},", &whole[at..at + whole[at..].find(',').unwrap()]);
+    changed(&first, "\"timesteps\":[0,", &["strictly descending"]);
+    changed(&first, "\"timesteps\":[1000,", &["0 to 999"]);
+    changed(&first, list, &["2 timesteps, expected 3"]);
+    changed("\"schedule\": \"", "\"schedule\": \"f", &["another model: noise schedule"]);
+    changed("\"solver\":\"ddim\"", "\"solver\":\"euler\"", &["is no file of ddim tune", "euler"]);
+    changed("{", "", &["is no file of ddim tune"]);
+    refused(dir, &with(tune, &["--steps", "3"]), 2, &["--out: model/tuned.json is no file of ddim tune", "expected another file"]);
+    fs::write(&file, whole.replacen("\"weights\": \"", "\"weights\": \"f", 1)).unwrap();
+    refused(dir, &with(tune, &["--steps", "3"]), 2, &["--out: model/tuned.json was tuned for another model", "expected another file"]);
+}
+
+/// `args` but for one flag and its value.
+fn without<'a>(args: &[&'a str], flag: &str) -> Vec<&'a str> {
+    let at = args.iter().position(|word| *word == flag).unwrap();
+    [&args[..at], &args[at + 2..]].concat()
+}
+
 #[test]
 fn latents() {
     let folder = with_model("ddpm");

@@ -41,6 +41,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
         "no-flip" | "holdout" => "Data",
         "preset" | "config" | "resume" | "model" | "steps" | "batch-size" | "learning-rate" | "seed" if training => "Training",
         "model" | "device" | "batch-size" | "threads" | "json" | "quiet" | "inception" => "Everywhere",
+        "held-out" | "passes" | "reference-steps" => "Sampling",
         "steps" | "eta" | "sigma-hat" | "trajectory" | "solver" | "timesteps" | "seed" | "seeds" | "latents" | "count" | "frames"
         | "rows" => "Sampling",
         "cols" | "clip" | "no-clip" | "rederive-epsilon" | "class" | "classes" => "Sampling",
@@ -52,7 +53,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
 
 #[test]
 fn flags_lie_under_their_headings() {
-    for verb in ["sample", "edit", "encode", "reconstruct", "interpolate", "consistency", "sweep", "nll", "train", "fid"] {
+    for verb in ["sample", "edit", "encode", "reconstruct", "interpolate", "consistency", "sweep", "tune", "nll", "train", "fid"] {
         let found = headings(verb);
         let mut flags = 0;
         for (heading, names) in &found {

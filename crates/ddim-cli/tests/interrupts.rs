@@ -28,6 +28,7 @@ const VERBS: &[&[&str]] = &[
     &["reconstruct", "--input", "real.npy", "--fit", "crop", "--steps", "1000", "--grid", "out.png"],
     &["interpolate", "--frames", "10000", "--steps", "1000", "--grid", "out.png", "--save-npy", "out.npy"],
     &["consistency", "--count", "1000", "--grid", "out.png"],
+    &["tune", "--count", "5000", "--out", "out.json"],
     &["nll", "--data", "real.npy", "--fit", "crop", "--count", "4000", "--steps", "1000", "--plot", "out.svg"],
     &["bench", "--preset", "ddpm-lsun256", "--batch", "8"],
     &["fid", "real.npy", "--save-stats", "out.npz"],

@@ -248,7 +248,7 @@ fn small_models_of_many_kinds() {
 #[test]
 fn help_has_an_example_for_every_verb() {
     let here = Path::new(".");
-    for verb in ["sample", "encode", "reconstruct", "interpolate", "consistency", "info", "convert"] {
+    for verb in ["sample", "encode", "reconstruct", "interpolate", "consistency", "tune", "info", "convert"] {
         let run = ok(here, &[verb, "--help"]);
         assert!(run.stdout.contains("Examples:") && run.stdout.contains(&format!("ddim {verb}")), "{verb}");
     }
@@ -292,6 +292,47 @@ fn solvers_by_name() {
     {
         ok(dir, &[verb, &["--model", "model", "--solver", "dpmpp-2m", "-q"]].concat());
     }
+}
+
+/// What is tuned is found again beside the model, by solver and S, whatever the batches and threads it was tuned with; what else is there stays.
+#[test]
+fn tuned_timesteps_are_those_that_sample_uses() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    let small = ["--count", "6", "--held-out", "5", "--passes", "2", "--reference-steps", "20", "-q"];
+    let tune = |more: &[&str]| json(&ok(dir, &[&["tune", "--model", "model", "--json"], &small[..], more].concat()));
+    let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    let report = tune(&["--steps", "3,4", "--solver", "ipndm,ddim"]);
+    assert_eq!((report["command"].as_str(), report["tuned"].as_array().unwrap().len()), (Some("tune"), 4));
+    assert_eq!(report["files"], serde_json::json!(["model/tuned.json"]));
+    let whole = read("model/tuned.json");
+    for entry in report["tuned"].as_array().unwrap() {
+        assert!(entry["in_sample"][1].as_f64() <= entry["in_sample"][0].as_f64(), "{entry}");
+        let (steps, solver) = (entry["steps"].to_string(), entry["solver"].as_str().unwrap());
+        let args = ["sample", "--model", "model", "--count", "1", "--json", "--steps", &steps, "--solver", solver, "--save-npy", "x.npy"];
+        let drawn = json(&ok(dir, &[&args[..], &["--trajectory", "tuned"]].concat()));
+        assert_eq!(drawn["timesteps"], entry["timesteps"]);
+        // The same by name and in full.
+        let tuned = fs::read(dir.join("x.npy")).unwrap();
+        let timesteps = entry["timesteps"].as_array().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        ok(
+            dir,
+            &["sample", "--model", "model", "--count", "1", "--solver", solver, "--save-npy", "y.npy", "--timesteps", &timesteps, "-q"],
+        );
+        assert!(tuned == fs::read(dir.join("y.npy")).unwrap());
+    }
+    // Those of ddim encode.
+    ok(dir, &["encode", "--model", "model", "--input", "x.npy", "--steps", "3", "--trajectory", "tuned", "--save-npy", "z.npy", "-q"]);
+
+    tune(&["--steps", "4,3", "--solver", "ddim,ipndm", "--batch-size", "4", "--threads", "1", "--out", "again.json"]);
+    assert_eq!(read("again.json"), whole);
+    tune(&["--steps", "5", "--solver", "unipc"]);
+    let more = read("model/tuned.json");
+    assert!(whole.lines().all(|line| more.contains(line.trim_end_matches(','))) && more.contains("\"unipc\""), "{more}");
+    tune(&["--steps", "4", "--solver", "ipndm", "--seed", "1"]);
+    let changed = read("model/tuned.json");
+    assert_eq!(changed.lines().count(), more.lines().count());
+    assert!(changed != more);
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(crate) fn rows<'a>(
     etas: &[Eta],
 ) -> Result<Vec<(Row, Option<&'a Spacing>)>> {
     let spacings: Vec<Option<&Spacing>> = if spacings.is_empty() { vec![None] } else { spacings.iter().map(Some).collect() };
-    let names: Vec<String> = spacings.iter().map(|spacing| session.spacing_name(spacing.copied())).collect();
+    let names: Vec<String> = spacings.iter().map(|spacing| session.spacing_name(*spacing)).collect();
     let sigmas: Vec<Sigma> = etas.iter().map(|&eta| eta.into()).collect();
     check_axis("trajectory", &names, String::clone)?;
     check_axis("solver", solvers, ToString::to_string)?;

@@ -127,7 +127,8 @@ impl Request for Consistency {
         if self.features {
             check_colours(shape)?;
         }
-        let trajectories = self.steps.iter().map(|&s| session.trajectory(self.trajectory, s)).collect::<Result<Vec<_>>>()?;
+        let trajectories =
+            self.steps.iter().map(|&s| session.trajectory(self.trajectory.as_ref(), s, self.solver)).collect::<Result<Vec<_>>>()?;
         let samplers =
             trajectories.iter().map(|t| session.sampler(t, &Sigma::Eta(0.0), self.clip, self.solver)).collect::<Result<Vec<_>>>()?;
         let file = OutputFile::create_optional(self.grid.as_ref())?;
@@ -140,7 +141,7 @@ impl Request for Consistency {
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let seconds = watch.end();
 
-        let spacing = session.spacing_name(self.trajectory);
+        let spacing = session.spacing_name(self.trajectory.as_ref());
         let file = file.map(|file| {
             let mut rows = Vec::with_capacity(columns.len() * latents.len());
             for i in 0..count {

@@ -329,12 +329,12 @@ impl Edit {
             watch.note(format!("`steps` {}: {top}, as many as there are below the level of strength {strength}", self.steps));
         }
         let steps = if top < session.schedule.levels() { self.steps.min(top) } else { self.steps };
-        let trajectory = session.trajectory_below(top, self.trajectory, steps)?;
+        let trajectory = session.trajectory_below(top, self.trajectory.as_ref(), steps, self.solver)?;
         let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip, self.solver)?;
         let Repaint { times, jump } = self.jumps();
         let visits = Resampling { jump, times }.visits(trajectory.len()).map_err(|e| Error::field("repaint", &e).because(e))?;
         let up = match encoder.filter(|encoder| encoder.schedule.levels() != session.schedule.levels()) {
-            Some(encoder) => encoder.trajectory(self.trajectory, self.steps)?,
+            Some(encoder) => encoder.trajectory(self.trajectory.as_ref(), self.steps, self.solver)?,
             None => trajectory.clone(),
         };
         Ok(Some(Way { trajectory, up, sampler, visits }))
@@ -379,7 +379,7 @@ impl Edit {
             self.model.model.display(),
             self.input.display(),
             self.steps,
-            session.spacing_name(self.trajectory),
+            session.spacing_name(self.trajectory.as_ref()),
             self.seed,
             session.flags(self.clip, self.solver),
         )

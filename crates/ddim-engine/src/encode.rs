@@ -8,6 +8,7 @@ use crate::output::{OutputFile, check_paths};
 use crate::reports::DataReport;
 use crate::session::Session;
 use crate::spacing::Spacing;
+use ddim::Solver;
 use ddim_data::npy_bytes;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -92,7 +93,7 @@ impl Request for Encode {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<EncodeReport> {
         check_paths(&[("input", Some(&self.input))], &[], &[("save_npy", self.save_npy.as_deref())])?;
         let mut session = Session::of_data(&self.model, watch)?;
-        let trajectory = session.trajectory(self.trajectory, self.steps)?;
+        let trajectory = session.trajectory(self.trajectory.as_ref(), self.steps, Solver::Ddim)?;
         let inversion = self.inversion.of_encoder().ok_or_else(|| {
             Error::field(
                 "inversion",

@@ -123,7 +123,7 @@ impl Request for Interpolate {
             return Err(Error::field("animate", "expected two seeds or latents, found four"));
         }
         self.mix_classes(&mut session, ends.len(), columns, latents.len() / dim)?;
-        let trajectory = session.trajectory(self.trajectory, self.steps)?;
+        let trajectory = session.trajectory(self.trajectory.as_ref(), self.steps, self.solver)?;
         let sampler = session.sampler(&trajectory, &Sigma::Eta(0.0), self.clip, self.solver)?;
         if self.grid.is_some() || self.animate.is_some() {
             check_drawable(shape)?;
@@ -143,7 +143,7 @@ impl Request for Interpolate {
             .as_ref()
             .map_or_else(|| format!("--seeds {}", joined(&self.seeds, ",")), |path| format!("--latents {}", path.display()));
         let size = if ends.len() == 2 { format!("--frames {count}") } else { format!("--rows {} --cols {columns}", count / columns) };
-        let spacing = session.spacing_name(self.trajectory);
+        let spacing = session.spacing_name(self.trajectory.as_ref());
         let (model, flags) = (session.model_flags(), session.flags(self.clip, self.solver));
         let caption = format!("ddim interpolate {model} {source} {size} --steps {} --trajectory {spacing}{flags}", self.steps);
         let mut files = Vec::new();

@@ -1,6 +1,6 @@
 //! Everything that `ddim` does, for any front end: typed requests in, events while they are worked on, typed reports out.
 //!
-//! A request is plain data ([`Sample`], [`Edit`], [`Encode`], [`Reconstruct`], [`Interpolate`], [`Consistency`], [`Nll`], [`Fid`], [`Sweep`], [`Train`], [`Info`],
+//! A request is plain data ([`Sample`], [`Edit`], [`Encode`], [`Reconstruct`], [`Interpolate`], [`Consistency`], [`Nll`], [`Fid`], [`Sweep`], [`Tune`], [`Train`], [`Info`],
 //! [`Convert`], [`Bench`]), which serde reads and writes. [`Engine::run`] works on it while the caller waits; [`Engine::start`] makes it a [`Job`] on a
 //! thread of its own. Either tells [`Event`]s (steps, images done, the time left, previews on demand) and stops between two evaluations of the network
 //! when [`Control::cancel`] says so.
@@ -46,6 +46,8 @@ mod session;
 mod spacing;
 mod sweep;
 mod train;
+mod tune;
+mod tuned;
 mod usage;
 mod used_folder;
 
@@ -80,3 +82,5 @@ pub use sample::{Sample, SampleFiles, SampleReport};
 pub use spacing::Spacing;
 pub use sweep::{Sweep, SweepReport};
 pub use train::{DryRun, DryRunReport, Train, TrainReport};
+pub use tune::{Tune, TuneReport};
+pub use tuned::TunedTrajectory;

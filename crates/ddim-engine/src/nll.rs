@@ -7,7 +7,7 @@ use crate::output::{OutputFile, check_paths, shown};
 use crate::reports::DataReport;
 use crate::session::Session;
 use crate::spacing::Spacing;
-use ddim::Sigma;
+use ddim::{Sigma, Solver};
 use ddim_eval::likelihood;
 use ddim_pictures::likelihood_chart;
 use serde::{Deserialize, Serialize};
@@ -123,7 +123,7 @@ impl Request for Nll {
             let expected = "expected numbers above 0 and up to 1 (J_sigma needs every sigma above 0)";
             return Err(Error::field("eta", format!("{eta}: {expected}")));
         }
-        let trajectory = session.trajectory(self.trajectory, self.steps)?;
+        let trajectory = session.trajectory(self.trajectory.as_ref(), self.steps, Solver::Ddim)?;
         let svg = self.plot.as_ref().map(|path| match path.extension().and_then(|e| e.to_str()) {
             Some("svg") => Ok(true),
             Some("png") => Ok(false),
@@ -150,7 +150,7 @@ impl Request for Nll {
         let found = likelihood(&session.schedule, &trajectory, &sigmas, &images, batch, &network, &mut observe)?;
         let seconds = watch.end();
 
-        let spacing = session.spacing_name(self.trajectory);
+        let spacing = session.spacing_name(self.trajectory.as_ref());
         let guided = self.model.guidance.flags().replace(" --", ", ");
         let title = format!("{}, {count} images, S = {}, {spacing}{guided}", session.model, trajectory.len());
         let file = file.map(|file| {

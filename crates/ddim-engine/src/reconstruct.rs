@@ -117,7 +117,8 @@ impl Request for Reconstruct {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ReconstructReport> {
         check_paths(&[("input", Some(&self.input))], &[], &[("grid", self.grid.as_deref())])?;
         let mut session = Session::of_data(&self.model, watch)?;
-        let trajectories = self.steps.iter().map(|&s| session.trajectory(self.trajectory, s)).collect::<Result<Vec<_>>>()?;
+        let trajectories =
+            self.steps.iter().map(|&s| session.trajectory(self.trajectory.as_ref(), s, self.solver)).collect::<Result<Vec<_>>>()?;
         if self.inversion == Inversion::Bdia && self.solver != Solver::Ddim {
             return Err(Error::field(
                 "solver",
@@ -149,7 +150,7 @@ impl Request for Reconstruct {
             labels.extend([format!("S = {}", trajectory.len()), format!("difference × {MAGNIFIED}")]);
         }
         let seconds = watch.end();
-        let spacing = session.spacing_name(self.trajectory);
+        let spacing = session.spacing_name(self.trajectory.as_ref());
         let (steps, flags) = (joined(&self.steps, ","), session.flags(Clipping::default(), self.solver));
         let (model, inversion) = (session.model_flags(), self.inversion.flag());
         let caption = format!("ddim reconstruct {model} --steps {steps} --trajectory {spacing}{inversion}{flags}");

@@ -159,7 +159,7 @@ impl Request for Sample {
             Some(list) => {
                 Trajectory::from_timesteps(session.schedule.levels(), list).map_err(|e| Error::field("timesteps", &e).because(e))?
             }
-            None => session.trajectory(self.trajectory, self.steps)?,
+            None => session.trajectory(self.trajectory.as_ref(), self.steps, self.solver)?,
         };
         let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip, self.solver)?;
         let images = self.images(given.as_ref().map(|x| x.len() / dim))?;
@@ -292,9 +292,11 @@ impl Sample {
             Eta::Hat => "--sigma-hat".to_owned(),
             Eta::Value(eta) => format!("--eta {eta}"),
         };
-        let path = match &self.timesteps {
-            Some(_) => format!("--timesteps {}", joined(trajectory.timesteps(), ",")),
-            None => format!("--steps {} --trajectory {}", self.steps, session.spacing_name(self.trajectory)),
+        // Whoever tunes again finds others: what was tuned is said in full.
+        let is_listed = self.timesteps.is_some() || matches!(self.trajectory, Some(Spacing::Tuned(_)));
+        let path = match is_listed {
+            true => format!("--timesteps {}", joined(trajectory.timesteps(), ",")),
+            false => format!("--steps {} --trajectory {}", self.steps, session.spacing_name(self.trajectory.as_ref())),
         };
         let latents = self.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", p.display()));
         format!("{} {path} {noise} --seed {}{}{latents}", session.model_flags(), self.seed, session.flags(self.clip, self.solver))

@@ -7,6 +7,7 @@ use crate::inputs;
 use crate::job::Watch;
 use crate::models;
 use crate::spacing::Spacing;
+use crate::tuned::{self, TunedFor};
 use ddim::noise::Batch;
 use ddim::{Bdia, BdiaPair, BdiaRun, Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Solver, Step, Trajectory};
 use ddim_data::{Inputs, read_floats_any};
@@ -121,28 +122,37 @@ impl<'w, 'b> Session<'w, 'b> {
         self.shape().iter().product()
     }
 
-    /// The S timesteps that a request asks for.
-    pub(crate) fn trajectory(&self, spacing: Option<Spacing>, steps: usize) -> Result<Trajectory> {
-        self.trajectory_below(self.schedule.levels(), spacing, steps)
+    /// The S timesteps that a request asks for, to be run by `solver`.
+    pub(crate) fn trajectory(&self, spacing: Option<&Spacing>, steps: usize, solver: Solver) -> Result<Trajectory> {
+        self.trajectory_below(self.schedule.levels(), spacing, steps, solver)
     }
 
     /// S timesteps as a request asks for them, of the levels up to `top` alone.
-    pub(crate) fn trajectory_below(&self, top: usize, spacing: Option<Spacing>, steps: usize) -> Result<Trajectory> {
+    pub(crate) fn trajectory_below(&self, top: usize, spacing: Option<&Spacing>, steps: usize, solver: Solver) -> Result<Trajectory> {
+        let levels = self.schedule.levels();
         let made = match spacing {
             None => {
                 let scheduler = SchedulerConfig { num_train_timesteps: top, ..self.scheduler.clone() };
                 scheduler.trajectory(steps).map_err(|e| Error::field("steps", &e).because(e))?
             }
-            Some(spacing) => {
-                let made = spacing.trajectory(&self.schedule.truncated(top)?, self.scheduler.steps_offset, steps);
-                made.map_err(|e| Error::field("steps", &e).because(e))?
+            Some(Spacing::Tuned(_)) if top < levels => {
+                let found = format!("tuned from {levels} timesteps for a start at {top}");
+                return Err(Error::field("trajectory", format!("{found}: expected another kind")));
             }
+            Some(spacing) => spacing.trajectory(&self.schedule.truncated(top)?, self.scheduler.steps_offset, steps, |file| {
+                tuned::trajectory(&self.choice.model, file, &self.tuned_for(), (solver, steps))
+            })?,
         };
-        Ok(made.widened(self.schedule.levels())?)
+        Ok(made.widened(levels)?)
+    }
+
+    /// What a trajectory would be tuned for.
+    pub(crate) fn tuned_for(&self) -> TunedFor {
+        TunedFor::of(self.network.checksum(), &self.schedule)
     }
 
     /// What the spacing of a run is called.
-    pub(crate) fn spacing_name(&self, spacing: Option<Spacing>) -> String {
+    pub(crate) fn spacing_name(&self, spacing: Option<&Spacing>) -> String {
         spacing.map_or_else(|| self.scheduler.timestep_spacing.name().to_owned(), |spacing| spacing.to_string())
     }
 

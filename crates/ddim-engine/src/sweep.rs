@@ -265,7 +265,7 @@ impl Sweep {
         let places = rows.iter().flat_map(|row| self.steps.iter().map(move |&steps| (row, steps)));
         places
             .map(|((row, spacing), steps)| {
-                let trajectory = session.trajectory(spacing.copied(), steps)?;
+                let trajectory = session.trajectory(*spacing, steps, row.solver)?;
                 session.sampler(&trajectory, &row.sigma, clipping(self, &row.sigma), row.solver)
             })
             .collect()

@@ -53,6 +53,7 @@ mod sigma;
 mod solver;
 mod step;
 mod trajectory;
+mod tune;
 
 pub use bdia::{Bdia, BdiaPair, BdiaRun};
 pub use clip::Clip;
@@ -73,3 +74,4 @@ pub use sigma::Sigma;
 pub use solver::Solver;
 pub use step::Step;
 pub use trajectory::Trajectory;
+pub use tune::{Target, Tuned, tune};

@@ -99,6 +99,23 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
         Ok(())
     }
 
+    /// The same where it is now, to go on along other steps, of as many: those that have run, and where the last of them arrived, are the same.
+    pub(crate) fn along<E>(&self, sampler: &Sampler, denoiser: E) -> Sampling<E, T> {
+        Sampling {
+            sampler: sampler.clone(),
+            denoiser,
+            batch: self.batch,
+            x: self.x.clone(),
+            x_0: self.x_0.clone(),
+            output: self.output.clone(),
+            history: self.history.clone(),
+            known: self.known.clone(),
+            jumps: self.jumps,
+            done: self.done,
+            unchecked: self.unchecked,
+        }
+    }
+
     /// The step that [`step`](Self::step) would run. None at the end.
     pub fn next_step(&self) -> Option<&Step> {
         self.sampler.steps().get(self.done)

@@ -56,7 +56,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         seed: flags.seed,
         count: flags.count,
         steps: flags.steps.clone(),
-        trajectory: flags.trajectory.trajectory,
+        trajectory: flags.trajectory.trajectory.clone(),
         solver: flags.solver.solver,
         clip: flags.clip.clipping(),
         grid: Some(flags.grid.clone()),

@@ -99,7 +99,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         strength: flags.strength,
         steps: flags.steps,
         eta: engine::Eta::Value(flags.eta),
-        trajectory: flags.trajectory.trajectory,
+        trajectory: flags.trajectory.trajectory.clone(),
         solver: flags.solver.solver,
         seed: flags.seed,
         inversion: flags.inversion,

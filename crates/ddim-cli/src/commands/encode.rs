@@ -47,7 +47,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         input: flags.input.clone(),
         preparation: flags.preparation.preparing(),
         steps: flags.steps,
-        trajectory: flags.trajectory.trajectory,
+        trajectory: flags.trajectory.trajectory.clone(),
         inversion: flags.inversion.inversion,
         save_npy: Some(flags.save_npy.clone()),
     };

@@ -71,7 +71,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         rows: flags.rows,
         cols: flags.cols,
         steps: flags.steps,
-        trajectory: flags.trajectory.trajectory,
+        trajectory: flags.trajectory.trajectory.clone(),
         solver: flags.solver.solver,
         clip: flags.clip.clipping(),
         grid: flags.grid.clone().or(only_default.then(|| "interpolate.png".into())),

@@ -18,6 +18,7 @@ mod reconstruct;
 mod sample;
 mod sweep;
 mod train;
+mod tune;
 
 macro_rules! verbs {
     ($($verb:ident $module:ident,)*) => {
@@ -51,6 +52,7 @@ verbs! {
     Train train,
     Fid fid,
     Sweep sweep,
+    Tune tune,
     Nll nll,
     Info info,
     Convert convert,

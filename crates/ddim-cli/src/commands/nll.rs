@@ -54,7 +54,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         steps: flags.steps,
         eta: flags.eta.clone(),
         seed: flags.seed,
-        trajectory: flags.trajectory.trajectory,
+        trajectory: flags.trajectory.trajectory.clone(),
         plot: flags.plot.clone(),
     };
     let found = work(&request, &flags.common.machine)?;

@@ -51,7 +51,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         count: flags.count,
         preparation: flags.preparation.preparing(),
         steps: flags.steps.clone(),
-        trajectory: flags.trajectory.trajectory,
+        trajectory: flags.trajectory.trajectory.clone(),
         inversion: flags.inversion.inversion,
         solver: flags.solver.solver,
         grid: flags.grid.clone(),

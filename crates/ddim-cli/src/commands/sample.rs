@@ -92,7 +92,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         first: flags.first,
         steps: flags.steps,
         eta: if flags.sigma_hat { engine::Eta::Hat } else { engine::Eta::Value(flags.eta) },
-        trajectory: flags.trajectory.trajectory,
+        trajectory: flags.trajectory.trajectory.clone(),
         solver: flags.solver.solver,
         timesteps: flags.timesteps.clone(),
         seed: flags.seed,
