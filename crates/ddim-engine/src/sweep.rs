@@ -151,9 +151,15 @@ impl Request for Sweep {
         check_axis("seed", &self.seed, ToString::to_string)?;
         let rows = rows(&session, &self.trajectory, &self.solver, &self.eta)?;
         let samplers = self.samplers(&session, &rows)?;
+        let tuned: Vec<bool> = rows.iter().map(|(_, spacing)| matches!(spacing, Some(Spacing::Tuned(_)))).collect();
         let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
-        let cells = Table::cells(&self.steps, &rows, &self.seed);
+        let mut cells = Table::cells(&self.steps, &rows, &self.seed);
         let sampler_of = |cell: usize| &samplers[cell / self.seed.len()];
+        // Whoever tunes again has other cells.
+        for (i, cell) in cells.iter_mut().enumerate().filter(|(i, _)| tuned[i / (self.steps.len() * self.seed.len())]) {
+            let levels: Vec<u8> = sampler_of(i).steps().iter().flat_map(|step| (step.level as u64).to_le_bytes()).collect();
+            cell.trajectory = format!("tuned-{:08x}", ddim_weights::checksum_of(&levels));
+        }
         let prepared = self.preparation.for_size([h, w]);
         // What a sweep writes is no reference, wherever it lies.
         let besides: Vec<PathBuf> = std::iter::once(&self.out).chain(&self.save_images).cloned().collect();
