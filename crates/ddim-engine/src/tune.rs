@@ -170,10 +170,10 @@ impl Tune {
             return Err(Error::field(if self.steps.is_empty() { "steps" } else { "solver" }, "none: expected one or more"));
         }
         if let Some(steps) = self.steps.iter().find(|steps| !(2..=levels).contains(*steps)) {
-            return Err(Error::field(
-                "steps",
-                format!("{steps}: expected 2 to {levels}: the first timestep is the last, and does not move"),
-            ));
+            return Err(Error::field("steps", format!("{steps}: expected 2 to {levels}, since the first timestep does not move")));
+        }
+        if !(1..=levels).contains(&self.reference_steps) {
+            return Err(Error::field("reference_steps", format!("{}: expected 1 to {levels}", self.reference_steps)));
         }
         if let Some((_, steps)) = self.steps.iter().enumerate().find(|(i, steps)| self.steps[..*i].contains(steps)) {
             return Err(Error::field("steps", format!("{steps} twice: expected different numbers")));
