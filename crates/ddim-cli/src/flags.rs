@@ -158,10 +158,10 @@ pub(crate) struct InceptionArgs {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct ClassArgs {
     /// For models trained with classes, by number or name: one for all images, or several that they take in turn (0,2,cat); each, all
-    /// classes in turn; random, by the seed and the number of the image; data, those of the images that are read (encode, reconstruct, nll); reference,
+    /// classes in turn; random, by the seed and the number of the image; data, those of the images that are read (edit, encode, reconstruct, nll); reference,
     /// at random as often as the reference has them (sweep); or a text file with one per line. cat+dog and 0.3*cat+0.7*dog mix classes: weights are divided by
     /// their sum. --class is the same.
-    #[arg(long, aliases = ["class", "to-class", "to-classes"], value_name = "K,...|each|random|data|FILE")]
+    #[arg(long, alias = "class", value_name = "K,...|each|random|data|FILE")]
     pub(crate) classes: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) guidance: GuidanceArgs,

@@ -233,7 +233,7 @@ fn tuned_trajectories() {
     let emoji = ["sample", "--count", "1", "-q", "--steps", "3", "--trajectory", "tuned"];
     refused(dir, &emoji, 2, &["--trajectory: tuned: emoji has nothing for solver ddim and 3 steps", "ddim tune"]);
 
-    let tune = &["tune", "--model", "model", "--count", "2", "--held-out", "2", "--passes", "1", "--reference-steps", "4", "-q"];
+    let tune = &["tune", "--model", "model", "--count", "2", "--held-out", "2", "--passes", "1", "--reference-steps", "20", "-q"];
     let cases: &[(&[&str], &str)] = &[
         (&["--steps", "1"], "--steps: 1: expected 2 to 1000, since the first timestep does not move"),
         (&["--steps", "5,1001"], "--steps: 1001"),
@@ -244,6 +244,7 @@ fn tuned_trajectories() {
         (&["--held-out", "0"], "--held-out: 0"),
         (&["--passes", "0"], "--passes: 0"),
         (&["--reference-steps", "0"], "--reference-steps: 0: expected 1 to 1000"),
+        (&["--reference-steps", "3", "--steps", "3"], "--reference-steps: 3: expected more than the 3 "),
         (&["--out", ""], "--out"),
     ];
     for (flags, words) in cases {

@@ -107,13 +107,83 @@ fn what_cannot_be_edited() {
         (&["--to-model", "fashion"], 2, &["--to-model", "1x32x32", "3x32x32"]),
         (&["--from-class", "3"], 2, &["class"]),
         (&["--variations", "0"], 2, &["--variations", "0"]),
+        (&["--inversion", "bdia", "--clip"], 2, &["--clip", "bdia"]),
+        (&["--inversion", "anderson:1001"], 2, &["--inversion", "1001"]),
+        (&["--from-class", "0", "--to-class", "1", "--classes", "1"], 2, &["--classes"]),
         (&["--grid", "x.npy"], 2, &["--grid", "--input"]),
     ];
     for (args, code, words) in cases {
         refused(at, &[&["edit", "--input", "x.npy", "-q", "--steps", "2"], *args].concat(), *code, words);
     }
+    fs::create_dir(at.join("pictures")).unwrap();
+    image::RgbImage::new(32, 32).save(at.join("pictures/00000.png")).unwrap();
+    refused(at, &["edit", "--input", "pictures", "-q", "--out", "pictures"], 2, &["--out", "pictures", "--input"]);
     refused(at, &["encode", "--input", "x.npy", "--inversion", "bdia", "--save-npy", "x_T.npy"], 2, &["--inversion", "bdia", "half"]);
     refused(at, &["reconstruct", "--input", "x.npy", "--inversion", "bdia", "--solver", "unipc"], 2, &["--solver", "unipc", "bdia"]);
+}
+
+/// All steps lie below the level that the strength says, whatever spacing the model has, and jumps fit into few steps.
+#[test]
+fn strength_says_the_level() {
+    let (folder, _) = with_images();
+    let edit =
+        |args: &[&str]| json(&ok(folder.path(), &[&["edit", "--input", "x.npy", "-q", "--json", "--save-npy", "out.npy"], args].concat()));
+    for (strength, steps, first) in [("0.5", "1", 499), ("0.5", "4", 499), ("0.002", "50", 1)] {
+        let edited = edit(&["--strength", strength, "--steps", steps]);
+        assert_eq!((&edited["timesteps"][0], &edited["level"]), (&first.into(), &(first + 1).into()), "{strength} {steps}");
+    }
+    let masked = edit(&["--mask", "half.png", "--steps", "4"]);
+    assert_eq!(masked["evaluations"], 4 + 4 * 2, "one place for jumps of two steps, four times");
+    let run = ok(folder.path(), &["edit", "--input", "x.npy", "-q", "--mask", "half.png", "--steps", "4", "--repaint", "3:10"]);
+    assert!(run.stderr.contains("--repaint jumps of 10 steps: 2"), "{}", run.stderr);
+    assert_eq!(edit(&["--mask", "half.png", "--steps", "3", "--repaint", "1", "--solver", "heun"])["evaluations"], 5);
+}
+
+/// What lies around a mask or shines through it stays, whatever lies behind the images.
+#[test]
+fn masks_have_no_background() {
+    let (folder, images) = with_images();
+    let mut mask = image::RgbaImage::new(32, 32);
+    mask.put_pixel(4, 7, image::Rgba([255; 4]));
+    mask.save(folder.path().join("dot.png")).unwrap();
+    let edit = drawn(folder.path(), &["edit", "--input", "x.npy", "--mask", "dot.png", "--background", "white"]);
+    let changed: Vec<usize> = (0..3072).filter(|i| edit[*i] != images[*i]).map(|i| i % 1024).collect();
+    assert_eq!(changed, [7 * 32 + 4; 3]);
+}
+
+/// Under its own class an image comes back, under another it does not; the class of an image is the same on both ways.
+#[test]
+fn translations() {
+    let folder = with_model("learned_classes");
+    let at = folder.path();
+    ok(at, &["sample", "--model", "model", "--count", "3", "--steps", "20", "--classes", "0,1,2", "-q", "--save-npy", "x.npy"]);
+    let images = floats(&at.join("x.npy"));
+    let dim = images.len() / 3;
+    let edit = |args: &[&str]| {
+        let all = ["edit", "--model", "model", "--input", "x.npy", "--steps", "10", "--no-clip", "-q", "--save-npy", "out.npy"];
+        ok(at, &[&all[..], args].concat());
+        floats(&at.join("out.npy"))
+    };
+    let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let exact = ["--inversion", "bdia"];
+    assert!(far(&edit(&[&exact[..], &["--from-class", "0,1,2", "--to-class", "0,1,2"]].concat()), &images) < 1e-5);
+    assert!(far(&edit(&[&exact[..], &["--from-class", "0,1,2", "--to-class", "3"]].concat()), &images) > 0.01);
+    assert!(far(&edit(&[&exact[..], &["--classes", "random", "--seed", "7"]].concat()), &images) < 1e-5);
+    let twice = edit(&[&exact[..], &["--classes", "0,1", "--variations", "2"]].concat());
+    assert!((0..3).all(|i| far(&twice[2 * i * dim..][..dim], &images[i * dim..][..dim]) < 1e-5));
+    // Each image as two classes.
+    let each = edit(&[&exact[..], &["--from-class", "0,1,2", "--to-class", "0,3", "--variations", "2"]].concat());
+    assert!(far(&each[..dim], &images[..dim]) < 1e-5 && far(&each[dim..2 * dim], &images[..dim]) > 0.01);
+    let words: &[(&[&str], &[&str])] = &[
+        (&["--from-class", "9", "--classes", "0"], &["--from-class", "9"]),
+        (&["--from-class", "0"], &["--classes is missing"]),
+        (&["--classes", "0", "--to-model", "model"], &["--from-class is missing"]),
+        (&["--classes", "0", "--from-class", "reference"], &["--from-class", "reference"]),
+        (&["--classes", "0", "--guidance", "2"], &["--guidance", "no class that stands for none"]),
+    ];
+    for (args, words) in words {
+        refused(at, &[&["edit", "--model", "model", "--input", "x.npy", "-q"], *args].concat(), 2, words);
+    }
 }
 
 /// Two models with other noise at the same level go together at strength 1 alone.
@@ -127,5 +197,7 @@ fn another_model_decodes() {
     set(&at.join("other/scheduler/scheduler_config.json"), serde_json::json!({ "beta_schedule": "scaled_linear" }));
     let edit = ["edit", "--model", "model", "--input", "x.npy", "--to-model", "other", "--steps", "2", "-q"];
     ok(at, &[&edit[..], &["--save-npy", "out.npy"]].concat());
+    image::GrayImage::new(8, 8).save(at.join("mask.png")).unwrap();
+    refused(at, &[&edit[..], &["--mask", "mask.png"]].concat(), 2, &["--to-model", "other", "--mask"]);
     refused(at, &[&edit[..], &["--strength", "0.5"]].concat(), 2, &["--strength", "0.5", "other", "expected 1"]);
 }

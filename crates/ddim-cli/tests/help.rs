@@ -90,7 +90,7 @@ fn completions_and_manual_pages() {
     assert!(!page("ddim.1").contains("threads ") && page("ddim.1").contains(concat!("ddim ", env!("CARGO_PKG_VERSION"))));
     // Examples keep their lines.
     assert!(page("ddim-sample.1").lines().any(|line| line.starts_with("  ddim sample \\-\\-steps 10")), "{}", page("ddim-sample.1"));
-    assert_eq!(folder.path().join("pages").read_dir().unwrap().count(), 16);
+    assert_eq!(folder.path().join("pages").read_dir().unwrap().count(), 17);
 }
 
 #[test]

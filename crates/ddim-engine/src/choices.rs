@@ -183,6 +183,18 @@ pub struct Preparing {
 }
 
 impl Preparing {
+    /// As flags of the command line, after a space; empty where nothing is said.
+    pub(crate) fn flags(self) -> String {
+        let fit = self.fit.map_or("", |fit| match fit {
+            Fitting::Crop => " --fit crop",
+            Fitting::Pad => " --fit pad",
+            Fitting::Stretch => " --fit stretch",
+        });
+        let background = self.background.map_or(String::new(), |[r, g, b]| format!(" --background '#{r:02x}{g:02x}{b:02x}'"));
+        let skip = if self.skip_bad_files { " --skip-bad-files" } else { "" };
+        format!("{fit}{background}{skip}")
+    }
+
     pub(crate) fn bad_files(self) -> BadFiles {
         if self.skip_bad_files { BadFiles::Skip } else { BadFiles::Stop }
     }

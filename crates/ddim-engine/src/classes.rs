@@ -46,6 +46,11 @@ impl Classes {
         Ok(Self { kind, flag: format!(" --{} {}", field.replace('_', "-"), value.display()), known: known.clone() })
     }
 
+    /// What a request says in another `field` for the same model.
+    pub(crate) fn instead(&self, field: &str, value: Option<&Path>, watch: &Watch<'_>) -> Result<Self> {
+        Self::new(field, value, &self.known, watch)
+    }
+
     /// Whether the request said none.
     pub(crate) fn is_none(&self) -> bool {
         matches!(self.kind, Kind::None)

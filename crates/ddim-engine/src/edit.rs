@@ -6,22 +6,21 @@ use crate::inputs;
 use crate::inversion::Inversion;
 use crate::job::{Request, Watch, Within};
 use crate::output::{OutputFile, check_drawable, check_paths, create_folder, shown};
-use crate::reports::DataReport;
 use crate::sample::write_singles;
-use crate::session::{Session, check_count};
+use crate::session::{Encoded, Session, check_count};
 use crate::spacing::Spacing;
 use crate::used_folder;
 use ddim::{Resampling, Solver};
 use ddim_data::npy_bytes;
-use ddim_pictures::{Picture, grid, labelled};
+use ddim_train::quoted;
+pub use results::EditReport;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
-use way::Way;
+use std::path::PathBuf;
+use way::{Start, Way, reaching};
 
+mod mask;
+mod results;
 mod way;
-
-/// Images of a grid, beside each other.
-const SHOWN: usize = 16;
 
 /// Images drawn again from a level of noise that `strength` chooses, in S steps below it.
 ///
@@ -39,7 +38,7 @@ const SHOWN: usize = 16;
 /// std::fs::write(&input, ddim_data::npy_bytes(&[0.5; 3072], [3, 32, 32]))?;
 /// let request = Edit { input, strength: Some(0.4), steps: 2, ..Edit::default() };
 /// let edited = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
-/// assert_eq!((edited.edits.len(), edited.level), (3072, 201)); // of two steps below level 400
+/// assert_eq!((edited.edits.len(), edited.level), (3072, 400)); // of 1000
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,15 +65,17 @@ pub struct Edit {
     pub solver: Solver,
     /// Of the noise.
     pub seed: u64,
-    /// From the image's latent, found like this, instead of noise. None: noise, but [`Inversion::ANDERSON`] where `from_classes` or `to_model` are given.
+    /// From the image's latent, found like this, instead of noise. None: noise, but [`Inversion::ANDERSON`] where `from_class` or `to_model` are given.
     pub inversion: Option<Inversion>,
-    /// The classes under which images are encoded, as `classes` of a model. None: those that are drawn.
-    pub from_classes: Option<PathBuf>,
+    /// The classes under which images are encoded, as `classes` of a model, one for each image; those that are drawn are then for each edit. None: both are the
+    /// `classes` of the model, for each image.
+    pub from_class: Option<PathBuf>,
     /// Another model of images of the same shape, which decodes; the classes that are drawn are its own.
     pub to_model: Option<PathBuf>,
-    /// An image of the model's size for all, or one for each: white is drawn, black stays, gray is between.
+    /// An image of the model's size for all, or one for each: white is drawn, black stays, gray is drawn from that share of the levels on downwards, and so
+    /// changes less.
     pub mask: Option<PathBuf>,
-    /// Jumps back up, with a mask. None: [`Repaint::default`] with a mask; `times: 1` makes none.
+    /// Jumps back up, with a mask. None: [`Repaint::default`] with a mask and without an inversion; `times: 1` makes none.
     pub repaint: Option<Repaint>,
     /// Of each image so many edits, from noise of their own.
     pub variations: usize,
@@ -127,7 +128,7 @@ impl Default for Edit {
             solver: Solver::Ddim,
             seed: 0,
             inversion: None,
-            from_classes: None,
+            from_class: None,
             to_model: None,
             mask: None,
             repaint: None,
@@ -138,87 +139,58 @@ impl Default for Edit {
     }
 }
 
-/// What was drawn.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "command", rename = "edit")]
-pub struct EditReport {
-    /// The model as it was named.
-    pub model: String,
-    /// The one that decoded, where it was another.
-    pub to_model: Option<String>,
-    /// Number of images.
-    pub images: usize,
-    /// Edits of each.
-    pub variations: usize,
-    /// What was left out.
-    pub data: DataReport,
-    /// Of the edit.
-    pub strength: f64,
-    /// Where it began; 0 where nothing ran.
-    pub level: usize,
-    /// Code timesteps in the order in which they were visited, without jumps.
-    pub timesteps: Vec<usize>,
-    /// Evaluations of an edit on its way down, jumps included.
-    pub evaluations: usize,
-    /// Randomness.
-    pub eta: Eta,
-    /// How steps were solved.
-    #[serde(with = "crate::choices::by_name")]
-    pub solver: Solver,
-    /// How images were encoded; none where noise was added.
-    pub inversion: Option<Inversion>,
-    /// The class that was drawn in each edit, of a model with classes.
-    pub classes: Option<Vec<usize>>,
-    /// Of the noise.
-    pub seed: u64,
-    /// Root mean squared difference of edits and images, as pixels in [0, 1].
-    pub rms: f64,
-    /// What it took.
-    pub seconds: f64,
-    /// What was written.
-    pub files: Vec<String>,
-    /// [channels, height, width] of an image.
-    #[serde(skip)]
-    pub shape: [usize; 3],
-    /// The edits, those of one image after those of another, [n, c, h, w] in [-1, 1], unclamped.
-    #[serde(skip)]
-    pub edits: Vec<f32>,
-}
-
 impl Request for Edit {
     type Report = EditReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<EditReport> {
         let files = &self.files;
         check_paths(
-            &[("input", Some(&self.input)), ("mask", self.mask.as_deref())],
+            &[
+                ("input", Some(&self.input)),
+                ("mask", self.mask.as_deref()),
+                ("classes", self.model.classes.as_deref()),
+                ("from_class", self.from_class.as_deref()),
+            ],
             &[("out", files.out.as_deref())],
             &[("grid", files.grid.as_deref()), ("save_npy", files.save_npy.as_deref())],
         )?;
-        let inversion = self.inversion.or((self.from_classes.is_some() || self.to_model.is_some()).then_some(Inversion::ANDERSON));
+        for (field, read) in [("input", Some(&self.input)), ("mask", self.mask.as_ref())] {
+            let same = |out: &PathBuf| read.is_some_and(|read| read.is_dir() && read.canonicalize().ok() == out.canonicalize().ok());
+            if let Some(out) = files.out.as_ref().filter(|out| same(out)) {
+                return Err(Error::field("out", format!("{} is what `{field}` reads: expected another folder", out.display())));
+            }
+        }
+        let inversion = self.inversion.or((self.from_class.is_some() || self.to_model.is_some()).then_some(Inversion::ANDERSON));
         let strength = self.strength.unwrap_or(if self.mask.is_some() || inversion.is_some() { 1.0 } else { 0.5 });
         self.check(inversion, strength)?;
         let (mut encoder, mut decoder) = self.sessions(inversion.is_some(), watch)?;
-        check_models(encoder.as_ref(), &decoder, strength)?;
+        self.check_models(encoder.as_ref(), &decoder, strength)?;
         let (shape, dim) = (decoder.shape(), decoder.dim());
         let way = self.way(encoder.as_ref(), &decoder, strength, watch)?;
         let labelled = decoder.awaits_labels() || encoder.as_ref().is_some_and(Session::awaits_labels);
         let inputs = inputs::read_with(&self.input, shape, self.preparation, self.count, labelled, watch)?;
-        encoder.iter_mut().try_for_each(|encoder| encoder.label(&inputs, 1))?;
+        let in_field = |e: Error| if self.from_class.is_some() { e.renamed("classes", "from_class") } else { e };
+        encoder.iter_mut().try_for_each(|encoder| encoder.label(&inputs, 1)).map_err(in_field)?;
         decoder.label(&inputs, self.variations)?;
         let images = &inputs.images;
         let count = images.len() / dim;
         let total = count.saturating_mul(self.variations);
         check_count(total).map_err(|_| Error::field("variations", format!("{} of {count} images: expected fewer", self.variations)))?;
-        let mask = self.mask.as_ref().map(|path| self.read_mask(path, shape, count, watch)).transpose()?;
+        if encoder.is_some() && self.from_class.is_none() && self.variations > 1 {
+            // Decoded under the class under which they were encoded.
+            decoder.repeat_classes(self.seed, count, self.variations);
+        }
+        let mask = self.mask.as_ref().map(|path| mask::read(path, shape, (count, self.count), self.preparation, watch)).transpose()?;
         if files.grid.is_some() || files.out.is_some() {
             check_drawable(shape)?;
         }
         let folders: Vec<&PathBuf> = files.out.iter().collect();
         let grid_file = OutputFile::create_within(files.grid.as_ref(), &folders)?;
         let npy = OutputFile::create_within(files.save_npy.as_ref(), &folders)?;
-        let settings = self.settings(&decoder, strength, inversion);
-        let contents = contents([Some(&decoder), encoder.as_ref()], images, mask.as_deref());
+        self.note(inversion, watch);
+        let settings = self.settings(encoder.as_ref(), &decoder, strength, inversion);
+        let told = encoder.iter().map(|encoder| encoder.classes.condition(self.seed, 0..count)).collect::<Vec<_>>();
+        let contents = results::contents(encoder.iter().chain([&decoder]), (way.as_ref(), images, mask.as_deref()), &told)?;
         let caption = |number: usize| {
             let class = decoder.classes.said(self.seed, number).map_or(String::new(), |class| format!(", {class}"));
             format!("ddim edit {settings}, image {number}{class} ({contents})")
@@ -228,32 +200,52 @@ impl Request for Edit {
             create_folder(folder)?;
         }
 
-        let mut edits = Vec::with_capacity(total * dim);
+        let mut edits: Vec<f32> = Vec::new();
+        edits
+            .try_reserve_exact(total * dim)
+            .map_err(|_| Error::field("variations", format!("{} of {count} images: more than there is memory for", self.variations)))?;
         let (mut timesteps, mut evaluations, mut seconds) = (Vec::new(), 0, 0.0);
         match &way {
-            None => images.chunks_exact(dim).for_each(|image| edits.extend(image.repeat(self.variations))),
+            None => {
+                images.chunks_exact(dim).for_each(|image| edits.extend(image.repeat(self.variations)));
+                files.out.iter().try_for_each(|folder| write_singles(folder, &edits, shape, 0, caption))?;
+            }
             Some(way) => {
-                (timesteps, evaluations) = (way.trajectory.timesteps().collect(), way.evaluations());
+                (timesteps, evaluations) = (way.trajectory.timesteps().collect(), way.evaluations(inversion));
                 let up = if encoder.is_some() { count * way.up.len() } else { 0 };
                 watch.begin("editing", "image-steps", up + total * way.visits.len());
-                let start = way.start(encoder.as_ref().zip(inversion), images, (mask.is_some(), strength), watch)?;
-                for first in (0..total).step_by(decoder.batch_size()) {
-                    let batch: Vec<usize> = (first..total.min(first + decoder.batch_size())).collect();
-                    // Of each edit its image's.
-                    let of = |all: &[f32]| -> Vec<f32> {
-                        batch.iter().flat_map(|k| &all[k / self.variations * dim..][..dim]).copied().collect()
-                    };
-                    edits.extend(way.draw(&decoder, &start, of, mask.as_deref(), (self.seed, first), watch)?);
+                let mut encoded = Encoded::default();
+                let together = (decoder.batch_size() / self.variations).max(1);
+                for first in (0..count).step_by(together) {
+                    let last = count.min(first + together);
+                    let part = first * dim..last * dim;
+                    let start =
+                        way.start(encoder.as_ref().zip(inversion), &images[part.clone()], (mask.is_some(), strength), (self.seed, first))?;
+                    let numbers: Vec<usize> = (first * self.variations..last * self.variations).collect();
+                    for batch in numbers.chunks(decoder.batch_size()) {
+                        // Of each edit its image's.
+                        let of =
+                            |all: &[f32]| batch.iter().flat_map(|k| &all[(k / self.variations - first) * dim..][..dim]).copied().collect();
+                        let mask = mask.as_ref().map(|mask| of(&mask[part.clone()]));
+                        let drawn = way.draw(&decoder, &start, of, mask, (self.seed, batch[0]), watch)?;
+                        if let Some(folder) = &files.out {
+                            write_singles(folder, &drawn, shape, batch[0], caption)?;
+                        }
+                        edits.extend(drawn);
+                    }
+                    if let Start::Latent(part, _) = start {
+                        encoded.add(part);
+                    }
                 }
+                encoded.note(count, watch);
                 seconds = watch.end();
             }
         }
-        if let Some(folder) = &files.out {
-            write_singles(folder, &edits, shape, 0, caption)?;
-        }
         let mut written: Vec<PathBuf> = files.out.iter().cloned().collect();
         if let Some(file) = grid_file {
-            written.push(file.commit(&self.picture(images, mask.as_deref(), &edits, shape)?.to_png(&format!("ddim edit {settings}")))?);
+            written.push(file.commit(
+                &results::picture(images, mask.as_deref(), &edits, self.variations, shape)?.to_png(&format!("ddim edit {settings}")),
+            )?);
         }
         if let Some(file) = npy {
             written.push(file.commit(&npy_bytes(&edits, shape))?);
@@ -271,9 +263,12 @@ impl Request for Edit {
             eta: self.eta,
             solver: self.solver,
             inversion,
+            trajectory: decoder.spacing_name(self.trajectory.as_ref()),
             classes: decoder.classes.labels(self.seed, 0..total),
+            mixtures: decoder.classes.mixtures(self.seed, 0..total),
+            guidance: self.model.guidance.scale,
             seed: self.seed,
-            rms: difference(images, &edits, dim, self.variations),
+            rms: results::difference(images, &edits, dim, self.variations),
             seconds,
             files: shown(&written),
             shape,
@@ -300,6 +295,9 @@ impl Edit {
             if self.mask.is_some() {
                 return Err(Error::field("mask", format!("{expected}: expected another inversion with a mask")));
             }
+            if self.clip.clip == Some(true) || self.clip.rederive_epsilon {
+                return Err(Error::field("clip", format!("{expected}, unclipped: expected none")));
+            }
             if self.solver != Solver::Ddim || self.eta != Eta::Value(0.0) {
                 return Err(Error::field("inversion", format!("{expected}: expected `solver` ddim and `eta` 0")));
             }
@@ -311,12 +309,34 @@ impl Edit {
     fn sessions<'w, 'b>(&self, encodes: bool, watch: &'w Watch<'b>) -> Result<(Option<Session<'w, 'b>>, Session<'w, 'b>)> {
         let other = |model: &PathBuf| Model { model: model.clone(), raw: false, scheduler: None, ..self.model.clone() };
         let decoder = Session::of_data(&self.to_model.as_ref().map_or_else(|| self.model.clone(), other), watch)?;
-        let drawn = if self.to_model.is_some() { None } else { self.model.classes.clone() };
-        // Encoded under the class alone: what is taken beyond it on the way down is what changes.
-        let classes = self.from_classes.clone().or(drawn);
-        let model = Model { classes, guidance: Guidance::default(), ..self.model.clone() };
-        let encoder = encodes.then(|| Session::of_data(&model, watch)).transpose();
-        Ok((encoder.map_err(|e| if self.from_classes.is_some() { e.renamed("classes", "from_classes") } else { e })?, decoder))
+        if !encodes {
+            return Ok((None, decoder));
+        }
+        // Encoded under the class alone: what guidance takes beyond it on the way down is what changes.
+        let encoder = match &self.to_model {
+            None => decoder.under("from_class", self.from_class.as_deref())?,
+            Some(_) => {
+                let model = Model { classes: self.from_class.clone(), guidance: Guidance::default(), ..self.model.clone() };
+                Session::of_data(&model, watch).map_err(|e| e.renamed("classes", "from_class"))?
+            }
+        };
+        Ok((Some(encoder), decoder))
+    }
+
+    /// Two models go together where what one encodes is what the other decodes.
+    fn check_models(&self, encoder: Option<&Session<'_, '_>>, decoder: &Session<'_, '_>, strength: f64) -> Result<()> {
+        let Some(encoder) = encoder else { return Ok(()) };
+        if encoder.shape() != decoder.shape() {
+            let ([c, h, w], [oc, oh, ow]) = (encoder.shape(), decoder.shape());
+            let found = format!("{}: images of {oc}x{oh}x{ow}", decoder.model);
+            return Err(Error::field("to_model", format!("{found}: expected {c}x{h}x{w}, those of {}", encoder.model)));
+        }
+        let why = format!("{} and {} have other noise at the same level", encoder.model, decoder.model);
+        match encoder.schedule == decoder.schedule {
+            false if strength < 1.0 => Err(Error::field("strength", format!("{strength}: {why}: expected 1"))),
+            false if self.mask.is_some() => Err(Error::field("to_model", format!("{why}: expected no `mask`"))),
+            _ => Ok(()),
+        }
     }
 
     /// The way down; none for strength 0.
@@ -329,105 +349,75 @@ impl Edit {
             watch.note(format!("`steps` {}: {top}, as many as there are below the level of strength {strength}", self.steps));
         }
         let steps = if top < session.schedule.levels() { self.steps.min(top) } else { self.steps };
-        let trajectory = session.trajectory_below(top, self.trajectory.as_ref(), steps, self.solver)?;
+        let mut trajectory = session.trajectory_below(top, self.trajectory.as_ref(), steps, self.solver)?;
+        let of_two = encoder.is_some_and(|encoder| encoder.schedule != session.schedule);
+        if top < session.schedule.levels() || of_two {
+            // An edit begins where its strength says, and what two schedules share is noise alone.
+            trajectory = reaching(top, &trajectory)?;
+        }
         let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip, self.solver)?;
-        let Repaint { times, jump } = self.jumps();
+        let Repaint { times, jump } = self.jumps(encoder.is_some());
+        let most = (trajectory.len() / 2).max(1);
+        if self.repaint.is_some() && times > 1 && jump > most {
+            watch.note(format!("`repaint` jumps of {jump} steps: {most}, half of all"));
+        }
+        let jump = jump.min(most);
         let visits = Resampling { jump, times }.visits(trajectory.len()).map_err(|e| Error::field("repaint", &e).because(e))?;
-        let up = match encoder.filter(|encoder| encoder.schedule.levels() != session.schedule.levels()) {
-            Some(encoder) => encoder.trajectory(self.trajectory.as_ref(), self.steps, self.solver)?,
+        let up = match encoder.filter(|other| other.schedule.levels() != session.schedule.levels()) {
+            Some(other) => reaching(other.schedule.levels(), &other.trajectory(self.trajectory.as_ref(), self.steps, self.solver)?)?,
             None => trajectory.clone(),
         };
         Ok(Some(Way { trajectory, up, sampler, visits }))
     }
 
-    /// Jumps, which only an edit under a mask makes.
-    fn jumps(&self) -> Repaint {
+    /// Jumps, which an edit makes under a mask; from a latent, of which it is a function, only where it is told to.
+    fn jumps(&self, encodes: bool) -> Repaint {
         let once = Repaint { times: 1, ..Repaint::default() };
-        if self.mask.is_some() { self.repaint.unwrap_or_default() } else { once }
+        let usual = if self.mask.is_some() && !encodes { Repaint::default() } else { once };
+        self.repaint.unwrap_or(usual)
     }
 
-    /// 1 where something is drawn, for all channels of `count` images.
-    fn read_mask(&self, path: &Path, [c, h, w]: [usize; 3], count: usize, watch: &Watch<'_>) -> Result<Vec<f32>> {
-        let how = Preparing { background: self.preparation.background.or(Some([0; 3])), ..self.preparation };
-        let masks = inputs::read_with(path, [1, h, w], how, None, false, watch)?.images;
-        let found = masks.len() / (h * w);
-        if found != 1 && found != count {
-            return Err(Error::field(
-                "mask",
-                format!("{}: {found} masks for {count} images: expected one, or one for each", path.display()),
-            ));
+    /// What one may not have expected.
+    fn note(&self, inversion: Option<Inversion>, watch: &Watch<'_>) {
+        let Some(inversion) = inversion else { return };
+        if self.solver != Solver::Ddim {
+            watch
+                .note(format!("`solver` {}: latents are those of ddim's steps, which other solvers do not take back exactly", self.solver));
         }
-        let of = |image: usize| masks[if found == 1 { 0 } else { image } * h * w..][..h * w].iter();
-        let part = |v: &f32| ((v + 1.0) / 2.0).clamp(0.0, 1.0);
-        Ok((0..count).flat_map(|image| (0..c).flat_map(move |_| of(image).map(part))).collect())
+        let noisy = self.eta != Eta::Value(0.0) || self.jumps(true).times > 1;
+        if self.variations > 1 && !noisy && self.from_class.is_none() {
+            watch.note(format!("`variations` {}: all alike, since `inversion` {inversion} leaves no noise", self.variations));
+        }
     }
 
     /// What decides the pictures, as one would type it.
-    fn settings(&self, session: &Session<'_, '_>, strength: f64, inversion: Option<Inversion>) -> String {
+    fn settings(
+        &self,
+        encoder: Option<&Session<'_, '_>>,
+        session: &Session<'_, '_>,
+        strength: f64,
+        inversion: Option<Inversion>,
+    ) -> String {
         let noise = match self.eta {
             Eta::Hat => "--sigma-hat".to_owned(),
             Eta::Value(eta) => format!("--eta {eta}"),
         };
-        let path = |flag: &str, path: &Option<PathBuf>| path.as_ref().map_or(String::new(), |path| format!(" {flag} {}", path.display()));
-        let others = path("--to-model", &self.to_model) + &path("--from-class", &self.from_classes) + &path("--mask", &self.mask);
-        let Repaint { times, jump } = self.jumps();
+        let path = |flag: &str, path: &Option<PathBuf>| path.as_ref().map_or(String::new(), |path| format!(" {flag} {}", quoted(path)));
+        let count = self.count.map_or(String::new(), |count| format!(" --count {count}"));
+        let model = encoder.filter(|_| self.to_model.is_some()).map_or_else(|| session.model_flags(), Session::model_flags);
+        let others = path("--to-model", &self.to_model) + &path("--from-class", &self.from_class) + &path("--mask", &self.mask);
+        let Repaint { times, jump } = self.jumps(encoder.is_some());
         let repaint = if self.mask.is_none() { String::new() } else { format!(" --repaint {times}:{jump}") };
         let inversion = inversion.map_or(String::new(), |inversion| format!(" --inversion {inversion}"));
         let variations = if self.variations == 1 { String::new() } else { format!(" --variations {}", self.variations) };
         format!(
-            "--model {} --input {} --strength {strength} --steps {} --trajectory {} {noise} --seed {}{}{others}{repaint}{inversion}{variations}",
-            self.model.model.display(),
-            self.input.display(),
+            "{model} --input {}{count}{} --strength {strength} --steps {} --trajectory {} {noise} --seed {}{}{others}{repaint}{inversion}{variations}",
+            quoted(&self.input),
+            self.preparation.flags(),
             self.steps,
             session.spacing_name(self.trajectory.as_ref()),
             self.seed,
             session.flags(self.clip, self.solver),
         )
     }
-
-    /// A row of images, one of what stays of them, and one for each variation.
-    fn picture(&self, images: &[f32], mask: Option<&[f32]>, edits: &[f32], shape: [usize; 3]) -> Result<Picture> {
-        let dim: usize = shape.iter().product();
-        let shown = SHOWN.min(images.len() / dim);
-        let (mut rows, mut labels) = (images[..shown * dim].to_vec(), vec!["original".to_owned()]);
-        if let Some(mask) = mask {
-            rows.extend(images.iter().zip(mask).take(shown * dim).map(|(x, part)| (1.0 - part) * x));
-            labels.push("kept".to_owned());
-        }
-        for variation in 0..self.variations {
-            (0..shown).for_each(|image| rows.extend_from_slice(&edits[(image * self.variations + variation) * dim..][..dim]));
-            labels.push(if self.variations == 1 { "edited".to_owned() } else { format!("edited {}", variation + 1) });
-        }
-        Ok(labelled(&grid(&rows, shape, shown)?, &[], &labels))
-    }
-}
-
-/// Two models go together where what one encodes is what the other decodes.
-fn check_models(encoder: Option<&Session<'_, '_>>, decoder: &Session<'_, '_>, strength: f64) -> Result<()> {
-    let Some(encoder) = encoder else { return Ok(()) };
-    if encoder.shape() != decoder.shape() {
-        let ([c, h, w], [oc, oh, ow]) = (encoder.shape(), decoder.shape());
-        let found = format!("{}: images of {oc}x{oh}x{ow}", decoder.model);
-        return Err(Error::field("to_model", format!("{found}: expected {c}x{h}x{w}, those of {}", encoder.model)));
-    }
-    if strength < 1.0 && encoder.schedule != decoder.schedule {
-        let why = format!("{} and {} have other noise at the same level", encoder.model, decoder.model);
-        return Err(Error::field("strength", format!("{strength}: {why}: expected 1")));
-    }
-    Ok(())
-}
-
-/// By what the images of a folder are known: names stay when files are written anew.
-fn contents(sessions: [Option<&Session<'_, '_>>; 2], images: &[f32], mask: Option<&[f32]>) -> String {
-    let mut bytes: Vec<u8> = sessions.into_iter().flatten().flat_map(|session| session.network.checksum().to_le_bytes()).collect();
-    bytes.extend(images.iter().chain(mask.unwrap_or_default()).flat_map(|x| x.to_le_bytes()));
-    format!("models and images {:08x}", ddim_weights::checksum_of(&bytes))
-}
-
-/// Root mean squared difference of edits and their images, as pixels in [0, 1].
-fn difference(images: &[f32], edits: &[f32], dim: usize, variations: usize) -> f64 {
-    let shown = |x: &f32| f64::from(x.clamp(-1.0, 1.0)) / 2.0;
-    let of = |k: usize| &images[k / variations * dim..][..dim];
-    let squares = edits.chunks_exact(dim).enumerate().flat_map(|(k, edit)| edit.iter().zip(of(k)));
-    (squares.map(|(a, b)| (shown(a) - shown(b)).powi(2)).sum::<f64>() / edits.len() as f64).sqrt()
 }

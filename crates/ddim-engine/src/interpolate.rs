@@ -175,7 +175,9 @@ impl Interpolate {
     /// between four.
     fn mix_classes(&self, session: &mut Session<'_, '_>, ends: usize, columns: usize, count: usize) -> Result<()> {
         let classes = &session.classes;
-        if let Some(turns) = classes.turns().filter(|turns| *turns > ends && self.model.classes.as_deref() != Some("each".as_ref())) {
+        if let Some(turns) =
+            classes.turns().filter(|turns| *turns != 1 && *turns != ends && self.model.classes.as_deref() != Some("each".as_ref()))
+        {
             return Err(Error::field("classes", format!("{turns} classes: expected one, or one for each of the {ends} ends")));
         }
         // Drawn as `sample` draws that of the seed's image 0, which the latent is of.

@@ -78,7 +78,7 @@ impl FromStr for Inversion {
         let kind = parts.next().unwrap_or_default();
         let (iterations, tolerance, more) = (parts.next(), parts.next(), parts.next());
         let iterative = |usual: usize| {
-            let iterations = iterations.map_or(Some(usual), |k| k.parse().ok().filter(|k| *k > 0));
+            let iterations = iterations.map_or(Some(usual), |k| k.parse().ok().filter(|k| (1..=1000).contains(k)));
             let tolerance = tolerance.map_or(Some(Self::TOLERANCE), |t| t.parse().ok().filter(|t: &f64| *t >= 0.0 && t.is_finite()));
             let expected = "expected how many iterations a step, and perhaps the tolerance, as in";
             iterations.zip(tolerance).filter(|_| more.is_none()).ok_or(format!("{text:?}: {expected} {kind}:{usual}:{}", Self::TOLERANCE))

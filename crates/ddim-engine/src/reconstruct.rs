@@ -125,6 +125,10 @@ impl Request for Reconstruct {
                 format!("{}: expected ddim, with the inversion bdia, which decodes as it encodes", self.solver),
             ));
         }
+        if self.solver != Solver::Ddim {
+            watch
+                .note(format!("`solver` {}: latents are those of ddim's steps, which other solvers do not take back exactly", self.solver));
+        }
         let (shape, dim) = (session.shape(), session.dim());
         let inputs = session.read(&self.input, self.preparation, self.count)?;
         let images = inputs.images;

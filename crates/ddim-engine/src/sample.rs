@@ -200,7 +200,9 @@ impl Request for Sample {
         let asked_for_arrays = *files == SampleFiles::default();
         let keep = grid.is_some() || npy.is_some() || asked_for_arrays;
         // The images in order, as far as they are kept.
-        let mut kept = Vec::with_capacity(if keep { images.len() * dim } else { 0 });
+        let mut kept: Vec<f32> = Vec::new();
+        kept.try_reserve_exact(if keep { images.len() * dim } else { 0 })
+            .map_err(|_| Error::field("count", format!("{}: more than there is memory for, in one picture or array", images.len())))?;
         for batch in runs(&missing, together) {
             let at = batch.start * dim..batch.end * dim;
             let latents = given.as_ref().map_or_else(|| session.latents(self.seed, batch.start, batch.len()), |x| x[at].to_vec());

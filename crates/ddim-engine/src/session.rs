@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::path::Path;
 
 /// A model, ready to be evaluated.
+#[derive(Clone)]
 pub(crate) struct Session<'w, 'b> {
     pub(crate) model: String,
     pub(crate) network: Network,
@@ -63,21 +64,30 @@ impl<'w, 'b> Session<'w, 'b> {
             return Err(Error::request(format!("`size` is missing: {model} {what}")));
         }
         let classes = Classes::new(FIELD, choice.classes.as_deref(), &Known::of(&pipeline), watch)?;
-        if let Some(word) = classes.awaited().filter(|word| shown != Some(*word)) {
-            let of = if word == DATA { "images that are read (encode, reconstruct, nll)" } else { "the reference of a sweep" };
-            return Err(Error::field(FIELD, format!("{word}: the classes of {of}, and there are none here: expected classes")));
-        }
         let guidance = choice.guidance.with_null(pipeline.null_class(), &model)?;
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = Network::new(pipeline)?;
-        if network.is_conditional() || !classes.is_none() {
-            network.with_condition(classes.examples()).map_err(|e| Error::field(FIELD, e))?;
-        }
-        if network.is_conditional() && classes.is_none() {
-            return Err(Error::request(format!("`classes` is missing: {model} was trained with classes")));
-        }
+        check_classes(FIELD, &classes, shown, &network, &model)?;
         let latents = latents.map(|(latents, _)| latents);
         Ok((Self { model, network, scheduler, schedule, classes, guidance, choice: choice.clone(), watch }, latents))
+    }
+
+    /// The same model under the classes that `field` of a request says, or its own where that says none, and without guidance.
+    pub(crate) fn under(&self, field: &str, classes: Option<&Path>) -> Result<Self> {
+        let mut other = Self { guidance: None, ..self.clone() };
+        if classes.is_some() {
+            other.classes = self.classes.instead(field, classes, self.watch)?;
+            check_classes(field, &other.classes, Some(DATA), &self.network, &self.model)?;
+        }
+        Ok(other)
+    }
+
+    /// Gives `times` images in turn the class that one had, of `count` of a seed.
+    pub(crate) fn repeat_classes(&mut self, seed: u64, count: usize, times: usize) {
+        let each: Option<Vec<_>> = (0..count * times).map(|image| self.classes.of(seed, image / times)).collect();
+        if let Some(each) = each {
+            self.classes = self.classes.with_each(each);
+        }
     }
 
     /// Reads the first `limit` images of `path` for the network; their classes are those of the request where it says so.
@@ -140,7 +150,7 @@ impl<'w, 'b> Session<'w, 'b> {
                 return Err(Error::field("trajectory", format!("{found}: expected another kind")));
             }
             Some(spacing) => spacing.trajectory(&self.schedule.truncated(top)?, self.scheduler.steps_offset, steps, |file| {
-                tuned::trajectory(&self.choice.model, file, &self.tuned_for(), (solver, steps))
+                tuned::trajectory(&self.choice.model, file, &self.tuned_for(), (solver, steps, &self.choice.guidance.flags()))
             })?,
         };
         Ok(made.widened(levels)?)
@@ -158,6 +168,16 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// Eq. 12 over `trajectory`, clipped as the request and the model say.
     pub(crate) fn sampler(&self, trajectory: &Trajectory, sigma: &Sigma, clipping: Clipping, solver: Solver) -> Result<Sampler> {
+        if self.guidance.is_some() {
+            let [from, to] = self.choice.guidance.interval;
+            let total = self.schedule.levels() as f64;
+            if !trajectory.levels().iter().any(|level| (from..=to).contains(&(*level as f64 / total))) {
+                self.watch.note(format!(
+                    "`guidance_interval` {from} to {to}: none of the {} steps lies there, nothing is guided",
+                    trajectory.len()
+                ));
+            }
+        }
         let sampler = Sampler::new(&self.schedule, trajectory, sigma).map_err(|e| Error::field("eta", &e).because(e))?;
         let sampler = sampler.with_solver(solver).map_err(|e| Error::field("solver", &e).because(e))?;
         Ok(sampler.with_clip(clipping.of(&self.scheduler))?.with_rederived_epsilon(clipping.rederive_epsilon))
@@ -230,22 +250,24 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// Encodes any number of images, a batch at a time; their classes are those of seed 0.
     pub(crate) fn encode(&self, encoder: &Encoder, x: &[f32]) -> Result<Encoded> {
-        self.encode_telling(encoder, x, |_, _| ())
-    }
-
-    /// The same; `see` is shown what a batch became in each step, by its number.
-    pub(crate) fn encode_telling(&self, encoder: &Encoder, x: &[f32], mut see: impl FnMut(usize, &[f32])) -> Result<Encoded> {
-        let mut out = Encoded { latents: Vec::with_capacity(x.len()), evaluations: 0, unsettled: 0, change: 0.0 };
+        let mut out = Encoded::default();
         for (i, batch) in x.chunks(self.batch_len()).enumerate() {
-            out.add(self.encode_batch(encoder, batch.to_vec(), i * self.choice.batch_size, &mut see)?);
+            out.add(self.encode_batch(encoder, batch.to_vec(), (0, i * self.choice.batch_size), |_, _| ())?);
         }
         Ok(out)
     }
 
-    fn encode_batch(&self, encoder: &Encoder, x: Vec<f32>, first: usize, mut see: impl FnMut(usize, &[f32])) -> Result<Encoded> {
+    /// Encodes one batch; `first` is the number of its first image among those of a seed. `see` is shown what became of it in each step, by its number.
+    pub(crate) fn encode_batch(
+        &self,
+        encoder: &Encoder,
+        x: Vec<f32>,
+        (seed, first): (u64, usize),
+        mut see: impl FnMut(usize, &[f32]),
+    ) -> Result<Encoded> {
         let n = x.len() / self.dim();
         self.watch.check()?;
-        let mut encoding = Encoding::new(encoder, self.network_for(0, first..first + n)?, x, first as u64)?;
+        let mut encoding = Encoding::new(encoder, self.network_for(seed, first..first + n)?, x, first as u64)?;
         while let Some(step) = encoding.step()? {
             self.watch.step(step.to - 1, encoding.progress(), [first, n], [encoding.x(), encoding.x_0()], self.shape());
             self.watch.advance(n);
@@ -258,7 +280,7 @@ impl<'w, 'b> Session<'w, 'b> {
         };
         let unsettled = encoding.changes().iter().filter(|change| **change > tolerance).count();
         let change = encoding.changes().iter().copied().fold(0.0, f64::max);
-        Ok(Encoded { evaluations: n * encoding.evaluations(), unsettled, change, latents: encoding.into_x() })
+        Ok(Encoded { evaluations: encoding.evaluations().iter().sum(), unsettled, change, latents: encoding.into_x() })
     }
 
     /// BDIA over a trajectory, up or down, a batch at a time: up from a pair that is the image twice, down to the image in `lower`. The first image is
@@ -325,6 +347,7 @@ impl<'w, 'b> Session<'w, 'b> {
 }
 
 /// What images became.
+#[derive(Default)]
 pub(crate) struct Encoded {
     /// [n, c, h, w].
     pub(crate) latents: Vec<f32>,
@@ -332,12 +355,12 @@ pub(crate) struct Encoded {
     pub(crate) evaluations: usize,
     /// Images of which a step did not come within the tolerance.
     pub(crate) unsettled: usize,
-    /// By which one more iteration would change the worst of them, a root mean square.
+    /// By which the last iteration changed the worst of them, a root mean square.
     change: f64,
 }
 
 impl Encoded {
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.latents.extend(other.latents);
         self.evaluations += other.evaluations;
         self.unsettled += other.unsettled;
@@ -348,9 +371,24 @@ impl Encoded {
     pub(crate) fn note(&self, images: usize, watch: &Watch<'_>) {
         if self.unsettled > 0 {
             let (of, change) = (self.unsettled, self.change);
-            watch.note(format!("`inversion`: {of} of {images} images are not within the tolerance: one more iteration would change them by up to {change:.1e}"));
+            watch.note(format!("`inversion`: {of} of {images} images are not within the tolerance: the last iteration still changed them by up to {change:.1e}"));
         }
     }
+}
+
+/// Whether a network takes the classes of a request's `field`; `shown` is what images will tell.
+fn check_classes(field: &str, classes: &Classes, shown: Option<&str>, network: &Network, model: &str) -> Result<()> {
+    if let Some(word) = classes.awaited().filter(|word| shown != Some(*word)) {
+        let of = if word == DATA { "images that are read (edit, encode, reconstruct, nll)" } else { "the reference of a sweep" };
+        return Err(Error::field(field, format!("{word}: the classes of {of}, and there are none here: expected classes")));
+    }
+    if network.is_conditional() || !classes.is_none() {
+        network.with_condition(classes.examples()).map_err(|e| Error::field(field, e))?;
+    }
+    if network.is_conditional() && classes.is_none() {
+        return Err(Error::request(format!("`{field}` is missing: {model} was trained with classes")));
+    }
+    Ok(())
 }
 
 /// The Inception network, downloaded once where nobody has it.

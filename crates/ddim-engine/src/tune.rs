@@ -3,7 +3,7 @@
 use crate::choices::{Clipping, Model};
 use crate::error::{Error, Result};
 use crate::job::{Request, Watch, Within};
-use crate::output::{OutputFile, check_paths, shown};
+use crate::output::{OutputFile, check_paths, shown, write};
 use crate::session::{Session, check_count};
 use crate::spacing::Spacing;
 use crate::tuned::{self, TunedTrajectory};
@@ -37,7 +37,7 @@ pub struct Tune {
     /// Numbers of steps, from 2.
     pub steps: Vec<usize>,
     /// What runs them. Each has trajectories of its own.
-    #[serde(with = "names")]
+    #[serde(with = "crate::axes::by_names")]
     pub solver: Vec<Solver>,
     /// Latents to search on.
     pub count: usize,
@@ -105,7 +105,7 @@ impl Request for Tune {
         let tuned_for = session.tuned_for();
         let place = tuned::place(&self.model.model, self.out.as_deref())?;
         tuned::kept(&place, &tuned_for)?;
-        let file = OutputFile::create(&place)?;
+        OutputFile::create(&place)?;
         let sampler = |trajectory: &Trajectory, solver| session.sampler(trajectory, &Sigma::Eta(0.0), Clipping::default(), solver);
         let starts = self.steps.iter().map(|&steps| starts(&session, steps)).collect::<Result<Vec<_>>>()?;
 
@@ -138,14 +138,17 @@ impl Request for Tune {
                     watch.check()
                 })?;
                 seconds += watch.end();
-                let entry = entry(solver, &tuned, names[tuned.start], &starts[tuned.start], [self.count, self.held_out]);
+                let entry = TunedTrajectory {
+                    guidance: self.model.guidance.flags(),
+                    ..entry(solver, &tuned, names[tuned.start], &starts[tuned.start], [self.count, self.held_out])
+                };
                 tell(&entry, watch);
                 found.push(entry);
+                // As soon as it is there; somebody else may have written meanwhile.
+                let kept = tuned::kept(&place, &tuned_for)?;
+                write(&place, tuned::text(&tuned_for, &kept, &found)?.as_bytes())?;
             }
         }
-        // Somebody else may have written meanwhile.
-        let kept = tuned::kept(&place, &tuned_for)?;
-        let file = file.commit(tuned::text(&tuned_for, &kept, &found)?.as_bytes())?;
         Ok(TuneReport {
             model: session.model,
             seed: self.seed,
@@ -154,7 +157,7 @@ impl Request for Tune {
             reference_steps: many.len(),
             tuned: found,
             seconds,
-            files: shown(&[file]),
+            files: shown(&[place]),
         })
     }
 }
@@ -162,7 +165,8 @@ impl Request for Tune {
 impl Tune {
     fn check(&self, levels: usize) -> Result<()> {
         check_count(self.count)?;
-        check_count(self.held_out).map_err(|_| Error::field("held_out", format!("{}: expected 1 or more latents", self.held_out)))?;
+        check_count(self.held_out)
+            .map_err(|_| Error::field("held_out", format!("{}: expected 1 or more latents, and not millions", self.held_out)))?;
         if self.passes == 0 {
             return Err(Error::field("passes", "0: expected 1 or more"));
         }
@@ -180,6 +184,10 @@ impl Tune {
         }
         if let Some((_, solver)) = self.solver.iter().enumerate().find(|(i, solver)| self.solver[..*i].contains(solver)) {
             return Err(Error::field("solver", format!("{solver} twice: expected different ones")));
+        }
+        if let Some(steps) = self.steps.iter().find(|steps| **steps >= self.reference_steps) {
+            let expected = format!("expected more than the {steps} that are tuned to it");
+            return Err(Error::field("reference_steps", format!("{}: {expected}", self.reference_steps)));
         }
         Ok(())
     }
@@ -208,6 +216,7 @@ fn entry(solver: Solver, tuned: &Tuned, name: &str, start: &Trajectory, images: 
     TunedTrajectory {
         solver,
         steps: trajectory.len(),
+        guidance: String::new(),
         timesteps: trajectory.timesteps().collect(),
         start: name.to_owned(),
         is_better: tuned.is_better(),
@@ -225,21 +234,5 @@ fn tell(tuned: &TunedTrajectory, watch: &Watch<'_>) {
     watch.line(format!("{solver}, {steps} steps: {a:.4} -> {b:.4} on {n} latents, {c:.4} -> {d:.4} on {m} held out"));
     if !tuned.is_better {
         watch.warn(format!("{solver}, {steps} steps: what was found is no better on the latents held out: {start} is kept"));
-    }
-}
-
-/// A list of [`Solver`] by their names, for serde.
-mod names {
-    use ddim::Solver;
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(solvers: &[Solver], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(solvers.iter().map(|solver| solver.name()))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Solver>, D::Error> {
-        let names = Vec::<String>::deserialize(deserializer)?;
-        names.iter().map(|name| name.parse()).collect::<Result<_, _>>().map_err(D::Error::custom)
     }
 }

@@ -49,6 +49,9 @@ pub struct TunedTrajectory {
     pub solver: Solver,
     /// S.
     pub steps: usize,
+    /// Under which guidance, as flags; empty without any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub guidance: String,
     /// Code timesteps in the order of sampling: what was found, or the start's where that was no better on images held out.
     pub timesteps: Vec<usize>,
     /// What the search started from: `power:1.5`, or another spacing.
@@ -67,6 +70,13 @@ pub struct TunedTrajectory {
     pub passes: usize,
 }
 
+impl TunedTrajectory {
+    /// What a file has once.
+    fn key(&self) -> (&'static str, usize, &str) {
+        (self.solver.name(), self.steps, &self.guidance)
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct File {
     #[serde(flatten)]
@@ -75,7 +85,12 @@ struct File {
 }
 
 /// The S timesteps for a solver, of `file` or of the model's own.
-pub(crate) fn trajectory(model: &Path, file: Option<&Path>, expected: &TunedFor, (solver, steps): (Solver, usize)) -> Result<Trajectory> {
+pub(crate) fn trajectory(
+    model: &Path,
+    file: Option<&Path>,
+    expected: &TunedFor,
+    (solver, steps, guidance): (Solver, usize, &str),
+) -> Result<Trajectory> {
     let error = |what: String| Error::field("trajectory", format!("tuned: {what}"));
     let (name, text) = match file.map(Path::to_owned).or_else(|| own(model)) {
         Some(path) => match std::fs::read_to_string(&path) {
@@ -97,10 +112,13 @@ pub(crate) fn trajectory(model: &Path, file: Option<&Path>, expected: &TunedFor,
     if let Some(what) = expected.other(&found.tuned_for) {
         return Err(error(format!("{name} {what}")));
     }
-    let Some(tuned) = found.tuned.iter().find(|tuned| (tuned.solver, tuned.steps) == (solver, steps)) else {
-        let there: Vec<String> = found.tuned.iter().map(|tuned| format!("{} {}", tuned.solver, tuned.steps)).collect();
+    let Some(tuned) = found.tuned.iter().find(|tuned| tuned.key() == (solver.name(), steps, guidance)) else {
+        let one = |tuned: &TunedTrajectory| format!("{} {}{}", tuned.solver, tuned.steps, tuned.guidance);
+        let there: Vec<String> = found.tuned.iter().map(one).collect();
         let there = if there.is_empty() { "nothing".to_owned() } else { there.join(", ") };
-        return Err(error(format!("{name} has nothing for solver {solver} and {steps} steps, but {there}: ddim tune adds to it")));
+        return Err(error(format!(
+            "{name} has nothing for solver {solver} and {steps} steps{guidance}, but {there}: ddim tune makes more"
+        )));
     };
     let made = Trajectory::from_timesteps(expected.timesteps, &tuned.timesteps);
     let made = made.map_err(|e| error(format!("{name}, {solver} {steps}: {e}")).because(e))?;
@@ -141,9 +159,8 @@ pub(crate) fn kept(path: &Path, expected: &TunedFor) -> Result<Vec<TunedTrajecto
 
 /// The file's text, an entry a line: `kept` but for what `made` has as well, and `made`, by solver and S.
 pub(crate) fn text(tuned_for: &TunedFor, kept: &[TunedTrajectory], made: &[TunedTrajectory]) -> Result<String> {
-    let key = |tuned: &TunedTrajectory| (tuned.solver.name(), tuned.steps);
-    let mut all: Vec<&TunedTrajectory> = kept.iter().filter(|old| made.iter().all(|new| key(new) != key(old))).chain(made).collect();
-    all.sort_by_key(|tuned| key(tuned));
+    let mut all: Vec<&TunedTrajectory> = kept.iter().filter(|old| made.iter().all(|new| new.key() != old.key())).chain(made).collect();
+    all.sort_by_key(|tuned| tuned.key());
     let lines = all.into_iter().map(|tuned| serde_json::to_string(tuned).map_err(Error::failure)).collect::<Result<Vec<_>>>()?;
     let TunedFor { weights, schedule, timesteps } = tuned_for;
     let head = format!("  \"weights\": \"{weights}\",\n  \"schedule\": \"{schedule}\",\n  \"timesteps\": {timesteps}");

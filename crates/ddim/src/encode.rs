@@ -132,7 +132,7 @@ pub struct Encoding<D, T = f32> {
     x_0: Vec<T>,
     output: Vec<T>,
     changes: Vec<f64>,
-    evaluations: usize,
+    evaluations: Vec<usize>,
     /// Steps that have run.
     done: usize,
     /// Whether `x` may hold anything: a caller's.
@@ -153,8 +153,8 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
         let (x_0, output) = (x.clone(), vec![T::from_f64(0.0); x.len()]);
         // Of no images there is nothing to ask the network.
         let done = if n == 0 { encoder.steps.len() } else { 0 };
-        let changes = vec![0.0; n];
-        Ok(Self { encoder: encoder.clone(), denoiser, first, x, x_0, output, changes, evaluations: 0, done, unchecked: true })
+        let (changes, evaluations) = (vec![0.0; n], vec![0; n]);
+        Ok(Self { encoder: encoder.clone(), denoiser, first, x, x_0, output, changes, evaluations, done, unchecked: true })
     }
 
     /// The step that [`step`](Self::step) would run. None at the end.
@@ -183,10 +183,9 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
         &self.x_0
     }
 
-    /// How often the network was evaluated, each time for the whole batch. With a tolerance above 0 it depends on the batch: the slowest of its images
-    /// counts.
-    pub fn evaluations(&self) -> usize {
-        self.evaluations
+    /// How often the network was evaluated for each image until it had converged. The whole batch is evaluated as often as the slowest of its images needs.
+    pub fn evaluations(&self) -> &[usize] {
+        &self.evaluations
     }
 
     /// For each image, the root mean square of the last residual of a step, by which one more iteration would have changed x, the largest of the steps that
@@ -214,7 +213,7 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
             check_finite(what, x, dim, first, level)?;
         }
         predict_at(denoiser, x, step.to, first, output)?;
-        self.evaluations += 1;
+        self.evaluations.iter_mut().for_each(|n| *n += 1);
         let iterates = encoder.inversion.limits().0 > 1;
         let start = if iterates { x.clone() } else { Vec::new() };
         for ((x, output), x_0) in x.iter_mut().zip(&*output).zip(&mut *x_0) {
@@ -253,8 +252,8 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
         }
         for _ in 1..iterations {
             predict_at(denoiser, x, step.to, first, output)?;
-            self.evaluations += 1;
             for (i, last) in last.iter_mut().enumerate().filter(|(_, last)| **last > tolerance) {
+                self.evaluations[i] += 1;
                 let image = i * dim..(i + 1) * dim;
                 let (y, x_0) = (&mut x[image.clone()], &mut x_0[image.clone()]);
                 let mut now = Iterate { to: Vec::with_capacity(dim), residual: Vec::with_capacity(dim) };

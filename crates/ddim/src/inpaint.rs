@@ -22,37 +22,39 @@ use crate::step::Step;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known<T> {
-    /// What stays, at each level where a step arrives, as it is visited; or the image alone.
-    path: Vec<Vec<T>>,
-    /// 1 where something is drawn, 0 where pixels stay, between the two at soft edges.
+    images: Images<T>,
     mask: Vec<T>,
+}
+
+/// What stays.
+#[derive(Debug, Clone, PartialEq)]
+enum Images<T> {
+    /// The images, to which noise is added.
+    Clean(Vec<T>),
+    /// What they were at each level where a step arrives, as these are visited.
+    Path(Vec<Vec<T>>),
 }
 
 impl<T: Real> Known<T> {
     /// Pixels of images x_0 ([n, c, h, w]), to which each step adds fresh noise, a draw of q(x_s|x_0). `mask`, of the same shape, is 1 where something is drawn
-    /// and 0 where pixels stay; between the two it is their mean.
+    /// and 0 where pixels stay. A number between is drawn from that share of the way's levels on downwards, and stays above: the edit is
+    /// weaker there (differential diffusion, arXiv 2306.00950).
     ///
     /// # Errors
     /// [`ErrorKind::Inpainting`]: a mask of another length, or with numbers outside of 0 to 1.
     pub fn image(x_0: Vec<T>, mask: Vec<T>) -> Result<Self, Error> {
-        Self::path(vec![x_0], mask)
+        check_mask(&x_0, &mask)?;
+        Ok(Self { images: Images::Clean(x_0), mask })
     }
 
-    /// Pixels of images that were encoded, at each level as they passed it on their way up: `path` has the images themselves last, and S entries. What stays
-    /// is then deterministic, as what is drawn.
+    /// Pixels of images that were encoded, at each of the S levels as they passed it on their way up, from the highest but the first down to the images
+    /// themselves. What stays is then deterministic, as what is drawn.
     ///
     /// # Errors
     /// As [`image`](Self::image), of each entry.
     pub fn path(path: Vec<Vec<T>>, mask: Vec<T>) -> Result<Self, Error> {
-        let error = |message| Err(Error::new(ErrorKind::Inpainting, message));
-        if let Some(x) = path.iter().find(|x| x.len() != mask.len()) {
-            return error(format!("a mask of {} elements for images of {}: expected as many", mask.len(), x.len()));
-        }
-        // NaN is in no range.
-        if let Some(part) = mask.iter().find(|part| !(0.0..=1.0).contains(&part.to_f64())) {
-            return error(format!("{} in a mask: expected 0, where pixels stay, to 1, where they are drawn", part.to_f64()));
-        }
-        Ok(Self { path, mask })
+        path.iter().try_for_each(|x| check_mask(x, &mask))?;
+        Ok(Self { images: Images::Path(path), mask })
     }
 
     /// Whether this goes with a batch of so many elements on a trajectory of so many steps.
@@ -61,34 +63,57 @@ impl<T: Real> Known<T> {
         if self.mask.len() != len {
             return error(format!("known pixels of {} elements for a batch of {len}: expected as many", self.mask.len()));
         }
-        if self.path.len() != 1 && self.path.len() != steps {
-            return error(format!("known pixels at {} levels for {steps} steps: expected as many", self.path.len()));
+        match &self.images {
+            Images::Path(path) if path.len() != steps => {
+                error(format!("known pixels at {} levels for {steps} steps: expected as many", path.len()))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    /// Puts them back into `x` after `step`, the `done`-th of the trajectory, counted from 0.
-    pub(crate) fn put_back(&self, step: &Step, done: usize, x: &mut [T], (dim, batch, jumps): (usize, Batch, u16)) {
+    /// Of each element whether it stays at a level of a way that starts at `top`.
+    pub(crate) fn stays(&self, level: usize, top: usize) -> impl Fn(usize) -> bool {
+        let share = level as f64 / top as f64;
+        move |i| self.mask[i].to_f64() <= share
+    }
+
+    /// Puts them back into `x` after `step`, the `done`-th of a way from `top`, counted from 0.
+    pub(crate) fn put_back(&self, (step, done, top): (&Step, usize, usize), x: &mut [T], (dim, batch, jumps): (usize, Batch, u16)) {
+        let stays = self.stays(step.next, top);
         // The image itself, also where the schedule has the last step arrive at some noise.
         let arrives = if step.next == 0 { 1.0 } else { step.alpha_bar_next };
-        let noisy = self.path.len() == 1 && arrives < 1.0;
-        let (signal, spread) = if noisy { (arrives.sqrt(), (1.0 - arrives).sqrt()) } else { (1.0, 0.0) };
-        let known = self.path.get(done).unwrap_or(&self.path[0]);
+        let (signal, spread) = (arrives.sqrt(), (1.0 - arrives).sqrt());
         let mut noise = vec![T::from_f64(0.0); dim];
-        for (i, (x, (known, mask))) in x.chunks_mut(dim).zip(known.chunks(dim).zip(self.mask.chunks(dim))).enumerate() {
-            if noisy {
-                batch.key(i, Draw::Known { level: step.next, jumps }).fill(&mut noise);
-            }
-            for ((x, known), (part, z)) in x.iter_mut().zip(known).zip(mask.iter().zip(&noise)) {
-                let (part, stays) = (part.to_f64(), signal * known.to_f64() + spread * z.to_f64());
-                // To the bit at both ends.
-                if part == 0.0 {
-                    *x = T::from_f64(stays);
-                } else if part < 1.0 {
-                    *x = T::from_f64(part * x.to_f64() + (1.0 - part) * stays);
+        for (image, x) in x.chunks_mut(dim).enumerate() {
+            let at = image * dim;
+            match &self.images {
+                Images::Path(path) => {
+                    for (i, x) in x.iter_mut().enumerate().filter(|(i, _)| stays(at + i)) {
+                        *x = path[done][at + i];
+                    }
+                }
+                Images::Clean(x_0) => {
+                    if arrives < 1.0 {
+                        batch.key(image, Draw::Known { level: step.next, jumps }).fill(&mut noise);
+                    }
+                    for (i, x) in x.iter_mut().enumerate().filter(|(i, _)| stays(at + i)) {
+                        *x = T::from_f64(signal * x_0[at + i].to_f64() + spread * noise[i].to_f64());
+                    }
                 }
             }
         }
+    }
+}
+
+fn check_mask<T: Real>(x: &[T], mask: &[T]) -> Result<(), Error> {
+    let error = |message| Err(Error::new(ErrorKind::Inpainting, message));
+    if x.len() != mask.len() {
+        return error(format!("a mask of {} elements for images of {}: expected as many", mask.len(), x.len()));
+    }
+    // NaN is in no range.
+    match mask.iter().find(|part| !(0.0..=1.0).contains(&part.to_f64())) {
+        Some(part) => error(format!("{} in a mask: expected 0, where pixels stay, to 1, where they are drawn", part.to_f64())),
+        None => Ok(()),
     }
 }
 
@@ -129,7 +154,7 @@ impl Resampling {
         if jump == 0 || times == 0 {
             return error(format!("jumps of {jump} steps, {times} times: expected 1 or more of each"));
         }
-        let is_place = |done: usize| done >= jump && done < steps && (steps - 1 - done).is_multiple_of(jump);
+        let is_place = |done: usize| done >= jump && done < steps && (steps - 1 - done) % jump == 0;
         let places = steps.saturating_sub(jump).div_ceil(jump);
         if places.saturating_mul(times - 1) > usize::from(u16::MAX) {
             return error(format!("{places} jumps, {times} times: expected {} or fewer", u16::MAX));

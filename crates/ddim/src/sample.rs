@@ -156,8 +156,9 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
     /// What the denoiser says; [`ErrorKind::Batch`](crate::ErrorKind::Batch): x, a prediction or what is made of it is not finite. The batch is of no use then.
     pub fn step(&mut self) -> Result<Option<Step>, D::Error> {
         let Some(&step) = self.next_step() else { return Ok(None) };
-        let Self { sampler, denoiser, batch, x, x_0, output, history, jumps, .. } = self;
-        // The first time a level is left its noise is what it is without jumps.
+        let Self { sampler, denoiser, batch, x, x_0, output, history, known, jumps, .. } = self;
+        let top = sampler.steps()[0].level;
+        // Before the first jump the noise is what it is without any.
         let draw = if *jumps == 0 { Draw::Step(step.level) } else { Draw::StepAgain { level: step.level, jumps: *jumps } };
         let (dim, first, solver) = (denoiser.dim(), batch.first, sampler.solver());
         if self.unchecked {
@@ -187,6 +188,11 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
                 if older != 0.0 {
                     add(&mut corrected, older, past(1), past(0));
                 }
+                // What was put back is what the network saw, not what the step before made.
+                if let Some(known) = &known {
+                    let stays = known.stays(step.level, top);
+                    corrected.iter_mut().zip(&*x).enumerate().filter(|(i, _)| stays(from + i)).for_each(|(_, (to, x))| *to = x.to_f64());
+                }
                 image.move_to(corrected);
             }
             if step.sigma > 0.0 {
@@ -208,15 +214,21 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
         check_finite("x after the step", x, dim, first, Some(step.level))?;
         history.euler = euler;
         history.push(answers);
+        let done = self.done;
+        self.put_back(&step, done, top);
         if let Some(weight) = solver.second(&step) {
             self.second(&step, weight)?;
-        }
-        if let Some(known) = &self.known {
-            known.put_back(&step, self.done, &mut self.x, (self.denoiser.dim(), self.batch, self.jumps));
+            self.put_back(&step, done, top);
         }
         self.unchecked = false;
         self.done += 1;
         Ok(Some(step))
+    }
+
+    fn put_back(&mut self, step: &Step, done: usize, top: usize) {
+        if let Some(known) = &self.known {
+            known.put_back((step, done, top), &mut self.x, (self.denoiser.dim(), self.batch, self.jumps));
+        }
     }
 
     /// Evaluates ε at the end of the step as well, and lets the difference count `weight`.

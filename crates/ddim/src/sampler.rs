@@ -81,7 +81,15 @@ impl Sampler {
 
     /// How often the network is evaluated along the trajectory: once a step, but see [`Solver::Heun`].
     pub fn evaluations(&self) -> usize {
-        self.steps.len() + self.steps.iter().filter(|step| self.solver.second(step).is_some()).count()
+        (0..self.steps.len()).map(|step| self.evaluations_of(step)).sum()
+    }
+
+    /// The same of one step, counted from 0.
+    ///
+    /// # Panics
+    /// If there is no such step.
+    pub fn evaluations_of(&self, step: usize) -> usize {
+        1 + usize::from(self.solver.second(&self.steps[step]).is_some())
     }
 
     /// What is done to f_θ.

@@ -52,7 +52,26 @@ fn known_pixels_end_as_they_are() {
     let x = Sampling::new(&sampler, &model, BATCH.latents(2, 1), BATCH).unwrap().with_known(known).unwrap().finish().unwrap();
     let free: Vec<f32> = Sampling::new(&sampler, &model, BATCH.latents(2, 1), BATCH).unwrap().finish().unwrap();
     assert_eq!(x[0], 0.7);
-    assert!((x[1] - 0.1).abs() < (free[1] - 0.1).abs(), "half way to the image: {x:?} {free:?}");
+    assert!((x[1] - 0.1).abs() < (free[1] - 0.1).abs(), "half of the way stays by the image: {x:?} {free:?}");
+}
+
+/// Gray is drawn from its share of the levels on: from the state that was put back there every solver comes to the same end.
+#[test]
+fn gray_is_a_weaker_edit() {
+    let schedule = NoiseSchedule::ddpm();
+    let model = GaussianDenoiser::isotropic(&schedule, 2, 0.3, 0.5);
+    let run = |solver: Solver, part: f64| {
+        let sampler = sampler(&schedule, 200, 0.0).with_solver(solver).unwrap();
+        let known = Known::image(vec![0.9, -0.4], vec![part, 1.0]).unwrap();
+        Sampling::<_, f64>::new(&sampler, &model, BATCH.latents(2, 1), BATCH).unwrap().with_known(known).unwrap().finish().unwrap()
+    };
+    let ddim = run(Solver::Ddim, 0.5);
+    for solver in [Solver::Ipndm, Solver::Dpmpp2m, Solver::UniPc, Solver::Heun] {
+        let x = run(solver, 0.5);
+        assert!((x[0] - ddim[0]).abs() < 2e-3 && (x[1] - ddim[1]).abs() < 2e-3, "{solver}: {x:?} for {ddim:?}");
+    }
+    let distance = |part: f64| (run(Solver::UniPc, part)[0] - 0.9).abs();
+    assert!(distance(0.02) < 0.1 * distance(1.0) && distance(0.0) == 0.0);
 }
 
 /// Before its first jump a known pixel is a draw of q(x_s|x_0), keyed by image and level, whatever the batch.
@@ -209,6 +228,8 @@ fn what_does_not_go_together_is_refused() {
     let model = GaussianDenoiser::isotropic(&schedule, 2, 0.3, 0.5);
     let sampling = || Sampling::new(&sampler(&schedule, 4, 0.0), &model, BATCH.latents::<f64>(2, 2), BATCH).unwrap();
     assert!(sampling().with_known(Known::image(vec![0.0; 2], vec![0.0; 2]).unwrap()).is_err());
-    assert!(sampling().with_known(Known::path(vec![vec![0.0; 4]; 3], vec![0.0; 4]).unwrap()).is_err());
+    for levels in [1, 3] {
+        assert!(sampling().with_known(Known::path(vec![vec![0.0; 4]; levels], vec![0.0; 4]).unwrap()).is_err());
+    }
     assert!(sampling().jump(0).is_err());
 }

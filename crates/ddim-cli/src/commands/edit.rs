@@ -32,18 +32,22 @@ pub(crate) struct Flags {
     /// How much is changed: 0 returns the image, 1 leaves nothing of it but what its latent keeps [default: 1 with --mask, --inversion, --from-class or --to-model, else 0.5].
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub(crate) strength: Option<f64>,
-    /// White is drawn, black stays, gray is between: an image of the model's size (or --fit) for all images, or one for each.
+    /// White is drawn, black stays, gray is drawn from that share of the levels on, and so changes less: an image of the model's size (or --fit) for all images, or
+    /// one for each, in their order.
     #[arg(long, value_name = "IMAGE|DIR")]
     pub(crate) mask: Option<PathBuf>,
-    /// With --mask, go through every stretch of J steps N times, jumping back up by fresh noise (RePaint) [default: 5:5]: what is drawn comes to agree with what stays, in N times the time. 1 makes no jumps.
+    /// With --mask, go through every stretch of J steps N times, jumping back up by fresh noise (RePaint) [default: 5:5, none with --inversion]: what is drawn comes to agree with what stays, in N times the time. 1 makes no jumps.
     #[arg(long, value_name = "N[:J]", value_parser = parse_repaint, requires = "mask")]
     pub(crate) repaint: Option<engine::Repaint>,
     /// Start from the image's latent instead of noise: euler, fixed-point:K, anderson:K or bdia, as `ddim encode` has them [default: anderson with --from-class or --to-model].
     #[arg(long, value_name = "HOW")]
     pub(crate) inversion: Option<engine::Inversion>,
-    /// Translate: encode under these classes, given as --classes are, and decode under those. --from-classes is the same.
-    #[arg(long, alias = "from-classes", value_name = "K,...|FILE")]
+    /// Translate: encode each image under these classes, given as --classes are, or data for its own, and decode each edit under --to-class.
+    #[arg(long, alias = "from-classes", value_name = "K,...|data|FILE")]
     pub(crate) from_class: Option<PathBuf>,
+    /// The classes that are drawn: --classes under the name that goes with --from-class.
+    #[arg(long, alias = "to-classes", value_name = "K,...|each|FILE", conflicts_with = "classes")]
+    pub(crate) to_class: Option<PathBuf>,
     /// Decode by another model of images of the same shape. --classes are its own.
     #[arg(long, value_name = "NAME|DIR|ORG/NAME")]
     pub(crate) to_model: Option<PathBuf>,
@@ -92,7 +96,7 @@ fn parse_repaint(text: &str) -> std::result::Result<engine::Repaint, String> {
 pub(crate) fn run(flags: &Flags) -> Result<()> {
     let only_default = flags.out.is_none() && flags.grid.is_none() && flags.save_npy.is_none();
     let request = engine::Edit {
-        model: flags.common.model(&flags.class),
+        model: engine::Model { classes: flags.to_class.clone().or(flags.class.classes.clone()), ..flags.common.model(&flags.class) },
         input: flags.input.clone(),
         count: flags.count,
         preparation: flags.preparation.preparing(),
@@ -103,7 +107,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         solver: flags.solver.solver,
         seed: flags.seed,
         inversion: flags.inversion,
-        from_classes: flags.from_class.clone(),
+        from_class: flags.from_class.clone(),
         to_model: flags.to_model.clone(),
         mask: flags.mask.clone(),
         repaint: flags.repaint,

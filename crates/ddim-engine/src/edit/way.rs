@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::inversion::Inversion;
 use crate::job::Watch;
-use crate::session::Session;
+use crate::session::{Encoded, Session};
 use ddim::noise::Batch;
 use ddim::{BdiaPair, Known, Sampler, Sampling, Trajectory};
 
@@ -23,27 +23,30 @@ pub(super) enum Start<'a> {
     /// The image, to which noise is added; with the share of it that is left.
     Image(&'a [f32], f64),
     /// Its latent at the top; where pixels stay, also what it was on its way there, from the level below the top down to the image.
-    Latent(Vec<f32>, Vec<Vec<f32>>),
+    Latent(Encoded, Vec<Vec<f32>>),
     /// Of BDIA.
     Pair(BdiaPair),
 }
 
 impl Way {
     /// Of the network, for one image on its way down.
-    pub(super) fn evaluations(&self) -> usize {
-        let jumps = self.visits.windows(2).filter(|visit| visit[1] < visit[0]).count();
-        let down = self.visits.len() - jumps;
-        // Heun's second evaluations, of every step but the last.
-        if self.sampler.evaluations() > self.trajectory.len() { 2 * down - 1 } else { down }
+    pub(super) fn evaluations(&self, inversion: Option<Inversion>) -> usize {
+        if inversion == Some(Inversion::Bdia) {
+            // Of two states one is there already.
+            return self.trajectory.len() - 1;
+        }
+        let mut before = 0;
+        let steps = self.visits.iter().filter(|done| std::mem::replace(&mut before, **done) < **done);
+        steps.map(|done| self.sampler.evaluations_of(done - 1)).sum()
     }
 
-    /// Where the edits of `images` begin; `keeps` where pixels stay.
+    /// Where the edits of a batch of images begin, of which `first` is the number of the first; `keeps` where pixels stay.
     pub(super) fn start<'a>(
         &self,
         encoder: Option<(&Session<'_, '_>, Inversion)>,
         images: &'a [f32],
         (keeps, strength): (bool, f64),
-        watch: &Watch<'_>,
+        (seed, first): (u64, usize),
     ) -> Result<Start<'a>> {
         let Some((session, inversion)) = encoder else {
             // At strength 1 nothing of the image is left: it is what sampling draws.
@@ -52,21 +55,21 @@ impl Way {
         };
         let Some(how) = inversion.of_encoder() else {
             let pair = BdiaPair { lower: images.to_vec(), upper: images.to_vec() };
-            return Ok(Start::Pair(session.bdia(&self.up, pair, (0, 0), true)?));
+            return Ok(Start::Pair(session.bdia(&self.up, pair, (seed, first), true)?));
         };
-        let mut path = vec![Vec::new(); if keeps { self.up.len() } else { 0 }];
-        let encoded = session.encode_telling(&session.encoder(&self.up, how)?, images, |step, x| {
-            if let Some(state) = path.get_mut(step) {
-                state.extend_from_slice(x);
+        let mut path = Vec::new();
+        let encoder = session.encoder(&self.up, how)?;
+        let encoded = session.encode_batch(&encoder, images.to_vec(), (seed, first), |_, x| {
+            if keeps {
+                path.push(x.to_vec());
             }
         })?;
-        encoded.note(images.len() / session.dim(), watch);
         if keeps {
             path.pop();
             path.insert(0, images.to_vec());
             path.reverse();
         }
-        Ok(Start::Latent(encoded.latents, path))
+        Ok(Start::Latent(encoded, path))
     }
 
     /// One batch; `of` repeats what each image has for its edits.
@@ -75,18 +78,17 @@ impl Way {
         session: &Session<'_, '_>,
         start: &Start<'_>,
         of: impl Fn(&[f32]) -> Vec<f32>,
-        mask: Option<&[f32]>,
+        mask: Option<Vec<f32>>,
         (seed, first): (u64, usize),
         watch: &Watch<'_>,
     ) -> Result<Vec<f32>> {
-        let mask = mask.map(&of);
         let (x, known) = match start {
             Start::Pair(pair) => {
                 let pair = BdiaPair { lower: of(&pair.lower), upper: of(&pair.upper) };
                 return Ok(session.bdia(&self.trajectory, pair, (seed, first), false)?.lower);
             }
-            Start::Latent(latents, path) => {
-                (of(latents), mask.map(|mask| Known::path(path.iter().map(|x| of(x)).collect(), mask)).transpose()?)
+            Start::Latent(encoded, path) => {
+                (of(&encoded.latents), mask.map(|mask| Known::path(path.iter().map(|x| of(x)).collect(), mask)).transpose()?)
             }
             Start::Image(images, signal) => {
                 let x_0 = of(images);
@@ -116,4 +118,10 @@ impl Way {
         }
         Ok(sampling.into_x())
     }
+}
+
+/// The same steps from `top` on: some spacings do not reach the highest level.
+pub(super) fn reaching(top: usize, trajectory: &Trajectory) -> Result<Trajectory> {
+    let timesteps: Vec<usize> = std::iter::once(top - 1).chain(trajectory.timesteps().skip(1)).collect();
+    Ok(Trajectory::from_timesteps(trajectory.total(), &timesteps)?)
 }
