@@ -78,7 +78,7 @@ pub(crate) struct TrajectoryArgs {
     /// How the S timesteps are chosen from the T of training [default: what the model's scheduler_config.json says]. The DDIM authors' uniform, range(0, T, T // S),
     /// and quadratic, int(linspace(0, sqrt(0.8 T), S)^2); quadratic-full, the paper's, up to T itself; diffusers' leading, trailing and linspace;
     /// power:P, levels T (1 - i/S)^P, of which 1.5 suits few steps; log-snr and karras:RHO (7), even in the log-SNR and in sigma^(1/RHO); tuned, what `ddim tune` found
-    /// for this model, solver and S (ipndm, unipc and ddim at 5 and 10 for the built-in models), or tuned:FILE.
+    /// for this model, solver and S (ipndm, unipc and ddim at 5 and 10 steps for the built-in models), or tuned:FILE.
     #[arg(long, value_name = "KIND")]
     pub(crate) trajectory: Option<engine::Spacing>,
 }
@@ -87,7 +87,8 @@ pub(crate) struct TrajectoryArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SolverArgs {
-    /// ddim, the paper's step; ipndm, dpmpp-2m or unipc, which need fewer steps for the same picture (eta 0); heun, two evaluations per step; or dpmpp-2m-sde, with any --eta.
+    /// ddim, the paper's step; ipndm, unipc or dpmpp-2m, which need fewer steps (eta 0): for 10 or fewer take ipndm with --trajectory power:1.5, whose FID was the best; heun, two
+    /// evaluations per step; or dpmpp-2m-sde, with any --eta.
     #[arg(long, value_name = "NAME", default_value = "ddim")]
     pub(crate) solver: engine::Solver,
 }
