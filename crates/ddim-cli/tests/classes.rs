@@ -53,11 +53,11 @@ fn guidance() {
     let sample = ["sample", "--model", "model", "--count", "2", "--steps", "1", "--classes", "cat", "--out", "o", "--json", "-q"];
     assert_eq!(json(&ok(dir, &sample))["guidance"], json!(1.0));
     assert!(!has(&dir.join("o/00000.png"), "guidance"));
-    let more = ["--guidance", "2.5", "--guidance-interval", "0.2,0.8", "--guidance-rescale", "0.7"];
+    let more = ["--guidance", "2.5", "--guidance-interval", "0,0.8", "--guidance-rescale", "0.7"];
     refused(dir, &[&sample[..], &more].concat(), 1, &["00000.png"]);
     fs::remove_dir_all(dir.join("o")).unwrap();
     assert_eq!(json(&ok(dir, &[&sample[..], &more].concat()))["guidance"], json!(2.5));
-    assert!(has(&dir.join("o/00001.png"), " --classes cat --guidance 2.5 --guidance-interval 0.2,0.8 --guidance-rescale 0.7"));
+    assert!(has(&dir.join("o/00001.png"), " --classes cat --guidance 2.5 --guidance-interval 0,0.8 --guidance-rescale 0.7"));
 
     // Every verb, and each does something.
     let model = ["--model", "model", "-q", "--classes", "cow,dog"];

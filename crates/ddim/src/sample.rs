@@ -167,8 +167,10 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
         }
         predict_at(denoiser, x, step.level, first, output)?;
 
-        let weights = solver.weights(sampler.steps(), self.done, history.len());
-        let correction = solver.correction(sampler.steps(), self.done, history.len());
+        // By how many answers there are to look at.
+        let (steps, done) = (sampler.steps(), self.done);
+        let weights: Vec<[f64; 3]> = (0..=history.len()).map(|past| solver.weights(steps, done, past)).collect();
+        let corrections: Vec<Option<[f64; 2]>> = (0..=history.len()).map(|past| solver.correction(steps, done, past)).collect();
         let mut answers = history.room(x.len());
         let mut euler = std::mem::take(&mut history.euler);
         let mut noise = vec![T::from_f64(0.0); dim];
@@ -182,16 +184,20 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
                 *answer = T::from_f64(*said);
             }
             let past = |k| history.answer(k, from, dim);
-            if let Some([present, older]) = correction {
-                let mut corrected: Vec<f64> = euler[from..to].iter().map(|x| x.to_f64()).collect();
-                add(&mut corrected, present, answers, past(0));
-                if older != 0.0 {
-                    add(&mut corrected, older, past(1), past(0));
-                }
-                // What was put back is what the network saw, not what the step before made.
-                if let Some(known) = &known {
-                    let stays = known.stays(step.level, top);
-                    corrected.iter_mut().zip(&*x).enumerate().filter(|(i, _)| stays(from + i)).for_each(|(_, (to, x))| *to = x.to_f64());
+            // What was said of a pixel before it was put back was said of another.
+            let since = |i: usize, known: &Known<T>| {
+                (0..history.len()).take_while(|back| !known.stays(steps[done - back].level, top)(from + i)).count()
+            };
+            let usable: Option<Vec<usize>> = known.as_ref().map(|known| (0..dim).map(|i| since(i, known)).collect());
+            let usable = |i: usize| usable.as_ref().map_or(history.len(), |usable| usable[i]);
+            if corrections.iter().any(Option::is_some) {
+                let correction = |i: usize| corrections[usable(i)];
+                let base = euler[from..to].iter().zip(&*x).enumerate();
+                let mut corrected: Vec<f64> =
+                    base.map(|(i, (euler, x))| if correction(i).is_some() { euler.to_f64() } else { x.to_f64() }).collect();
+                add(&mut corrected, |i| correction(i).map_or(0.0, |[present, _]| present), answers, past(0));
+                if history.len() > 1 {
+                    add(&mut corrected, |i| correction(i).map_or(0.0, |[_, older]| older), past(1), past(0));
                 }
                 image.move_to(corrected);
             }
@@ -205,8 +211,8 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
                 euler.resize(output.len(), T::from_f64(0.0));
                 write(&image.x, &mut euler[from..to]);
             }
-            for (k, &weight) in weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
-                add(&mut image.x, weight, past(k), answers);
+            for k in 0..history.len().min(3) {
+                add(&mut image.x, |i| weights[usable(i)][k], past(k), answers);
             }
             write(&image.x, x);
             write(&image.f, x_0);
@@ -214,7 +220,6 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
         check_finite("x after the step", x, dim, first, Some(step.level))?;
         history.euler = euler;
         history.push(answers);
-        let done = self.done;
         self.put_back(&step, done, top);
         if let Some(weight) = solver.second(&step) {
             self.second(&step, weight)?;
@@ -340,10 +345,13 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Adds `weight` · (`a` - `b`).
-fn add<T: Real>(x: &mut [f64], weight: f64, a: &[T], b: &[T]) {
-    for ((x, a), b) in x.iter_mut().zip(a).zip(b) {
-        *x += weight * (a.to_f64() - b.to_f64());
+/// Adds `weight` · (`a` - `b`) to each element.
+fn add<T: Real>(x: &mut [f64], weight: impl Fn(usize) -> f64, a: &[T], b: &[T]) {
+    for (i, ((x, a), b)) in x.iter_mut().zip(a).zip(b).enumerate() {
+        let weight = weight(i);
+        if weight != 0.0 {
+            *x += weight * (a.to_f64() - b.to_f64());
+        }
     }
 }
 

@@ -88,7 +88,7 @@ fn round_trip<T: Real>(model: &Mixture, steps: usize, inversion: Inversion, x: &
     let encoder = Encoder::new(&model.schedule, &trajectory).unwrap().with_inversion(inversion).unwrap();
     let mut encoding = Encoding::new(&encoder, model, x.to_vec(), 0).unwrap();
     while encoding.step().unwrap().is_some() {}
-    let (evaluations, latents) = (encoding.evaluations()[0], encoding.into_x());
+    let (evaluations, latents) = (encoding.evaluations().iter().copied().max().unwrap_or(0), encoding.into_x());
     let sampler = Sampler::new(&model.schedule, &trajectory, &Sigma::Eta(0.0)).unwrap();
     let again = Sampling::new(&sampler, model, latents.clone(), Batch { seed: 0, first: 0 }).unwrap().finish().unwrap();
     (latents, again, evaluations)
