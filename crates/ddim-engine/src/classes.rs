@@ -408,7 +408,10 @@ mod tests {
             let error = of(value).unwrap_err();
             assert!(error.starts_with("`classes`: ") && error.contains(word), "{value}: {error}");
         }
-        assert_eq!(mixed([(&vec![(1, 1.0)], 0.25), (&vec![(0, 0.5), (1, 0.5)], 0.5), (&vec![(2, 1.0)], 0.0)]), [(0, 0.5), (1, 0.5)]);
+        assert_eq!(
+            mixed([(&vec![(1, 1.0)], 0.25), (&vec![(0, 0.5), (1, 0.5)], 0.5), (&vec![(2, 1.0)], 0.0)]),
+            [(0, 1.0 / 3.0), (1, 2.0 / 3.0)]
+        );
     }
 
     #[test]
