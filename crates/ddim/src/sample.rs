@@ -211,9 +211,7 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
                 euler.resize(output.len(), T::from_f64(0.0));
                 write(&image.x, &mut euler[from..to]);
             }
-            for k in 0..history.len().min(3) {
-                add(&mut image.x, |i| weights[usable(i)][k], past(k), answers);
-            }
+            (0..history.len().min(3)).for_each(|k| add(&mut image.x, |i| weights[usable(i)][k], past(k), answers));
             write(&image.x, x);
             write(&image.f, x_0);
         }
