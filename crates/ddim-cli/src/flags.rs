@@ -1,7 +1,9 @@
 //! Flags that several verbs have, as clap parses them, and what they say to the engine.
 
+use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Args, ValueEnum};
 use ddim_engine as engine;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// Flags of every verb.
@@ -79,8 +81,25 @@ pub(crate) struct TrajectoryArgs {
     /// and quadratic, int(linspace(0, sqrt(0.8 T), S)^2); quadratic-full, the paper's, up to T itself; diffusers' leading, trailing and linspace;
     /// power:P, levels T (1 - i/S)^P, of which 1.5 suits few steps; log-snr and karras:RHO (7), even in the log-SNR and in sigma^(1/RHO); tuned, what `ddim tune` found
     /// for this model, solver and S (ipndm, unipc and ddim at 5 and 10 steps for the built-in models), or tuned:FILE.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = SpacingParser, hide_possible_values = true)]
     pub(crate) trajectory: Option<engine::Spacing>,
+}
+
+/// Reads a spacing, and tells shells which there are: those with a number or a file as well.
+#[derive(Debug, Clone)]
+pub(crate) struct SpacingParser;
+
+impl TypedValueParser for SpacingParser {
+    type Value = engine::Spacing;
+
+    fn parse_ref(&self, command: &clap::Command, arg: Option<&clap::Arg>, value: &OsStr) -> Result<Self::Value, clap::Error> {
+        let parser = clap::builder::StringValueParser::new().try_map(|text| text.parse::<engine::Spacing>());
+        parser.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(engine::Spacing::ALL.into_iter().map(|spacing| PossibleValue::new(spacing.kind()))))
+    }
 }
 
 /// How a step uses what the network said at the steps before.

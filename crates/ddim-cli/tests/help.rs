@@ -79,7 +79,7 @@ fn completions_and_manual_pages() {
     let here = Path::new(".");
     for (shell, words) in [("bash", "--save-npy"), ("zsh", "save-npy"), ("fish", "save-npy")] {
         let script = common::ok(here, &["completions", shell]).stdout;
-        assert!(script.contains(words) && script.contains("interpolate"), "{shell}");
+        assert!(script.contains(words) && script.contains("interpolate") && script.contains("log-snr"), "{shell}");
     }
     common::refused(tempfile::tempdir().unwrap().path(), &["completions", "csh"], 2, &["csh", "bash"]);
     let folder = tempfile::tempdir().unwrap();

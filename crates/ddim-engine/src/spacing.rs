@@ -45,7 +45,7 @@ pub enum Spacing {
 
 impl Spacing {
     /// All that take nothing, and those that do with what is usual, in the order in which they are listed.
-    const ALL: [Self; 10] = [
+    pub const ALL: [Self; 10] = [
         Self::Uniform,
         Self::Quadratic,
         Self::QuadraticFull,
@@ -59,7 +59,7 @@ impl Spacing {
     ];
 
     /// Without its number or file.
-    fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Uniform => "uniform",
             Self::Quadratic => "quadratic",

@@ -1,7 +1,7 @@
 //! `ddim sweep`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, ClipArgs, Common, InceptionArgs, PreparationArgs};
+use crate::flags::{ClassArgs, ClipArgs, Common, InceptionArgs, PreparationArgs, SpacingParser};
 use crate::front::{report, work};
 use clap::Args;
 use ddim_engine as engine;
@@ -50,7 +50,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "NAME1,NAME2,...", value_delimiter = ',', default_values = ["ddim"])]
     pub(crate) solver: Vec<engine::Solver>,
     /// How the S timesteps are chosen from the T of training: rows [default: what the model's scheduler_config.json says].
-    #[arg(long, value_name = "KIND1,KIND2,...", value_delimiter = ',')]
+    #[arg(long, value_name = "KIND1,KIND2,...", value_delimiter = ',', value_parser = SpacingParser, hide_possible_values = true)]
     pub(crate) trajectory: Vec<engine::Spacing>,
     #[command(flatten)]
     pub(crate) clip: ClipArgs,
