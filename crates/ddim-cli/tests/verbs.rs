@@ -335,6 +335,19 @@ fn tuned_timesteps_are_those_that_sample_uses() {
     assert!(changed != more);
 }
 
+/// The built-in models have theirs, for these weights.
+#[test]
+fn built_in_models_are_tuned() {
+    let folder = tempfile::tempdir().unwrap();
+    for model in ["emoji", "fashion"] {
+        for (solver, steps) in ["ddim", "ipndm", "unipc"].into_iter().flat_map(|solver| [(solver, "5"), (solver, "10")]) {
+            let args = ["sample", "--model", model, "--count", "1", "--eta", "0", "--steps", steps, "--solver", solver];
+            let drawn = json(&ok(folder.path(), &[&args[..], &["--trajectory", "tuned", "--save-npy", "x.npy", "--json"]].concat()));
+            assert_eq!(drawn["timesteps"].as_array().unwrap().len().to_string(), steps, "{model} {solver}");
+        }
+    }
+}
+
 #[test]
 fn bench_reports_time_and_shares() {
     let folder = with_model("ddpm");
