@@ -205,6 +205,11 @@ fn mean_distance(a: &[f32], b: &[f32]) -> f64 {
 
 /// Root mean squared difference of pixels in [0, 1], as they are shown.
 fn difference(a: &[f32], b: &[f32]) -> f64 {
-    let shown = |x: f32| f64::from(x.clamp(-1.0, 1.0)) / 2.0;
-    (a.iter().zip(b).map(|(a, b)| (shown(*a) - shown(*b)).powi(2)).sum::<f64>() / a.len() as f64).sqrt()
+    difference_of(a.iter().zip(b), a.len())
+}
+
+/// The same of `n` pairs.
+pub(crate) fn difference_of<'a>(pairs: impl Iterator<Item = (&'a f32, &'a f32)>, n: usize) -> f64 {
+    let shown = |x: &f32| f64::from(x.clamp(-1.0, 1.0)) / 2.0;
+    (pairs.map(|(a, b)| (shown(a) - shown(b)).powi(2)).sum::<f64>() / n as f64).sqrt()
 }

@@ -154,12 +154,6 @@ impl Request for Edit {
             &[("out", files.out.as_deref())],
             &[("grid", files.grid.as_deref()), ("save_npy", files.save_npy.as_deref())],
         )?;
-        for (field, read) in [("input", Some(&self.input)), ("mask", self.mask.as_ref())] {
-            let same = |out: &PathBuf| read.is_some_and(|read| read.is_dir() && read.canonicalize().ok() == out.canonicalize().ok());
-            if let Some(out) = files.out.as_ref().filter(|out| same(out)) {
-                return Err(Error::field("out", format!("{} is what `{field}` reads: expected another folder", out.display())));
-            }
-        }
         let inversion = self.inversion.or((self.from_class.is_some() || self.to_model.is_some()).then_some(Inversion::ANDERSON));
         let strength = self.strength.unwrap_or(if self.mask.is_some() || inversion.is_some() { 1.0 } else { 0.5 });
         self.check(inversion, strength)?;

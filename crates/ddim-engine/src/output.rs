@@ -65,6 +65,12 @@ pub(crate) fn check_paths(read: &Named<'_>, folders: &Named<'_>, written: &Named
     if let Some((field, _)) = read.iter().chain(&folders).chain(&written).find(|(_, path)| path.as_os_str().is_empty()) {
         return Err(Error::field(field, "empty: expected a path"));
     }
+    for (field, folder) in &folders {
+        let same = |(_, read): &&(&str, &Path)| read.is_dir() && read.canonicalize().ok() == folder.canonicalize().ok();
+        if let Some((other, _)) = read.iter().find(same) {
+            return Err(Error::field(field, format!("{} is what `{other}` reads: expected another folder", folder.display())));
+        }
+    }
     for (i, (field, path)) in written.iter().enumerate() {
         if let Some((other, folder)) = folders.iter().find(|(_, folder)| would_hold(folder, path)) {
             let of = folder.display();

@@ -1,5 +1,6 @@
 //! Trajectories made for one model: levels moved until few steps come nearest to what many find.
 
+use crate::axes::check_axis;
 use crate::choices::{Clipping, Model};
 use crate::error::{Error, Result};
 use crate::job::{Request, Watch, Within};
@@ -170,21 +171,14 @@ impl Tune {
         if self.passes == 0 {
             return Err(Error::field("passes", "0: expected 1 or more"));
         }
-        if self.steps.is_empty() || self.solver.is_empty() {
-            return Err(Error::field(if self.steps.is_empty() { "steps" } else { "solver" }, "none: expected one or more"));
-        }
         if let Some(steps) = self.steps.iter().find(|steps| !(2..=levels).contains(*steps)) {
             return Err(Error::field("steps", format!("{steps}: expected 2 to {levels}, since the first timestep does not move")));
         }
         if !(1..=levels).contains(&self.reference_steps) {
             return Err(Error::field("reference_steps", format!("{}: expected 1 to {levels}", self.reference_steps)));
         }
-        if let Some((_, steps)) = self.steps.iter().enumerate().find(|(i, steps)| self.steps[..*i].contains(steps)) {
-            return Err(Error::field("steps", format!("{steps} twice: expected different numbers")));
-        }
-        if let Some((_, solver)) = self.solver.iter().enumerate().find(|(i, solver)| self.solver[..*i].contains(solver)) {
-            return Err(Error::field("solver", format!("{solver} twice: expected different ones")));
-        }
+        check_axis("steps", &self.steps, ToString::to_string)?;
+        check_axis("solver", &self.solver, ToString::to_string)?;
         if let Some(steps) = self.steps.iter().find(|steps| **steps >= self.reference_steps) {
             let expected = format!("expected more than the {steps} that are tuned to it");
             return Err(Error::field("reference_steps", format!("{}: {expected}", self.reference_steps)));

@@ -2,6 +2,7 @@
 
 use super::way::Way;
 use crate::choices::Eta;
+use crate::consistency::difference_of;
 use crate::error::{Error, Result};
 use crate::inversion::Inversion;
 use crate::reports::DataReport;
@@ -102,8 +103,6 @@ pub(super) fn contents<'w, 'b: 'w>(
 
 /// Root mean squared difference of edits and their images, as pixels in [0, 1].
 pub(super) fn difference(images: &[f32], edits: &[f32], dim: usize, variations: usize) -> f64 {
-    let shown = |x: &f32| f64::from(x.clamp(-1.0, 1.0)) / 2.0;
     let of = |k: usize| &images[k / variations * dim..][..dim];
-    let squares = edits.chunks_exact(dim).enumerate().flat_map(|(k, edit)| edit.iter().zip(of(k)));
-    (squares.map(|(a, b)| (shown(a) - shown(b)).powi(2)).sum::<f64>() / edits.len() as f64).sqrt()
+    difference_of(edits.chunks_exact(dim).enumerate().flat_map(|(k, edit)| edit.iter().zip(of(k))), edits.len())
 }
