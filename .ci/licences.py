@@ -37,6 +37,18 @@ def main() -> None:
             if path.is_file() and path.name.lower().startswith(TEXTS) and path.suffix.lower() in ("", ".txt", ".md", ".ijg"):
                 text = path.read_text(encoding="utf-8", errors="replace").strip()
                 texts.setdefault(text, []).append(f"{name}, {path.relative_to(folder).as_posix()}")
+    # Of what is linked and no crate: Rust's standard library, and musl.
+    sysroot = Path(subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip())
+    others = [("Rust's standard library", sorted((sysroot / "share/doc/rust").glob("COPYRIGHT*")))]
+    if sys.argv[1].endswith("-musl"):
+        others.append(("musl", [Path("/usr/share/doc/musl/copyright"), Path("/usr/share/doc/musl-dev/copyright")]))
+    for name, paths in others:
+        found = [path for path in paths if path.is_file()]
+        if not found:
+            print(f"licences: no text of {name} in {', '.join(map(str, paths)) or sysroot}", file=sys.stderr)
+            print(f"  {name}: MIT" + (" or Apache-2.0" if "Rust" in name else ""))
+        for path in found[:1]:
+            texts.setdefault(path.read_text(encoding="utf-8", errors="replace").strip(), []).append(f"{name}, {path.name}")
     for text, names in texts.items():
         print("\n" + "=" * 80)
         print("\n".join(names) + "\n\n" + text)

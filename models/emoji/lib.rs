@@ -13,3 +13,5 @@ pub const CONFIG: &str = include_str!("unet/config.json");
 pub const SCHEDULER: &str = include_str!("scheduler/scheduler_config.json");
 /// `unet/diffusion_pytorch_model.safetensors`: the weights, f16.
 pub const SAFETENSORS: &[u8] = include_bytes!("unet/diffusion_pytorch_model.safetensors");
+/// `tuned.json`: timesteps for few steps, as `ddim tune` found them for these weights.
+pub const TUNED: &str = include_str!("tuned.json");

@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn fields_are_flags() {
         assert_eq!(in_flags("`batch_size`: 0 (use `save_npy`)"), "--batch-size: 0 (use --save-npy)");
-        assert_eq!(in_flags("what `a` reads"), "what A reads");
+        assert_eq!(in_flags("what `a` names"), "what A names");
         for text in ["a `b", "a file `A b.png`: bad", "no field"] {
             assert_eq!(in_flags(text), text);
         }

@@ -1,7 +1,9 @@
 //! Flags that several verbs have, as clap parses them, and what they say to the engine.
 
+use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Args, ValueEnum};
 use ddim_engine as engine;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// Flags of every verb.
@@ -72,28 +74,53 @@ pub(crate) struct Output {
 }
 
 /// Which timesteps are visited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Spacing {
-    /// The DDIM authors' range(0, T, T // S); where S does not divide T it has more than S steps.
-    Uniform,
-    /// The DDIM authors' int(linspace(0, sqrt(0.8 T), S)^2), duplicates dropped.
-    Quadratic,
-    /// The paper's quadratic, up to T itself: floor(c i^2) with c = T / S^2.
-    QuadraticFull,
-    /// diffusers' i (T // S) + steps_offset.
-    Leading,
-    /// diffusers' round(T, T - T/S, ...) - 1.
-    Trailing,
-    /// diffusers' round(linspace(0, T - 1, S)).
-    Linspace,
-}
-
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct TrajectoryArgs {
-    /// How the S timesteps are chosen from the T of training [default: what the model's scheduler_config.json says].
-    #[arg(long, value_name = "KIND", value_enum)]
-    pub(crate) trajectory: Option<Spacing>,
+    /// How the S timesteps are chosen from the T of training [default: what the model's scheduler_config.json says]. The DDIM authors' uniform, range(0, T, T // S),
+    /// and quadratic, int(linspace(0, sqrt(0.8 T), S)^2); quadratic-full, the paper's, up to T itself; diffusers' leading, trailing and linspace;
+    /// power:P, levels T (1 - i/S)^P, of which 1.5 suits few steps; log-snr and karras:RHO (7), even in the log-SNR and in sigma^(1/RHO); tuned, what `ddim tune` found
+    /// for this model, solver and S (ipndm, unipc and ddim at 5 and 10 steps for the built-in models), or tuned:FILE.
+    #[arg(long, value_name = "KIND", value_parser = SpacingParser, hide_possible_values = true)]
+    pub(crate) trajectory: Option<engine::Spacing>,
+}
+
+/// Reads a spacing, and tells shells which there are: those with a number or a file as well.
+#[derive(Debug, Clone)]
+pub(crate) struct SpacingParser;
+
+impl TypedValueParser for SpacingParser {
+    type Value = engine::Spacing;
+
+    fn parse_ref(&self, command: &clap::Command, arg: Option<&clap::Arg>, value: &OsStr) -> Result<Self::Value, clap::Error> {
+        let parser = clap::builder::StringValueParser::new().try_map(|text| text.parse::<engine::Spacing>());
+        parser.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(engine::Spacing::ALL.into_iter().map(|spacing| PossibleValue::new(spacing.kind()))))
+    }
+}
+
+/// How a step uses what the network said at the steps before.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct SolverArgs {
+    /// ddim, the paper's step; ipndm, unipc or dpmpp-2m, which need fewer steps (eta 0): for 10 or fewer take ipndm with --trajectory power:1.5, whose FID was the best; heun, two
+    /// evaluations per step; or dpmpp-2m-sde, with any --eta.
+    #[arg(long, value_name = "NAME", default_value = "ddim")]
+    pub(crate) solver: engine::Solver,
+}
+
+/// How images are encoded.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct InversionArgs {
+    /// How steps upwards are solved. euler, the paper's Eq. 13 (Table 2), one evaluation per step; fixed-point:K, the latent that DDIM's own steps decode to the
+    /// image, by up to K evaluations per step; anderson:K, the same in fewer and from fewer steps; bdia, exact to the bit, of a pair of states. Both take a tolerance,
+    /// anderson:30:1e-4.
+    #[arg(long, value_name = "HOW", default_value = "euler")]
+    pub(crate) inversion: engine::Inversion,
 }
 
 /// Clipping of the predicted image.
@@ -151,10 +178,43 @@ pub(crate) struct InceptionArgs {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct ClassArgs {
     /// For models trained with classes, by number or name: one for all images, or several that they take in turn (0,2,cat); each, all
-    /// classes in turn; random, by the seed and the number of the image; or a text file with one per line. --class is the same.
-    #[arg(long, alias = "class", value_name = "K,...|each|random|FILE")]
+    /// classes in turn; random, by the seed and the number of the image; data, those of the images that are read (edit, encode, reconstruct, nll); reference,
+    /// at random as often as the reference has them (sweep); or a text file with one per line. cat+dog and 0.3*cat+0.7*dog mix classes: weights are divided by
+    /// their sum. --class is the same.
+    #[arg(long, alias = "class", value_name = "K,...|each|random|data|FILE")]
     pub(crate) classes: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) guidance: GuidanceArgs,
 }
+
+/// How far a network goes beyond what it says without a class.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct GuidanceArgs {
+    /// Classifier-free guidance, for models trained with label dropout: 1 is the class alone, more exaggerates what sets it apart from no class, and takes two
+    /// evaluations a step; diffusers' guidance_scale.
+    #[arg(long, value_name = "W", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) guidance: f64,
+    /// Guide at levels from A T to B T alone, with 0 the images and 1 the noise: the middle, as 0.1,0.7, keeps more variety [default: 0,1].
+    #[arg(long, value_name = "A,B", value_parser = parse_interval, requires = "guidance", allow_hyphen_values = true)]
+    pub(crate) guidance_interval: Option<[f64; 2]>,
+    /// How much of each prediction's standard deviation is brought back to that without guidance, from 0 to 1: against colours that are too strong.
+    #[arg(long, value_name = "P", default_value_t = 0.0, requires = "guidance", allow_negative_numbers = true)]
+    pub(crate) guidance_rescale: f64,
+}
+
+fn parse_interval(text: &str) -> Result<[f64; 2], String> {
+    let ends = text.split_once(',').and_then(|(a, b)| Some([a.trim().parse().ok()?, b.trim().parse().ok()?]));
+    ends.ok_or_else(|| format!("{text:?}: expected two numbers from 0 to 1, as 0.1,0.7"))
+}
+
+impl GuidanceArgs {
+    fn guidance(&self) -> engine::Guidance {
+        let interval = self.guidance_interval.unwrap_or([0.0, 1.0]);
+        engine::Guidance { scale: self.guidance, interval, rescale: self.guidance_rescale }
+    }
+}
+
 impl Common {
     pub(crate) fn model(&self, classes: &ClassArgs) -> engine::Model {
         engine::Model {
@@ -163,6 +223,7 @@ impl Common {
             raw: self.choices.raw,
             size: self.size,
             classes: classes.classes.clone(),
+            guidance: classes.guidance.guidance(),
             batch_size: self.batch_size,
         }
     }
@@ -172,19 +233,6 @@ impl ModelArgs {
     /// A model whose size and classes do not matter.
     pub(crate) fn model(&self, model: &std::path::Path) -> engine::Model {
         engine::Model { model: model.to_owned(), scheduler: self.scheduler.clone(), raw: self.raw, ..engine::Model::default() }
-    }
-}
-
-impl TrajectoryArgs {
-    pub(crate) fn spacing(&self) -> Option<engine::Spacing> {
-        self.trajectory.map(|spacing| match spacing {
-            Spacing::Uniform => engine::Spacing::Uniform,
-            Spacing::Quadratic => engine::Spacing::Quadratic,
-            Spacing::QuadraticFull => engine::Spacing::QuadraticFull,
-            Spacing::Leading => engine::Spacing::Leading,
-            Spacing::Trailing => engine::Spacing::Trailing,
-            Spacing::Linspace => engine::Spacing::Linspace,
-        })
     }
 }
 

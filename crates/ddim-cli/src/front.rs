@@ -11,22 +11,18 @@ use std::fmt::Display;
 use std::io::Write;
 
 /// Works on a request as the flags of every verb say; Ctrl-C ends it.
-pub(crate) fn work<R: Request + Sync>(request: &R, machine: &Machine) -> Result<R::Report> {
+pub(crate) fn work<R: Request>(request: &R, machine: &Machine) -> Result<R::Report> {
     work_on(&Engine::new(&machine.device, machine.threads)?, request, &machine.output)
 }
 
 /// The same on an engine.
-pub(crate) fn work_on<R: Request + Sync>(engine: &Engine, request: &R, output: &Output) -> Result<R::Report> {
+pub(crate) fn work_on<R: Request>(engine: &Engine, request: &R, output: &Output) -> Result<R::Report> {
     let mut progress = Progress::new(output.quiet);
     Ok(ask(engine, request, &mut |event| progress.show(&event))?.0)
 }
 
 /// Works on a request; `tell` shows what happens. Also the signal that asked for an end, where the work ended well all the same.
-pub(crate) fn ask<R: Request + Sync>(
-    engine: &Engine,
-    request: &R,
-    tell: &mut (dyn FnMut(Event) + Send),
-) -> Result<(R::Report, Option<i32>)> {
+pub(crate) fn ask<R: Request>(engine: &Engine, request: &R, tell: &mut (dyn FnMut(Event) + Send)) -> Result<(R::Report, Option<i32>)> {
     let control = Control::default();
     let asked = signals::watch(control.clone()).map_err(|e| Error::failure(format!("signals cannot be handled: {e}")))?;
     let result = engine.run(request, &control, &mut |event| {
@@ -66,5 +62,14 @@ pub(crate) fn lines(files: &[String]) -> String {
 
 /// So many images, in words.
 pub(crate) fn images(n: usize) -> String {
-    format!("{n} image{}", if n == 1 { "" } else { "s" })
+    counted(n, "image")
+}
+
+/// So many steps, in words.
+pub(crate) fn steps(n: usize) -> String {
+    counted(n, "step")
+}
+
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

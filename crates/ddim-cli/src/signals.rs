@@ -7,7 +7,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The first signal that came, and how long the work may take to end then.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +53,7 @@ pub(crate) fn watch(control: Control) -> io::Result<Signal> {
 #[cfg(unix)]
 fn handle(control: Control, first: Signal) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+    use std::time::Instant;
 
     /// `timeout` and other wrappers send a signal to the process and to its group: within this time it is the same one.
     const ECHO: Duration = Duration::from_millis(100);
@@ -85,16 +86,26 @@ fn handle(control: Control, first: Signal) -> io::Result<()> {
 #[cfg(not(unix))]
 fn handle(control: Control, first: Signal) -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
+    use std::sync::atomic::AtomicUsize;
+
+    // There are no threads for signals: the last one is left here, and asked for.
+    let last = Arc::new(AtomicUsize::new(0));
     for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, control.flag())?;
-        signal_hook::flag::register(signal, control.flag())?;
+        signal_hook::flag::register_usize(signal, Arc::clone(&last), signal as usize)?;
     }
     std::thread::spawn(move || {
-        while !control.is_cancelled() {
-            std::thread::sleep(Duration::from_millis(50));
+        loop {
+            match last.swap(0, Ordering::SeqCst) as i32 {
+                0 => std::thread::sleep(Duration::from_millis(50)),
+                signal if first.get().is_none() => {
+                    first.set(signal);
+                    control.cancel();
+                    let first = first.clone();
+                    std::thread::spawn(move || first.lose_patience(signal));
+                }
+                signal => end_at_once(signal),
+            }
         }
-        first.set(SIGINT);
-        first.lose_patience(SIGINT);
     });
     Ok(())
 }

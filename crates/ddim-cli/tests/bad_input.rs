@@ -2,12 +2,14 @@
 
 mod common;
 
-use common::{CONFIG, SAFETENSORS, SCHEDULER, ddim, edit, listing, npy, ok, pictures, refused, with_model};
+use assert_cmd::cargo::CommandCargoExt;
+use common::{CONFIG, SAFETENSORS, SCHEDULER, ddim, edit, listing, npy, ok, pictures, refused, root, with_model};
 use ddim_eval::Statistics;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 const SAMPLE: &[&str] = &["sample", "--model", "model", "--count", "1", "--steps", "1", "-q"];
 
@@ -186,6 +188,9 @@ fn flags() {
         (&["--device", "tpu"], 2, "--device"),
         (&["--device", "gpu"], 1, "--device"),
         (&["--trajectory", "straight"], 2, "--trajectory"),
+        (&["--solver", "euler"], 2, "expected one of ddim, ipndm, dpmpp-2m, unipc, heun, dpmpp-2m-sde"),
+        (&["--solver", "unipc", "--eta", "1"], 2, "--solver: the solver unipc adds no noise"),
+        (&["--solver", "dpmpp-2m-sde", "--sigma-hat"], 2, "--solver: the solver dpmpp-2m-sde"),
         (&["--timesteps", "100,900"], 2, "--timesteps"),
         (&["--timesteps", "900,900"], 2, "--timesteps"),
         (&["--timesteps", "1000"], 2, "0 to 999"),
@@ -213,6 +218,70 @@ fn flags() {
     refused(classes.path(), &with(base, &["--class", "5"]), 2, &["0 to 4"]);
     let identity = with_model("class_identity");
     refused(identity.path(), base, 2, &["--class", "class_embed_type is identity"]);
+}
+
+/// Timesteps that are not there, of another model, or changed by hand: what is wrong, and where to find what is right.
+#[test]
+fn tuned_trajectories() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    let sample = ["sample", "--model", "model", "--count", "1", "-q", "--steps", "3", "--trajectory"];
+    refused(dir, &with(&sample, &["tuned"]), 2, &["--trajectory: tuned: model/tuned.json not found", "ddim tune"]);
+    refused(dir, &with(&sample, &["tuned:"]), 2, &["--trajectory", "a file after tuned"]);
+    refused(dir, &with(&sample, &["tuned:absent.json"]), 2, &["absent.json not found"]);
+    refused(dir, &with(&sample, &["tuned:model"]), 1, &["model"]);
+    let emoji = ["sample", "--count", "1", "-q", "--steps", "3", "--trajectory", "tuned"];
+    refused(dir, &emoji, 2, &["--trajectory: tuned: emoji has nothing for solver ddim and 3 steps", "ddim tune"]);
+
+    let tune = &["tune", "--model", "model", "--count", "2", "--held-out", "2", "--passes", "1", "--reference-steps", "20", "-q"];
+    let cases: &[(&[&str], &str)] = &[
+        (&["--steps", "1"], "--steps: 1: expected 2 to 1000, since the first timestep does not move"),
+        (&["--steps", "5,1001"], "--steps: 1001"),
+        (&["--steps", "5,5"], "--steps: 5 twice"),
+        (&["--solver", "ddim,ddim"], "--solver: ddim twice"),
+        (&["--solver", "euler"], "expected one of ddim"),
+        (&["--count", "0"], "--count: 0"),
+        (&["--held-out", "0"], "--held-out: 0"),
+        (&["--passes", "0"], "--passes: 0"),
+        (&["--reference-steps", "0"], "--reference-steps: 0: expected 1 to 1000"),
+        (&["--reference-steps", "3", "--steps", "3"], "--reference-steps: 3: expected more than the 3 "),
+        (&["--out", ""], "--out"),
+    ];
+    for (flags, words) in cases {
+        let args = if tune.contains(&flags[0]) { without(tune, flags[0]) } else { tune.to_vec() };
+        refused(dir, &with(&args, flags), 2, &[words]);
+    }
+    refused(dir, &["tune", "--count", "1"], 2, &["--out is missing: emoji is built in"]);
+    refused(dir, &with(tune, &["--out", "absent/a.json"]), 1, &["absent/a.json"]);
+
+    ok(dir, &with(tune, &["--steps", "3", "--solver", "ddim"]));
+    let file = dir.join("model/tuned.json");
+    let whole = fs::read_to_string(&file).unwrap();
+    refused(dir, &with(&sample, &["tuned", "--solver", "unipc"]), 2, &["nothing for solver unipc and 3 steps, but ddim 3: ddim tune"]);
+    refused(dir, &["sample", "--steps", "3", "--trajectory", "tuned:model/tuned.json", "-q"], 2, &["was tuned for another model: weights"]);
+    let changed = |from: &str, to: &str, words: &[&str]| {
+        assert!(whole.contains(from), "{from}: {whole}");
+        fs::write(&file, whole.replacen(from, to, 1)).unwrap();
+        refused(dir, &with(&sample, &["tuned"]), 2, &with(&["--trajectory: tuned: model/tuned.json"], words));
+    };
+    let list = "\"timesteps\":[";
+    let at = whole.find(list).unwrap() + list.len();
+    let first = format!("{list}{},", &whole[at..at + whole[at..].find(',').unwrap()]);
+    changed(&first, "\"timesteps\":[0,", &["strictly descending"]);
+    changed(&first, "\"timesteps\":[1000,", &["0 to 999"]);
+    changed(&first, list, &["2 timesteps, expected 3"]);
+    changed("\"schedule\": \"", "\"schedule\": \"f", &["another model: noise schedule"]);
+    changed("\"solver\":\"ddim\"", "\"solver\":\"euler\"", &["is no file of ddim tune", "euler"]);
+    changed("{", "", &["is no file of ddim tune"]);
+    refused(dir, &with(tune, &["--steps", "3"]), 2, &["--out: model/tuned.json is no file of ddim tune", "expected another file"]);
+    fs::write(&file, whole.replacen("\"weights\": \"", "\"weights\": \"f", 1)).unwrap();
+    refused(dir, &with(tune, &["--steps", "3"]), 2, &["--out: model/tuned.json was tuned for another model", "expected another file"]);
+}
+
+/// `args` but for one flag and its value.
+fn without<'a>(args: &[&'a str], flag: &str) -> Vec<&'a str> {
+    let at = args.iter().position(|word| *word == flag).unwrap();
+    [&args[..at], &args[at + 2..]].concat()
 }
 
 #[test]
@@ -299,6 +368,8 @@ fn outputs_that_cannot_be_written() {
         ("--animate", "absent/a.gif", "absent/a.gif"),
     ] {
         refused(folder.path(), &with(SAMPLE, &[flag, path]), 1, &[word]);
+        let said = ddim(folder.path(), &with(SAMPLE, &[flag, path])).stderr;
+        assert!(!said.contains(".ddim-"), "names what is nobody's: {said}");
     }
     assert_eq!(fs::read_to_string(folder.path().join("file")).unwrap(), "kept");
     for name in ["a.webp", "a", ".gif"] {
@@ -326,6 +397,8 @@ fn outputs_are_not_each_other_nor_inputs() {
         (&["sample", "--grid", "a.png", "--animate", "model/../a.png"], ["--animate: ", "what --grid writes"]),
         (&["sample", "--latents", "x.npy", "--save-npy", "x.npy"], ["--save-npy: ", "what --latents reads"]),
         (&["interpolate", "--grid", "a.png", "--animate", "a.png"], ["--animate: ", "what --grid writes"]),
+        (&["sample", "--out", "o", "--grid", "./o/00000.png"], ["--grid: ", "among the files of o"]),
+        (&["sample", "--trace", "o", "--save-npy", "o/x_final.npy"], ["--save-npy: ", "among the files of o"]),
         (&["encode", "--input", "x.npy", "--save-npy", "x.npy"], ["--save-npy: ", "what --input reads"]),
         (&["reconstruct", "--input", "x.npy", "--grid", "x.npy"], ["--grid: ", "what --input reads"]),
         (&["nll", "--data", "x.png", "--plot", "x.png"], ["--plot: ", "what --data reads"]),
@@ -334,14 +407,29 @@ fn outputs_are_not_each_other_nor_inputs() {
     }
     refused(dir, &["fid", "a.npz", "--save-stats", "a.npz", "-q"], 2, &["--save-stats: ", "what A reads"]);
     assert!(kept == [fs::read(dir.join("x.npy")).unwrap(), fs::read(dir.join("a.npz")).unwrap()]);
-    // What is no file takes anything.
+    // The images of a folder are inputs, and a folder that is made may take more than its images.
+    fs::create_dir(dir.join("real")).unwrap();
+    fs::copy(root().join("conformance/fashion_test/00.png"), dir.join("real/0.png")).unwrap();
+    for verb in
+        [&["encode", "--input", "real", "--save-npy", "real/0.png"][..], &["reconstruct", "--input", "real", "--grid", "./real/0.png"]]
+    {
+        refused(dir, &with(verb, &["--model", "fashion", "--steps", "1", "-q"]), 2, &["lies in real, which --input reads"]);
+    }
+    ok(dir, &with(SAMPLE, &["--out", "made", "--grid", "made/grid.png"]));
+    ok(dir, &with(SAMPLE, &["--out", "made", "--grid", "made/grid.png"]));
     #[cfg(unix)]
-    ok(dir, &with(SAMPLE, &["--save-npy", "/dev/null", "--grid", "/dev/null"]));
+    {
+        std::os::unix::fs::symlink("later.npy", dir.join("link.npy")).unwrap();
+        refused(dir, &with(SAMPLE, &["--save-npy", "link.npy", "--grid", "later.npy"]), 2, &["--save-npy: ", "what --grid writes"]);
+        // What is no file takes anything; this standard output is a pipe.
+        ok(dir, &with(SAMPLE, &["--save-npy", "/dev/null", "--grid", "/dev/null"]));
+        let run = Command::cargo_bin("ddim").unwrap().current_dir(dir).args(with(SAMPLE, &["--save-npy", "/dev/stdout"])).output().unwrap();
+        assert!(run.status.success() && run.stdout.starts_with(b"\x93NUMPY"), "{}", String::from_utf8_lossy(&run.stderr));
+    }
 }
 
 #[test]
 fn a_closed_pipe_is_not_an_error() {
-    use assert_cmd::cargo::CommandCargoExt;
     let folder = with_model("ddpm");
     for args in [&["info", "model"][..], &["--help"], &with(SAMPLE, &["--json", "--grid", "g.png"])] {
         let mut command = std::process::Command::cargo_bin("ddim").unwrap();
@@ -358,7 +446,6 @@ fn a_closed_pipe_is_not_an_error() {
 #[cfg(unix)]
 #[test]
 fn a_killed_run_leaves_no_partial_output() {
-    use assert_cmd::cargo::CommandCargoExt;
     let folder = with_model("ddpm");
     let args =
         ["sample", "--model", "model", "--count", "64", "--steps", "20", "-q", "--out", "images", "--grid", "g.png", "--save-npy", "x.npy"];

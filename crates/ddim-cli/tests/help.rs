@@ -34,17 +34,18 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
         "size" if verb == "fid" || training => "Data",
         "size" | "scheduler" | "raw" => "Everywhere",
         "seed" if verb == "fid" => "Data",
-        "count" if verb == "nll" || verb == "reconstruct" => "Data",
+        "count" if matches!(verb, "nll" | "reconstruct" | "edit") => "Data",
         "out" | "grid" | "save-npy" | "save-stats" | "save-images" | "trace" | "animate" | "plot" | "no-labels" | "features" => "Output",
         "checkpoint-every" | "preview-every" => "Output",
         "input" | "data" | "reference" | "reference-limit" | "limit" | "fit" | "background" | "skip-bad-files" | "labels" => "Data",
         "no-flip" | "holdout" => "Data",
         "preset" | "config" | "resume" | "model" | "steps" | "batch-size" | "learning-rate" | "seed" if training => "Training",
         "model" | "device" | "batch-size" | "threads" | "json" | "quiet" | "inception" => "Everywhere",
-        "steps" | "eta" | "sigma-hat" | "trajectory" | "timesteps" | "seed" | "seeds" | "latents" | "count" | "frames" | "rows" => {
-            "Sampling"
-        }
+        "held-out" | "passes" | "reference-steps" => "Sampling",
+        "steps" | "eta" | "sigma-hat" | "trajectory" | "solver" | "timesteps" | "seed" | "seeds" | "latents" | "count" | "frames"
+        | "rows" => "Sampling",
         "cols" | "clip" | "no-clip" | "rederive-epsilon" | "class" | "classes" => "Sampling",
+        "guidance" | "guidance-interval" | "guidance-rescale" => "Sampling",
         "help" | "version" => "Options",
         _ => return None,
     })
@@ -52,7 +53,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
 
 #[test]
 fn flags_lie_under_their_headings() {
-    for verb in ["sample", "encode", "reconstruct", "interpolate", "consistency", "sweep", "nll", "train", "fid"] {
+    for verb in ["sample", "edit", "encode", "reconstruct", "interpolate", "consistency", "sweep", "tune", "nll", "train", "fid"] {
         let found = headings(verb);
         let mut flags = 0;
         for (heading, names) in &found {
@@ -66,7 +67,7 @@ fn flags_lie_under_their_headings() {
         assert!(flags >= 10 && found.contains_key("Everywhere"), "ddim {verb} --help: {found:?}");
     }
     // What is read, and what leaked: flags of its own behind those of another struct.
-    assert!(headings("sweep")["Sampling"].starts_with(&["steps", "eta", "count", "seed"].map(str::to_owned)));
+    assert!(headings("sweep")["Sampling"].starts_with(&["steps", "eta", "count", "seed", "solver", "trajectory"].map(str::to_owned)));
     assert_eq!(headings("nll")["Data"][..2], ["data", "count"]);
     assert!(headings("reconstruct")["Data"].contains(&"input".to_owned()));
     assert!(headings("fid")["Options"].contains(&"fid-only".to_owned()));
@@ -78,16 +79,18 @@ fn completions_and_manual_pages() {
     let here = Path::new(".");
     for (shell, words) in [("bash", "--save-npy"), ("zsh", "save-npy"), ("fish", "save-npy")] {
         let script = common::ok(here, &["completions", shell]).stdout;
-        assert!(script.contains(words) && script.contains("interpolate"), "{shell}");
+        assert!(script.contains(words) && script.contains("interpolate") && script.contains("log-snr"), "{shell}");
     }
     common::refused(tempfile::tempdir().unwrap().path(), &["completions", "csh"], 2, &["csh", "bash"]);
     let folder = tempfile::tempdir().unwrap();
     common::ok(folder.path(), &["man", "pages"]);
     let page = |name: &str| std::fs::read_to_string(folder.path().join("pages").join(name)).unwrap();
     assert!(page("ddim.1").contains("ddim\\-sample(1)") && page("ddim-sample.1").contains("\\-\\-save\\-npy"));
+    // A page is the same wherever it was written: nothing of the machine.
+    assert!(!page("ddim.1").contains("threads ") && page("ddim.1").contains(concat!("ddim ", env!("CARGO_PKG_VERSION"))));
     // Examples keep their lines.
     assert!(page("ddim-sample.1").lines().any(|line| line.starts_with("  ddim sample \\-\\-steps 10")), "{}", page("ddim-sample.1"));
-    assert_eq!(folder.path().join("pages").read_dir().unwrap().count(), 15);
+    assert_eq!(folder.path().join("pages").read_dir().unwrap().count(), 17);
 }
 
 #[test]

@@ -14,13 +14,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const TESTS: [(&str, fn()); 7] = [
+const TESTS: &[(&str, fn())] = &[
     ("distances_of_sets", distances_of_sets),
     ("the_variable_is_enough", the_variable_is_enough),
     ("the_same_numbers_for_any_number_of_threads", the_same_numbers_for_any_number_of_threads),
     ("backgrounds", backgrounds),
     ("a_sweep_killed_at_any_moment", a_sweep_killed_at_any_moment),
+    #[cfg(unix)]
+    ("a_sweep_on_a_full_disk", a_sweep_on_a_full_disk),
+    ("a_sweep_over_solvers_trajectories_and_seeds", a_sweep_over_solvers_trajectories_and_seeds),
     ("a_sweep_of_other_contents_is_refused", a_sweep_of_other_contents_is_refused),
+    ("a_sweep_of_classes", a_sweep_of_classes),
     ("bad_sets_that_are_found_later", bad_sets_that_are_found_later),
 ];
 
@@ -34,7 +38,7 @@ fn main() {
             Ok(Completion::Completed)
         })
     };
-    libtest_mimic::run(&Arguments::from_args(), TESTS.into_iter().map(trial).collect()).exit();
+    libtest_mimic::run(&Arguments::from_args(), TESTS.iter().copied().map(trial).collect()).exit();
 }
 
 /// What the variable names.
@@ -178,6 +182,31 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     named.filter(|(name, _)| name != "timings.json" && !name.starts_with("seconds.")).collect()
 }
 
+/// Files that may not grow, as on a full disk: one line, and the same command goes on when there is room.
+#[cfg(unix)]
+fn a_sweep_on_a_full_disk() {
+    let folder = with_model("ddpm");
+    let (dir, weights) = (folder.path(), weights());
+    pictures(&dir.join("real.npy"), 40, 16, 1);
+    let with = |out: &'static str| {
+        let args =
+            ["sweep", "--model", "model", "--reference", "real.npy", "--count", "3", "--steps", "2", "--eta", "0", "-q", "--out", out];
+        args.map(str::to_owned).into_iter().chain([weights.clone()]).collect::<Vec<_>>()
+    };
+    let run = |out| ok(dir, &with(out).iter().map(String::as_str).collect::<Vec<_>>());
+    let ddim = Command::cargo_bin("ddim").unwrap().get_program().to_owned();
+    let mut command = Command::new("sh");
+    command.current_dir(dir).args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "sh"]).arg(&ddim).args(with("s"));
+    let output = command.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    let said = errors(&error);
+    assert!(output.status.code() == Some(1) && said.len() == 1 && said[0].contains("cannot be written"), "{error}");
+    assert!(!error.contains(".ddim-") && !listing(dir).iter().any(|path| path.to_string_lossy().contains(".ddim-")), "{error}");
+    run("s");
+    run("t");
+    assert!(files(&dir.join("s")) == files(&dir.join("t")));
+}
+
 /// Ten kills at moments that fall anywhere: the same command goes on, repeats no image, and ends with the same bytes.
 fn a_sweep_killed_at_any_moment() {
     let folder = with_model("ddpm");
@@ -248,8 +277,83 @@ fn a_sweep_killed_at_any_moment() {
     assert_eq!(object["warnings"].as_array().unwrap().len(), 2);
     assert_eq!(written(), before);
     // Another sweep's folder.
-    let other: Vec<&str> = more.iter().map(String::as_str).chain(["--seed", "5"]).collect();
-    refused(dir, &other, 1, &["whole", "seed is 0 there and 5 here"]);
+    let other: Vec<&str> = more.iter().map(|arg| if arg == "70" { "71" } else { arg }).collect();
+    refused(dir, &other, 1, &["whole", "count is 70 there and 71 here"]);
+}
+
+/// Solvers, trajectories and seeds, in a folder that a version without them began: its cells stay as they are and stand in the table, the others are
+/// what each would be in a folder of its own.
+fn a_sweep_over_solvers_trajectories_and_seeds() {
+    let folder = with_model("ddpm");
+    let (dir, weights) = (folder.path(), weights());
+    pictures(&dir.join("real.npy"), 6, 16, 1);
+    let sweep = |out: &str, more: &[&str]| {
+        let args = ["sweep", "--model", "model", "--reference", "real.npy", &weights, "--count", "3", "--steps", "2,3", "--eta", "0", "-q"];
+        json(&ok(dir, &[&args[..], &["--out", out, "--json"], more].concat()))
+    };
+    let first = sweep("s", &[]);
+    let own = first["settings"]["trajectory"].as_str().unwrap().to_owned();
+    assert!(own != "trailing" && first["settings"]["seed"] == 0, "{first}");
+    // As it was written before there were others.
+    let of_old = ["s0002-eta0", "s0003-eta0"].map(|name| dir.join(format!("s/cells/{name}.json")));
+    for path in &of_old {
+        let mut cell: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        ["solver", "trajectory", "seed"].iter().for_each(|key| drop(cell.as_object_mut().unwrap().shift_remove(*key).unwrap()));
+        fs::write(path, serde_json::to_string_pretty(&cell).unwrap()).unwrap();
+    }
+    let state =
+        || -> Vec<_> { of_old.iter().map(|path| (fs::read(path).unwrap(), path.metadata().unwrap().modified().unwrap())).collect() };
+    let (before, settings) = (state(), fs::read(dir.join("s/sweep.json")).unwrap());
+    assert_eq!(sweep("s", &[])["cells"], first["cells"]);
+
+    let trajectories = format!("{own},trailing");
+    let axes = ["--solver", "ddim,heun", "--trajectory", &trajectories, "--seed", "0,5", "--save-images", "images"];
+    let all = sweep("s", &axes);
+    let cells = all["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 16);
+    assert!(state() == before && fs::read(dir.join("s/sweep.json")).unwrap() == settings);
+    assert!(all["settings"].get("seed").is_none() && all["settings"].get("trajectory").is_none() && all["settings"]["count"] == 3, "{all}");
+    let names: Vec<String> = listing(&dir.join("s/cells")).iter().map(|path| path.file_stem().unwrap().display().to_string()).collect();
+    for name in ["s0002-eta0", "s0002-eta0-seed5", "s0003-heun-eta0", "s0003-trailing-eta0", "s0002-heun-trailing-eta0-seed5"] {
+        assert!(names.iter().any(|known| known == name), "{name} {names:?}");
+    }
+    // Row after row, in each place a seed beside the other.
+    let of = |cell: &serde_json::Value, keys: &[&str]| keys.iter().map(|key| cell[key].to_string()).collect::<Vec<_>>().join(" ");
+    let said: Vec<String> = cells[4..8].iter().map(|cell| of(cell, &["solver", "steps", "evaluations", "seed"])).collect();
+    assert_eq!(said, [r#""heun" 2 3 0"#, r#""heun" 2 3 5"#, r#""heun" 3 5 0"#, r#""heun" 3 5 5"#]);
+    // Each alone, where it is called by nothing else.
+    for (i, out) in [(0, "a"), (8, "b")] {
+        let trajectory = if i == 0 { own.as_str() } else { "trailing" };
+        let alone = sweep(out, &["--solver", "heun,ddim", "--trajectory", trajectory, "--seed", "5"]);
+        let alone = alone["cells"].as_array().unwrap();
+        for (cell, same) in [(i + 1, 2), (i + 3, 3), (i + 5, 0), (i + 7, 1)] {
+            assert_eq!(cells[cell], alone[same]);
+        }
+        assert!(dir.join(out).join("cells/s0002-eta0.json").is_file() && dir.join(out).join("kid.svg").is_file());
+    }
+    // The table has the mean of both, and says so.
+    let text = fs::read_to_string(dir.join("s/table.md")).unwrap();
+    let fid = |i: usize| cells[i]["fid"].as_f64().unwrap();
+    let (mean, deviation) = (0.5 * (fid(4) + fid(5)), (fid(4) - fid(5)).abs() / 2f64.sqrt());
+    assert!(text.contains(&format!("| heun, {own} | {mean:.2} ± {deviation:.2} |")), "{text}");
+    assert!(
+        text.contains("the mean of 2 seeds ± the standard deviation over seeds") && text.contains(&format!("by heun, {own} 3, 5")),
+        "{text}"
+    );
+    let svg = fs::read_to_string(dir.join("s/fid.svg")).unwrap();
+    assert!(svg.contains("evaluations per image") && svg.contains("heun, trailing") && svg.contains("2 seeds"), "{svg}");
+    // The images of a cell are those that its flags draw.
+    let sample =
+        ["sample", "--model", "model", "--count", "3", "--steps", "3", "--solver", "heun", "--trajectory", "trailing", "--seed", "5"];
+    ok(dir, &[&sample[..], &["--out", "drawn", "-q"]].concat());
+    for i in 0..3 {
+        let pixels = |folder: &str| image::open(dir.join(folder).join(format!("{i:05}.png"))).unwrap();
+        assert!(pixels("images/s0003-heun-trailing-eta0-seed5") == pixels("drawn"), "image {i}");
+    }
+    // A part of it again: nothing is computed, and one seed has the error over images.
+    let part = sweep("s", &["--solver", "heun", "--seed", "5"]);
+    assert_eq!(part["cells"].as_array().unwrap()[..], [cells[5].clone(), cells[7].clone()]);
+    assert!(part["settings"]["seed"] == 5 && fs::read_to_string(dir.join("s/table.md")).unwrap().contains("± one standard error over"));
 }
 
 /// A folder is tied to what model, reference and Inception hold, not to what they are called: others are refused by name, at once and where a
@@ -313,6 +417,34 @@ fn a_sweep_of_other_contents_is_refused() {
     let cell = &run["cells"][0];
     assert!(cell["fid_error"].as_f64().unwrap() > 0.0 && cell["kid"].is_null() && cell["count"] == 3, "{run}");
     assert!(run["warnings"].to_string().contains("no KID"), "{run}");
+}
+
+/// Classes drawn as the reference has them; another guidance is another sweep.
+fn a_sweep_of_classes() {
+    let folder = with_model("learned_classes");
+    let dir = folder.path();
+    fs::write(dir.join("model/classes.json"), r#"["cat", "dog", "cow", "hen"]"#).unwrap();
+    fs::create_dir_all(dir.join("real/hen")).unwrap();
+    for k in 0..3u8 {
+        image::GrayImage::from_fn(8, 8, |x, y| image::Luma([(x * y) as u8 * (k + 1)])).save(dir.join(format!("real/hen/{k}.png"))).unwrap();
+    }
+    let weights = weights();
+    let sweep = |classes: &str, more: &[&str]| {
+        let args = ["sweep", "--model", "model", "--reference", "real", &weights, "--count", "3", "--steps", "2", "--eta", "0", "-q"];
+        let more = [&["--classes", classes, "--json"], more].concat();
+        [&args[..], &more].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run = |args: &[String]| json(&ok(dir, &args.iter().map(String::as_str).collect::<Vec<_>>()));
+    let no = |args: &[String], words: &[&str]| refused(dir, &args.iter().map(String::as_str).collect::<Vec<_>>(), 1, words);
+    let fid = |object: serde_json::Value| object["cells"][0]["fid"].as_f64().unwrap();
+    // All of the reference are hens, and so are all that are drawn.
+    let hens = fid(run(&sweep("reference", &["--out", "a"])));
+    assert_eq!(fid(run(&sweep("hen", &["--out", "b"]))), hens);
+    assert_ne!(fid(run(&sweep("cat", &["--out", "c"]))), hens);
+    assert_eq!(fid(run(&sweep("reference", &["--out", "a"]))), hens);
+    no(&sweep("reference", &["--out", "a", "--guidance", "2"]), &["a: another sweep: flags is"]);
+    assert_ne!(fid(run(&sweep("reference", &["--out", "d", "--guidance", "2"]))), hens);
+    assert_ne!(fid(run(&sweep("hen+cat", &["--out", "e"]))), hens);
 }
 
 fn bad_sets_that_are_found_later() {

@@ -23,10 +23,12 @@ const SIGTERM: i32 = 15;
 const VERBS: &[&[&str]] = &[
     &["sample", "--count", "100000", "--steps", "1000", "--grid", "out.png", "--save-npy", "out.npy"],
     &["sample", "--count", "500", "--steps", "1000", "--trace", "trace", "--animate", "out.gif"],
+    &["edit", "--input", "real.npy", "--fit", "crop", "--steps", "1000", "--grid", "out.png", "--save-npy", "out.npy"],
     &["encode", "--input", "real.npy", "--fit", "crop", "--steps", "1000", "--save-npy", "out.npy"],
     &["reconstruct", "--input", "real.npy", "--fit", "crop", "--steps", "1000", "--grid", "out.png"],
     &["interpolate", "--frames", "10000", "--steps", "1000", "--grid", "out.png", "--save-npy", "out.npy"],
     &["consistency", "--count", "1000", "--grid", "out.png"],
+    &["tune", "--count", "5000", "--out", "out.json"],
     &["nll", "--data", "real.npy", "--fit", "crop", "--count", "4000", "--steps", "1000", "--plot", "out.svg"],
     &["bench", "--preset", "ddpm-lsun256", "--batch", "8"],
     &["fid", "real.npy", "--save-stats", "out.npz"],
@@ -34,8 +36,8 @@ const VERBS: &[&[&str]] = &[
     &["train", "--data", "real.npy", "--labels", "pipe", "--out", "run"],
 ];
 
-/// A server whose files come a byte at a time.
-fn slow_server() -> String {
+/// A server whose files come a byte at a time, or not at all after they were announced.
+fn slow_server(stalls: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -44,7 +46,7 @@ fn slow_server() -> String {
                 let mut stream = stream.unwrap();
                 let _ = stream.read(&mut [0; 4096]);
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 95628359\r\n\r\n");
-                while stream.write_all(b"x").is_ok() {
+                while stalls || stream.write_all(b"x").is_ok() {
                     std::thread::sleep(Duration::from_millis(20));
                 }
             });
@@ -75,7 +77,7 @@ fn temporary(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_signal_ends_every_verb_at_once() {
-    let server = slow_server();
+    let servers = [slow_server(false), slow_server(true)];
     for (i, args) in VERBS.iter().enumerate() {
         let folder = with_model("ddpm");
         let dir = folder.path();
@@ -85,7 +87,7 @@ fn a_signal_ends_every_verb_at_once() {
         // Nobody's weights are found.
         let variables = [
             ("DDIM_INCEPTION", ""),
-            ("DDIM_INCEPTION_URL", &*server),
+            ("DDIM_INCEPTION_URL", &*servers[i % 2]),
             ("DDIM_CACHE", &*here),
             ("XDG_CACHE_HOME", &*here),
             ("HOME", &*here),
@@ -216,6 +218,7 @@ fn a_full_disk_is_said_and_leaves_nothing() {
         &["sample", "--count", "64", "--steps", "1", "--grid", "out.png"],
         &["sample", "--count", "64", "--steps", "1", "--animate", "out.gif"],
         &["sample", "--count", "64", "--steps", "1", "--trace", "trace"],
+        &["edit", "--input", "real.npy", "--fit", "crop", "--steps", "1", "--save-npy", "out.npy"],
         &["encode", "--input", "real.npy", "--fit", "crop", "--steps", "1", "--save-npy", "out.npy"],
         &["reconstruct", "--input", "real.npy", "--fit", "crop", "--steps", "1", "--grid", "out.png"],
         &["interpolate", "--frames", "64", "--steps", "1", "--grid", "out.png"],

@@ -495,7 +495,7 @@ fn bad_input() {
     std::fs::write(path.join("labels.txt"), "1\n2\n3\n").unwrap();
     refused(path, &["train", "--out", "run"], 2, &["--data"]);
     refused(path, &with(&["--out", "run", "--seed", "18446744073709551615"]), 2, &["--seed 18446744073709551615: expected at most"]);
-    refused(path, &["train", "--data", "data.npy", "--out", "run", "--size", "8x"], 2, &["--size: expected"]);
+    refused(path, &["train", "--data", "data.npy", "--out", "run", "--size", "8x"], 2, &["--size <N|HxW>", "expected N or HxW"]);
     refused(path, &["train", "--data", "empty", "--out", "run"], 1, &["empty: no images", "PNG"]);
     refused(path, &["train", "--data", "absent", "--out", "run"], 1, &["absent: not found"]);
     refused(
@@ -504,6 +504,16 @@ fn bad_input() {
         1,
         &["typo.toml", "optimizer.warm_up", "did you mean optimizer.warmup?"],
     );
+    // Not of the flag, whose setting's name is elsewhere in the line.
+    std::fs::create_dir(path.join("steps")).unwrap();
+    for (file, text, words) in [
+        ("steps/typo.toml", "[optimizer]\nfoo = 3\n", ["steps/typo.toml: ", "optimizer.foo"]),
+        ("decay.toml", "[optimizer]\ndecay_steps = [[5, 3], [2, 4]]\n", ["optimizer.decay_steps: ", "in the order of the steps"]),
+        ("stepz.toml", "stepz = 3\n", ["stepz.toml: ", "did you mean steps?"]),
+    ] {
+        std::fs::write(path.join(file), text).unwrap();
+        refused(path, &with(&["--out", "run", "--steps", "10", "--config", file]), 1, &words);
+    }
     refused(path, &with(&["--out", "run", "--config", "absent.toml"]), 1, &["absent.toml"]);
     refused(path, &with(&["--out", "run", "--labels", "labels.txt"]), 1, &["labels.txt: 3 labels: expected 40"]);
     refused(path, &with(&["--out", "run", "--batch-size", "64"]), 2, &["--batch-size is 64: expected at most the 40 images"]);
@@ -511,7 +521,9 @@ fn bad_input() {
     refused(path, &with(&["--out", "run", "--learning-rate", "-1"]), 2, &["--learning-rate is -1: expected a positive number"]);
     refused(path, &with(&["--out", "run", "--fit", "squash"]), 2, &["--fit", "squash"]);
     refused(path, &with(&["--out", "run", "--resume", "--dry-run"]), 2, &["--resume", "--dry-run", "cannot be used with"]);
-    refused(path, &with(&["--out", "run", "--set", "steps"]), 1, &["steps"]);
+    refused(path, &["train", "--data", "data.npy", "--out", "run", "--size", "9999"], 2, &["--size: expected a number from 1 to 4096"]);
+    refused(path, &with(&["--out", "run", "--set", "steps"]), 2, &["--set steps: expected KEY=VALUE"]);
+    refused(path, &with(&["--out", "run", "--set", "foo=1"]), 2, &["--set foo=1: no setting is called foo"]);
     refused(
         path,
         &["train", "--data", "data.npy", "--out", "run", "--preset", "huge"],

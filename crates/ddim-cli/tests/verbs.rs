@@ -2,15 +2,10 @@
 
 mod common;
 
-use common::{floats, ok, root, with_model};
+use common::{floats, json, ok, refused, root, with_model};
 use std::fs;
 use std::io::BufReader;
 use std::path::Path;
-
-fn json(run: &common::Run) -> serde_json::Value {
-    assert_eq!(run.stdout.lines().count(), 1, "one object: {}", run.stdout);
-    serde_json::from_str(&run.stdout).unwrap()
-}
 
 /// Determinism on the built-in model: the same bytes for any batch size and thread count, and image k does not depend on --count.
 #[test]
@@ -253,11 +248,104 @@ fn small_models_of_many_kinds() {
 #[test]
 fn help_has_an_example_for_every_verb() {
     let here = Path::new(".");
-    for verb in ["sample", "encode", "reconstruct", "interpolate", "consistency", "info", "convert"] {
+    for verb in ["sample", "encode", "reconstruct", "interpolate", "consistency", "tune", "info", "convert"] {
         let run = ok(here, &[verb, "--help"]);
         assert!(run.stdout.contains("Examples:") && run.stdout.contains(&format!("ddim {verb}")), "{verb}");
     }
     assert!(ok(here, &["--version"]).stdout.starts_with("ddim 0."));
+}
+
+/// A solver is the default's step and more: the first of a run is the same, the same name the same bytes, whatever the batches.
+#[test]
+fn solvers_by_name() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    let draw = |name: &str, more: &[&str]| -> Vec<u8> {
+        let args = ["sample", "--model", "model", "--count", "5", "--save-npy", name, "-q"];
+        ok(dir, &[&args[..], more].concat());
+        fs::read(dir.join(name)).unwrap()
+    };
+    let steps = ["--steps", "6"];
+    let ddim = draw("a.npy", &steps);
+    assert!(draw("b.npy", &["--steps", "6", "--solver", "ddim"]) == ddim);
+    for solver in ["ipndm", "dpmpp-2m", "unipc", "heun", "dpmpp-2m-sde"] {
+        let more = ["--steps", "6", "--solver", solver];
+        let whole = draw("c.npy", &more);
+        assert!(whole != ddim, "{solver}");
+        assert!(draw("d.npy", &[&more[..], &["--batch-size", "2", "--threads", "1"]].concat()) == whole, "{solver}");
+        assert!(
+            draw("e.npy", &["--steps", "1", "--solver", solver]) == draw("f.npy", &["--steps", "1"]),
+            "{solver}: of one step there is nothing more to know"
+        );
+    }
+    // Noise is for those that have a use for it.
+    let noisy = draw("g.npy", &["--steps", "6", "--eta", "1", "--solver", "dpmpp-2m-sde"]);
+    assert!(noisy != draw("h.npy", &["--steps", "6", "--eta", "1"]) && noisy != ddim);
+    // It is among the settings of a set, and in the report.
+    let args = ["sample", "--model", "model", "--count", "2", "--steps", "6", "-q", "--out", "set"];
+    ok(dir, &[&args[..], &["--solver", "unipc"]].concat());
+    refused(dir, &args, 1, &["set: ", "another command", "--solver unipc"]);
+    let report = json(&ok(dir, &[&args[..], &["--solver", "unipc", "--json"]].concat()));
+    assert_eq!(report["solver"], "unipc");
+    for verb in
+        [&["interpolate", "--frames", "3", "--grid", "i.png"][..], &["consistency", "--count", "1", "--steps", "2,4", "--grid", "c.png"]]
+    {
+        ok(dir, &[verb, &["--model", "model", "--solver", "dpmpp-2m", "-q"]].concat());
+    }
+}
+
+/// What is tuned is found again beside the model, by solver and S, whatever the batches and threads it was tuned with; what else is there stays.
+#[test]
+fn tuned_timesteps_are_those_that_sample_uses() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    let small = ["--count", "6", "--held-out", "5", "--passes", "2", "--reference-steps", "20", "-q"];
+    let tune = |more: &[&str]| json(&ok(dir, &[&["tune", "--model", "model", "--json"], &small[..], more].concat()));
+    let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    let report = tune(&["--steps", "3,4", "--solver", "ipndm,ddim"]);
+    assert_eq!((report["command"].as_str(), report["tuned"].as_array().unwrap().len()), (Some("tune"), 4));
+    assert_eq!(report["files"], serde_json::json!(["model/tuned.json"]));
+    let whole = read("model/tuned.json");
+    for entry in report["tuned"].as_array().unwrap() {
+        assert!(entry["in_sample"][1].as_f64() <= entry["in_sample"][0].as_f64(), "{entry}");
+        let (steps, solver) = (entry["steps"].to_string(), entry["solver"].as_str().unwrap());
+        let args = ["sample", "--model", "model", "--count", "1", "--json", "--steps", &steps, "--solver", solver, "--save-npy", "x.npy"];
+        let drawn = json(&ok(dir, &[&args[..], &["--trajectory", "tuned"]].concat()));
+        assert_eq!(drawn["timesteps"], entry["timesteps"]);
+        // The same by name and in full.
+        let tuned = fs::read(dir.join("x.npy")).unwrap();
+        let timesteps = entry["timesteps"].as_array().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        ok(
+            dir,
+            &["sample", "--model", "model", "--count", "1", "--solver", solver, "--save-npy", "y.npy", "--timesteps", &timesteps, "-q"],
+        );
+        assert!(tuned == fs::read(dir.join("y.npy")).unwrap());
+    }
+    // Those of ddim encode.
+    ok(dir, &["encode", "--model", "model", "--input", "x.npy", "--steps", "3", "--trajectory", "tuned", "--save-npy", "z.npy", "-q"]);
+
+    tune(&["--steps", "4,3", "--solver", "ddim,ipndm", "--batch-size", "4", "--threads", "1", "--out", "again.json"]);
+    assert_eq!(read("again.json"), whole);
+    tune(&["--steps", "5", "--solver", "unipc"]);
+    let more = read("model/tuned.json");
+    assert!(whole.lines().all(|line| more.contains(line.trim_end_matches(','))) && more.contains("\"unipc\""), "{more}");
+    tune(&["--steps", "4", "--solver", "ipndm", "--seed", "1"]);
+    let changed = read("model/tuned.json");
+    assert_eq!(changed.lines().count(), more.lines().count());
+    assert!(changed != more);
+}
+
+/// The built-in models have theirs, for these weights.
+#[test]
+fn built_in_models_are_tuned() {
+    let folder = tempfile::tempdir().unwrap();
+    for model in ["emoji", "fashion"] {
+        for (solver, steps) in ["ddim", "ipndm", "unipc"].into_iter().flat_map(|solver| [(solver, "5"), (solver, "10")]) {
+            let args = ["sample", "--model", model, "--count", "1", "--eta", "0", "--steps", steps, "--solver", solver];
+            let drawn = json(&ok(folder.path(), &[&args[..], &["--trajectory", "tuned", "--save-npy", "x.npy", "--json"]].concat()));
+            assert_eq!(drawn["timesteps"].as_array().unwrap().len().to_string(), steps, "{model} {solver}");
+        }
+    }
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn parse(bytes: &[u8], limit: usize) -> Step<Part> {
 }
 
 fn read_file(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let io = |e| Error::at(path, e);
+    let io = |e| Error::at(path, &e).because(e);
     let file = File::open(path).map_err(io)?;
     let len = file.metadata().map_err(io)?.len();
     if len > most {
@@ -241,7 +241,7 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Batch> {
         let left = limit - batch.len();
         if left == 0 {
             // What is not read is counted where that costs nothing.
-            let len = std::fs::metadata(&file).map_err(|e| Error::at(&file, e))?.len() as usize;
+            let len = std::fs::metadata(&file).map_err(|e| Error::at(&file, &e).because(e))?.len() as usize;
             let record = IMAGE + if found.hundred { 2 } else { 1 };
             total = total.filter(|_| name.ends_with(".bin")).map(|total| total + len / record);
             continue;

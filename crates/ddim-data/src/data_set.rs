@@ -19,7 +19,7 @@ pub enum Labels {
 }
 
 /// What [`DataSet::load`] is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// A folder, an archive or a file.
     pub path: PathBuf,
@@ -56,6 +56,26 @@ impl Request {
 }
 
 /// Images of one size in memory, as bytes.
+///
+/// ```
+/// use ddim_data::{DataSet, Fit, Labels, Preparation, Request};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// // cats/0.png and dogs/1.png, of any size.
+/// # for (i, class) in ["cats", "dogs"].iter().enumerate() {
+/// #     std::fs::create_dir(folder.join(class))?;
+/// #     image::RgbImage::from_pixel(9, 12, image::Rgb([255, 0, 0])).save(folder.join(class).join(format!("{i}.png")))?;
+/// # }
+/// let preparation = Preparation { size: [8, 8], fit: Fit::Crop, background: [255; 3] };
+/// let data = DataSet::load(&Request { labels: Some(Labels::Data), ..Request::new(folder, preparation) })?;
+/// assert_eq!((data.len(), data.shape, &*data.class_names), (2, [3, 8, 8], &["cats".to_owned(), "dogs".to_owned()][..]));
+///
+/// let mut x = [0.0; 3 * 8 * 8];
+/// data.write(0, [0.0; 2], false, || 0.0, &mut x);
+/// assert_eq!((x[0], x[64]), (1.0, -1.0)); // red and green, in [-1, 1]
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataSet {
     /// Channels, height and width of what training sees.
@@ -69,6 +89,8 @@ pub struct DataSet {
     pub class_names: Vec<String>,
     /// What was left out, and what deserves a word.
     pub report: Report,
+    /// Labels and names that arrays have beside them, where nobody asked for labels.
+    pub(crate) unasked: Option<(Vec<usize>, Vec<String>)>,
 }
 
 impl DataSet {
@@ -154,7 +176,7 @@ impl DataSet {
         }
         let labels = labels.map(|labels| kept.iter().map(|&i| labels[i]).collect());
         let [h, w] = shape.size;
-        Ok(Self { shape: [shape.channels, h, w], images, labels, classes, class_names, report })
+        Ok(Self { shape: [shape.channels, h, w], images, labels, classes, class_names, report, unasked: None })
     }
 
     fn of_batch(batch: Batch, shape: &Shape, request: &Request) -> Result<Self> {
@@ -164,6 +186,8 @@ impl DataSet {
         if images.is_empty() {
             return Err(Error::no_images(&request.path, "no images in it"));
         }
+        let unasked =
+            labels.as_ref().filter(|_| request.labels.is_none()).map(|labels| (labels.clone(), class_names.clone().unwrap_or_default()));
         let (labels, class_names) = match &request.labels {
             None => (None, Vec::new()),
             Some(Labels::Data) => {
@@ -176,7 +200,7 @@ impl DataSet {
         };
         let report = Report { left_out: Vec::new(), warnings: warnings.into_iter().map(Warning::Said).collect() };
         let [h, w] = shape.size;
-        Ok(Self { shape: [shape.channels, h, w], images, labels, classes: 0, class_names, report })
+        Ok(Self { shape: [shape.channels, h, w], images, labels, classes: 0, class_names, report, unasked })
     }
 
     /// An image as interleaved rows of what training sees, where its size is that.
@@ -240,7 +264,7 @@ impl DataSet {
 
 /// Of [`Labels::File`]: a number for each of `images`, or more where a limit was set.
 fn read_labels(path: &Path, images: usize, limit: Option<usize>) -> Result<Vec<usize>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::labels(path, e))?;
+    let text = std::fs::read_to_string(path).map_err(|e| Error::labels(path, &e).because(e))?;
     let mut labels: Vec<usize> = text
         .trim_end()
         .lines()

@@ -1,6 +1,8 @@
 //! What can be wrong with images, labels, or where they should be.
 
+use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -11,7 +13,28 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    source: Option<Source>,
 }
+
+/// What an error came from. Errors are compared by what they say, so that all are equal here.
+#[derive(Debug, Clone)]
+struct Source(Arc<dyn std::error::Error + Send + Sync>);
+
+impl Deref for Source {
+    type Target = dyn std::error::Error + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Source {}
 
 /// What an [`Error`] is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +55,7 @@ pub enum ErrorKind {
 impl Error {
     pub(crate) fn of(kind: ErrorKind, message: impl std::fmt::Display) -> Self {
         // One line, whatever a library's message or a path holds; other blanks stay as they are.
-        Self { kind, message: message.to_string().replace(['\n', '\r'], " ").trim_end().to_owned() }
+        Self { kind, message: message.to_string().replace(['\n', '\r'], " ").trim_end().to_owned(), source: None }
     }
 
     /// An error that is about no file.
@@ -68,6 +91,11 @@ impl Error {
         Self::of(ErrorKind::Labels, Located(path, message))
     }
 
+    /// The same error with what it came from, which [`source`](std::error::Error::source) gives.
+    pub(crate) fn because(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Source(Arc::new(source))), ..self }
+    }
+
     /// What this is about.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -80,5 +108,26 @@ struct Located<'a, T>(&'a Path, T);
 impl<T: std::fmt::Display> std::fmt::Display for Located<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.0.display(), self.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_what_it_came_from() {
+        fn is_shared<T: std::error::Error + Send + Sync + 'static>(_: &T) {}
+        let error = crate::ImageSet::open(
+            Path::new("no such folder"),
+            crate::Look::AsTheyAre { background: None },
+            None,
+            crate::BadFiles::Stop,
+            &[],
+        );
+        let error = error.unwrap_err();
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
+        is_shared(&error);
+        assert!(source.is_some_and(|source| source.kind() == std::io::ErrorKind::NotFound) && error == error.clone());
     }
 }

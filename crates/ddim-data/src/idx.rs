@@ -124,7 +124,7 @@ pub(crate) fn is_idx(path: &Path) -> bool {
 }
 
 fn open(path: &Path) -> Result<BufReader<File>> {
-    File::open(path).map(BufReader::new).map_err(|e| Error::at(path, e))
+    File::open(path).map(BufReader::new).map_err(|e| Error::at(path, &e).because(e))
 }
 
 /// The labels of a file of images: `train-images.idx3-ubyte` has them in `train-labels.idx1-ubyte`, or in that file by another of its names.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How the images of a set are to be.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Look {
     /// As a model is trained on them: turned upright, fitted to its size.
     Prepared(Preparation),
@@ -28,6 +28,22 @@ pub enum Look {
 }
 
 /// A set of images of one size.
+///
+/// ```
+/// use ddim_data::{BadFiles, ImageSet, Look};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// # for i in 0..3 {
+/// #     image::RgbImage::from_pixel(4, 6, image::Rgb([i, 0, 255])).save(folder.join(format!("{i}.png")))?;
+/// # }
+/// // 0.png to 2.png, 4 wide and 6 high.
+/// let set = ImageSet::open(folder, Look::AsTheyAre { background: None }, None, BadFiles::Stop, &[])?;
+/// assert_eq!((set.len(), set.size()), (3, [6, 4]));
+/// let bytes = set.read(1..3)?; // [n, h, w, 3]
+/// assert_eq!((bytes.len(), &bytes[..3]), (2 * 6 * 4 * 3, &[1, 0, 255][..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct ImageSet {
     size: [usize; 2],
@@ -111,6 +127,18 @@ impl ImageSet {
             Images::Pictures(pictures, _) => pictures.len(),
             Images::Memory(data) => data.len(),
         }
+    }
+
+    /// How many images each class has, and what the classes are called, as far as they have names. None where not every image has a class.
+    pub fn class_counts(&self) -> Option<(Vec<usize>, Vec<String>)> {
+        let (labels, names) = match &self.images {
+            Images::Pictures(pictures, _) => (pictures.classes.iter().copied().collect::<Option<Vec<_>>>()?, pictures.class_names.clone()),
+            Images::Memory(data) => data.unasked.clone()?,
+        };
+        let most = labels.iter().max().map_or(0, |most| most + 1);
+        let mut counts = vec![0; most.max(names.len())];
+        labels.iter().for_each(|&label| counts[label] += 1);
+        Some((counts, names))
     }
 
     /// Height and width.

@@ -1,6 +1,6 @@
 //! Images as the batches of numbers that a network sees.
 
-use crate::data_set::{DataSet, Request};
+use crate::data_set::{DataSet, Labels, Request};
 use crate::error::{Error, Result};
 use crate::image_set::{check_size, colours};
 use crate::place::{Arrays, BadFiles, Pictures, Place, open};
@@ -17,6 +17,10 @@ pub struct Inputs {
     pub images: Vec<f32>,
     /// What each is called.
     pub names: Vec<String>,
+    /// The class of each, where [`read_labelled_inputs`] was asked for them.
+    pub labels: Option<Vec<usize>>,
+    /// What the classes are called, by their numbers; empty where they have no names.
+    pub class_names: Vec<String>,
     /// What was left out, and what deserves a word.
     pub report: Report,
 }
@@ -28,10 +32,50 @@ pub struct Inputs {
 ///
 /// # Errors
 /// Nothing there, a file that cannot be read (unless they are skipped), images that are not as they must be.
+///
+/// ```
+/// use ddim_data::{BadFiles, read_inputs};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("white.png");
+/// image::GrayImage::from_pixel(4, 6, image::Luma([255])).save(&path)?;
+/// let inputs = read_inputs(&path, [1, 6, 4], None, None, None, BadFiles::Stop)?;
+/// assert_eq!(inputs.images, [1.0; 24]);
+/// let error = read_inputs(&path, [1, 8, 8], None, None, None, BadFiles::Stop).unwrap_err();
+/// assert!(error.to_string().contains("white.png"), "{error}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read_inputs(
+    path: &Path,
+    shape: [usize; 3],
+    preparation: Option<Preparation>,
+    background: Option<[u8; 3]>,
+    limit: Option<usize>,
+    bad: BadFiles,
+) -> Result<Inputs> {
+    read(path, shape, preparation, None, background, limit, bad)
+}
+
+/// [`read_inputs`] with the class of each image, as training takes them from the data: sub-folders, `dataset.json`, labels beside an array or in it.
+///
+/// # Errors
+/// As `read_inputs`; images without classes.
+pub fn read_labelled_inputs(
+    path: &Path,
+    shape: [usize; 3],
+    preparation: Option<Preparation>,
+    background: Option<[u8; 3]>,
+    limit: Option<usize>,
+    bad: BadFiles,
+) -> Result<Inputs> {
+    read(path, shape, preparation, Some(Labels::Data), background, limit, bad)
+}
+
+fn read(
     path: &Path,
     shape @ [c, h, w]: [usize; 3],
     preparation: Option<Preparation>,
+    labels: Option<Labels>,
     background: Option<[u8; 3]>,
     limit: Option<usize>,
     bad: BadFiles,
@@ -40,14 +84,20 @@ pub fn read_inputs(
     let fit = match preparation {
         Some(preparation) => preparation,
         None => match open(path, &[], bad)? {
-            Place::Pictures(pictures) => return as_they_are(pictures, shape, background, limit, bad),
-            Place::Arrays(Arrays::Numpy(file)) if arrays::is_floats(&file)? => {
+            Place::Pictures(mut pictures) => {
+                if labels.is_some() {
+                    pictures.require_classes(bad)?;
+                }
+                return as_they_are(pictures, labels.is_some(), shape, background, limit, bad);
+            }
+            Place::Arrays(Arrays::Numpy(file)) if labels.is_none() && arrays::is_floats(&file)? => {
                 let mut images = read_floats(&file, shape)?;
                 images.truncate(limit.unwrap_or(usize::MAX).saturating_mul(dim));
                 let warnings = arrays::check_range(&images).map_err(|e| Error::at(path, e))?;
                 let warnings = warnings.map(|said| Warning::Said(format!("{}: {said}", path.display()))).into_iter().collect();
                 let names = (0..images.len() / dim).map(|i| format!("{}[{i}]", path.display())).collect();
-                return Ok(Inputs { images, names, report: Report { left_out: Vec::new(), warnings } });
+                let report = Report { left_out: Vec::new(), warnings };
+                return Ok(Inputs { images, names, labels: None, class_names: Vec::new(), report });
             }
             Place::Arrays(arrays) => {
                 let found = arrays.size()?;
@@ -62,27 +112,29 @@ pub fn read_inputs(
             }
         },
     };
-    let request = Request { channels: Some(c), limit, bad_files: bad, ..Request::new(path, fit) };
+    let request = Request { channels: Some(c), limit, labels, bad_files: bad, ..Request::new(path, fit) };
     let data = DataSet::load(&request)?;
     let images = (0..data.len()).flat_map(|i| planes(data.bytes_of(i), c)).collect();
     let names = (0..data.len()).map(|i| format!("{}[{i}]", path.display())).collect();
-    Ok(Inputs { images, names, report: data.report })
+    Ok(Inputs { images, names, labels: data.labels, class_names: data.class_names, report: data.report })
 }
 
 fn as_they_are(
     mut pictures: Pictures,
+    labelled: bool,
     shape: [usize; 3],
     background: Option<[u8; 3]>,
     limit: Option<usize>,
     bad: BadFiles,
 ) -> Result<Inputs> {
     let mut report = std::mem::take(&mut pictures.report);
-    let (mut images, mut names) = (Vec::new(), Vec::new());
+    let (mut images, mut names, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for i in 0..pictures.len().min(limit.unwrap_or(usize::MAX)) {
         match (as_it_is(&pictures, i, shape, background), bad) {
             (Ok(image), _) => {
                 images.extend(image);
                 names.push(pictures.path(i).display().to_string());
+                labels.extend(pictures.classes[i].filter(|_| labelled));
             }
             (Err(e), BadFiles::Skip) => report.left_out.push(LeftOut::Bad(e)),
             (Err(e), BadFiles::Stop) => return Err(e),
@@ -91,7 +143,8 @@ fn as_they_are(
     if names.is_empty() {
         return Err(Error::no_images(&pictures.root, "no images: all were left out"));
     }
-    Ok(Inputs { images, names, report })
+    let (labels, class_names) = if labelled { (Some(labels), pictures.class_names) } else { (None, Vec::new()) };
+    Ok(Inputs { images, names, labels, class_names, report })
 }
 
 /// One picture as [c, h, w], turned upright.

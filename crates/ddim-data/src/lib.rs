@@ -26,7 +26,7 @@ pub use arrays::{Npz, RealArray, npy_bytes, npy_numbers, read_floats, read_float
 pub use data_set::{DataSet, Labels, Request};
 pub use error::{Error, ErrorKind, Result};
 pub use image_set::{ImageSet, Look};
-pub use inputs::{Inputs, read_inputs};
+pub use inputs::{Inputs, read_inputs, read_labelled_inputs};
 pub use place::BadFiles;
 pub use prepare::{Fit, Preparation, parse_colour};
 pub use report::{LeftOut, Report, Warning};

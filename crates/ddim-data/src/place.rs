@@ -185,14 +185,14 @@ pub(crate) fn open(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pl
         return folder(path, besides, bad).map(Place::Pictures);
     }
     let metadata = std::fs::metadata(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Error::no_images(path, "not found: expected images"),
-        _ => Error::no_images(path, e),
+        std::io::ErrorKind::NotFound => Error::no_images(path, "not found: expected images").because(e),
+        _ => Error::no_images(path, &e).because(e),
     })?;
     if !metadata.is_file() {
         return Err(Error::no_images(path, format!("neither a file nor a folder: {EXPECTED}")));
     }
     let mut head = Vec::new();
-    File::open(path).and_then(|file| file.take(32).read_to_end(&mut head)).map_err(|e| Error::no_images(path, e))?;
+    File::open(path).and_then(|file| file.take(32).read_to_end(&mut head)).map_err(|e| Error::no_images(path, &e).because(e))?;
     let arrays = match ending(path).as_str() {
         "npy" | "npz" => Some(Arrays::Numpy(path.to_owned())),
         "zip" => None,

@@ -33,6 +33,11 @@ pub struct Preparation {
 ///
 /// # Errors
 /// Anything else, in words.
+///
+/// ```
+/// assert_eq!(ddim_data::parse_colour("#ff8000"), Ok([255, 128, 0]));
+/// assert_eq!(ddim_data::parse_colour("white"), Ok([255; 3]));
+/// ```
 pub fn parse_colour(text: &str) -> Result<[u8; 3], String> {
     let named = match text {
         "white" => Some("ffffff"),

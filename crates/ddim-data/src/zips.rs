@@ -119,7 +119,7 @@ fn parse_labels(json: &[u8]) -> Step<Option<HashMap<String, usize>>> {
 /// # Errors
 /// Another kind of file; labels that are no class numbers.
 pub(crate) fn edm_labels(dataset_json: &Path) -> Result<Option<HashMap<String, usize>>> {
-    let io = |e| Error::at(dataset_json, e);
+    let io = |e| Error::at(dataset_json, &e).because(e);
     let mut json = Vec::new();
     File::open(dataset_json).map_err(io)?.take(MOST).read_to_end(&mut json).map_err(io)?;
     in_file(dataset_json, parse_labels(&json))
@@ -137,7 +137,7 @@ pub(crate) fn is_zip(path: &Path) -> bool {
 /// # Errors
 /// Another kind of file; several entries of one name; a `dataset.json` that is none.
 pub(crate) fn open(path: &Path) -> Result<ZipImages> {
-    let io = |e| Error::at(path, e);
+    let io = |e| Error::at(path, &e).because(e);
     let file = File::open(path).map_err(io)?;
     let len = file.metadata().map_err(io)?.len();
     in_file(path, ZipImages::new(file, len, path))

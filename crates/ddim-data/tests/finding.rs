@@ -1,6 +1,9 @@
 //! Which files are data, which are not, and what is said of those.
 
-use ddim_data::{BadFiles, DataSet, Error, ErrorKind, Fit, ImageSet, Labels, LeftOut, Look, Preparation, Request, Warning, read_inputs};
+use ddim_data::{
+    BadFiles, DataSet, Error, ErrorKind, Fit, ImageSet, Labels, LeftOut, Look, Preparation, Request, Warning, read_inputs,
+    read_labelled_inputs,
+};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Rgb, Rgba};
 use std::fs;
 use std::path::Path;
@@ -388,4 +391,45 @@ fn batches_of_floats_are_in_the_networks_scale() {
     assert_eq!(read(4.0, -2.0).unwrap().images[0], -2.0, "unclamped");
     assert!(read(1.0, 0.0).unwrap().report.warnings[0].to_string().contains("no value below 0"));
     assert!(read(255.0, 0.0).unwrap_err().to_string().contains("values from 0 to 255"));
+}
+
+/// What a network sees, with the class of each image beside it; and how many a set has of each.
+#[test]
+fn classes_beside_the_numbers() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    save(path.join("dog/1.png"), 1);
+    save(path.join("cat/2.png"), 2);
+    save(path.join("dog/0.png"), 3);
+    let read = |path: &Path, fit, limit, bad| read_labelled_inputs(path, [3, 8, 8], fit, None, limit, bad);
+    for fit in [None, Some(SMALL)] {
+        let inputs = read(path, fit, None, BadFiles::Stop).unwrap();
+        assert_eq!((inputs.labels.as_deref(), inputs.class_names.join(" ").as_str()), (Some(&[0, 1, 1][..]), "cat dog"));
+        let plain = read_inputs(path, [3, 8, 8], fit, None, None, BadFiles::Stop).unwrap();
+        assert_eq!((plain.images, plain.labels), (inputs.images, None));
+        assert_eq!(read(path, fit, Some(2), BadFiles::Stop).unwrap().labels, Some(vec![0, 1]));
+        fs::write(path.join("cat/3.png"), "x").unwrap();
+        assert_eq!(read(path, fit, None, BadFiles::Skip).unwrap().labels, Some(vec![0, 1, 1]));
+        fs::remove_file(path.join("cat/3.png")).unwrap();
+        assert!(read(&path.join("dog"), fit, None, BadFiles::Stop).unwrap_err().to_string().contains("no labels"));
+    }
+    let set = |path: &Path, limit| ImageSet::open(path, Look::Prepared(SMALL), limit, BadFiles::Stop, &[]).unwrap();
+    assert_eq!(set(path, None).class_counts(), Some((vec![1, 2], vec!["cat".to_owned(), "dog".to_owned()])));
+    assert_eq!(set(path, Some(2)).class_counts().unwrap().0, [1, 1]);
+    assert_eq!(set(&path.join("dog"), None).class_counts(), None);
+    save(path.join("cover.png"), 4);
+    assert_eq!(set(path, None).class_counts(), None);
+
+    // IDX files have their labels beside them.
+    let idx = |sizes: &[u8], data: &[u8]| {
+        let header = [0, 0, 8, sizes.len() as u8].into_iter().chain(sizes.iter().flat_map(|n| [0, 0, 0, *n]));
+        header.chain(data.iter().copied()).collect::<Vec<u8>>()
+    };
+    let images = path.join("train-images-idx3-ubyte");
+    fs::write(&images, idx(&[3, 8, 8], &[7; 192])).unwrap();
+    assert_eq!(set(&images, None).class_counts(), None);
+    fs::write(path.join("train-labels-idx1-ubyte"), idx(&[3], &[4, 0, 4])).unwrap();
+    assert_eq!(set(&images, None).class_counts(), Some((vec![1, 0, 0, 0, 2], Vec::new())));
+    let inputs = read_labelled_inputs(&images, [1, 8, 8], None, None, Some(2), BadFiles::Stop).unwrap();
+    assert_eq!((inputs.labels, inputs.images.len()), (Some(vec![4, 0]), 128));
 }

@@ -17,6 +17,15 @@ const LEAST: usize = 3;
 const MOST_BATCH: usize = 4096;
 
 /// The median time of an evaluation, or of a training step, on random images; after one that is not counted.
+///
+/// ```no_run
+/// use ddim_engine::{Bench, Control, Engine};
+///
+/// let request = Bench { preset: "tiny".into(), batch: 4, ..Bench::default() };
+/// let found = Engine::new("cpu", Some(1))?.run(&request, &Control::default(), &mut |_| {})?;
+/// assert!(found.ms_per_image_step > 0.0);
+/// # Ok::<(), ddim_engine::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bench {

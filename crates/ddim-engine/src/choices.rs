@@ -1,5 +1,6 @@
 //! What requests have in common: the model, its classes, the trajectory, clipping, noise, and how images are prepared.
 
+use crate::error::{Error, Result};
 use ddim::{Clip, Sigma};
 use ddim_data::{BadFiles, Fit, Preparation};
 use serde::de::Error as _;
@@ -7,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::PathBuf;
 
 /// Which model, and how it is run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
     /// A built-in model, a diffusers pipeline folder, a run of training, or an id of the hub.
@@ -18,15 +19,63 @@ pub struct Model {
     pub raw: bool,
     /// [height, width] where they are not the model's own.
     pub size: Option<[usize; 2]>,
-    /// For a model with classes: numbers or names with commas between, `each`, `random`, or a text file with one per line.
+    /// For a model with classes: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`) with commas between; `each`, `random`; `data`, those of the images
+    /// that are read; `reference`, drawn as often as a reference has them; or a text file with one per line.
     pub classes: Option<PathBuf>,
+    /// How far it goes beyond what it says without a class.
+    pub guidance: Guidance,
     /// Images in memory at once. Changes no result.
     pub batch_size: usize,
 }
 
 impl Default for Model {
     fn default() -> Self {
-        Self { model: crate::models::DEFAULT.into(), scheduler: None, raw: false, size: None, classes: None, batch_size: 64 }
+        let (model, guidance) = (crate::models::DEFAULT.into(), Guidance::default());
+        Self { model, scheduler: None, raw: false, size: None, classes: None, guidance, batch_size: 64 }
+    }
+}
+
+/// Classifier-free guidance: [`ddim_nn::Guidance`], of a model whose training left a class that stands for none.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Guidance {
+    /// w of out(none) + w (out(class) - out(none)): 1, the default, is the class alone, and costs one evaluation where others cost two.
+    pub scale: f64,
+    /// Guided are levels t from the first to the second alone, as shares t/T.
+    pub interval: [f64; 2],
+    /// From 0 to 1: how much of each image's standard deviation is brought back to that under the class alone.
+    pub rescale: f64,
+}
+
+impl Default for Guidance {
+    fn default() -> Self {
+        Self { scale: 1.0, interval: [0.0, 1.0], rescale: 0.0 }
+    }
+}
+
+impl Guidance {
+    /// With the class that stands for none, if there is one; `whose` model it is. None where it changes nothing.
+    pub(crate) fn with_null(self, null: Option<usize>, whose: &str) -> Result<Option<ddim_nn::Guidance>> {
+        let in_field = |field: &'static str| move |e: ddim_nn::Error| Error::field(field, &e).because(e);
+        let guidance = ddim_nn::Guidance::new(self.scale, null.unwrap_or(0)).map_err(in_field("guidance"))?;
+        let guidance = guidance.with_interval(self.interval).map_err(in_field("guidance_interval"))?;
+        let guidance = guidance.with_rescale(self.rescale).map_err(in_field("guidance_rescale"))?;
+        if self.scale != 1.0 && null.is_none() {
+            let expected = "expected one trained with label dropout, which has one row more than it has classes";
+            return Err(Error::field("guidance", format!("{}: {whose} has no class that stands for none: {expected}", self.scale)));
+        }
+        Ok((self.scale != 1.0).then_some(guidance))
+    }
+
+    /// As flags of the command line, after a space; empty where it changes nothing.
+    pub(crate) fn flags(self) -> String {
+        let Self { scale, interval: [from, to], rescale } = self;
+        if scale == 1.0 {
+            return String::new();
+        }
+        let interval = if [from, to] == [0.0, 1.0] { String::new() } else { format!(" --guidance-interval {from},{to}") };
+        let rescale = if rescale == 0.0 { String::new() } else { format!(" --guidance-rescale {rescale}") };
+        format!(" --guidance {scale}{interval}{rescale}")
     }
 }
 
@@ -37,35 +86,18 @@ impl Model {
     }
 }
 
-/// How S timesteps are chosen from the T of training. None of them in a request: as the model's `scheduler_config.json` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Spacing {
-    /// [`ddim::Trajectory::uniform`].
-    Uniform,
-    /// [`ddim::Trajectory::quadratic`].
-    Quadratic,
-    /// [`ddim::Trajectory::quadratic_full`].
-    QuadraticFull,
-    /// [`ddim::Trajectory::leading`].
-    Leading,
-    /// [`ddim::Trajectory::trailing`].
-    Trailing,
-    /// [`ddim::Trajectory::linspace`].
-    Linspace,
-}
+/// [`ddim::Solver`] by its name, for serde: `#[serde(with = "by_name")]`.
+pub(crate) mod by_name {
+    use ddim::Solver;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
 
-impl Spacing {
-    /// As it is called in requests and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Uniform => "uniform",
-            Self::Quadratic => "quadratic",
-            Self::QuadraticFull => "quadratic-full",
-            Self::Leading => "leading",
-            Self::Trailing => "trailing",
-            Self::Linspace => "linspace",
-        }
+    pub(crate) fn serialize<S: Serializer>(solver: &Solver, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(solver.name())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Solver, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -108,7 +140,7 @@ impl From<Eta> for Sigma {
 }
 
 impl Serialize for Eta {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match self {
             Self::Value(eta) => serializer.serialize_f64(*eta),
             Self::Hat => serializer.serialize_str("hat"),
@@ -117,7 +149,7 @@ impl Serialize for Eta {
 }
 
 impl<'de> Deserialize<'de> for Eta {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::Number(n) => Ok(Self::Value(n.as_f64().ok_or_else(|| D::Error::custom("eta: expected a number"))?)),
             serde_json::Value::String(s) if s == "hat" => Ok(Self::Hat),
@@ -151,6 +183,18 @@ pub struct Preparing {
 }
 
 impl Preparing {
+    /// As flags of the command line, after a space; empty where nothing is said.
+    pub(crate) fn flags(self) -> String {
+        let fit = self.fit.map_or("", |fit| match fit {
+            Fitting::Crop => " --fit crop",
+            Fitting::Pad => " --fit pad",
+            Fitting::Stretch => " --fit stretch",
+        });
+        let background = self.background.map_or(String::new(), |[r, g, b]| format!(" --background '#{r:02x}{g:02x}{b:02x}'"));
+        let skip = if self.skip_bad_files { " --skip-bad-files" } else { "" };
+        format!("{fit}{background}{skip}")
+    }
+
     pub(crate) fn bad_files(self) -> BadFiles {
         if self.skip_bad_files { BadFiles::Skip } else { BadFiles::Stop }
     }

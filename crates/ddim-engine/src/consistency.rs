@@ -1,17 +1,28 @@
 //! The same latents over many trajectories (section 5.2).
 
-use crate::choices::{Clipping, Model, Spacing};
+use crate::choices::{Clipping, Model};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths, joined, shown};
 use crate::session::{Session, check_count, load_inception};
-use ddim::Sigma;
+use crate::spacing::Spacing;
+use ddim::{Sigma, Solver};
 use ddim_nn::Inception;
 use ddim_pictures::{check_colours, check_drawable, labelled};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Each latent drawn with several numbers of steps, deterministic, and how far the pictures are from each other.
+///
+/// ```
+/// use ddim_engine::{Consistency, Control, Engine};
+///
+/// let request = Consistency { count: 2, steps: vec![1, 2], ..Consistency::default() };
+/// let found = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert_eq!((found.images.len(), found.images[0].len()), (2, 2 * 3072));
+/// assert!(found.rms_from_last[0].rms > 0.0);
+/// # Ok::<(), ddim_engine::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Consistency {
@@ -25,6 +36,9 @@ pub struct Consistency {
     pub steps: Vec<usize>,
     /// How timesteps are chosen.
     pub trajectory: Option<Spacing>,
+    /// How a step uses what the network said before: `ddim`, or one of the others of [`Solver`].
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
     /// What is done to the predicted x_0.
     pub clip: Clipping,
     /// A picture of all.
@@ -45,6 +59,7 @@ impl Default for Consistency {
             count: 8,
             steps: vec![10, 20, 50, 100, 1000],
             trajectory: None,
+            solver: Solver::Ddim,
             clip: Clipping::default(),
             grid: None,
             no_labels: false,
@@ -99,7 +114,7 @@ impl Request for Consistency {
     type Report = ConsistencyReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConsistencyReport> {
-        check_paths(&[("inception", self.inception.as_deref())], &[("grid", self.grid.as_deref())])?;
+        check_paths(&[("inception", self.inception.as_deref())], &[], &[("grid", self.grid.as_deref())])?;
         let session = Session::new(&self.model, watch)?;
         let count = check_count(self.count)?;
         if self.steps.is_empty() {
@@ -112,8 +127,10 @@ impl Request for Consistency {
         if self.features {
             check_colours(shape)?;
         }
-        let trajectories = self.steps.iter().map(|&s| session.trajectory(self.trajectory, s)).collect::<Result<Vec<_>>>()?;
-        let samplers = trajectories.iter().map(|t| session.sampler(t, &Sigma::Eta(0.0), self.clip)).collect::<Result<Vec<_>>>()?;
+        let trajectories =
+            self.steps.iter().map(|&s| session.trajectory(self.trajectory.as_ref(), s, self.solver)).collect::<Result<Vec<_>>>()?;
+        let samplers =
+            trajectories.iter().map(|t| session.sampler(t, &Sigma::Eta(0.0), self.clip, self.solver)).collect::<Result<Vec<_>>>()?;
         let file = OutputFile::create_optional(self.grid.as_ref())?;
         let inception = self.features.then(|| load_inception(self.inception.as_deref(), watch)).transpose()?;
 
@@ -124,13 +141,13 @@ impl Request for Consistency {
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let seconds = watch.end();
 
-        let spacing = session.spacing_name(self.trajectory);
+        let spacing = session.spacing_name(self.trajectory.as_ref());
         let file = file.map(|file| {
             let mut rows = Vec::with_capacity(columns.len() * latents.len());
             for i in 0..count {
                 columns.iter().for_each(|x| rows.extend_from_slice(&x[i * dim..(i + 1) * dim]));
             }
-            let (model, steps, flags) = (session.model_flags(), joined(&self.steps, ","), session.flags(self.clip));
+            let (model, steps, flags) = (session.model_flags(), joined(&self.steps, ","), session.flags(self.clip, self.solver));
             let caption =
                 format!("ddim consistency {model} --seed {} --count {count} --steps {steps} --trajectory {spacing}{flags}", self.seed);
             let picture = ddim_pictures::grid(&rows, shape, columns.len())?;
@@ -170,7 +187,7 @@ impl Request for Consistency {
             model: session.model,
             count,
             seed: self.seed,
-            trajectory: spacing.to_owned(),
+            trajectory: spacing.clone(),
             seconds,
             files: shown(file.as_slice()),
             shape,
@@ -188,6 +205,11 @@ fn mean_distance(a: &[f32], b: &[f32]) -> f64 {
 
 /// Root mean squared difference of pixels in [0, 1], as they are shown.
 fn difference(a: &[f32], b: &[f32]) -> f64 {
-    let shown = |x: f32| f64::from(x.clamp(-1.0, 1.0)) / 2.0;
-    (a.iter().zip(b).map(|(a, b)| (shown(*a) - shown(*b)).powi(2)).sum::<f64>() / a.len() as f64).sqrt()
+    difference_of(a.iter().zip(b), a.len())
+}
+
+/// The same of `n` pairs.
+pub(crate) fn difference_of<'a>(pairs: impl Iterator<Item = (&'a f32, &'a f32)>, n: usize) -> f64 {
+    let shown = |x: &f32| f64::from(x.clamp(-1.0, 1.0)) / 2.0;
+    (pairs.map(|(a, b)| (shown(a) - shown(b)).powi(2)).sum::<f64>() / n as f64).sqrt()
 }

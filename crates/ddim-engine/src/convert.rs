@@ -11,6 +11,18 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// A model, or a file of weights, rewritten as a diffusers pipeline folder with safetensors weights.
+///
+/// ```
+/// use ddim_engine::{Control, Convert, Dtype, Engine};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let destination = folder.path().join("emoji");
+/// let request = Convert { destination: destination.clone(), dtype: Dtype::F16, ..Convert::default() }; // of the built-in model
+/// let converted = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert!(destination.join("model_index.json").exists());
+/// assert!(converted.parameters > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Convert {
@@ -59,7 +71,7 @@ impl Request for Convert {
     type Report = ConvertReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConvertReport> {
-        check_paths(&[("destination", Some(&self.destination)), ("config", self.config.as_deref())], &[])?;
+        check_paths(&[("config", self.config.as_deref())], &[("destination", Some(&self.destination))], &[])?;
         let source = &self.model.model;
         let choices = Choices { config: self.config.clone(), size: self.model.size, ..self.model.choices() };
         let pipeline = if source.is_file() {

@@ -1,17 +1,32 @@
 //! Images to latents along the ODE (Eq. 13).
 
-use crate::choices::{Model, Preparing, Spacing};
-use crate::error::Result;
-use crate::inputs;
+use crate::choices::{Model, Preparing};
+use crate::error::{Error, Result};
+use crate::inversion::Inversion;
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths};
 use crate::reports::DataReport;
 use crate::session::Session;
+use crate::spacing::Spacing;
+use ddim::Solver;
 use ddim_data::npy_bytes;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Latents of images, which decode to them again over the same trajectory. Nothing is clipped.
+/// Latents of images, which decode to them again over the same trajectory. Nothing is clipped. With [`Inversion::Euler`] as in the paper, with others
+/// the latent that DDIM's own steps turn into the image.
+///
+/// ```
+/// use ddim_engine::{Control, Encode, Engine};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let input = folder.path().join("x_0.npy"); // one image [3, 32, 32] in [-1, 1]
+/// std::fs::write(&input, ddim_data::npy_bytes(&[0.5; 3072], [3, 32, 32]))?;
+/// let request = Encode { input, steps: 2, ..Encode::default() };
+/// let encoded = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert_eq!((encoded.shape, encoded.latents.len()), ([3, 32, 32], 3072));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Encode {
@@ -25,6 +40,8 @@ pub struct Encode {
     pub steps: usize,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
+    /// How steps upwards are solved. Not [`Inversion::Bdia`], of which a latent is half: see [`Reconstruct`](crate::Reconstruct) and [`Edit`](crate::Edit).
+    pub inversion: Inversion,
     /// Where the latents go, f32 [n, c, h, w].
     pub save_npy: Option<PathBuf>,
 }
@@ -32,7 +49,7 @@ pub struct Encode {
 impl Default for Encode {
     fn default() -> Self {
         let (model, preparation) = (Model::default(), Preparing::default());
-        Self { model, input: PathBuf::new(), preparation, steps: 50, trajectory: None, save_npy: None }
+        Self { model, input: PathBuf::new(), preparation, steps: 50, trajectory: None, inversion: Inversion::Euler, save_npy: None }
     }
 }
 
@@ -46,8 +63,12 @@ pub struct EncodeReport {
     pub inputs: Vec<String>,
     /// What was left out.
     pub data: DataReport,
-    /// Evaluations per image.
+    /// S.
     pub steps: usize,
+    /// Evaluations per image, S but for inversions that iterate.
+    pub evaluations: f64,
+    /// Images that did not come within the inversion's tolerance in some step.
+    pub unsettled: usize,
     /// Code timesteps, descending, as decoding visits them.
     pub timesteps: Vec<usize>,
     /// Mean of all numbers; of noise 0.
@@ -70,14 +91,24 @@ impl Request for Encode {
     type Report = EncodeReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<EncodeReport> {
-        check_paths(&[("input", Some(&self.input))], &[("save_npy", self.save_npy.as_deref())])?;
-        let session = Session::new(&self.model, watch)?;
-        let trajectory = session.trajectory(self.trajectory, self.steps)?;
-        let inputs = inputs::read(&self.input, session.shape(), self.preparation, None, watch)?;
+        check_paths(&[("input", Some(&self.input))], &[], &[("save_npy", self.save_npy.as_deref())])?;
+        let mut session = Session::of_data(&self.model, watch)?;
+        let trajectory = session.trajectory(self.trajectory.as_ref(), self.steps, Solver::Ddim)?;
+        let inversion = self.inversion.of_encoder().ok_or_else(|| {
+            Error::field(
+                "inversion",
+                "bdia encodes to a pair of states, of which a latent is half: expected euler, fixed-point or anderson",
+            )
+        })?;
+        let encoder = session.encoder(&trajectory, inversion)?;
+        let inputs = session.read(&self.input, self.preparation, None)?;
         let file = OutputFile::create_optional(self.save_npy.as_ref())?;
         watch.begin("encoding", "image-steps", inputs.names.len() * trajectory.len());
-        let latents = session.encode(&trajectory, &inputs.images)?;
+        let encoded = session.encode(&encoder, &inputs.images)?;
         let seconds = watch.end();
+        encoded.note(inputs.names.len(), watch);
+        let (evaluations, unsettled) = (encoded.evaluations as f64 / inputs.names.len() as f64, encoded.unsettled);
+        let latents = encoded.latents;
         let (latent_mean, latent_std) = moments(&latents);
         let shape = session.shape();
         let file = file.map(|file| file.commit(&npy_bytes(&latents, shape))).transpose()?;
@@ -86,6 +117,8 @@ impl Request for Encode {
             data: (&inputs.report).into(),
             inputs: inputs.names,
             steps: trajectory.len(),
+            evaluations,
+            unsettled,
             timesteps: trajectory.timesteps().collect(),
             latent_mean,
             latent_std,
@@ -97,7 +130,8 @@ impl Request for Encode {
     }
 }
 
-fn moments(x: &[f32]) -> (f64, f64) {
+/// Mean and standard deviation of all numbers.
+pub(crate) fn moments(x: &[f32]) -> (f64, f64) {
     let n = x.len() as f64;
     let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
     (mean, (x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt())

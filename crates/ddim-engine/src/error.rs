@@ -81,6 +81,11 @@ impl Error {
         Self { message: format!("{whose}: {}", self.message), ..self }
     }
 
+    /// The same of a field that stands for another.
+    pub(crate) fn renamed(self, field: &str, other: &str) -> Self {
+        Self { message: self.message.replace(&format!("`{field}`"), &format!("`{other}`")), ..self }
+    }
+
     /// The same error with what it came from.
     pub(crate) fn because(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..self }

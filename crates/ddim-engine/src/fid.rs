@@ -19,6 +19,22 @@ use std::path::{Path, PathBuf};
 const SIZES: RangeInclusive<usize> = 1..=4096;
 
 /// FID, KID, precision and recall of one set of images against another; or the statistics of one.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Fid};
+///
+/// # let folder = tempfile::tempdir()?;
+/// // Statistics, as pytorch-fid writes them; of folders of images, Inception's features are taken first.
+/// let [a, b] = ["a.npz", "b.npz"].map(|name| folder.path().join(name));
+/// let features: Vec<f32> = (0..40).map(|i| (i as f32).sin()).collect();
+/// let moved: Vec<f32> = features.iter().map(|x| x + 1.0).collect();
+/// std::fs::write(&a, ddim_eval::Statistics::of(&features, 2)?.to_npz())?;
+/// std::fs::write(&b, ddim_eval::Statistics::of(&moved, 2)?.to_npz())?;
+/// let request = Fid { a, b: Some(b), ..Fid::default() };
+/// let found = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert!((found.fid.unwrap() - 2.0).abs() < 1e-5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fid {
@@ -106,7 +122,7 @@ impl Request for Fid {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<FidReport> {
         let read = [("a", Some(&*self.a)), ("b", self.b.as_deref()), ("inception", self.inception.as_deref())];
         let also = self.also.iter().map(|path| ("also", Some(&**path)));
-        check_paths(&read.into_iter().chain(also).collect::<Vec<_>>(), &[("save_stats", self.save_stats.as_deref())])?;
+        check_paths(&read.into_iter().chain(also).collect::<Vec<_>>(), &[], &[("save_stats", self.save_stats.as_deref())])?;
         let look = match self.size {
             Some([h, w]) if !SIZES.contains(&h) || !SIZES.contains(&w) => {
                 return Err(Error::field("size", format!("{h}x{w}: expected N or HxW, {} to {}", SIZES.start(), SIZES.end())));

@@ -9,6 +9,15 @@ use ddim_nn::{SampleSize, SchedulerConfig, UNetConfig};
 use serde::{Deserialize, Serialize};
 
 /// What a model is: network, size, schedule, and the defaults that follow.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Info};
+///
+/// let request: Info = serde_json::from_str(r#"{ "model": { "model": "fashion" } }"#)?;
+/// let info = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert_eq!((info.channels, info.timesteps, info.prediction_type), (1, 1000, "epsilon"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Info {
@@ -28,6 +37,8 @@ pub struct InfoReport {
     pub parameters: usize,
     /// How many classes it has, where that is known.
     pub classes: Option<usize>,
+    /// The class that stands for none, by which it can be guided.
+    pub null_class: Option<usize>,
     /// What they are called, as far as that is known.
     pub class_names: Vec<String>,
     /// Images of each that it was trained on, where that is known.
@@ -73,6 +84,7 @@ impl Request for Info {
             weights: pipeline.weights_file.display().to_string(),
             parameters: pipeline.parameters(),
             classes: pipeline.classes_count(),
+            null_class: pipeline.null_class(),
             predicts_variances: pipeline.config.predicts_variances(),
             channels: pipeline.config.in_channels,
             size: pipeline.config.sample_size.map(SampleSize::dims),

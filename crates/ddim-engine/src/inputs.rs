@@ -4,16 +4,24 @@ use crate::choices::Preparing;
 use crate::error::{Error, Result};
 use crate::job::{Event, NoteKind, Watch};
 use crate::reports::ClassReport;
-use ddim_data::{DataSet, Inputs, LeftOut, Report, read_inputs};
+use ddim_data::{DataSet, Inputs, LeftOut, Report, read_inputs, read_labelled_inputs};
 use std::path::Path;
 
-/// The first `limit` images of `path`, for a network of `shape`: as they are, or prepared.
-pub(crate) fn read(path: &Path, shape @ [_, h, w]: [usize; 3], how: Preparing, limit: Option<usize>, watch: &Watch<'_>) -> Result<Inputs> {
+/// The first `limit` images of `path`, for a network of `shape`, as they are or prepared; with their classes where these are wanted.
+pub(crate) fn read_with(
+    path: &Path,
+    shape @ [_, h, w]: [usize; 3],
+    how: Preparing,
+    limit: Option<usize>,
+    labelled: bool,
+    watch: &Watch<'_>,
+) -> Result<Inputs> {
     if limit == Some(0) {
         return Err(Error::field("count", "0: expected 1 or more"));
     }
     let prepared = how.fit.map(|_| how.for_size([h, w]));
-    let inputs = read_inputs(path, shape, prepared, how.background, limit, how.bad_files())?;
+    let reading = if labelled { read_labelled_inputs } else { read_inputs };
+    let inputs = reading(path, shape, prepared, how.background, limit, how.bad_files())?;
     say(&inputs.report, watch);
     Ok(inputs)
 }

@@ -1,17 +1,29 @@
 //! Walks between latents (appendix D.5).
 
-use crate::choices::{Clipping, Model, Spacing};
+use crate::choices::{Clipping, Model};
+use crate::classes::{Mixture, mixed};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, animation_format, check_drawable, check_paths, joined, shown};
 use crate::session::Session;
-use ddim::Sigma;
+use crate::spacing::Spacing;
+use ddim::{Sigma, Solver};
 use ddim_data::npy_bytes;
 use ddim_pictures::{labelled, shown_frames};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Images between two latents, or over a grid between four, by slerp; deterministic.
+/// Images between two latents, or over a grid between four, by slerp; deterministic. Where the ends have different classes, what lies between has
+/// their embeddings mixed: linearly between two, bilinearly between four.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Interpolate};
+///
+/// let request = Interpolate { seeds: vec![3, 8], frames: 3, steps: 2, ..Interpolate::default() };
+/// let walk = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert_eq!((walk.count, walk.images.len()), (3, 3 * 3072));
+/// # Ok::<(), ddim_engine::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Interpolate {
@@ -31,6 +43,9 @@ pub struct Interpolate {
     pub steps: usize,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
+    /// How a step uses what the network said before: `ddim`, or one of the others of [`Solver`].
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
     /// What is done to the predicted x_0.
     pub clip: Clipping,
     /// The images as one picture.
@@ -54,6 +69,7 @@ impl Default for Interpolate {
             cols: None,
             steps: 50,
             trajectory: None,
+            solver: Solver::Ddim,
             clip: Clipping::default(),
             grid: None,
             no_labels: false,
@@ -93,9 +109,10 @@ impl Request for Interpolate {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<InterpolateReport> {
         check_paths(
             &[("latents", self.latents.as_deref())],
+            &[],
             &[("grid", self.grid.as_deref()), ("save_npy", self.save_npy.as_deref()), ("animate", self.animate.as_deref())],
         )?;
-        let (session, given) = Session::with_latents(&self.model, self.latents.as_deref(), watch)?;
+        let (mut session, given) = Session::with_latents(&self.model, self.latents.as_deref(), watch)?;
         let (shape, dim) = (session.shape(), session.dim());
         let ends: Vec<Vec<f32>> = match &given {
             Some(latents) => latents.chunks_exact(dim).map(<[f32]>::to_vec).collect(),
@@ -105,8 +122,9 @@ impl Request for Interpolate {
         if self.animate.is_some() && ends.len() != 2 {
             return Err(Error::field("animate", "expected two seeds or latents, found four"));
         }
-        let trajectory = session.trajectory(self.trajectory, self.steps)?;
-        let sampler = session.sampler(&trajectory, &Sigma::Eta(0.0), self.clip)?;
+        self.mix_classes(&mut session, ends.len(), columns, latents.len() / dim)?;
+        let trajectory = session.trajectory(self.trajectory.as_ref(), self.steps, self.solver)?;
+        let sampler = session.sampler(&trajectory, &Sigma::Eta(0.0), self.clip, self.solver)?;
         if self.grid.is_some() || self.animate.is_some() {
             check_drawable(shape)?;
         }
@@ -125,8 +143,8 @@ impl Request for Interpolate {
             .as_ref()
             .map_or_else(|| format!("--seeds {}", joined(&self.seeds, ",")), |path| format!("--latents {}", path.display()));
         let size = if ends.len() == 2 { format!("--frames {count}") } else { format!("--rows {} --cols {columns}", count / columns) };
-        let spacing = session.spacing_name(self.trajectory);
-        let (model, flags) = (session.model_flags(), session.flags(self.clip));
+        let spacing = session.spacing_name(self.trajectory.as_ref());
+        let (model, flags) = (session.model_flags(), session.flags(self.clip, self.solver));
         let caption = format!("ddim interpolate {model} {source} {size} --steps {} --trajectory {spacing}{flags}", self.steps);
         let mut files = Vec::new();
         if let Some(file) = grid {
@@ -153,6 +171,33 @@ impl Request for Interpolate {
 }
 
 impl Interpolate {
+    /// Where the ends have different classes, what lies between has their embeddings mixed, by the way that it has come: linearly between two, bilinearly
+    /// between four.
+    fn mix_classes(&self, session: &mut Session<'_, '_>, ends: usize, columns: usize, count: usize) -> Result<()> {
+        let classes = &session.classes;
+        if let Some(turns) =
+            classes.turns().filter(|turns| *turns != 1 && *turns != ends && self.model.classes.as_deref() != Some("each".as_ref()))
+        {
+            return Err(Error::field("classes", format!("{turns} classes: expected one, or one for each of the {ends} ends")));
+        }
+        // Drawn as `sample` draws that of the seed's image 0, which the latent is of.
+        let drawn = |end: usize| if self.latents.is_none() && classes.is_random() { (self.seeds[end], 0) } else { (0, end) };
+        let of_ends: Option<Vec<Mixture>> = (0..ends).map(|end| classes.of(drawn(end).0, drawn(end).1)).collect();
+        let Some(of_ends) = of_ends else { return Ok(()) };
+        let share = |i: usize, n: usize| if n > 1 { i as f64 / (n - 1) as f64 } else { 0.0 };
+        let of_image = |i: usize| {
+            let (across, down) = (share(i % columns, columns), share(i / columns, count / columns));
+            let along =
+                |[left, right]: [usize; 2], weight: f64| [(&of_ends[left], weight * (1.0 - across)), (&of_ends[right], weight * across)];
+            // Between two there is one row.
+            let top = along([0, 1], 1.0 - down);
+            mixed(top.into_iter().chain((ends == 4).then(|| along([2, 3], down)).into_iter().flatten()))
+        };
+        session.classes = classes.with_each((0..count).map(of_image).collect());
+        let checked = session.network.with_condition(session.classes.examples());
+        checked.map(|_| ()).map_err(|e| Error::field("classes", e))
+    }
+
     /// The latents of the walk, and how many lie beside each other.
     fn walk(&self, ends: &[Vec<f32>]) -> Result<(Vec<f32>, usize)> {
         match ends {

@@ -13,6 +13,19 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// What may be asked of work under way, from any thread. Copies ask the same work.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, ErrorKind, Event, Sample};
+///
+/// let control = Control::default();
+/// let asked = control.clone();
+/// let error = Engine::default().run(&Sample::default(), &control, &mut |event| {
+///     if let Event::Step { step: 1, .. } = event {
+///         asked.cancel();
+///     }
+/// });
+/// assert_eq!(error.unwrap_err().kind(), ErrorKind::Cancelled);
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Control {
     stop: Arc<AtomicBool>,
@@ -289,8 +302,8 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Something that can be asked of the [`Engine`]: plain data, which serde reads and writes.
-pub trait Request: Send + 'static {
+/// Something that can be asked of the [`Engine`]: plain data, which serde reads and writes. Sealed: the requests are those of this crate.
+pub trait Request: Send + Sync + 'static {
     /// What comes of it: numbers, arrays, the files that were asked for.
     type Report: Send + 'static;
 
@@ -298,8 +311,7 @@ pub trait Request: Send + 'static {
     fn work(&self, within: Within<'_, '_>) -> Result<Self::Report>;
 }
 
-/// What a request works within. Only this crate has any.
-#[doc(hidden)]
+/// What a request works within. Only this crate can name it, so that nobody else implements [`Request`].
 pub struct Within<'a, 'b>(pub(crate) &'a Watch<'b>);
 
 /// Where requests are worked on: on which device and how many threads.
@@ -330,7 +342,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) where `control` asked for an end; else what is wrong with the request, or stood in its way.
-    pub fn run<R: Request + Sync>(&self, request: &R, control: &Control, tell: &mut (dyn FnMut(Event) + Send)) -> Result<R::Report> {
+    pub fn run<R: Request>(&self, request: &R, control: &Control, tell: &mut (dyn FnMut(Event) + Send)) -> Result<R::Report> {
         ddim_nn::check_vectors().map_err(Error::request)?;
         // One pool per job: in a shared one, a thread that waits for its own part would take up the whole of another job.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).stack_size(8 << 20).build();
@@ -361,7 +373,7 @@ impl Engine {
     /// assert_eq!(drawn.images.len(), 2 * 3 * 32 * 32); // two images in colour, [-1, 1]
     /// # Ok::<(), ddim_engine::Error>(())
     /// ```
-    pub fn start<R: Request + Sync>(&self, request: R) -> Job<R::Report> {
+    pub fn start<R: Request>(&self, request: R) -> Job<R::Report> {
         let (engine, control, (sender, events)) = (self.clone(), Control::default(), channel());
         let asked = control.clone();
         let thread = std::thread::spawn(move || {
@@ -376,6 +388,7 @@ impl Engine {
 
 /// A request that is worked on. Dropped, it is cancelled.
 #[derive(Debug)]
+#[must_use = "dropped, it is cancelled"]
 pub struct Job<R> {
     control: Control,
     events: Receiver<Event>,

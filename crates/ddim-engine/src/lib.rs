@@ -1,6 +1,6 @@
 //! Everything that `ddim` does, for any front end: typed requests in, events while they are worked on, typed reports out.
 //!
-//! A request is plain data ([`Sample`], [`Encode`], [`Reconstruct`], [`Interpolate`], [`Consistency`], [`Nll`], [`Fid`], [`Sweep`], [`Train`], [`Info`],
+//! A request is plain data ([`Sample`], [`Edit`], [`Encode`], [`Reconstruct`], [`Interpolate`], [`Consistency`], [`Nll`], [`Fid`], [`Sweep`], [`Tune`], [`Train`], [`Info`],
 //! [`Convert`], [`Bench`]), which serde reads and writes. [`Engine::run`] works on it while the caller waits; [`Engine::start`] makes it a [`Job`] on a
 //! thread of its own. Either tells [`Event`]s (steps, images done, the time left, previews on demand) and stops between two evaluations of the network
 //! when [`Control::cancel`] says so.
@@ -20,12 +20,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod axes;
 mod bench;
 mod choices;
 mod classes;
 mod consistency;
 mod convert;
 mod device;
+mod edit;
 mod encode;
 mod error;
 mod fid;
@@ -33,6 +35,7 @@ pub mod hub;
 mod info;
 mod inputs;
 mod interpolate;
+mod inversion;
 mod job;
 mod models;
 mod nll;
@@ -41,12 +44,17 @@ mod reconstruct;
 mod reports;
 mod sample;
 mod session;
+mod spacing;
 mod sweep;
 mod train;
+mod tune;
+mod tuned;
 mod usage;
 mod used_folder;
 
 pub use bench::{Bench, BenchReport, KindReport};
+/// How a sampler goes from one level to the next.
+pub use ddim::Solver;
 /// What a front end needs of the rooms below, so that it knows this one alone.
 pub use ddim_data::parse_colour;
 pub use ddim_eval::{CellResult, plus_minus};
@@ -56,19 +64,24 @@ pub use ddim_weights::{no_more_writes, write_file};
 /// The vectors that the kernels use: results differ between them in their last digits.
 pub use ddim_nn::vectors;
 
-pub use choices::{Clipping, Eta, Fitting, Model, Preparing, Spacing};
+pub use choices::{Clipping, Eta, Fitting, Guidance, Model, Preparing};
 pub use consistency::{Consistency, ConsistencyReport, Difference};
 pub use convert::{Convert, ConvertReport, Dtype};
+pub use edit::{Edit, EditFiles, EditReport, Repaint};
 pub use encode::{Encode, EncodeReport};
 pub use error::{Error, ErrorKind, Result};
 pub use fid::{Fid, FidReport};
 pub use info::{Info, InfoReport};
 pub use interpolate::{Interpolate, InterpolateReport};
-pub use job::{Control, Engine, Event, Job, NoteKind, Request, Within};
+pub use inversion::Inversion;
+pub use job::{Control, Engine, Event, Job, NoteKind, Request};
 pub use models::{DEFAULT as DEFAULT_MODEL, built_in};
 pub use nll::{BoundReport, Nll, NllReport};
 pub use reconstruct::{Reconstruct, ReconstructReport, Reconstruction};
 pub use reports::{ClassReport, DataReport};
 pub use sample::{Sample, SampleFiles, SampleReport};
+pub use spacing::Spacing;
 pub use sweep::{Sweep, SweepReport};
 pub use train::{DryRun, DryRunReport, Train, TrainReport};
+pub use tune::{Tune, TuneReport};
+pub use tuned::TunedTrajectory;

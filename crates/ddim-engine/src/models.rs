@@ -16,11 +16,19 @@ macro_rules! built_in {
     };
 }
 
+/// What `Tune` has found for them, a file each.
+const TUNED: [(&str, &str); 2] = [(ddim_model_emoji::NAME, ddim_model_emoji::TUNED), (ddim_model_fashion::NAME, ddim_model_fashion::TUNED)];
+
 const BUILT_IN: [EmbeddedPipeline; 2] = [built_in!(ddim_model_emoji), built_in!(ddim_model_fashion)];
 
 /// Names of the models that are built in.
 pub fn built_in() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|model| model.name)
+}
+
+/// The trajectories that were tuned for a built-in model.
+pub(crate) fn built_in_tuned(model: &Path) -> Option<&'static str> {
+    TUNED.iter().find(|(name, _)| Path::new(name) == model).map(|(_, text)| *text)
 }
 
 /// Loads a model, and tells what was assumed or chosen.

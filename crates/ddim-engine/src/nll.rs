@@ -1,13 +1,13 @@
 //! The likelihood bound of a model on images.
 
-use crate::choices::{Model, Preparing, Spacing};
+use crate::choices::{Model, Preparing};
 use crate::error::{Error, Result};
-use crate::inputs;
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths, shown};
 use crate::reports::DataReport;
 use crate::session::Session;
-use ddim::Sigma;
+use crate::spacing::Spacing;
+use ddim::{Sigma, Solver};
 use ddim_eval::likelihood;
 use ddim_pictures::likelihood_chart;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,18 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 /// J_σ (Theorem 1) and the bound on -log P(x_0) in bits/dim, and L_simple, over S timesteps: one draw of noise per image and step.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Nll};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let data = folder.path().join("x_0.npy"); // two images [3, 32, 32] in [-1, 1]
+/// std::fs::write(&data, ddim_data::npy_bytes(&[1.0; 2 * 3072], [3, 32, 32]))?;
+/// let request = Nll { data, count: 2, steps: 2, eta: vec![1.0], ..Nll::default() };
+/// let found = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert!(found.bounds[0].bits_per_dim > 0.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Nll {
@@ -105,20 +117,20 @@ impl Request for Nll {
     type Report = NllReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<NllReport> {
-        check_paths(&[("data", Some(&self.data))], &[("plot", self.plot.as_deref())])?;
-        let session = Session::new(&self.model, watch)?;
+        check_paths(&[("data", Some(&self.data))], &[], &[("plot", self.plot.as_deref())])?;
+        let mut session = Session::of_data(&self.model, watch)?;
         if let Some(eta) = self.eta.iter().find(|eta| !(**eta > 0.0 && **eta <= 1.0)) {
             let expected = "expected numbers above 0 and up to 1 (J_sigma needs every sigma above 0)";
             return Err(Error::field("eta", format!("{eta}: {expected}")));
         }
-        let trajectory = session.trajectory(self.trajectory, self.steps)?;
+        let trajectory = session.trajectory(self.trajectory.as_ref(), self.steps, Solver::Ddim)?;
         let svg = self.plot.as_ref().map(|path| match path.extension().and_then(|e| e.to_str()) {
             Some("svg") => Ok(true),
             Some("png") => Ok(false),
             _ => Err(Error::field("plot", format!("{}: expected a name that ends in .svg or .png", path.display()))),
         });
         let svg = svg.transpose()?.unwrap_or(false);
-        let inputs = inputs::read(&self.data, session.shape(), self.preparation, Some(self.count), watch)?;
+        let inputs = session.read(&self.data, self.preparation, Some(self.count))?;
         // The bound counts bytes: a batch of floats is made those.
         let images: Vec<f32> = inputs.images.iter().map(|x| ddim::from_byte(ddim::to_byte(*x))).collect();
         let beyond = inputs.images.iter().filter(|x| x.abs() > 1.0).count();
@@ -138,8 +150,9 @@ impl Request for Nll {
         let found = likelihood(&session.schedule, &trajectory, &sigmas, &images, batch, &network, &mut observe)?;
         let seconds = watch.end();
 
-        let spacing = session.spacing_name(self.trajectory);
-        let title = format!("{}, {count} images, S = {}, {spacing}", session.model, trajectory.len());
+        let spacing = session.spacing_name(self.trajectory.as_ref());
+        let guided = self.model.guidance.flags().replace(" --", ", ");
+        let title = format!("{}, {count} images, S = {}, {spacing}{guided}", session.model, trajectory.len());
         let file = file.map(|file| {
             let chart = likelihood_chart(&found, &sigmas, &title);
             if svg { file.commit(chart.to_svg().as_bytes()) } else { file.commit(&chart.to_picture().to_png(&title)) }
@@ -158,7 +171,7 @@ impl Request for Nll {
             images: count,
             data: (&inputs.report).into(),
             steps: trajectory.len(),
-            trajectory: spacing.to_owned(),
+            trajectory: spacing.clone(),
             seed: self.seed,
             timesteps: found.timesteps,
             l_simple_mean: found.l_simple.iter().sum::<f64>() / found.l_simple.len() as f64,

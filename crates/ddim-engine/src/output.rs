@@ -1,6 +1,7 @@
 //! Files that appear whole or not at all.
 
 use crate::error::{Error, Result};
+use crate::used_folder::would_hold;
 use ddim_pictures::AnimationFormat;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,13 @@ impl OutputFile {
 
     /// [`create`](Self::create) for a flag that may not be given.
     pub(crate) fn create_optional(path: Option<&PathBuf>) -> Result<Option<Self>> {
-        path.map(|p| Self::create(p)).transpose()
+        Self::create_within(path, &[])
+    }
+
+    /// The same, where it may lie in one of `folders`, which will be made.
+    pub(crate) fn create_within(path: Option<&PathBuf>, folders: &[&PathBuf]) -> Result<Option<Self>> {
+        let later = |path: &Path| folders.iter().any(|folder| path.parent() == Some(folder) && !folder.exists());
+        path.map(|p| if later(p) { Ok(Self { path: p.clone() }) } else { Self::create(p) }).transpose()
     }
 
     /// Writes the file.
@@ -51,24 +58,47 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
 /// Paths of a request, with their fields.
 pub(crate) type Named<'a> = [(&'static str, Option<&'a Path>)];
 
-/// The paths of a request against each other, before anything is read: a file that is written twice, or read as well, would be lost without a word.
-pub(crate) fn check_paths(others: &Named<'_>, written: &Named<'_>) -> Result<()> {
-    let given = |named: &Named<'_>| named.iter().filter_map(|(field, path)| Some((*field, (*path)?.to_owned()))).collect::<Vec<_>>();
-    let (others, written) = (given(others), given(written));
-    if let Some((field, _)) = others.iter().chain(&written).find(|(_, path)| path.as_os_str().is_empty()) {
+/// The paths of a request against each other, before anything is read: what is read, the folders, and the files that are written. A file that is
+/// written twice, or read as well, would be lost without a word.
+pub(crate) fn check_paths(read: &Named<'_>, folders: &Named<'_>, written: &Named<'_>) -> Result<()> {
+    let [read, folders, written] = [read, folders, written].map(given);
+    if let Some((field, _)) = read.iter().chain(&folders).chain(&written).find(|(_, path)| path.as_os_str().is_empty()) {
         return Err(Error::field(field, "empty: expected a path"));
     }
+    for (field, folder) in &folders {
+        let same = |(_, read): &&(&str, &Path)| read.is_dir() && read.canonicalize().ok() == folder.canonicalize().ok();
+        if let Some((other, _)) = read.iter().find(same) {
+            return Err(Error::field(field, format!("{} is what `{other}` reads: expected another folder", folder.display())));
+        }
+    }
     for (i, (field, path)) in written.iter().enumerate() {
+        if let Some((other, folder)) = folders.iter().find(|(_, folder)| would_hold(folder, path)) {
+            let of = folder.display();
+            let expected = "expected another name, which none of them has";
+            return Err(Error::field(field, format!("{} is among the files of {of}, which `{other}` writes: {expected}", path.display())));
+        }
         let Some(place) = place(path) else { continue };
-        let is_same = |(_, other): &&(&str, PathBuf)| self::place(other).is_some_and(|other| other == place);
+        let is_same = |(_, other): &&(&str, &Path)| self::place(other).is_some_and(|other| other == place);
         if let Some((other, _)) = written[..i].iter().find(is_same) {
             return Err(Error::field(field, format!("{} is what `{other}` writes as well: expected another file", path.display())));
         }
-        if let Some((other, _)) = others.iter().find(is_same) {
+        if let Some((other, _)) = read.iter().find(is_same) {
             return Err(Error::field(field, format!("{} is what `{other}` reads: expected another file", path.display())));
+        }
+        // One of the images of a folder.
+        let is_in =
+            |(_, folder): &&(&str, &Path)| path.exists() && folder.is_dir() && folder.canonicalize().is_ok_and(|at| place.starts_with(at));
+        if let Some((other, folder)) = read.iter().find(is_in) {
+            let of = folder.display();
+            return Err(Error::field(field, format!("{} lies in {of}, which `{other}` reads: expected a new file", path.display())));
         }
     }
     Ok(())
+}
+
+/// Those that are there.
+fn given<'a>(named: &Named<'a>) -> Vec<(&'static str, &'a Path)> {
+    named.iter().filter_map(|(field, path)| Some((*field, (*path)?))).collect()
 }
 
 /// By which files are the same. None of what is no file: that may be written to twice.
@@ -77,6 +107,7 @@ fn place(path: &Path) -> Option<PathBuf> {
         Ok(found) if !found.is_file() => None,
         Ok(_) => path.canonicalize().ok(),
         Err(_) => {
+            let path = ddim_weights::followed(path).ok()?;
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             Some(folder.canonicalize().ok()?.join(path.file_name()?))
         }

@@ -1,13 +1,15 @@
 //! Images encoded and decoded again, and what was lost (Table 2).
 
-use crate::choices::{Clipping, Model, Preparing, Spacing};
-use crate::error::Result;
-use crate::inputs;
-use crate::job::{Request, Within};
+use crate::choices::{Clipping, Model, Preparing};
+use crate::encode::moments;
+use crate::error::{Error, Result};
+use crate::inversion::Inversion;
+use crate::job::{Request, Watch, Within};
 use crate::output::{OutputFile, check_paths, joined, shown};
 use crate::reports::DataReport;
 use crate::session::Session;
-use ddim::Sigma;
+use crate::spacing::Spacing;
+use ddim::{BdiaPair, Sigma, Solver, Trajectory};
 use ddim_pictures::{check_drawable, grid, labelled};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -18,6 +20,18 @@ const SHOWN: usize = 16;
 const MAGNIFIED: f32 = 4.0;
 
 /// The error of encoding and decoding images over several numbers of steps, the same up and down. Nothing is clipped.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Reconstruct};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let input = folder.path().join("x_0.npy"); // one image [3, 32, 32] in [-1, 1]
+/// std::fs::write(&input, ddim_data::npy_bytes(&[0.5; 3072], [3, 32, 32]))?;
+/// let request = Reconstruct { input, steps: vec![2, 4], ..Reconstruct::default() };
+/// let errors = Engine::default().run(&request, &Control::default(), &mut |_| {})?.mse;
+/// assert_eq!(errors.iter().map(|error| error.steps).collect::<Vec<_>>(), [2, 4]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reconstruct {
@@ -33,6 +47,11 @@ pub struct Reconstruct {
     pub steps: Vec<usize>,
     /// How timesteps are chosen.
     pub trajectory: Option<Spacing>,
+    /// How images are encoded. What is not Eq. 13 inverts DDIM's steps, which decode.
+    pub inversion: Inversion,
+    /// How latents are decoded; with [`Inversion::Bdia`] only as they were encoded.
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
     /// A picture of the first 16: originals, then for each number of steps what was decoded, and how it differs.
     pub grid: Option<PathBuf>,
 }
@@ -40,7 +59,17 @@ pub struct Reconstruct {
 impl Default for Reconstruct {
     fn default() -> Self {
         let (model, preparation) = (Model::default(), Preparing::default());
-        Self { model, input: PathBuf::new(), count: None, preparation, steps: vec![10, 20, 50, 100], trajectory: None, grid: None }
+        Self {
+            model,
+            input: PathBuf::new(),
+            count: None,
+            preparation,
+            steps: vec![10, 20, 50, 100],
+            trajectory: None,
+            inversion: Inversion::Euler,
+            solver: Solver::Ddim,
+            grid: None,
+        }
     }
 }
 
@@ -56,6 +85,11 @@ pub struct ReconstructReport {
     pub data: DataReport,
     /// What the spacing of timesteps is called.
     pub trajectory: String,
+    /// How images were encoded.
+    pub inversion: Inversion,
+    /// How latents were decoded.
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
     /// What all of it took.
     pub seconds: f64,
     /// One for each number of steps.
@@ -67,8 +101,12 @@ pub struct ReconstructReport {
 /// The error over one number of steps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Reconstruction {
-    /// Evaluations up, and as many down.
+    /// S, up and down.
     pub steps: usize,
+    /// Evaluations up, per image: S but for inversions that iterate.
+    pub evaluations: f64,
+    /// Standard deviation of all numbers of the latents; of noise 1.
+    pub latent_std: f64,
     /// Mean squared error per dimension of images in [0, 1].
     pub mse: f64,
 }
@@ -77,11 +115,22 @@ impl Request for Reconstruct {
     type Report = ReconstructReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ReconstructReport> {
-        check_paths(&[("input", Some(&self.input))], &[("grid", self.grid.as_deref())])?;
-        let session = Session::new(&self.model, watch)?;
-        let trajectories = self.steps.iter().map(|&s| session.trajectory(self.trajectory, s)).collect::<Result<Vec<_>>>()?;
+        check_paths(&[("input", Some(&self.input))], &[], &[("grid", self.grid.as_deref())])?;
+        let mut session = Session::of_data(&self.model, watch)?;
+        let trajectories =
+            self.steps.iter().map(|&s| session.trajectory(self.trajectory.as_ref(), s, self.solver)).collect::<Result<Vec<_>>>()?;
+        if self.inversion == Inversion::Bdia && self.solver != Solver::Ddim {
+            return Err(Error::field(
+                "solver",
+                format!("{}: expected ddim, with the inversion bdia, which decodes as it encodes", self.solver),
+            ));
+        }
+        if self.solver != Solver::Ddim {
+            watch
+                .note(format!("`solver` {}: latents are those of ddim's steps, which other solvers do not take back exactly", self.solver));
+        }
         let (shape, dim) = (session.shape(), session.dim());
-        let inputs = inputs::read(&self.input, shape, self.preparation, self.count, watch)?;
+        let inputs = session.read(&self.input, self.preparation, self.count)?;
         let images = inputs.images;
         let count = images.len() / dim;
         let file = OutputFile::create_optional(self.grid.as_ref())?;
@@ -94,31 +143,56 @@ impl Request for Reconstruct {
         let (mut rows, mut labels) = (images[..drawn * dim].to_vec(), vec!["original".to_owned()]);
         let mut found = Vec::new();
         for trajectory in &trajectories {
-            let latents = session.encode(trajectory, &images)?;
-            // The inverse of an encoder: deterministic, and nothing is clipped.
-            let decoder = session.sampler(trajectory, &Sigma::Eta(0.0), Clipping { clip: Some(false), rederive_epsilon: false })?;
-            let x = session.sample(&decoder, &latents, (0, 0))?;
+            let (x, latents, evaluations) = self.round_trip(&session, trajectory, &images, watch)?;
             // On [0, 1], half the scale of the network.
             let square: f64 = x.iter().zip(&images).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
-            found.push(Reconstruction { steps: trajectory.len(), mse: square / 4.0 / images.len() as f64 });
+            let latent_std = moments(&latents).1;
+            found.push(Reconstruction { steps: trajectory.len(), evaluations, latent_std, mse: square / 4.0 / images.len() as f64 });
             let differences = x.iter().zip(&images).take(drawn * dim).map(|(a, b)| MAGNIFIED * (a - b));
             rows.extend_from_slice(&x[..drawn * dim]);
             rows.extend(differences);
             labels.extend([format!("S = {}", trajectory.len()), format!("difference × {MAGNIFIED}")]);
         }
         let seconds = watch.end();
-        let spacing = session.spacing_name(self.trajectory);
-        let (steps, flags) = (joined(&self.steps, ","), session.classes.flag());
-        let caption = format!("ddim reconstruct {} --steps {steps} --trajectory {spacing}{flags}", session.model_flags());
+        let spacing = session.spacing_name(self.trajectory.as_ref());
+        let (steps, flags) = (joined(&self.steps, ","), session.flags(Clipping::default(), self.solver));
+        let (model, inversion) = (session.model_flags(), self.inversion.flag());
+        let caption = format!("ddim reconstruct {model} --steps {steps} --trajectory {spacing}{inversion}{flags}");
         let file = file.map(|file| file.commit(&labelled(&grid(&rows, shape, drawn)?, &[], &labels).to_png(&caption))).transpose()?;
         Ok(ReconstructReport {
             model: session.model,
             images: count,
             data: (&inputs.report).into(),
-            trajectory: spacing.to_owned(),
+            trajectory: spacing,
+            inversion: self.inversion,
+            solver: self.solver,
             seconds,
             mse: found,
             files: shown(file.as_slice()),
         })
+    }
+}
+
+impl Reconstruct {
+    /// Images up and down again: what came out, the latents, and evaluations up per image.
+    fn round_trip(
+        &self,
+        session: &Session<'_, '_>,
+        trajectory: &Trajectory,
+        images: &[f32],
+        watch: &Watch<'_>,
+    ) -> Result<(Vec<f32>, Vec<f32>, f64)> {
+        let Some(inversion) = self.inversion.of_encoder() else {
+            let pair = session.bdia(trajectory, BdiaPair { lower: images.to_vec(), upper: images.to_vec() }, (0, 0), true)?;
+            let latents = pair.upper.clone();
+            return Ok((session.bdia(trajectory, pair, (0, 0), false)?.lower, latents, trajectory.len() as f64));
+        };
+        let encoded = session.encode(&session.encoder(trajectory, inversion)?, images)?;
+        let count = images.len() / session.dim();
+        encoded.note(count, watch);
+        // The inverse of an encoder: deterministic, and nothing is clipped.
+        let unclipped = Clipping { clip: Some(false), rederive_epsilon: false };
+        let decoder = session.sampler(trajectory, &Sigma::Eta(0.0), unclipped, self.solver)?;
+        Ok((session.sample(&decoder, &encoded.latents, (0, 0))?, encoded.latents, encoded.evaluations as f64 / count as f64))
     }
 }

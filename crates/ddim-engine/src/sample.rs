@@ -1,14 +1,15 @@
 //! Drawing images from noise.
 
-use crate::choices::{Clipping, Eta, Model, Spacing};
+use crate::choices::{Clipping, Eta, Model};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, animation_format, check_drawable, check_paths, create_folder, joined, shown, write};
 use crate::session::{Session, check_count};
+use crate::spacing::Spacing;
 use crate::used_folder;
-use ddim::{Sampler, Sampling, Step, Trajectory};
+use ddim::{Sampler, Sampling, Solver, Step, Trajectory};
 use ddim_data::npy_bytes;
-use ddim_nn::Network;
+use ddim_nn::Guided;
 use ddim_pictures::{Picture, beside, shown_frames, single, square_columns};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -19,6 +20,16 @@ use std::path::{Path, PathBuf};
 const DEFAULT_COUNT: usize = 64;
 
 /// Images from latents x_T, by Eq. 12 over S of the model's T timesteps. Image k of a seed is the same whatever else is drawn.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Eta, Sample};
+///
+/// let request = Sample { count: Some(2), steps: 2, eta: Eta::Value(0.0), seed: 7, ..Sample::default() };
+/// let drawn = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert_eq!((drawn.shape, drawn.images.len()), ([3, 32, 32], 2 * 3072));
+/// assert_eq!(drawn.timesteps.len(), 2);
+/// # Ok::<(), ddim_engine::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sample {
@@ -34,6 +45,9 @@ pub struct Sample {
     pub eta: Eta,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
+    /// How a step uses what the network said before: `ddim`, or one of the others of [`Solver`].
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
     /// Exactly these code timesteps, descending, instead of `steps`.
     pub timesteps: Option<Vec<usize>>,
     /// Of latents and noise.
@@ -71,6 +85,7 @@ impl Default for Sample {
             steps: 50,
             eta: Eta::Value(0.0),
             trajectory: None,
+            solver: Solver::Ddim,
             timesteps: None,
             seed: 0,
             latents: None,
@@ -100,6 +115,9 @@ pub struct SampleReport {
     pub timesteps: Vec<usize>,
     /// Randomness.
     pub eta: Eta,
+    /// How steps used what the network said before.
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
     /// Of latents and noise.
     pub seed: u64,
     /// What sampling took.
@@ -108,8 +126,13 @@ pub struct SampleReport {
     pub ms_per_image_step: Option<f64>,
     /// [height, width].
     pub size: [usize; 2],
-    /// The class of each image, of a model with classes.
+    /// The class of each image, of a model with classes. None where some are mixed.
     pub classes: Option<Vec<usize>>,
+    /// Where some are mixed, the classes of each image with their shares, which sum to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixtures: Option<Vec<Vec<(usize, f64)>>>,
+    /// How far the network went beyond no class: 1 is not at all.
+    pub guidance: f64,
     /// What was written.
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
@@ -126,7 +149,8 @@ impl Request for Sample {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SampleReport> {
         let files = &self.files;
         check_paths(
-            &[("latents", self.latents.as_deref()), ("out", files.out.as_deref()), ("trace", files.trace.as_deref())],
+            &[("latents", self.latents.as_deref())],
+            &[("out", files.out.as_deref()), ("trace", files.trace.as_deref())],
             &[("grid", files.grid.as_deref()), ("save_npy", files.save_npy.as_deref()), ("animate", files.animate.as_deref())],
         )?;
         let (session, given) = Session::with_latents(&self.model, self.latents.as_deref(), watch)?;
@@ -135,18 +159,19 @@ impl Request for Sample {
             Some(list) => {
                 Trajectory::from_timesteps(session.schedule.levels(), list).map_err(|e| Error::field("timesteps", &e).because(e))?
             }
-            None => session.trajectory(self.trajectory, self.steps)?,
+            None => session.trajectory(self.trajectory.as_ref(), self.steps, self.solver)?,
         };
-        let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip)?;
+        let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip, self.solver)?;
         let images = self.images(given.as_ref().map(|x| x.len() / dim))?;
 
         if files.grid.is_some() || files.out.is_some() || files.animate.is_some() {
             check_drawable(shape)?;
         }
         let animation = animation_format(files.animate.as_deref())?;
-        let grid = OutputFile::create_optional(files.grid.as_ref())?;
-        let npy = OutputFile::create_optional(files.save_npy.as_ref())?;
-        let animated = OutputFile::create_optional(files.animate.as_ref())?.zip(animation);
+        let folders: Vec<&PathBuf> = files.out.iter().chain(&files.trace).collect();
+        let grid = OutputFile::create_within(files.grid.as_ref(), &folders)?;
+        let npy = OutputFile::create_within(files.save_npy.as_ref(), &folders)?;
+        let animated = OutputFile::create_within(files.animate.as_ref(), &folders)?.zip(animation);
         let settings = self.settings(&session, &trajectory);
         let of = self.first.map_or(String::new(), |first| format!(" --first {first}"));
         let caption = format!("ddim sample --count {}{of} {settings}", images.len());
@@ -156,7 +181,7 @@ impl Request for Sample {
         let end = self.first.is_none().then_some(images.end);
         let written_before = files.out.iter().map(|folder| used_folder::images(folder, end, single_caption)).next().transpose()?;
         files.trace.iter().try_for_each(|folder| used_folder::check_trace(folder, &caption))?;
-        files.out.iter().chain(&files.trace).try_for_each(|folder| create_folder(folder))?;
+        folders.iter().try_for_each(|folder| create_folder(folder))?;
 
         let mut watcher = Watcher::new(files, shape, images.len(), trajectory.len());
         watcher.describe(&session, &sampler, &caption)?;
@@ -175,7 +200,9 @@ impl Request for Sample {
         let asked_for_arrays = *files == SampleFiles::default();
         let keep = grid.is_some() || npy.is_some() || asked_for_arrays;
         // The images in order, as far as they are kept.
-        let mut kept = Vec::with_capacity(if keep { images.len() * dim } else { 0 });
+        let mut kept: Vec<f32> = Vec::new();
+        kept.try_reserve_exact(if keep { images.len() * dim } else { 0 })
+            .map_err(|_| Error::field("count", format!("{}: more than there is memory for, in one picture or array", images.len())))?;
         for batch in runs(&missing, together) {
             let at = batch.start * dim..batch.end * dim;
             let latents = given.as_ref().map_or_else(|| session.latents(self.seed, batch.start, batch.len()), |x| x[at].to_vec());
@@ -208,7 +235,7 @@ impl Request for Sample {
         if let Some((file, format)) = animated {
             written.push(file.commit(&format.encode(&watcher.frames, true, &caption)?)?);
         }
-        let evaluations = missing.len() * trajectory.len();
+        let evaluations = missing.len() * sampler.evaluations();
         Ok(SampleReport {
             raw: self.model.raw,
             first: images.start,
@@ -217,11 +244,14 @@ impl Request for Sample {
             steps: trajectory.len(),
             timesteps: trajectory.timesteps().collect(),
             eta: self.eta,
+            solver: self.solver,
             seed: self.seed,
             seconds,
             ms_per_image_step: (evaluations > 0).then(|| seconds * 1e3 / evaluations as f64),
             size: [shape[1], shape[2]],
-            classes: session.labels(self.seed, images),
+            classes: session.classes.labels(self.seed, images.clone()),
+            mixtures: session.classes.mixtures(self.seed, images),
+            guidance: self.model.guidance.scale,
             files: shown(&written),
             shape,
             images: if asked_for_arrays { kept } else { Vec::new() },
@@ -264,12 +294,14 @@ impl Sample {
             Eta::Hat => "--sigma-hat".to_owned(),
             Eta::Value(eta) => format!("--eta {eta}"),
         };
-        let path = match &self.timesteps {
-            Some(_) => format!("--timesteps {}", joined(trajectory.timesteps(), ",")),
-            None => format!("--steps {} --trajectory {}", self.steps, session.spacing_name(self.trajectory)),
+        // Whoever tunes again finds others: what was tuned is said in full.
+        let is_listed = self.timesteps.is_some() || matches!(self.trajectory, Some(Spacing::Tuned(_)));
+        let path = match is_listed {
+            true => format!("--timesteps {}", joined(trajectory.timesteps(), ",")),
+            false => format!("--steps {} --trajectory {}", self.steps, session.spacing_name(self.trajectory.as_ref())),
         };
         let latents = self.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", p.display()));
-        format!("{} {path} {noise} --seed {}{}{latents}", session.model_flags(), self.seed, session.flags(self.clip))
+        format!("{} {path} {noise} --seed {}{}{latents}", session.model_flags(), self.seed, session.flags(self.clip, self.solver))
     }
 }
 
@@ -364,7 +396,7 @@ impl Watcher {
         self.write(&format!("x_t_{:04}.npy", sampler.steps()[0].level - 1), x)
     }
 
-    fn step(&mut self, step: &Step, sampling: &Sampling<Network>) -> Result<()> {
+    fn step(&mut self, step: &Step, sampling: &Sampling<Guided>) -> Result<()> {
         if !self.watches() {
             return Ok(());
         }

@@ -1,35 +1,55 @@
 //! A model that requests work with: its network, what its scheduler says, and runs over batches.
 
-use crate::choices::{Clipping, Model, Spacing};
-use crate::classes::Classes;
+use crate::choices::{Clipping, Model, Preparing};
+use crate::classes::{Classes, DATA, FIELD, Known, REFERENCE};
 use crate::error::{Error, Result};
+use crate::inputs;
 use crate::job::Watch;
 use crate::models;
+use crate::spacing::Spacing;
+use crate::tuned::{self, TunedFor};
 use ddim::noise::Batch;
-use ddim::{Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Step, Trajectory};
-use ddim_data::read_floats_any;
-use ddim_nn::{Condition, Inception, Network, SampleSize, SchedulerConfig, UNetConfig};
+use ddim::{Bdia, BdiaPair, BdiaRun, Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Solver, Step, Trajectory};
+use ddim_data::{Inputs, read_floats_any};
+use ddim_eval::Images;
+use ddim_nn::{Guidance, Guided, Inception, Network, SampleSize, SchedulerConfig, UNetConfig};
 use std::ops::Range;
 use std::path::Path;
 
 /// A model, ready to be evaluated.
+#[derive(Clone)]
 pub(crate) struct Session<'w, 'b> {
     pub(crate) model: String,
     pub(crate) network: Network,
     pub(crate) scheduler: SchedulerConfig,
     pub(crate) schedule: NoiseSchedule,
     pub(crate) classes: Classes,
+    pub(crate) guidance: Option<Guidance>,
     choice: Model,
     watch: &'w Watch<'b>,
 }
 
 impl<'w, 'b> Session<'w, 'b> {
     pub(crate) fn new(choice: &Model, watch: &'w Watch<'b>) -> Result<Self> {
-        Self::with_latents(choice, None, watch).map(|(session, _)| session)
+        Self::open(choice, None, None, watch).map(|(session, _)| session)
     }
 
     /// The same for latents of a file, which also say the size of the images.
     pub(crate) fn with_latents(choice: &Model, latents: Option<&Path>, watch: &'w Watch<'b>) -> Result<(Self, Option<Vec<f32>>)> {
+        Self::open(choice, latents, None, watch)
+    }
+
+    /// The same where classes may be those of images that [`read`](Self::read) reads.
+    pub(crate) fn of_data(choice: &Model, watch: &'w Watch<'b>) -> Result<Self> {
+        Self::open(choice, None, Some(DATA), watch).map(|(session, _)| session)
+    }
+
+    /// The same where classes may be drawn as often as those of a reference, which [`see`](Self::see) is shown.
+    pub(crate) fn of_reference(choice: &Model, watch: &'w Watch<'b>) -> Result<Self> {
+        Self::open(choice, None, Some(REFERENCE), watch).map(|(session, _)| session)
+    }
+
+    fn open(choice: &Model, latents: Option<&Path>, shown: Option<&str>, watch: &'w Watch<'b>) -> Result<(Self, Option<Vec<f32>>)> {
         if choice.batch_size == 0 {
             return Err(Error::field("batch_size", "0: expected 1 or more"));
         }
@@ -43,19 +63,64 @@ impl<'w, 'b> Session<'w, 'b> {
             let what = "does not say the size of its images (sample_size is null)";
             return Err(Error::request(format!("`size` is missing: {model} {what}")));
         }
-        let classes = Classes::new(choice.classes.as_deref(), &pipeline.classes, pipeline.classes_count(), watch)?;
+        let classes = Classes::new(FIELD, choice.classes.as_deref(), &Known::of(&pipeline), watch)?;
+        let guidance = choice.guidance.with_null(pipeline.null_class(), &model)?;
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = watch.network(pipeline)?;
-        if network.is_conditional() || !classes.is_none() {
-            // Any network that takes labels has a class 0.
-            let label = classes.of(0, 0).unwrap_or(0);
-            network.with_condition(Condition::Labels(vec![label])).map_err(|e| Error::field("classes", e))?;
-        }
-        if network.is_conditional() && classes.is_none() {
-            return Err(Error::request(format!("`classes` is missing: {model} was trained with classes")));
-        }
+        check_classes(FIELD, &classes, shown, &network, &model)?;
         let latents = latents.map(|(latents, _)| latents);
-        Ok((Self { model, network, scheduler, schedule, classes, choice: choice.clone(), watch }, latents))
+        Ok((Self { model, network, scheduler, schedule, classes, guidance, choice: choice.clone(), watch }, latents))
+    }
+
+    /// The same model under the classes that `field` of a request says, or its own where that says none, and without guidance.
+    pub(crate) fn under(&self, field: &str, classes: Option<&Path>) -> Result<Self> {
+        let mut other = Self { guidance: None, ..self.clone() };
+        if classes.is_some() {
+            other.classes = self.classes.instead(field, classes, self.watch)?;
+            check_classes(field, &other.classes, Some(DATA), &self.network, &self.model)?;
+        }
+        Ok(other)
+    }
+
+    /// Gives `times` images in turn the class that one had, of `count` of a seed.
+    pub(crate) fn repeat_classes(&mut self, seed: u64, count: usize, times: usize) {
+        let each: Option<Vec<_>> = (0..count * times).map(|image| self.classes.of(seed, image / times)).collect();
+        if let Some(each) = each {
+            self.classes = self.classes.with_each(each);
+        }
+    }
+
+    /// Reads the first `limit` images of `path` for the network; their classes are those of the request where it says so.
+    pub(crate) fn read(&mut self, path: &Path, how: Preparing, limit: Option<usize>) -> Result<Inputs> {
+        let inputs = inputs::read_with(path, self.shape(), how, limit, self.awaits_labels(), self.watch)?;
+        self.label(&inputs, 1)?;
+        Ok(inputs)
+    }
+
+    /// Whether the request says that classes are those of images that are read.
+    pub(crate) fn awaits_labels(&self) -> bool {
+        self.classes.awaited() == Some(DATA)
+    }
+
+    /// Takes the classes of images where the request says so, each for so many of ours.
+    pub(crate) fn label(&mut self, inputs: &Inputs, times: usize) -> Result<()> {
+        if let Some(labels) = inputs.labels.as_ref().filter(|_| self.awaits_labels()) {
+            let each: Vec<usize> = labels.iter().flat_map(|label| std::iter::repeat_n(*label, times)).collect();
+            self.classes = self.classes.of_data(&each, &inputs.class_names, self.watch)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the classes of a reference, where the request says so.
+    pub(crate) fn see(&mut self, reference: &Images, path: &Path) -> Result<()> {
+        if self.classes.awaited() != Some(REFERENCE) {
+            return Ok(());
+        }
+        let counts = if let Images::Set(set) = reference { set.class_counts() } else { None };
+        let missing = || Error::field(FIELD, format!("reference: {} has no classes, or not all of its images have", path.display()));
+        let (counts, names) = counts.ok_or_else(missing)?;
+        self.classes = self.classes.drawn_as(&counts, &names, self.watch)?;
+        Ok(())
     }
 
     /// [c, h, w] of one image.
@@ -67,29 +132,54 @@ impl<'w, 'b> Session<'w, 'b> {
         self.shape().iter().product()
     }
 
-    /// The S timesteps that a request asks for.
-    pub(crate) fn trajectory(&self, spacing: Option<Spacing>, steps: usize) -> Result<Trajectory> {
-        let total = self.schedule.levels();
+    /// The S timesteps that a request asks for, to be run by `solver`.
+    pub(crate) fn trajectory(&self, spacing: Option<&Spacing>, steps: usize, solver: Solver) -> Result<Trajectory> {
+        self.trajectory_below(self.schedule.levels(), spacing, steps, solver)
+    }
+
+    /// S timesteps as a request asks for them, of the levels up to `top` alone.
+    pub(crate) fn trajectory_below(&self, top: usize, spacing: Option<&Spacing>, steps: usize, solver: Solver) -> Result<Trajectory> {
+        let levels = self.schedule.levels();
         let made = match spacing {
-            None => return self.scheduler.trajectory(steps).map_err(|e| Error::field("steps", &e).because(e)),
-            Some(Spacing::Uniform) => Trajectory::uniform(total, steps),
-            Some(Spacing::Quadratic) => Trajectory::quadratic(total, steps),
-            Some(Spacing::QuadraticFull) => Trajectory::quadratic_full(total, steps),
-            Some(Spacing::Leading) => Trajectory::leading(total, steps, self.scheduler.steps_offset),
-            Some(Spacing::Trailing) => Trajectory::trailing(total, steps),
-            Some(Spacing::Linspace) => Trajectory::linspace(total, steps),
+            None => {
+                let scheduler = SchedulerConfig { num_train_timesteps: top, ..self.scheduler.clone() };
+                scheduler.trajectory(steps).map_err(|e| Error::field("steps", &e).because(e))?
+            }
+            Some(Spacing::Tuned(_)) if top < levels => {
+                let found = format!("tuned from {levels} timesteps for a start at {top}");
+                return Err(Error::field("trajectory", format!("{found}: expected another kind")));
+            }
+            Some(spacing) => spacing.trajectory(&self.schedule.truncated(top)?, self.scheduler.steps_offset, steps, |file| {
+                tuned::trajectory(&self.choice.model, file, &self.tuned_for(), (solver, steps, &self.choice.guidance.flags()))
+            })?,
         };
-        made.map_err(|e| Error::field("steps", &e).because(e))
+        Ok(made.widened(levels)?)
+    }
+
+    /// What a trajectory would be tuned for.
+    pub(crate) fn tuned_for(&self) -> TunedFor {
+        TunedFor::of(self.network.checksum(), &self.schedule)
     }
 
     /// What the spacing of a run is called.
-    pub(crate) fn spacing_name(&self, spacing: Option<Spacing>) -> &'static str {
-        spacing.map_or_else(|| self.scheduler.timestep_spacing.name(), Spacing::name)
+    pub(crate) fn spacing_name(&self, spacing: Option<&Spacing>) -> String {
+        spacing.map_or_else(|| self.scheduler.timestep_spacing.name().to_owned(), |spacing| spacing.to_string())
     }
 
     /// Eq. 12 over `trajectory`, clipped as the request and the model say.
-    pub(crate) fn sampler(&self, trajectory: &Trajectory, sigma: &Sigma, clipping: Clipping) -> Result<Sampler> {
+    pub(crate) fn sampler(&self, trajectory: &Trajectory, sigma: &Sigma, clipping: Clipping, solver: Solver) -> Result<Sampler> {
+        if self.guidance.is_some() {
+            let [from, to] = self.choice.guidance.interval;
+            let total = self.schedule.levels() as f64;
+            if !trajectory.levels().iter().any(|level| (from..=to).contains(&(*level as f64 / total))) {
+                self.watch.note(format!(
+                    "`guidance_interval` {from} to {to}: none of the {} steps lies there, nothing is guided",
+                    trajectory.len()
+                ));
+            }
+        }
         let sampler = Sampler::new(&self.schedule, trajectory, sigma).map_err(|e| Error::field("eta", &e).because(e))?;
+        let sampler = sampler.with_solver(solver).map_err(|e| Error::field("solver", &e).because(e))?;
         Ok(sampler.with_clip(clipping.of(&self.scheduler))?.with_rederived_epsilon(clipping.rederive_epsilon))
     }
 
@@ -98,11 +188,14 @@ impl<'w, 'b> Session<'w, 'b> {
         Batch { seed, first: first as u64 }.latents(self.dim(), count)
     }
 
-    /// The network for images of a seed, by their numbers, each under its class.
-    pub(crate) fn network_for(&self, seed: u64, images: Range<usize>) -> Result<Network> {
-        let labels: Option<Vec<usize>> = images.map(|image| self.classes.of(seed, image)).collect();
-        let labels = labels.filter(|_| !self.classes.is_none());
-        Ok(self.network.with_condition(labels.map_or(Condition::None, Condition::Labels))?)
+    /// The network for images of a seed, by their numbers, each under its class, guided.
+    pub(crate) fn network_for(&self, seed: u64, images: Range<usize>) -> Result<Guided> {
+        self.network_under(&self.classes, self.guidance, seed, images)
+    }
+
+    /// The same under other classes and another guidance.
+    pub(crate) fn network_under(&self, classes: &Classes, guidance: Option<Guidance>, seed: u64, images: Range<usize>) -> Result<Guided> {
+        Ok(Guided::new(&self.network, classes.condition(seed, images), guidance)?)
     }
 
     /// Samples one batch to its images; `first` is the number of its first. `observe` tells of progress.
@@ -111,7 +204,7 @@ impl<'w, 'b> Session<'w, 'b> {
         sampler: &Sampler,
         x: Vec<f32>,
         (seed, first): (u64, usize),
-        mut observe: impl FnMut(&Step, &Sampling<Network>) -> Result<()>,
+        mut observe: impl FnMut(&Step, &Sampling<Guided>) -> Result<()>,
     ) -> Result<Vec<f32>> {
         let n = x.len() / self.dim();
         self.watch.check()?;
@@ -149,20 +242,67 @@ impl<'w, 'b> Session<'w, 'b> {
         Ok(out)
     }
 
-    /// Encodes any number of images, a batch at a time; their classes are those of seed 0.
-    pub(crate) fn encode(&self, trajectory: &Trajectory, x: &[f32]) -> Result<Vec<f32>> {
+    /// What encodes images over a trajectory.
+    pub(crate) fn encoder(&self, trajectory: &Trajectory, inversion: ddim::Inversion) -> Result<Encoder> {
         let encoder = Encoder::new(&self.schedule, trajectory)?;
-        let mut out = Vec::with_capacity(x.len());
+        encoder.with_inversion(inversion).map_err(|e| Error::field("inversion", &e).because(e))
+    }
+
+    /// Encodes any number of images, a batch at a time; their classes are those of seed 0.
+    pub(crate) fn encode(&self, encoder: &Encoder, x: &[f32]) -> Result<Encoded> {
+        let mut out = Encoded::default();
         for (i, batch) in x.chunks(self.batch_len()).enumerate() {
+            out.add(self.encode_batch(encoder, batch.to_vec(), (0, i * self.choice.batch_size), |_, _| ())?);
+        }
+        Ok(out)
+    }
+
+    /// Encodes one batch; `first` is the number of its first image among those of a seed. `see` is shown what became of it in each step, by its number.
+    pub(crate) fn encode_batch(
+        &self,
+        encoder: &Encoder,
+        x: Vec<f32>,
+        (seed, first): (u64, usize),
+        mut see: impl FnMut(usize, &[f32]),
+    ) -> Result<Encoded> {
+        let n = x.len() / self.dim();
+        self.watch.check()?;
+        let mut encoding = Encoding::new(encoder, self.network_for(seed, first..first + n)?, x, first as u64)?;
+        while let Some(step) = encoding.step()? {
+            self.watch.step(step.to - 1, encoding.progress(), [first, n], [encoding.x(), encoding.x_0()], self.shape());
+            self.watch.advance(n);
+            see(encoding.progress().0 - 1, encoding.x());
             self.watch.check()?;
-            let (n, first) = (batch.len() / self.dim(), i * self.choice.batch_size);
-            let mut encoding = Encoding::new(&encoder, self.network_for(0, first..first + n)?, batch.to_vec(), first as u64)?;
-            while let Some(step) = encoding.step()? {
-                self.watch.step(step.to - 1, encoding.progress(), [first, n], [encoding.x(), encoding.x_0()], self.shape());
+        }
+        let tolerance = match encoder.inversion() {
+            ddim::Inversion::Euler => f64::INFINITY,
+            ddim::Inversion::FixedPoint { tolerance, .. } | ddim::Inversion::Anderson { tolerance, .. } => tolerance,
+        };
+        let unsettled = encoding.changes().iter().filter(|change| **change > tolerance).count();
+        let change = encoding.changes().iter().copied().fold(0.0, f64::max);
+        Ok(Encoded { evaluations: encoding.evaluations().iter().sum(), unsettled, change, latents: encoding.into_x() })
+    }
+
+    /// BDIA over a trajectory, up or down, a batch at a time: up from a pair that is the image twice, down to the image in `lower`. The first image is
+    /// number `start` of a seed.
+    pub(crate) fn bdia(&self, trajectory: &Trajectory, pair: BdiaPair, (seed, start): (u64, usize), up: bool) -> Result<BdiaPair> {
+        let bdia = Bdia::new(&self.schedule, trajectory)?;
+        let mut out = BdiaPair { lower: Vec::new(), upper: Vec::new() };
+        for (i, (lower, upper)) in pair.lower.chunks(self.batch_len()).zip(pair.upper.chunks(self.batch_len())).enumerate() {
+            self.watch.check()?;
+            let (n, first) = (lower.len() / self.dim(), start + i * self.choice.batch_size);
+            let network = self.network_for(seed, first..first + n)?;
+            let mut run = match up {
+                true => BdiaRun::encode(&bdia, network, lower.to_vec(), first as u64)?,
+                false => BdiaRun::decode(&bdia, network, BdiaPair { lower: lower.to_vec(), upper: upper.to_vec() }, first as u64)?,
+            };
+            while run.step()?.is_some() {
                 self.watch.advance(n);
                 self.watch.check()?;
             }
-            out.extend(encoding.into_x());
+            let pair = run.finish()?;
+            out.lower.extend(pair.lower);
+            out.upper.extend(pair.upper);
         }
         Ok(out)
     }
@@ -192,17 +332,63 @@ impl<'w, 'b> Session<'w, 'b> {
         flags
     }
 
-    /// Clipping and classes as flags of the command line.
-    pub(crate) fn flags(&self, clipping: Clipping) -> String {
+    /// A solver other than the default, clipping and classes as flags of the command line.
+    pub(crate) fn flags(&self, clipping: Clipping, solver: Solver) -> String {
+        let by = if solver == Solver::Ddim { String::new() } else { format!(" --solver {solver}") };
         let clip = clipping.clip.map_or("", |clip| if clip { " --clip" } else { " --no-clip" });
         let rederive = if clipping.rederive_epsilon { " --rederive-epsilon" } else { "" };
-        format!("{clip}{rederive}{}", self.classes.flag())
+        format!("{by}{clip}{rederive}{}", self.class_flags())
     }
 
-    /// The labels of images of a seed; none of a model without classes.
-    pub(crate) fn labels(&self, seed: u64, images: Range<usize>) -> Option<Vec<usize>> {
-        images.map(|image| self.classes.of(seed, image)).collect()
+    /// Classes and guidance as flags of the command line.
+    pub(crate) fn class_flags(&self) -> String {
+        format!("{}{}", self.classes.flag(), self.choice.guidance.flags())
     }
+}
+
+/// What images became.
+#[derive(Default)]
+pub(crate) struct Encoded {
+    /// [n, c, h, w].
+    pub(crate) latents: Vec<f32>,
+    /// Of the network, for all images together.
+    pub(crate) evaluations: usize,
+    /// Images of which a step did not come within the tolerance.
+    pub(crate) unsettled: usize,
+    /// By which the last iteration changed the worst of them, a root mean square.
+    change: f64,
+}
+
+impl Encoded {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.latents.extend(other.latents);
+        self.evaluations += other.evaluations;
+        self.unsettled += other.unsettled;
+        self.change = self.change.max(other.change);
+    }
+
+    /// Says which images did not settle.
+    pub(crate) fn note(&self, images: usize, watch: &Watch<'_>) {
+        if self.unsettled > 0 {
+            let (of, change) = (self.unsettled, self.change);
+            watch.note(format!("`inversion`: {of} of {images} images are not within the tolerance: the last iteration still changed them by up to {change:.1e}"));
+        }
+    }
+}
+
+/// Whether a network takes the classes of a request's `field`; `shown` is what images will tell.
+fn check_classes(field: &str, classes: &Classes, shown: Option<&str>, network: &Network, model: &str) -> Result<()> {
+    if let Some(word) = classes.awaited().filter(|word| shown != Some(*word)) {
+        let of = if word == DATA { "images that are read (edit, encode, reconstruct, nll)" } else { "the reference of a sweep" };
+        return Err(Error::field(field, format!("{word}: the classes of {of}, and there are none here: expected classes")));
+    }
+    if network.is_conditional() || !classes.is_none() {
+        network.with_condition(classes.examples()).map_err(|e| Error::field(field, e))?;
+    }
+    if network.is_conditional() && classes.is_none() {
+        return Err(Error::request(format!("`{field}` is missing: {model} was trained with classes")));
+    }
+    Ok(())
 }
 
 /// The Inception network, downloaded once where nobody has it.

@@ -1,6 +1,7 @@
-//! FID and KID over numbers of steps and amounts of noise (Table 1).
+//! FID and KID over numbers of steps, solvers, trajectories, amounts of noise and seeds (Table 1).
 
-use crate::choices::{Clipping, Eta, Model, Preparing, Spacing};
+use crate::axes::{check_axis, rows};
+use crate::choices::{Clipping, Eta, Model, Preparing};
 use crate::error::{Error, Result};
 use crate::inputs::say;
 use crate::job::{Request, Watch, Within};
@@ -8,14 +9,15 @@ use crate::output::{check_paths, create_folder, write};
 use crate::reports::DataReport;
 use crate::sample::write_singles;
 use crate::session::{Session, check_count, load_inception};
+use crate::spacing::Spacing;
 use crate::used_folder;
-use ddim::Sigma;
+use ddim::{Sampler, Sigma, Solver};
 use ddim_data::{Look, Preparation};
 use ddim_eval::{
-    Cell, CellResult, Images, MOST_COMPARED, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes, few_images, plus_minus,
-    sigma_label, sigma_name,
+    Cell, CellResult, Images, MOST_COMPARED, Plain, Row, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes, few_images,
+    plus_minus, sigma_name,
 };
-use ddim_pictures::{Picture, check_colours, fid_chart, labelled, time_chart};
+use ddim_pictures::{Picture, check_colours, fid_chart, kid_chart, labelled, time_chart};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -26,7 +28,26 @@ const LOOKING: usize = 12;
 /// Images of each cell in the grid, side by side.
 const GRID: usize = 2;
 
-/// A table of FID and KID in a folder, where the same request goes on however it was stopped. Each cell draws the same latents.
+/// A table of FID and KID in a folder, where the same request goes on however it was stopped, and one with more of any axis computes that alone.
+/// Columns are `steps`, rows all combinations of `trajectory`, `solver` and `eta`; each place has a cell for every `seed`. Cells of one seed start from
+/// the same latents.
+///
+/// ```no_run
+/// use ddim_engine::{Control, Engine, Eta, Solver, Sweep};
+///
+/// let request = Sweep {
+///     reference: "photos".into(),
+///     steps: vec![10, 20],
+///     solver: vec![Solver::Ddim, Solver::Ipndm],
+///     eta: vec![Eta::Value(0.0)],
+///     seed: vec![0, 1],
+///     out: "table".into(),
+///     ..Sweep::default()
+/// };
+/// let table = Engine::default().run(&request, &Control::default(), &mut |_| {})?; // or goes on
+/// assert_eq!(table.cells.len(), 8);
+/// # Ok::<(), ddim_engine::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sweep {
@@ -40,17 +61,20 @@ pub struct Sweep {
     pub preparation: Preparing,
     /// Numbers of steps: the columns.
     pub steps: Vec<usize>,
-    /// Amounts of noise: the rows.
+    /// How a step uses what the network said before: rows.
+    #[serde(with = "crate::axes::by_names")]
+    pub solver: Vec<Solver>,
+    /// How timesteps are chosen: rows. Empty: as the model says.
+    pub trajectory: Vec<Spacing>,
+    /// Amounts of noise: rows.
     pub eta: Vec<Eta>,
     /// Images of each cell.
     pub count: usize,
-    /// Of latents and noise.
-    pub seed: u64,
-    /// How timesteps are chosen.
-    pub trajectory: Option<Spacing>,
+    /// Of latents and noise: so many cells in each place of the table.
+    pub seed: Vec<u64>,
     /// What is done to the predicted x_0; σ̂ clips and derives ε again unless this says not to clip.
     pub clip: Clipping,
-    /// The folder of the sweep: table.md, .csv and .json, fid and seconds (.svg, .png), grid.png.
+    /// The folder of the sweep: table.md, .csv and .json, fid, kid and seconds (.svg, .png), grid.png.
     pub out: PathBuf,
     /// A folder for every image of every cell.
     pub save_images: Option<PathBuf>,
@@ -66,10 +90,11 @@ impl Default for Sweep {
             reference_limit: None,
             preparation: Preparing::default(),
             steps: vec![10, 20, 50, 100],
+            solver: vec![Solver::Ddim],
+            trajectory: Vec::new(),
             eta: vec![Eta::Value(0.0), Eta::Value(0.2), Eta::Value(0.5), Eta::Value(1.0), Eta::Hat],
             count: 1000,
-            seed: 0,
-            trajectory: None,
+            seed: vec![0],
             clip: Clipping::default(),
             out: "sweep".into(),
             save_images: None,
@@ -84,9 +109,9 @@ impl Default for Sweep {
 pub struct SweepReport {
     /// What was left out of the reference; of statistics nothing is known.
     pub data: Option<DataReport>,
-    /// What all cells share.
+    /// What all cells share: trajectory and seed as well, where there is one.
     pub settings: Map<String, Value>,
-    /// The cells, a row of steps for each amount of noise.
+    /// The cells: row after row of steps, in each place seed after seed.
     pub cells: Vec<CellResult>,
     /// What may mislead, a line each.
     pub warnings: Vec<String>,
@@ -114,43 +139,44 @@ impl Request for Sweep {
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SweepReport> {
         let folders = [("out", Some(&*self.out)), ("save_images", self.save_images.as_deref())];
-        check_paths(&[&[("reference", Some(&*self.reference)), ("inception", self.inception.as_deref())][..], &folders].concat(), &[])?;
-        let session = Session::new(&self.model, watch)?;
+        check_paths(&[("reference", Some(&*self.reference)), ("inception", self.inception.as_deref())], &folders, &[])?;
+        let mut session = Session::of_reference(&self.model, watch)?;
         check_count(self.count)?;
         if self.count < 2 {
             return Err(Error::field("count", "1: expected at least 2, for a covariance"));
         }
-        if self.steps.is_empty() || self.eta.is_empty() {
-            return Err(Error::request("`steps` and `eta`: expected one or more of each"));
-        }
         let [c, h, w] = session.shape();
         check_colours([c, h, w])?;
-        let sigmas: Vec<Sigma> = self.eta.iter().map(|&eta| eta.into()).collect();
-        let cells = Table::cells(&self.steps, &sigmas);
-        for (i, cell) in cells.iter().enumerate() {
-            if cells[..i].contains(cell) {
-                return Err(Error::request(format!("`steps` {} `eta` {} twice: expected each once", cell.steps, sigma_name(&cell.sigma))));
-            }
+        check_axis("steps", &self.steps, ToString::to_string)?;
+        check_axis("seed", &self.seed, ToString::to_string)?;
+        let rows = rows(&session, &self.trajectory, &self.solver, &self.eta)?;
+        let samplers = self.samplers(&session, &rows)?;
+        let tuned: Vec<bool> = rows.iter().map(|(_, spacing)| matches!(spacing, Some(Spacing::Tuned(_)))).collect();
+        let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
+        let mut cells = Table::cells(&self.steps, &rows, &self.seed);
+        let sampler_of = |cell: usize| &samplers[cell / self.seed.len()];
+        // Whoever tunes again has other cells.
+        for (i, cell) in cells.iter_mut().enumerate().filter(|(i, _)| tuned[i / (self.steps.len() * self.seed.len())]) {
+            let levels: Vec<u8> = sampler_of(i).steps().iter().flat_map(|step| (step.level as u64).to_le_bytes()).collect();
+            cell.trajectory = format!("tuned-{:08x}", ddim_weights::checksum_of(&levels));
         }
-        let samplers = cells.iter().map(|cell| {
-            let trajectory = session.trajectory(self.trajectory, cell.steps)?;
-            let sampler = session.sampler(&trajectory, &cell.sigma, clipping(self, &cell.sigma))?;
-            Ok((sampler, trajectory.len()))
-        });
-        let samplers = samplers.collect::<Result<Vec<_>>>()?;
         let prepared = self.preparation.for_size([h, w]);
         // What a sweep writes is no reference, wherever it lies.
         let besides: Vec<PathBuf> = std::iter::once(&self.out).chain(&self.save_images).cloned().collect();
         let reference =
             Images::open(&self.reference, Look::Prepared(prepared), self.reference_limit, self.preparation.bad_files(), &besides)?;
         reference.check_features(&self.reference)?;
+        session.see(&reference, &self.reference)?;
         let report = if let Images::Set(set) = &reference { Some(set.report()) } else { None };
         report.iter().for_each(|report| say(report, watch));
         let data = report.map(DataReport::from);
+        let first = Plain { trajectory: rows[0].trajectory.clone(), seed: self.seed[0] };
+        let plain = ddim_eval::Sweep::plain(&self.out)?.unwrap_or(first);
+        let cell_folder = |folder: &Path, cell: &Cell| folder.join(cell.name(&plain));
         for (folder, cell) in self.save_images.iter().flat_map(|folder| cells.iter().map(move |cell| (folder, cell))) {
             used_folder::images(&cell_folder(folder, cell), Some(self.count), |i| caption(&session, self, cell, i))?;
         }
-        let mut settings = settings(&session, self, &prepared, &reference)?;
+        let mut settings = settings(&session, self, &plain, &prepared, &reference)?;
         ddim_eval::Sweep::check(&self.out, &settings)?;
         settings.insert("reference_checksum".into(), checksum(&reference, watch)?.into());
         ddim_eval::Sweep::check(&self.out, &settings)?;
@@ -167,19 +193,19 @@ impl Request for Sweep {
             Images::Set(set) => set.len() * LOOKING,
             Images::Statistics(_) => 0,
         };
-        let total: usize = samplers.iter().map(|(_, evaluations)| self.count * (evaluations + LOOKING)).sum();
+        let total: usize = samplers.iter().map(|sampler| self.seed.len() * self.count * (sampler.evaluations() + LOOKING)).sum();
         watch.begin("sweeping", "image-steps", looked + total);
         let mut observe = |event: SweepEvent<'_>| {
             match event {
                 SweepEvent::Images(None, n) => watch.advance(n * LOOKING),
                 SweepEvent::Images(Some(cell), n) => {
                     let at = cells.iter().position(|known| known == cell).expect("one of ours");
-                    watch.advance(n * (samplers[at].1 + LOOKING));
+                    watch.advance(n * (sampler_of(at).evaluations() + LOOKING));
                 }
                 SweepEvent::Done(result) => {
                     let kid = result.kid.map_or(String::new(), |kid| format!(", KID {}", plus_minus(kid, result.kid_error, 5)));
                     let fid = plus_minus(result.fid, result.fid_error, 2);
-                    watch.line(format!("S = {}, eta {}: FID {fid}{kid}", result.steps, result.eta));
+                    watch.line(format!("{}: FID {fid}{kid}", self.called(result)));
                 }
                 _ => {}
             }
@@ -195,26 +221,29 @@ impl Request for Sweep {
             )?,
         };
         let mut results = Vec::with_capacity(cells.len());
-        for (cell, (sampler, evaluations)) in cells.iter().zip(&samplers) {
+        for (i, cell) in cells.iter().enumerate() {
+            let (sampler, seed) = (sampler_of(i), cell.seed);
             let images = self.save_images.as_ref().map(|folder| cell_folder(folder, cell));
             images.iter().try_for_each(|folder| create_folder(folder))?;
             let sample = |range: std::ops::Range<usize>| -> Result<Vec<f32>> {
-                let latents = session.latents(self.seed, range.start, range.len());
+                let latents = session.latents(seed, range.start, range.len());
                 // Progress is told by images, when they have been looked at.
-                let x = session.sample_telling(sampler, &latents, (self.seed, range.start), |_| ())?;
+                let x = session.sample_telling(sampler, &latents, (seed, range.start), |_| ())?;
                 if let Some(folder) = &images {
                     write_singles(folder, &x, session.shape(), range.start, |i| caption(&session, self, cell, i))?;
                 }
                 Ok(x)
             };
             let mut sample = |range| sample(range).map_err(ddim_eval::Error::observer);
-            results.push(sweep.cell(cell, *evaluations, self.count, &reference, &inception, &mut sample, &mut observe)?);
+            results.push(sweep.cell(cell, sampler.evaluations(), self.count, &reference, &inception, &mut sample, &mut observe)?);
         }
         let seconds = watch.end();
 
-        let table = Table { steps: self.steps.clone(), sigmas, results };
+        let table = Table { steps: self.steps.clone(), rows, seeds: self.seed.clone(), results };
         let file = |name: &str| self.out.join(name);
-        let title = format!("{}, {} images per cell", session.model, self.count);
+        let seeds = if self.seed.len() > 1 { format!(", {} seeds", self.seed.len()) } else { String::new() };
+        let title = format!("{}, {} images per cell{seeds}", session.model, self.count);
+        self.share(&mut settings, &table.rows);
         settings.extend(names);
         settings.insert("computed_by".into(), json!(sweep.computed_by()));
         let written = WrittenTable { command: "sweep", data: &data, settings: &settings, cells: &table.results, warnings: &warnings };
@@ -224,16 +253,49 @@ impl Request for Sweep {
         write(&file("table.csv"), table.to_csv().as_bytes())?;
         write(&file("table.json"), format!("{object}\n").as_bytes())?;
         let times = cells.iter().map(|cell| Ok(sweep.seconds(cell)?)).collect::<Result<Vec<_>>>()?;
-        let time = |result: &ddim_eval::CellResult| {
-            times[cells.iter().position(|cell| cell.steps == result.steps && sigma_name(&cell.sigma) == result.eta)?]
-        };
-        for (name, chart) in [("fid", fid_chart(&table, &title)), ("seconds", time_chart(&table, &title, time))] {
+        let kid = table.results.iter().any(|cell| cell.kid.is_some()).then(|| ("kid", kid_chart(&table, &title)));
+        let charts = [("fid", fid_chart(&table, &title)), ("seconds", time_chart(&table, &title, &times))];
+        for (name, chart) in charts.into_iter().chain(kid) {
             write(&file(&format!("{name}.svg")), chart.to_svg().as_bytes())?;
             write(&file(&format!("{name}.png")), &chart.to_picture().to_png(&title))?;
         }
-        write(&file("grid.png"), &grid(&session, self, &sweep, &cells)?.to_png(&title))?;
+        write(&file("grid.png"), &grid(&session, &table, &sweep, &cells)?.to_png(&title))?;
         let out = self.out.display().to_string();
         Ok(SweepReport { data, settings, cells: table.results, warnings, seconds, out, markdown })
+    }
+}
+
+impl Sweep {
+    /// Of each place of the table, row after row: what does not exist is refused before anything is computed.
+    fn samplers(&self, session: &Session<'_, '_>, rows: &[(Row, Option<&Spacing>)]) -> Result<Vec<Sampler>> {
+        let places = rows.iter().flat_map(|row| self.steps.iter().map(move |&steps| (row, steps)));
+        places
+            .map(|((row, spacing), steps)| {
+                let trajectory = session.trajectory(*spacing, steps, row.solver)?;
+                session.sampler(&trajectory, &row.sigma, clipping(self, &row.sigma), row.solver)
+            })
+            .collect()
+    }
+
+    /// A cell in a line of progress: what others of the request may not have.
+    fn called(&self, result: &CellResult) -> String {
+        let named = |named: bool, text: String| if named { format!(", {text}") } else { String::new() };
+        let solver = named(self.solver != [Solver::Ddim], result.solver.clone());
+        let trajectory = named(self.trajectory.len() > 1, result.trajectory.clone());
+        let seed = named(self.seed.len() > 1, format!("seed {}", result.seed));
+        format!("S = {}{solver}{trajectory}, eta {}{seed}", result.steps, result.eta)
+    }
+
+    /// Trajectory and seed are settings where all cells have one; else each says its own.
+    fn share(&self, settings: &mut Map<String, Value>, rows: &[Row]) {
+        let trajectory = (self.trajectory.len() <= 1).then(|| json!(rows[0].trajectory));
+        let seed = (self.seed.len() == 1).then(|| json!(self.seed[0]));
+        for (key, shared) in [("trajectory", trajectory), ("seed", seed)] {
+            match shared {
+                Some(shared) => drop(settings.insert(key.into(), shared)),
+                None => drop(settings.shift_remove(key)),
+            }
+        }
     }
 }
 
@@ -246,8 +308,14 @@ fn clipping(request: &Sweep, sigma: &Sigma) -> Clipping {
 }
 
 /// What all cells share, by which a sweep knows itself again: whatever moves a digit of them, but for the vectors of the processor. What things
-/// are called is beside it.
-fn settings(session: &Session<'_, '_>, request: &Sweep, prepared: &Preparation, reference: &Images) -> Result<Map<String, Value>> {
+/// are called is beside it. Trajectory and seed are those of the cells that are called by nothing else.
+fn settings(
+    session: &Session<'_, '_>,
+    request: &Sweep,
+    plain: &Plain,
+    prepared: &Preparation,
+    reference: &Images,
+) -> Result<Map<String, Value>> {
     let [h, w] = prepared.size;
     let [r, g, b] = prepared.background;
     let prepared = match reference {
@@ -256,12 +324,15 @@ fn settings(session: &Session<'_, '_>, request: &Sweep, prepared: &Preparation, 
     };
     let mut settings = as_object(json!({
         "weights": session.network.checksum(), "reference_images": reference.count(),
-        "reference_prepared": prepared, "count": request.count, "seed": request.seed, "trajectory": session.spacing_name(request.trajectory),
-        "flags": session.flags(request.clip).trim(),
+        "reference_prepared": prepared, "count": request.count, "seed": plain.seed, "trajectory": plain.trajectory,
+        "flags": session.flags(request.clip, Solver::Ddim).trim(),
     }));
     // A file of classes may change.
-    if let Some(labels) = session.labels(request.seed, 0..request.count) {
-        let bytes: Vec<u8> = labels.iter().flat_map(|label| (*label as u64).to_le_bytes()).collect();
+    let (labels, mixtures) = (session.classes.labels(plain.seed, 0..request.count), session.classes.mixtures(plain.seed, 0..request.count));
+    if labels.is_some() || mixtures.is_some() {
+        let mut bytes: Vec<u8> = labels.iter().flatten().flat_map(|label| (*label as u64).to_le_bytes()).collect();
+        let mixed = mixtures.iter().flatten().flatten();
+        bytes.extend(mixed.flat_map(|(label, share)| [(*label as u64).to_le_bytes(), share.to_le_bytes()]).flatten());
         settings.insert("classes".into(), ddim_weights::checksum_of(&bytes).into());
     }
     settings.insert("size".into(), json!([h, w]));
@@ -312,31 +383,21 @@ fn warnings(request: &Sweep, reference: &Images, computed_by: &[String]) -> Vec<
     warnings
 }
 
-/// Where the images of a cell go.
-fn cell_folder(folder: &Path, cell: &Cell) -> PathBuf {
-    folder.join(format!("s{:04}-eta{}", cell.steps, sigma_name(&cell.sigma)))
-}
-
 /// What image `i` of a cell is described by.
 fn caption(session: &Session<'_, '_>, request: &Sweep, cell: &Cell, i: usize) -> String {
-    let (steps, spacing, eta) = (cell.steps, session.spacing_name(request.trajectory), sigma_name(&cell.sigma));
-    let flags = session.flags(clipping(request, &cell.sigma));
-    format!(
-        "ddim sweep {} --steps {steps} --trajectory {spacing} --eta {eta} --seed {}{flags}, image {i}",
-        session.model_flags(),
-        request.seed
-    )
+    let (steps, spacing, eta, seed) = (cell.steps, &cell.trajectory, sigma_name(&cell.sigma), cell.seed);
+    let flags = session.flags(clipping(request, &cell.sigma), cell.solver);
+    format!("ddim sweep {} --steps {steps} --trajectory {spacing} --eta {eta} --seed {seed}{flags}, image {i}", session.model_flags())
 }
 
-/// A few images of every cell: a row for each noise, a column for each S.
-fn grid(session: &Session<'_, '_>, request: &Sweep, sweep: &ddim_eval::Sweep, cells: &[Cell]) -> Result<Picture> {
-    let per_cell = GRID.min(SHOWN).min(request.count);
+/// A few images of every cell of the first seed: a row for each of the table, a column for each S.
+fn grid(session: &Session<'_, '_>, table: &Table, sweep: &ddim_eval::Sweep, cells: &[Cell]) -> Result<Picture> {
+    let per_cell = GRID.min(SHOWN).min(table.results[0].count);
     let mut images = Vec::new();
-    for cell in cells {
+    for cell in cells.iter().step_by(table.seeds.len()) {
         images.extend_from_slice(&sweep.shown(cell)?[..per_cell * session.dim()]);
     }
-    let columns: Vec<String> = request.steps.iter().map(|s| format!("S = {s}")).collect();
-    let rows: Vec<String> = request.eta.iter().map(|&eta| sigma_label(&eta.into())).collect();
-    let grid = ddim_pictures::grid(&images, session.shape(), per_cell * request.steps.len())?;
-    Ok(labelled(&grid, &columns, &rows))
+    let columns: Vec<String> = table.steps.iter().map(|s| format!("S = {s}")).collect();
+    let grid = ddim_pictures::grid(&images, session.shape(), per_cell * table.steps.len())?;
+    Ok(labelled(&grid, &columns, &table.labels()))
 }

@@ -17,6 +17,25 @@ use std::time::Instant;
 
 /// A run of training: begun, or gone on with to the same bytes. [`Control::cancel`](crate::Control::cancel) finishes the step, saves, and ends it
 /// as a report of a run that has not finished.
+///
+/// ```
+/// use ddim_engine::{Control, Engine, Train};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let data = folder.path().join("data.npy"); // six images [3, 8, 8] in [-1, 1]
+/// std::fs::write(&data, ddim_data::npy_bytes(&[0.25; 6 * 192], [3, 8, 8]))?;
+/// let set = [("network.sample_size", "8"), ("steps", "3"), ("batch_size", "2")];
+/// let request = Train {
+///     out: folder.path().join("run"),
+///     data: Some(data),
+///     preset: Some("tiny".into()),
+///     set: set.map(|(key, value)| (key.into(), value.into())).to_vec(),
+///     ..Train::default()
+/// };
+/// let trained = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert!(trained.finished && trained.checkpoint.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Train {
@@ -75,7 +94,7 @@ impl Request for Train {
     type Report = TrainReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<TrainReport> {
-        check_paths(&[("out", Some(&self.out))], &[])?;
+        check_paths(&[], &[("out", Some(&self.out))], &[])?;
         let load = |model: &Path| load(model, watch);
         // A job script says the same line first and after each interruption: then there is no run yet.
         let there = self.out.join(models::RUN).exists();
@@ -156,12 +175,12 @@ impl Train {
         Ok(settings)
     }
 
-    fn lay_over(&self, settings: &mut Settings) -> ddim_train::Result<()> {
+    fn lay_over(&self, settings: &mut Settings) -> Result<()> {
         if let Some(file) = &self.config {
             settings.over_file(file)?;
         }
         for (key, value) in &self.set {
-            settings.set(key, value)?;
+            settings.set(key, value).map_err(|e| Error::request(format!("`set` {key}={value}: {e}")).because(e))?;
         }
         for (key, value) in &self.settings {
             settings.set_value(key, value.clone())?;
@@ -221,7 +240,7 @@ impl Request for DryRun {
     type Report = DryRunReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<DryRunReport> {
-        check_paths(&[("out", Some(&self.0.out))], &[])?;
+        check_paths(&[], &[("out", Some(&self.0.out))], &[])?;
         if self.0.resume {
             return Err(Error::field("resume", "a dry run looks at a run's start: expected one or the other"));
         }

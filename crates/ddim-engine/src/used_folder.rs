@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// What a folder should have been.
 const EXPECTED: &str = "expected a new or empty folder";
@@ -43,11 +43,25 @@ pub(crate) fn check_trace(folder: &Path, caption: &str) -> Result<()> {
         Some(found) => return refuse(format!("the trace of another command ({})", line(found))),
         None => {}
     }
-    let traced = |path: &&PathBuf| {
-        let name = name(path);
-        name == "steps.json" || ["x_t_", "x_0_", "x_final"].iter().any(|start| name.starts_with(start)) && name.ends_with(".npy")
-    };
-    files.iter().find(traced).map_or(Ok(()), |path| refuse(format!("{}, of a trace that does not say of what", name(path))))
+    files
+        .iter()
+        .find(|path| is_of_trace(path))
+        .map_or(Ok(()), |path| refuse(format!("{}, of a trace that does not say of what", name(path))))
+}
+
+/// Whether `path` lies in `folder` under a name that files of ours have there.
+pub(crate) fn would_hold(folder: &Path, path: &Path) -> bool {
+    let plain = |path: &Path| path.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>();
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let lies_there = plain(parent) == plain(folder)
+        || parent.canonicalize().is_ok_and(|parent| folder.canonicalize().is_ok_and(|folder| folder == parent));
+    lies_there && (number(path).is_some() || is_of_trace(path))
+}
+
+/// Whether a file is called as those of a trace are.
+fn is_of_trace(path: &Path) -> bool {
+    let name = name(path);
+    name == "steps.json" || ["x_t_", "x_0_", "x_final"].iter().any(|start| name.starts_with(start)) && name.ends_with(".npy")
 }
 
 /// The files of a folder, or none where there is no folder yet.

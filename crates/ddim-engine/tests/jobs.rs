@@ -2,7 +2,7 @@
 
 use ddim_engine::{
     Control, Convert, Encode, Engine, ErrorKind, Eta, Event, Fid, Info, Interpolate, Model, Nll, Request, Sample, SampleFiles,
-    SampleReport, Sweep, Train,
+    SampleReport, Solver, Sweep, Train,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn drawing(model: &str, seed: u64, count: usize, steps: usize) -> Sample {
     Sample { model, seed, count: Some(count), steps, eta: Eta::Value(0.7), ..Sample::default() }
 }
 
-fn run<R: Request + Sync>(request: &R) -> ddim_engine::Result<R::Report> {
+fn run<R: Request>(request: &R) -> ddim_engine::Result<R::Report> {
     engine().run(request, &Control::default(), &mut |_| {})
 }
 
@@ -135,6 +135,10 @@ fn requests_and_reports_are_json() {
     for wrong in [r#"{"stpes": 3}"#, r#"{"model": {"name": "emoji"}}"#, r#"{"eta": "much"}"#, r#"{"steps": -1}"#] {
         assert!(serde_json::from_str::<Sample>(wrong).is_err(), "{wrong}");
     }
+    let sweep: Sweep = serde_json::from_str(r#"{"solver": ["ddim", "unipc"], "trajectory": ["trailing"], "seed": [0, 4]}"#).unwrap();
+    assert_eq!((&sweep.solver[..], &sweep.seed[..], sweep.trajectory.len()), (&[Solver::Ddim, Solver::UniPc][..], &[0, 4][..], 1));
+    assert_eq!(serde_json::from_str::<Sweep>(&serde_json::to_string(&sweep).unwrap()).unwrap(), sweep);
+    assert!(serde_json::from_str::<Sweep>(r#"{"solver": ["euler"]}"#).unwrap_err().to_string().contains("ipndm"));
     let report: SampleReport = run(&request).unwrap();
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(

@@ -11,6 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What an [`Error`] is about.
@@ -36,7 +37,7 @@ pub enum ErrorKind {
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl std::fmt::Display) -> Self {
         // One line, whatever a library's message holds.
-        Self { kind, message: message.to_string().replace(['\n', '\r'], " ").trim_end().to_owned() }
+        Self { kind, message: message.to_string().replace(['\n', '\r'], " ").trim_end().to_owned(), source: None }
     }
 
     pub(crate) fn data(path: &Path, message: impl std::fmt::Display) -> Self {
@@ -51,9 +52,15 @@ impl Error {
         Self::new(ErrorKind::Sweep, format!("{}: {message}", path.display()))
     }
 
-    /// An error of whoever observes, which ends the work.
-    pub fn observer(message: impl std::fmt::Display) -> Self {
-        Self::new(ErrorKind::Observer, message)
+    /// An error of whoever observes, which ends the work: in the same words, and with it as the source.
+    pub fn observer(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let error = error.into();
+        Self::new(ErrorKind::Observer, &error).because(error)
+    }
+
+    /// The same error with what it came from, which [`source`](std::error::Error::source) gives.
+    pub(crate) fn because(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..self }
     }
 
     /// What this is about.
@@ -64,7 +71,7 @@ impl Error {
 
 impl From<ddim_nn::Error> for Error {
     fn from(error: ddim_nn::Error) -> Self {
-        Self::new(ErrorKind::Network, error)
+        Self::new(ErrorKind::Network, &error).because(error)
     }
 }
 
@@ -75,12 +82,26 @@ impl From<ddim_data::Error> for Error {
             ddim_data::ErrorKind::Transparent => ErrorKind::Transparent,
             _ => ErrorKind::Data,
         };
-        Self { kind, message: error.to_string() }
+        Self { kind, message: error.to_string(), source: Some(Box::new(error)) }
     }
 }
 
 impl From<ddim::Error> for Error {
     fn from(error: ddim::Error) -> Self {
-        Self::new(ErrorKind::Network, error)
+        Self::new(ErrorKind::Network, &error).because(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_what_it_came_from() {
+        fn is_shared<T: std::error::Error + Send + Sync + 'static>(_: &T) {}
+        let error = crate::Statistics::read(Path::new("no such file")).unwrap_err();
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<ddim_data::Error>());
+        is_shared(&error);
+        assert!(source.is_some_and(|source| source.to_string() == error.to_string() && std::error::Error::source(source).is_some()));
     }
 }

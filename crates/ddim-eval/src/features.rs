@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// One side of a comparison.
+#[derive(Debug)]
 pub enum Images {
     /// Images, whose features are still to be taken.
-    Set(ImageSet),
+    Set(Box<ImageSet>),
     /// The statistics of features that someone took.
     Statistics(Statistics),
 }
@@ -25,7 +26,7 @@ impl Images {
         if npz && Npz::open(path)?.names().iter().any(|name| name == "mu" || name == "sigma") {
             return Ok(Self::Statistics(Statistics::read(path)?));
         }
-        Ok(Self::Set(ImageSet::open(path, look, limit, bad, besides)?))
+        Ok(Self::Set(Box::new(ImageSet::open(path, look, limit, bad, besides)?)))
     }
 
     /// Whether these, opened from `path`, can be compared with features that are taken here.

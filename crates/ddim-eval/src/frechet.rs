@@ -7,10 +7,29 @@ use faer::{Accum, Mat, MatMut, MatRef, Par, Side, linalg::matmul::matmul};
 use rayon::prelude::*;
 
 /// A reference, with the root of its covariance: made once, for any number of distances.
+///
+/// ```
+/// use ddim_eval::{Reference, Statistics};
+///
+/// let features = [0.0, 0.0, 2.0, 0.0, 0.0, 2.0, 2.0, 2.0];
+/// let reference = Reference::new(Statistics::of(&features, 2)?)?;
+/// let images = features.map(|x| 2.0 * x);
+/// let statistics = Statistics::of(&images, 2)?;
+/// let distance = reference.distance(&statistics)?;
+/// assert!((distance - (2.0 + 8.0 / 3.0)).abs() < 1e-9); // means 2 apart in square, and tr (Σ^½)² with Σ = 4/3 I
+/// assert!(reference.error(&statistics, &images)?.unwrap() > 0.0);
+/// # Ok::<(), ddim_eval::Error>(())
+/// ```
 pub struct Reference {
     statistics: Statistics,
     /// [d, d], symmetric.
     root: Vec<f64>,
+}
+
+impl std::fmt::Debug for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reference").field("count", &self.statistics.count).field("dim", &self.statistics.dim()).finish_non_exhaustive()
+    }
 }
 
 /// Eigenvalues of at most this share of the largest, times their number, are rounding.
@@ -220,6 +239,16 @@ fn trace(s: &Statistics) -> f64 {
 ///
 /// # Errors
 /// As [`Reference::new`] and [`Reference::distance`].
+///
+/// ```
+/// use ddim_eval::{Statistics, frechet_distance};
+///
+/// let features = [0.0, 0.0, 2.0, 0.0, 0.0, 2.0, 2.0, 2.0];
+/// let moved = features.map(|x| x + 3.0);
+/// let distance = frechet_distance(&Statistics::of(&features, 2)?, &Statistics::of(&moved, 2)?)?;
+/// assert!((distance - 2.0 * 9.0).abs() < 1e-9); // of the means alone
+/// # Ok::<(), ddim_eval::Error>(())
+/// ```
 pub fn frechet_distance(a: &Statistics, b: &Statistics) -> Result<f64> {
     Reference::new(a.clone())?.distance(b)
 }

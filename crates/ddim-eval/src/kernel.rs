@@ -28,6 +28,16 @@ pub struct KernelReference {
     within: Vec<f64>,
 }
 
+impl std::fmt::Debug for KernelReference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KernelReference")
+            .field("count", &self.within.len())
+            .field("dim", &self.dim)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Rows of a task.
 const ROWS: usize = 256;
 
@@ -60,6 +70,17 @@ impl KernelReference {
 ///
 /// # Errors
 /// Fewer than 2 images.
+///
+/// ```
+/// use ddim_eval::kernel_distance;
+///
+/// let features = [0.0, 0.0, 2.0, 0.0, 0.0, 2.0, 2.0, 2.0];
+/// let near = kernel_distance(&features, &features.map(|x| x + 0.1), 2, 0)?;
+/// let far = kernel_distance(&features, &features.map(|x| x + 3.0), 2, 0)?;
+/// assert!(near.distance < far.distance);
+/// assert_eq!(far.counts, [4, 4]);
+/// # Ok::<(), ddim_eval::Error>(())
+/// ```
 pub fn kernel_distance(a: &[f32], b: &[f32], dim: usize, seed: u64) -> Result<KernelDistance> {
     KernelReference::new(b, dim, seed)?.distance(a)
 }

@@ -1,5 +1,6 @@
 //! Evaluation of diffusion models: features, FID, KID, precision and recall, likelihood bounds, and the tables of the DDIM paper.
 
+mod cell;
 mod error;
 mod features;
 mod frechet;
@@ -12,6 +13,7 @@ mod sweep;
 mod table;
 mod weights;
 
+pub use cell::{Cell, CellResult, Plain, Row, sigma_name};
 pub use error::{Error, ErrorKind, Result};
 pub use features::{Images, features, features_of_bytes, features_of_images};
 pub use frechet::{Reference, frechet_distance};
@@ -20,6 +22,6 @@ pub use likelihood::{Bound, Likelihood, likelihood};
 pub use neighbours::{NEIGHBOURS, PrecisionRecall, precision_recall};
 pub use statistics::{Moments, Statistics, few_images};
 pub use subset::{MOST_COMPARED, compared};
-pub use sweep::{Cell, CellResult, SHOWN, Sweep, SweepEvent, SweepReference, sigma_name};
-pub use table::{Table, plus_minus, sigma_label};
+pub use sweep::{SHOWN, Sweep, SweepEvent, SweepReference};
+pub use table::{Entry, Table, plus_minus, sigma_label};
 pub use weights::load_inception;

@@ -48,6 +48,21 @@ fn deviations(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &Sigma) 
 ///
 /// # Errors
 /// Processes without a bound (η = 0: J_σ needs every σ above 0), and what the network and `observe` say.
+///
+/// ```
+/// use ddim::{GaussianDenoiser, NoiseSchedule, Sigma, Trajectory};
+/// use ddim_eval::likelihood;
+///
+/// let (schedule, trajectory) = (NoiseSchedule::ddpm(), Trajectory::uniform(1000, 20)?);
+/// let model = GaussianDenoiser::isotropic(&schedule, 12, 0.0, 0.5);
+/// let images: Vec<f32> = (0..4 * 12).map(|i| ddim::from_byte(5 * i)).collect();
+/// let found = likelihood(&schedule, &trajectory, &[Sigma::Eta(1.0)], &images, (0, 2), &|_| Ok(&model), &mut |_| Ok(()))?;
+/// let bound = &found.bounds[0];
+/// assert_eq!(bound.terms.len(), 20);
+/// assert!((bound.bits - (bound.prior + bound.terms.iter().sum::<f64>())).abs() < 1e-9);
+/// assert!(bound.bits > 0.0);
+/// # Ok::<(), ddim_eval::Error>(())
+/// ```
 pub fn likelihood<D: Denoiser<f32>>(
     schedule: &NoiseSchedule,
     trajectory: &Trajectory,

@@ -26,6 +26,17 @@ const ROWS: usize = 256;
 ///
 /// # Errors
 /// Fewer than 4 images.
+///
+/// ```
+/// use ddim_eval::precision_recall;
+///
+/// let features = [0.0, 0.0, 2.0, 0.0, 0.0, 2.0, 2.0, 2.0];
+/// let same = precision_recall(&features, &features, 2)?;
+/// assert_eq!((same.precision, same.recall), (1.0, 1.0));
+/// let elsewhere = precision_recall(&features.map(|x| x + 9.0), &features, 2)?;
+/// assert_eq!((elsewhere.precision, elsewhere.recall), (0.0, 0.0));
+/// # Ok::<(), ddim_eval::Error>(())
+/// ```
 pub fn precision_recall(images: &[f32], reference: &[f32], dim: usize) -> Result<PrecisionRecall> {
     for set in [images, reference] {
         let n = set.len() / dim;

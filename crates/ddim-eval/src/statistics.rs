@@ -11,6 +11,21 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 /// Mean and covariance (divided by n - 1) of n features.
+///
+/// ```
+/// use ddim_eval::Statistics;
+///
+/// let features = [0.0, 0.0, 2.0, 0.0, 0.0, 2.0, 2.0, 2.0]; // of 4 images, 2 numbers each
+/// let statistics = Statistics::of(&features, 2)?;
+/// assert_eq!((statistics.count, &*statistics.mean), (4, &[1.0, 1.0][..]));
+/// assert!((statistics.covariance[0] - 4.0 / 3.0).abs() < 1e-12);
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("statistics.npz"); // as pytorch-fid writes it
+/// std::fs::write(&path, statistics.to_npz())?;
+/// assert_eq!(Statistics::read(&path)?, statistics);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
     /// How many images; 0 where a file of pytorch-fid does not say.
@@ -49,6 +64,16 @@ const TOGETHER: usize = 512;
 const PANEL: usize = 256;
 
 /// Sums of features as they come: of n so far, their mean and their scatter Σ (x - mean)(x - mean)ᵀ.
+///
+/// ```
+/// use ddim_eval::{Moments, Statistics};
+///
+/// let features = [0.0, 0.0, 2.0, 0.0, 0.0, 2.0, 2.0, 2.0];
+/// let mut moments = Moments::new(2);
+/// features.chunks(2).for_each(|image| moments.push(image));
+/// assert_eq!(moments.finish()?, Statistics::of(&features, 2)?);
+/// # Ok::<(), ddim_eval::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Moments {
     dim: usize,
@@ -245,12 +270,13 @@ impl Statistics {
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |message: String| Error::data(path, message);
         // It names the file already.
-        let wrong_in = |e: &ddim_data::Error| Error::new(ErrorKind::Data, format!("{e}: expected statistics as pytorch-fid writes them"));
+        let wrong_in =
+            |e: ddim_data::Error| Error::new(ErrorKind::Data, format!("{e}: expected statistics as pytorch-fid writes them")).because(e);
         let mut archive = Npz::open(path)?;
         let expected = "expected statistics as pytorch-fid writes them: mu [d], sigma [d, d]";
         let mut epsilon = 0f64;
         let mut array = |name: &str| -> Result<RealArray> {
-            let read = archive.numbers(name).map_err(|e| wrong_in(&e))?;
+            let read = archive.numbers(name).map_err(wrong_in)?;
             let array = read.ok_or_else(|| wrong(format!("no array {name}: {expected}")))?;
             epsilon = epsilon.max(array.epsilon);
             Ok(array)
@@ -262,7 +288,7 @@ impl Statistics {
             return Err(wrong(format!("mu {of_mean:?}, sigma {of_covariance:?}: {expected}")));
         }
         let unit = epsilon;
-        let count = match archive.numbers("count").map_err(|e| wrong_in(&e))? {
+        let count = match archive.numbers("count").map_err(wrong_in)? {
             None => 0,
             Some(array) => match array.data.as_slice() {
                 [n] if *n >= 0.0 && n.fract() == 0.0 => *n as usize,

@@ -1,20 +1,19 @@
-//! A table of FID and KID over numbers of steps S and amounts of noise (Table 1 of the paper), kept in a folder so that it can be stopped anywhere:
+//! A table of FID and KID over numbers of steps S, solvers, trajectories and amounts of noise (Table 1 of the paper), kept in a folder so that it can be stopped anywhere:
 //! features of a few images at a time become files, each cell becomes one when it is done, and what is there is not computed again.
 //!
 //! `sweep.json` what is compared; `reference.npz` the statistics of real images, and features of them for KID; `cells/` a `.json` and the first images (`.npy`) of each cell,
 //! and of one that is not done a folder of parts; `timings.json` how long sampling took, the one file that differs from run to run.
 
+use crate::cell::{Cell, CellResult, Plain, sigma_name};
 use crate::error::{Error, Result};
 use crate::features::features_of_images;
 use crate::frechet::Reference;
 use crate::kernel::KernelReference;
 use crate::statistics::{Statistics, npy, to_npz};
 use crate::subset::compared;
-use ddim::Sigma;
 use ddim_data::{Npz, npy_numbers};
 use ddim_nn::Inception;
 use ddim_weights::{TEMPORARY, lock_folder, write_file};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,37 +21,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// S and noise of a cell.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Cell {
-    /// S that was asked for.
-    pub steps: usize,
-    /// η, or σ̂.
-    pub sigma: Sigma,
-}
-
-/// What came out of a cell.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CellResult {
-    /// S that was asked for.
-    pub steps: usize,
-    /// How often the network was evaluated for an image: S, but for trajectories that drop or add steps.
-    pub evaluations: usize,
-    /// η as text, or "hat".
-    pub eta: String,
-    /// Images.
-    pub count: usize,
-    /// Against the reference.
-    pub fid: f64,
-    /// Its standard error over the images of the cell. None for 2 images.
-    pub fid_error: Option<f64>,
-    /// Against the reference, where its images are known and not their statistics alone.
-    pub kid: Option<f64>,
-    /// Its standard error over the images of both.
-    pub kid_error: Option<f64>,
-}
-
 /// What cells are compared with.
+#[derive(Debug)]
 pub struct SweepReference {
     fid: Reference,
     kid: Option<KernelReference>,
@@ -85,10 +55,12 @@ const PART: usize = 32;
 pub const SHOWN: usize = 8;
 
 /// The folder of a sweep, locked.
+#[derive(Debug)]
 pub struct Sweep {
     folder: PathBuf,
     shape: [usize; 3],
     computed_by: Vec<String>,
+    plain: Plain,
     _lock: File,
 }
 
@@ -101,21 +73,6 @@ struct Part {
     seconds: f64,
     /// The first images of all, [n, c, h, w].
     shown: Vec<f32>,
-}
-
-/// How the name of a noise is written.
-pub fn sigma_name(sigma: &Sigma) -> String {
-    match sigma {
-        Sigma::Eta(eta) => format!("{eta}"),
-        Sigma::Hat => "hat".to_owned(),
-        Sigma::Explicit(_) => "explicit".to_owned(),
-    }
-}
-
-impl Cell {
-    fn name(&self) -> String {
-        format!("s{:04}-eta{}", self.steps, sigma_name(&self.sigma))
-    }
 }
 
 impl Sweep {
@@ -131,8 +88,16 @@ impl Sweep {
         }
     }
 
+    /// What the cells of `folder` are of whose names do not say, where it is a sweep's already.
+    ///
+    /// # Errors
+    /// A `sweep.json` that cannot be read, or is of a version that did not note it.
+    pub fn plain(folder: &Path) -> Result<Option<Plain>> {
+        known(folder)?.map(|known| Plain::among(&known, folder)).transpose()
+    }
+
     /// Makes the folder, or goes on in one with the same settings. `settings` are what all cells share (the contents of model and reference,
-    /// count, seed, …); `names` are kept beside them and may change; `computed_by` says what computes (version, vectors), of which
+    /// count, …), and `trajectory` and `seed` of those whose names do not say ([`Plain`]); `names` are kept beside them and may change; `computed_by` says what computes (version, vectors), of which
     /// [`computed_by`](Self::computed_by) has all that took part. `shape` [c, h, w] is that of an image.
     ///
     /// # Errors
@@ -144,7 +109,8 @@ impl Sweep {
         computed_by: &str,
         shape: [usize; 3],
     ) -> Result<Self> {
-        let io = |e| Error::sweep(folder, e);
+        let io = |e| Error::sweep(folder, &e).because(e);
+        let plain = Plain::among(settings, folder)?;
         let known = known(folder)?;
         match &known {
             Some(known) => compare(folder, known, settings)?,
@@ -163,7 +129,7 @@ impl Sweep {
         let mut kept = settings.clone();
         kept.extend(names.clone());
         kept.insert(COMPUTED_BY.to_owned(), serde_json::json!(all));
-        let sweep = Self { folder: folder.to_owned(), shape, computed_by: all, _lock: lock };
+        let sweep = Self { folder: folder.to_owned(), shape, computed_by: all, plain, _lock: lock };
         // Before anything else, so that a folder with something in it is known again.
         sweep.write("sweep.json", format!("{:#}\n", Value::Object(kept)).as_bytes())?;
         std::fs::create_dir_all(folder.join("cells")).map_err(io)?;
@@ -177,8 +143,7 @@ impl Sweep {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.folder.join(name);
-        write_file(&path, bytes).map_err(|e| Error::sweep(&path, e))
+        write_whole(&self.folder.join(name), bytes)
     }
 
     /// The reference: what is here already, or the statistics and some features of `count` images, whose features `features` takes.
@@ -228,12 +193,14 @@ impl Sweep {
         sample: &mut dyn FnMut(Range<usize>) -> Result<Vec<f32>>,
         observe: &mut dyn FnMut(SweepEvent<'_>) -> Result<()>,
     ) -> Result<CellResult> {
-        let name = cell.name();
+        let name = cell.name(&self.plain);
         let parts = self.folder.join("cells").join(&name);
         let done = self.folder.join("cells").join(format!("{name}.json"));
         if done.is_file() {
-            let text = std::fs::read_to_string(&done).map_err(|e| Error::sweep(&done, e))?;
-            let result: CellResult = serde_json::from_str(&text).map_err(|e| Error::sweep(&done, e))?;
+            let text = std::fs::read_to_string(&done).map_err(|e| Error::sweep(&done, &e).because(e))?;
+            let result: CellResult = serde_json::from_str(&text).map_err(|e| Error::sweep(&done, &e).because(e))?;
+            let (solver, trajectory) = (cell.solver.to_string(), cell.trajectory.clone());
+            let result = CellResult { solver, trajectory, seed: cell.seed, ..result };
             remove_folder(&parts)?;
             observe(SweepEvent::Images(Some(cell), count))?;
             observe(SweepEvent::Done(&result))?;
@@ -253,14 +220,15 @@ impl Sweep {
         let fid_error = reference.fid.error(&statistics, &all.features)?;
         let kid = reference.kid.as_ref().map(|reference| reference.distance(&all.features)).transpose()?;
         let (kid, kid_error) = (kid.map(|kid| kid.distance), kid.and_then(|kid| kid.error));
-        let eta = sigma_name(&cell.sigma);
-        let result = CellResult { steps: cell.steps, evaluations, eta, count, fid, fid_error, kid, kid_error };
+        let (solver, trajectory, eta) = (cell.solver.to_string(), cell.trajectory.clone(), sigma_name(&cell.sigma));
+        let (steps, seed) = (cell.steps, cell.seed);
+        let result = CellResult { steps, evaluations, solver, trajectory, eta, seed, count, fid, fid_error, kid, kid_error };
         let mut timings = self.timings()?;
         timings.insert(name.clone(), all.seconds);
         self.write("timings.json", format!("{:#}\n", serde_json::json!(timings)).as_bytes())?;
         let [c, h, w] = self.shape.map(|n| n as u64);
         self.write(&format!("cells/{name}.npy"), &npy(&all.shown, &[(all.shown.len() / dim) as u64, c, h, w]))?;
-        let text = serde_json::to_string_pretty(&result).map_err(|e| Error::sweep(&done, e))?;
+        let text = serde_json::to_string_pretty(&result).map_err(|e| Error::sweep(&done, &e).because(e))?;
         self.write(&format!("cells/{name}.json"), format!("{text}\n").as_bytes())?;
         remove_folder(&parts)?;
         observe(SweepEvent::Done(&result))?;
@@ -271,9 +239,9 @@ impl Sweep {
     fn timings(&self) -> Result<BTreeMap<String, f64>> {
         let path = self.folder.join("timings.json");
         match std::fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text).map_err(|e| Error::sweep(&path, e)),
+            Ok(text) => serde_json::from_str(&text).map_err(|e| Error::sweep(&path, &e).because(e)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-            Err(e) => Err(Error::sweep(&path, e)),
+            Err(e) => Err(Error::sweep(&path, &e).because(e)),
         }
     }
 
@@ -282,7 +250,7 @@ impl Sweep {
     /// # Errors
     /// A file that cannot be read.
     pub fn seconds(&self, cell: &Cell) -> Result<Option<f64>> {
-        Ok(self.timings()?.get(&cell.name()).copied())
+        Ok(self.timings()?.get(&cell.name(&self.plain)).copied())
     }
 
     /// The first images of a cell that is done, [n, c, h, w], at most [`SHOWN`].
@@ -290,9 +258,9 @@ impl Sweep {
     /// # Errors
     /// A file that cannot be read.
     pub fn shown(&self, cell: &Cell) -> Result<Vec<f32>> {
-        let path = self.folder.join("cells").join(format!("{}.npy", cell.name()));
-        let bytes = std::fs::read(&path).map_err(|e| Error::sweep(&path, e))?;
-        let floats = npy_numbers(&bytes).map_err(|e| Error::sweep(&path, e))?;
+        let path = self.folder.join("cells").join(format!("{}.npy", cell.name(&self.plain)));
+        let bytes = std::fs::read(&path).map_err(|e| Error::sweep(&path, &e).because(e))?;
+        let floats = npy_numbers(&bytes).map_err(|e| Error::sweep(&path, &e).because(e))?;
         Ok(floats.data.into_iter().map(|x| x as f32).collect())
     }
 }
@@ -301,9 +269,9 @@ impl Sweep {
 fn known(folder: &Path) -> Result<Option<Map<String, Value>>> {
     let path = folder.join("sweep.json");
     match std::fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|e| Error::sweep(&path, e)),
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|e| Error::sweep(&path, &e).because(e)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::sweep(&path, e)),
+        Err(e) => Err(Error::sweep(&path, &e).because(e)),
     }
 }
 
@@ -348,7 +316,7 @@ fn collect(
     make: &mut dyn FnMut(Range<usize>) -> Result<Part>,
     observe: &mut dyn FnMut(usize) -> Result<()>,
 ) -> Result<Part> {
-    std::fs::create_dir_all(folder).map_err(|e| Error::sweep(folder, e))?;
+    std::fs::create_dir_all(folder).map_err(|e| Error::sweep(folder, &e).because(e))?;
     remove_temporary(folder)?;
     let mut all = Part { features: Vec::with_capacity(count * Inception::FEATURES), seconds: 0.0, shown: Vec::new() };
     for first in (0..count).step_by(PART) {
@@ -364,7 +332,7 @@ fn collect(
                 ("seconds", npy(&[part.seconds], &[1])),
                 ("shown", npy(&part.shown, &[part.shown.len() as u64])),
             ];
-            write_file(&path, &to_npz(&arrays)).map_err(|e| Error::sweep(&path, e))?;
+            write_whole(&path, &to_npz(&arrays))?;
             part
         };
         all.features.extend(part.features);
@@ -393,8 +361,8 @@ fn read_part(path: &Path, n: usize) -> Result<Part> {
 
 fn lock(folder: &Path) -> Result<File> {
     lock_folder(folder).map_err(|e| match e.kind() {
-        std::io::ErrorKind::WouldBlock => Error::sweep(folder, "another process is at this sweep: expected one at a time"),
-        _ => Error::sweep(folder, e),
+        std::io::ErrorKind::WouldBlock => Error::sweep(folder, "another process is at this sweep: expected one at a time").because(e),
+        _ => Error::sweep(folder, &e).because(e),
     })
 }
 
@@ -404,12 +372,16 @@ fn is_temporary(path: &Path) -> bool {
 
 /// Files of a process that was killed while it wrote them.
 fn remove_temporary(folder: &Path) -> Result<()> {
-    ddim_weights::remove_temporary(folder).map_err(|e| Error::sweep(folder, e))
+    ddim_weights::remove_temporary(folder).map_err(|e| Error::sweep(folder, &e).because(e))
 }
 
 fn remove_folder(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::sweep(folder, e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::sweep(folder, &e).because(e)),
         _ => Ok(()),
     }
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_file(path, bytes).map_err(|e| Error::sweep(path, format!("cannot be written: {e}")).because(e))
 }

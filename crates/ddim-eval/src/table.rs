@@ -1,7 +1,7 @@
 //! Table 1 as text.
 
-use crate::sweep::{Cell, CellResult, sigma_name};
-use ddim::Sigma;
+use crate::cell::{Cell, CellResult, Row, sigma_name};
+use ddim::{Sigma, Solver};
 
 /// η or σ̂ in words that any font has.
 pub fn sigma_label(sigma: &Sigma) -> String {
@@ -19,107 +19,252 @@ pub fn plus_minus(value: f64, error: Option<f64>, decimals: usize) -> String {
     }
 }
 
-/// The cells of a table: rows of noise, columns of S, row after row.
-#[derive(Debug, Clone)]
+/// The cells of a table: rows of solver, trajectory and noise, columns of S, and in each place a cell for every seed.
+///
+/// ```
+/// use ddim::{Sigma, Solver};
+/// use ddim_eval::{CellResult, Row, Table};
+///
+/// let rows = vec![Row { solver: Solver::Ddim, trajectory: "uniform".into(), sigma: Sigma::Eta(0.0) }];
+/// let result = |steps, seed, fid| {
+///     let (evaluations, solver, trajectory, eta, count) = (steps, "ddim".into(), "uniform".into(), "0".into(), 1000);
+///     CellResult { steps, evaluations, solver, trajectory, eta, seed, count, fid, fid_error: Some(0.25), kid: None, kid_error: None }
+/// };
+/// let results = vec![result(10, 0, 13.5), result(20, 0, 6.75)];
+/// let table = Table { steps: vec![10, 20], rows: rows.clone(), seeds: vec![0], results };
+/// assert!(table.to_markdown(None, &[]).contains("13.50 ± 0.25"));
+/// assert_eq!(table.to_csv().lines().count(), 3);
+/// // Of more seeds, the mean and how far they lie apart.
+/// let table = Table { steps: vec![10], rows, seeds: vec![0, 1], results: vec![result(10, 0, 13.0), result(10, 1, 14.0)] };
+/// assert!(table.to_markdown(None, &[]).contains("13.50 ± 0.71"));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// Columns.
     pub steps: Vec<usize>,
     /// Rows.
-    pub sigmas: Vec<Sigma>,
-    /// Row after row.
+    pub rows: Vec<Row>,
+    /// The cells of each place.
+    pub seeds: Vec<u64>,
+    /// Row after row, in each column after column, in each seed after seed.
     pub results: Vec<CellResult>,
 }
 
+/// What stands in one place of a table: of one seed its cell, with the standard error over images; of several the mean of their cells, with the
+/// standard deviation over seeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entry {
+    /// S.
+    pub steps: usize,
+    /// Evaluations of the network for an image.
+    pub evaluations: usize,
+    /// FID.
+    pub fid: f64,
+    /// What stands behind ±.
+    pub fid_error: Option<f64>,
+    /// KID, where all cells have it.
+    pub kid: Option<f64>,
+    /// What stands behind ±.
+    pub kid_error: Option<f64>,
+}
+
 impl Table {
-    /// The cells of a table, column after column of the fewest steps first: row after row of S.
-    pub fn cells(steps: &[usize], sigmas: &[Sigma]) -> Vec<Cell> {
-        sigmas.iter().flat_map(|sigma| steps.iter().map(|&steps| Cell { steps, sigma: sigma.clone() })).collect()
+    /// The cells of a table, in the order of [`results`](Self::results).
+    pub fn cells(steps: &[usize], rows: &[Row], seeds: &[u64]) -> Vec<Cell> {
+        let places = rows.iter().flat_map(|row| steps.iter().map(move |&steps| (row, steps)));
+        places.flat_map(|(row, steps)| seeds.iter().map(move |&seed| row.cell(steps, seed))).collect()
     }
 
-    /// The cells of row `row`, in the order of `steps`.
+    /// What row `row` has, in the order of `steps`.
     ///
     /// # Panics
     /// Where there is no such row, or its results are missing.
-    pub fn row(&self, row: usize) -> &[CellResult] {
-        &self.results[row * self.steps.len()..][..self.steps.len()]
+    pub fn row(&self, row: usize) -> Vec<Entry> {
+        let width = self.steps.len() * self.seeds.len();
+        self.results[row * width..][..width].chunks(self.seeds.len()).map(Entry::of).collect()
     }
 
-    /// In Markdown, as the paper prints it, with ± one standard error: FID, and KID times 1000 where there is one. `against` says how many images
-    /// the reference has, where that is known; `warnings` stand below.
+    /// What tells each row from the others, in words that any font has: the noise, where all have one solver and one trajectory. A solver that is
+    /// not DDIM's is always named.
+    pub fn labels(&self) -> Vec<String> {
+        let differ = |same: fn(&Row, &Row) -> bool| self.rows.iter().any(|row| !same(row, &self.rows[0]));
+        let solvers = differ(|a, b| a.solver == b.solver) || self.rows.iter().any(|row| row.solver != Solver::Ddim);
+        let trajectories = differ(|a, b| a.trajectory == b.trajectory);
+        let sigmas = differ(|a, b| a.sigma == b.sigma) || !(solvers || trajectories);
+        let label = |row: &Row| {
+            let parts = [
+                solvers.then(|| row.solver.to_string()),
+                trajectories.then(|| row.trajectory.clone()),
+                sigmas.then(|| sigma_label(&row.sigma)),
+            ];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        };
+        self.rows.iter().map(label).collect()
+    }
+
+    /// In Markdown, as the paper prints it: FID, and KID times 1000 where there is one, with ± one standard error over images or, of several seeds,
+    /// ± the standard deviation over seeds. `against` says how many images the reference has, where that is known; `warnings` stand below.
     pub fn to_markdown(&self, against: Option<usize>, warnings: &[String]) -> String {
-        let mut text = self.numbers(|cell| plus_minus(cell.fid, cell.fid_error, 2));
-        let counts: Vec<usize> = self.results.iter().map(|cell| cell.count).collect();
-        let n = counts.first().copied().unwrap_or(0);
+        let mut text = self.numbers(|entry| plus_minus(entry.fid, entry.fid_error, 2));
+        let n = self.results.first().map_or(0, |cell| cell.count);
         let of = against.map_or("statistics".to_owned(), |m| format!("{m} images"));
-        text += &format!("\nFID of N = {n} images per cell against {of}, ± one standard error over the images of the cell.\n");
+        let seeds = self.seeds.len();
+        let [errors, kid_errors] = if seeds > 1 {
+            [format!(": the mean of {seeds} seeds ± the standard deviation over seeds"), ", likewise over seeds".to_owned()]
+        } else {
+            [", ± one standard error over the images of the cell", ", ± one standard error over the images of both"].map(str::to_owned)
+        };
+        text += &format!("\nFID of N = {n} images per cell against {of}{errors}.\n");
         if self.results.iter().any(|cell| cell.kid.is_some()) {
             let thousandths =
-                |cell: &CellResult| cell.kid.map_or(String::new(), |kid| plus_minus(1e3 * kid, cell.kid_error.map(|error| 1e3 * error), 2));
-            text += &format!("\n{}", self.numbers(thousandths));
-            text += "\nKID × 1000 of the same, ± one standard error over the images of both.\n";
+                |entry: &Entry| entry.kid.map_or(String::new(), |kid| plus_minus(1e3 * kid, entry.kid_error.map(|error| 1e3 * error), 2));
+            text += &format!("\n{}\nKID × 1000 of the same{kid_errors}.\n", self.numbers(thousandths));
         }
+        text += &self.evaluations();
         warnings.iter().for_each(|warning| text += &format!("\nWarning: {warning}.\n"));
         text
     }
 
-    /// A row for each noise, a column for each S.
-    fn numbers(&self, show: impl Fn(&CellResult) -> String) -> String {
+    /// Rows that evaluate the network more or less than S times for an image, among others.
+    fn evaluations(&self) -> String {
+        let compared = self.rows.iter().any(|row| row.solver != Solver::Ddim || row.trajectory != self.rows[0].trajectory);
+        let of = |(row, label): (usize, &String)| {
+            let entries = self.row(row);
+            let counts: Vec<String> = entries.iter().map(|entry| entry.evaluations.to_string()).collect();
+            entries.iter().any(|entry| entry.evaluations != entry.steps).then(|| format!("{label} {}", counts.join(", ")))
+        };
+        let others: Vec<String> = self.labels().iter().enumerate().filter_map(of).filter(|_| compared).collect();
+        match others.is_empty() {
+            true => String::new(),
+            false => format!("\nThe network is evaluated S times for an image, but by {}.\n", others.join("; by ")),
+        }
+    }
+
+    /// A row for each, a column for each S.
+    fn numbers(&self, show: impl Fn(&Entry) -> String) -> String {
         let mut text = String::from("| S |");
         self.steps.iter().for_each(|s| text += &format!(" {s} |"));
         text += "\n|---|";
         self.steps.iter().for_each(|_| text += "---|");
-        for (row, sigma) in self.sigmas.iter().enumerate() {
-            text += &format!("\n| {} |", sigma_label(sigma));
-            self.row(row).iter().for_each(|cell| text += &format!(" {} |", show(cell)));
+        for (row, label) in self.labels().iter().enumerate() {
+            text += &format!("\n| {label} |");
+            self.row(row).iter().for_each(|entry| text += &format!(" {} |", show(entry)));
         }
         text + "\n"
     }
 
-    /// One line per cell; what is not known is empty.
+    /// One line per cell, of every seed; what is not known is empty.
     pub fn to_csv(&self) -> String {
         let shown = |x: Option<f64>| x.map_or(String::new(), |x| x.to_string());
         let line = |cell: &CellResult| {
-            let CellResult { steps, evaluations, eta, count, fid, .. } = cell;
+            let CellResult { steps, evaluations, eta, count, fid, solver, trajectory, seed, .. } = cell;
             let [fid_error, kid, kid_error] = [cell.fid_error, cell.kid, cell.kid_error].map(shown);
-            format!("{steps},{evaluations},{eta},{count},{fid},{fid_error},{kid},{kid_error}\n")
+            format!("{steps},{evaluations},{eta},{count},{fid},{fid_error},{kid},{kid_error},{solver},{trajectory},{seed}\n")
         };
-        let head = "steps,evaluations,eta,count,fid,fid_error,kid,kid_error\n".to_owned();
+        let head = "steps,evaluations,eta,count,fid,fid_error,kid,kid_error,solver,trajectory,seed\n".to_owned();
         std::iter::once(head).chain(self.results.iter().map(line)).collect()
     }
+}
+
+impl Entry {
+    /// Of the cells of one place, a seed each.
+    fn of(cells: &[CellResult]) -> Self {
+        let CellResult { steps, evaluations, fid, fid_error, kid, kid_error, .. } = cells[0];
+        if cells.len() == 1 {
+            return Self { steps, evaluations, fid, fid_error, kid, kid_error };
+        }
+        let (fid, fid_error) = mean_and_deviation(&cells.iter().map(|cell| cell.fid).collect::<Vec<_>>());
+        let kid = cells.iter().map(|cell| cell.kid).collect::<Option<Vec<_>>>().map(|kids| mean_and_deviation(&kids));
+        let fid_error = Some(fid_error);
+        Self { steps, evaluations, fid, fid_error, kid: kid.map(|kid| kid.0), kid_error: kid.map(|kid| kid.1) }
+    }
+}
+
+/// Of two numbers or more, with n - 1 in the denominator.
+fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (squares / (n - 1.0)).sqrt())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_table_reads_as_the_papers() {
-        let (steps, sigmas) = (vec![10, 20], vec![Sigma::Eta(0.0), Sigma::Eta(0.2), Sigma::Hat]);
+    fn row(solver: Solver, trajectory: &str, sigma: Sigma) -> Row {
+        Row { solver, trajectory: trajectory.to_owned(), sigma }
+    }
+
+    fn table(steps: &[usize], rows: Vec<Row>, seeds: &[u64]) -> Table {
         let result = |(i, cell): (usize, Cell)| CellResult {
             steps: cell.steps,
-            evaluations: cell.steps,
+            evaluations: if cell.solver == Solver::Heun { 2 * cell.steps - 1 } else { cell.steps },
+            solver: cell.solver.to_string(),
+            trajectory: cell.trajectory,
             eta: sigma_name(&cell.sigma),
+            seed: cell.seed,
             count: 7,
             fid: 1.125 + i as f64,
             fid_error: (i > 0).then_some(0.25),
-            kid: Some(0.0125),
+            kid: Some(0.0625),
             kid_error: Some(0.001),
         };
-        let results = Table::cells(&steps, &sigmas).into_iter().enumerate().map(result).collect();
-        let mut table = Table { steps, sigmas, results };
+        let results = Table::cells(steps, &rows, seeds).into_iter().enumerate().map(result).collect();
+        Table { steps: steps.to_vec(), rows, seeds: seeds.to_vec(), results }
+    }
+
+    #[test]
+    fn a_table_reads_as_the_papers() {
+        let sigmas = [Sigma::Eta(0.0), Sigma::Eta(0.2), Sigma::Hat];
+        let mut table = table(&[10, 20], sigmas.map(|sigma| row(Solver::Ddim, "uniform", sigma)).into(), &[0]);
         assert_eq!(
             table.to_markdown(Some(40), &["few".into()]),
             "| S | 10 | 20 |\n|---|---|---|\n| η = 0 | 1.12 | 2.12 ± 0.25 |\n| η = 0.2 | 3.12 ± 0.25 | 4.12 ± 0.25 |\n\
              | σ hat | 5.12 ± 0.25 | 6.12 ± 0.25 |\n\nFID of N = 7 images per cell against 40 images, ± one standard error over the images of the \
-             cell.\n\n| S | 10 | 20 |\n|---|---|---|\n| η = 0 | 12.50 ± 1.00 | 12.50 ± 1.00 |\n| η = 0.2 | 12.50 ± 1.00 | 12.50 ± 1.00 |\n\
-             | σ hat | 12.50 ± 1.00 | 12.50 ± 1.00 |\n\nKID × 1000 of the same, ± one standard error over the images of both.\n\n\
+             cell.\n\n| S | 10 | 20 |\n|---|---|---|\n| η = 0 | 62.50 ± 1.00 | 62.50 ± 1.00 |\n| η = 0.2 | 62.50 ± 1.00 | 62.50 ± 1.00 |\n\
+             | σ hat | 62.50 ± 1.00 | 62.50 ± 1.00 |\n\nKID × 1000 of the same, ± one standard error over the images of both.\n\n\
              Warning: few.\n"
         );
-        let head = "steps,evaluations,eta,count,fid,fid_error,kid,kid_error\n";
+        let head = "steps,evaluations,eta,count,fid,fid_error,kid,kid_error,solver,trajectory,seed\n";
         let csv = table.to_csv();
-        assert!(csv.starts_with(&format!("{head}10,10,0,7,1.125,,0.0125,0.001\n20,20,0,7,2.125,0.25,0.0125,0.001\n10,10,0.2,7,")), "{csv}");
+        let lines = "10,10,0,7,1.125,,0.0625,0.001,ddim,uniform,0\n20,20,0,7,2.125,0.25,0.0625,0.001,ddim,uniform,0\n10,10,0.2,7,";
+        assert!(csv.starts_with(&format!("{head}{lines}")), "{csv}");
         table.results.iter_mut().for_each(|cell| (cell.kid, cell.kid_error) = (None, None));
         let text = table.to_markdown(None, &[]);
         assert!(text.ends_with("per cell against statistics, ± one standard error over the images of the cell.\n"), "{text}");
+    }
+
+    #[test]
+    fn labels_say_what_differs() {
+        let labels = |rows: &[Row]| table(&[5], rows.to_vec(), &[0]).labels().join("; ");
+        let (zero, fifth) = (Sigma::Eta(0.0), Sigma::Eta(0.2));
+        let [ddim, ipndm] = [Solver::Ddim, Solver::Ipndm].map(|solver| row(solver, "uniform", zero.clone()));
+        let power = row(Solver::Ipndm, "power:1.5", zero.clone());
+        assert_eq!(labels(std::slice::from_ref(&ddim)), "η = 0");
+        assert_eq!(labels(std::slice::from_ref(&ipndm)), "ipndm");
+        assert_eq!(labels(&[ddim.clone(), ipndm.clone()]), "ddim; ipndm");
+        assert_eq!(labels(&[ipndm.clone(), power]), "ipndm, uniform; ipndm, power:1.5");
+        assert_eq!(labels(&[ddim.clone(), row(Solver::Ddim, "linspace", zero)]), "uniform; linspace");
+        assert_eq!(labels(&[row(Solver::Dpmpp2mSde, "uniform", fifth), ddim, ipndm]), "dpmpp-2m-sde, η = 0.2; ddim, η = 0; ipndm, η = 0");
+        assert_eq!(labels(&[]), "");
+    }
+
+    #[test]
+    fn several_seeds_have_a_mean_and_a_deviation() {
+        let rows = vec![row(Solver::Ddim, "uniform", Sigma::Eta(0.0)), row(Solver::Heun, "uniform", Sigma::Eta(0.0))];
+        let mut table = table(&[10, 20], rows, &[4, 2, 9]);
+        // FID of 1.125, 2.125, 3.125.
+        let first = table.row(0)[0];
+        assert_eq!((first.fid, first.fid_error, first.kid, first.evaluations), (2.125, Some(1.0), Some(0.0625), 10));
+        assert!(table.row(1)[1] == Entry { steps: 20, evaluations: 39, fid: 11.125, fid_error: Some(1.0), ..first }, "{:?}", table.row(1));
+        let text = table.to_markdown(Some(40), &[]);
+        assert!(text.contains("| ddim | 2.12 ± 1.00 | 5.12 ± 1.00 |\n| heun | 8.12 ± 1.00 | 11.12 ± 1.00 |\n"), "{text}");
+        assert!(text.contains("7 images per cell against 40 images: the mean of 3 seeds ± the standard deviation over seeds."), "{text}");
+        assert!(text.contains("of the same, likewise over seeds.\n\nThe network is evaluated S times for an image, but by heun 19, 39.\n"));
+        assert!(table.to_csv().lines().skip(1).map(|line| line.rsplit(',').next().unwrap()).eq(["4", "2", "9"].repeat(4)));
+        // One cell without KID leaves its place without.
+        table.results[0].kid = None;
+        assert_eq!((table.row(0)[0].kid, table.row(0)[1].kid.is_some()), (None, true));
     }
 }

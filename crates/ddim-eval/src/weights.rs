@@ -3,9 +3,10 @@
 use crate::error::{Error, Result};
 use crate::features::hex;
 use ddim_nn::Inception;
-use ddim_weights::{lock_folder, remove_temporary, temporary_beside};
+use ddim_weights::lock_folder;
 use sha2::{Digest, Sha256};
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,12 @@ const URL: &str = "https://github.com/mseitzer/pytorch-fid/releases/download/fid
 const SHA256: &str = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2";
 /// Bytes, about: for the progress of a server that does not say.
 const SIZE: u64 = 95_628_359;
+
+/// How long a server may say nothing.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// How often it is asked whether another process has finished.
+const MOMENT: Duration = Duration::from_millis(200);
 
 /// Names a file of the weights.
 const VARIABLE: &str = "DDIM_INCEPTION";
@@ -28,12 +35,24 @@ const MIRROR: &str = "DDIM_INCEPTION_URL";
 ///
 /// # Errors
 /// A file of something else; a download that fails or is not what it should be, with where to put the file by hand; what `observe` returns.
+///
+/// ```no_run
+/// use ddim_eval::{Statistics, features, load_inception};
+/// use ddim_data::{BadFiles, ImageSet, Look};
+///
+/// let inception = load_inception(None, &mut |_done, _bytes| Ok(()))?;
+/// let set = ImageSet::open("photos".as_ref(), Look::AsTheyAre { background: None }, None, BadFiles::Stop, &[])?;
+/// let features = features(&inception, &set, &mut |_images| Ok(()))?;
+/// let statistics = Statistics::of(&features, ddim_nn::Inception::FEATURES)?;
+/// std::fs::write("photos.npz", statistics.to_npz())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn load_inception(file: Option<&Path>, observe: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<Inception> {
     if let Some(file) = file {
         return Ok(Inception::load(file)?);
     }
     if let Some(file) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
-        return Inception::load(Path::new(&file)).map_err(|e| Error::weights(format!("{VARIABLE}: {e}")));
+        return Inception::load(Path::new(&file)).map_err(|e| Error::weights(format!("{VARIABLE}: {e}")).because(e));
     }
     let folder = cache_folder();
     let torch = home_cache().map(|cache| cache.join("torch/hub/checkpoints"));
@@ -66,26 +85,54 @@ fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64) -> Result<()>) -> R
     let help = format!("put {NAME} into {}, or name it with --inception or {VARIABLE}", folder.display());
     let failed =
         |what: &dyn std::fmt::Display| Error::weights(format!("the Inception network's weights did not come from {url}: {what}: {help}"));
-    std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
-    // What a killed process left, unless another downloads just now.
-    let alone = lock_folder(folder).ok();
-    if alone.is_some() {
-        remove_temporary(folder).map_err(|e| failed(&e))?;
+    std::fs::create_dir_all(folder).map_err(|e| failed(&e).because(e))?;
+    // One process downloads, and others wait for it.
+    let _alone = loop {
+        match lock_folder(folder) {
+            Ok(lock) => break lock,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => observe(0, SIZE)?,
+            Err(e) => return Err(failed(&e).because(e)),
+        }
+        std::thread::sleep(MOMENT);
+    };
+    if path.is_file() {
+        return Ok(path);
     }
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_connect(Some(Duration::from_secs(20))).build().into();
-    let mut response = agent.get(&url).call().map_err(|e| failed(&e))?;
+    // What a killed process left of it is written over.
+    let part = folder.join(format!("{NAME}.part"));
+    let come = fetch(&url, &part, &failed, observe).and_then(|()| std::fs::rename(&part, &path).map_err(|e| failed(&e).because(e)));
+    if come.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    come.map(|()| path)
+}
+
+/// Writes what comes from `url`, if it is the weights.
+fn fetch(
+    url: &str,
+    path: &Path,
+    failed: &dyn Fn(&dyn std::fmt::Display) -> Error,
+    observe: &mut dyn FnMut(u64, u64) -> Result<()>,
+) -> Result<()> {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_connect(Some(WAIT))
+        .timeout_recv_response(Some(WAIT))
+        .timeout_per_read(Some(WAIT))
+        .build()
+        .into();
+    let mut response = agent.get(url).call().map_err(|e| failed(&e).because(e))?;
     let total = response.body().content_length().unwrap_or(SIZE);
     let mut reader = response.body_mut().as_reader();
-    let mut file = temporary_beside(&path).map_err(|e| failed(&e))?;
+    let mut file = File::create(path).map_err(|e| failed(&e).because(e))?;
     let mut digest = Sha256::new();
     let (mut buffer, mut come) = (vec![0; 1 << 16], 0);
     loop {
-        let n = reader.read(&mut buffer).map_err(|e| failed(&e))?;
+        let n = reader.read(&mut buffer).map_err(|e| failed(&e).because(e))?;
         if n == 0 {
             break;
         }
         digest.update(&buffer[..n]);
-        file.as_file_mut().write_all(&buffer[..n]).map_err(|e| failed(&e))?;
+        file.write_all(&buffer[..n]).map_err(|e| failed(&e).because(e))?;
         come += n as u64;
         observe(come, total)?;
     }
@@ -93,7 +140,5 @@ fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64) -> Result<()>) -> R
     if found != SHA256 {
         return Err(failed(&format!("{come} bytes with SHA-256 {found}, not {SHA256}")));
     }
-    file.as_file().sync_all().map_err(|e| failed(&e))?;
-    file.persist(&path).map_err(|e| failed(&e.error))?;
-    Ok(path)
+    file.sync_all().map_err(|e| failed(&e).because(e))
 }

@@ -5,6 +5,16 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// A function of each number. NaN stays.
+///
+/// ```
+/// use ddim_kernels::Activation;
+///
+/// let mut out = [0.0; 3];
+/// Activation::Relu.apply(&[-1.0, 0.5, 2.0], &mut out);
+/// assert_eq!(out, [0.0, 0.5, 2.0]);
+/// Activation::Relu.gradient(&[-1.0, 0.5, 2.0], &[3.0; 3], &mut out);
+/// assert_eq!(out, [0.0, 3.0, 3.0]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// x / (1 + e^-x).

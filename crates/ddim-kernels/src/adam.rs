@@ -6,7 +6,19 @@ use rayon::prelude::*;
 
 /// What a step does to every number: with g = scale · gradient, m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g² and
 /// value ← kept · value - step_size · m / (root_scale · √v + ε).
-#[derive(Debug, Clone, Copy)]
+///
+/// ```
+/// use ddim_kernels::Adam;
+///
+/// // The first step (t = 1) goes α along the gradient's sign.
+/// let (alpha, betas) = (0.25, [0.9, 0.999]);
+/// let (step_size, root_scale) = (alpha / (1.0 - betas[0]), (1.0f64 - betas[1]).sqrt().recip());
+/// let adam = Adam { scale: 1.0, betas, step_size, root_scale, epsilon: 1e-8, kept: 1.0 };
+/// let (mut values, mut first, mut second) = ([1.0f32, 1.0], [0.0; 2], [0.0; 2]);
+/// adam.apply(&mut values, &[3.0, -0.5], [&mut first, &mut second], Vec::new());
+/// assert!((values[0] - 0.75).abs() < 1e-5 && (values[1] - 1.25).abs() < 1e-5);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
     /// Of the gradient.
     pub scale: f64,

@@ -11,7 +11,19 @@ use rayon::prelude::*;
 /// softmax(scale · q kᵀ) v for each head: images [n, h, w, heads · d], where the channels of a head lie together.
 ///
 /// A score that is NaN or +∞ makes NaN of all that its query gets, as in PyTorch; a value that is, of its channel.
-#[derive(Debug, Clone, Copy)]
+///
+/// ```
+/// use ddim_kernels::{Attention, Finish, Images};
+///
+/// // All scores are the same: every pixel gets the mean of the values.
+/// let (none, values) = ([0.0; 4], [1.0, 2.0, 3.0, 6.0]);
+/// let of = |data| Images::new(data, [1, 1, 2, 2]);
+/// let attention = Attention { queries: of(&none), keys: of(&none), values: of(&values), heads: 1, scale: 0.5f32.sqrt() };
+/// let mut out = [0.0; 4];
+/// attention.run(&[0.0; 2], &Finish::default(), &mut out, 2);
+/// assert_eq!(out, [2.0, 4.0, 2.0, 4.0]);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attention<'a> {
     /// One query a pixel.
     pub queries: Images<'a>,

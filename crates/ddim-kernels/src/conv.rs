@@ -87,11 +87,27 @@ enum Weights {
 }
 
 /// A convolution with its weights packed for images of one size: made once, run on any number of them.
+///
+/// ```
+/// use ddim_kernels::{Conv2d, Finish, Images, PackedConv2d};
+///
+/// // A linear layer, 2 channels to 1, over images of one pixel.
+/// let layer = PackedConv2d::new(Conv2d::pointwise([1, 2]), [1, 1], &[2.0, 3.0], Some(&[1.0]));
+/// let mut out = [0.0; 3];
+/// layer.run(&Images::new(&[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], [3, 1, 1, 2]), None, &Finish::default(), &mut out, 1);
+/// assert_eq!(out, [3.0, 4.0, 6.0]);
+/// ```
 pub struct PackedConv2d {
     conv: Conv2d,
     size: [usize; 2],
     bias: Vec<f32>,
     weights: Weights,
+}
+
+impl std::fmt::Debug for PackedConv2d {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PackedConv2d").field("conv", &self.conv).field("size", &self.size).finish_non_exhaustive()
+    }
 }
 
 /// Bytes of transformed weights that are kept for each tile of an image: where they are more, they would be read for too little.

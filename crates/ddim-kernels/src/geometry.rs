@@ -1,6 +1,16 @@
 //! What a convolution is, and the tiles that its output is computed in.
 
 /// What a convolution is, without its weights.
+///
+/// ```
+/// use ddim_kernels::{Conv2d, Finish, Images};
+///
+/// // Each pixel becomes 0.5 more than the sum of the 3×3 around it.
+/// let conv = Conv2d { channels: [1, 1], kernel: [3, 3], stride: 1, padding: [[1, 1]; 2], enlarge: false };
+/// let (x, mut out) = ([1.0; 9], [0.0; 9]);
+/// conv.run(&[1.0; 9], &[0.5], &Images::new(&x, [1, 3, 3, 1]), None, &Finish::default(), &mut out, 1);
+/// assert_eq!(out, [4.5, 6.5, 4.5, 6.5, 9.5, 6.5, 4.5, 6.5, 4.5]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv2d {
     /// Channels out and in.

@@ -6,7 +6,16 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// n images [h, w, c] whose pixels are `stride` numbers apart, so that the channels may be a part of those of a wider image.
-#[derive(Debug, Clone, Copy)]
+///
+/// ```
+/// use ddim_kernels::Images;
+///
+/// let wide = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];                      // two pixels of three channels
+/// let whole = Images::new(&wide, [1, 1, 2, 3]);
+/// let last = Images { data: &wide[2..], shape: [1, 1, 2, 1], stride: 3 }; // the third channel of both
+/// assert_eq!((whole.stride, last.data[last.stride]), (3, 6.0));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Images<'a> {
     /// From the first channel of the first pixel to the last of the last, at least.
     pub data: &'a [f32],
@@ -45,7 +54,7 @@ impl<'a> Images<'a> {
 }
 
 /// What is done to the input of an operation as it is read: silu((x - center) · scale + shift), as a group norm leaves it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normal<'a> {
     /// [n, c]: subtracted.
     pub center: &'a [f32],
@@ -67,7 +76,7 @@ impl<'a> Normal<'a> {
 
 /// What is done to the output of an operation before it is written: (y + rows + residual) · scale, and max(0, that) where `relu` says so, or what
 /// is there and that where `accumulate` does. NaN stays.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Finish<'a> {
     /// [n, c]: one row an image, added to all its pixels.
     pub rows: Option<&'a [f32]>,

@@ -8,7 +8,19 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// A group norm with its affine part. Channels are those of `weight`.
-#[derive(Debug, Clone, Copy)]
+///
+/// ```
+/// use ddim_kernels::{GroupNorm, Images, Normal, normalised};
+///
+/// let norm = GroupNorm { weight: &[1.0; 2], bias: &[0.0; 2], groups: 1, eps: 0.0 };
+/// let x = Images::new(&[1.0, 3.0, 1.0, 3.0], [1, 1, 2, 2]);
+/// let [mut center, mut scale, mut inverse] = [[0.0; 2]; 3];
+/// norm.statistics(&x, [&mut center, &mut scale, &mut inverse]);
+/// let mut out = [0.0; 4];
+/// normalised(&x, Normal { center: &center, scale: &scale, shift: norm.bias, silu: false }, &mut out);
+/// assert_eq!(out, [-1.0, 1.0, -1.0, 1.0]);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroupNorm<'a> {
     /// One factor a channel.
     pub weight: &'a [f32],

@@ -15,6 +15,15 @@ pub enum Pooling {
 }
 
 /// Windows of 3×3 pixels over an image.
+///
+/// ```
+/// use ddim_kernels::{Images, Pool, Pooling};
+///
+/// let x: Vec<f32> = (0..9).map(|i| i as f32).collect();
+/// let mut out = [0.0];
+/// Pool { pooling: Pooling::Average, stride: 1, padding: 0 }.run(&Images::new(&x, [1, 3, 3, 1]), &mut out, 1);
+/// assert_eq!(out, [4.0]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
     /// What a window becomes.

@@ -116,17 +116,23 @@ impl<'a> BurnNetwork<'a> {
     }
 
     fn features(&self, features: Features, index: Index, timesteps: &[f32], condition: &Condition, width: usize) -> Tensor<4> {
-        let numbers = index.numbers(timesteps, condition);
         if let Features::Table(table) = features {
-            let rows: Vec<i64> = numbers.iter().map(|&n| n as i64).collect();
-            let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [numbers.len()]), &self.device);
             let table: Tensor<2> = self.parameters[table].clone().reshape([-1, width as i64]);
-            return table.select(0, rows).reshape([numbers.len(), width, 1, 1]);
+            let mixed = index.rows(timesteps, condition).into_iter().map(|mixture| {
+                let k = mixture.len();
+                let rows: Vec<i64> = mixture.iter().map(|(row, _)| *row as i64).collect();
+                let weights: Vec<f32> = mixture.iter().map(|(_, weight)| *weight as f32).collect();
+                let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [k]), &self.device);
+                let weights = Tensor::<2>::from_data(TensorData::new(weights, [1, k]), &self.device);
+                weights.matmul(table.clone().select(0, rows))
+            });
+            return Tensor::cat(mixed.collect(), 0).reshape([-1, width as i64, 1, 1]);
         }
-        let mut out = vec![0.0; numbers.len() * width];
+        let n = index.numbers(timesteps, condition).len();
+        let mut out = vec![0.0; n * width];
         let table = |id: Id| &self.unet.values()[self.unet.definition().get(id).range.clone()];
-        out.chunks_exact_mut(width).zip(&*numbers).for_each(|(out, &number)| write_features(&features, number, table, out));
-        self.rows(out, numbers.len())
+        write_features(&features, index, timesteps, condition, table, out.chunks_exact_mut(width));
+        self.rows(out, n)
     }
 
     fn conv(&self, layer: &Conv, x: Tensor<4>) -> Tensor<4> {

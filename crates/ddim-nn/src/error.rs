@@ -11,6 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What an [`Error`] is about.
@@ -34,7 +35,7 @@ pub enum ErrorKind {
 impl Error {
     fn new(kind: ErrorKind, message: String) -> Self {
         // One line, whatever a library's message holds.
-        Self { kind, message: message.split_whitespace().collect::<Vec<_>>().join(" ") }
+        Self { kind, message: message.split_whitespace().collect::<Vec<_>>().join(" "), source: None }
     }
 
     pub(crate) fn io(path: &Path, error: impl std::fmt::Display) -> Self {
@@ -53,9 +54,15 @@ impl Error {
         Self::new(ErrorKind::Input, message.into())
     }
 
-    /// An error of whoever chose the model, in their words.
-    pub fn caller(message: impl std::fmt::Display) -> Self {
-        Self::new(ErrorKind::Io, message.to_string())
+    /// An error of whoever chose the model, in their words, and with it as the source.
+    pub fn caller(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let error = error.into();
+        Self::new(ErrorKind::Io, error.to_string()).because(error)
+    }
+
+    /// The same error with what it came from, which [`source`](std::error::Error::source) gives.
+    pub(crate) fn because(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..self }
     }
 
     /// What a device said, in its words.
@@ -71,7 +78,7 @@ impl Error {
 
 impl From<ddim::Error> for Error {
     fn from(error: ddim::Error) -> Self {
-        Self::new(ErrorKind::Mathematics, error.to_string())
+        Self::new(ErrorKind::Mathematics, error.to_string()).because(error)
     }
 }
 
@@ -83,16 +90,30 @@ impl From<ddim_weights::Error> for Error {
             ddim_weights::ErrorKind::Input => ErrorKind::Input,
             _ => ErrorKind::Weights,
         };
-        Self::new(kind, error.to_string())
+        Self::new(kind, error.to_string()).because(error)
     }
 }
 
 /// Reads a file that should hold text.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::io(path, e))
+    std::fs::read_to_string(path).map_err(|e| Error::io(path, &e).because(e))
 }
 
 /// A file name for messages about a model that is not on disk.
 pub(crate) fn built_in(name: &str, file: &str) -> PathBuf {
     PathBuf::from(format!("built-in model {name}")).join(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_what_it_came_from() {
+        fn is_shared<T: std::error::Error + Send + Sync + 'static>(_: &T) {}
+        let error = read_text(Path::new("no such file")).unwrap_err();
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
+        is_shared(&error);
+        assert!(source.is_some_and(|source| source.kind() == std::io::ErrorKind::NotFound));
+    }
 }

@@ -6,7 +6,7 @@ use crate::pipeline::{Choices, Pipeline, SAFETENSORS, SCHEDULER_CONFIG, UNET_CON
 use crate::scheduler::{SchedulerClass, SchedulerConfig};
 use crate::unet::{UNet, UNetConfig};
 use crate::weights;
-use ddim_weights::{TEMPORARY, Unwrapped, WeightsDtype, from_json, parse_safetensors, read_file, read_folder, writing};
+use ddim_weights::{TEMPORARY, Unwrapped, WeightsDtype, from_json, parse_safetensors, read_file, read_folder, try_file, writing};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -143,9 +143,11 @@ impl Pipeline {
             Some(p) if !p.as_os_str().is_empty() => p,
             _ => Path::new("."),
         };
-        let io = |e: std::io::Error| Error::io(folder, format!("cannot be written: {e}"));
+        let io = |e: std::io::Error| Error::io(folder, format!("cannot be written: {e}")).because(e);
+        // The system's own words, where its folder is none.
+        try_file(folder).map_err(io)?;
         let _writing = writing();
-        let staging = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent).map_err(io)?;
+        let staging = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent).map_err(|e| io(e.kind().into()))?;
         // diffusers' DDIM does not take a network that predicts variances too.
         let (pipeline, scheduler) = match self.scheduler.class_name {
             SchedulerClass::Ddim => ("DDIMPipeline", "DDIMScheduler"),
@@ -158,7 +160,7 @@ impl Pipeline {
             "unet": ["diffusers", "UNet2DModel"],
         });
         let text = |value: serde_json::Value| format!("{value:#}\n").into_bytes();
-        let as_json = |value: serde_json::Result<serde_json::Value>| value.map(text).map_err(|e| Error::config(folder, e));
+        let as_json = |value: serde_json::Result<serde_json::Value>| value.map(text).map_err(|e| Error::config(folder, &e).because(e));
         let mut files = vec![
             (MODEL_INDEX, text(index)),
             (UNET_CONFIG, as_json(serde_json::to_value(&self.config))?),
@@ -266,7 +268,8 @@ fn snapshot(folder: &Path) -> Result<PathBuf> {
         }
         return Ok(snapshot);
     }
-    let entries = snapshots.read_dir().and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(|e| Error::io(&snapshots, e))?;
+    let entries =
+        snapshots.read_dir().and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(|e| Error::io(&snapshots, &e).because(e))?;
     let mut found: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).filter(|path| path.is_dir()).collect();
     found.sort();
     match found.as_slice() {
@@ -348,7 +351,7 @@ fn scheduler(folder: &Path, pipeline: bool, choices: &Choices, notes: &mut Vec<S
 
 /// The network with the weights themselves, which the state of a run has.
 fn themselves(unet: &UNet, path: &Path) -> Result<UNet> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e).because(e))?;
     let mut state = parse_safetensors(&bytes, path)?;
     let mut values = Vec::with_capacity(unet.values().len());
     for (name, shape, range) in unet.parameters() {

@@ -167,6 +167,17 @@ impl Index {
             (Self::Label, condition) => unreachable!("labels, not {condition:?}"),
         }
     }
+
+    /// The same as rows of a table, with their weights.
+    ///
+    /// # Panics
+    /// As [`numbers`](Self::numbers).
+    pub(crate) fn rows(self, timesteps: &[f32], condition: &Condition) -> Vec<Vec<(usize, f64)>> {
+        match (self, condition) {
+            (Self::Label, Condition::Mixtures(mixtures)) => mixtures.clone(),
+            _ => self.numbers(timesteps, condition).iter().map(|&number| vec![(number as usize, 1.0)]).collect(),
+        }
+    }
 }
 
 /// A number to features.

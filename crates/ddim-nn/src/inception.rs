@@ -207,11 +207,26 @@ impl Definition {
 }
 
 /// The network with its weights.
+///
+/// ```no_run
+/// use ddim_nn::Inception;
+///
+/// let inception = Inception::load("pt_inception-2015-12-05-6726825d.pth".as_ref())?;
+/// let gray = vec![128; 2 * 32 * 32 * 3];
+/// assert_eq!(inception.features(&gray, [32, 32]).len(), 2 * Inception::FEATURES);
+/// # Ok::<(), ddim_nn::Error>(())
+/// ```
 pub struct Inception {
     plan: Plan,
     packed: Packed,
     checksum: u32,
     arenas: Arenas,
+}
+
+impl std::fmt::Debug for Inception {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inception").field("checksum", &self.checksum).finish_non_exhaustive()
+    }
 }
 
 impl Inception {
@@ -229,7 +244,7 @@ impl Inception {
             // Counters of training, whole numbers.
             read_pickle(path, |name| !name.ends_with("num_batches_tracked"))?
         } else {
-            let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+            let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e).because(e))?;
             parse_safetensors(&bytes, path)?
         };
         let mut definition = Definition { parameters: Parameters::default(), graph: Graph::new([SIZE, SIZE, 3]), convs: Vec::new() };

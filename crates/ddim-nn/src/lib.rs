@@ -29,6 +29,7 @@ mod executor;
 #[cfg(not(target_family = "wasm"))]
 mod folder;
 mod graph;
+mod guidance;
 #[cfg(test)]
 mod hostile;
 #[cfg(not(target_family = "wasm"))]
@@ -50,6 +51,7 @@ pub use ddim_kernels::{check_vectors, vectors};
 pub use device::{Device, Learner};
 pub use error::{Error, ErrorKind, Result};
 pub use executor::Executor;
+pub use guidance::{Guidance, Guided};
 #[cfg(not(target_family = "wasm"))]
 pub use inception::Inception;
 pub use network::Network;

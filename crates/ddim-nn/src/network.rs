@@ -14,6 +14,21 @@ use std::sync::Arc;
 ///
 /// It is compiled to a plan over the kernels of `ddim-kernels`, which work in parallel on rayon's current pool; copies share it. Every operation
 /// treats each image by itself, so that a prediction has the same bits in any batch.
+///
+/// ```
+/// use ddim::{Denoiser, Sampler, Sampling, Sigma, noise::Batch};
+/// use ddim_nn::{Network, Pipeline, SchedulerConfig, UNetConfig};
+///
+/// let pipeline = Pipeline::untrained(UNetConfig::preset("tiny").unwrap(), SchedulerConfig::default())?.with_size([8, 8])?;
+/// let schedule = pipeline.scheduler.schedule();
+/// let sampler = Sampler::new(&schedule, &pipeline.scheduler.trajectory(2)?, &Sigma::Eta(0.0))?;
+/// let network = Network::new(pipeline)?;
+/// assert_eq!((network.shape(), network.dim()), ([3, 8, 8], 192));
+/// let batch = Batch { seed: 0, first: 0 };
+/// let images = Sampling::new(&sampler, &network, batch.latents(network.dim(), 2), batch)?.finish()?;
+/// assert_eq!(images.len(), 2 * 192);
+/// # Ok::<(), ddim_nn::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Network {
     config: UNetConfig,
@@ -22,6 +37,17 @@ pub struct Network {
     timesteps: usize,
     condition: Condition,
     compiled: Arc<Compiled>,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network")
+            .field("config", &self.config)
+            .field("prediction", &self.prediction)
+            .field("size", &self.size)
+            .field("condition", &self.condition)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the copies of a network share.
@@ -107,11 +133,9 @@ impl Network {
                 return Err(Error::input("class_embed_type is identity: the network takes embeddings, not labels"));
             }
             Condition::Labels(labels) => {
-                let rows = self.config.num_class_embeds.filter(|_| self.config.class_embed_type.is_none());
-                if let Some((label, rows)) = rows.and_then(|rows| labels.iter().find(|l| **l >= rows).map(|l| (l, rows))) {
-                    return Err(Error::input(format!("class label {label}: expected 0 to {}", rows - 1)));
-                }
+                labels.iter().try_for_each(|label| self.check_label(*label))?;
             }
+            Condition::Mixtures(mixtures) => self.check_mixtures(mixtures)?,
             Condition::Embeddings(_) if !identity => return Err(Error::input("class embeddings: this network takes class labels")),
             Condition::Embeddings(e) if e.len() % width != 0 => {
                 return Err(Error::input(format!("class embeddings of {} numbers: expected rows of {width}", e.len())));
@@ -119,6 +143,32 @@ impl Network {
             Condition::Embeddings(_) => {}
         }
         Ok(Self { condition, ..self.clone() })
+    }
+
+    /// Rows of the table of classes, where the network has one.
+    fn class_rows(&self) -> Option<usize> {
+        self.config.num_class_embeds.filter(|_| self.config.class_embed_type.is_none())
+    }
+
+    fn check_label(&self, label: usize) -> Result<()> {
+        match self.class_rows().filter(|rows| label >= *rows) {
+            Some(rows) => Err(Error::input(format!("class label {label}: expected 0 to {}", rows - 1))),
+            None => Ok(()),
+        }
+    }
+
+    fn check_mixtures(&self, mixtures: &[Vec<(usize, f64)>]) -> Result<()> {
+        if self.class_rows().is_none() {
+            let kind = self.config.class_embed_type.map_or(String::new(), |kind| format!(" (class_embed_type is {kind})"));
+            return Err(Error::input(format!("classes mixed for a network without a table of them{kind}: expected one class per image")));
+        }
+        for mixture in mixtures {
+            if mixture.is_empty() || mixture.iter().any(|(_, weight)| !weight.is_finite()) {
+                return Err(Error::input("a mixture of classes: expected one class or more, each with a finite weight"));
+            }
+            mixture.iter().try_for_each(|(label, _)| self.check_label(*label))?;
+        }
+        Ok(())
     }
 
     /// A checksum (CRC-32C) of the weights, by which the network is known again.
@@ -136,14 +186,20 @@ impl Network {
         [self.config.in_channels, self.size[0], self.size[1]]
     }
 
+    /// T.
+    pub(crate) fn levels(&self) -> usize {
+        self.timesteps
+    }
+
     /// Whether [`with_condition`](Self::with_condition) is needed.
     pub fn is_conditional(&self) -> bool {
         self.config.is_conditional()
     }
 
     /// The number of images that are to be predicted for, or what does not go together.
-    fn check(&self, x_t: &[f32], levels: &[f64], out: &[f32]) -> Result<usize> {
-        let n = check_batch(self.dim(), self.timesteps, x_t.len(), levels, out.len()).map_err(|e| Error::input(e.to_string()))?;
+    pub(crate) fn check(&self, x_t: &[f32], levels: &[f64], out: &[f32]) -> Result<usize> {
+        let n =
+            check_batch(self.dim(), self.timesteps, x_t.len(), levels, out.len()).map_err(|e| Error::input(e.to_string()).because(e))?;
         if self.config.time_embedding_type == TimeEmbeddingType::Fourier && levels.contains(&1.0) {
             let why = "time_embedding_type fourier takes the logarithm of the timestep, and 0 has none";
             return Err(Error::input(format!("timestep 0: {why}: choose a trajectory without it, such as trailing")));
@@ -156,6 +212,7 @@ impl Network {
             Condition::None if self.is_conditional() => return Err(Error::input("a network with classes: expected class labels")),
             Condition::None => n,
             Condition::Labels(labels) => labels.len(),
+            Condition::Mixtures(mixtures) => mixtures.len(),
             Condition::Embeddings(e) => e.len() / self.config.time_embed_dim(),
         };
         if conditions != n {

@@ -12,6 +12,19 @@ pub(crate) const SCHEDULER_CONFIG: &str = "scheduler/scheduler_config.json";
 pub(crate) const SAFETENSORS: &str = "unet/diffusion_pytorch_model.safetensors";
 
 /// A U-Net, its configuration and its scheduler's.
+///
+/// ```
+/// use ddim_nn::{Pipeline, SchedulerConfig, UNetConfig};
+/// use ddim_weights::WeightsDtype;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let folder = folder.path().join("model");
+/// let pipeline = Pipeline::untrained(UNetConfig::preset("tiny").unwrap(), SchedulerConfig::default())?;
+/// pipeline.save(&folder, WeightsDtype::F32)?; // as diffusers has it
+/// assert!(folder.join("unet/diffusion_pytorch_model.safetensors").exists());
+/// assert_eq!(Pipeline::load(&folder)?.unet.values(), pipeline.unet.values());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     /// The network.
@@ -142,6 +155,13 @@ impl Pipeline {
     /// The number of classes that the network takes; none where it takes none, or any.
     pub fn classes_count(&self) -> Option<usize> {
         self.config.num_class_embeds.filter(|_| self.config.class_embed_type.is_none())
+    }
+
+    /// The label that stands for no class, as training leaves one where it drops labels: the last row of the network's table, where it has one row more
+    /// than there are classes by name or by count. None where that is not so, or the classes are not known.
+    pub fn null_class(&self) -> Option<usize> {
+        let known = self.classes.len().max(self.class_counts.len());
+        (known > 0 && self.classes_count() == Some(known + 1)).then_some(known)
     }
 
     /// The number of weights.

@@ -10,6 +10,15 @@ use std::path::Path;
 
 /// The configuration of diffusers' `DDIMScheduler`. That of any other class is read as diffusers' `DDIMScheduler.from_config` reads it:
 /// keys that `DDIMScheduler` has are taken, and its own defaults where they are not there.
+///
+/// ```
+/// use ddim_nn::SchedulerConfig;
+///
+/// let scheduler = SchedulerConfig::from_json(r#"{ "num_train_timesteps": 1000, "beta_schedule": "scaled_linear" }"#, "scheduler_config.json".as_ref())?;
+/// assert_eq!(scheduler.schedule().levels(), 1000);
+/// assert_eq!(scheduler.trajectory(4)?.timesteps().collect::<Vec<_>>(), [750, 500, 250, 0]);
+/// # Ok::<(), ddim_nn::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct SchedulerConfig {

@@ -30,10 +30,43 @@ pub struct Examples<'a> {
 const PIXELS_TOGETHER: usize = 16 * 32 * 32;
 
 /// A network's plan for training, with the gradients of a batch.
+///
+/// ```
+/// use ddim_nn::{Adam, Condition, Ema, Examples, TrainingPlan, UNet, UNetConfig, clipping};
+///
+/// let mut unet = UNet::initialised(&UNetConfig::preset("tiny").unwrap(), 0)?;
+/// let mut plan = TrainingPlan::new(&unet, [8, 8]);
+/// let (mut adam, mut averages) = (Adam::new(1e-3), [Ema::new(0.9, true, &unet)]);
+/// let (x, epsilon) = ([0.5; 192], [1.0; 192]);
+/// let examples = Examples {
+///     shape: [1, 3, 8, 8],
+///     x: &x,
+///     target: &epsilon,
+///     timesteps: &[500],
+///     weights: &[1.0],
+///     condition: &Condition::None,
+///     dropout: &[],
+/// };
+/// let mut losses = Vec::new();
+/// for k in 1..=5 {
+///     plan.begin();
+///     losses.push(plan.add(&unet, &examples));
+///     adam.step(&mut unet, plan.gradients(), clipping(plan.norm(), 1.0), &mut averages, k);
+/// }
+/// assert_eq!(losses[0], 1.0); // a new network predicts 0
+/// assert!(losses[4] < losses[0]);
+/// # Ok::<(), ddim_nn::Error>(())
+/// ```
 pub struct TrainingPlan {
     backward: Backward,
     size: [usize; 2],
     gradients: Vec<f32>,
+}
+
+impl std::fmt::Debug for TrainingPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrainingPlan").field("size", &self.size).field("gradients", &self.gradients.len()).finish_non_exhaustive()
+    }
 }
 
 impl TrainingPlan {
@@ -117,12 +150,19 @@ impl TrainingPlan {
 }
 
 /// What gradients of this norm are scaled by to be clipped: clip / (norm + 1e-6) if that is below 1, as PyTorch's `clip_grad_norm_` does.
+///
+/// ```
+/// use ddim_nn::clipping;
+///
+/// assert_eq!(clipping(0.5, 1.0), 1.0);
+/// assert!((clipping(4.0, 1.0) - 0.25).abs() < 1e-6);
+/// ```
 pub fn clipping(norm: f64, clip: f64) -> f64 {
     (clip / (norm + 1e-6)).min(1.0)
 }
 
 /// Adam (Kingma & Ba, algorithm 1) over a network's parameters; AdamW where weights decay.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Adam {
     /// α.
     pub learning_rate: f64,
@@ -190,6 +230,16 @@ impl Adam {
 }
 
 /// An exponential moving average of a network's parameters: what one samples from.
+///
+/// ```
+/// use ddim_nn::{Ema, UNet, UNetConfig};
+///
+/// let unet = UNet::initialised(&UNetConfig::preset("tiny").unwrap(), 0)?;
+/// let average = Ema::new(0.9999, true, &unet);
+/// assert_eq!((average.rate_at(1), average.rate_at(9)), (0.0, 0.5)); // warming up
+/// assert_eq!(average.rate_at(1_000_000), 0.9999);
+/// # Ok::<(), ddim_nn::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ema {
     /// How much of it stays at a step, once it is warm.

@@ -132,7 +132,7 @@ fn other_weights_are_refused() {
         let kept = file.iter().filter(|(name, _)| *name != changed).map(|(name, view)| (name.to_owned(), view));
         let added = tensor.map(|(shape, bytes)| (changed.to_owned(), TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap()));
         std::fs::write(&path, safetensors::serialize(kept.chain(added), None).unwrap()).unwrap();
-        let error = Inception::load(&path).err().expect("not the weights").to_string();
+        let error = Inception::load(&path).expect_err("not the weights").to_string();
         assert!(error.contains(expected) && error.contains("2015-12-05") && error.lines().count() == 1, "{error}");
     };
     refused("Mixed_7c.branch_pool.conv.weight", None, "tensor Mixed_7c.branch_pool.conv.weight is missing");
@@ -165,7 +165,7 @@ fn weights_are_known_by_their_checksum() {
 
 fn what_holds_no_weights_is_refused() {
     let refused = |path: &Path, expected: &str| {
-        let error = Inception::load(path).err().expect("not the weights").to_string();
+        let error = Inception::load(path).expect_err("not the weights").to_string();
         assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
     };
     refused(Path::new("nowhere.safetensors"), "nowhere.safetensors");

@@ -9,6 +9,16 @@ use std::path::Path;
 const MOST_FRAMES: usize = 100;
 
 /// What an animation's file is.
+///
+/// ```
+/// use ddim_pictures::{AnimationFormat, single};
+///
+/// let frames = [-1.0, 0.0, 1.0].map(|gray| single(&[gray; 16], [1, 4, 4]).unwrap());
+/// let format = AnimationFormat::of("fade.gif".as_ref())?;
+/// assert_eq!(format, AnimationFormat::Gif);
+/// assert!(format.encode(&frames, false, "")?.starts_with(b"GIF89a"));
+/// # Ok::<(), ddim_pictures::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnimationFormat {
     /// [`to_gif`]: small, of at most 256 colours per frame, without alpha.
@@ -77,7 +87,7 @@ fn delay(i: usize, frames: usize, rest: bool) -> u16 {
 pub fn to_gif(frames: &[Picture], rest: bool) -> Result<Vec<u8>> {
     first(frames)?;
     let frames: Vec<Picture> = frames.iter().map(Picture::on_paper).collect();
-    let failed = |error: gif::EncodingError| Error::new(ErrorKind::Animation, error);
+    let failed = |error: gif::EncodingError| Error::new(ErrorKind::Animation, &error).because(error);
     let (width, height) = (frames[0].width, frames[0].height);
     let (Ok(width), Ok(height)) = (u16::try_from(width), u16::try_from(height)) else {
         return Err(Error::new(ErrorKind::Animation, format!("an animation of {width} x {height} pixels: a GIF has at most 65535")));

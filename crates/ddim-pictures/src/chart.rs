@@ -32,6 +32,21 @@ pub struct Series {
 }
 
 /// Lines over two axes.
+///
+/// ```
+/// use ddim_pictures::{Axis, Chart, Series};
+///
+/// let points = vec![(10.0, 13.4), (20.0, 6.8), (50.0, 4.7), (100.0, 4.2)];
+/// let chart = Chart {
+///     title: "CIFAR-10".into(),
+///     x: Axis { label: "S".into(), log: true, ticks: points.iter().map(|point| point.0).collect() },
+///     y: Axis { label: "FID".into(), log: false, ticks: Vec::new() },
+///     series: vec![Series { name: "DDIM".into(), points, marked: true, errors: Vec::new() }],
+///     legend_left: false,
+/// };
+/// assert!(chart.to_svg().contains("CIFAR-10"));
+/// assert_eq!(chart.to_picture().shape(), [3, 520, 800]);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
     /// Above it.
@@ -40,7 +55,7 @@ pub struct Chart {
     pub x: Axis,
     /// Vertical.
     pub y: Axis,
-    /// From the first colour on.
+    /// From the first colour on; where there are more than colours, those after the last are dashed.
     pub series: Vec<Series>,
     /// Whether the legend stands on the left, where lines rise.
     pub legend_left: bool,
@@ -177,7 +192,7 @@ impl Chart {
             let fits = |v: f64, scale: &Scale| v.is_finite() && (!scale.log || v > 0.0);
             fits(px, &x) && fits(py, &y)
         };
-        for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
+        for (i, (series, colour)) in self.series.iter().zip(COLOURS.iter().cycle()).enumerate() {
             let points: Vec<(f64, f64)> = series.points.iter().copied().filter(shown).collect();
             // Points stay in view; what reaches below a logarithmic axis ends at its foot.
             let bars = series.points.iter().zip(&series.errors).filter(|(point, error)| shown(point) && **error > 0.0).map(
@@ -186,8 +201,16 @@ impl Chart {
                 },
             );
             chart.draw_series(bars)?;
-            let line = chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?;
-            line.label(&series.name).legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+            let style = colour.stroke_width(2);
+            if i < COLOURS.len() {
+                let line = chart.draw_series(LineSeries::new(points.clone(), style))?;
+                line.label(&series.name).legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+            } else {
+                // The same colours again.
+                let line = chart.draw_series(DashedLineSeries::new(points.clone(), 6, 5, style))?;
+                let dash = move |x| PathElement::new([(x, 0), (x + 7, 0)], style);
+                line.label(&series.name).legend(move |at| EmptyElement::at(at) + dash(0) + dash(11));
+            }
             if series.marked {
                 chart.draw_series(points.into_iter().map(|point| Circle::new(point, 4, colour.filled())))?;
             }
@@ -241,6 +264,13 @@ mod tests {
             let tall = with_bars.to_picture().pixels.chunks_exact(3).filter(|p| **p == [0, 114, 178]).count();
             assert!(tall > coloured, "{tall} {coloured}");
         }
+        // The eighth line has the first's colour, and gaps.
+        let line = |y: f64| Series { name: y.to_string(), points: vec![(10.0, y), (100.0, y)], marked: false, errors: Vec::new() };
+        let many = Chart { series: (1..=8).map(|y| line(f64::from(y))).collect(), ..chart(false) }.to_picture();
+        let inked = |row: &[u8]| row.chunks_exact(3).filter(|p| **p == [0, 114, 178]).count();
+        let rows: Vec<usize> = many.pixels.chunks_exact(many.width * 3).map(inked).filter(|n| *n > 100).collect();
+        let (least, most) = (*rows.iter().min().unwrap(), *rows.iter().max().unwrap());
+        assert!(least < most * 2 / 3 && least > most / 3, "{rows:?}");
         let empty = Chart { series: Vec::new(), ..chart(true) };
         assert!(empty.to_svg().contains("</svg>"));
     }

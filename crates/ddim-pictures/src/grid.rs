@@ -15,6 +15,16 @@ const COMFORTABLE: usize = 64;
 /// # Errors
 /// [`ErrorKind::Channels`] as of [`check_drawable`](crate::check_drawable), [`ErrorKind::Shape`] where `batch` is not one or more images of this
 /// shape, or there are no columns.
+///
+/// ```
+/// use ddim_pictures::{grid, square_columns};
+///
+/// let batch = vec![0.0; 6 * 64 * 64];
+/// let picture = grid(&batch, [1, 64, 64], square_columns(6))?;
+/// let [channels, height, width] = picture.shape();
+/// assert!(channels == 1 && height >= 2 * 64 && width >= 3 * 64);
+/// # Ok::<(), ddim_pictures::Error>(())
+/// ```
 pub fn grid(batch: &[f32], [c, h, w]: [usize; 3], columns: usize) -> Result<Picture> {
     let n = count(batch.len(), [c, h, w])?;
     if columns == 0 {

@@ -11,6 +11,15 @@ const TEXT: f64 = 14.0;
 
 /// A picture of rows and columns of equal size, with a label above each column and one on the left of each row: what they show. Either may be
 /// empty. The result has three colours and no alpha.
+///
+/// ```
+/// use ddim_pictures::{grid, labelled};
+///
+/// let pictures = grid(&[0.0; 2 * 64 * 64], [1, 64, 64], 2)?;
+/// let with_words = labelled(&pictures, &["S = 10".into(), "S = 100".into()], &[]);
+/// assert!(with_words.shape()[0] == 3 && with_words.shape()[1] > pictures.shape()[1]);
+/// # Ok::<(), ddim_pictures::Error>(())
+/// ```
 pub fn labelled(picture: &Picture, columns: &[String], rows: &[String]) -> Picture {
     with_font();
     let picture = picture.in_colours();

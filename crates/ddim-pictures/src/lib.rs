@@ -39,4 +39,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use grid::{beside, grid, square_columns};
 pub use labels::labelled;
 pub use picture::{Picture, check_colours, check_drawable, single};
-pub use results::{fid_chart, likelihood_chart, time_chart};
+pub use results::{fid_chart, kid_chart, likelihood_chart, time_chart};

@@ -7,6 +7,15 @@ use ddim::{from_byte, to_byte};
 pub(crate) const PAPER: u8 = 255;
 
 /// An 8-bit picture of 1 to 4 channels: gray, gray and alpha, colours, colours and alpha. It has at least one pixel.
+///
+/// ```
+/// use ddim_pictures::{Picture, single};
+///
+/// let picture = single(&[1.0, -1.0, 0.0, 1.0, -1.0, 0.0], [3, 1, 2])?; // two pixels, planes of red, green and blue
+/// assert_eq!((picture.shape(), picture.pixels()), ([3, 1, 2], &[255, 128, 0, 0, 255, 128][..]));
+/// assert_eq!(Picture::from_png(&picture.to_png("two pixels"))?, picture);
+/// # Ok::<(), ddim_pictures::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     pub(crate) width: usize,

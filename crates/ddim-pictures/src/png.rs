@@ -26,7 +26,7 @@ impl Picture {
     /// # Errors
     /// [`ErrorKind::Png`] where `bytes` are no whole PNG, or one of another kind: with a palette, of 16 bits, with a transparent colour, animated.
     pub fn from_png(bytes: &[u8]) -> Result<Self> {
-        let damaged = |error: png::DecodingError| Error::new(ErrorKind::Png, format!("no whole PNG: {error}"));
+        let damaged = |error: png::DecodingError| Error::new(ErrorKind::Png, format!("no whole PNG: {error}")).because(error);
         // Every checksum holds, the caption's as well.
         let mut strict = png::DecodeOptions::default();
         strict.set_skip_ancillary_crc_failures(false);

@@ -2,35 +2,69 @@
 
 use crate::chart::{Axis, Chart, Series};
 use ddim::Sigma;
-use ddim_eval::{CellResult, Likelihood, Table, sigma_label};
+use ddim_eval::{CellResult, Entry, Likelihood, Table, sigma_label};
 
-/// FID against S, one line for each noise, with bars of one standard error; both axes by factors.
+/// Ticks that lie closer than by this factor would be written over each other.
+const CLOSE: f64 = 1.12;
+
+/// FID against evaluations of the network for an image, one line for each row, with bars of what stands behind ± in the table; both axes by factors.
 pub fn fid_chart(table: &Table, title: &str) -> Chart {
-    let mut chart = table_chart(table, title, "FID", true, |cell| Some(cell.fid));
-    for (row, series) in chart.series.iter_mut().enumerate() {
-        series.errors = table.row(row).iter().map(|cell| cell.fid_error.unwrap_or(0.0)).collect();
+    distance_chart(table, title, "FID", |entry| Some((entry.fid, entry.fid_error)))
+}
+
+/// The same of KID times 1000; no lines where there is none.
+pub fn kid_chart(table: &Table, title: &str) -> Chart {
+    distance_chart(table, title, "KID × 1000", |entry| Some((1e3 * entry.kid?, entry.kid_error.map(|error| 1e3 * error))))
+}
+
+fn distance_chart(table: &Table, title: &str, label: &str, y: impl Fn(&Entry) -> Option<(f64, Option<f64>)>) -> Chart {
+    let rows: Vec<Vec<Entry>> = (0..table.rows.len()).map(|row| table.row(row)).collect();
+    let series = rows.iter().zip(table.labels()).map(|(row, name)| {
+        let known = || row.iter().filter_map(|entry| Some((entry.evaluations as f64, y(entry)?)));
+        let points = known().map(|(x, (y, _))| (x, y)).collect();
+        let errors = known().map(|(_, (_, error))| error.unwrap_or(0.0)).collect();
+        Series { name, points, marked: true, errors }
+    });
+    let evaluations = rows.iter().flatten().map(|entry| entry.evaluations as f64);
+    Chart {
+        title: title.to_owned(),
+        x: Axis { label: "evaluations per image".into(), log: true, ticks: apart(evaluations) },
+        y: Axis { label: label.into(), log: true, ticks: Vec::new() },
+        series: series.collect(),
+        legend_left: false,
     }
-    chart
 }
 
-/// Seconds per image against S, which is a line through 0 (section 5.1). `seconds` is what all images of a cell took, where that is known.
-pub fn time_chart(table: &Table, title: &str, seconds: impl Fn(&CellResult) -> Option<f64>) -> Chart {
-    table_chart(table, title, "seconds per image", false, |cell| Some(seconds(cell)? / cell.count as f64))
+/// Numbers that can be written beside each other on an axis of factors: the first of those that lie close.
+fn apart(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut kept: Vec<f64> = Vec::new();
+    values.for_each(|value| {
+        if kept.iter().all(|other| (value / other).ln().abs() > CLOSE.ln()) {
+            kept.push(value);
+        }
+    });
+    kept
 }
 
-fn table_chart(table: &Table, title: &str, label: &str, log: bool, y: impl Fn(&CellResult) -> Option<f64>) -> Chart {
-    let series = table.sigmas.iter().enumerate().map(|(row, sigma)| Series {
-        name: sigma_label(sigma),
-        points: table.row(row).iter().filter_map(|cell| Some((cell.steps as f64, y(cell)?))).collect(),
-        marked: true,
-        errors: Vec::new(),
+/// Seconds per image against S, which is a line through 0 (section 5.1), of each row the mean over its seeds. `seconds` is what all images of each
+/// result of the table took, where that is known.
+pub fn time_chart(table: &Table, title: &str, seconds: &[Option<f64>]) -> Chart {
+    let known = |(cell, seconds): (&CellResult, &Option<f64>)| Some((*seconds)? / cell.count as f64);
+    let per_image: Vec<Option<f64>> = table.results.iter().zip(seconds).map(known).collect();
+    let mut places = per_image.chunks(table.seeds.len()).map(|seeds| {
+        let known: Vec<f64> = seeds.iter().copied().flatten().collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    });
+    let series = table.labels().into_iter().map(|name| {
+        let points = table.steps.iter().zip(places.by_ref()).filter_map(|(steps, seconds)| Some((*steps as f64, seconds?)));
+        Series { name, points: points.collect(), marked: true, errors: Vec::new() }
     });
     Chart {
         title: title.to_owned(),
-        x: Axis { label: "steps S".into(), log, ticks: table.steps.iter().map(|s| *s as f64).collect() },
-        y: Axis { label: label.into(), log, ticks: Vec::new() },
+        x: Axis { label: "steps S".into(), log: false, ticks: table.steps.iter().map(|s| *s as f64).collect() },
+        y: Axis { label: "seconds per image".into(), log: false, ticks: Vec::new() },
         series: series.collect(),
-        legend_left: !log,
+        legend_left: true,
     }
 }
 
@@ -53,29 +87,58 @@ pub fn likelihood_chart(found: &Likelihood, sigmas: &[Sigma], title: &str) -> Ch
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ddim_eval::{Bound, sigma_name};
+    use ddim::Solver;
+    use ddim_eval::{Bound, Row, sigma_name};
 
-    #[test]
-    fn a_line_for_each_noise() {
-        let (steps, sigmas) = (vec![10, 20], vec![Sigma::Eta(0.0), Sigma::Eta(0.2), Sigma::Hat]);
+    fn table(steps: &[usize], rows: Vec<Row>, seeds: &[u64]) -> Table {
         let result = |(i, cell): (usize, ddim_eval::Cell)| CellResult {
             steps: cell.steps,
-            evaluations: cell.steps,
+            evaluations: if cell.solver == Solver::Heun { 2 * cell.steps - 1 } else { cell.steps },
+            solver: cell.solver.to_string(),
+            trajectory: cell.trajectory,
             eta: sigma_name(&cell.sigma),
+            seed: cell.seed,
             count: 7,
             fid: 1.125 + i as f64,
             fid_error: (i > 0).then_some(0.25),
-            kid: None,
+            kid: (i != 1).then_some(0.5),
             kid_error: None,
         };
-        let results = Table::cells(&steps, &sigmas).into_iter().enumerate().map(result).collect();
-        let table = Table { steps, sigmas, results };
-        let chart = time_chart(&table, "time", |cell| (cell.steps == 10).then_some(14.0));
+        let results = Table::cells(steps, &rows, seeds).into_iter().enumerate().map(result).collect();
+        Table { steps: steps.to_vec(), rows, seeds: seeds.to_vec(), results }
+    }
+
+    fn row(solver: Solver, sigma: Sigma) -> Row {
+        Row { solver, trajectory: "uniform".into(), sigma }
+    }
+
+    #[test]
+    fn a_line_for_each_noise() {
+        let rows = [Sigma::Eta(0.0), Sigma::Eta(0.2), Sigma::Hat].map(|sigma| row(Solver::Ddim, sigma));
+        let table = table(&[10, 20], rows.into(), &[0]);
+        let seconds: Vec<Option<f64>> = table.results.iter().map(|cell| (cell.steps == 10).then_some(14.0)).collect();
+        let chart = time_chart(&table, "time", &seconds);
         assert_eq!(chart.series[2].points, [(10.0, 2.0)]);
         let chart = fid_chart(&table, "FID");
         assert_eq!(chart.series[1].points, [(10.0, 3.125), (20.0, 4.125)]);
         assert_eq!((&chart.series[0].errors, &chart.x.ticks), (&vec![0.0, 0.25], &vec![10.0, 20.0]));
         assert_eq!(chart.series[2].name, "σ hat");
+        assert_eq!(kid_chart(&table, "KID").series[0].points, [(10.0, 500.0)]);
+    }
+
+    #[test]
+    fn solvers_are_compared_by_evaluations() {
+        let rows = [Solver::Ddim, Solver::Heun].map(|solver| row(solver, Sigma::Eta(0.0)));
+        let table = table(&[5, 10], rows.into(), &[0, 1]);
+        let chart = fid_chart(&table, "FID");
+        assert_eq!(chart.series[1].name, "heun");
+        assert_eq!(chart.series[1].points, [(9.0, 5.625), (19.0, 7.625)]);
+        assert!(chart.series.iter().flat_map(|series| &series.errors).all(|error| (error - 0.5f64.sqrt()).abs() < 1e-12));
+        // 9 would stand on 10.
+        assert_eq!(chart.x.ticks, [5.0, 10.0, 19.0]);
+        // One seed of two is known.
+        let seconds: Vec<Option<f64>> = table.results.iter().map(|cell| (cell.seed == 1).then_some(7.0 * cell.steps as f64)).collect();
+        assert_eq!(time_chart(&table, "time", &seconds).series[1].points, [(5.0, 5.0), (10.0, 10.0)]);
     }
 
     #[test]

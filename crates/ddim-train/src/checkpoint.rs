@@ -43,8 +43,8 @@ pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    for entry in folder.read_dir().map_err(|e| Error::run(&folder, e))? {
-        let path = entry.map_err(|e| Error::run(&folder, e))?.path();
+    for entry in folder.read_dir().map_err(|e| Error::run(&folder, &e).because(e))? {
+        let path = entry.map_err(|e| Error::run(&folder, &e).because(e))?.path();
         let step = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_prefix("step-")).and_then(|n| n.parse().ok());
         found.extend(step.map(|step| (step, path)));
     }
@@ -59,7 +59,7 @@ pub const PREVIEWS: &str = "previews";
 pub(crate) fn sweep(run: &Path) -> Result<()> {
     // Checkpoints, the files of the run itself, and what its observer draws.
     for folder in [folder(run), run.to_owned(), run.join(PREVIEWS)] {
-        ddim_weights::remove_temporary(&folder).map_err(|e| Error::run(&folder, e))?;
+        ddim_weights::remove_temporary(&folder).map_err(|e| Error::run(&folder, &e).because(e))?;
     }
     Ok(())
 }
@@ -69,7 +69,7 @@ pub(crate) fn prune(run: &Path, keep: usize) -> Result<()> {
     let found = checkpoints(run)?;
     for (step, path) in &found[..found.len().saturating_sub(keep)] {
         let gone = folder(run).join(format!(".ddim-old-{}", name(*step)));
-        std::fs::rename(path, &gone).and_then(|()| std::fs::remove_dir_all(&gone)).map_err(|e| Error::run(path, e))?;
+        std::fs::rename(path, &gone).and_then(|()| std::fs::remove_dir_all(&gone)).map_err(|e| Error::run(path, &e).because(e))?;
     }
     Ok(())
 }
@@ -116,7 +116,7 @@ fn to_bytes(trainer: &Trainer, tally: &Tally) -> Result<Vec<u8>> {
     };
     // One entry: the order of several would be another each time, and the bytes with it.
     let metadata = [(KEY.to_owned(), serde_json::to_string(&state).expect("plain numbers"))].into();
-    safetensors::serialize(views, Some(metadata)).map_err(|e| Error::run(Path::new(STATE), e))
+    safetensors::serialize(views, Some(metadata)).map_err(|e| Error::run(Path::new(STATE), &e).because(e))
 }
 
 /// The bytes of a file of states, to be read as such.
@@ -128,7 +128,7 @@ struct StateFile {
 impl StateFile {
     fn read(checkpoint: &Path) -> Result<Self> {
         let path = checkpoint.join(STATE);
-        let bytes = std::fs::read(&path).map_err(|e| Error::run(&path, e))?;
+        let bytes = std::fs::read(&path).map_err(|e| Error::run(&path, &e).because(e))?;
         Ok(Self { path, bytes })
     }
 
@@ -137,14 +137,14 @@ impl StateFile {
     }
 
     fn broken(&self, error: safetensors::SafeTensorError) -> Error {
-        self.wrong(format!("not a whole safetensors file ({} bytes): {error}", self.bytes.len()))
+        self.wrong(format!("not a whole safetensors file ({} bytes): {error}", self.bytes.len())).because(error)
     }
 
     fn state(&self) -> Result<State> {
         let (_, header) = SafeTensors::read_metadata(&self.bytes).map_err(|e| self.broken(e))?;
         let entry = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
         let entry = entry.ok_or_else(|| self.wrong(format!("{KEY} is missing: expected the state of a run")))?;
-        serde_json::from_str(entry).map_err(|e| self.wrong(format!("{KEY}: {e}")))
+        serde_json::from_str(entry).map_err(|e| self.wrong(format!("{KEY}: {e}")).because(e))
     }
 
     /// What is kept under `prefix` of the parameters of a network, one after the other.
@@ -153,7 +153,7 @@ impl StateFile {
         let mut all = Vec::with_capacity(unet.values().len());
         for (key, shape, range) in unet.parameters() {
             let name = format!("{prefix}.{key}");
-            let view = file.tensor(&name).map_err(|e| self.wrong(e))?;
+            let view = file.tensor(&name).map_err(|e| self.wrong(&e).because(e))?;
             // In states of version 0.1 a parameter that takes no part has no moments.
             let none = view.data().is_empty() && prefix.starts_with("adam");
             if view.dtype() != Dtype::F32 || (view.data().len() != 4 * range.len() && !none) {
@@ -202,7 +202,7 @@ pub(crate) fn tally(checkpoint: &Path) -> Result<Tally> {
 pub(crate) fn configuration(checkpoint: &Path) -> Result<(UNetConfig, SchedulerConfig)> {
     let read = |name: &str| {
         let path = checkpoint.join(name);
-        std::fs::read_to_string(&path).map(|text| (text, path.clone())).map_err(|e| Error::run(&path, e))
+        std::fs::read_to_string(&path).map(|text| (text, path.clone())).map_err(|e| Error::run(&path, &e).because(e))
     };
     let (network, path) = read("unet/config.json")?;
     let network = UNetConfig::from_json(&network, &path)?;

@@ -11,6 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What an [`Error`] is about.
@@ -38,7 +39,7 @@ impl Error {
         // One line, whatever a library's message holds; other spaces may be those of a path.
         let message = message.to_string();
         let lines = message.lines().map(|line| line.trim_matches([' ', '\t'])).filter(|line| !line.is_empty());
-        Self { kind, message: lines.collect::<Vec<_>>().join(" ") }
+        Self { kind, message: lines.collect::<Vec<_>>().join(" "), source: None }
     }
 
     pub(crate) fn data(path: &Path, message: impl std::fmt::Display) -> Self {
@@ -53,9 +54,15 @@ impl Error {
         Self::new(ErrorKind::Run, format!("{}: {message}", path.display()))
     }
 
-    /// An error of whoever observes a run, which ends it.
-    pub fn observer(message: impl std::fmt::Display) -> Self {
-        Self::new(ErrorKind::Observer, message)
+    /// An error of whoever observes a run, which ends it: in the same words, and with it as the source.
+    pub fn observer(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let error = error.into();
+        Self::new(ErrorKind::Observer, &error).because(error)
+    }
+
+    /// The same error with what it came from, which [`source`](std::error::Error::source) gives.
+    pub(crate) fn because(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..self }
     }
 
     /// What this is about.
@@ -66,19 +73,33 @@ impl Error {
 
 impl From<ddim_nn::Error> for Error {
     fn from(error: ddim_nn::Error) -> Self {
-        Self::new(ErrorKind::Network, error)
+        Self::new(ErrorKind::Network, &error).because(error)
     }
 }
 
 impl From<ddim_data::Error> for Error {
     fn from(error: ddim_data::Error) -> Self {
         let kind = if error.kind() == ddim_data::ErrorKind::BadFile { ErrorKind::BadFile } else { ErrorKind::Data };
-        Self { kind, message: error.to_string() }
+        Self { kind, message: error.to_string(), source: Some(Box::new(error)) }
     }
 }
 
 impl From<ddim::Error> for Error {
     fn from(error: ddim::Error) -> Self {
-        Self::new(ErrorKind::Config, error)
+        Self::new(ErrorKind::Config, &error).because(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_what_it_came_from() {
+        fn is_shared<T: std::error::Error + Send + Sync + 'static>(_: &T) {}
+        let error = crate::Settings::preset("tiny").unwrap().over_file(Path::new("no such file")).unwrap_err();
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
+        is_shared(&error);
+        assert!(source.is_some_and(|source| source.kind() == std::io::ErrorKind::NotFound));
     }
 }

@@ -27,6 +27,6 @@ pub use config::{Average, Config, Data, Decay, DecayEnd, Objective, Optimizer, O
 pub use error::{Error, ErrorKind, Result};
 pub use run::{Event, Metrics, Outcome, Run};
 pub use shell::quoted;
-/// A setting's value.
-pub use toml::Value;
+/// A setting's value, and a table of them: those of the crate `toml`.
+pub use toml::{Table, Value};
 pub use trainer::{Evaluated, Stepped, Trainer};

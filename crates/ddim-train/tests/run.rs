@@ -158,23 +158,23 @@ fn a_run_of_other_settings_or_data_is_refused() {
     train(Run::create(&run, settings(folder.path(), &[]), &Pipeline::load).unwrap()).unwrap();
     let before = result(&run);
 
-    let error = Run::create(&run, settings(folder.path(), &[]), &Pipeline::load).err().unwrap().to_string();
+    let error = Run::create(&run, settings(folder.path(), &[]), &Pipeline::load).unwrap_err().to_string();
     assert!(error.contains("holds a run already: --resume continues it"), "{error}");
     let resume = |key: &str, value: &str| Run::resume(&run, &changes(&[(key, value)]), &Pipeline::load);
-    let error = resume("optimizer.learning_rate", "0.5").err().unwrap().to_string();
+    let error = resume("optimizer.learning_rate", "0.5").unwrap_err().to_string();
     assert!(error.contains("optimizer.learning_rate is 0.5, there 0.002"), "{error}");
-    let error = Run::resume(&folder.path().join("none"), &Settings::changes(), &Pipeline::load).err().unwrap().to_string();
+    let error = Run::resume(&folder.path().join("none"), &Settings::changes(), &Pipeline::load).unwrap_err().to_string();
     assert!(error.contains("holds no run"), "{error}");
 
     // Longer is fine, and so is more output.
     let held = resume("steps", "14").unwrap();
-    let error = resume("steps", "14").err().unwrap().to_string();
+    let error = resume("steps", "14").unwrap_err().to_string();
     assert!(error.contains("another process is training here"), "{error}");
     assert_eq!(train(held).unwrap().step, 14);
     assert_ne!(before, result(&run));
 
     pictures(folder.path(), 22, 8);
-    let error = Run::resume(&run, &Settings::changes(), &Pipeline::load).err().unwrap().to_string();
+    let error = Run::resume(&run, &Settings::changes(), &Pipeline::load).unwrap_err().to_string();
     assert!(error.contains("the data has changed: 22 images here, 23 when the run was made"), "{error}");
     pictures(folder.path(), 23, 8);
 
@@ -182,7 +182,7 @@ fn a_run_of_other_settings_or_data_is_refused() {
     let state = checkpoints(&run).unwrap().pop().unwrap().1.join("training_state.safetensors");
     let bytes = fs::read(&state).unwrap();
     fs::write(&state, &bytes[..bytes.len() - 100]).unwrap();
-    let error = Run::resume(&run, &Settings::changes(), &Pipeline::load).err().unwrap().to_string();
+    let error = Run::resume(&run, &Settings::changes(), &Pipeline::load).unwrap_err().to_string();
     assert!(error.contains("not a whole safetensors file") && error.lines().count() == 1, "{error}");
 }
 
@@ -192,7 +192,7 @@ fn data_and_network_must_go_together() {
     pictures(folder.path(), 23, 8);
     let refused = |more: &[(&str, &str)], expected: &str| {
         let run = folder.path().join("refused");
-        let error = Run::create(&run, settings(folder.path(), more), &Pipeline::load).err().unwrap().to_string();
+        let error = Run::create(&run, settings(folder.path(), more), &Pipeline::load).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
         assert!(!run.exists(), "nothing is written before it can start");
     };
@@ -362,7 +362,7 @@ fn fine_tuning_records_its_model_and_needs_it_no_more() {
         ("scheduler.prediction_type", "epsilon", "scheduler.prediction_type is \"epsilon\", the model's \"v_prediction\""),
         ("scheduler.num_train_timesteps", "500", "scheduler.num_train_timesteps is 500, the model's 1000"),
     ] {
-        let error = Run::create(&at("refused"), base(&[(key, value)]), &Pipeline::load).err().unwrap().to_string();
+        let error = Run::create(&at("refused"), base(&[(key, value)]), &Pipeline::load).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
         assert!(!at("refused").exists());
     }
@@ -415,7 +415,7 @@ fn a_run_has_its_labels() {
     train(Run::create(&run, all("4"), &Pipeline::load).unwrap()).unwrap();
     fs::write(&labels, text.replace('2', "1")).unwrap();
     train(Run::resume(&run, &changes(&[("steps", "6")]), &Pipeline::load).unwrap()).unwrap();
-    let error = Run::resume(&run, &all("8"), &Pipeline::load).err().unwrap().to_string();
+    let error = Run::resume(&run, &all("8"), &Pipeline::load).unwrap_err().to_string();
     assert!(error.contains("labels.txt: the labels have changed"), "{error}");
     fs::remove_file(&labels).unwrap();
     train(Run::resume(&run, &all("8"), &Pipeline::load).unwrap()).unwrap();
@@ -426,7 +426,7 @@ fn a_run_has_its_labels() {
     same.set_path("data.labels", &other).unwrap();
     drop(Run::resume(&run, &same, &Pipeline::load).unwrap());
     same.set("data.labels", "data").unwrap();
-    let error = Run::resume(&run, &same, &Pipeline::load).err().unwrap().to_string();
+    let error = Run::resume(&run, &same, &Pipeline::load).unwrap_err().to_string();
     assert!(error.contains("data.labels is \"data\", there"), "{error}");
 }
 
@@ -456,7 +456,7 @@ fn a_run_without_a_checkpoint_may_change() {
     let fine = [("optimizer.learning_rate", "2e-4"), ("steps", "3")];
     let resumed = train(Run::resume(&run, &changes(&fine), &Pipeline::load).unwrap()).unwrap();
     assert_eq!(resumed.step, 3);
-    let error = Run::create(&run, settings(folder.path(), &[]), &Pipeline::load).err().unwrap().to_string();
+    let error = Run::create(&run, settings(folder.path(), &[]), &Pipeline::load).unwrap_err().to_string();
     assert!(error.contains("holds a run already"), "{error}");
 }
 

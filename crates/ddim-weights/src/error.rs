@@ -11,6 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What an [`Error`] is about.
@@ -30,7 +31,7 @@ pub enum ErrorKind {
 impl Error {
     fn new(kind: ErrorKind, message: String) -> Self {
         // One line, whatever a library's message holds.
-        Self { kind, message: message.split_whitespace().collect::<Vec<_>>().join(" ") }
+        Self { kind, message: message.split_whitespace().collect::<Vec<_>>().join(" "), source: None }
     }
 
     pub(crate) fn io(path: &Path, error: impl std::fmt::Display) -> Self {
@@ -49,8 +50,27 @@ impl Error {
         Self::new(ErrorKind::Input, message)
     }
 
+    /// The same error with what it came from, which [`source`](std::error::Error::source) gives.
+    pub(crate) fn because(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Box::new(source)), ..self }
+    }
+
     /// What this is about.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_what_it_came_from() {
+        fn is_shared<T: std::error::Error + Send + Sync + 'static>(_: &T) {}
+        let error = crate::read_file(Path::new("no such file"), false).unwrap_err();
+        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
+        is_shared(&error);
+        assert!(source.is_some_and(|source| source.kind() == std::io::ErrorKind::NotFound));
     }
 }

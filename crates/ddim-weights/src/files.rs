@@ -13,6 +13,7 @@ pub const TEMPORARY: &str = ".ddim-";
 static WRITING: RwLock<()> = RwLock::new(());
 
 /// While this is held, what is being written will be finished before the process is ended by [`no_more_writes`]: temporary names do not stay.
+/// Taken once by a thread: a second would wait for who waits for the first.
 #[must_use = "what is begun after it is dropped may be left half-written"]
 pub fn writing() -> impl Drop {
     WRITING.read().unwrap_or_else(PoisonError::into_inner)
@@ -29,17 +30,25 @@ pub fn no_more_writes() -> impl Drop {
 ///
 /// # Errors
 /// The operating system's. Nothing is left behind.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("notes.txt");
+/// ddim_weights::write_file(&path, b"first")?;
+/// ddim_weights::write_file(&path, b"whole, or not there")?;
+/// assert_eq!(std::fs::read(&path)?, b"whole, or not there");
+/// assert_eq!(folder.path().read_dir()?.count(), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let path = &followed(path);
     if !is_replaced(path) {
         return OpenOptions::new().write(true).open(path)?.write_all(bytes);
     }
+    let path = &followed(path)?;
     let _writing = writing();
     let mut file = temporary_beside(path)?;
-    // The file itself: what writes by its name puts that into errors.
-    file.as_file_mut().write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map(drop).map_err(|e| e.error)
+    file.write_all(bytes)?;
+    file.persist(path)
 }
 
 /// Whether [`write_file`] would have `path` later: tries its folder. The folder of what is no file does not matter.
@@ -47,9 +56,12 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// The operating system's.
 pub fn try_file(path: &Path) -> Result<()> {
-    let path = &followed(path);
+    if !is_replaced(path) {
+        return Ok(());
+    }
+    let path = &followed(path)?;
     let _writing = writing();
-    if is_replaced(path) { temporary_beside(path).map(drop) } else { Ok(()) }
+    temporary_beside(path).map(drop)
 }
 
 /// Devices and pipes are not replaced by files.
@@ -57,32 +69,72 @@ fn is_replaced(path: &Path) -> bool {
     path.metadata().map_or(true, |found| found.is_file() || found.is_dir())
 }
 
-/// Where links lead in the end, also to what is not there yet.
-fn followed(path: &Path) -> PathBuf {
+/// Where links lead in the end, also to what is not there yet: what [`write_file`] writes.
+///
+/// # Errors
+/// Links that lead nowhere but to each other.
+pub fn followed(path: &Path) -> Result<PathBuf> {
     let mut path = path.to_owned();
     // As many as Linux follows.
     for _ in 0..40 {
-        let Ok(target) = path.read_link() else { break };
+        let Ok(target) = path.read_link() else { return Ok(path) };
         path = path.parent().unwrap_or(Path::new("")).join(target);
     }
-    path
+    Err(Error::other("too many links to links"))
+}
+
+/// A file that is being written under a temporary name: [`temporary_beside`] makes it, [`persist`](Self::persist) gives it its name, and dropped
+/// before that it is deleted.
+///
+/// ```
+/// use std::io::Write;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("log.txt");
+/// let mut file = ddim_weights::temporary_beside(&path)?;
+/// file.write_all(b"in parts")?;
+/// assert!(!path.exists());
+/// file.persist(&path)?;
+/// assert_eq!(std::fs::read(&path)?, b"in parts");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct TemporaryFile(NamedTempFile);
+
+impl TemporaryFile {
+    /// Syncs the file and moves it to `path`, in the place of what is there.
+    ///
+    /// # Errors
+    /// The operating system's. The file is deleted then.
+    pub fn persist(self, path: &Path) -> Result<()> {
+        self.0.as_file().sync_all()?;
+        self.0.persist(path).map(drop).map_err(|e| e.error)
+    }
+}
+
+/// The file itself: what writes by its name puts that into errors.
+impl Write for TemporaryFile {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.0.as_file_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.0.as_file_mut().flush()
+    }
 }
 
 /// An empty file in the folder of `path`, deleted when it is dropped.
 ///
 /// # Errors
 /// The operating system's words, without the temporary name.
-pub fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
+pub fn temporary_beside(path: &Path) -> Result<TemporaryFile> {
     let folder = match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p,
         _ => Path::new("."),
     };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
-    // Ordinary files, not the private ones that temporary files are.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    builder.tempfile_in(folder).map_err(|e| e.raw_os_error().map_or(e, Error::from_raw_os_error))
+    // An ordinary file, not a private one as the library's own are, whose errors also name what is nobody's.
+    let create = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
+    tempfile::Builder::new().prefix(TEMPORARY).make_in(folder, create).map(TemporaryFile)
 }
 
 /// Removes what processes that were killed left in a folder under temporary names; for whoever alone works in it.
@@ -108,6 +160,17 @@ pub fn remove_temporary(folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// `WouldBlock` where another process has it; else the operating system's.
+///
+/// ```
+/// use std::io::ErrorKind;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let lock = ddim_weights::lock_folder(folder.path())?;
+/// assert_eq!(ddim_weights::lock_folder(folder.path()).unwrap_err().kind(), ErrorKind::WouldBlock);
+/// drop(lock);
+/// assert!(ddim_weights::lock_folder(folder.path()).is_ok());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn lock_folder(folder: &Path) -> Result<File> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(".lock"))?;
     match file.try_lock() {
@@ -156,6 +219,8 @@ mod tests {
             assert!(!path.metadata().unwrap().is_file());
         }
         std::os::unix::fs::symlink("itself", at("itself")).unwrap();
-        assert!(try_file(&at("no folder").join("file")).is_err());
+        assert!(try_file(&at("itself")).is_err() && write_file(&at("itself"), b"").is_err() && at("itself").is_symlink());
+        let error = try_file(&at("no folder").join("file")).unwrap_err();
+        assert!(error.kind() == ErrorKind::NotFound && !error.to_string().contains(TEMPORARY), "{error}");
     }
 }

@@ -9,11 +9,24 @@ use std::path::Path;
 ///
 /// # Errors
 /// What is not JSON, or not of that type.
+///
+/// ```
+/// use ddim_weights::from_json;
+/// use std::collections::BTreeMap;
+/// use std::path::Path;
+///
+/// let found: BTreeMap<String, f64> = from_json(r#"{ "beta_end": 0.02 }"#, Path::new("config.json"))?;
+/// assert_eq!(found["beta_end"], 0.02);
+/// let error = from_json::<BTreeMap<String, f64>>(r#"{ "beta_end": "much" }"#, Path::new("config.json")).unwrap_err();
+/// assert!(error.to_string().starts_with("config.json: beta_end: invalid type"), "{error}");
+/// assert!(std::error::Error::source(&error).is_some());
+/// # Ok::<(), ddim_weights::Error>(())
+/// ```
 pub fn from_json<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
     let text = with_quoted_constants(text);
     let mut json = serde_json::Deserializer::from_str(&text);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| unread(&e, path))?;
-    json.end().map_err(|e| Error::config(path, format!("not JSON: {e}")))?;
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|e| unread(e, path))?;
+    json.end().map_err(|e| Error::config(path, format!("not JSON: {e}")).because(e))?;
     Ok(value)
 }
 
@@ -22,16 +35,18 @@ pub fn from_json<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
 /// # Errors
 /// What is not of that type.
 pub fn from_value<T: DeserializeOwned>(value: serde_json::Value, path: &Path) -> Result<T> {
-    serde_path_to_error::deserialize(value).map_err(|e| unread(&e, path))
+    serde_path_to_error::deserialize(value).map_err(|e| unread(e, path))
 }
 
-fn unread(error: &serde_path_to_error::Error<serde_json::Error>, path: &Path) -> Error {
+fn unread(error: serde_path_to_error::Error<serde_json::Error>, path: &Path) -> Error {
     let key = error.path().to_string();
     let at = if key == "." || key == "?" { String::new() } else { format!("{key}: ") };
-    match error.inner().classify() {
-        serde_json::error::Category::Data => Error::config(path, format!("{at}{}", error.inner())),
-        _ => Error::config(path, format!("not JSON: {}", error.inner())),
-    }
+    let error = error.into_inner();
+    let message = match error.classify() {
+        serde_json::error::Category::Data => format!("{at}{error}"),
+        _ => format!("not JSON: {error}"),
+    };
+    Error::config(path, message).because(error)
 }
 
 /// Python writes numbers that JSON has no word for as `NaN`, `Infinity` and `-Infinity`. As strings they pass where a key is not read, and

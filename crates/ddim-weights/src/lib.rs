@@ -23,7 +23,9 @@ mod wrapped;
 
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(target_family = "wasm"))]
-pub use files::{TEMPORARY, lock_folder, no_more_writes, remove_temporary, temporary_beside, try_file, write_file, writing};
+pub use files::{
+    TEMPORARY, TemporaryFile, followed, lock_folder, no_more_writes, remove_temporary, temporary_beside, try_file, write_file, writing,
+};
 pub use json::{from_json, from_value};
 #[cfg(not(target_family = "wasm"))]
 pub use read::{read_file, read_pickle};

@@ -12,6 +12,16 @@ use std::path::Path;
 ///
 /// # Errors
 /// As `parse`; a file that cannot be read.
+///
+/// ```
+/// use ddim_weights::{WeightsDtype, read_file, to_safetensors, write_file};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("model.safetensors");
+/// write_file(&path, &to_safetensors([("temb.dense.0.weight", &[2][..], &[0.5, 1.0][..])], WeightsDtype::Bf16)?)?;
+/// assert_eq!(read_file(&path, false)?.state["temb.dense.0.weight"].data, [0.5, 1.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read_file(path: &Path, raw: bool) -> Result<Unwrapped> {
     parse(open(path)?, raw, path)
 }
@@ -26,5 +36,5 @@ pub fn read_pickle(path: &Path, keep: impl Fn(&str) -> bool) -> Result<StateDict
 }
 
 fn open(path: &Path) -> Result<BufReader<File>> {
-    File::open(path).map(BufReader::new).map_err(|e| Error::io(path, e))
+    File::open(path).map(BufReader::new).map_err(|e| Error::io(path, &e).because(e))
 }

@@ -43,7 +43,8 @@ pub(crate) fn open_safetensors<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeT
     if let Some(what) = mistaken(bytes) {
         return Err(Error::weights(path, what));
     }
-    SafeTensors::deserialize(bytes).map_err(|e| Error::weights(path, format!("not a whole safetensors file ({} bytes): {e}", bytes.len())))
+    SafeTensors::deserialize(bytes)
+        .map_err(|e| Error::weights(path, format!("not a whole safetensors file ({} bytes): {e}", bytes.len())).because(e))
 }
 
 /// Its tensors, as far as `keep` says so by their names: others may be of any type.
@@ -77,6 +78,16 @@ fn decode(name: &str, dtype: Dtype, bytes: &[u8]) -> std::result::Result<Vec<f32
 ///
 /// # Panics
 /// If there are not as many numbers as a shape says.
+///
+/// ```
+/// use ddim_weights::{WeightsDtype, parse_safetensors, to_safetensors};
+///
+/// let bytes = to_safetensors([("conv_in.weight", &[2, 1][..], &[0.5, -1.0][..])], WeightsDtype::F16)?;
+/// let state = parse_safetensors(&bytes, "model.safetensors".as_ref())?;
+/// assert_eq!(state["conv_in.weight"].shape, [2, 1]);
+/// assert_eq!(state["conv_in.weight"].data, [0.5, -1.0]);
+/// # Ok::<(), ddim_weights::Error>(())
+/// ```
 pub fn to_safetensors<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a [usize], &'a [f32])>, dtype: WeightsDtype) -> Result<Vec<u8>> {
     let (kind, largest, called) = match dtype {
         WeightsDtype::F32 => (Dtype::F32, f32::MAX, "f32"),
@@ -112,5 +123,5 @@ pub fn to_safetensors<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a [usize
     });
     // Python readers look for it.
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize(views, Some(metadata)).map_err(|e| Error::input(format!("safetensors: {e}")))
+    safetensors::serialize(views, Some(metadata)).map_err(|e| Error::input(format!("safetensors: {e}")).because(e))
 }

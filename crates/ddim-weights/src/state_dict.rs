@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// A tensor in memory.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Array {
     /// Outermost dimension first.
     pub shape: Vec<usize>,
@@ -12,6 +12,14 @@ pub struct Array {
 }
 
 /// Tensors by their names in PyTorch.
+///
+/// ```
+/// use ddim_weights::{Array, StateDict};
+///
+/// let mut state = StateDict::new();
+/// state.insert("conv_in.bias".into(), Array { shape: vec![3], data: vec![0.0, 0.5, 1.0] });
+/// assert_eq!(state["conv_in.bias"].data[2], 1.0);
+/// ```
 pub type StateDict = BTreeMap<String, Array>;
 
 /// The nearest f32; none where there is none of that size.

@@ -80,7 +80,7 @@ const MOST_DIMENSIONS: usize = 16;
 impl<'a> TorchFile<'a> {
     /// Opens a file that `torch.save` wrote; `path` is for messages.
     pub(crate) fn parse(file: impl Read + Seek + 'a, path: &Path) -> Result<Self> {
-        let io = |e: std::io::Error| Error::io(path, e);
+        let io = |e: std::io::Error| Error::io(path, &e).because(e);
         let wrong = |e: String| Error::weights(path, format!("not a PyTorch state dict: {e}"));
         let mut file: Source<'a> = Box::new(file);
         let length = file.seek(SeekFrom::End(0)).map_err(io)?;

@@ -69,8 +69,8 @@ pub fn weights_file<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<(&'a
 /// No such files, or other kinds of files under their names; shards that are missing or hold the same tensor.
 pub fn read_folder(folder: &Path) -> Result<(Unwrapped, PathBuf)> {
     let mut names: Vec<String> = Vec::new();
-    for entry in folder.read_dir().map_err(|e| Error::io(folder, e))? {
-        names.extend(entry.map_err(|e| Error::io(folder, e))?.file_name().into_string());
+    for entry in folder.read_dir().map_err(|e| Error::io(folder, &e).because(e))? {
+        names.extend(entry.map_err(|e| Error::io(folder, &e).because(e))?.file_name().into_string());
     }
     let mut offers: Vec<Offer> = names.iter().filter_map(|name| Offer::of(name)).collect();
     offers.sort_by(|a, b| a.rank().cmp(&b.rank()));
@@ -107,7 +107,7 @@ fn others(names: &[String]) -> String {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::io(path, e))
+    std::fs::read(path).map_err(|e| Error::io(path, &e).because(e))
 }
 
 /// What the index of shards at `path` says: the file beside it that each tensor is in.
@@ -119,7 +119,7 @@ pub fn weight_map(path: &Path) -> Result<BTreeMap<String, String>> {
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let Index { weight_map } = from_json(&std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?, path)?;
+    let Index { weight_map } = from_json(&std::fs::read_to_string(path).map_err(|e| Error::io(path, &e).because(e))?, path)?;
     if weight_map.is_empty() {
         return Err(Error::config(path, "weight_map is empty: expected the files of tensors"));
     }

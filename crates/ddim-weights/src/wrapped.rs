@@ -18,7 +18,7 @@ const MOST: usize = 10_000;
 const LONGEST: usize = 64;
 
 /// A state dict, and in a line each what was decided on the way to it.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Unwrapped {
     /// The tensors of the one network that was meant, without a prefix.
     pub state: StateDict,
@@ -31,8 +31,20 @@ pub struct Unwrapped {
 ///
 /// # Errors
 /// Another kind of file; no network in it, or several that nothing tells apart.
+///
+/// ```
+/// use ddim_weights::{WeightsDtype, parse, to_safetensors};
+/// use std::io::Cursor;
+///
+/// let names = ["ema.time_embedding.linear_1.weight", "model.time_embedding.linear_1.weight"];
+/// let bytes = to_safetensors([(names[0], &[1][..], &[0.25][..]), (names[1], &[1], &[0.5])], WeightsDtype::F32)?;
+/// let found = parse(Cursor::new(&bytes), false, "checkpoint".as_ref())?;
+/// assert_eq!(found.state["time_embedding.linear_1.weight"].data, [0.25]);
+/// assert!(found.notes[0].starts_with("the averaged weights"));
+/// # Ok::<(), ddim_weights::Error>(())
+/// ```
 pub fn parse(mut file: impl Read + Seek, raw: bool, path: &Path) -> Result<Unwrapped> {
-    let io = |e: std::io::Error| Error::io(path, e);
+    let io = |e: std::io::Error| Error::io(path, &e).because(e);
     let mut first = Vec::new();
     (&mut file).take(512).read_to_end(&mut first).map_err(io)?;
     file.rewind().map_err(io)?;

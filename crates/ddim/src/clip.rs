@@ -3,6 +3,13 @@
 use crate::error::{Error, ErrorKind};
 
 /// What is done to f_θ(x_t) before it is used.
+///
+/// ```
+/// use ddim::Clip;
+///
+/// assert!(Clip::Dynamic { ratio: 0.995, max: 1.5 }.check().is_ok());
+/// assert_eq!(Clip::Range(0.0).check().unwrap_err().to_string(), "clip range 0: expected a number above 0");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Clip {
     /// Nothing: the authors' choice for DDIM.

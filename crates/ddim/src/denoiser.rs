@@ -13,6 +13,37 @@ use std::sync::Arc;
 /// Levels are real numbers: the steps of a [`Trajectory`](crate::Trajectory) are at whole ones, but a solver may stop between two, where ᾱ is that of
 /// [`NoiseSchedule::alpha_bar_between`](crate::NoiseSchedule::alpha_bar_between). A network that has an embedding for each whole level alone says so in
 /// an error.
+///
+/// ```
+/// use ddim::{Denoiser, Error, NoiseSchedule, Prediction, Sampler, Sampling, Sigma, Trajectory, denoiser::check_batch, noise::Batch};
+///
+/// /// Exact for data that are one image, all of it 0.5.
+/// struct Constant(NoiseSchedule);
+///
+/// impl Denoiser for Constant {
+///     type Error = Error;
+///
+///     fn dim(&self) -> usize {
+///         4
+///     }
+///
+///     fn prediction(&self) -> Prediction {
+///         Prediction::Sample
+///     }
+///
+///     fn predict(&self, x_t: &[f32], levels: &[f64], out: &mut [f32]) -> Result<(), Error> {
+///         check_batch(self.dim(), self.0.levels(), x_t.len(), levels, out.len())?;
+///         out.fill(0.5);
+///         Ok(())
+///     }
+/// }
+///
+/// let schedule = NoiseSchedule::ddpm();
+/// let sampler = Sampler::new(&schedule, &Trajectory::uniform(1000, 10)?, &Sigma::Eta(0.0))?;
+/// let batch = Batch { seed: 0, first: 0 };
+/// assert_eq!(Sampling::new(&sampler, Constant(schedule), batch.latents(4, 2), batch)?.finish()?, [0.5; 8]);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 pub trait Denoiser<T: Real = f32> {
     /// What can go wrong in an evaluation.
     type Error: From<Error>;

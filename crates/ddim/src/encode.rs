@@ -1,8 +1,9 @@
-//! The ODE upwards (Eq. 13): images to latents, along the trajectory that decodes them.
+//! The ODE upwards (Eq. 13, or solved exactly): images to latents, along the trajectory that decodes them.
 
 use crate::batch::{batch_len, check_finite};
 use crate::denoiser::{Denoiser, predict_at};
 use crate::error::{Error, ErrorKind};
+use crate::inversion::{Inversion, Iterate};
 use crate::prediction::Prediction;
 use crate::real::Real;
 use crate::schedule::NoiseSchedule;
@@ -28,17 +29,37 @@ impl EncodeStep {
         let x_0 = Prediction::Epsilon.x0_and_epsilon(epsilon, x, self.alpha_bar_from).0;
         (self.alpha_bar_to.sqrt() * x_0 + (1.0 - self.alpha_bar_to).sqrt() * epsilon, x_0)
     }
+
+    /// The same with the network's `output` at (y, `to`), where y is the x at `to` as far as it is known: Eq. 12 from there, solved for x at `to`.
+    fn iterate(&self, x: f64, y: f64, output: f64, prediction: Prediction) -> (f64, f64) {
+        let (x_0, epsilon) = prediction.x0_and_epsilon(output, y, self.alpha_bar_to);
+        if self.alpha_bar_to == 0.0 && self.alpha_bar_from < 1.0 && x_0.is_finite() {
+            // Without signal ε is y itself, whatever y is; but f_θ is kept then, and the direction is what the step down leaves of x.
+            return ((x - self.alpha_bar_from.sqrt() * x_0) / (1.0 - self.alpha_bar_from).sqrt(), x_0);
+        }
+        self.apply(x, epsilon)
+    }
 }
 
 /// A trajectory run upwards: diffusers' `DDIMInverseScheduler`, with the true predecessor in τ where that assumes T // S, and ε of a
 /// network that predicts x_0 or v derived at the level that it was told.
+///
+/// ```
+/// use ddim::{Encoder, NoiseSchedule, Trajectory};
+///
+/// let encoder = Encoder::new(&NoiseSchedule::ddpm(), &Trajectory::uniform(1000, 2)?)?;
+/// let levels: Vec<_> = encoder.steps().iter().map(|step| (step.from, step.to)).collect();
+/// assert_eq!(levels, [(0, 1), (1, 501)]);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoder {
     steps: Vec<EncodeStep>,
+    inversion: Inversion,
 }
 
 impl Encoder {
-    /// The steps of `trajectory` upwards.
+    /// The steps of `trajectory` upwards, each as Eq. 13 has it.
     ///
     /// # Errors
     /// A trajectory made for another T.
@@ -50,7 +71,21 @@ impl Encoder {
             alpha_bar_from: schedule.arrival_alpha_bar(from),
             alpha_bar_to: schedule.alpha_bar(to),
         });
-        Ok(Self { steps: steps.collect() })
+        Ok(Self { steps: steps.collect(), inversion: Inversion::Euler })
+    }
+
+    /// With steps that are found otherwise.
+    ///
+    /// # Errors
+    /// Parameters of `inversion` out of range.
+    pub fn with_inversion(self, inversion: Inversion) -> Result<Self, Error> {
+        inversion.check()?;
+        Ok(Self { inversion, ..self })
+    }
+
+    /// How a step is found.
+    pub fn inversion(&self) -> Inversion {
+        self.inversion
     }
 
     /// The steps in the order in which they run: ascending levels.
@@ -74,6 +109,20 @@ impl Encoder {
 /// assert!((again[0] - image[0]).abs() < 0.01 && (again[1] - image[1]).abs() < 0.01);
 /// # Ok::<(), ddim::Error>(())
 /// ```
+/// With [`Inversion::FixedPoint`] ten steps lead back to the image:
+/// ```
+/// use ddim::{Encoder, Encoding, GaussianDenoiser, Inversion, NoiseSchedule, Sampler, Sampling, Sigma, Trajectory, noise::Batch};
+///
+/// let schedule = NoiseSchedule::ddpm();
+/// let model = GaussianDenoiser::isotropic(&schedule, 2, 0.3, 0.5);
+/// let trajectory = Trajectory::trailing(1000, 10)?;
+/// let encoder = Encoder::new(&schedule, &trajectory)?.with_inversion(Inversion::FixedPoint { iterations: 100, tolerance: 1e-9 })?;
+/// let latent = Encoding::new(&encoder, &model, vec![0.1f64, -0.2], 0)?.finish()?;
+/// let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0))?;
+/// let again = Sampling::new(&sampler, &model, latent, Batch { seed: 0, first: 0 })?.finish()?;
+/// assert!((again[0] - 0.1).abs() < 1e-7 && (again[1] + 0.2).abs() < 1e-7);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Encoding<D, T = f32> {
     encoder: Encoder,
@@ -82,6 +131,8 @@ pub struct Encoding<D, T = f32> {
     x: Vec<T>,
     x_0: Vec<T>,
     output: Vec<T>,
+    changes: Vec<f64>,
+    evaluations: Vec<usize>,
     /// Steps that have run.
     done: usize,
     /// Whether `x` may hold anything: a caller's.
@@ -102,7 +153,8 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
         let (x_0, output) = (x.clone(), vec![T::from_f64(0.0); x.len()]);
         // Of no images there is nothing to ask the network.
         let done = if n == 0 { encoder.steps.len() } else { 0 };
-        Ok(Self { encoder: encoder.clone(), denoiser, first, x, x_0, output, done, unchecked: true })
+        let (changes, evaluations) = (vec![0.0; n], vec![0; n]);
+        Ok(Self { encoder: encoder.clone(), denoiser, first, x, x_0, output, changes, evaluations, done, unchecked: true })
     }
 
     /// The step that [`step`](Self::step) would run. None at the end.
@@ -131,18 +183,29 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
         &self.x_0
     }
 
+    /// How often the network was evaluated for each image until it had converged. The whole batch is evaluated as often as the slowest of its images needs.
+    pub fn evaluations(&self) -> &[usize] {
+        &self.evaluations
+    }
+
+    /// For each image, the root mean square of the last residual of a step, by which one more iteration would have changed x, the largest of the steps that
+    /// have run: what is above the tolerance of the [`Inversion`] has not converged. 0 where steps have one iteration.
+    pub fn changes(&self) -> &[f64] {
+        &self.changes
+    }
+
     /// x as it is.
     pub fn into_x(self) -> Vec<T> {
         self.x
     }
 
-    /// Runs one step (Eq. 13): one evaluation of the network. Returns it, or None where all have run.
+    /// Runs one step: Eq. 13, one evaluation of the network, or as many as the encoder's [`Inversion`] takes. Returns it, or None where all have run.
     ///
     /// # Errors
     /// What the denoiser says; [`ErrorKind::Batch`]: x, a prediction or what is made of it is not finite. The batch is of no use then.
     pub fn step(&mut self) -> Result<Option<EncodeStep>, D::Error> {
         let Some(&step) = self.next_step() else { return Ok(None) };
-        let Self { denoiser, first, x, x_0, output, .. } = self;
+        let Self { encoder, denoiser, first, x, x_0, output, .. } = self;
         let (dim, first) = (denoiser.dim(), *first);
         let prediction = denoiser.prediction();
         if self.unchecked {
@@ -150,7 +213,10 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
             check_finite(what, x, dim, first, level)?;
         }
         predict_at(denoiser, x, step.to, first, output)?;
-        for ((x, output), x_0) in x.iter_mut().zip(&*output).zip(x_0) {
+        self.evaluations.iter_mut().for_each(|n| *n += 1);
+        let iterates = encoder.inversion.limits().0 > 1;
+        let start = if iterates { x.clone() } else { Vec::new() };
+        for ((x, output), x_0) in x.iter_mut().zip(&*output).zip(&mut *x_0) {
             // Eq. 13 is in ε, which the network's x_0 or v determines at the level it was told: read where the step comes from, v would
             // have an error of the first order that ε has not, and four times the error of a reconstruction.
             let epsilon = prediction.x0_and_epsilon(output.to_f64(), x.to_f64(), step.alpha_bar_to).1;
@@ -159,9 +225,61 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
             *x_0 = T::from_f64(f);
         }
         check_finite("x after the step", x, dim, first, Some(step.to))?;
+        if iterates {
+            self.iterate(&step, &start)?;
+        }
         self.unchecked = false;
         self.done += 1;
         Ok(Some(step))
+    }
+
+    /// Iterates from the first iterate in `x` on, of a step that started from `start`.
+    fn iterate(&mut self, step: &EncodeStep, start: &[T]) -> Result<(), D::Error> {
+        let Self { encoder, denoiser, first, x, x_0, output, .. } = self;
+        let (dim, first, prediction) = (denoiser.dim(), *first, denoiser.prediction());
+        let (iterations, tolerance) = encoder.inversion.limits();
+        let accelerated = matches!(encoder.inversion, Inversion::Anderson { .. });
+        // Each image ends by itself, so that its batch does not matter.
+        let mut last = vec![f64::INFINITY; x.len() / dim];
+        let mut before: Vec<Option<Iterate>> = vec![None; last.len()];
+        // At ᾱ = 0 the first iterate is another equation's.
+        if accelerated && step.alpha_bar_to > 0.0 {
+            for (before, (x, start)) in before.iter_mut().zip(x.chunks(dim).zip(start.chunks(dim))) {
+                let to: Vec<f64> = x.iter().map(|x| x.to_f64()).collect();
+                let residual = to.iter().zip(start).map(|(to, start)| to - start.to_f64()).collect();
+                *before = Some(Iterate { to, residual });
+            }
+        }
+        for _ in 1..iterations {
+            predict_at(denoiser, x, step.to, first, output)?;
+            for (i, last) in last.iter_mut().enumerate().filter(|(_, last)| **last > tolerance) {
+                self.evaluations[i] += 1;
+                let image = i * dim..(i + 1) * dim;
+                let (y, x_0) = (&mut x[image.clone()], &mut x_0[image.clone()]);
+                let mut now = Iterate { to: Vec::with_capacity(dim), residual: Vec::with_capacity(dim) };
+                for (((y, start), output), x_0) in y.iter().zip(&start[image.clone()]).zip(&output[image]).zip(x_0) {
+                    let (to, f) = step.iterate(start.to_f64(), y.to_f64(), output.to_f64(), prediction);
+                    now.to.push(to);
+                    now.residual.push(to - y.to_f64());
+                    *x_0 = T::from_f64(f);
+                }
+                *last = now.change();
+                let next = match &before[i] {
+                    Some(before) if *last > tolerance => &now.accelerated(before),
+                    _ => &now.to,
+                };
+                y.iter_mut().zip(next).for_each(|(y, next)| *y = T::from_f64(*next));
+                before[i] = accelerated.then_some(now);
+            }
+            check_finite("x after the step", x, dim, first, Some(step.to))?;
+            if last.iter().all(|last| *last <= tolerance) {
+                break;
+            }
+        }
+        for (change, last) in self.changes.iter_mut().zip(last) {
+            *change = change.max(last);
+        }
+        Ok(())
     }
 
     /// Runs the steps that remain; the latents.
@@ -178,6 +296,23 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
 ///
 /// # Errors
 /// As [`Encoding::new`] and [`Encoding::step`].
+///
+/// ```
+/// use ddim::{Encoder, GaussianDenoiser, NoiseSchedule, Trajectory, encode};
+/// use std::ops::ControlFlow;
+///
+/// let schedule = NoiseSchedule::ddpm();
+/// let model = GaussianDenoiser::isotropic(&schedule, 2, 0.3, 0.5);
+/// let encoder = Encoder::new(&schedule, &Trajectory::uniform(1000, 2)?)?;
+/// let mut levels = Vec::new();
+/// let end = encode(&encoder, &model, vec![0.1f32, -0.2], 0, |step, _| {
+///     levels.push(step.to);
+///     ControlFlow::<()>::Continue(())
+/// })?;
+/// assert!(end.is_continue());
+/// assert_eq!(levels, [1, 501]);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 pub fn encode<T: Real, D: Denoiser<T>, B>(
     encoder: &Encoder,
     denoiser: D,

@@ -10,6 +10,19 @@ use crate::schedule::NoiseSchedule;
 /// ε*(x_t) = E[ε|x_t] = √(1-ᾱ_t) (x_t - √ᾱ_t μ) / (ᾱ_t s² + 1 - ᾱ_t).
 ///
 /// Its probability-flow ODE keeps z = (x_t - √ᾱ_t μ)/√(ᾱ_t s² + 1 - ᾱ_t) constant, so samplers and encoders have exact answers.
+///
+/// ```
+/// use ddim::{Denoiser, GaussianDenoiser, NoiseSchedule};
+///
+/// let schedule = NoiseSchedule::ddpm();
+/// let model = GaussianDenoiser::isotropic(&schedule, 1, 0.0, 1.0);
+/// let mut epsilon = [0.0f64];
+/// model.predict(&[2.0], &[400.0], &mut epsilon)?;
+/// // Of data N(0, 1), x_t is N(0, 1) at every level, and the ODE leaves it where it is.
+/// assert!((epsilon[0] - 2.0 * (1.0 - schedule.alpha_bar(400)).sqrt()).abs() < 1e-12);
+/// assert!((model.flow(2.0, 0, 1000, 0) - 2.0).abs() < 1e-12);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct GaussianDenoiser {
     schedule: NoiseSchedule,
@@ -34,6 +47,7 @@ impl GaussianDenoiser {
     }
 
     /// The same network, predicting something else.
+    #[must_use]
     pub fn with_prediction(self, prediction: Prediction) -> Self {
         Self { prediction, ..self }
     }

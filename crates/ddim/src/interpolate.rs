@@ -12,6 +12,12 @@ const FLAT: f64 = 1e-6;
 ///
 /// # Errors
 /// Latents of different lengths, one that is zero or not finite, two that point in opposite directions, or an α that is not finite.
+///
+/// ```
+/// let half = ddim::slerp(&[1.0f64, 0.0], &[0.0, 1.0], 0.5)?;
+/// assert!(half.iter().all(|x| (x - 0.5f64.sqrt()).abs() < 1e-12)); // as long as both
+/// # Ok::<(), ddim::Error>(())
+/// ```
 pub fn slerp<T: Real>(a: &[T], b: &[T], alpha: f64) -> Result<Vec<T>, Error> {
     if !alpha.is_finite() {
         return error(format!("interpolation at {alpha}: expected a finite number"));
@@ -63,6 +69,14 @@ fn room<T>(dim: usize, count: Option<usize>) -> Result<Vec<T>, Error> {
 ///
 /// # Errors
 /// As [`slerp`], and a `count` that memory does not hold.
+///
+/// ```
+/// let (a, b) = ([1.0f64, 0.0], [0.0, 1.0]);
+/// let frames = ddim::frames(&a, &b, 5)?;
+/// assert_eq!(frames.len(), 5 * 2);
+/// assert_eq!(frames[..2], a);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 pub fn frames<T: Real>(a: &[T], b: &[T], count: usize) -> Result<Vec<T>, Error> {
     let theta = angle(a, b)?;
     let mut out = room(a.len(), Some(count))?;
@@ -77,6 +91,17 @@ pub fn frames<T: Real>(a: &[T], b: &[T], count: usize) -> Result<Vec<T>, Error> 
 ///
 /// # Errors
 /// As [`frames`], for each pair of corners and for what lies between.
+///
+/// ```
+/// use ddim::noise::Batch;
+///
+/// let latents: Vec<f32> = Batch { seed: 0, first: 0 }.latents(3, 4);
+/// let corners = [0, 1, 2, 3].map(|i| &latents[3 * i..][..3]);
+/// let grid = ddim::slerp_grid(corners, 4, 5)?;
+/// assert_eq!(grid.len(), 4 * 5 * 3);
+/// assert_eq!(grid[..3], *corners[0]);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 pub fn slerp_grid<T: Real>(corners: [&[T]; 4], rows: usize, cols: usize) -> Result<Vec<T>, Error> {
     let dim = corners[0].len();
     if let Some(other) = corners.iter().find(|corner| corner.len() != dim) {

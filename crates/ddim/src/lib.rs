@@ -24,15 +24,22 @@
 //! # Ok::<(), ddim::Error>(())
 //! ```
 //! [`Sampling`] runs a step at a time, and may be stopped, looked at and changed between them; [`sample`] is the loop around it with an observer.
-//! [`Encoding`] goes the other way (Eq. 13). The crate's `examples/` have a denoiser of one's own and a trajectory of one's own.
+//! A [`Solver`] makes more of fewer steps. [`Encoding`] goes the other way (Eq. 13, or exactly: [`Inversion`], [`Bdia`]).
+//! An edit starts from an image instead of noise, at a level of its choice ([`NoiseSchedule::truncated`], [`Trajectory::widened`]), and may leave pixels as they are
+//! ([`Known`]). The crate's
+//! `examples/` have a denoiser of one's own and a trajectory of one's own.
 
 mod batch;
+mod bdia;
 mod clip;
 pub mod denoiser;
 mod encode;
 mod error;
 mod gaussian;
+mod history;
+mod inpaint;
 mod interpolate;
+mod inversion;
 pub mod noise;
 pub mod objective;
 mod pixels;
@@ -40,20 +47,31 @@ mod prediction;
 pub mod process;
 mod real;
 mod sample;
+mod sampler;
 mod schedule;
 mod sigma;
+mod solver;
+mod step;
 mod trajectory;
+mod tune;
 
+pub use bdia::{Bdia, BdiaPair, BdiaRun};
 pub use clip::Clip;
 pub use denoiser::Denoiser;
 pub use encode::{EncodeStep, Encoder, Encoding, encode};
 pub use error::{Error, ErrorKind};
 pub use gaussian::GaussianDenoiser;
+pub use inpaint::{Known, Resampling};
 pub use interpolate::{frames, slerp, slerp_grid};
+pub use inversion::Inversion;
 pub use pixels::{from_byte, to_byte};
 pub use prediction::Prediction;
 pub use real::Real;
-pub use sample::{Sampler, Sampling, Step, sample};
+pub use sample::{Sampling, sample};
+pub use sampler::Sampler;
 pub use schedule::{BetaSchedule, MOST_LEVELS, NoiseSchedule};
 pub use sigma::Sigma;
+pub use solver::Solver;
+pub use step::Step;
 pub use trajectory::Trajectory;
+pub use tune::{Target, Tuned, tune};

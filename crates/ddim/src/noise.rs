@@ -37,6 +37,27 @@ pub enum Draw {
     Subset,
     /// The random class of an image.
     Class,
+    /// The noise of known pixels at this level, after so many jumps back up.
+    Known {
+        /// The level.
+        level: usize,
+        /// Jumps before.
+        jumps: u16,
+    },
+    /// The noise of a jump up to this level, after so many others.
+    Jump {
+        /// The level.
+        level: usize,
+        /// Jumps before.
+        jumps: u16,
+    },
+    /// As [`Draw::Step`], after so many jumps back up, of which there are some.
+    StepAgain {
+        /// The level.
+        level: usize,
+        /// Jumps before.
+        jumps: u16,
+    },
     /// Part of a dropout mask, under a seed that [`Draw::Dropout`] drew; the key's image is the layer.
     DropoutMask(usize),
 }
@@ -58,6 +79,9 @@ impl Draw {
             Self::InitialWeights => 8 << 40,
             Self::Subset => 9 << 40,
             Self::Class => 10 << 40,
+            Self::Known { level, jumps } => (1 << 48) + ((jumps as u64) << 32) + level as u64,
+            Self::Jump { level, jumps } => (2 << 48) + ((jumps as u64) << 32) + level as u64,
+            Self::StepAgain { level, jumps } => (3 << 48) + ((jumps as u64) << 32) + level as u64,
             // Its seeds are random numbers of 64 bits, which nobody else uses.
             Self::DropoutMask(part) => part as u64,
         }
@@ -65,6 +89,15 @@ impl Draw {
 }
 
 /// What a stream of random numbers is a function of.
+///
+/// ```
+/// use ddim::noise::{Draw, Key};
+///
+/// let key = Key { seed: 7, image: 3, draw: Draw::Latent };
+/// let mut latent = [0.0f32; 12];
+/// key.fill(&mut latent);
+/// assert_eq!(f64::from(latent[0]), f64::from(key.stream().normal() as f32)); // a key's stream is always the same
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
     /// The user's seed.
@@ -95,6 +128,15 @@ impl Key {
 }
 
 /// Which images a batch holds: `first`, `first + 1`, … of a seed. Their numbers go round after 2^64.
+///
+/// ```
+/// use ddim::noise::{Batch, Draw, Key};
+///
+/// let latents: Vec<f32> = Batch { seed: 7, first: 10 }.latents(4, 2); // of images 10 and 11, 4 numbers each
+/// let mut eleven = [0.0; 4];
+/// Key { seed: 7, image: 11, draw: Draw::Latent }.fill(&mut eleven);
+/// assert_eq!(latents[4..], eleven);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Batch {
     /// The user's seed.
@@ -178,6 +220,11 @@ mod tests {
         let mut draws = vec![Draw::Latent, Draw::Order, Draw::Example, Draw::TrainingNoise, Draw::Jitter, Draw::Dropout, Draw::HeldOut];
         draws.extend([Draw::Evaluation, Draw::InitialWeights, Draw::Subset, Draw::Class]);
         draws.extend(levels.map(Draw::Step).into_iter().chain(levels.map(Draw::Marginal)));
+        for jumps in [0, 1, 255, 256, u16::MAX] {
+            draws.extend(levels.map(|level| Draw::Known { level, jumps }));
+            draws.extend(levels.map(|level| Draw::Jump { level, jumps }));
+            draws.extend(levels.map(|level| Draw::StepAgain { level, jumps }));
+        }
         let mut seen = std::collections::HashSet::new();
         for seed in 0..8 {
             for image in 0..8 {

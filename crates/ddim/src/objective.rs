@@ -2,6 +2,27 @@
 //!
 //! Everything holds over any sub-sequence τ (appendix C.1), with (τ_{i-1}, τ_i) in place of (t-1, t). Norms are squared sums over an image,
 //! not means, and values are per image in nats.
+//!
+//! ```
+//! use ddim::noise::Batch;
+//! use ddim::{GaussianDenoiser, NoiseSchedule, Sigma, Trajectory, objective};
+//!
+//! let (schedule, trajectory) = (NoiseSchedule::ddpm(), Trajectory::uniform(1000, 10)?);
+//! let model = GaussianDenoiser::isotropic(&schedule, 4, 0.0, 1.0);
+//! let images: Vec<f64> = Batch { seed: 1, first: 0 }.latents(4, 500); // N(0, I), which the model is exact for
+//! let batch = Batch { seed: 2, first: 0 };
+//!
+//! // Theorem 1: E J_σ = E L_γ + C.
+//! let mut sigma = Sigma::Eta(1.0).values(&schedule, &trajectory)?;
+//! sigma[0] = 0.1; // the last step's, which η leaves at 0
+//! let gamma = objective::gamma(&schedule, &trajectory, &sigma)?;
+//! let constant = objective::constant(&schedule, &trajectory, &sigma, 4, 4.0)?;
+//! let terms = objective::l_gamma(&schedule, &trajectory, &gamma, &model, &images, batch)?;
+//! let l = terms.iter().flatten().sum::<f64>() / 500.0;
+//! let j = objective::j_sigma(&schedule, &trajectory, &sigma, &model, &images, batch)?.iter().sum::<f64>() / 500.0;
+//! assert!((j - (l + constant)).abs() < 0.1 * l); // of 500 draws
+//! # Ok::<(), ddim::Error>(())
+//! ```
 
 use crate::batch::{batch_len, check_finite};
 use crate::denoiser::{Denoiser, predict_at};
@@ -52,6 +73,10 @@ pub fn constant(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]
     check(schedule, trajectory, sigma)?;
     if !(square_norm >= 0.0 && square_norm.is_finite()) {
         return Err(Error::new(ErrorKind::Objective, format!("mean squared norm {square_norm}: expected a finite number, 0 or more")));
+    }
+    if dim == 0 {
+        // Nothing, times a logarithm that may be infinite.
+        return Ok(0.0);
     }
     let d = dim as f64;
     let last = schedule.alpha_bar(trajectory.levels()[trajectory.len() - 1]);
@@ -270,10 +295,7 @@ pub fn decoder_nats<T: Real, D: Denoiser<T> + ?Sized>(
     let n = batch_len(x_0.len(), dim)?;
     let t = trajectory.levels()[0];
     check_finite("the image", x_0, dim, batch.first, None)?;
-    if schedule.alpha_bar(t) == 0.0 && denoiser.prediction() == Prediction::Epsilon {
-        let message = format!("epsilon prediction at timestep {}, where alpha_bar is 0, does not determine x_0", t - 1);
-        return Err(Error::new(ErrorKind::Prediction, message).into());
-    }
+    denoiser.prediction().check_at([(t, schedule.alpha_bar(t))])?;
     let x_t: Vec<T> = noisy(schedule, x_0, dim, t, batch).1;
     let predicted = predict(schedule, denoiser, &x_t, t, batch.first)?;
     let mut nats = vec![vec![0.0; sigmas.len()]; n];

@@ -1,11 +1,20 @@
 //! Bytes of pictures and numbers of images in [-1, 1].
 
 /// [-1, 1] to a byte: clamped to it, then 255 (x + 1)/2 rounded half up, as the authors' code does.
+///
+/// ```
+/// assert_eq!([-7.0, -1.0, 0.0, 1.0].map(ddim::to_byte), [0, 0, 128, 255]);
+/// ```
 pub fn to_byte(x: f32) -> u8 {
     ((x.clamp(-1.0, 1.0) + 1.0) * 0.5 * 255.0 + 0.5).floor() as u8
 }
 
 /// A byte to [-1, 1].
+///
+/// ```
+/// assert_eq!((ddim::from_byte(0), ddim::from_byte(255)), (-1.0, 1.0));
+/// assert!((0..=255).all(|byte| ddim::to_byte(ddim::from_byte(byte)) == byte));
+/// ```
 pub fn from_byte(byte: u8) -> f32 {
     f32::from(byte) / 255.0 * 2.0 - 1.0
 }

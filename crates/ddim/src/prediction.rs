@@ -4,6 +4,18 @@ use crate::error::{Error, ErrorKind};
 use std::str::FromStr;
 
 /// What a network predicts from x_t.
+///
+/// ```
+/// use ddim::Prediction;
+///
+/// let (x_0, epsilon, alpha_bar) = (0.5, -1.0, 0.64);
+/// let x_t = 0.8 * x_0 + 0.6 * epsilon;
+/// for prediction in [Prediction::Epsilon, Prediction::Sample, Prediction::V] {
+///     let output = prediction.target(x_0, epsilon, alpha_bar);
+///     let found = prediction.x0_and_epsilon(output, x_t, alpha_bar);
+///     assert!((found.0 - x_0).abs() < 1e-12 && (found.1 - epsilon).abs() < 1e-12);
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prediction {
     /// The noise ε.
@@ -33,6 +45,17 @@ impl Prediction {
             Self::Epsilon => ((x_t - noise * output) / signal, output),
             Self::Sample => (output, (x_t - signal * output) / noise),
             Self::V => (signal * x_t - noise * output, signal * output + noise * x_t),
+        }
+    }
+
+    /// Whether it determines x_0 at all of these levels, each with its ᾱ.
+    pub(crate) fn check_at(self, points: impl IntoIterator<Item = (usize, f64)>) -> Result<(), Error> {
+        match points.into_iter().find(|(_, alpha_bar)| *alpha_bar == 0.0 && self == Self::Epsilon) {
+            Some((level, _)) => {
+                let message = format!("epsilon prediction at timestep {}, where alpha_bar is 0, does not determine x_0", level - 1);
+                Err(Error::new(ErrorKind::Prediction, message))
+            }
+            None => Ok(()),
         }
     }
 

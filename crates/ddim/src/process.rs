@@ -1,6 +1,21 @@
 //! The forward processes (section 3.1, Eq. 6-8) as means and deviations.
 //!
 //! All of them are Gaussian and isotropic, so a conditional is three numbers: [`Conditional`].
+//!
+//! ```
+//! use ddim::NoiseSchedule;
+//! use ddim::process::{marginal, posterior};
+//!
+//! // Lemma 1: whatever σ, the step from t to s leads from the marginal of t to that of s.
+//! let schedule = NoiseSchedule::ddpm();
+//! let (q_s, q_t) = (marginal(&schedule, 250), marginal(&schedule, 500));
+//! for sigma in [0.0, 0.1, 0.4] {
+//!     let step = posterior(&schedule, 250, 500, sigma)?;
+//!     assert!((step.mean(q_t.x_0, 1.0) - q_s.x_0).abs() < 1e-12);
+//!     assert!(((step.given * q_t.std).hypot(step.std) - q_s.std).abs() < 1e-12);
+//! }
+//! # Ok::<(), ddim::Error>(())
+//! ```
 
 use crate::error::{Error, ErrorKind};
 use crate::noise::{self, Draw};

@@ -1,86 +1,16 @@
-//! Sampling (section 4): Eq. 12 as one step, and a trajectory of them, run a step at a time.
+//! Sampling (section 4): a trajectory of steps, run one at a time.
 
 use crate::batch::{batch_len, check_finite};
-use crate::clip::Clip;
 use crate::denoiser::{Denoiser, predict_at};
 use crate::error::{Error, ErrorKind};
+use crate::history::History;
+use crate::inpaint::Known;
 use crate::noise::{self, Draw};
 use crate::prediction::Prediction;
 use crate::real::Real;
-use crate::schedule::NoiseSchedule;
-use crate::sigma::Sigma;
-use crate::trajectory::Trajectory;
+use crate::sampler::Sampler;
+use crate::step::Step;
 use std::ops::ControlFlow;
-
-/// One step of Eq. 12, from level `level` down to `next`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
-    /// The level that the step leaves, τ_i; the network's code timestep is one less.
-    pub level: usize,
-    /// The level that it arrives at, τ_{i-1}; 0 is the image.
-    pub next: usize,
-    /// ᾱ of `level`.
-    pub alpha_bar: f64,
-    /// ᾱ of `next`.
-    pub alpha_bar_next: f64,
-    /// The coefficient of ε_θ, √(1-ᾱ_next-σ²), where σ is σ(1) for [`Sigma::Hat`].
-    pub direction: f64,
-    /// The deviation of the fresh noise.
-    pub sigma: f64,
-}
-
-impl Step {
-    /// Eq. 12 for one element: √ᾱ_next · `x_0` + √(1-ᾱ_next-σ²) · `epsilon` + σ · `noise`, where `x_0` is f_θ(x_t), `epsilon` ε_θ(x_t), and `noise`
-    /// a draw of N(0, 1), which is not looked at where σ is 0.
-    pub fn apply(&self, x_0: f64, epsilon: f64, noise: f64) -> f64 {
-        let mean = self.alpha_bar_next.sqrt() * x_0 + self.direction * epsilon;
-        if self.sigma > 0.0 { mean + self.sigma * noise } else { mean }
-    }
-}
-
-/// A sampling trajectory with all its coefficients, ready to run on any number of batches.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sampler {
-    steps: Vec<Step>,
-    clip: Clip,
-    rederive_epsilon: bool,
-}
-
-impl Sampler {
-    /// The steps of `trajectory` under `sigma`, without clipping.
-    ///
-    /// # Errors
-    /// σ out of range (see [`Sigma`]), or a trajectory made for another T.
-    pub fn new(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &Sigma) -> Result<Self, Error> {
-        let deviations = sigma.deviations(schedule, trajectory)?;
-        let steps = trajectory.pairs().zip(deviations).rev().map(|((s, t), std)| {
-            let (alpha_bar, alpha_bar_next) = (schedule.alpha_bar(t), schedule.arrival_alpha_bar(s));
-            let direction = (1.0 - alpha_bar_next - std.direction * std.direction).max(0.0).sqrt();
-            Step { level: t, next: s, alpha_bar, alpha_bar_next, direction, sigma: std.noise }
-        });
-        Ok(Self { steps: steps.collect(), clip: Clip::None, rederive_epsilon: false })
-    }
-
-    /// With f_θ clipped or thresholded.
-    ///
-    /// # Errors
-    /// Parameters of `clip` out of range.
-    pub fn with_clip(self, clip: Clip) -> Result<Self, Error> {
-        clip.check()?;
-        Ok(Self { clip, ..self })
-    }
-
-    /// Whether ε is derived again from the clipped f_θ (OpenAI's and lucidrains' samplers, diffusers' `use_clipped_model_output`), or
-    /// kept as the network gave it (diffusers' default). Without clipping the two are the same.
-    pub fn with_rederived_epsilon(self, rederive_epsilon: bool) -> Self {
-        Self { rederive_epsilon, ..self }
-    }
-
-    /// The steps in the order in which they run: descending levels.
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
-    }
-}
 
 /// A batch on its way down a trajectory, moved a [`step`](Self::step) at a time.
 ///
@@ -110,8 +40,12 @@ pub struct Sampling<D, T = f32> {
     x: Vec<T>,
     x_0: Vec<T>,
     output: Vec<T>,
-    /// Steps that have run.
+    history: History<T>,
+    known: Option<Known<T>>,
+    /// Steps that have run: of the trajectory, those above x.
     done: usize,
+    /// Jumps back up that were made.
+    jumps: u16,
     /// Whether `x` may hold anything: a caller's.
     unchecked: bool,
 }
@@ -120,29 +54,76 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
     /// From latents x_T ([n, c, h, w], any number of images), those of `batch`.
     ///
     /// # Errors
-    /// [`ErrorKind::Batch`]: a batch that is not a whole number of images. [`ErrorKind::Prediction`]: ε-prediction at a level with ᾱ = 0, where
+    /// [`ErrorKind::Batch`](crate::ErrorKind::Batch): a batch that is not a whole number of images. [`ErrorKind::Prediction`](crate::ErrorKind::Prediction): ε-prediction at a level with ᾱ = 0, where
     /// f_θ is undefined.
     pub fn new(sampler: &Sampler, denoiser: D, x: Vec<T>, batch: noise::Batch) -> Result<Self, D::Error> {
         let n = batch_len(x.len(), denoiser.dim())?;
-        let epsilon = denoiser.prediction() == Prediction::Epsilon;
-        if let Some(step) = sampler.steps.iter().find(|s| s.alpha_bar == 0.0 && epsilon) {
-            let message = format!("epsilon prediction at timestep {}, where alpha_bar is 0, does not determine x_0", step.level - 1);
-            return Err(Error::new(ErrorKind::Prediction, message).into());
-        }
+        denoiser.prediction().check_at(sampler.steps().iter().map(|step| (step.level, step.alpha_bar)))?;
         let (x_0, output) = (x.clone(), vec![T::from_f64(0.0); x.len()]);
         // Of no images there is nothing to ask the network.
-        let done = if n == 0 { sampler.steps.len() } else { 0 };
-        Ok(Self { sampler: sampler.clone(), denoiser, batch, x, x_0, output, done, unchecked: true })
+        let done = if n == 0 { sampler.steps().len() } else { 0 };
+        let history = History::new(sampler.solver().history());
+        Ok(Self { sampler: sampler.clone(), denoiser, batch, x, x_0, output, history, known: None, done, jumps: 0, unchecked: true })
+    }
+
+    /// With pixels that are known: they are put back after each step, at the noise of the level where it arrives.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Inpainting`]: images of another number of elements, or a path of another number of levels.
+    pub fn with_known(self, known: Known<T>) -> Result<Self, D::Error> {
+        known.check(self.x.len(), self.sampler.steps().len())?;
+        Ok(Self { known: Some(known), ..self })
+    }
+
+    /// Jumps back up to where x was after `done` steps, by the exact q(x_t|x_s) of the noise process: x_t = √(ᾱ_t/ᾱ_s) x_s + √(1-ᾱ_t/ᾱ_s) z. What a
+    /// multistep solver remembers is forgotten.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Inpainting`]: more steps than have run, or too many jumps.
+    pub fn jump(&mut self, done: usize) -> Result<(), D::Error> {
+        let error = |message: String| Err(Error::new(ErrorKind::Inpainting, message).into());
+        if done >= self.done {
+            return error(format!("a jump to where {done} steps were done, from where {} are: expected fewer", self.done));
+        }
+        let (from, to) = (self.sampler.steps()[self.done - 1], self.sampler.steps()[done]);
+        let (draw, gain) = (Draw::Jump { level: to.level, jumps: self.jumps }, to.alpha_bar / from.alpha_bar_next);
+        let Some(jumps) = self.jumps.checked_add(1) else { return error(format!("more than {} jumps", u16::MAX)) };
+        let (signal, spread) = (gain.sqrt(), (1.0 - gain).sqrt());
+        let mut noise = vec![T::from_f64(0.0); self.denoiser.dim()];
+        for (i, x) in self.x.chunks_mut(noise.len()).enumerate() {
+            self.batch.key(i, draw).fill(&mut noise);
+            x.iter_mut().zip(&noise).for_each(|(x, z)| *x = T::from_f64(signal * x.to_f64() + spread * z.to_f64()));
+        }
+        self.history.clear();
+        (self.jumps, self.done) = (jumps, done);
+        Ok(())
+    }
+
+    /// The same where it is now, to go on along other steps, of as many: those that have run, and where the last of them arrived, are the same.
+    pub(crate) fn along<E>(&self, sampler: &Sampler, denoiser: E) -> Sampling<E, T> {
+        Sampling {
+            sampler: sampler.clone(),
+            denoiser,
+            batch: self.batch,
+            x: self.x.clone(),
+            x_0: self.x_0.clone(),
+            output: self.output.clone(),
+            history: self.history.clone(),
+            known: self.known.clone(),
+            jumps: self.jumps,
+            done: self.done,
+            unchecked: self.unchecked,
+        }
     }
 
     /// The step that [`step`](Self::step) would run. None at the end.
     pub fn next_step(&self) -> Option<&Step> {
-        self.sampler.steps.get(self.done)
+        self.sampler.steps().get(self.done)
     }
 
     /// Steps that have run, and all there are.
     pub fn progress(&self) -> (usize, usize) {
-        (self.done, self.sampler.steps.len())
+        (self.done, self.sampler.steps().len())
     }
 
     /// x at the level where the last step arrived, [n, c, h, w]: the latents at first, unclamped images at the end.
@@ -150,9 +131,11 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
         &self.x
     }
 
-    /// The same, to be changed between steps.
+    /// The same, to be changed between steps. What a multistep solver remembers was said of another x: it is forgotten, and the solver starts again at
+    /// order 1, whether anything is changed or not.
     pub fn x_mut(&mut self) -> &mut [T] {
         self.unchecked = true;
+        self.history.clear();
         &mut self.x
     }
 
@@ -166,49 +149,105 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
         self.x
     }
 
-    /// Runs one step (Eq. 12): one evaluation of the network. Returns it, or None where all have run.
+    /// Runs one step: Eq. 12, or what the sampler's [`Solver`](crate::Solver) makes of it. One evaluation of the network, two where
+    /// [`Solver::Heun`](crate::Solver::Heun) has a second. Returns the step, or None where all have run.
     ///
     /// # Errors
-    /// What the denoiser says; [`ErrorKind::Batch`]: x, a prediction or what is made of it is not finite. The batch is of no use then.
+    /// What the denoiser says; [`ErrorKind::Batch`](crate::ErrorKind::Batch): x, a prediction or what is made of it is not finite. The batch is of no use then.
     pub fn step(&mut self) -> Result<Option<Step>, D::Error> {
         let Some(&step) = self.next_step() else { return Ok(None) };
-        let Self { sampler, denoiser, batch, x, x_0, output, .. } = self;
-        let (dim, first) = (denoiser.dim(), batch.first);
-        let prediction = denoiser.prediction();
+        let Self { sampler, denoiser, batch, x, x_0, output, history, known, jumps, .. } = self;
+        let top = sampler.steps()[0].level;
+        // Before the first jump the noise is what it is without any.
+        let draw = if *jumps == 0 { Draw::Step(step.level) } else { Draw::StepAgain { level: step.level, jumps: *jumps } };
+        let (dim, first, solver) = (denoiser.dim(), batch.first, sampler.solver());
         if self.unchecked {
             let (what, level) = if self.done == 0 { ("the latent", None) } else { ("x before the step", Some(step.level)) };
             check_finite(what, x, dim, first, level)?;
         }
         predict_at(denoiser, x, step.level, first, output)?;
 
-        let (signal, spread) = (step.alpha_bar.sqrt(), (1.0 - step.alpha_bar).sqrt());
+        // By how many answers there are to look at.
+        let (steps, done) = (sampler.steps(), self.done);
+        let weights: Vec<[f64; 3]> = (0..=history.len()).map(|past| solver.weights(steps, done, past)).collect();
+        let corrections: Vec<Option<[f64; 2]>> = (0..=history.len()).map(|past| solver.correction(steps, done, past)).collect();
+        let mut answers = history.room(x.len());
+        let mut euler = std::mem::take(&mut history.euler);
         let mut noise = vec![T::from_f64(0.0); dim];
-        let (mut f, mut scratch) = (vec![0.0; dim], Vec::new());
-        for (i, ((x, output), x_0)) in x.chunks_mut(dim).zip(output.chunks(dim)).zip(x_0.chunks_mut(dim)).enumerate() {
-            for ((f, x), output) in f.iter_mut().zip(&*x).zip(output) {
-                *f = prediction.x0_and_epsilon(output.to_f64(), x.to_f64(), step.alpha_bar).0;
+        let mut image = Image::new(sampler, denoiser.prediction(), step.alpha_bar, dim);
+        for i in 0..x.len() / dim {
+            let (from, to) = (i * dim, (i + 1) * dim);
+            let (x, x_0) = (&mut x[from..to], &mut x_0[from..to]);
+            image.read(x, &output[from..to], first.wrapping_add(i as u64), step.level)?;
+            let answers = answers.get_mut(from..to).unwrap_or_default();
+            for (answer, said) in answers.iter_mut().zip(if solver.is_in_epsilon() { &image.epsilon } else { &image.f }) {
+                *answer = T::from_f64(*said);
             }
-            // Clipping takes numbers; an image that overflowed has none to keep.
-            check_finite("the predicted x_0", &f, dim, first.wrapping_add(i as u64), Some(step.level))?;
-            sampler.clip.apply(&mut f, &mut scratch);
+            let past = |k| history.answer(k, from, dim);
+            // What was said of a pixel before it was put back was said of another.
+            let since = |i: usize, known: &Known<T>| {
+                (0..history.len()).take_while(|back| !known.stays(steps[done - back].level, top)(from + i)).count()
+            };
+            let usable: Option<Vec<usize>> = known.as_ref().map(|known| (0..dim).map(|i| since(i, known)).collect());
+            let usable = |i: usize| usable.as_ref().map_or(history.len(), |usable| usable[i]);
+            if corrections.iter().any(Option::is_some) {
+                let correction = |i: usize| corrections[usable(i)];
+                let base = euler[from..to].iter().zip(&*x).enumerate();
+                let mut corrected: Vec<f64> =
+                    base.map(|(i, (euler, x))| if correction(i).is_some() { euler.to_f64() } else { x.to_f64() }).collect();
+                add(&mut corrected, |i| correction(i).map_or(0.0, |[present, _]| present), answers, past(0));
+                if history.len() > 1 {
+                    add(&mut corrected, |i| correction(i).map_or(0.0, |[_, older]| older), past(1), past(0));
+                }
+                image.move_to(corrected);
+            }
             if step.sigma > 0.0 {
-                batch.key(i, Draw::Step(step.level)).fill(&mut noise);
+                batch.key(i, draw).fill(&mut noise);
             }
-            for ((((x, output), &f), z), x_0) in x.iter_mut().zip(output).zip(&f).zip(&noise).zip(x_0) {
-                let x_t = x.to_f64();
-                let epsilon = if sampler.rederive_epsilon {
-                    (x_t - signal * f) / spread
-                } else {
-                    prediction.x0_and_epsilon(output.to_f64(), x_t, step.alpha_bar).1
-                };
-                *x = T::from_f64(step.apply(f, epsilon, z.to_f64()));
-                *x_0 = T::from_f64(f);
+            for ((next, &f), (&epsilon, z)) in image.x.iter_mut().zip(&image.f).zip(image.epsilon.iter().zip(&noise)) {
+                *next = step.apply(f, epsilon, z.to_f64());
             }
+            if solver.corrects() {
+                euler.resize(output.len(), T::from_f64(0.0));
+                write(&image.x, &mut euler[from..to]);
+            }
+            (0..history.len().min(3)).for_each(|k| add(&mut image.x, |i| weights[usable(i)][k], past(k), answers));
+            write(&image.x, x);
+            write(&image.f, x_0);
         }
         check_finite("x after the step", x, dim, first, Some(step.level))?;
+        history.euler = euler;
+        history.push(answers);
+        self.put_back(&step, done, top);
+        if let Some(weight) = solver.second(&step) {
+            self.second(&step, weight)?;
+            self.put_back(&step, done, top);
+        }
         self.unchecked = false;
         self.done += 1;
         Ok(Some(step))
+    }
+
+    fn put_back(&mut self, step: &Step, done: usize, top: usize) {
+        if let Some(known) = &self.known {
+            known.put_back((step, done, top), &mut self.x, (self.denoiser.dim(), self.batch, self.jumps));
+        }
+    }
+
+    /// Evaluates ε at the end of the step as well, and lets the difference count `weight`.
+    fn second(&mut self, step: &Step, weight: f64) -> Result<(), D::Error> {
+        let Self { sampler, denoiser, batch, x, output, history, .. } = self;
+        let (dim, first) = (denoiser.dim(), batch.first);
+        predict_at(denoiser, x, step.next, first, output)?;
+        let mut image = Image::new(sampler, denoiser.prediction(), step.alpha_bar_next, dim);
+        for (i, (x, output)) in x.chunks_mut(dim).zip(output.chunks(dim)).enumerate() {
+            image.read(x, output, first.wrapping_add(i as u64), step.next)?;
+            for (((to, x), second), start) in image.x.iter_mut().zip(&*x).zip(&image.epsilon).zip(history.answer(0, i * dim, dim)) {
+                *to = x.to_f64() + weight * (second - start.to_f64());
+            }
+            write(&image.x, x);
+        }
+        Ok(check_finite("x after the step", x, dim, first, Some(step.level))?)
     }
 
     /// Runs the steps that remain; the images, unclamped.
@@ -226,6 +265,21 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
 ///
 /// # Errors
 /// As [`Sampling::new`] and [`Sampling::step`].
+///
+/// ```
+/// use ddim::{GaussianDenoiser, NoiseSchedule, Sampler, Sigma, Trajectory, noise::Batch, sample};
+/// use std::ops::ControlFlow;
+///
+/// let schedule = NoiseSchedule::ddpm();
+/// let model = GaussianDenoiser::isotropic(&schedule, 4, 0.3, 0.5);
+/// let sampler = Sampler::new(&schedule, &Trajectory::uniform(1000, 20)?, &Sigma::Eta(0.0))?;
+/// let batch = Batch { seed: 7, first: 0 };
+/// let end = sample(&sampler, &model, batch.latents::<f32>(4, 8), batch, |step, _| {
+///     if step.next < 500 { ControlFlow::Break(step.next) } else { ControlFlow::Continue(()) }
+/// })?;
+/// assert_eq!(end, ControlFlow::Break(451));
+/// # Ok::<(), ddim::Error>(())
+/// ```
 pub fn sample<T: Real, D: Denoiser<T>, B>(
     sampler: &Sampler,
     denoiser: D,
@@ -240,4 +294,67 @@ pub fn sample<T: Real, D: Denoiser<T>, B>(
         }
     }
     Ok(ControlFlow::Continue(sampling.into_x()))
+}
+
+/// One image at a level, and what the network says of it.
+struct Image<'a> {
+    sampler: &'a Sampler,
+    prediction: Prediction,
+    alpha_bar: f64,
+    x: Vec<f64>,
+    /// f_θ, clipped where clipping is on.
+    f: Vec<f64>,
+    epsilon: Vec<f64>,
+    scratch: Vec<f64>,
+}
+
+impl<'a> Image<'a> {
+    fn new(sampler: &'a Sampler, prediction: Prediction, alpha_bar: f64, dim: usize) -> Self {
+        let zeros = || vec![0.0; dim];
+        Self { sampler, prediction, alpha_bar, x: zeros(), f: zeros(), epsilon: zeros(), scratch: Vec::new() }
+    }
+
+    /// Reads the network's `output` at `x`, of sample `number` at `level`.
+    fn read<T: Real>(&mut self, x: &[T], output: &[T], number: u64, level: usize) -> Result<(), Error> {
+        for ((((to, f), epsilon), x), output) in self.x.iter_mut().zip(&mut self.f).zip(&mut self.epsilon).zip(x).zip(output) {
+            *to = x.to_f64();
+            (*f, *epsilon) = self.prediction.x0_and_epsilon(output.to_f64(), *to, self.alpha_bar);
+        }
+        // Clipping takes numbers; an image that overflowed has none to keep.
+        check_finite("the predicted x_0", &self.f, self.f.len(), number, Some(level))?;
+        self.sampler.clip().apply(&mut self.f, &mut self.scratch);
+        if self.sampler.rederives_epsilon() {
+            self.derive_epsilon();
+        }
+        Ok(())
+    }
+
+    /// The same f_θ at another x.
+    fn move_to(&mut self, x: Vec<f64>) {
+        self.x = x;
+        self.derive_epsilon();
+    }
+
+    fn derive_epsilon(&mut self) {
+        let (signal, spread) = (self.alpha_bar.sqrt(), (1.0 - self.alpha_bar).sqrt());
+        for ((epsilon, x), f) in self.epsilon.iter_mut().zip(&self.x).zip(&self.f) {
+            *epsilon = (x - signal * f) / spread;
+        }
+    }
+}
+
+/// Adds `weight` · (`a` - `b`) to each element.
+fn add<T: Real>(x: &mut [f64], weight: impl Fn(usize) -> f64, a: &[T], b: &[T]) {
+    for (i, ((x, a), b)) in x.iter_mut().zip(a).zip(b).enumerate() {
+        let weight = weight(i);
+        if weight != 0.0 {
+            *x += weight * (a.to_f64() - b.to_f64());
+        }
+    }
+}
+
+fn write<T: Real>(from: &[f64], to: &mut [T]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = T::from_f64(*from);
+    }
 }

@@ -4,7 +4,17 @@ use crate::error::{Error, ErrorKind};
 use std::str::FromStr;
 
 /// How β_1..β_T are laid between `beta_start` and `beta_end`. Names are diffusers' and, for the last three, the authors'.
+///
+/// ```
+/// use ddim::{BetaSchedule, NoiseSchedule};
+///
+/// let cosine: BetaSchedule = "squaredcos_cap_v2".parse()?;
+/// let schedule = NoiseSchedule::new(cosine, 1e-4, 0.02, 500)?;
+/// assert_eq!((cosine.name(), schedule.levels()), ("squaredcos_cap_v2", 500));
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BetaSchedule {
     /// Evenly spaced: DDPM's.
     Linear,
@@ -54,6 +64,17 @@ impl FromStr for BetaSchedule {
 pub const MOST_LEVELS: usize = 1_000_000;
 
 /// ᾱ over the levels 0..=T, ᾱ_0 = 1, strictly falling to 0 at least (section 2 of the paper, where ᾱ is written α).
+///
+/// ```
+/// use ddim::NoiseSchedule;
+///
+/// let schedule = NoiseSchedule::ddpm();
+/// assert_eq!((schedule.levels(), schedule.alpha_bar(0)), (1000, 1.0));
+/// assert!((schedule.beta(1000) - 0.02).abs() < 1e-9);
+/// assert!(schedule.alpha_bar(1000) < 1e-4); // hardly anything is left of the image
+/// assert_eq!(schedule.rescale_zero_terminal_snr()?.alpha_bar(1000), 0.0);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct NoiseSchedule {
     alpha_bar: Vec<f64>,
@@ -165,6 +186,17 @@ impl NoiseSchedule {
         self.alpha_bar.len() - 1
     }
 
+    /// Levels 0..=`top` of this schedule as one of their own, for trajectories that start at `top`: those of [`Trajectory::widened`](crate::Trajectory::widened).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Level`]: a level outside of 1..=T.
+    pub fn truncated(&self, top: usize) -> Result<Self, Error> {
+        if !(1..=self.levels()).contains(&top) {
+            return Err(Error::new(ErrorKind::Level, format!("level {top}: expected 1 to {}", self.levels())));
+        }
+        Ok(Self { alpha_bar: self.alpha_bar[..=top].to_vec(), final_alpha_bar: self.final_alpha_bar })
+    }
+
     /// ᾱ_t for a level `t` in 0..=T.
     ///
     /// # Panics
@@ -197,6 +229,7 @@ impl NoiseSchedule {
 
     /// diffusers' `set_alpha_to_one`: whether the last sampling step arrives at the clean image (true, the paper) or at the noise of
     /// ᾱ_1 (false). Marginals are not affected: ᾱ_0 is 1.
+    #[must_use]
     pub fn with_set_alpha_to_one(self, set_alpha_to_one: bool) -> Self {
         let final_alpha_bar = if set_alpha_to_one { 1.0 } else { self.alpha_bar[1] };
         Self { final_alpha_bar, ..self }

@@ -5,6 +5,17 @@ use crate::schedule::NoiseSchedule;
 use crate::trajectory::Trajectory;
 
 /// How much fresh noise a step adds.
+///
+/// ```
+/// use ddim::{NoiseSchedule, Sigma, Trajectory};
+///
+/// let (schedule, trajectory) = (NoiseSchedule::ddpm(), Trajectory::uniform(1000, 10)?);
+/// assert_eq!(Sigma::Eta(0.0).values(&schedule, &trajectory)?, [0.0; 10]);
+/// let ddpm = Sigma::Eta(1.0).values(&schedule, &trajectory)?;
+/// let hat = Sigma::Hat.values(&schedule, &trajectory)?;
+/// assert!(ddpm[1..].iter().zip(&hat[1..]).all(|(sigma, hat)| 0.0 < *sigma && sigma < hat));
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sigma {
     /// σ(η) = η √((1-ᾱ_s)/(1-ᾱ_t)) √(1-ᾱ_t/ᾱ_s), Eq. 16, η in [0, 1]: 0 is DDIM, 1 is DDPM.

@@ -5,9 +5,28 @@ use crate::schedule::{MOST_LEVELS, NoiseSchedule, linspace};
 
 /// An increasing sub-sequence τ_1 < … < τ_S of the levels 1..=T. τ_0 = 0 is implied.
 ///
-/// Constructors are named after their authors' conventions and take (T, S). Where a convention repeats a timestep the duplicate is
-/// dropped, so that [`Trajectory::len`] may be below the S that was asked for; the authors' [`uniform`](Self::uniform) may exceed it.
+/// Constructors are named after their authors' conventions and take (T, S), or the schedule and S where they need ᾱ. Where a convention repeats a
+/// timestep the duplicate is dropped, so that [`Trajectory::len`] may be below the S that was asked for; the authors' [`uniform`](Self::uniform) may exceed it.
 /// All errors are of [`ErrorKind::Trajectory`].
+///
+/// ```
+/// use ddim::{NoiseSchedule, Trajectory};
+///
+/// let trajectory = Trajectory::uniform(1000, 4)?;
+/// assert_eq!(trajectory.levels(), [1, 251, 501, 751]);
+/// assert_eq!(trajectory.timesteps().collect::<Vec<_>>(), [750, 500, 250, 0]);
+/// assert_eq!(Trajectory::from_timesteps(1000, &[999, 500, 0])?.levels(), [1, 501, 1000]);
+///
+/// // Code timesteps, as the network has them; levels are one more.
+/// let timesteps = |t: Trajectory| t.timesteps().collect::<Vec<_>>();
+/// assert_eq!(timesteps(Trajectory::trailing(1000, 5)?), [999, 799, 599, 399, 199]);
+/// assert_eq!(timesteps(Trajectory::power(1000, 5, 1.5)?), [999, 715, 464, 252, 88]);
+/// // Even in the logarithm of σ, and in its seventh root: from ᾱ itself, and down to level 1.
+/// let schedule = NoiseSchedule::ddpm();
+/// assert_eq!(timesteps(Trajectory::log_snr(&schedule, 5)?), [999, 722, 302, 30, 0]);
+/// assert_eq!(timesteps(Trajectory::karras(&schedule, 5, 7.0)?), [999, 843, 593, 142, 0]);
+/// # Ok::<(), ddim::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trajectory {
     levels: Vec<usize>,
@@ -27,6 +46,13 @@ fn check_total(total: usize) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Trajectory, format!("a trajectory over {total} timesteps: expected 1 to {MOST_LEVELS}")))
+}
+
+fn check_positive(what: &str, value: f64) -> Result<(), Error> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Trajectory, format!("{what} {value}: expected a positive number")))
 }
 
 impl Trajectory {
@@ -106,6 +132,88 @@ impl Trajectory {
         check(total, steps)?;
         let end = (total - 1) as f64;
         Ok(Self::from_ascending_codes(total, linspace(0.0, end, steps).map(|code| code.round_ties_even() as usize)))
+    }
+
+    /// Levels round(T (1 - i/S)^p), i = 0..S: evenly spaced for p = 1 (`trailing` but for its rounding), denser towards the image above. p = 1.5 was
+    /// best for all solvers on the built-in models.
+    ///
+    /// # Errors
+    /// S outside 1..=T, T above [`MOST_LEVELS`], or a p that is not a positive number.
+    pub fn power(total: usize, steps: usize, p: f64) -> Result<Self, Error> {
+        check(total, steps)?;
+        check_positive("power", p)?;
+        let level = |i: usize| (total as f64 * libm::pow(i as f64 / steps as f64, p)).round_ties_even() as usize;
+        Ok(Self::from_ascending_codes(total, (1..=steps).map(|i| level(i).max(1) - 1)))
+    }
+
+    /// Even in log-SNR, from T to 1 (DPM-Solver, arXiv 2206.00927; diffusers' `use_lu_lambdas`): λ = ½ ln(ᾱ/(1-ᾱ)) at equal distances, each
+    /// at the level whose λ is nearest. Where ᾱ_T = 0, T is one of the levels and the distances count from T - 1.
+    ///
+    /// # Errors
+    /// S outside 1..=T.
+    pub fn log_snr(schedule: &NoiseSchedule, steps: usize) -> Result<Self, Error> {
+        Self::by_sigma(schedule, steps, |high, low, part| high + part * (low - high))
+    }
+
+    /// Karras et al.'s (arXiv 2206.00364, Eq. 5; diffusers' `use_karras_sigmas`, with ρ = 7): σ^(1/ρ) at equal distances, σ = √((1-ᾱ)/ᾱ), from level T
+    /// to level 1, each at the level whose log σ is nearest. Where ᾱ_T = 0, T is one of the levels and the distances count from T - 1.
+    ///
+    /// # Errors
+    /// S outside 1..=T, or a ρ that is not a positive number.
+    pub fn karras(schedule: &NoiseSchedule, steps: usize, rho: f64) -> Result<Self, Error> {
+        check_positive("rho", rho)?;
+        Self::by_sigma(schedule, steps, |high, low, part| {
+            // Over σ_max, which is raised to no power that overflows: ln(σ/σ_max) = ρ ln(1 + part ((σ_min/σ_max)^(1/ρ) - 1)).
+            high + rho * libm::log1p(part * libm::expm1((low - high) / rho))
+        })
+    }
+
+    /// `log_sigma`: from ln σ at the top and at the bottom, and the part of the way between them, to ln σ there.
+    fn by_sigma(schedule: &NoiseSchedule, steps: usize, log_sigma: impl Fn(f64, f64, f64) -> f64) -> Result<Self, Error> {
+        let total = schedule.levels();
+        check(total, steps)?;
+        let at = |level: usize| 0.5 * libm::log((1.0 - schedule.alpha_bar(level)) / schedule.alpha_bar(level));
+        // At ᾱ = 0 there is no logarithm: that level goes first, and has no part in the distances.
+        let endless = usize::from(schedule.alpha_bar(total) == 0.0 && total > 1);
+        let (top, steps) = (total - endless, steps - endless);
+        let nearest = |goal: f64| {
+            let (mut low, mut high) = (1, top);
+            while high - low > 1 {
+                let middle = (low + high) / 2;
+                if at(middle) <= goal { low = middle } else { high = middle }
+            }
+            if goal - at(low) <= at(high) - goal { low } else { high }
+        };
+        let parts = linspace(0.0, 1.0, steps);
+        let mut levels: Vec<usize> = match top {
+            1 => vec![1; steps.min(1)],
+            _ => parts.map(|part| if part == 0.0 { top } else { nearest(log_sigma(at(top), at(1), part)) }).collect(),
+        };
+        levels.reverse();
+        levels.extend((endless == 1).then_some(total));
+        levels.dedup();
+        Ok(Self { levels, total })
+    }
+
+    /// The same levels among more: `total` of a model, where this one was made for the lowest of them ([`NoiseSchedule::truncated`]). All S steps
+    /// then run below the level where an edit starts.
+    ///
+    /// # Errors
+    /// A `total` below this trajectory's, or above [`MOST_LEVELS`].
+    ///
+    /// ```
+    /// use ddim::Trajectory;
+    ///
+    /// let below = Trajectory::trailing(400, 4)?.widened(1000)?;
+    /// assert_eq!((below.levels(), below.total()), (&[100, 200, 300, 400][..], 1000));
+    /// # Ok::<(), ddim::Error>(())
+    /// ```
+    pub fn widened(self, total: usize) -> Result<Self, Error> {
+        check_total(total)?;
+        if total < self.total {
+            return Err(Error::new(ErrorKind::Trajectory, format!("a trajectory over {total} timesteps: expected {} or more", self.total)));
+        }
+        Ok(Self { total, ..self })
     }
 
     /// Explicit code timesteps (0..T-1) in the order in which a sampler visits them: strictly descending.
@@ -200,6 +308,44 @@ mod tests {
             assert_eq!(Trajectory::from_timesteps(1000, list).unwrap_err().kind(), ErrorKind::Trajectory, "{list:?}");
         }
         assert_eq!(Trajectory::from_timesteps(1000, &[999, 500, 0]).unwrap().levels(), [1, 501, 1000]);
+    }
+
+    #[test]
+    fn powers_of_the_level() {
+        assert_eq!(Trajectory::power(1000, 10, 1.0).unwrap(), Trajectory::trailing(1000, 10).unwrap());
+        assert_eq!(Trajectory::power(1000, 10, 2.0).unwrap(), Trajectory::quadratic_full(1000, 10).unwrap());
+        assert_eq!(Trajectory::power(1000, 5, 1.5).unwrap().levels(), [89, 253, 465, 716, 1000]);
+        assert_eq!(Trajectory::power(10, 10, 3.0).unwrap().levels(), [1, 2, 3, 5, 7, 10], "duplicates are dropped, and 0 is raised to 1");
+    }
+
+    /// Where the nearest levels of so few steps lie is known: σ by its formula, and no other level nearer.
+    #[test]
+    fn even_in_log_snr_and_in_powers_of_sigma() {
+        for zero in [false, true] {
+            let schedule = NoiseSchedule::ddpm();
+            let schedule = if zero { schedule.rescale_zero_terminal_snr().unwrap() } else { schedule };
+            let log_sigma = |t: usize| 0.5 * ((1.0 - schedule.alpha_bar(t)) / schedule.alpha_bar(t)).ln();
+            let (top, steps) = if zero { (999, 11) } else { (1000, 10) };
+            let (high, low) = (log_sigma(top), log_sigma(1));
+            let lu = (0..10).map(|i| high + f64::from(i) / 9.0 * (low - high)).collect::<Vec<_>>();
+            let ends = [high, low].map(|log| (log / 7.0).exp());
+            let karras = (0..10).map(|i| 7.0 * (ends[0] + f64::from(i) / 9.0 * (ends[1] - ends[0])).ln()).collect::<Vec<_>>();
+            for (found, goals) in [(Trajectory::log_snr(&schedule, steps), lu), (Trajectory::karras(&schedule, steps, 7.0), karras)] {
+                let off = |level: usize, goal: f64| (log_sigma(level) - goal).abs();
+                let nearest = |goal: &f64| (1..=top).min_by(|a, b| off(*a, *goal).total_cmp(&off(*b, *goal))).unwrap();
+                let mut expected: Vec<usize> = zero.then_some(1000).into_iter().chain(goals.iter().map(nearest)).collect();
+                expected.dedup();
+                expected.reverse();
+                assert_eq!(found.unwrap().levels(), expected);
+            }
+        }
+        let one = NoiseSchedule::ddpm();
+        assert_eq!(Trajectory::log_snr(&one, 1).unwrap().levels(), [1000]);
+        assert_eq!(Trajectory::karras(&one, 1000, 7.0).unwrap().levels()[0], 1);
+        for rho in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(Trajectory::karras(&one, 5, rho).unwrap_err().kind(), ErrorKind::Trajectory);
+            assert_eq!(Trajectory::power(1000, 5, rho).unwrap_err().kind(), ErrorKind::Trajectory);
+        }
     }
 
     proptest! {

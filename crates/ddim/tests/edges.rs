@@ -7,7 +7,7 @@ use ddim::objective::{Weighting, constant, decoder_nats, gamma, gamma_simple, j_
 use ddim::process::{forward, forward_trajectory, posterior};
 use ddim::{
     BetaSchedule, Clip, Denoiser, Encoder, Encoding, Error, ErrorKind, GaussianDenoiser, NoiseSchedule, Prediction, Real, Sampler,
-    Sampling, Sigma, Trajectory, frames, slerp, slerp_grid,
+    Sampling, Sigma, Solver, Trajectory, frames, slerp, slerp_grid,
 };
 use proptest::prelude::*;
 
@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn trajectories_are_within_their_levels_or_refused(total in count(), steps in count(), offset in count(), list in prop::collection::vec(count(), 0..5)) {
+    fn trajectories_are_within_their_levels_or_refused(total in count(), steps in count(), offset in count(), p in number(), list in prop::collection::vec(count(), 0..5), schedule in schedule()) {
         for trajectory in [
             Trajectory::uniform(total, steps),
             Trajectory::quadratic(total, steps),
@@ -181,6 +181,10 @@ proptest! {
             Trajectory::leading(total, steps, offset),
             Trajectory::trailing(total, steps),
             Trajectory::linspace(total, steps),
+            Trajectory::power(total, steps, p),
+            Trajectory::log_snr(&schedule, steps),
+            Trajectory::karras(&schedule, steps, p),
+            Trajectory::karras(&schedule, steps, 7.0),
             Trajectory::from_timesteps(total, &list),
             Trajectory::full(total),
         ] {
@@ -208,7 +212,7 @@ proptest! {
 
     #[test]
     fn sampling_and_encoding_leave_numbers_or_an_error(
-        (schedule, trajectory, sigma) in process(), clip in clip(), rederive in any::<bool>(), network in network(), x in batch(), first in any::<u64>(),
+        (schedule, trajectory, sigma) in process(), clip in clip(), rederive in any::<bool>(), solver in prop::sample::select(Solver::ALL.to_vec()), network in network(), x in batch(), first in any::<u64>(),
     ) {
         let clipped = one_line(clip.check())?.is_some();
         if let Some(sampler) = one_line(Sampler::new(&schedule, &trajectory, &sigma))? {
@@ -217,6 +221,8 @@ proptest! {
             prop_assert_eq!(sampler.is_some(), clipped);
             if let Some(sampler) = sampler {
                 let sampler = sampler.with_rederived_epsilon(rederive);
+                let sampler = one_line(sampler.clone().with_solver(solver))?.unwrap_or(sampler);
+                prop_assert!((sampler.steps().len()..2 * sampler.steps().len()).contains(&sampler.evaluations()));
                 if let Some(x) = one_line(run(&sampler, &network, x.clone(), first))? {
                     prop_assert!(x.iter().all(|v| v.is_finite()));
                 }

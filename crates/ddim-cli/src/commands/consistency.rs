@@ -1,7 +1,7 @@
 //! `ddim consistency`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, ClipArgs, Common, InceptionArgs, TrajectoryArgs};
+use crate::flags::{ClassArgs, ClipArgs, Common, InceptionArgs, SolverArgs, TrajectoryArgs};
 use crate::front::{lines, report, work};
 use clap::Args;
 use ddim_engine as engine;
@@ -30,6 +30,8 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) trajectory: TrajectoryArgs,
     #[command(flatten)]
+    pub(crate) solver: SolverArgs,
+    #[command(flatten)]
     pub(crate) clip: ClipArgs,
     #[command(flatten)]
     pub(crate) class: ClassArgs,
@@ -54,7 +56,8 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         seed: flags.seed,
         count: flags.count,
         steps: flags.steps.clone(),
-        trajectory: flags.trajectory.spacing(),
+        trajectory: flags.trajectory.trajectory.clone(),
+        solver: flags.solver.solver,
         clip: flags.clip.clipping(),
         grid: Some(flags.grid.clone()),
         no_labels: flags.no_labels,

@@ -1,8 +1,8 @@
 //! `ddim encode`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, Common, PreparationArgs, TrajectoryArgs};
-use crate::front::{lines, report, work};
+use crate::flags::{ClassArgs, Common, InversionArgs, PreparationArgs, TrajectoryArgs};
+use crate::front::{images, lines, report, steps, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -10,7 +10,8 @@ use std::path::PathBuf;
 /// Turn images into latents along the ODE.
 ///
 /// Runs the deterministic process upwards (Eq. 13): the latents decode to the images again with `ddim sample --latents` and the same
-/// --steps and --trajectory. Nothing is clipped. The error falls with S.
+/// --steps and --trajectory. Nothing is clipped. The error falls with S; --inversion anderson takes it away among few steps too, and its latents are
+/// what noise is, which interpolation needs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
@@ -33,6 +34,8 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) trajectory: TrajectoryArgs,
     #[command(flatten)]
+    pub(crate) inversion: InversionArgs,
+    #[command(flatten)]
     pub(crate) class: ClassArgs,
     #[command(flatten)]
     pub(crate) common: Common,
@@ -44,14 +47,20 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         input: flags.input.clone(),
         preparation: flags.preparation.preparing(),
         steps: flags.steps,
-        trajectory: flags.trajectory.spacing(),
+        trajectory: flags.trajectory.trajectory.clone(),
+        inversion: flags.inversion.inversion,
         save_npy: Some(flags.save_npy.clone()),
     };
     let encoded = work(&request, &flags.common.machine)?;
     let human = format!(
-        "{} images to latents in {} steps: {:.1} s; mean {:.3}, deviation {:.3} (noise has 0 and 1)\n{}",
-        encoded.inputs.len(),
-        encoded.steps,
+        "{} to latents in {}{}: {:.1} s; mean {:.3}, deviation {:.3} (noise has 0 and 1)\n{}",
+        images(encoded.inputs.len()),
+        steps(encoded.steps),
+        if encoded.evaluations > encoded.steps as f64 {
+            format!(", {:.0} evaluations per image", encoded.evaluations)
+        } else {
+            String::new()
+        },
         encoded.seconds,
         encoded.latent_mean,
         encoded.latent_std,

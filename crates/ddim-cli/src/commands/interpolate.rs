@@ -1,22 +1,23 @@
 //! `ddim interpolate`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, ClipArgs, Common, TrajectoryArgs};
-use crate::front::{lines, report, work};
+use crate::flags::{ClassArgs, ClipArgs, Common, SolverArgs, TrajectoryArgs};
+use crate::front::{images, lines, report, steps, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
 
 /// Walk between latents and draw what lies between (appendix D.5 of the paper).
 ///
-/// Slerps between two latents, or over a grid between four: along two pairs, then across. Deterministic (eta 0). With no output flag,
-/// writes interpolate.png.
+/// Slerps between two latents, or over a grid between four: along two pairs, then across. Deterministic (eta 0). Of a model with classes the ends may
+/// have one each (--classes A,B): what lies between has their embeddings mixed. With no output flag, writes interpolate.png.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim interpolate --seeds 3,8 --frames 11 --grid line.png --animate line.gif
   ddim interpolate --seeds 1,2,3,4 --rows 8 --cols 8 --grid square.png
-  ddim interpolate --latents two.npy --steps 100")]
+  ddim interpolate --latents two.npy --steps 100
+  ddim interpolate --model RUN --classes boot,shirt --seeds 1,2      from class to class")]
 pub(crate) struct Flags {
     /// Two seeds, or four for a grid: top left, top right, bottom left, bottom right. The latent of a seed is that of its image 0.
     #[arg(long, value_name = "A,B[,C,D]", value_delimiter = ',', default_values_t = [0, 1], conflicts_with = "latents")]
@@ -38,6 +39,8 @@ pub(crate) struct Flags {
     pub(crate) steps: usize,
     #[command(flatten)]
     pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) solver: SolverArgs,
     #[command(flatten)]
     pub(crate) clip: ClipArgs,
     #[command(flatten)]
@@ -68,7 +71,8 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         rows: flags.rows,
         cols: flags.cols,
         steps: flags.steps,
-        trajectory: flags.trajectory.spacing(),
+        trajectory: flags.trajectory.trajectory.clone(),
+        solver: flags.solver.solver,
         clip: flags.clip.clipping(),
         grid: flags.grid.clone().or(only_default.then(|| "interpolate.png".into())),
         no_labels: flags.no_labels,
@@ -76,6 +80,6 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         save_npy: flags.save_npy.clone(),
     };
     let drawn = work(&request, &flags.common.machine)?;
-    let human = format!("{} images in {} steps: {:.1} s\n{}", drawn.count, drawn.steps, drawn.seconds, lines(&drawn.files));
+    let human = format!("{} in {}: {:.1} s\n{}", images(drawn.count), steps(drawn.steps), drawn.seconds, lines(&drawn.files));
     report(&flags.common.machine.output, &drawn, &human)
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   ddim man ~/.local/share/man/man1        then: man ddim-sample")]
 pub(crate) struct Flags {
-    /// The folder that they go to, which is made where it does not exist.
+    /// The folder to write to; created if missing.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
@@ -39,7 +39,7 @@ pub(crate) fn run(flags: &Flags, mut whole: Command) -> Result<()> {
 fn manual(command: Command, name: String) -> std::io::Result<Vec<u8>> {
     let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let has_verbs = command.has_subcommands();
-    let man = Man::new(command).title(name);
+    let man = Man::new(command).title(name).source(concat!("ddim ", env!("CARGO_PKG_VERSION")));
     let mut text = Vec::new();
     man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
@@ -58,6 +58,5 @@ fn manual(command: Command, name: String) -> std::io::Result<Vec<u8>> {
         }
         roff.control("fi", []).to_writer(&mut text)?;
     }
-    man.render_version_section(&mut text)?;
     Ok(text)
 }

@@ -7,6 +7,7 @@ mod bench;
 mod completions;
 mod consistency;
 mod convert;
+mod edit;
 mod encode;
 mod fid;
 mod info;
@@ -17,6 +18,7 @@ mod reconstruct;
 mod sample;
 mod sweep;
 mod train;
+mod tune;
 
 macro_rules! verbs {
     ($($verb:ident $module:ident,)*) => {
@@ -42,6 +44,7 @@ macro_rules! verbs {
 
 verbs! {
     Sample sample,
+    Edit edit,
     Encode encode,
     Reconstruct reconstruct,
     Interpolate interpolate,
@@ -49,6 +52,7 @@ verbs! {
     Train train,
     Fid fid,
     Sweep sweep,
+    Tune tune,
     Nll nll,
     Info info,
     Convert convert,

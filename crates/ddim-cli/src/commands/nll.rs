@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::flags::{ClassArgs, Common, PreparationArgs, TrajectoryArgs};
-use crate::front::{lines, report, work};
+use crate::front::{images, lines, report, steps, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -54,11 +54,11 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         steps: flags.steps,
         eta: flags.eta.clone(),
         seed: flags.seed,
-        trajectory: flags.trajectory.spacing(),
+        trajectory: flags.trajectory.trajectory.clone(),
         plot: flags.plot.clone(),
     };
     let found = work(&request, &flags.common.machine)?;
-    let mut human = format!("{} images, {} steps, {} trajectory; bits/dim\n", found.images, found.steps, found.trajectory);
+    let mut human = format!("{}, {}, {} trajectory; bits/dim\n", images(found.images), steps(found.steps), found.trajectory);
     human += "  eta   bound            x_T    KL terms  decoder   J_sigma\n";
     for bound in &found.bounds {
         let (eta, kl) = (bound.eta, bound.terms[1..].iter().sum::<f64>());

@@ -1,7 +1,7 @@
 //! `ddim reconstruct`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, Common, PreparationArgs, TrajectoryArgs};
+use crate::flags::{ClassArgs, Common, InversionArgs, PreparationArgs, SolverArgs, TrajectoryArgs};
 use crate::front::{lines, report, work};
 use clap::Args;
 use ddim_engine as engine;
@@ -15,7 +15,8 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   ddim reconstruct --input photos/ --steps 10,20,50,100 --grid reconstruct.png
   ddim reconstruct --input cifar-10-batches-bin/test_batch.bin --model ./ddpm-cifar10-32     Table 2
-  ddim reconstruct --input emoji/ --fit crop --count 256 --json")]
+  ddim reconstruct --input emoji/ --fit crop --count 256 --json
+  ddim reconstruct --input emoji/ --fit crop --count 64 --steps 10 --inversion anderson      exact from few steps")]
 pub(crate) struct Flags {
     /// An image of the model's size, a folder of them, a batch x_0.npy (f32, [n, c, h, w], scale [-1, 1]), or CIFAR-10's or MNIST's files.
     #[arg(long, value_name = "IMAGE|DIR|x_0.npy", help_heading = "Data")]
@@ -30,6 +31,10 @@ pub(crate) struct Flags {
     pub(crate) steps: Vec<usize>,
     #[command(flatten)]
     pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) inversion: InversionArgs,
+    #[command(flatten)]
+    pub(crate) solver: SolverArgs,
     #[command(flatten)]
     pub(crate) class: ClassArgs,
     /// Draw the originals (first row; the first 16), then for each number of steps what was decoded, and how it differs.
@@ -46,13 +51,21 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         count: flags.count,
         preparation: flags.preparation.preparing(),
         steps: flags.steps.clone(),
-        trajectory: flags.trajectory.spacing(),
+        trajectory: flags.trajectory.trajectory.clone(),
+        inversion: flags.inversion.inversion,
+        solver: flags.solver.solver,
         grid: flags.grid.clone(),
     };
     let found = work(&request, &flags.common.machine)?;
     let mut human = format!("{} images, {} trajectory, mean squared error per dimension on [0, 1]\n", found.images, found.trajectory);
-    human += "steps      MSE\n";
-    found.mse.iter().for_each(|row| human += &format!("{:>5}  {:.5}\n", row.steps, row.mse));
+    let iterates = found.mse.iter().any(|row| row.evaluations > row.steps as f64);
+    human += if iterates { "steps      MSE  evaluations up\n" } else { "steps      MSE\n" };
+    for row in &found.mse {
+        // As many digits as say something of an error that is all but gone.
+        let mse = if row.mse > 0.0 && row.mse < 1e-4 { format!("{:.1e}", row.mse) } else { format!("{:.5}", row.mse) };
+        let up = if iterates { format!("  {:.1}", row.evaluations) } else { String::new() };
+        human += &format!("{:>5}  {mse:>7}{up}\n", row.steps);
+    }
     human += &lines(&found.files);
     report(&flags.common.machine.output, &found, &human)
 }

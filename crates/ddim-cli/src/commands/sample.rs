@@ -1,8 +1,8 @@
 //! `ddim sample`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, ClipArgs, Common, TrajectoryArgs};
-use crate::front::{images, lines, report, work};
+use crate::flags::{ClassArgs, ClipArgs, Common, SolverArgs, TrajectoryArgs};
+use crate::front::{images, lines, report, steps, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -16,11 +16,13 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   ddim sample                                         64 images of the built-in model: sample.png
   ddim sample --steps 10 --count 16 --grid ten.png    the same latents in ten steps
+  ddim sample --steps 10 --solver ipndm --trajectory power:1.5    ten steps that are worth fifty
   ddim sample --eta 1 --steps 1000                    the DDPM sampler
   ddim sample --sigma-hat --clip --rederive-epsilon   the authors' ddpm_noisy
   ddim sample --model ./ddpm-cifar10-32 --out images  a diffusers pipeline, single images
   ddim sample --model google/ddpm-cifar10-32          a model of the Hugging Face hub
   ddim sample --first 41 --count 1 --grid one.png     image 41 of the seed, alone
+  ddim sample --model RUN --classes each --guidance 2 a model with classes, closer to what sets each apart
   ddim sample --count 16 --animate drawing.gif        x_t and the predicted x_0 as they change")]
 pub(crate) struct Flags {
     /// Number of images [default: 64].
@@ -40,6 +42,8 @@ pub(crate) struct Flags {
     pub(crate) sigma_hat: bool,
     #[command(flatten)]
     pub(crate) trajectory: TrajectoryArgs,
+    #[command(flatten)]
+    pub(crate) solver: SolverArgs,
     /// Exactly these code timesteps (0 to T - 1), descending, instead of --steps.
     #[arg(long, value_name = "T1,T2,...", value_delimiter = ',', conflicts_with_all = ["steps", "trajectory"])]
     pub(crate) timesteps: Option<Vec<usize>>,
@@ -89,7 +93,8 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         first: flags.first,
         steps: flags.steps,
         eta: if flags.sigma_hat { engine::Eta::Hat } else { engine::Eta::Value(flags.eta) },
-        trajectory: flags.trajectory.spacing(),
+        trajectory: flags.trajectory.trajectory.clone(),
+        solver: flags.solver.solver,
         timesteps: flags.timesteps.clone(),
         seed: flags.seed,
         latents: flags.latents.clone(),
@@ -98,8 +103,8 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     };
     let drawn = work(&request, &flags.common.machine)?;
     let rate = drawn.ms_per_image_step.map_or(String::new(), |ms| format!(", {ms:.2} ms per image-step"));
-    let (model, steps, seconds) = (&drawn.model, drawn.steps, drawn.seconds);
+    let (model, steps, seconds) = (&drawn.model, steps(drawn.steps), drawn.seconds);
     let count = images(drawn.drawn);
-    let human = format!("{count} of {model} in {steps} steps: {seconds:.1} s{rate}\n{}", lines(&drawn.files));
+    let human = format!("{count} of {model} in {steps}: {seconds:.1} s{rate}\n{}", lines(&drawn.files));
     report(&flags.common.machine.output, &drawn, &human)
 }

@@ -1,24 +1,29 @@
 //! `ddim sweep`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, ClipArgs, Common, InceptionArgs, PreparationArgs, TrajectoryArgs};
+use crate::flags::{ClassArgs, ClipArgs, Common, InceptionArgs, PreparationArgs, SpacingParser};
 use crate::front::{report, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
 
-/// FID and KID over numbers of steps and amounts of noise (Table 1 of the paper).
+/// FID and KID over numbers of steps, solvers, trajectories and amounts of noise (Table 1 of the paper).
 ///
-/// Draws the same --count latents in every cell, takes their Inception features as they come, and compares them with the reference, which is
+/// The columns are --steps, the rows all combinations of --trajectory, --solver and --eta. Every cell of a seed starts from the same --count latents,
+/// so that what differs between two cells is what they are called by. With several seeds each cell is drawn for each, and the table has their mean
+/// and ± their standard deviation. The figure has FID against evaluations of the network, which is what a solver costs.
+///
+/// Takes the images' Inception features as they come, and compares them with the reference, which is
 /// prepared as for training. Everything is kept in --out: the same command goes on where it was stopped, however it was, and asking for more
-/// steps or amounts of noise computes those alone. Model, reference and Inception are known again by checksums of what they hold: with others
-/// the folder is refused. Numbers come with their standard error over the images of a cell (of KID: and of the reference). Sigma hat is the
-/// authors' ddpm_noisy: predicted images are clipped and the noise derived again, unless --no-clip says otherwise. Writes table.md, table.csv, table.json, fid and seconds (.svg, .png) and grid.png.
+/// steps, solvers, trajectories, amounts of noise or seeds computes those alone. Model, reference and Inception are known again by checksums of what they hold: with others
+/// the folder is refused. Numbers of one seed come with their standard error over the images of a cell (of KID: and of the reference). Sigma hat is the
+/// authors' ddpm_noisy: predicted images are clipped and the noise derived again, unless --no-clip says otherwise. Writes table.md, table.csv, table.json, fid, kid and seconds (.svg, .png) and grid.png.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim sweep --reference emoji/ --count 200 --steps 5,10,20 --eta 0,1      minutes, with the built-in model
   ddim sweep --model fashion --reference fashion-mnist --fit pad --background black --count 10000
+  ddim sweep --model fashion --reference fashion-mnist --fit pad --background black --steps 5,10,20 --eta 0 --solver ddim,ipndm,unipc --seed 0,1,2 --count 2000
   ddim sweep --model ./ddpm-cifar10-32 --reference cifar-10-batches-bin --count 50000 --trajectory quadratic --steps 10,20,50,100,1000")]
 pub(crate) struct Flags {
     /// Real images, or their statistics: what `ddim fid` takes.
@@ -32,17 +37,21 @@ pub(crate) struct Flags {
     /// Numbers of steps S: the columns.
     #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100])]
     pub(crate) steps: Vec<usize>,
-    /// Amounts of noise: the rows. Numbers from 0 to 1, and hat.
+    /// Amounts of noise: rows. Numbers from 0 to 1, and hat. Solvers that add none, as ipndm and unipc, want 0 alone.
     #[arg(long, value_name = "E1,E2,...,hat", value_delimiter = ',', default_values = ["0", "0.2", "0.5", "1", "hat"], value_parser = parse_sigma)]
     pub(crate) eta: Vec<engine::Eta>,
     /// Images of each cell.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) count: usize,
-    /// The seed of latents and of noise.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
-    #[command(flatten)]
-    pub(crate) trajectory: TrajectoryArgs,
+    /// Seeds of latents and of noise. Of several, the table has the mean and the standard deviation.
+    #[arg(long, value_name = "N1,N2,...", value_delimiter = ',', default_values_t = [0])]
+    pub(crate) seed: Vec<u64>,
+    /// How a step uses what the network said before: rows. The names that `ddim sample --solver` takes.
+    #[arg(long, value_name = "NAME1,NAME2,...", value_delimiter = ',', default_values = ["ddim"])]
+    pub(crate) solver: Vec<engine::Solver>,
+    /// How the S timesteps are chosen from the T of training: rows [default: what the model's scheduler_config.json says].
+    #[arg(long, value_name = "KIND1,KIND2,...", value_delimiter = ',', value_parser = SpacingParser, hide_possible_values = true)]
+    pub(crate) trajectory: Vec<engine::Spacing>,
     #[command(flatten)]
     pub(crate) clip: ClipArgs,
     #[command(flatten)]
@@ -79,8 +88,9 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         steps: flags.steps.clone(),
         eta: flags.eta.clone(),
         count: flags.count,
-        seed: flags.seed,
-        trajectory: flags.trajectory.spacing(),
+        solver: flags.solver.clone(),
+        trajectory: flags.trajectory.clone(),
+        seed: flags.seed.clone(),
         clip: flags.clip.clipping(),
         out: flags.out.clone(),
         save_images: flags.save_images.clone(),

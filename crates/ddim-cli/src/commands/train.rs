@@ -1,7 +1,7 @@
 //! `ddim train`
 
 use crate::error::{Error, Result, in_flags};
-use crate::flags::Machine;
+use crate::flags::{Machine, parse_size};
 use crate::front::{ask, joined, lines, report};
 use clap::Args;
 use ddim_engine as engine;
@@ -54,21 +54,21 @@ pub(crate) struct Flags {
     /// Steps of the optimizer, in all.
     #[arg(long, value_name = "N")]
     pub(crate) steps: Option<u64>,
-    /// Images of a step.
+    /// Images per step.
     #[arg(long, value_name = "B")]
     pub(crate) batch_size: Option<usize>,
     /// Keep fewer activations in memory and recompute them in the backward pass: less memory, slower. Does not change any result.
     #[arg(long)]
     pub(crate) checkpoint_activations: bool,
-    /// Adam's.
+    /// Adam's learning rate.
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(crate) learning_rate: Option<f64>,
     /// The seed of everything random.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// Height and width of the images: N or HxW.
-    #[arg(long, value_name = "N|HxW", help_heading = "Data")]
-    pub(crate) size: Option<String>,
+    #[arg(long, value_name = "N|HxW", value_parser = parse_size, help_heading = "Data")]
+    pub(crate) size: Option<[usize; 2]>,
     /// How images of other sizes become that: crop, random-crop, pad or stretch.
     #[arg(long, value_name = "HOW", help_heading = "Data")]
     pub(crate) fit: Option<String>,
@@ -113,7 +113,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         model: flags.model.clone(),
         preset: flags.preset.clone(),
         config: flags.config.clone(),
-        set: flags.set.iter().map(|pair| pair_of(pair)).collect(),
+        set: flags.set.iter().map(|pair| pair_of(pair)).collect::<Result<_>>()?,
         settings: named.iter().map(|(key, _, value)| ((*key).to_owned(), value.clone())).collect(),
         checkpoint_activations: flags.checkpoint_activations,
     };
@@ -143,11 +143,11 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
 }
 
 /// Works on a request; what is wrong with a flag is said of the flag.
-fn asked_of<R: engine::Request + Sync>(
+fn asked_of<R: engine::Request>(
     engine: &engine::Engine,
     request: &R,
     view: &mut View,
-    named: &[(&'static str, &'static str, Value)],
+    named: &[Named],
 ) -> Result<(R::Report, Option<i32>)> {
     ask(engine, request, &mut |event| view.show(&event)).map_err(|error| match error {
         Error::Setting(message) => by_flag(&message, named),
@@ -156,13 +156,16 @@ fn asked_of<R: engine::Request + Sync>(
 }
 
 /// KEY=VALUE.
-fn pair_of(pair: &str) -> (String, String) {
-    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-    (key.trim().to_owned(), value.trim().to_owned())
+fn pair_of(pair: &str) -> Result<(String, String)> {
+    let both = pair.split_once('=').ok_or_else(|| Error::Usage(format!("--set {pair}: expected KEY=VALUE")))?;
+    Ok((both.0.trim().to_owned(), both.1.trim().to_owned()))
 }
 
-/// Settings that have a flag of their own: what config.toml calls them, the flag, and what it says.
-fn named(flags: &Flags) -> Result<Vec<(&'static str, &'static str, Value)>> {
+/// A setting that has a flag of its own: what config.toml calls it, the flag, and what it says.
+type Named = (&'static str, &'static str, Value);
+
+/// Those that were given.
+fn named(flags: &Flags) -> Result<Vec<Named>> {
     let text = |value: &Option<String>| value.clone().map(Value::String);
     let number = |flag: &str, value: Option<u64>| -> Result<Option<Value>> {
         let small = |n: u64| i64::try_from(n).map_err(|_| Error::Usage(format!("--{flag} {n}: expected at most {}", i64::MAX)));
@@ -174,7 +177,7 @@ fn named(flags: &Flags) -> Result<Vec<(&'static str, &'static str, Value)>> {
         ("batch_size", "batch-size", count("batch-size", flags.batch_size)?),
         ("optimizer.learning_rate", "learning-rate", flags.learning_rate.map(Value::Float)),
         ("seed", "seed", number("seed", flags.seed)?),
-        ("network.sample_size", "size", flags.size.as_deref().map(size)),
+        ("network.sample_size", "size", flags.size.map(size).transpose()?),
         ("data.fit", "fit", text(&flags.fit)),
         ("data.background", "background", text(&flags.background)),
         ("data.flip", "no-flip", flags.no_flip.then_some(Value::Boolean(false))),
@@ -188,25 +191,23 @@ fn named(flags: &Flags) -> Result<Vec<(&'static str, &'static str, Value)>> {
 }
 
 /// What is wrong with a setting, by the flag that gave it where one did.
-fn by_flag(error: &str, named: &[(&'static str, &'static str, Value)]) -> Error {
-    let is_name = |c: char| c.is_alphanumeric() || "._-".contains(c);
-    let at = |key: &str| {
-        let mut places = error.match_indices(key).map(|(at, _)| (at, at + key.len()));
-        places.find(|(begin, end)| !error[..*begin].ends_with(is_name) && !error[*end..].starts_with(is_name))
-    };
-    match named.iter().find_map(|(key, flag, _)| Some((at(key)?, flag))) {
-        Some(((begin, end), flag)) => Error::Usage(format!("{}--{flag}{}", &error[..begin], &error[end..])),
+fn by_flag(error: &str, named: &[Named]) -> Error {
+    // Messages begin with the setting, or with the file that it stands in; what the network's own reader says, with its table.
+    let plain = error.replacen("[network]: ", "network.", 1);
+    let begins = |key: &str| plain.strip_prefix(key).filter(|rest| rest.starts_with([' ', ':', '='])).map(str::to_owned);
+    // The TOML reader says it at the end.
+    let ends = |key: &str| plain.strip_suffix(&format!(" in `{key}`")).map(|said| format!(": {said}"));
+    match named.iter().find_map(|(key, flag, _)| Some((begins(key).or_else(|| ends(key))?, flag))) {
+        Some((rest, flag)) => Error::Usage(format!("--{flag}{rest}")),
         None => Error::failure(error),
     }
 }
 
-/// N or HxW; anything else is left to the check of the setting.
-fn size(text: &str) -> Value {
-    let side = |text: &str| text.trim().parse::<i64>().map_or_else(|_| text.into(), Value::Integer);
-    match text.split_once(['x', 'X']) {
-        Some((h, w)) => Value::Array(vec![side(h), side(w)]),
-        None => side(text),
-    }
+/// A side, or both.
+fn size([h, w]: [usize; 2]) -> Result<Value> {
+    let side =
+        |n: usize| i64::try_from(n).map(Value::Integer).map_err(|_| Error::Usage(format!("--size {n}: expected at most {}", i64::MAX)));
+    if h == w { side(h) } else { Ok(Value::Array(vec![side(h)?, side(w)?])) }
 }
 
 /// The classes of a data set, in a line.

@@ -27,7 +27,7 @@ fn first_bytes(source: &mut (impl Read + Seek)) -> std::io::Result<Vec<u8>> {
 }
 
 fn open(path: &Path) -> Result<Box<dyn Source>> {
-    let io = |e| Error::at(path, e);
+    let io = |e| Error::at(path, &e).because(e);
     let mut file = File::open(path).map_err(io)?;
     if file.metadata().map_err(io)?.is_file() {
         return Ok(Box::new(BufReader::new(file)));

@@ -46,6 +46,17 @@ pub(super) fn floats_in<R: Read + Seek>(container: Container<R>, shape: Option<[
 ///
 /// # Errors
 /// Another kind of file, another shape or type, numbers that are not finite.
+///
+/// ```
+/// use ddim_data::{npy_bytes, read_floats};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("latents.npy");
+/// std::fs::write(&path, npy_bytes(&[0.5; 2 * 12], [3, 2, 2]))?;
+/// assert_eq!(read_floats(&path, [3, 2, 2])?, [0.5; 24]);
+/// assert!(read_floats(&path, [3, 4, 4]).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn read_floats(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>> {
     Ok(in_file(path, floats_in(opened(path)?, Some(shape)))?.1)
 }
@@ -62,6 +73,13 @@ pub fn read_floats_any(path: &Path) -> Result<([usize; 4], Vec<f32>)> {
 ///
 /// # Panics
 /// On an empty shape, or a part of an image.
+///
+/// ```
+/// let bytes = ddim_data::npy_bytes(&[0.0; 3 * 4], [1, 2, 2]);
+/// assert_eq!(bytes[..6], *b"\x93NUMPY");
+/// assert_eq!(ddim_data::npy_numbers(&bytes)?.shape, [3, 1, 2, 2]);
+/// # Ok::<(), ddim_data::Error>(())
+/// ```
 pub fn npy_bytes(data: &[f32], shape: [usize; 3]) -> Vec<u8> {
     let [c, h, w] = shape;
     let mut bytes = Vec::with_capacity(data.len() * 4 + 128);

@@ -22,9 +22,32 @@ pub struct RealArray {
 }
 
 /// An open `.npz`, for those who know the names in it.
+///
+/// ```
+/// use ddim_data::Npz;
+/// # use std::io::Write;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("statistics.npz"); // with an array `mu`
+/// # let mut archive = zip::ZipWriter::new(std::fs::File::create(&path)?);
+/// # archive.start_file("mu.npy", zip::write::SimpleFileOptions::default())?;
+/// # archive.write_all(&ddim_data::npy_bytes(&[0.5, 2.0], [1, 1, 2]))?;
+/// # archive.finish()?;
+/// let mut archive = Npz::open(&path)?;
+/// assert_eq!(archive.names(), ["mu"]);
+/// assert_eq!(archive.numbers("mu")?.unwrap().data, [0.5, 2.0]);
+/// assert!(archive.numbers("sigma")?.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Npz {
     path: PathBuf,
     archive: ZipArchive<BufReader<File>>,
+}
+
+impl std::fmt::Debug for Npz {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Npz").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl Npz {
@@ -33,8 +56,8 @@ impl Npz {
     /// # Errors
     /// A file that is none.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::at(path, e))?;
-        let archive = ZipArchive::new(BufReader::new(file)).map_err(|e| Error::at(path, format!("not a .npz file: {e}")))?;
+        let file = File::open(path).map_err(|e| Error::at(path, &e).because(e))?;
+        let archive = ZipArchive::new(BufReader::new(file)).map_err(|e| Error::at(path, format!("not a .npz file: {e}")).because(e))?;
         Ok(Self { path: path.to_owned(), archive })
     }
 
@@ -70,6 +93,14 @@ pub(super) fn numbers_of<R: Read>(mut array: Opened<R>) -> Step<RealArray> {
 ///
 /// # Errors
 /// As there; one line that names no file.
+///
+/// ```
+/// use ddim_data::{npy_bytes, npy_numbers};
+///
+/// let array = npy_numbers(&npy_bytes(&[0.5, 2.0], [1, 1, 2]))?;
+/// assert_eq!((array.shape, array.data), (vec![1, 1, 1, 2], vec![0.5, 2.0]));
+/// # Ok::<(), ddim_data::Error>(())
+/// ```
 pub fn npy_numbers(bytes: &[u8]) -> Result<RealArray> {
     Opened::new(bytes, bytes.len() as u64).and_then(numbers_of).map_err(Error::new)
 }

@@ -143,8 +143,7 @@ impl Repository {
         let copy = || {
             let mut copy = ddim_weights::temporary_beside(&pointer)?;
             io::copy(&mut File::open(&blob)?, &mut copy)?;
-            copy.as_file().sync_all()?;
-            copy.persist(&pointer).map(drop).map_err(|e| e.error)
+            copy.persist(&pointer)
         };
         copy().map_err(|e| Error::io(&pointer, e))
     }

@@ -320,11 +320,10 @@ impl Run<'_> {
                 found.images.contribute(step.x, n, |p, out| combine(out, pixel(dy, p), scale(p), |dy, scale| dy * (scale + 1.0)));
             }
             Action::Features(Features::Table(table), index) => {
-                let numbers = index.numbers(self.inputs.timesteps, self.inputs.condition);
+                let rows = index.rows(self.inputs.timesteps, self.inputs.condition);
                 let table = &mut gradients[parameter(*table)];
-                for (i, number) in numbers.iter().enumerate() {
-                    let number = *number as usize;
-                    table[number * c..(number + 1) * c].iter_mut().zip(pixel(dy, i)).for_each(|(sum, v)| *sum += v);
+                for (i, (row, weight)) in rows.iter().enumerate().flat_map(|(i, rows)| rows.iter().map(move |row| (i, row))) {
+                    table[row * c..(row + 1) * c].iter_mut().zip(pixel(dy, i)).for_each(|(sum, v)| *sum += *weight as f32 * v);
                 }
             }
             Action::Features(..) | Action::Embedding => {}

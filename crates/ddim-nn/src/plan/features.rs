@@ -1,12 +1,38 @@
 //! The features of timesteps and of what else comes as a number.
 
-use crate::graph::Features;
+use crate::condition::Condition;
+use crate::graph::{Features, Index};
 
-/// A number's features; `table` gives the numbers of a parameter.
-// Angles round as PyTorch's f32 does, because at 1000 radians one rounding is 6e-5; the functions themselves are then evaluated in f64.
-pub(crate) fn write_features<'a>(features: &Features, number: f32, table: impl Fn(usize) -> &'a [f32], out: &mut [f32]) {
+/// The features of every image, a row each; `table` gives the numbers of a parameter.
+pub(crate) fn write_features<'a, 'o>(
+    features: &Features,
+    index: Index,
+    timesteps: &[f32],
+    condition: &Condition,
+    table: impl Fn(usize) -> &'a [f32],
+    out: impl Iterator<Item = &'o mut [f32]>,
+) {
     match *features {
-        Features::Table(id) => out.copy_from_slice(&table(id)[number as usize * out.len()..][..out.len()]),
+        Features::Table(id) => out.zip(index.rows(timesteps, condition)).for_each(|(out, rows)| mix(table(id), &rows, out)),
+        _ => out.zip(&*index.numbers(timesteps, condition)).for_each(|(out, &number)| write_waves(features, number, &table, out)),
+    }
+}
+
+/// Σ weight · row of a table.
+fn mix(table: &[f32], rows: &[(usize, f64)], out: &mut [f32]) {
+    let width = out.len();
+    for (i, out) in out.iter_mut().enumerate() {
+        // From the first term on, not from 0: one row of weight 1 keeps its bits, a negative zero among them.
+        let terms = rows.iter().map(|(row, weight)| weight * f64::from(table[row * width + i]));
+        *out = terms.reduce(|sum, term| sum + term).unwrap_or(0.0) as f32;
+    }
+}
+
+/// Sines and cosines of a number.
+// Angles round as PyTorch's f32 does, because at 1000 radians one rounding is 6e-5; the functions themselves are then evaluated in f64.
+fn write_waves<'a>(features: &Features, number: f32, table: impl Fn(usize) -> &'a [f32], out: &mut [f32]) {
+    match *features {
+        Features::Table(_) => unreachable!("rows of a table are mixed"),
         Features::Sinusoid { flip_sin_to_cos, freq_shift } => {
             let half = out.len() / 2;
             let angle = |i: usize| {

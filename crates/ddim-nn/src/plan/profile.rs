@@ -4,14 +4,14 @@ use super::clock::Instant;
 use std::time::Duration;
 
 /// Where the time of evaluations went.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Profile {
     /// One a kind of operation, in the order of their first use.
     pub shares: Vec<Share>,
 }
 
 /// What one kind of operation took.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
     /// Its name.
     pub kind: &'static str,

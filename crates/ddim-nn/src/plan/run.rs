@@ -307,10 +307,8 @@ impl Step {
                 each_pixel(out, self.out, |p, out| combine(out, pixel(&x, p), pixel(&x, p), |x, _| x / timestep(p)), n);
             }
             Action::Features(features, index) => {
-                let numbers = index.numbers(inputs.timesteps, inputs.condition);
-                for (out, &number) in out.chunks_exact_mut(c).zip(&*numbers) {
-                    write_features(features, number, |id| plan.parameter(id, weights), out);
-                }
+                let table = |id| plan.parameter(id, weights);
+                write_features(features, *index, inputs.timesteps, inputs.condition, table, out.chunks_exact_mut(c));
             }
             Action::Embedding => match inputs.condition {
                 Condition::Embeddings(embeddings) => out[..embeddings.len()].copy_from_slice(embeddings),

@@ -32,6 +32,20 @@ impl SampleSize {
 /// Keys that every pipeline folder has are required; those that diffusers added later have its defaults. Unknown keys are ignored, as
 /// diffusers does. Names of layers are enums; what their types do not say of the numbers [`check`](Self::check) does, whenever a
 /// configuration is read and whenever a network is made of one.
+///
+/// ```
+/// use ddim_nn::{UNet, UNetConfig};
+///
+/// let mut config = UNetConfig::preset("tiny").unwrap();
+/// config.block_out_channels = vec![8, 16];
+/// assert_eq!(config.size_multiple(), 2); // two resolutions
+/// let small = UNet::initialised(&config, 0)?;
+/// assert!(small.values().len() < UNet::initialised(&UNetConfig::preset("tiny").unwrap(), 0)?.values().len());
+///
+/// config.block_out_channels = vec![8, 17];
+/// assert!(config.check().unwrap_err().to_string().contains("17"));
+/// # Ok::<(), ddim_nn::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct UNetConfig {
@@ -371,7 +385,7 @@ mod tests {
         // One that holds, and is another network's.
         let pipeline = || Pipeline::untrained(tiny(), SchedulerConfig::default()).unwrap();
         let other = UNetConfig { in_channels: 1, out_channels: 1, ..tiny() };
-        let error = Network::new(Pipeline { config: other, ..pipeline() }).err().expect("another network's");
+        let error = Network::new(Pipeline { config: other, ..pipeline() }).expect_err("another network's");
         assert!(error.to_string().contains("of another network"), "{error}");
         let larger = UNetConfig { sample_size: Some(SampleSize::Rectangle([16, 8])), ..tiny() };
         assert_eq!(Network::new(Pipeline { config: larger, ..pipeline() }).unwrap().shape(), [3, 16, 8]);

@@ -21,13 +21,29 @@ use resnet::conv3x3;
 use std::sync::Arc;
 
 /// The network: its definition and its weights. See [`UNetConfig`] for what it can be.
-#[derive(Debug, Clone)]
+///
+/// ```
+/// use ddim_nn::{UNet, UNetConfig};
+///
+/// let unet = UNet::initialised(&UNetConfig::preset("tiny").unwrap(), 7)?;
+/// let (name, shape, range) = unet.parameters().find(|(name, ..)| *name == "conv_in.weight").unwrap();
+/// assert_eq!((name, shape), ("conv_in.weight", &[32, 3, 3, 3][..])); // PyTorch's [out, in, k, k]
+/// assert_eq!(unet.values()[range].len(), 32 * 3 * 3 * 3);
+/// # Ok::<(), ddim_nn::Error>(())
+/// ```
+#[derive(Clone)]
 pub struct UNet {
     config: UNetConfig,
     modules: Arc<Modules>,
     parameters: Arc<Parameters>,
     /// Of all parameters, in the order of their declaration.
     values: Vec<f32>,
+}
+
+impl std::fmt::Debug for UNet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UNet").field("config", &self.config).field("values", &self.values.len()).finish_non_exhaustive()
+    }
 }
 
 /// The modules, in the order in which they declare their parameters.

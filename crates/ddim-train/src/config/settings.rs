@@ -24,6 +24,18 @@ const PRESETS: [(&str, &str); 5] = [
 const FOUND: [&str; 5] = ["data.path", "network.in_channels", "network.out_channels", "network.num_class_embeds", "optimizer.decay_steps"];
 
 /// Settings as they are collected, not yet checked as a whole.
+///
+/// ```
+/// use ddim_train::{ErrorKind, Settings};
+///
+/// let mut settings = Settings::preset("tiny")?;
+/// settings.over("[optimizer]\nclip = 0.5", "mine.toml")?;
+/// settings.set("batch_size", "4")?;
+/// let config = settings.resolve()?;
+/// assert_eq!((config.batch_size, config.optimizer.clip), (4, Some(0.5)));
+/// assert_eq!(settings.set("optimizer.clipp", "0.5").unwrap_err().kind(), ErrorKind::Config);
+/// # Ok::<(), ddim_train::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     table: Table,
@@ -83,7 +95,8 @@ impl Settings {
     /// A file that cannot be read; what [`over`](Self::over) says.
     pub fn of_run(path: &Path) -> Result<Self> {
         let mut settings = Self::preset("ddpm-cifar10")?;
-        let text = std::fs::read_to_string(path).map_err(|e| Error::new(ErrorKind::Config, format!("{}: {e}", path.display())))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|e| Error::new(ErrorKind::Config, format!("{}: {e}", path.display())).because(e))?;
         // A model's tables may have keys that a preset's have not.
         if let Ok(table) = text.parse::<Table>() {
             for name in ["network", "scheduler"] {
@@ -103,7 +116,7 @@ impl Settings {
     /// # Errors
     /// Not TOML; a key that is not known, with the nearest that is.
     pub fn over(&mut self, text: &str, name: &str) -> Result<()> {
-        let table: Table = text.parse().map_err(|e: toml::de::Error| Error::config(format!("{name}: {e}")))?;
+        let table: Table = text.parse().map_err(|e: toml::de::Error| Error::config(format!("{name}: {e}")).because(e))?;
         self.lay_over(table).map_err(|e| Error::config(format!("{name}: {e}")))
     }
 
@@ -112,7 +125,8 @@ impl Settings {
     /// # Errors
     /// As that, and a file that cannot be read.
     pub fn over_file(&mut self, path: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::new(ErrorKind::Config, format!("{}: {e}", path.display())))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|e| Error::new(ErrorKind::Config, format!("{}: {e}", path.display())).because(e))?;
         self.over(&text, &path.display().to_string())
     }
 
@@ -206,7 +220,7 @@ impl Settings {
     pub(crate) fn make_absolute(&mut self, run: Option<&Self>) -> Result<()> {
         for key in PATHS {
             let Some(path) = self.path(key).filter(|path| !path.as_os_str().is_empty()) else { continue };
-            let absolute = std::path::absolute(&path).map_err(|e| Error::config(format!("{key}: {}: {e}", path.display())))?;
+            let absolute = std::path::absolute(&path).map_err(|e| Error::config(format!("{key}: {}: {e}", path.display())).because(e))?;
             let known = || run.is_some_and(|run| run.path(key).as_ref() == Some(&absolute));
             let named = match key {
                 "data.labels" => path == Path::new(LABELS_OF_DATA),
@@ -334,7 +348,7 @@ impl Settings {
     pub fn resolve(&self) -> Result<Config> {
         let mut table = self.table.clone();
         without_none(&mut table);
-        let config: Config = table.try_into().map_err(|e: toml::de::Error| Error::config(e.to_string()))?;
+        let config: Config = table.try_into().map_err(|e: toml::de::Error| Error::config(&e).because(e))?;
         config.check()?;
         Ok(config)
     }

@@ -246,7 +246,7 @@ impl Config {
 
     /// Height and width of the images, and their channels where the configuration says them.
     pub(crate) fn image_size(&self) -> Result<([usize; 2], Option<usize>)> {
-        let wrong = || Error::config("network.sample_size: expected a number, or [height, width]");
+        let wrong = || Error::config("network.sample_size: expected a number from 1 to 4096, or [height, width]");
         let side =
             |value: &Value| value.as_integer().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=4096).contains(n)).ok_or_else(wrong);
         let size = match self.network.get("sample_size") {

@@ -50,7 +50,7 @@ pub enum Event<'a> {
 }
 
 /// A line of `metrics.jsonl`: means over the steps since the last.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metrics {
     /// Steps taken.
     pub step: u64,
@@ -75,7 +75,7 @@ pub struct Metrics {
 }
 
 /// How a run ended.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// Steps taken in all.
     pub step: u64,

@@ -46,20 +46,20 @@ pub(super) fn unused_beside(folder: &Path) -> PathBuf {
 pub(super) fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     match removed {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::run(path, e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::run(path, &e).because(e)),
         _ => Ok(()),
     }
 }
 
 pub(super) fn lock(folder: &Path) -> Result<File> {
     lock_folder(folder).map_err(|e| match e.kind() {
-        std::io::ErrorKind::WouldBlock => Error::run(folder, "another process is training here: expected one at a time"),
-        _ => Error::run(folder, e),
+        std::io::ErrorKind::WouldBlock => Error::run(folder, "another process is training here: expected one at a time").because(e),
+        _ => Error::run(folder, &e).because(e),
     })
 }
 
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_file(path, bytes).map_err(|e| Error::run(path, format!("cannot be written: {e}")))
+    write_file(path, bytes).map_err(|e| Error::run(path, format!("cannot be written: {e}")).because(e))
 }
 
 /// Opens the metrics to append to; lines of steps that will be taken again go, and so does half a line.
@@ -68,7 +68,7 @@ pub(super) fn open_metrics(path: &Path, step: u64) -> Result<File> {
     struct Line {
         step: u64,
     }
-    let io = |e| Error::run(path, e);
+    let io = |e| Error::run(path, &e).because(e);
     match std::fs::read_to_string(path) {
         Ok(text) => {
             let kept = |line: &&str| serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step);

@@ -28,6 +28,31 @@ use std::time::{Duration, Instant};
 pub use event::{Event, Metrics, Outcome};
 
 /// A run's folder, held by one process.
+///
+/// ```
+/// use ddim_train::{Event, Run, Settings};
+/// use std::sync::atomic::AtomicBool;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// std::fs::write(folder.join("data.npy"), ddim_data::npy_bytes(&[0.25; 6 * 192], [3, 8, 8]))?;
+/// let mut settings = Settings::preset("tiny")?;
+/// settings.set_path("data.path", &folder.join("data.npy"))?;
+/// for (key, value) in [("network.sample_size", "8"), ("steps", "4"), ("batch_size", "2")] {
+///     settings.set(key, value)?;
+/// }
+///
+/// let run = Run::create(&folder.join("run"), settings, &ddim_nn::Pipeline::load)?;
+/// let mut steps = 0;
+/// let outcome = run.train(&AtomicBool::new(false), &mut |event| {
+///     steps += u64::from(matches!(event, Event::Stepped { .. }));
+///     Ok(())
+/// })?;
+/// assert_eq!((outcome.step, outcome.finished, steps), (4, true, 4));
+/// let pipeline = ddim_nn::Pipeline::load(&outcome.checkpoint.unwrap())?; // the averaged weights
+/// assert_eq!(pipeline.config.in_channels, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Run {
     folder: PathBuf,
     config: Config,
@@ -36,6 +61,12 @@ pub struct Run {
     remarks: Vec<String>,
     /// Locked as long as it is open.
     _lock: File,
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("folder", &self.folder).field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 /// Settings that a run with a checkpoint may have otherwise from there on: they change nothing of what was computed. The end of a decay is
@@ -81,7 +112,7 @@ impl Run {
         if let Some(original) = original {
             settings.insert("data.labels", original);
         }
-        std::fs::create_dir_all(checkpoint::folder(folder)).map_err(|e| Error::run(folder, e))?;
+        std::fs::create_dir_all(checkpoint::folder(folder)).map_err(|e| Error::run(folder, &e).because(e))?;
         let lock = held.map_or_else(|| lock(folder), Ok)?;
         // Another process may have been here in between.
         refuse_used(folder)?;
@@ -98,7 +129,7 @@ impl Run {
             trainer.pipeline(0)?.save(&folder.join(BASE), WeightsDtype::F32)?;
         }
         if let (None, Some(Labels::File(file))) = (&labels, &trainer.config().data.labels) {
-            let bytes = std::fs::read(file).map_err(|e| Error::data(file, e))?;
+            let bytes = std::fs::read(file).map_err(|e| Error::data(file, &e).because(e))?;
             write_whole(&folder.join(LABELS), &bytes)?;
         }
         let (config, remarks) = (settings.resolve()?, trainer.remarks());
@@ -119,7 +150,7 @@ impl Run {
         let before = Settings::of_run(&path)?;
         let mut asked = asked.clone();
         asked.make_absolute(Some(&before))?;
-        std::fs::create_dir_all(checkpoint::folder(folder)).map_err(|e| Error::run(folder, e))?;
+        std::fs::create_dir_all(checkpoint::folder(folder)).map_err(|e| Error::run(folder, &e).because(e))?;
         checkpoint::sweep(folder)?;
         let Some((step, last)) = checkpoint::checkpoints(folder)?.pop() else {
             return Self::begin(folder, laid_over(&before, asked), model, Some(lock), Some(&before));
@@ -181,7 +212,7 @@ impl Run {
         let (data, remarks) = (self.trainer.data(), &self.remarks);
         observe(Event::Started { step, images: [images, held], parameters: self.trainer.parameters(), data, remarks })?;
         let mut metrics_file = open_metrics(&folder.join(METRICS), step)?;
-        let mut events = EventFile::create(&folder, step).map_err(|e| Error::run(&folder, e))?;
+        let mut events = EventFile::create(&folder, step).map_err(|e| Error::run(&folder, &e).because(e))?;
         let output = self.config.output.clone();
         let mut last_saved = Instant::now();
         // Time spent in steps since the last line of metrics, and their images.
@@ -214,7 +245,7 @@ impl Run {
                 };
                 (busy, done) = (Duration::ZERO, 0);
                 self.tally.begin_line();
-                let io = |e| Error::run(&folder.join(METRICS), e);
+                let io = |e| Error::run(&folder.join(METRICS), &e).because(e);
                 writeln!(metrics_file, "{}", serde_json::to_string(&metrics).expect("plain numbers")).map_err(io)?;
                 let mut scalars = vec![
                     ("loss", metrics.loss),
@@ -225,7 +256,7 @@ impl Run {
                 if let Some(Evaluated { average, raw }) = evaluated {
                     scalars.extend([("evaluation_loss", average), ("evaluation_loss_raw", raw)]);
                 }
-                events.scalars(step, &scalars).map_err(|e| Error::run(&folder, e))?;
+                events.scalars(step, &scalars).map_err(|e| Error::run(&folder, &e).because(e))?;
                 observe(Event::Metrics(&metrics))?;
             }
             if due(output.preview_every) {
@@ -264,7 +295,7 @@ impl Run {
         let all = checkpoint::checkpoints(&self.folder).unwrap_or_default();
         if all.is_empty() {
             let next = format!("ddim train --out {} --resume --learning-rate {rate:.1e}", quoted(&self.folder));
-            return Error::new(ErrorKind::Diverged, format!("{error}; there is no checkpoint yet, start again with {next}"));
+            return Error::new(ErrorKind::Diverged, format!("{error}; there is no checkpoint yet, start again with {next}")).because(error);
         }
         // The weights of this very step are what failed; those saved while the loss grew are no better.
         let good = |(step, path): &&(u64, PathBuf)| *step < self.trainer.step && checkpoint::tally(path).is_ok_and(|tally| tally.is_low());
@@ -280,7 +311,7 @@ impl Run {
         );
         let last =
             good.map_or("no checkpoint is from before that".to_owned(), |path| format!("the last good checkpoint is {}", path.display()));
-        Error::new(ErrorKind::Diverged, format!("{error}; {last}, start again with {next}"))
+        Error::new(ErrorKind::Diverged, format!("{error}; {last}, start again with {next}")).because(error)
     }
 }
 

@@ -20,7 +20,7 @@ use elsewhere::{Elsewhere, State};
 pub use evaluate::Evaluated;
 
 /// What a step did.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stepped {
     /// The objective before the step.
     pub loss: f64,
@@ -41,6 +41,24 @@ pub(crate) enum Start {
 }
 
 /// A network in training.
+///
+/// ```
+/// use ddim_train::{Settings, Trainer};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// std::fs::write(folder.join("data.npy"), ddim_data::npy_bytes(&[0.25; 6 * 192], [3, 8, 8]))?;
+/// let mut settings = Settings::preset("tiny")?;
+/// settings.set_path("data.path", &folder.join("data.npy"))?;
+/// for (key, value) in [("network.sample_size", "8"), ("steps", "4"), ("batch_size", "2")] {
+///     settings.set(key, value)?;
+/// }
+/// let mut trainer = Trainer::begin(&mut settings, &[], &ddim_nn::Pipeline::load)?;
+/// let first = trainer.step()?;
+/// assert!((first.loss - 1.0).abs() < 0.5); // a new network predicts 0, and ε is N(0, I)
+/// assert_eq!(trainer.pipeline(0)?.config.block_out_channels, [32, 64]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Trainer {
     config: Config,
     data: DataSet,
@@ -66,6 +84,12 @@ pub struct Trainer {
     pub(crate) step: u64,
     /// The order of an epoch, for the last one asked for.
     order: Option<(u64, Vec<usize>)>,
+}
+
+impl std::fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainer").field("config", &self.config).field("step", &self.step).finish_non_exhaustive()
+    }
 }
 
 impl Trainer {

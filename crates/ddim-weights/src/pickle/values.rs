@@ -29,7 +29,7 @@ pub enum Value {
     Dict(Vec<(Id, Id)>),
     /// `module name`, of a class or function.
     Global(Span),
-    /// What [`Names`] made, by a number of its own.
+    /// What [`Names`](super::Names) made, by a number of its own.
     Object(usize),
     /// Anything else.
     Opaque,
@@ -45,6 +45,24 @@ pub struct Span {
 }
 
 /// Bytes with one pickle after another, and the values of those that were [`run`](Pickle::run).
+///
+/// ```
+/// use ddim_weights::pickle::{Id, Names, Pickle, Value};
+///
+/// /// For pickles of plain values.
+/// struct NoNames;
+///
+/// impl Names for NoNames {
+///     fn call(&mut self, _: &Pickle<'_>, _: &str, _: &[Id]) -> Option<Value> {
+///         None
+///     }
+/// }
+///
+/// let mut pickle = Pickle::new(&b"\x80\x02]K\x05a."[..]); // pickle.dumps([5])
+/// let list = pickle.run(&mut NoNames)?;
+/// assert_eq!(pickle.integer(pickle.items(list).unwrap()[0]), Some(5));
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Debug)]
 pub struct Pickle<'a> {
     input: Cow<'a, [u8]>,

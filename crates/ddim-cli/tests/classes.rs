@@ -1,0 +1,219 @@
+//! Guidance, mixed classes, and classes of data, as a person asks for them.
+
+mod common;
+
+use common::{floats, json, npy, ok, refused, with_model};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// A model of four classes, whose fifth row stands for none.
+fn pets() -> TempDir {
+    let folder = with_model("learned_classes");
+    fs::write(folder.path().join("model/classes.json"), r#"["cat", "dog", "cow", "hen"]"#).unwrap();
+    folder
+}
+
+/// `ddim sample` of six images in five steps.
+fn draw(dir: &Path, flags: &[&str]) -> Vec<f32> {
+    ok(dir, &[&["sample", "--model", "model", "--count", "6", "--steps", "5", "--save-npy", "x.npy", "-q"], flags].concat());
+    floats(&dir.join("x.npy"))
+}
+
+fn has(file: &Path, text: &str) -> bool {
+    fs::read(file).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes())
+}
+
+#[test]
+fn guidance() {
+    let folder = pets();
+    let dir = folder.path();
+    let classes = ["--classes", "each"];
+    let draw = |flags: &[&str]| draw(dir, &[&classes[..], flags].concat());
+    let (plain, guided) = (draw(&[]), draw(&["--guidance", "3"]));
+    assert_eq!(draw(&["--guidance", "1", "--guidance-rescale", "0.5"]), plain);
+    assert_ne!(guided, plain);
+    for batch in ["1", "4"] {
+        assert_eq!(draw(&["--guidance", "3", "--batch-size", batch, "--threads", "1"]), guided);
+    }
+    assert_eq!(draw(&["--guidance", "3", "--guidance-interval", "0,1", "--guidance-rescale", "0"]), guided);
+    assert_ne!(draw(&["--guidance", "3", "--guidance-interval", "0.1,0.5"]), guided);
+    assert_ne!(draw(&["--guidance", "3", "--guidance-rescale", "0.7"]), guided);
+    // Nothing is visited between these levels.
+    assert_eq!(draw(&["--guidance", "3", "--guidance-interval", "0.9,1"]), plain);
+    // Without guidance by any class, there is none.
+    assert_eq!(draw(&["--guidance", "0"]), {
+        let args = ["sample", "--model", "model", "--count", "6", "--steps", "5", "--save-npy", "x.npy", "-q", "--classes", "4"];
+        ok(dir, &args);
+        floats(&dir.join("x.npy"))
+    });
+
+    // What was drawn is with it, and where it is not 1 alone.
+    let sample = ["sample", "--model", "model", "--count", "2", "--steps", "1", "--classes", "cat", "--out", "o", "--json", "-q"];
+    assert_eq!(json(&ok(dir, &sample))["guidance"], json!(1.0));
+    assert!(!has(&dir.join("o/00000.png"), "guidance"));
+    let more = ["--guidance", "2.5", "--guidance-interval", "0,0.8", "--guidance-rescale", "0.7"];
+    refused(dir, &[&sample[..], &more].concat(), 1, &["00000.png"]);
+    fs::remove_dir_all(dir.join("o")).unwrap();
+    assert_eq!(json(&ok(dir, &[&sample[..], &more].concat()))["guidance"], json!(2.5));
+    assert!(has(&dir.join("o/00001.png"), " --classes cat --guidance 2.5 --guidance-interval 0,0.8 --guidance-rescale 0.7"));
+
+    // Every verb, and each does something.
+    let model = ["--model", "model", "-q", "--classes", "cow,dog"];
+    let verbs: [&[&str]; 5] = [
+        &["encode", "--input", "o", "--steps", "3", "--save-npy", "y"],
+        &["reconstruct", "--input", "o", "--steps", "3", "--grid", "y"],
+        &["interpolate", "--frames", "3", "--steps", "3", "--grid", "y"],
+        &["consistency", "--count", "2", "--steps", "3,5", "--grid", "y"],
+        &["nll", "--data", "o", "--steps", "3", "--plot", "y.png"],
+    ];
+    for verb in verbs {
+        let file = dir.join(verb.last().unwrap());
+        let [without, with] = ["1", "4"].map(|w| {
+            ok(dir, &[verb, &model[..], &["--guidance", w]].concat());
+            fs::read(&file).unwrap()
+        });
+        ok(dir, &[verb, &model[..]].concat());
+        assert!(fs::read(&file).unwrap() == without && without != with, "{verb:?}");
+    }
+    let info = ok(dir, &["info", "model"]).stdout;
+    assert!(info.contains("null class  4,"), "{info}");
+    assert_eq!(json(&ok(dir, &["info", "model", "--json"]))["null_class"], json!(4));
+}
+
+#[test]
+fn guidance_that_there_is_not() {
+    let folder = pets();
+    let dir = folder.path();
+    let base = ["sample", "--model", "model", "-q", "--steps", "1", "--classes", "cat"];
+    let cases: [(&[&str], &[&str]); 10] = [
+        (&["--guidance", "-1"], &["--guidance: ", "-1", "0 or more"]),
+        (&["--guidance", "NaN"], &["--guidance: ", "0 or more"]),
+        (&["--guidance", "much"], &["--guidance"]),
+        (&["--guidance", "3", "--guidance-interval", "0.8,0.2"], &["--guidance-interval: ", "0.8", "smaller one first"]),
+        (&["--guidance", "3", "--guidance-interval", "0,1.5"], &["--guidance-interval: ", "1.5"]),
+        (&["--guidance", "3", "--guidance-interval", "0.5"], &["--guidance-interval", "as 0.1,0.7"]),
+        (&["--guidance", "3", "--guidance-rescale", "2"], &["--guidance-rescale: ", "2", "0 to 1"]),
+        (&["--guidance", "1", "--guidance-rescale", "2"], &["--guidance-rescale: ", "2", "0 to 1"]),
+        (&["--guidance-rescale", "0.5"], &["--guidance"]),
+        (&["--guidance-interval", "0,1"], &["--guidance"]),
+    ];
+    for (flags, words) in cases {
+        refused(dir, &[&base[..], flags].concat(), 2, words);
+    }
+    // Five names for five rows: none stands for no class.
+    fs::write(dir.join("model/classes.json"), r#"["cat", "dog", "cow", "hen", "fox"]"#).unwrap();
+    let words = ["--guidance: 3: model has no class that stands for none", "label dropout"];
+    refused(dir, &[&base[..], &["--guidance", "3"]].concat(), 2, &words);
+    ok(dir, &[&base[..], &["--guidance", "1", "--save-npy", "x.npy"]].concat());
+    refused(dir, &["sample", "--steps", "1", "--count", "1", "--guidance", "2", "-q"], 2, &["--guidance: 2: emoji has no class"]);
+    ok(dir, &["sample", "--steps", "1", "--count", "1", "--guidance", "1", "-q", "--save-npy", "x.npy"]);
+}
+
+#[test]
+fn mixed_classes() {
+    let folder = pets();
+    let dir = folder.path();
+    let of = |classes: &str| draw(dir, &["--classes", classes]);
+    let (cat, both) = (of("cat"), of("cat+dog"));
+    assert!(both != cat && both != of("dog"));
+    assert_eq!(of("0.3*cat"), cat);
+    assert_eq!((of("dog+0"), of("2*cat + 2*dog"), of("0.5*cat+0.5*dog")), (both.clone(), both.clone(), both.clone()));
+    assert_ne!(of("0.3*cat+0.7*dog"), both);
+    let third = both.len() / 6;
+    let turns = of("cat+dog,cat");
+    assert_eq!((&turns[..third], &turns[third..2 * third]), (&both[..third], &cat[third..2 * third]));
+    fs::write(dir.join("labels.txt"), "cat+dog\ncat\n").unwrap();
+    assert_eq!(of("labels.txt"), turns);
+    for batch in ["1", "4"] {
+        assert_eq!(draw(dir, &["--classes", "cat+dog,cat", "--batch-size", batch]), turns);
+    }
+    assert_ne!(draw(dir, &["--classes", "cat+dog", "--guidance", "2"]), both);
+    let sample = ["sample", "--model", "model", "--count", "2", "--steps", "1", "--out", "o", "--json", "-q", "--classes", "cat,3*cow+dog"];
+    let said = json(&ok(dir, &sample));
+    assert_eq!((&said["classes"], &said["mixtures"]), (&json!(null), &json!([[[0, 1.0]], [[1, 0.25], [2, 0.75]]])));
+    assert!(has(&dir.join("o/00001.png"), "image 1, classes 0.25*dog+0.75*cow"));
+    let alone = ["sample", "--model", "model", "--count", "2", "--steps", "1", "--grid", "g.png", "--json", "-q", "--classes", "cat"];
+    assert_eq!(json(&ok(dir, &alone)).get("mixtures"), None);
+
+    // A walk from class to class: its ends are those of their seeds, and the middle is half of each.
+    let walk = |classes: &str, more: &[&str]| {
+        let args = ["interpolate", "--model", "model", "--steps", "5", "--save-npy", "w.npy", "-q", "--classes", classes];
+        ok(dir, &[&args[..], more].concat());
+        floats(&dir.join("w.npy"))
+    };
+    let line = walk("cat,dog", &["--seeds", "3,8", "--frames", "5"]);
+    let frame = |all: &[f32], k: usize| all[k * third..(k + 1) * third].to_vec();
+    let end = |seed: &str, class: &str| frame(&draw(dir, &["--seed", seed, "--classes", class]), 0);
+    assert_eq!((frame(&line, 0), frame(&line, 4)), (end("3", "cat"), end("8", "dog")));
+    assert_eq!(frame(&line, 2), frame(&walk("cat+dog", &["--seeds", "3,8", "--frames", "5"]), 2));
+    assert_eq!(frame(&line, 1), frame(&walk("0.75*cat+0.25*dog", &["--seeds", "3,8", "--frames", "5"]), 1));
+    assert_eq!(walk("cow", &["--seeds", "3,8", "--frames", "3"]), walk("cow,cow", &["--seeds", "3,8", "--frames", "3"]));
+    let square = walk("cat,dog,cow,hen", &["--seeds", "1,2,3,4", "--rows", "3", "--cols", "3"]);
+    assert_eq!((frame(&square, 2), frame(&square, 6)), (end("2", "dog"), end("3", "cow")));
+    assert_eq!(frame(&square, 4), frame(&walk("cat+dog+cow+hen", &["--seeds", "1,2,3,4", "--rows", "3", "--cols", "3"]), 4));
+    let random = walk("random", &["--seeds", "3,8", "--frames", "2"]);
+    assert_eq!((frame(&random, 0), frame(&random, 1)), (end("3", "random"), end("8", "random")));
+
+    let base = ["sample", "--model", "model", "-q", "--steps", "1", "--classes"];
+    for (classes, words) in [
+        ("cat+fox", ["--classes: ", "\"fox\""]),
+        ("cat+", ["--classes: ", "\"\""]),
+        ("0*cat+dog", ["--classes: ", "\"0*cat\""]),
+        ("-2*cat+dog", ["--classes: ", "weight above 0"]),
+        ("data", ["--classes: data", "encode, reconstruct, nll"]),
+        ("reference", ["--classes: reference", "sweep"]),
+    ] {
+        refused(dir, &[&base[..6], &[&format!("--classes={classes}")]].concat(), 2, &words);
+    }
+    refused(dir, &["interpolate", "--model", "model", "--classes", "cat,dog,cow", "-q"], 2, &["--classes: 3 classes", "2 ends"]);
+    let other = with_model("class_timestep");
+    refused(other.path(), &[&base[..], &["0+1"]].concat(), 2, &["--classes: ", "without a table", "timestep"]);
+    refused(other.path(), &["interpolate", "--model", "model", "--classes", "0,1", "-q"], 2, &["--classes: ", "without a table"]);
+}
+
+#[test]
+fn classes_of_data() {
+    let folder = pets();
+    let dir = folder.path();
+    // In the order of their paths: hen, cat, cat in the model's numbers.
+    for (i, path) in ["a/hen/0.png", "a/cat/1.png", "a/cat/2.png"].into_iter().enumerate() {
+        fs::create_dir_all(dir.join(path).parent().unwrap()).unwrap();
+        image::GrayImage::from_fn(8, 8, |x, y| image::Luma([(x * y * 3) as u8 + 40 * i as u8])).save(dir.join(path)).unwrap();
+    }
+    let encode = |classes: &str, more: &[&str]| {
+        let args = ["encode", "--model", "model", "--input", "a", "--steps", "3", "--save-npy", "z.npy", "-q", "--classes", classes];
+        ok(dir, &[&args[..], more].concat());
+        floats(&dir.join("z.npy"))
+    };
+    let data = encode("data", &[]);
+    assert_eq!(data, encode("cat,cat,hen", &[]));
+    assert_ne!(data, encode("cat", &[]));
+    assert_eq!(encode("data", &["--batch-size", "2"]), data);
+    assert_eq!(encode("data", &["--fit", "crop"]), data);
+    let said = |verb: &[&str]| {
+        let [data, listed] = ["data", "cat,cat,hen"].map(|classes| {
+            let mut said = json(&ok(dir, &[verb, &["--model", "model", "-q", "--json", "--steps", "3", "--classes", classes]].concat()));
+            said["seconds"].take();
+            said
+        });
+        assert_eq!(data, listed, "{verb:?}");
+    };
+    said(&["reconstruct", "--input", "a"]);
+    said(&["nll", "--data", "a"]);
+    said(&["nll", "--data", "a", "--guidance", "2"]);
+
+    let refused = |input: &str, words: &[&str]| {
+        let args = ["encode", "--model", "model", "--input", input, "--steps", "3", "--save-npy", "y.npy", "-q", "--classes", "data"];
+        refused(dir, &args, if words[0].starts_with("--") { 2 } else { 1 }, words);
+    };
+    refused("a/cat", &["a/cat", "no labels"]);
+    npy(&dir.join("x.npy"), "<f4", false, "(1, 1, 8, 8)", &0.5f32.to_le_bytes().repeat(64));
+    refused("x.npy", &["x.npy", "no labels"]);
+    fs::rename(dir.join("a/hen"), dir.join("a/fox")).unwrap();
+    refused("a", &["--classes: of the images, \"fox\"", "cat, dog, cow, hen"]);
+    let sweep =
+        ["sweep", "--model", "model", "--reference", "a/cat", "--count", "2", "--steps", "1", "--eta", "0", "-q", "--classes", "reference"];
+    common::refused(dir, &sweep, 2, &["--classes: reference: a/cat has no classes"]);
+}

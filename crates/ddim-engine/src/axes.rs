@@ -1,0 +1,58 @@
+//! What a sweep is over: its axes, and the rows that they make.
+
+use crate::choices::Eta;
+use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::spacing::Spacing;
+use ddim::{Sigma, Solver};
+use ddim_eval::{Row, sigma_name};
+
+/// All combinations of trajectory, solver and noise, in this order, each with the spacing that its trajectory is called by; of no spacings the
+/// model's own.
+pub(crate) fn rows<'a>(
+    session: &Session<'_, '_>,
+    spacings: &'a [Spacing],
+    solvers: &[Solver],
+    etas: &[Eta],
+) -> Result<Vec<(Row, Option<&'a Spacing>)>> {
+    let spacings: Vec<Option<&Spacing>> = if spacings.is_empty() { vec![None] } else { spacings.iter().map(Some).collect() };
+    let names: Vec<String> = spacings.iter().map(|spacing| session.spacing_name(*spacing)).collect();
+    let sigmas: Vec<Sigma> = etas.iter().map(|&eta| eta.into()).collect();
+    check_axis("trajectory", &names, String::clone)?;
+    check_axis("solver", solvers, ToString::to_string)?;
+    check_axis("eta", &sigmas, sigma_name)?;
+    let mut rows = Vec::new();
+    for (trajectory, &spacing) in names.iter().zip(&spacings) {
+        for &solver in solvers {
+            let row = |sigma: &Sigma| (Row { solver, trajectory: trajectory.clone(), sigma: sigma.clone() }, spacing);
+            rows.extend(sigmas.iter().map(row));
+        }
+    }
+    Ok(rows)
+}
+
+/// An axis has something on it, each once.
+pub(crate) fn check_axis<T: PartialEq>(field: &str, values: &[T], name: impl Fn(&T) -> String) -> Result<()> {
+    if values.is_empty() {
+        return Err(Error::field(field, "empty: expected one or more"));
+    }
+    match values.iter().enumerate().find(|(i, value)| values[..*i].contains(value)) {
+        Some((_, twice)) => Err(Error::field(field, format!("{} twice: expected each once", name(twice)))),
+        None => Ok(()),
+    }
+}
+
+/// [`Solver`]s by their names, for serde.
+pub(crate) mod by_names {
+    use ddim::Solver;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(solvers: &[Solver], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(solvers.iter().map(|solver| solver.name()))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Solver>, D::Error> {
+        Vec::<String>::deserialize(deserializer)?.iter().map(|name| name.parse().map_err(D::Error::custom)).collect()
+    }
+}

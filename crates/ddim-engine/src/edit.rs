@@ -1,0 +1,417 @@
+//! Images changed: drawn again from some of their noise, within a mask, under another class, or by another model.
+
+use crate::choices::{Clipping, Eta, Guidance, Model, Preparing};
+use crate::error::{Error, Result};
+use crate::inputs;
+use crate::inversion::Inversion;
+use crate::job::{Request, Watch, Within};
+use crate::output::{OutputFile, check_drawable, check_paths, create_folder, shown};
+use crate::sample::write_singles;
+use crate::session::{Encoded, Session, check_count};
+use crate::spacing::Spacing;
+use crate::used_folder;
+use ddim::{Resampling, Solver};
+use ddim_data::npy_bytes;
+use ddim_train::quoted;
+pub use results::EditReport;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use way::{Start, Way, reaching};
+
+mod mask;
+mod results;
+mod way;
+
+/// Images drawn again from a level of noise that `strength` chooses, in S steps below it.
+///
+/// The state there is the image with fresh noise (SDEdit, arXiv 2108.01073), or, with an `inversion`, its latent: then what is drawn is a function of the image alone,
+/// and under another class or by another model a translation of it (dual diffusion implicit bridges, arXiv 2203.08382). With a `mask` the rest stays as it is
+/// (RePaint, arXiv 2201.09865).
+///
+/// diffusers' image-to-image pipelines run S·strength steps; here all S lie below the level.
+///
+/// ```
+/// use ddim_engine::{Control, Edit, Engine};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let input = folder.path().join("x_0.npy"); // one image [3, 32, 32] in [-1, 1]
+/// std::fs::write(&input, ddim_data::npy_bytes(&[0.5; 3072], [3, 32, 32]))?;
+/// let request = Edit { input, strength: Some(0.4), steps: 2, ..Edit::default() };
+/// let edited = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
+/// assert_eq!((edited.edits.len(), edited.level), (3072, 400)); // of 1000
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Edit {
+    /// Which model; its `classes` are those that are drawn.
+    pub model: Model,
+    /// Images of any kind that is read.
+    pub input: PathBuf,
+    /// Only the first so many.
+    pub count: Option<usize>,
+    /// How they become those of the model.
+    pub preparation: Preparing,
+    /// From 0, which returns the image, to 1, where nothing of it is left but what a latent keeps. None: 1 with a mask or an inversion, else 0.5.
+    pub strength: Option<f64>,
+    /// S.
+    pub steps: usize,
+    /// Randomness of the way down.
+    pub eta: Eta,
+    /// How the S timesteps are chosen from those up to the level.
+    pub trajectory: Option<Spacing>,
+    /// How steps are solved.
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
+    /// Of the noise.
+    pub seed: u64,
+    /// From the image's latent, found like this, instead of noise. None: noise, but [`Inversion::ANDERSON`] where `from_class` or `to_model` are given.
+    pub inversion: Option<Inversion>,
+    /// The classes under which images are encoded, as `classes` of a model, one for each image; those that are drawn are then for each edit. None: both are the
+    /// `classes` of the model, for each image.
+    pub from_class: Option<PathBuf>,
+    /// Another model of images of the same shape, which decodes; the classes that are drawn are its own.
+    pub to_model: Option<PathBuf>,
+    /// An image of the model's size for all, or one for each: white is drawn, black stays, gray is drawn from that share of the levels on downwards, and so
+    /// changes less.
+    pub mask: Option<PathBuf>,
+    /// Jumps back up, with a mask. None: [`Repaint::default`] with a mask and without an inversion; `times: 1` makes none.
+    pub repaint: Option<Repaint>,
+    /// Of each image so many edits, from noise of their own.
+    pub variations: usize,
+    /// What is done to the predicted x_0.
+    pub clip: Clipping,
+    /// Files to write.
+    pub files: EditFiles,
+}
+
+/// [`Resampling`], as a request has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Repaint {
+    /// How often a stretch of the trajectory is gone through; 1: once.
+    pub times: usize,
+    /// Steps of a stretch.
+    pub jump: usize,
+}
+
+impl Default for Repaint {
+    /// Five times every five steps: without jumps, what is drawn does not fit what stays.
+    fn default() -> Self {
+        Self { times: 5, jump: 5 }
+    }
+}
+
+/// The files that an [`Edit`] is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EditFiles {
+    /// A folder for each edit as a PNG of its number.
+    pub out: Option<PathBuf>,
+    /// The first 16 images, what stays of them under a mask, and their edits, as one picture.
+    pub grid: Option<PathBuf>,
+    /// The edits, [n, c, h, w].
+    pub save_npy: Option<PathBuf>,
+}
+
+impl Default for Edit {
+    fn default() -> Self {
+        Self {
+            model: Model::default(),
+            input: PathBuf::new(),
+            count: None,
+            preparation: Preparing::default(),
+            strength: None,
+            steps: 50,
+            eta: Eta::Value(0.0),
+            trajectory: None,
+            solver: Solver::Ddim,
+            seed: 0,
+            inversion: None,
+            from_class: None,
+            to_model: None,
+            mask: None,
+            repaint: None,
+            variations: 1,
+            clip: Clipping::default(),
+            files: EditFiles::default(),
+        }
+    }
+}
+
+impl Request for Edit {
+    type Report = EditReport;
+
+    fn work(&self, Within(watch): Within<'_, '_>) -> Result<EditReport> {
+        let files = &self.files;
+        check_paths(
+            &[
+                ("input", Some(&self.input)),
+                ("mask", self.mask.as_deref()),
+                ("classes", self.model.classes.as_deref()),
+                ("from_class", self.from_class.as_deref()),
+            ],
+            &[("out", files.out.as_deref())],
+            &[("grid", files.grid.as_deref()), ("save_npy", files.save_npy.as_deref())],
+        )?;
+        let inversion = self.inversion.or((self.from_class.is_some() || self.to_model.is_some()).then_some(Inversion::ANDERSON));
+        let strength = self.strength.unwrap_or(if self.mask.is_some() || inversion.is_some() { 1.0 } else { 0.5 });
+        self.check(inversion, strength)?;
+        let (mut encoder, mut decoder) = self.sessions(inversion.is_some(), watch)?;
+        self.check_models(encoder.as_ref(), &decoder, strength)?;
+        let (shape, dim) = (decoder.shape(), decoder.dim());
+        let way = self.way(encoder.as_ref(), &decoder, strength, watch)?;
+        let labelled = decoder.awaits_labels() || encoder.as_ref().is_some_and(Session::awaits_labels);
+        let inputs = inputs::read_with(&self.input, shape, self.preparation, self.count, labelled, watch)?;
+        let in_field = |e: Error| if self.from_class.is_some() { e.renamed("classes", "from_class") } else { e };
+        encoder.iter_mut().try_for_each(|encoder| encoder.label(&inputs, 1)).map_err(in_field)?;
+        decoder.label(&inputs, self.variations)?;
+        let images = &inputs.images;
+        let count = images.len() / dim;
+        let total = count.saturating_mul(self.variations);
+        check_count(total).map_err(|_| Error::field("variations", format!("{} of {count} images: expected fewer", self.variations)))?;
+        if encoder.is_some() && self.from_class.is_none() && self.variations > 1 {
+            // Decoded under the class under which they were encoded.
+            decoder.repeat_classes(self.seed, count, self.variations);
+        }
+        let mask = self.mask.as_ref().map(|path| mask::read(path, shape, (count, self.count), self.preparation, watch)).transpose()?;
+        if files.grid.is_some() || files.out.is_some() {
+            check_drawable(shape)?;
+        }
+        let folders: Vec<&PathBuf> = files.out.iter().collect();
+        let grid_file = OutputFile::create_within(files.grid.as_ref(), &folders)?;
+        let npy = OutputFile::create_within(files.save_npy.as_ref(), &folders)?;
+        self.note(inversion, watch);
+        let settings = self.settings(encoder.as_ref(), &decoder, strength, inversion);
+        let told = encoder.iter().map(|encoder| encoder.classes.condition(self.seed, 0..count)).collect::<Vec<_>>();
+        let contents = results::contents(encoder.iter().chain([&decoder]), (way.as_ref(), images, mask.as_deref()), &told)?;
+        let caption = |number: usize| {
+            let class = decoder.classes.said(self.seed, number).map_or(String::new(), |class| format!(", {class}"));
+            format!("ddim edit {settings}, image {number}{class} ({contents})")
+        };
+        if let Some(folder) = &files.out {
+            used_folder::images(folder, Some(total), caption)?;
+            create_folder(folder)?;
+        }
+
+        let mut edits: Vec<f32> = Vec::new();
+        edits
+            .try_reserve_exact(total * dim)
+            .map_err(|_| Error::field("variations", format!("{} of {count} images: more than there is memory for", self.variations)))?;
+        let (mut timesteps, mut evaluations, mut seconds) = (Vec::new(), 0, 0.0);
+        match &way {
+            None => {
+                images.chunks_exact(dim).for_each(|image| edits.extend(image.repeat(self.variations)));
+                files.out.iter().try_for_each(|folder| write_singles(folder, &edits, shape, 0, caption))?;
+            }
+            Some(way) => {
+                (timesteps, evaluations) = (way.trajectory.timesteps().collect(), way.evaluations(inversion));
+                let up = if encoder.is_some() { count * way.up.len() } else { 0 };
+                watch.begin("editing", "image-steps", up + total * way.visits.len());
+                let mut encoded = Encoded::default();
+                let together = (decoder.batch_size() / self.variations).max(1);
+                for first in (0..count).step_by(together) {
+                    let last = count.min(first + together);
+                    let part = first * dim..last * dim;
+                    let start =
+                        way.start(encoder.as_ref().zip(inversion), &images[part.clone()], (mask.is_some(), strength), (self.seed, first))?;
+                    let numbers: Vec<usize> = (first * self.variations..last * self.variations).collect();
+                    for batch in numbers.chunks(decoder.batch_size()) {
+                        // Of each edit its image's.
+                        let of =
+                            |all: &[f32]| batch.iter().flat_map(|k| &all[(k / self.variations - first) * dim..][..dim]).copied().collect();
+                        let mask = mask.as_ref().map(|mask| of(&mask[part.clone()]));
+                        let drawn = way.draw(&decoder, &start, of, mask, (self.seed, batch[0]), watch)?;
+                        if let Some(folder) = &files.out {
+                            write_singles(folder, &drawn, shape, batch[0], caption)?;
+                        }
+                        edits.extend(drawn);
+                    }
+                    if let Start::Latent(part, _) = start {
+                        encoded.add(part);
+                    }
+                }
+                encoded.note(count, watch);
+                seconds = watch.end();
+            }
+        }
+        let mut written: Vec<PathBuf> = files.out.iter().cloned().collect();
+        if let Some(file) = grid_file {
+            written.push(file.commit(
+                &results::picture(images, mask.as_deref(), &edits, self.variations, shape)?.to_png(&format!("ddim edit {settings}")),
+            )?);
+        }
+        if let Some(file) = npy {
+            written.push(file.commit(&npy_bytes(&edits, shape))?);
+        }
+        Ok(EditReport {
+            to_model: self.to_model.as_ref().map(|model| model.display().to_string()),
+            model: self.model.model.display().to_string(),
+            images: count,
+            variations: self.variations,
+            data: (&inputs.report).into(),
+            strength,
+            level: timesteps.first().map_or(0, |t| t + 1),
+            timesteps,
+            evaluations,
+            eta: self.eta,
+            solver: self.solver,
+            inversion,
+            trajectory: decoder.spacing_name(self.trajectory.as_ref()),
+            classes: decoder.classes.labels(self.seed, 0..total),
+            mixtures: decoder.classes.mixtures(self.seed, 0..total),
+            guidance: self.model.guidance.scale,
+            seed: self.seed,
+            rms: results::difference(images, &edits, dim, self.variations),
+            seconds,
+            files: shown(&written),
+            shape,
+            edits,
+        })
+    }
+}
+
+impl Edit {
+    /// What can be told from the request alone.
+    fn check(&self, inversion: Option<Inversion>, strength: f64) -> Result<()> {
+        // NaN is in no range.
+        if !(0.0..=1.0).contains(&strength) {
+            return Err(Error::field("strength", format!("{strength}: expected a number from 0, the image as it is, to 1")));
+        }
+        if self.variations == 0 {
+            return Err(Error::field("variations", "0: expected 1 or more"));
+        }
+        if let Some(Repaint { times, .. }) = self.repaint.filter(|_| self.mask.is_none()) {
+            return Err(Error::field("repaint", format!("{times} times without a mask: expected `mask`")));
+        }
+        if inversion == Some(Inversion::Bdia) {
+            let expected = "the inversion bdia decodes as it encodes";
+            if self.mask.is_some() {
+                return Err(Error::field("mask", format!("{expected}: expected another inversion with a mask")));
+            }
+            if self.clip.clip == Some(true) || self.clip.rederive_epsilon {
+                return Err(Error::field("clip", format!("{expected}, unclipped: expected none")));
+            }
+            if self.solver != Solver::Ddim || self.eta != Eta::Value(0.0) {
+                return Err(Error::field("inversion", format!("{expected}: expected `solver` ddim and `eta` 0")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What encodes, where something does, and what decodes.
+    fn sessions<'w, 'b>(&self, encodes: bool, watch: &'w Watch<'b>) -> Result<(Option<Session<'w, 'b>>, Session<'w, 'b>)> {
+        let other = |model: &PathBuf| Model { model: model.clone(), raw: false, scheduler: None, ..self.model.clone() };
+        let decoder = Session::of_data(&self.to_model.as_ref().map_or_else(|| self.model.clone(), other), watch)?;
+        if !encodes {
+            return Ok((None, decoder));
+        }
+        // Encoded under the class alone: what guidance takes beyond it on the way down is what changes.
+        let encoder = match &self.to_model {
+            None => decoder.under("from_class", self.from_class.as_deref())?,
+            Some(_) => {
+                let model = Model { classes: self.from_class.clone(), guidance: Guidance::default(), ..self.model.clone() };
+                Session::of_data(&model, watch).map_err(|e| e.renamed("classes", "from_class"))?
+            }
+        };
+        Ok((Some(encoder), decoder))
+    }
+
+    /// Two models go together where what one encodes is what the other decodes.
+    fn check_models(&self, encoder: Option<&Session<'_, '_>>, decoder: &Session<'_, '_>, strength: f64) -> Result<()> {
+        let Some(encoder) = encoder else { return Ok(()) };
+        if encoder.shape() != decoder.shape() {
+            let ([c, h, w], [oc, oh, ow]) = (encoder.shape(), decoder.shape());
+            let found = format!("{}: images of {oc}x{oh}x{ow}", decoder.model);
+            return Err(Error::field("to_model", format!("{found}: expected {c}x{h}x{w}, those of {}", encoder.model)));
+        }
+        let why = format!("{} and {} have other noise at the same level", encoder.model, decoder.model);
+        match encoder.schedule == decoder.schedule {
+            false if strength < 1.0 => Err(Error::field("strength", format!("{strength}: {why}: expected 1"))),
+            false if self.mask.is_some() => Err(Error::field("to_model", format!("{why}: expected no `mask`"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The way down; none for strength 0.
+    fn way(&self, encoder: Option<&Session<'_, '_>>, session: &Session<'_, '_>, strength: f64, watch: &Watch<'_>) -> Result<Option<Way>> {
+        let top = (strength * session.schedule.levels() as f64).round() as usize;
+        if top == 0 {
+            return Ok(None);
+        }
+        if self.steps > top && top < session.schedule.levels() {
+            watch.note(format!("`steps` {}: {top}, as many as there are below the level of strength {strength}", self.steps));
+        }
+        let steps = if top < session.schedule.levels() { self.steps.min(top) } else { self.steps };
+        let mut trajectory = session.trajectory_below(top, self.trajectory.as_ref(), steps, self.solver)?;
+        let of_two = encoder.is_some_and(|encoder| encoder.schedule != session.schedule);
+        if top < session.schedule.levels() || of_two {
+            // An edit begins where its strength says, and what two schedules share is noise alone.
+            trajectory = reaching(top, &trajectory)?;
+        }
+        let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip, self.solver)?;
+        let Repaint { times, jump } = self.jumps(encoder.is_some());
+        let most = (trajectory.len() / 2).max(1);
+        if self.repaint.is_some() && times > 1 && jump > most {
+            watch.note(format!("`repaint` jumps of {jump} steps: {most}, half of all"));
+        }
+        let jump = jump.min(most);
+        let visits = Resampling { jump, times }.visits(trajectory.len()).map_err(|e| Error::field("repaint", &e).because(e))?;
+        let up = match encoder.filter(|other| other.schedule.levels() != session.schedule.levels()) {
+            Some(other) => reaching(other.schedule.levels(), &other.trajectory(self.trajectory.as_ref(), self.steps, self.solver)?)?,
+            None => trajectory.clone(),
+        };
+        Ok(Some(Way { trajectory, up, sampler, visits }))
+    }
+
+    /// Jumps, which an edit makes under a mask; from a latent, of which it is a function, only where it is told to.
+    fn jumps(&self, encodes: bool) -> Repaint {
+        let once = Repaint { times: 1, ..Repaint::default() };
+        let usual = if self.mask.is_some() && !encodes { Repaint::default() } else { once };
+        self.repaint.unwrap_or(usual)
+    }
+
+    /// What one may not have expected.
+    fn note(&self, inversion: Option<Inversion>, watch: &Watch<'_>) {
+        let Some(inversion) = inversion else { return };
+        if self.solver != Solver::Ddim {
+            watch
+                .note(format!("`solver` {}: latents are those of ddim's steps, which other solvers do not take back exactly", self.solver));
+        }
+        let noisy = self.eta != Eta::Value(0.0) || self.jumps(true).times > 1;
+        if self.variations > 1 && !noisy && self.from_class.is_none() {
+            watch.note(format!("`variations` {}: all alike, since `inversion` {inversion} leaves no noise", self.variations));
+        }
+    }
+
+    /// What decides the pictures, as one would type it.
+    fn settings(
+        &self,
+        encoder: Option<&Session<'_, '_>>,
+        session: &Session<'_, '_>,
+        strength: f64,
+        inversion: Option<Inversion>,
+    ) -> String {
+        let noise = match self.eta {
+            Eta::Hat => "--sigma-hat".to_owned(),
+            Eta::Value(eta) => format!("--eta {eta}"),
+        };
+        let path = |flag: &str, path: &Option<PathBuf>| path.as_ref().map_or(String::new(), |path| format!(" {flag} {}", quoted(path)));
+        let count = self.count.map_or(String::new(), |count| format!(" --count {count}"));
+        let model = encoder.filter(|_| self.to_model.is_some()).map_or_else(|| session.model_flags(), Session::model_flags);
+        let others = path("--to-model", &self.to_model) + &path("--from-class", &self.from_class) + &path("--mask", &self.mask);
+        let Repaint { times, jump } = self.jumps(encoder.is_some());
+        let repaint = if self.mask.is_none() { String::new() } else { format!(" --repaint {times}:{jump}") };
+        let inversion = inversion.map_or(String::new(), |inversion| format!(" --inversion {inversion}"));
+        let variations = if self.variations == 1 { String::new() } else { format!(" --variations {}", self.variations) };
+        format!(
+            "{model} --input {}{count}{} --strength {strength} --steps {} --trajectory {} {noise} --seed {}{}{others}{repaint}{inversion}{variations}",
+            quoted(&self.input),
+            self.preparation.flags(),
+            self.steps,
+            session.spacing_name(self.trajectory.as_ref()),
+            self.seed,
+            session.flags(self.clip, self.solver),
+        )
+    }
+}

@@ -1,0 +1,168 @@
+//! Files of tuned trajectories: what `Tune` writes beside a model, and `Spacing::Tuned` reads.
+
+use crate::error::{Error, Result};
+use crate::models::built_in_tuned;
+use ddim::{NoiseSchedule, Solver, Trajectory};
+use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// What the file is called in a model's folder.
+const NAME: &str = "tuned.json";
+
+/// What trajectories are tuned for: others would run, but nobody has looked how well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TunedFor {
+    /// CRC-32C of the network's weights, in hexadecimal digits.
+    weights: String,
+    /// The same of ᾱ_1..ᾱ_T, as f32.
+    schedule: String,
+    /// T.
+    timesteps: usize,
+}
+
+impl TunedFor {
+    pub(crate) fn of(weights: u32, schedule: &NoiseSchedule) -> Self {
+        let alpha_bars = (1..=schedule.levels()).flat_map(|level| (schedule.alpha_bar(level) as f32).to_le_bytes());
+        let bytes: Vec<u8> = alpha_bars.collect();
+        Self {
+            weights: format!("{weights:08x}"),
+            schedule: format!("{:08x}", ddim_weights::checksum_of(&bytes)),
+            timesteps: schedule.levels(),
+        }
+    }
+
+    /// What a file was tuned for, where that is not this. T is in the schedule's checksum.
+    fn other(&self, found: &Self) -> Option<String> {
+        let pairs = [("weights", &found.weights, &self.weights), ("noise schedule", &found.schedule, &self.schedule)];
+        let (what, found, expected) = pairs.into_iter().find(|(_, found, expected)| found != expected)?;
+        Some(format!("was tuned for another model: {what} {found}, expected {expected}"))
+    }
+}
+
+/// A trajectory that was tuned, and what it is worth. Errors are root mean squared differences from the reference per image, pixels in [0, 1], each counted no
+/// higher than `cap`, and their mean: of the trajectory that the search started from, and of the one that it found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TunedTrajectory {
+    /// What runs it.
+    #[serde(with = "crate::choices::by_name")]
+    pub solver: Solver,
+    /// S.
+    pub steps: usize,
+    /// Under which guidance, as flags; empty without any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub guidance: String,
+    /// Code timesteps in the order of sampling: what was found, or the start's where that was no better on images held out.
+    pub timesteps: Vec<usize>,
+    /// What the search started from: `power:1.5`, or another spacing.
+    pub start: String,
+    /// Whether `timesteps` are not the start's.
+    pub is_better: bool,
+    /// Over the images of the search.
+    pub in_sample: [f64; 2],
+    /// Over images that the search has not seen.
+    pub held_out: [f64; 2],
+    /// What one image's error counts at most.
+    pub cap: f64,
+    /// How many images there were of either kind.
+    pub images: [usize; 2],
+    /// Rounds over all levels.
+    pub passes: usize,
+}
+
+impl TunedTrajectory {
+    /// What a file has once.
+    fn key(&self) -> (&'static str, usize, &str) {
+        (self.solver.name(), self.steps, &self.guidance)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct File {
+    #[serde(flatten)]
+    tuned_for: TunedFor,
+    tuned: Vec<TunedTrajectory>,
+}
+
+/// The S timesteps for a solver, of `file` or of the model's own.
+pub(crate) fn trajectory(
+    model: &Path,
+    file: Option<&Path>,
+    expected: &TunedFor,
+    (solver, steps, guidance): (Solver, usize, &str),
+) -> Result<Trajectory> {
+    let error = |what: String| Error::field("trajectory", format!("tuned: {what}"));
+    let (name, text) = match file.map(Path::to_owned).or_else(|| own(model)) {
+        Some(path) => match std::fs::read_to_string(&path) {
+            Ok(text) => (path.display().to_string(), text),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                return Err(error(format!("{} not found: ddim tune makes one", path.display())).because(e));
+            }
+            Err(e) => return Err(Error::io(&path, e)),
+        },
+        None => match built_in_tuned(model) {
+            Some(text) => (model.display().to_string(), text.to_owned()),
+            None => {
+                let expected = "expected tuned:FILE, which ddim tune writes where `out` says";
+                return Err(error(format!("{} is a model of the hub, without a folder of ours: {expected}", model.display())));
+            }
+        },
+    };
+    let found: File = serde_json::from_str(&text).map_err(|e| error(format!("{name} is no file of ddim tune: {e}")).because(e))?;
+    if let Some(what) = expected.other(&found.tuned_for) {
+        return Err(error(format!("{name} {what}")));
+    }
+    let Some(tuned) = found.tuned.iter().find(|tuned| tuned.key() == (solver.name(), steps, guidance)) else {
+        let one = |tuned: &TunedTrajectory| format!("{} {}{}", tuned.solver, tuned.steps, tuned.guidance);
+        let there: Vec<String> = found.tuned.iter().map(one).collect();
+        let there = if there.is_empty() { "nothing".to_owned() } else { there.join(", ") };
+        return Err(error(format!(
+            "{name} has nothing for solver {solver} and {steps} steps{guidance}, but {there}: ddim tune makes more"
+        )));
+    };
+    let made = Trajectory::from_timesteps(expected.timesteps, &tuned.timesteps);
+    let made = made.map_err(|e| error(format!("{name}, {solver} {steps}: {e}")).because(e))?;
+    match made.len() == steps {
+        true => Ok(made),
+        false => Err(error(format!("{name}, {solver} {steps}: {} timesteps, expected {steps}", made.len()))),
+    }
+}
+
+/// The file in a model's own folder. None of what is built in or on the hub.
+fn own(model: &Path) -> Option<PathBuf> {
+    (built_in_tuned(model).is_none() && model.is_dir()).then(|| model.join(NAME))
+}
+
+/// Where a model's trajectories are to be written.
+pub(crate) fn place(model: &Path, out: Option<&Path>) -> Result<PathBuf> {
+    out.map(Path::to_owned).or_else(|| own(model)).ok_or_else(|| {
+        let what = if built_in_tuned(model).is_some() { "is built in" } else { "is a model of the hub" };
+        Error::request(format!("`out` is missing: {} {what}: expected a file to write to", model.display()))
+    })
+}
+
+/// What a file that will be written has already.
+pub(crate) fn kept(path: &Path, expected: &TunedFor) -> Result<Vec<TunedTrajectory>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io(path, e)),
+    };
+    let expected_file = "expected another file, or none there";
+    let found: File = serde_json::from_str(&text)
+        .map_err(|e| Error::field("out", format!("{} is no file of ddim tune ({e}): {expected_file}", path.display())).because(e))?;
+    match expected.other(&found.tuned_for) {
+        Some(what) => Err(Error::field("out", format!("{} {what}: {expected_file}", path.display()))),
+        None => Ok(found.tuned),
+    }
+}
+
+/// The file's text, an entry a line: `kept` but for what `made` has as well, and `made`, by solver and S.
+pub(crate) fn text(tuned_for: &TunedFor, kept: &[TunedTrajectory], made: &[TunedTrajectory]) -> Result<String> {
+    let mut all: Vec<&TunedTrajectory> = kept.iter().filter(|old| made.iter().all(|new| new.key() != old.key())).chain(made).collect();
+    all.sort_by_key(|tuned| tuned.key());
+    let lines = all.into_iter().map(|tuned| serde_json::to_string(tuned).map_err(Error::failure)).collect::<Result<Vec<_>>>()?;
+    let TunedFor { weights, schedule, timesteps } = tuned_for;
+    let head = format!("  \"weights\": \"{weights}\",\n  \"schedule\": \"{schedule}\",\n  \"timesteps\": {timesteps}");
+    Ok(format!("{{\n{head},\n  \"tuned\": [\n    {}\n  ]\n}}\n", lines.join(",\n    ")))
+}
