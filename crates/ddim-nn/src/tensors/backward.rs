@@ -1,9 +1,9 @@
 //! From the gradient of the output to those of the parameters.
 
 use super::forward::Inputs;
-use super::weights::{Images, Weights, tensor};
+use super::weights::{Images, Weights};
 use super::{conv, dropout, layers};
-use crate::graph::{Features, INPUT, Op};
+use crate::graph::{Features, INPUT, Index, Op};
 use burn::tensor::Tensor;
 
 /// The gradients of all parameters, one after the other, of a number whose gradient with respect to the output is `dy`; `values` are what the way there
@@ -31,7 +31,7 @@ pub(super) fn run(weights: &Weights, inputs: &Inputs<'_>, values: &mut [Option<I
         let inner: Vec<Images> = match &node.op {
             Op::Input | Op::Embedding | Op::Features(Features::Sinusoid { .. } | Features::Fourier(_), _) => Vec::new(),
             Op::Features(Features::Table(table), index) => {
-                add(*table, table_gradient(weights, *table, &inputs.numbers(*index), dy));
+                add(*table, table_gradient(weights, *table, (inputs, *index), dy));
                 Vec::new()
             }
             Op::Conv(layer) => {
@@ -97,13 +97,10 @@ pub(super) fn run(weights: &Weights, inputs: &Inputs<'_>, values: &mut [Option<I
     Tensor::cat(all.collect(), 0)
 }
 
-/// Of a table whose rows were taken: a product, whose sums have an order, where a scattered addition has none.
-fn table_gradient(weights: &Weights, table: usize, rows: &[f32], dy: Images) -> Tensor<1> {
+/// Of a table whose rows were taken.
+fn table_gradient(weights: &Weights, table: usize, (inputs, index): (&Inputs<'_>, Index), dy: Images) -> Tensor<1> {
     let [n, _, _, width] = dy.dims();
     let numbers = weights.definition().get(table).range.len();
-    let count = numbers / width;
-    let mut taken = vec![0.0; count * n];
-    rows.iter().enumerate().for_each(|(i, &row)| taken[row as usize * n + i] = 1.0);
-    let taken: Tensor<2> = tensor(&taken, [count, n], weights.device());
-    taken.matmul(dy.reshape([n, width])).reshape([numbers])
+    let taken = inputs.taken(index, numbers / width, weights);
+    taken.transpose().matmul(dy.reshape([n, width])).reshape([numbers])
 }

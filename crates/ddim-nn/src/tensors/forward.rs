@@ -4,7 +4,7 @@ use super::weights::{Images, Weights, tensor};
 use super::{conv, dropout, layers};
 use crate::condition::Condition;
 use crate::graph::{Features, Index, Op};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 /// What goes through the network together.
 pub(crate) struct Inputs<'a> {
@@ -20,8 +20,15 @@ impl Inputs<'_> {
         tensor(self.timesteps, [self.timesteps.len(), 1, 1, 1], weights.device())
     }
 
-    pub(super) fn numbers(&self, index: Index) -> std::borrow::Cow<'_, [f32]> {
-        index.numbers(self.timesteps, self.condition)
+    /// How much of each of the `count` rows of a table each image takes: [n, count]. The product of it and the table has the rows, and its transposed
+    /// gives the gradients, in sums that have an order, where a scattered addition has none.
+    pub(super) fn taken(&self, index: Index, count: usize, weights: &Weights) -> Tensor<2> {
+        let rows = index.rows(self.timesteps, self.condition);
+        let mut taken = vec![0.0; rows.len() * count];
+        for (taken, rows) in taken.chunks_exact_mut(count).zip(&rows) {
+            rows.iter().for_each(|(row, weight)| taken[*row] += *weight as f32);
+        }
+        tensor(&taken, [rows.len(), count], weights.device())
     }
 }
 
@@ -36,13 +43,13 @@ pub(super) fn run(weights: &Weights, inputs: &Inputs<'_>, keep: bool) -> Vec<Opt
         let y = match &node.op {
             Op::Input => inputs.x.clone(),
             Op::Features(Features::Table(table), index) => {
-                let rows: Vec<i32> = inputs.numbers(*index).iter().map(|&n| n as i32).collect();
-                let n = rows.len();
-                let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), weights.device());
                 let width = node.shape[2];
-                weights.parameter(*table).reshape([-1, width as i64]).select(0, rows).reshape([n, 1, 1, width])
+                let table = weights.parameter(*table).reshape([-1, width as i64]);
+                let taken = inputs.taken(*index, table.dims()[0], weights);
+                let [n, _] = taken.dims();
+                taken.matmul(table).reshape([n, 1, 1, width])
             }
-            Op::Features(features, index) => weights.features(features, &inputs.numbers(*index), node.shape[2]),
+            Op::Features(features, index) => weights.features(features, *index, (inputs.timesteps, inputs.condition), node.shape[2]),
             Op::Embedding => match inputs.condition {
                 Condition::Embeddings(e) => tensor(e, [inputs.timesteps.len(), 1, 1, node.shape[2]], weights.device()),
                 other => unreachable!("embeddings, not {other:?}"),

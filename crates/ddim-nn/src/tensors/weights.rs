@@ -1,6 +1,6 @@
 //! Parameters on a device, and what goes there and comes back.
 
-use crate::graph::{Features, Graph, Id, Op, Parameters};
+use crate::graph::{Features, Graph, Id, Index, Op, Parameters};
 use crate::plan::write_features;
 use crate::unet::UNet;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::conv;
+use crate::condition::Condition;
 
 /// Images or rows.
 pub(super) type Images = Tensor<4>;
@@ -81,12 +82,13 @@ impl Weights {
         &self.matrices[&id]
     }
 
-    /// The features of numbers, one an image, but for those that are rows of a table.
-    pub(super) fn features(&self, features: &Features, numbers: &[f32], width: usize) -> Images {
-        let mut out = vec![0.0; numbers.len() * width];
+    /// The features of timesteps or labels, but for those that are rows of a table.
+    pub(super) fn features(&self, features: &Features, index: Index, (timesteps, condition): (&[f32], &Condition), width: usize) -> Images {
+        let n = timesteps.len();
+        let mut out = vec![0.0; n * width];
         let table = |id: Id| self.tables[&id].as_slice();
-        out.chunks_exact_mut(width).zip(numbers).for_each(|(out, &number)| write_features(features, number, table, out));
-        tensor(&out, [numbers.len(), 1, 1, width], &self.device)
+        write_features(features, index, timesteps, condition, table, out.chunks_exact_mut(width));
+        tensor(&out, [n, 1, 1, width], &self.device)
     }
 }
 
