@@ -227,7 +227,7 @@ impl<'a> Watch<'a> {
     /// A network, where networks run.
     pub(crate) fn network(&self, pipeline: Pipeline) -> Result<Network> {
         Ok(match &self.device {
-            Some(device) => device.network(pipeline)?,
+            Some(device) => Network::on(pipeline, |module| device.executor(module))?,
             None => Network::new(pipeline)?,
         })
     }

@@ -393,11 +393,12 @@ fn check_classes(field: &str, classes: &Classes, shown: Option<&str>, network: &
 
 /// The Inception network, downloaded once where nobody has it.
 pub(crate) fn load_inception(file: Option<&Path>, watch: &Watch<'_>) -> Result<Inception> {
-    if watch.device().is_some() {
-        watch.note("Inception runs on the processor");
-    }
+    let load = |path: &Path| match watch.device() {
+        Some(device) => Inception::load_on(path, |module| device.executor(module)),
+        None => Inception::load(path),
+    };
     let mut known = None;
-    let inception = ddim_eval::load_inception(file, &mut |come, total| {
+    let inception = ddim_eval::load_inception(file, &load, &mut |come, total| {
         let before = known.replace(come).unwrap_or_else(|| {
             watch.begin("downloading Inception", "bytes", total as usize);
             0

@@ -107,7 +107,7 @@ pub fn features(inception: &Inception, set: &ImageSet, observe: &mut dyn FnMut(u
 /// # Errors
 /// Features that are not finite.
 pub fn features_of_bytes(inception: &Inception, bytes: &[u8], size: [usize; 2], first: usize) -> Result<Vec<f32>> {
-    let features = inception.features(bytes, size);
+    let features = inception.features(bytes, size)?;
     match features.iter().position(|x| !x.is_finite()) {
         None => Ok(features),
         Some(at) => {

@@ -31,7 +31,8 @@ const MIRROR: &str = "DDIM_INCEPTION_URL";
 
 /// The Inception network: from `file`; else from the file that `$DDIM_INCEPTION` names; else from the cache (`$DDIM_CACHE`, or `ddim` in the
 /// user's cache folder), or PyTorch's, where pytorch-fid puts it; else downloaded into the cache, once, from pytorch-fid's release or where
-/// `$DDIM_INCEPTION_URL` says. `observe` is told the bytes that have come and their number, and may end it.
+/// `$DDIM_INCEPTION_URL` says. `load` reads a file: [`Inception::load`], or on a device
+/// [`Inception::load_on`]. `observe` is told the bytes that have come and their number, and may end it.
 ///
 /// # Errors
 /// A file of something else; a download that fails or is not what it should be, with where to put the file by hand; what `observe` returns.
@@ -40,26 +41,30 @@ const MIRROR: &str = "DDIM_INCEPTION_URL";
 /// use ddim_eval::{Statistics, features, load_inception};
 /// use ddim_data::{BadFiles, ImageSet, Look};
 ///
-/// let inception = load_inception(None, &mut |_done, _bytes| Ok(()))?;
+/// let inception = load_inception(None, &ddim_nn::Inception::load, &mut |_done, _bytes| Ok(()))?;
 /// let set = ImageSet::open("photos".as_ref(), Look::AsTheyAre { background: None }, None, BadFiles::Stop, &[])?;
 /// let features = features(&inception, &set, &mut |_images| Ok(()))?;
 /// let statistics = Statistics::of(&features, ddim_nn::Inception::FEATURES)?;
 /// std::fs::write("photos.npz", statistics.to_npz())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn load_inception(file: Option<&Path>, observe: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<Inception> {
+pub fn load_inception(
+    file: Option<&Path>,
+    load: &dyn Fn(&Path) -> ddim_nn::Result<Inception>,
+    observe: &mut dyn FnMut(u64, u64) -> Result<()>,
+) -> Result<Inception> {
     if let Some(file) = file {
-        return Ok(Inception::load(file)?);
+        return Ok(load(file)?);
     }
     if let Some(file) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
-        return Inception::load(Path::new(&file)).map_err(|e| Error::weights(format!("{VARIABLE}: {e}")).because(e));
+        return load(Path::new(&file)).map_err(|e| Error::weights(format!("{VARIABLE}: {e}")).because(e));
     }
     let folder = cache_folder();
     let torch = home_cache().map(|cache| cache.join("torch/hub/checkpoints"));
     let known = folder.iter().chain(&torch).map(|folder| folder.join(NAME)).find(|path| path.is_file());
     match (known, folder) {
-        (Some(path), _) => Ok(Inception::load(&path)?),
-        (None, Some(folder)) => Ok(Inception::load(&download(&folder, observe)?)?),
+        (Some(path), _) => Ok(load(&path)?),
+        (None, Some(folder)) => Ok(load(&download(&folder, observe)?)?),
         (None, None) => Err(Error::weights(format!(
             "no cache folder: expected DDIM_CACHE or HOME to be set, or --inception or {VARIABLE} to name the weights of FID's Inception",
         ))),

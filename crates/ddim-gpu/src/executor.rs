@@ -1,15 +1,15 @@
 //! Networks that are evaluated on a device.
 
 use crate::devices::Gpu;
-use ddim_nn::{Adam, Condition, Device, Ema, Executor, Learner, Network, Pipeline, Result, TensorNetwork, UNet};
+use ddim_nn::{Adam, Condition, Device, Ema, Executor, GraphModule, Learner, Network, Pipeline, Result, TensorNetwork, UNet};
 
 impl Device for Gpu {
     fn described(&self) -> String {
         self.described.to_string()
     }
 
-    fn network(&self, pipeline: Pipeline) -> Result<Network> {
-        Self::network(self, pipeline)
+    fn executor(&self, module: &GraphModule<'_>) -> Result<Box<dyn Executor>> {
+        Ok(Box::new(OnDevice(TensorNetwork::new(module, &self.device, self.most)?)))
     }
 
     fn learner(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Box<dyn Learner>> {
@@ -24,7 +24,7 @@ impl Gpu {
     /// # Errors
     /// As `Network::new`; images that the device has no room for.
     pub fn network(&self, pipeline: Pipeline) -> Result<Network> {
-        Network::on(pipeline, |unet, size| Ok(Box::new(OnDevice(TensorNetwork::new(unet, size, &self.device, self.most)?))))
+        Network::on(pipeline, |module| self.executor(module))
     }
 }
 

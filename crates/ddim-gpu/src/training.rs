@@ -30,7 +30,7 @@ impl Gpu {
         let device = &self.device;
         let upload = |values: &[f32]| Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device);
         let count = unet.values().len();
-        let network = TensorNetwork::new(unet, size, device, self.most)?;
+        let network = TensorNetwork::new(&unet.module(size), device, self.most)?;
         network.check_training()?;
         let values = upload(unet.values());
         let fixed = network.fixed().into_iter().map(|range| (range.clone(), values.clone().narrow(0, range.start, range.len()))).collect();

@@ -13,11 +13,11 @@ fn main() {
     let (count, size): (usize, usize) = (count.parse().expect("a number"), size.parse().expect("a number"));
     let net = Inception::load(Path::new(weights)).expect("weights");
     let pixels: Vec<u8> = (0..count * size * size * 3).map(|i| ((i * i) % 251) as u8).collect();
-    net.features(&pixels, [size, size]);
+    net.features(&pixels, [size, size]).expect("features");
     println!("ready");
     for _ in std::io::stdin().lines() {
         let start = Instant::now();
-        net.features(&pixels, [size, size]);
+        net.features(&pixels, [size, size]).expect("features");
         println!("{}", start.elapsed().as_secs_f64());
     }
 }

@@ -1,8 +1,7 @@
 //! What another device than the processor is to networks, whoever drives it.
 
 use crate::error::Result;
-use crate::network::Network;
-use crate::pipeline::Pipeline;
+use crate::executor::{Executor, GraphModule};
 use crate::training::{Adam, Ema, Examples};
 use crate::unet::UNet;
 use std::fmt::Debug;
@@ -12,11 +11,12 @@ pub trait Device: Debug + Send + Sync {
     /// Its name and what it is, in a line.
     fn described(&self) -> String;
 
-    /// The network of a pipeline, as [`Network::new`] makes it for the processor.
+    /// What evaluates a network there, as [`Network::on`](crate::Network::on) and [`Inception::load_on`](crate::Inception::load_on) take it. The weights go
+    /// there now.
     ///
     /// # Errors
-    /// As `Network::new`, and what the device has no room for.
-    fn network(&self, pipeline: Pipeline) -> Result<Network>;
+    /// What the device has no room for.
+    fn executor(&self, module: &GraphModule<'_>) -> Result<Box<dyn Executor>>;
 
     /// What trains a network for images of `size` [h, w], from this state.
     ///

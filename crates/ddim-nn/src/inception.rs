@@ -5,8 +5,9 @@
 
 use crate::condition::Condition;
 use crate::error::{Error, Result};
+use crate::executor::{Executor, GraphModule, Planned, Runner};
 use crate::graph::{Conv, Graph, INPUT, Id, Initial, ParameterId, Parameters, Scope};
-use crate::plan::{Arenas, Inputs, Packed, Plan, Weights};
+use crate::plan::{Inputs, Weights};
 use ddim_kernels::Activation;
 use ddim_kernels::{Conv2d, Pool, Pooling};
 use ddim_weights::{StateDict, parse_safetensors, read_pickle};
@@ -141,6 +142,8 @@ const SIZE: usize = 299;
 const EPS: f64 = 1e-3;
 /// Images that go through the network together: what lies between two layers stays in the last cache. Their features do not depend on it.
 const TOGETHER: usize = 2;
+/// The same on another device, which takes what it has room for at a time.
+const TOGETHER_ELSEWHERE: usize = 64;
 
 /// A convolution with the batch norm behind it: its bias is the norm's, once the statistics are folded in.
 struct BatchNormed {
@@ -213,14 +216,12 @@ impl Definition {
 ///
 /// let inception = Inception::load("pt_inception-2015-12-05-6726825d.pth".as_ref())?;
 /// let gray = vec![128; 2 * 32 * 32 * 3];
-/// assert_eq!(inception.features(&gray, [32, 32]).len(), 2 * Inception::FEATURES);
+/// assert_eq!(inception.features(&gray, [32, 32])?.len(), 2 * Inception::FEATURES);
 /// # Ok::<(), ddim_nn::Error>(())
 /// ```
 pub struct Inception {
-    plan: Plan,
-    packed: Packed,
+    runner: Runner,
     checksum: u32,
-    arenas: Arenas,
 }
 
 impl std::fmt::Debug for Inception {
@@ -239,6 +240,18 @@ impl Inception {
     /// # Errors
     /// A file that cannot be read, or of another network: torchvision's own weights are refused as well.
     pub fn load(path: &Path) -> Result<Self> {
+        Self::run_by(path, |module| Ok(Runner::here(module)))
+    }
+
+    /// The same, evaluated by what `executor` makes of the network.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and those of `executor`.
+    pub fn load_on(path: &Path, executor: impl FnOnce(&GraphModule<'_>) -> Result<Box<dyn Executor>>) -> Result<Self> {
+        Self::run_by(path, |module| Ok(Runner::Elsewhere(executor(module)?)))
+    }
+
+    fn run_by(path: &Path, runner: impl FnOnce(&GraphModule<'_>) -> Result<Runner>) -> Result<Self> {
         let pickled = path.extension().is_some_and(|e| ["pth", "pt", "bin"].iter().any(|known| e.eq_ignore_ascii_case(known)));
         let state = if pickled {
             // Counters of training, whole numbers.
@@ -254,8 +267,8 @@ impl Inception {
         let values = folded(&parameters, &convs, &state).map_err(|e| Error::weights(path, format!("{e}: expected {EXPECTED}")))?;
         let checksum = checksum(&state);
         drop(state);
-        let (plan, packed) = Plan::for_sampling(&graph, &Arc::new(parameters), &values);
-        Ok(Self { plan, packed, checksum, arenas: Arenas::default() })
+        let runner = runner(&GraphModule { graph, parameters: Arc::new(parameters), values: &values })?;
+        Ok(Self { runner, checksum })
     }
 
     /// A checksum (CRC-32C) of the weights that features come from, whatever file they were in: by which they are known again.
@@ -266,24 +279,46 @@ impl Inception {
     /// The features [n, 2048] of n images of bytes, RGB, interleaved rows ([n, h, w, 3]), as pytorch-fid computes them: resized to 299×299
     /// (bilinear, not antialiased), to [-1, 1], the last average. Those of an image do not depend on the others.
     ///
+    /// # Errors
+    /// What the device says, where another than the processor evaluates the network.
+    ///
     /// # Panics
     /// If `pixels` does not hold whole images of at least one pixel.
-    pub fn features(&self, pixels: &[u8], [h, w]: [usize; 2]) -> Vec<f32> {
+    pub fn features(&self, pixels: &[u8], [h, w]: [usize; 2]) -> Result<Vec<f32>> {
         assert!(h * w > 0 && pixels.len().is_multiple_of(h * w * 3), "{} bytes for images of {h} x {w} x 3", pixels.len());
         let mut features = vec![0.0; pixels.len() / (h * w * 3) * Self::FEATURES];
-        let together = TOGETHER.max(rayon::current_num_threads());
+        let together = match self.runner {
+            Runner::Here(_) => TOGETHER.max(rayon::current_num_threads()),
+            Runner::Elsewhere(_) => TOGETHER_ELSEWHERE,
+        };
         let mut x = Vec::new();
-        self.arenas.run(|arena| {
-            for (pixels, features) in pixels.chunks(together * h * w * 3).zip(features.chunks_mut(together * Self::FEATURES)) {
-                let kinds = vec![0; pixels.len() / (h * w * 3)];
-                x.resize(kinds.len() * SIZE * SIZE * 3, 0.0);
-                resize(pixels, [h, w], &mut x);
-                let inputs = Inputs { x: &x, interleaved: true, timesteps: &[], condition: &Condition::None, kinds: &kinds, dropout: &[] };
-                self.plan.run(Weights::Packed(&self.packed), &inputs, arena, None, features);
+        for (pixels, features) in pixels.chunks(together * h * w * 3).zip(features.chunks_mut(together * Self::FEATURES)) {
+            let n = pixels.len() / (h * w * 3);
+            x.resize(n * SIZE * SIZE * 3, 0.0);
+            resize(pixels, [h, w], &mut x);
+            match &self.runner {
+                Runner::Here(planned) => {
+                    let Planned { plan, packed, arenas } = &**planned;
+                    let kinds = vec![0; n];
+                    let inputs =
+                        Inputs { x: &x, interleaved: true, timesteps: &[], condition: &Condition::None, kinds: &kinds, dropout: &[] };
+                    arenas.run(|arena| plan.run(Weights::Packed(packed), &inputs, arena, None, features));
+                }
+                Runner::Elsewhere(executor) => executor.evaluate(&planar(&x), &vec![0.0; n], &Condition::None, features)?,
             }
-        });
-        features
+        }
+        Ok(features)
     }
+}
+
+/// [n, h, w, 3] -> [n, 3, h, w], as executors elsewhere take images.
+fn planar(x: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    out.par_chunks_exact_mut(SIZE * SIZE).enumerate().for_each(|(plane, out)| {
+        let image = &x[plane / 3 * 3 * SIZE * SIZE..][..3 * SIZE * SIZE];
+        out.iter_mut().zip(image.iter().skip(plane % 3).step_by(3)).for_each(|(out, x)| *out = *x);
+    });
+    out
 }
 
 /// Of the tensors in the order of their names, without the layers behind the features.

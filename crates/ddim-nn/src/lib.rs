@@ -50,7 +50,7 @@ pub use condition::Condition;
 pub use ddim_kernels::{check_vectors, vectors};
 pub use device::{Device, Learner};
 pub use error::{Error, ErrorKind, Result};
-pub use executor::Executor;
+pub use executor::{Executor, GraphModule};
 pub use guidance::{Guidance, Guided};
 #[cfg(not(target_family = "wasm"))]
 pub use inception::Inception;

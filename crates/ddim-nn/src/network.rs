@@ -2,10 +2,10 @@
 
 use crate::condition::Condition;
 use crate::error::{Error, Result};
-use crate::executor::Executor;
+use crate::executor::{Executor, GraphModule, Planned, Runner};
 use crate::pipeline::Pipeline;
-use crate::plan::{Arenas, Inputs, Packed, Plan, Profile, Weights};
-use crate::unet::{ClassEmbedType, SampleSize, TimeEmbeddingType, UNet, UNetConfig};
+use crate::plan::{Inputs, Profile, Weights};
+use crate::unet::{ClassEmbedType, SampleSize, TimeEmbeddingType, UNetConfig};
 use ddim::denoiser::check_batch;
 use ddim::{Denoiser, Prediction};
 use std::sync::Arc;
@@ -57,20 +57,6 @@ struct Compiled {
     checksum: u32,
 }
 
-/// Where it is evaluated.
-enum Runner {
-    /// Here, by a plan over our kernels.
-    Here(Box<Planned>),
-    Elsewhere(Box<dyn Executor>),
-}
-
-/// A plan, its weights, and memory that it is run in.
-struct Planned {
-    plan: Plan,
-    packed: Packed,
-    arenas: Arenas,
-}
-
 impl Network {
     /// The network of a pipeline, for images of its `sample_size`; see [`Pipeline::with_size`] for others. One that predicts variances as
     /// well, in as many channels again, is taken for its first half.
@@ -78,22 +64,18 @@ impl Network {
     /// # Errors
     /// A config without `sample_size`, one that does not hold or is another network's, or one whose outputs are not of the size of its inputs, so that it cannot be sampled from.
     pub fn new(pipeline: Pipeline) -> Result<Self> {
-        Self::run_by(pipeline, |unet, size| {
-            let (plan, packed) = Plan::for_sampling(&unet.graph(size), unet.definition(), unet.values());
-            let multiply_adds = plan.multiply_adds();
-            Ok((Runner::Here(Box::new(Planned { plan, packed, arenas: Arenas::default() })), multiply_adds))
-        })
+        Self::run_by(pipeline, |module| Ok(Runner::here(module)))
     }
 
-    /// The same, evaluated by what `executor` makes of the network for images of a size [h, w].
+    /// The same, evaluated by what `executor` makes of the network.
     ///
     /// # Errors
     /// As [`new`](Self::new), and those of `executor`.
-    pub fn on(pipeline: Pipeline, executor: impl FnOnce(&UNet, [usize; 2]) -> Result<Box<dyn Executor>>) -> Result<Self> {
-        Self::run_by(pipeline, |unet, size| Ok((Runner::Elsewhere(executor(unet, size)?), unet.graph(size).multiply_adds())))
+    pub fn on(pipeline: Pipeline, executor: impl FnOnce(&GraphModule<'_>) -> Result<Box<dyn Executor>>) -> Result<Self> {
+        Self::run_by(pipeline, |module| Ok(Runner::Elsewhere(executor(module)?)))
     }
 
-    fn run_by(pipeline: Pipeline, runner: impl FnOnce(&UNet, [usize; 2]) -> Result<(Runner, u64)>) -> Result<Self> {
+    fn run_by(pipeline: Pipeline, runner: impl FnOnce(&GraphModule<'_>) -> Result<Runner>) -> Result<Self> {
         let Pipeline { unet, config, scheduler, .. } = pipeline;
         config.check()?;
         if !config.same_network(unet.config()) {
@@ -113,8 +95,9 @@ impl Network {
         {
             return Err(Error::input(format!("num_train_timesteps is {rows} in unet/config.json and {timesteps} in the scheduler's")));
         }
-        let (runner, multiply_adds) = runner(&unet, size)?;
-        let compiled = Arc::new(Compiled { runner, multiply_adds, checksum: crate::checksum(&unet) });
+        let module = unet.module(size);
+        let multiply_adds = module.graph.multiply_adds();
+        let compiled = Arc::new(Compiled { runner: runner(&module)?, multiply_adds, checksum: crate::checksum(&unet) });
         Ok(Self { config, prediction: scheduler.prediction(), size, timesteps, condition: Condition::None, compiled })
     }
 

@@ -85,7 +85,7 @@ fn features_equal_pytorch_fids() {
     let golden = root().join("conformance/inception.npz");
 
     let coloured = array(&golden, "coloured_pictures");
-    let found = net.features(&coloured, [37, 53]);
+    let found = net.features(&coloured, [37, 53]).unwrap();
     assert!(error("coloured, 37 x 53", &found, &floats(&array(&golden, "coloured"))) < 2e-5);
 
     let gray: Vec<u8> = (0..16)
@@ -97,14 +97,14 @@ fn features_equal_pytorch_fids() {
             pixels.into_iter().flat_map(|gray| [gray; 3])
         })
         .collect();
-    let found = net.features(&gray, [32, 32]);
+    let found = net.features(&gray, [32, 32]).unwrap();
     assert!(error("gray, 32 x 32", &found, &floats(&array(&golden, "fashion"))) < 2e-5);
 
     // Those of an image depend neither on the others nor on the threads.
     let size = 37 * 53 * 3;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-    let one = pool.install(|| net.features(&coloured[2 * size..3 * size], [37, 53]));
-    let all = net.features(&coloured, [37, 53]);
+    let one = pool.install(|| net.features(&coloured[2 * size..3 * size], [37, 53]).unwrap());
+    let all = net.features(&coloured, [37, 53]).unwrap();
     assert_eq!(one, all[2 * Inception::FEATURES..3 * Inception::FEATURES]);
 }
 
@@ -116,7 +116,7 @@ fn features_of_cifar10() {
         .flat_map(|record| (0..1024).flat_map(move |p| [0, 1, 2].map(|channel| record[1 + channel * 1024 + p])))
         .collect();
     let expected = floats(&array(&root().join("../shared/conformance/golden_inception_cifar_test400.npz"), "feats"));
-    let found = Inception::load(&weights()).unwrap().features(&pixels, [32, 32]);
+    let found = Inception::load(&weights()).unwrap().features(&pixels, [32, 32]).unwrap();
     assert!(error("CIFAR-10", &found, &expected) < 2e-5);
 }
 

@@ -11,9 +11,10 @@ mod training;
 use ddim::noise::Batch;
 use ddim::{Denoiser, Sampler, Sampling, Sigma};
 use ddim_gpu::{Gpu, devices};
-use ddim_nn::{EmbeddedPipeline, Network, Pipeline, SampleSize};
+use ddim_nn::{Device, EmbeddedPipeline, Inception, Network, Pipeline, SampleSize};
 use goldens::{Golden, difference, folders, golden};
 use libtest_mimic::{Arguments, Completion, Trial};
+use std::path::Path;
 use std::time::Instant;
 
 type Test = fn(&Gpu);
@@ -37,22 +38,37 @@ fn main() {
         what_is_not_there_is_said_in_a_line();
         Ok(())
     }));
+    trials.push(Trial::ignorable_test("features_are_the_processors", || match (std::env::var_os("DDIM_INCEPTION"), device()?) {
+        (None, _) => Ok(Completion::ignored_with("DDIM_INCEPTION is not set: expected the weights of FID's Inception")),
+        (Some(_), None) => Ok(Completion::ignored_with(NO_DEVICE)),
+        (Some(weights), Some(gpu)) => {
+            features_are_the_processors(&gpu, weights.as_ref());
+            Ok(Completion::Completed)
+        }
+    }));
     // One at a time: they would share one device.
     libtest_mimic::run(&Arguments { test_threads: Some(1), ..Arguments::from_args() }, trials).exit();
 }
 
 fn needing_a_device(name: &'static str, test: Test) -> Trial {
     Trial::ignorable_test(name, move || {
-        let wanted = std::env::var("DDIM_GPU").ok().filter(|name| !name.is_empty());
-        if wanted.is_none() && devices().is_empty() {
-            return Ok(Completion::ignored_with("no device: neither a graphics processor nor lavapipe, see docs/gpu.md"));
-        }
-        let gpu = Gpu::open(wanted.as_deref().unwrap_or("gpu:0")).map_err(|e| e.to_string())?;
+        let Some(gpu) = device()? else { return Ok(Completion::ignored_with(NO_DEVICE)) };
         let started = Instant::now();
         test(&gpu);
         println!("{name} on {}: {:.1} s", gpu.described(), started.elapsed().as_secs_f64());
         Ok(Completion::Completed)
     })
+}
+
+const NO_DEVICE: &str = "no device: neither a graphics processor nor lavapipe, see docs/gpu.md";
+
+/// What there is to test with.
+fn device() -> Result<Option<Gpu>, String> {
+    let wanted = std::env::var("DDIM_GPU").ok().filter(|name| !name.is_empty());
+    if wanted.is_none() && devices().is_empty() {
+        return Ok(None);
+    }
+    Gpu::open(wanted.as_deref().unwrap_or("gpu:0")).map(Some).map_err(|e| e.to_string())
 }
 
 fn sized(mut pipeline: Pipeline, size: [usize; 2]) -> Pipeline {
@@ -129,7 +145,6 @@ fn samples_of_built_in_models_are_the_processors(gpu: &Gpu) {
 fn a_batch_of_any_size(gpu: &Gpu) {
     let [pipeline, _] = built_in();
     let (here, there) = (Network::new(pipeline.clone()).unwrap(), gpu.network(pipeline).unwrap());
-    assert_eq!(here.multiply_adds(), there.multiply_adds());
     let dim = here.dim();
     for n in [1, 3, 5] {
         let x = Batch { seed: 1, first: 0 }.latents(dim, n);
@@ -142,6 +157,18 @@ fn a_batch_of_any_size(gpu: &Gpu) {
     // What a network says on the processor it says there.
     let mut out = vec![0.0; dim];
     assert!(there.predict(&vec![0.0; dim], &[0.0], &mut out).is_err());
+}
+
+fn features_are_the_processors(gpu: &Gpu, weights: &Path) {
+    let pixels: Vec<u8> = (0..3 * 37 * 53 * 3u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let there = Inception::load_on(weights, |module| gpu.executor(module)).unwrap();
+    let here = Inception::load(weights).unwrap();
+    assert_eq!(here.checksum(), there.checksum());
+    let [expected, found] = [&here, &there].map(|net| net.features(&pixels, [37, 53]).unwrap());
+    let error = difference(&found, &expected);
+    println!("features {error:.1e}");
+    assert!(error < 1e-4 && found != expected, "{error:e}");
+    assert!(there.features(&pixels, [37, 53]).unwrap() == found, "other bytes from the same images");
 }
 
 /// Images whose largest value is no buffer of any device.

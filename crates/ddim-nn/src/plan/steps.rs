@@ -167,11 +167,6 @@ impl Plan {
         self.steps.iter().map(of).collect()
     }
 
-    /// Multiply-adds of one image, as a convolution's definition counts them.
-    pub(crate) fn multiply_adds(&self) -> u64 {
-        self.steps.iter().map(|step| step.multiply_adds(self)).sum()
-    }
-
     /// Whether the statistics of all norms and images are kept.
     pub(super) fn keeps_statistics(&self) -> bool {
         self.purpose == Purpose::Training

@@ -73,24 +73,28 @@ fn windows(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     }
     let [_, h, w, _] = x.dims();
     let [out_h, out_w] = conv.output([h, w]);
-    let x = padded(x, conv.padding);
-    let (last_h, last_w) = (stride * (out_h - 1) + 1, stride * (out_w - 1) + 1);
-    let shifted = |row: usize, column: usize| {
-        let (row, column) = (row as isize, column as isize);
-        x.clone().slice(s![.., row..row + last_h as isize;stride as isize, column..column + last_w as isize;stride as isize, ..])
-    };
-    Tensor::cat((0..rows * columns).map(|i| shifted(i / columns, i % columns)).collect(), 3)
+    Tensor::cat(shifted([rows, columns], stride, [out_h, out_w], padded(x, conv.padding, 0.0)), 3)
 }
 
-/// With zeros around.
-fn padded(x: Tensor<4>, padding: [[usize; 2]; 2]) -> Tensor<4> {
+/// For each place of a window, what it sees there from each pixel of the output, in rows.
+pub(super) fn shifted([rows, columns]: [usize; 2], stride: usize, [out_h, out_w]: [usize; 2], x: Tensor<4>) -> Vec<Tensor<4>> {
+    let (last_h, last_w) = (stride * (out_h - 1) + 1, stride * (out_w - 1) + 1);
+    let shifted = |i: usize| {
+        let (row, column) = ((i / columns) as isize, (i % columns) as isize);
+        x.clone().slice(s![.., row..row + last_h as isize;stride as isize, column..column + last_w as isize;stride as isize, ..])
+    };
+    (0..rows * columns).map(shifted).collect()
+}
+
+/// With `value` around.
+pub(super) fn padded(x: Tensor<4>, padding: [[usize; 2]; 2], value: f32) -> Tensor<4> {
     padding.into_iter().zip([1, 2]).fold(x, |x, ([before, after], axis)| {
-        let zeros = |count: usize| {
+        let edge = |count: usize| {
             let mut shape = x.dims();
             shape[axis] = count;
-            (count > 0).then(|| Tensor::zeros(shape, &x.device()))
+            (count > 0).then(|| Tensor::full(shape, value, &x.device()))
         };
-        let parts: Vec<Tensor<4>> = [zeros(before), Some(x.clone()), zeros(after)].into_iter().flatten().collect();
+        let parts: Vec<Tensor<4>> = [edge(before), Some(x.clone()), edge(after)].into_iter().flatten().collect();
         Tensor::cat(parts, axis)
     })
 }

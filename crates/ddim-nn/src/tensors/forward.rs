@@ -1,7 +1,7 @@
 //! From the images to the network's output.
 
 use super::weights::{Images, Weights, tensor};
-use super::{conv, dropout, layers};
+use super::{conv, dropout, layers, pool};
 use crate::condition::Condition;
 use crate::graph::{Features, Index, Op};
 use burn::tensor::Tensor;
@@ -56,7 +56,11 @@ pub(super) fn run(weights: &Weights, inputs: &Inputs<'_>, keep: bool) -> Vec<Opt
             },
             Op::Conv(layer) => conv::forward(&layer.conv, of(0), weights.matrix(layer.weight), weights.parameter(layer.bias)),
             Op::Given(..) | Op::Channels(_) => unreachable!("plans make them"),
-            Op::Pool(_) | Op::Mean => unreachable!("no U-Net has them"),
+            Op::Pool(pool) => pool::pool(pool, of(0)),
+            Op::Mean => {
+                let [n, h, w, c] = of(0).dims();
+                of(0).reshape([n, h * w, c]).mean_dim(1).reshape([n, 1, 1, c])
+            }
             Op::Norm(norm, with_silu) => {
                 let [weight, bias] = [norm.weight, norm.bias].map(|id| weights.parameter(id));
                 layers::Normal::of(norm, of(0)).affine(weight, bias, *with_silu)

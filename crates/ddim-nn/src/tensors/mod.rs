@@ -9,6 +9,7 @@ mod dropout;
 mod forward;
 mod layers;
 mod network;
+mod pool;
 mod sums;
 mod weights;
 

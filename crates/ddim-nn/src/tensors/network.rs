@@ -5,9 +5,9 @@ use super::weights::{Images, Weights, tensor};
 use super::{backward, forward};
 use crate::condition::Condition;
 use crate::error::{Error, Result};
-use crate::graph::{Node, Op};
+use crate::executor::GraphModule;
+use crate::graph::{INPUT, Node, Op};
 use crate::training::Examples;
-use crate::unet::UNet;
 use burn::tensor::{Device, Tensor, Transaction};
 use std::ops::Range;
 
@@ -27,12 +27,12 @@ pub struct TensorNetwork {
 }
 
 impl TensorNetwork {
-    /// For images of `size` [h, w]; the parameters are uploaded. `most` numbers fit into a buffer of the device.
+    /// The parameters are uploaded. `most` numbers fit into a buffer of the device.
     ///
     /// # Errors
     /// Images, or weights of a layer, that do not fit.
-    pub fn new(unet: &UNet, size: [usize; 2], device: &Device, most: usize) -> Result<Self> {
-        let graph = unet.graph(size);
+    pub fn new(module: &GraphModule<'_>, device: &Device, most: usize) -> Result<Self> {
+        let graph = &module.graph;
         let numbers = |node: &Node| {
             let [h, w, c] = node.shape;
             match &node.op {
@@ -41,7 +41,7 @@ impl TensorNetwork {
             }
         };
         let largest = graph.nodes.iter().map(numbers).max().unwrap_or(1);
-        let weights = unet.parameters().map(|(_, _, range)| range.len()).max().unwrap_or(1);
+        let weights = module.parameters.iter().map(|parameter| parameter.range.len()).max().unwrap_or(1);
         // Of one image; what a convolution's kernel sees is several times its input.
         let windows = |node: &Node| match &node.op {
             Op::Conv(layer) if layer.conv.kernel != [1, 1] => {
@@ -53,7 +53,7 @@ impl TensorNetwork {
         let windows = graph.nodes.iter().map(windows).max().unwrap_or(1);
         let [needed, there] = [largest.max(weights).max(windows), most].map(|numbers| numbers.div_ceil(1 << 18));
         if needed > there {
-            let [h, w] = size;
+            let [h, w, _] = graph.shape(INPUT);
             return Err(Error::device(format!(
                 "images of {h}x{w} need a buffer of {needed} MiB: expected at most {there}, as the device has"
             )));
@@ -61,7 +61,7 @@ impl TensorNetwork {
         let all = graph.nodes.iter().map(numbers).sum::<usize>();
         let fitting = most.min(MOST_NUMBERS).max(largest) / largest;
         let together = [fitting, fitting.min(MOST_KEPT / all).max(1)];
-        Ok(Self { weights: Weights::new(unet, size, device), most, together })
+        Ok(Self { weights: Weights::new(module, device), most, together })
     }
 
     /// How many images go through together, in sampling and in training; more go one part after the other.
@@ -82,7 +82,7 @@ impl TensorNetwork {
         Ok(())
     }
 
-    /// The numbers of all parameters are those of `flat`, which is on the device, in the order of [`UNet::values`].
+    /// The numbers of all parameters are those of `flat`, which is on the device, in the order of [`UNet::values`](crate::UNet::values).
     pub fn set(&mut self, flat: &Tensor<1>) {
         self.weights.set(flat);
     }
@@ -127,7 +127,7 @@ impl TensorNetwork {
         Ok(())
     }
 
-    /// The gradients of Σ weight · mean (prediction - target)² over the images, in the order of [`UNet::values`], and the means [n]; both stay on the
+    /// The gradients of Σ weight · mean (prediction - target)² over the images, in the order of [`UNet::values`](crate::UNet::values), and the means [n]; both stay on the
     /// device.
     ///
     /// # Panics

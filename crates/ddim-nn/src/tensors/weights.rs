@@ -1,11 +1,12 @@
 //! Parameters on a device, and what goes there and comes back.
 
-use crate::graph::{Features, Graph, Id, Index, Op, Parameters};
+use crate::executor::GraphModule;
+use crate::graph::{Features, Graph, INPUT, Id, Index, Op, Parameters};
 use crate::plan::write_features;
-use crate::unet::UNet;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::conv;
 use crate::condition::Condition;
@@ -15,9 +16,9 @@ pub(super) type Images = Tensor<4>;
 
 /// A network whose parameters lie on a device.
 pub(super) struct Weights {
-    unet: UNet,
-    size: [usize; 2],
-    /// Flat, in the order of [`UNet::parameters`].
+    graph: Graph,
+    definition: Arc<Parameters>,
+    /// Flat, in the order of their definition.
     parameters: Vec<Tensor<1>>,
     /// Those of convolutions, as products take them.
     matrices: HashMap<usize, Tensor<2>>,
@@ -27,30 +28,32 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    pub(super) fn new(unet: &UNet, size: [usize; 2], device: &Device) -> Self {
+    pub(super) fn new(module: &GraphModule<'_>, device: &Device) -> Self {
+        let GraphModule { graph, parameters: definition, values } = module;
         let mut tables = HashMap::new();
-        for node in unet.graph(size).nodes {
+        for node in &graph.nodes {
             if let Op::Features(Features::Fourier(id), _) = node.op {
-                tables.insert(id, unet.values()[unet.definition().get(id).range.clone()].to_vec());
+                tables.insert(id, values[definition.get(id).range.clone()].to_vec());
             }
         }
-        let upload = |range: Range<usize>| tensor(&unet.values()[range.clone()], [range.len()], device);
-        let parameters = unet.parameters().map(|(_, _, range)| upload(range)).collect();
-        let mut weights = Self { unet: unet.without_numbers(), size, parameters, matrices: HashMap::new(), tables, device: device.clone() };
+        let upload = |range: Range<usize>| tensor(&values[range.clone()], [range.len()], device);
+        let parameters = definition.iter().map(|parameter| upload(parameter.range.clone())).collect();
+        let (graph, definition, device) = (graph.clone(), definition.clone(), device.clone());
+        let mut weights = Self { graph, definition, parameters, matrices: HashMap::new(), tables, device };
         weights.arrange();
         weights
     }
 
     pub(super) fn set(&mut self, flat: &Tensor<1>) {
-        let ranges = self.unet.parameters().map(|(_, _, range)| range);
-        self.parameters = ranges.map(|range| flat.clone().narrow(0, range.start, range.len())).collect();
+        let of = |range: &Range<usize>| flat.clone().narrow(0, range.start, range.len());
+        self.parameters = self.definition.iter().map(|parameter| of(&parameter.range)).collect();
         self.arrange();
     }
 
     fn arrange(&mut self) {
         self.matrices.clear();
-        for node in self.graph().nodes {
-            if let Op::Conv(layer) = node.op {
+        for node in &self.graph.nodes {
+            if let Op::Conv(layer) = &node.op {
                 self.matrices.insert(layer.weight, conv::matrix(&layer.conv, self.parameters[layer.weight].clone()));
             }
         }
@@ -62,15 +65,16 @@ impl Weights {
 
     /// Of the images that it is for.
     pub(super) fn size(&self) -> [usize; 2] {
-        self.size
+        let [h, w, _] = self.graph.shape(INPUT);
+        [h, w]
     }
 
-    pub(super) fn graph(&self) -> Graph {
-        self.unet.graph(self.size)
+    pub(super) fn graph(&self) -> &Graph {
+        &self.graph
     }
 
     pub(super) fn definition(&self) -> &Parameters {
-        self.unet.definition()
+        &self.definition
     }
 
     pub(super) fn parameter(&self, id: usize) -> Tensor<1> {

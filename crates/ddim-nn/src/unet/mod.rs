@@ -14,6 +14,7 @@ pub use names::{
 };
 
 use crate::error::{Error, Result};
+use crate::executor::GraphModule;
 use crate::graph::{Conv, Graph, Initial, Norm, Parameters, Scope};
 use blocks::{DownBlock, MidBlock, UpBlock};
 use embedding::Embedding;
@@ -121,11 +122,9 @@ impl UNet {
         Ok(Self { config: config.clone(), modules: modules.clone(), parameters: parameters.clone(), values })
     }
 
-    /// The definition alone.
-    #[cfg(feature = "tensors")]
-    pub(crate) fn without_numbers(&self) -> Self {
-        let Self { config, modules, parameters, .. } = self;
-        Self { config: config.clone(), modules: modules.clone(), parameters: parameters.clone(), values: Vec::new() }
+    /// What an executor takes, for images of `size` [h, w].
+    pub fn module(&self, size: [usize; 2]) -> GraphModule<'_> {
+        GraphModule { graph: self.graph(size), parameters: self.parameters.clone(), values: &self.values }
     }
 
     pub(crate) fn definition(&self) -> &Arc<Parameters> {

@@ -55,6 +55,6 @@ impl Elsewhere {
 
     /// A network to be evaluated there.
     pub(super) fn network(&self, pipeline: Pipeline) -> Result<Network> {
-        Ok(self.device.network(pipeline)?)
+        Ok(Network::on(pipeline, |module| self.device.executor(module))?)
     }
 }
