@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use ddim_nn::Device;
+use serde::Serialize;
 use std::sync::Arc;
 
 /// Where networks run.
@@ -25,6 +26,76 @@ pub(crate) fn open(name: &str) -> Result<Chosen> {
         _ if name == "gpu" || numbered => Ok(Chosen { device: Some(named(name)?), said: None }),
         _ => Err(Error::request(format!("`device` {name}: expected auto, cpu, gpu or gpu:N"))),
     }
+}
+
+/// The devices that `device` can name on this machine.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "command", rename = "info")]
+pub struct DevicesReport {
+    /// The processor, then graphics processors.
+    pub devices: Vec<DeviceReport>,
+    /// Why there are no others, where this build could not know of any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'static str>,
+}
+
+/// A device, as its driver describes it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeviceReport {
+    /// As `device` names it: `cpu`, `gpu:0`.
+    pub device: String,
+    /// What its maker calls it.
+    pub name: String,
+    /// processor, discrete, integrated, virtual, or software: a program that stands in for a graphics processor.
+    pub kind: String,
+    /// What it is reached through, as vulkan; the processor's vectors, as AVX-512.
+    pub api: String,
+    /// The driver with its version.
+    pub driver: Option<String>,
+    /// Bytes of memory, where the system says it: the processor's, or what a device has of its own.
+    pub memory_bytes: Option<u64>,
+}
+
+/// What there is to compute on: the processor, and in a build with the feature `gpu` the graphics processors whose drivers are found.
+pub fn devices() -> DevicesReport {
+    let processor = DeviceReport {
+        device: "cpu".to_owned(),
+        name: said_by("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+        kind: "processor".to_owned(),
+        api: ddim_nn::vectors().to_owned(),
+        driver: None,
+        memory_bytes: said_by("/proc/meminfo", "MemTotal")
+            .and_then(|kib| kib.strip_suffix(" kB")?.parse::<u64>().ok())
+            .map(|kib| kib << 10),
+    };
+    let mut devices = vec![processor];
+    devices.extend(others());
+    DevicesReport { devices, note: cfg!(not(feature = "gpu")).then_some(WITHOUT) }
+}
+
+/// What Linux says under a name.
+fn said_by(file: &str, name: &str) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let (_, value) = text.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == name)?;
+    Some(value.trim().to_owned())
+}
+
+#[cfg(feature = "gpu")]
+fn others() -> Vec<DeviceReport> {
+    let report = |gpu: ddim_gpu::Described| DeviceReport {
+        device: format!("gpu:{}", gpu.index),
+        name: gpu.name,
+        kind: gpu.kind.to_string(),
+        api: gpu.api,
+        driver: Some(gpu.driver).filter(|driver| !driver.is_empty()),
+        memory_bytes: gpu.memory,
+    };
+    ddim_gpu::devices().into_iter().map(report).collect()
+}
+
+#[cfg(not(feature = "gpu"))]
+fn others() -> Vec<DeviceReport> {
+    Vec::new()
 }
 
 #[cfg(feature = "gpu")]
@@ -53,5 +124,4 @@ fn named(name: &str) -> Result<Arc<dyn Device>> {
     Err(Error::failure(format!("`device` {name}: {WITHOUT}: expected cpu")))
 }
 
-#[cfg(not(feature = "gpu"))]
 const WITHOUT: &str = "this build computes on the processor only (it has not the feature gpu)";

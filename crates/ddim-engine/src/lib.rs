@@ -67,6 +67,7 @@ pub use ddim_nn::vectors;
 pub use choices::{Clipping, Eta, Fitting, Guidance, Model, Preparing};
 pub use consistency::{Consistency, ConsistencyReport, Difference};
 pub use convert::{Convert, ConvertReport, Dtype};
+pub use device::{DeviceReport, DevicesReport, devices};
 pub use edit::{Edit, EditFiles, EditReport, Repaint};
 pub use encode::{Encode, EncodeReport};
 pub use error::{Error, ErrorKind, Result};

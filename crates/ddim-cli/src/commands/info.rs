@@ -11,11 +11,15 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ddim info                      the default built-in model
-  ddim info ./ddpm-cifar10-32 --json")]
+  ddim info ./ddpm-cifar10-32 --json
+  ddim info --devices            what --device can name on this machine")]
 pub(crate) struct Flags {
     /// A built-in model, a diffusers pipeline folder, a model of the hub, or what else --model takes.
     #[arg(value_name = "NAME|DIR|ORG/NAME", default_value = engine::DEFAULT_MODEL)]
     pub(crate) model: PathBuf,
+    /// Say instead which devices there are: the processor and, in a build with the feature gpu, graphics processors with their drivers.
+    #[arg(long, conflicts_with_all = ["model", "scheduler", "raw"])]
+    pub(crate) devices: bool,
     #[command(flatten)]
     pub(crate) choices: ModelArgs,
     #[command(flatten)]
@@ -23,6 +27,9 @@ pub(crate) struct Flags {
 }
 
 pub(crate) fn run(flags: &Flags) -> Result<()> {
+    if flags.devices {
+        return devices(&flags.output);
+    }
     let found = work_on(&engine::Engine::default(), &engine::Info { model: flags.choices.model(&flags.model) }, &flags.output)?;
     let (config, scheduler) = (&found.unet, &found.scheduler);
     let betas = match &scheduler.trained_betas {
@@ -78,6 +85,18 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     rows.extend(found.notes.iter().map(|note| ("note", note.clone())));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();
     report(&flags.output, &found, &human)
+}
+
+fn devices(output: &Output) -> Result<()> {
+    let found = engine::devices();
+    let line = |device: &engine::DeviceReport| {
+        let memory = device.memory_bytes.map(|bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)));
+        let about = [Some(device.kind.clone()), Some(device.api.clone()), memory, device.driver.clone()];
+        format!("{:<6} {} ({})\n", device.device, device.name, joined(about.into_iter().flatten(), ", "))
+    };
+    let mut human: String = found.devices.iter().map(line).collect();
+    human.extend(found.note.map(|note| format!("{note}\n")));
+    report(output, &found, &human)
 }
 
 fn with_commas(n: usize) -> String {
