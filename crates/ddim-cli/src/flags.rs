@@ -19,9 +19,9 @@ pub(crate) struct Common {
     /// Height and width of the images, N or HxW, where they are not the model's own: multiples of what its network halves.
     #[arg(long, value_name = "N|HxW", value_parser = parse_size, help_heading = "Everywhere")]
     pub(crate) size: Option<[usize; 2]>,
-    /// Images in memory at once. Does not change any result.
-    #[arg(long, value_name = "B", default_value_t = 64, help_heading = "Everywhere")]
-    pub(crate) batch_size: usize,
+    /// Images in memory at once, or auto: with --device gpu as many as it has memory for. Does not change any result, but with --device gpu the last bits.
+    #[arg(long, value_name = "B|auto", default_value = "64", help_heading = "Everywhere")]
+    pub(crate) batch_size: engine::BatchSize,
     #[command(flatten)]
     pub(crate) machine: Machine,
 }

@@ -1,5 +1,6 @@
 //! What requests have in common: the model, its classes, the trajectory, clipping, noise, and how images are prepared.
 
+use crate::batches::BatchSize;
 use crate::error::{Error, Result};
 use ddim::{Clip, Sigma};
 use ddim_data::{BadFiles, Fit, Preparation};
@@ -24,14 +25,14 @@ pub struct Model {
     pub classes: Option<PathBuf>,
     /// How far it goes beyond what it says without a class.
     pub guidance: Guidance,
-    /// Images in memory at once. Changes no result.
-    pub batch_size: usize,
+    /// Images in memory at once. On the processor it changes no result; on another device, the last bits.
+    pub batch_size: BatchSize,
 }
 
 impl Default for Model {
     fn default() -> Self {
         let (model, guidance) = (crate::models::DEFAULT.into(), Guidance::default());
-        Self { model, scheduler: None, raw: false, size: None, classes: None, guidance, batch_size: 64 }
+        Self { model, scheduler: None, raw: false, size: None, classes: None, guidance, batch_size: BatchSize::default() }
     }
 }
 

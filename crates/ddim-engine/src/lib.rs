@@ -21,6 +21,7 @@
 //! ```
 
 mod axes;
+mod batches;
 mod bench;
 mod choices;
 mod classes;
@@ -64,6 +65,7 @@ pub use ddim_weights::{no_more_writes, write_file};
 /// The vectors that the kernels use: results differ between them in their last digits.
 pub use ddim_nn::vectors;
 
+pub use batches::BatchSize;
 pub use choices::{Clipping, Eta, Fitting, Guidance, Model, Preparing};
 pub use consistency::{Consistency, ConsistencyReport, Difference};
 pub use convert::{Convert, ConvertReport, Dtype};

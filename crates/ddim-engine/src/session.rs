@@ -1,5 +1,6 @@
 //! A model that requests work with: its network, what its scheduler says, and runs over batches.
 
+use crate::batches::{self, BatchSize};
 use crate::choices::{Clipping, Model, Preparing};
 use crate::classes::{Classes, DATA, FIELD, Known, REFERENCE};
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ pub(crate) struct Session<'w, 'b> {
     pub(crate) classes: Classes,
     pub(crate) guidance: Option<Guidance>,
     choice: Model,
+    batch_size: usize,
     watch: &'w Watch<'b>,
 }
 
@@ -50,7 +52,7 @@ impl<'w, 'b> Session<'w, 'b> {
     }
 
     fn open(choice: &Model, latents: Option<&Path>, shown: Option<&str>, watch: &'w Watch<'b>) -> Result<(Self, Option<Vec<f32>>)> {
-        if choice.batch_size == 0 {
+        if choice.batch_size == BatchSize::Of(0) {
             return Err(Error::field("batch_size", "0: expected 1 or more"));
         }
         let mut pipeline = models::load(&choice.model, &choice.choices(), watch)?;
@@ -69,7 +71,8 @@ impl<'w, 'b> Session<'w, 'b> {
         let network = watch.network(pipeline)?;
         check_classes(FIELD, &classes, shown, &network, &model)?;
         let latents = latents.map(|(latents, _)| latents);
-        Ok((Self { model, network, scheduler, schedule, classes, guidance, choice: choice.clone(), watch }, latents))
+        let batch_size = batches::prepared(&network, choice.batch_size, 1 + usize::from(guidance.is_some()), watch)?;
+        Ok((Self { batch_size, model, network, scheduler, schedule, classes, guidance, choice: choice.clone(), watch }, latents))
     }
 
     /// The same model under the classes that `field` of a request says, or its own where that says none, and without guidance.
@@ -234,7 +237,7 @@ impl<'w, 'b> Session<'w, 'b> {
         let mut out = Vec::with_capacity(x.len());
         for (i, batch) in x.chunks(self.batch_len()).enumerate() {
             let n = batch.len() / self.dim();
-            out.extend(self.sample_batch(sampler, batch.to_vec(), (seed, first + i * self.choice.batch_size), |_, _| {
+            out.extend(self.sample_batch(sampler, batch.to_vec(), (seed, first + i * self.batch_size), |_, _| {
                 tell(n);
                 Ok(())
             })?);
@@ -252,7 +255,7 @@ impl<'w, 'b> Session<'w, 'b> {
     pub(crate) fn encode(&self, encoder: &Encoder, x: &[f32]) -> Result<Encoded> {
         let mut out = Encoded::default();
         for (i, batch) in x.chunks(self.batch_len()).enumerate() {
-            out.add(self.encode_batch(encoder, batch.to_vec(), (0, i * self.choice.batch_size), |_, _| ())?);
+            out.add(self.encode_batch(encoder, batch.to_vec(), (0, i * self.batch_size), |_, _| ())?);
         }
         Ok(out)
     }
@@ -290,7 +293,7 @@ impl<'w, 'b> Session<'w, 'b> {
         let mut out = BdiaPair { lower: Vec::new(), upper: Vec::new() };
         for (i, (lower, upper)) in pair.lower.chunks(self.batch_len()).zip(pair.upper.chunks(self.batch_len())).enumerate() {
             self.watch.check()?;
-            let (n, first) = (lower.len() / self.dim(), start + i * self.choice.batch_size);
+            let (n, first) = (lower.len() / self.dim(), start + i * self.batch_size);
             let network = self.network_for(seed, first..first + n)?;
             let mut run = match up {
                 true => BdiaRun::encode(&bdia, network, lower.to_vec(), first as u64)?,
@@ -309,12 +312,12 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// Images in memory at once.
     pub(crate) fn batch_size(&self) -> usize {
-        self.choice.batch_size
+        self.batch_size
     }
 
     /// Elements of a whole batch.
     fn batch_len(&self) -> usize {
-        self.choice.batch_size.saturating_mul(self.dim())
+        self.batch_size.saturating_mul(self.dim())
     }
 
     /// The model and what decides what it is here, as flags of the command line.

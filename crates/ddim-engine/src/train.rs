@@ -107,6 +107,7 @@ impl Request for Train {
         run.checkpoint_activations(self.checkpoint_activations);
         if let Some(device) = watch.device() {
             run.train_on(device.clone());
+            watch.note(format!("training on {}; the first step waits for kernels to be compiled", device.described()));
         }
         let config = run.config().clone();
         let previews = self.out.join(PREVIEWS);
@@ -139,6 +140,7 @@ impl Request for Train {
                     write(&path, &picture.to_png(&caption)).map_err(ddim_train::Error::observer)?;
                     watch.line(path.display().to_string());
                 }
+                ddim_train::Event::Remark(remark) => watch.note(remark),
                 ddim_train::Event::Checkpoint { path, .. } => watch.line(path.display().to_string()),
                 _ => {}
             }
@@ -255,7 +257,8 @@ impl Request for DryRun {
         let [_, h, w] = trainer.data().shape;
         // What memory a step takes grows with the images that go through together: two sizes give the slope.
         let part = config.batch_size.min(ddim_nn::TrainingPlan::images_together([h, w]));
-        let sizes = TRIED.map(|n| n.min(part));
+        // On a device whole batches go through, and it says what that takes.
+        let sizes = if watch.device().is_some() { [config.batch_size; 2] } else { TRIED.map(|n| n.min(part)) };
         let mut found = Vec::new();
         for n in sizes {
             watch.check()?;
@@ -272,6 +275,7 @@ impl Request for DryRun {
             }
             (_, large) => large,
         };
+        let memory_bytes = if watch.device().is_some() { trainer.device_memory() } else { memory_bytes };
         let [images, held_out] = trainer.split();
         Ok(DryRunReport {
             dry_run: true,

@@ -12,7 +12,7 @@ fn engine() -> Engine {
 }
 
 fn drawing(model: &str, seed: u64, count: usize, steps: usize) -> Sample {
-    let model = Model { model: model.into(), batch_size: 4, ..Model::default() };
+    let model = Model { model: model.into(), batch_size: 4.into(), ..Model::default() };
     Sample { model, seed, count: Some(count), steps, eta: Eta::Value(0.7), ..Sample::default() }
 }
 
@@ -158,7 +158,7 @@ fn errors_name_the_field() {
         (Sample { eta: Eta::Value(2.0), ..Sample::default() }, "`eta`: eta 2"),
         (Sample { count: Some(0), ..Sample::default() }, "`count`: 0"),
         (Sample { timesteps: Some(vec![5, 5]), ..Sample::default() }, "`timesteps`: "),
-        (Sample { model: Model { batch_size: 0, ..Model::default() }, ..Sample::default() }, "`batch_size`: 0"),
+        (Sample { model: Model { batch_size: 0.into(), ..Model::default() }, ..Sample::default() }, "`batch_size`: 0"),
         (Sample { model: Model { classes: Some("1".into()), ..Model::default() }, ..Sample::default() }, "`classes`: "),
     ] {
         let (kind, text) = field(run(&request).unwrap_err());

@@ -2,10 +2,12 @@
 
 use crate::error::{Error, Result};
 use burn::backend::wgpu::WgpuBackend;
+use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, DeviceKind};
+use ddim_nn::{Faults, TensorDevice};
 use std::fmt;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A device, as its driver describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,9 +163,7 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
 /// A device that is open.
 #[derive(Debug, Clone)]
 pub struct Gpu {
-    pub(crate) device: Device,
-    /// Numbers that a buffer of it holds.
-    pub(crate) most: usize,
+    pub(crate) device: TensorDevice,
     pub(crate) described: Described,
 }
 
@@ -198,9 +198,22 @@ impl Gpu {
         if let Some(gpu) = open.iter().find(|gpu| gpu.described == *described) {
             return Ok(gpu.clone());
         }
-        let device = Device::wgpu_options().device_kind(kind.clone()).graphics_api(*api).init();
-        let device = device.map_err(|e| Error::new(format!("{name}: {described} does not open: {e}")))?;
-        let gpu = Self { device, described: described.clone(), most: *most };
+        // Or files of working folders and the environment would have a say in what is computed. Set already, by an earlier device: that is what it is.
+        let _ = CubeClRuntimeConfig::try_set(CubeClRuntimeConfig::default());
+        let opened = Device::wgpu_options().device_kind(kind.clone()).graphics_api(*api).init_with_setup();
+        let (device, setup) = opened.map_err(|e| Error::new(format!("{name}: {described} does not open: {e}")))?;
+        let faults = Arc::new(Faults::default());
+        let recorded = Arc::clone(&faults);
+        // Instead of the framework's own, whose panic is caught and forgotten.
+        setup.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let out_of_memory = matches!(error, wgpu::Error::OutOfMemory { .. });
+            recorded.record(&error, out_of_memory);
+            if out_of_memory {
+                // Or the framework would take the buffer that is none for one. It catches this, and no hook hears of it.
+                std::panic::resume_unwind(Box::new("out of memory"));
+            }
+        }));
+        let gpu = Self { device: TensorDevice { device, most: *most, faults }, described: described.clone() };
         open.push(gpu.clone());
         Ok(gpu)
     }

@@ -9,7 +9,7 @@ impl Device for Gpu {
     }
 
     fn executor(&self, module: &GraphModule<'_>) -> Result<Box<dyn Executor>> {
-        Ok(Box::new(OnDevice(TensorNetwork::new(module, &self.device, self.most)?)))
+        Ok(Box::new(OnDevice(TensorNetwork::new(module, &self.device)?)))
     }
 
     fn learner(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Box<dyn Learner>> {
@@ -33,5 +33,9 @@ struct OnDevice(TensorNetwork);
 impl Executor for OnDevice {
     fn evaluate(&self, x: &[f32], timesteps: &[f32], condition: &Condition, out: &mut [f32]) -> Result<()> {
         self.0.evaluate(x, timesteps, condition, out)
+    }
+
+    fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize)) -> Result<usize> {
+        self.0.prepare(n, tell)
     }
 }

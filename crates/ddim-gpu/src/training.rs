@@ -1,8 +1,8 @@
 //! Training on a device: weights, gradients, moments and averages stay there, and losses come back.
 
 use crate::devices::Gpu;
-use burn::tensor::{Device, Tensor, TensorData, Transaction};
-use ddim_nn::{Adam, Ema, Error, Examples, Learner, Result, TensorNetwork, UNet};
+use burn::tensor::{Tensor, TensorData};
+use ddim_nn::{Adam, Ema, Error, ErrorKind, Examples, Learner, Result, TensorDevice, TensorNetwork, UNet};
 use std::ops::Range;
 
 /// Numbers whose squares are summed there; the sums are summed here, in f64.
@@ -11,12 +11,16 @@ const RUN: usize = 4096;
 /// The state of a network in training, on a device.
 pub struct Training {
     network: TensorNetwork,
-    device: Device,
+    device: TensorDevice,
+    /// What had gone wrong on the device when the state was last known to be good.
+    since: u64,
     /// All parameters, one after the other, as [`UNet::values`] has them.
     values: Tensor<1>,
     moments: [Tensor<1>; 2],
     averages: Vec<Tensor<1>>,
     gradients: Option<Tensor<1>>,
+    /// Whether a step was taken.
+    began: bool,
     /// What training leaves as it is, where weights decay.
     fixed: Vec<(Range<usize>, Tensor<1>)>,
 }
@@ -27,22 +31,27 @@ impl Gpu {
     /// # Errors
     /// Images or weights that the device has no room for.
     pub fn training(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Training> {
-        let device = &self.device;
+        let device = &self.device.device;
         let upload = |values: &[f32]| Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device);
         let count = unet.values().len();
-        let network = TensorNetwork::new(&unet.module(size), device, self.most)?;
+        let since = self.device.mark();
+        let network = TensorNetwork::new(&unet.module(size), &self.device)?;
         network.check_training()?;
         let values = upload(unet.values());
         let fixed = network.fixed().into_iter().map(|range| (range.clone(), values.clone().narrow(0, range.start, range.len()))).collect();
-        Ok(Training {
+        let training = Training {
             network,
-            device: device.clone(),
+            device: self.device.clone(),
+            since,
             moments: [0, 1].map(|i| if adam.moments[i].is_empty() { Tensor::zeros([count], device) } else { upload(&adam.moments[i]) }),
             averages: averages.iter().map(|average| upload(&average.values)).collect(),
             values,
             gradients: None,
+            began: false,
             fixed,
-        })
+        };
+        self.device.sync(since)?;
+        Ok(training)
     }
 }
 
@@ -52,19 +61,11 @@ impl Training {
     /// # Errors
     /// What the device says.
     pub fn gradient(&self) -> Result<Vec<f32>> {
-        self.gradients.clone().map_or(Ok(Vec::new()), |gradients| Ok(fetched(&[gradients])?.remove(0)))
+        self.gradients.clone().map_or(Ok(Vec::new()), |gradients| Ok(self.device.fetch([gradients], self.since)?.remove(0)))
     }
-}
 
-/// The numbers of tensors, once they are there.
-fn fetched(tensors: &[Tensor<1>]) -> Result<Vec<Vec<f32>>> {
-    let all = tensors.iter().fold(Transaction::default(), |all, tensor| all.register(tensor.clone()));
-    let found = all.try_execute().map_err(Error::device)?;
-    found.into_iter().map(|data| data.try_into_vec().map_err(|e| Error::device(format!("{e:?}")))).collect()
-}
-
-impl Learner for Training {
-    fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]> {
+    /// The gradients, which are kept; the objective and their norm.
+    fn differentiate(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]> {
         let (gradients, means) = self.network.gradients(examples);
         let [count] = gradients.dims();
         let whole = count / RUN * RUN;
@@ -78,22 +79,51 @@ impl Learner for Training {
         }
         self.gradients = Some(gradients);
         // The one wait of a step.
-        let found = fetched(&sums)?;
+        let found = self.device.fetch(sums, self.since)?;
         let loss = found[0].iter().zip(examples.weights).map(|(mean, weight)| f64::from(*mean) * f64::from(*weight)).sum();
         let norm = found[1..].iter().flatten().map(|v| f64::from(*v)).sum::<f64>().sqrt();
         Ok([loss, norm])
+    }
+}
+
+impl Learner for Training {
+    fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]> {
+        loop {
+            let error = match self.differentiate(examples) {
+                // The state may be wrong as well where a step was taken before.
+                Err(error) if error.kind() == ErrorKind::Memory && !self.began => error,
+                other => return other,
+            };
+            let n = self.network.together()[1].min(examples.timesteps.len());
+            self.gradients = None;
+            self.device.clean();
+            if n == 1 {
+                return Err(error);
+            }
+            self.network.limit_training(n / 2);
+            self.since = self.device.mark();
+        }
+    }
+
+    fn together(&self) -> usize {
+        self.network.together()[1]
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.device.device.memory_pool_usage().map(|usage| usage.bytes_reserved)
     }
 
     fn update(&mut self, adam: &mut Adam, scale: f64, averages: &[Ema], k: u64) -> Result<()> {
         let Some(gradients) = self.gradients.take() else {
             return Err(Error::device("an update without gradients"));
         };
+        self.began = true;
         adam.steps += 1;
         let [first, second] = adam.betas;
         let power = |beta: f64| beta.powf(adam.steps as f64);
         let step_size = adam.learning_rate / (1.0 - power(first));
         let root_scale = (1.0 - power(second)).sqrt().recip();
-        let empty = || Tensor::empty([1], &self.device);
+        let empty = || Tensor::empty([1], &self.device.device);
         // Taken out, so that nothing else holds them and they are changed where they lie.
         let [m, v] = std::mem::replace(&mut self.moments, [empty(), empty()]);
         let values = std::mem::replace(&mut self.values, empty());
@@ -106,7 +136,7 @@ impl Learner for Training {
             values = values.slice_assign([range.clone()], fixed.clone());
         }
         for (average, rule) in self.averages.iter_mut().zip(averages) {
-            let old = std::mem::replace(average, Tensor::empty([1], &self.device));
+            let old = std::mem::replace(average, Tensor::empty([1], &self.device.device));
             *average = old.clone() + (values.clone() - old) * (1.0 - rule.rate_at(k));
         }
         self.network.set(&values);
@@ -117,7 +147,7 @@ impl Learner for Training {
     fn fetch(&self, unet: &mut UNet, adam: &mut Adam, averages: &mut [Ema]) -> Result<()> {
         let state = [&self.values, &self.moments[0], &self.moments[1]];
         let all: Vec<Tensor<1>> = state.into_iter().chain(&self.averages).cloned().collect();
-        let mut found = fetched(&all)?.into_iter();
+        let mut found = self.device.fetch(all, self.since)?.into_iter();
         let mut next = || found.next().expect("as many as were asked for");
         *unet = unet.with_values(next())?;
         let moments = [next(), next()];

@@ -34,6 +34,13 @@ pub trait Learner: Send + Sync {
     /// What the device says.
     fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]>;
 
+    /// How many images of a batch are differentiated at once: the others follow, and the gradients are summed. Fewer than at first where the device ran out of
+    /// memory in the first step.
+    fn together(&self) -> usize;
+
+    /// Bytes of the device's memory that are taken, where it says so.
+    fn memory(&self) -> Option<u64>;
+
     /// A step along the gradients, each times `scale`; the averages, whose rates are those of `averages`, take in what comes of it, as of their step
     /// `k`. Of `adam` the settings count, and its steps are one more; its moments are those that are on the device.
     ///

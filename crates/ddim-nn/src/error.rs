@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Mathematics,
     /// The device that a network is evaluated on.
     Device,
+    /// The same, which has no memory left.
+    Memory,
 }
 
 impl Error {
@@ -68,6 +70,11 @@ impl Error {
     /// What a device said, in its words.
     pub fn device(message: impl std::fmt::Display) -> Self {
         Self::new(ErrorKind::Device, message.to_string())
+    }
+
+    /// What a device has no memory for.
+    pub fn memory(message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Memory, message.to_string())
     }
 
     /// What this is about.

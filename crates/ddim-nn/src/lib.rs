@@ -59,7 +59,7 @@ pub use pipeline::{Choices, EmbeddedPipeline, Pipeline};
 pub use plan::{Profile, Share};
 pub use scheduler::{LearnedVariance, SchedulerClass, SchedulerConfig, TimestepSpacing};
 #[cfg(feature = "tensors")]
-pub use tensors::TensorNetwork;
+pub use tensors::{Faults, TensorDevice, TensorNetwork};
 pub use training::{Adam, Ema, Examples, TrainingPlan, clipping};
 pub use unet::{
     Activation, ClassEmbedType, DownBlockType, MidBlockType, NetworkClass, ResampleType, SampleSize, TimeEmbeddingType, TimeScaleShift,

@@ -253,6 +253,18 @@ impl Denoiser<f32> for Network {
 }
 
 impl Network {
+    /// Where another device than the processor evaluates it: has its kernels compiled, for `n` images at once or as many of them as the device has memory for, and
+    /// evaluates no more at once from then on. How many; on the processor, n. `tell` is told of operations that are done, and of all.
+    ///
+    /// # Errors
+    /// What the device says; one image for which there is no memory.
+    pub fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize)) -> Result<usize> {
+        match &self.compiled.runner {
+            Runner::Here(_) => Ok(n),
+            Runner::Elsewhere(executor) => executor.prepare(n, tell),
+        }
+    }
+
     /// Multiply-adds of one evaluation of one image, as the definitions of convolution, linear layer and attention count them.
     pub fn multiply_adds(&self) -> u64 {
         self.compiled.multiply_adds

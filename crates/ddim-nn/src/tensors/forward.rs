@@ -3,6 +3,7 @@
 use super::weights::{Images, Weights, tensor};
 use super::{conv, dropout, layers, pool};
 use crate::condition::Condition;
+use crate::error::Result;
 use crate::graph::{Features, Index, Op};
 use burn::tensor::Tensor;
 
@@ -32,8 +33,13 @@ impl Inputs<'_> {
     }
 }
 
-/// The values of all nodes; of those that nobody reads any more, none, unless they are kept.
-pub(super) fn run(weights: &Weights, inputs: &Inputs<'_>, keep: bool) -> Vec<Option<Images>> {
+/// The values of all nodes; of those that nobody reads any more, none, unless they are kept. `after` is called after each.
+pub(super) fn run(
+    weights: &Weights,
+    inputs: &Inputs<'_>,
+    keep: bool,
+    mut after: impl FnMut() -> Result<()>,
+) -> Result<Vec<Option<Images>>> {
     let graph = weights.graph();
     let readers = graph.readers();
     let mut values: Vec<Option<Images>> = vec![None; graph.nodes.len()];
@@ -90,6 +96,7 @@ pub(super) fn run(weights: &Weights, inputs: &Inputs<'_>, keep: bool) -> Vec<Opt
         if !keep {
             node.inputs.iter().filter(|input| readers[**input].last() == Some(&id)).for_each(|&input| values[input] = None);
         }
+        after()?;
     }
-    values
+    Ok(values)
 }

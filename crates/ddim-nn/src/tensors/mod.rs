@@ -5,6 +5,7 @@
 
 mod backward;
 mod conv;
+mod device;
 mod dropout;
 mod forward;
 mod layers;
@@ -13,4 +14,5 @@ mod pool;
 mod sums;
 mod weights;
 
+pub use device::{Faults, TensorDevice};
 pub use network::TensorNetwork;

@@ -1,15 +1,17 @@
 //! Batches through a network on a device.
 
+use super::device::TensorDevice;
 use super::forward::Inputs;
 use super::weights::{Images, Weights, tensor};
 use super::{backward, forward};
 use crate::condition::Condition;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::executor::GraphModule;
-use crate::graph::{INPUT, Node, Op};
+use crate::graph::{INPUT, Id, Index, Node, Op};
 use crate::training::Examples;
-use burn::tensor::{Device, Tensor, Transaction};
+use burn::tensor::Tensor;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Numbers of the largest value of all images that go through together: it fills any device.
 const MOST_NUMBERS: usize = 1 << 26;
@@ -20,18 +22,17 @@ const MOST_KEPT: usize = 1 << 29;
 /// A network whose parameters lie on a device.
 pub struct TensorNetwork {
     weights: Weights,
-    /// Numbers that a buffer of the device holds.
-    most: usize,
+    device: TensorDevice,
     /// Images that go through together, in sampling and in training.
-    together: [usize; 2],
+    together: [AtomicUsize; 2],
 }
 
 impl TensorNetwork {
-    /// The parameters are uploaded. `most` numbers fit into a buffer of the device.
+    /// The parameters are uploaded.
     ///
     /// # Errors
     /// Images, or weights of a layer, that do not fit.
-    pub fn new(module: &GraphModule<'_>, device: &Device, most: usize) -> Result<Self> {
+    pub fn new(module: &GraphModule<'_>, device: &TensorDevice) -> Result<Self> {
         let graph = &module.graph;
         let numbers = |node: &Node| {
             let [h, w, c] = node.shape;
@@ -51,7 +52,7 @@ impl TensorNetwork {
             _ => 0,
         };
         let windows = graph.nodes.iter().map(windows).max().unwrap_or(1);
-        let [needed, there] = [largest.max(weights).max(windows), most].map(|numbers| numbers.div_ceil(1 << 18));
+        let [needed, there] = [largest.max(weights).max(windows), device.most].map(|numbers| numbers.div_ceil(1 << 18));
         if needed > there {
             let [h, w, _] = graph.shape(INPUT);
             return Err(Error::device(format!(
@@ -59,14 +60,22 @@ impl TensorNetwork {
             )));
         }
         let all = graph.nodes.iter().map(numbers).sum::<usize>();
-        let fitting = most.min(MOST_NUMBERS).max(largest) / largest;
-        let together = [fitting, fitting.min(MOST_KEPT / all).max(1)];
-        Ok(Self { weights: Weights::new(module, device), most, together })
+        let fitting = device.most.min(MOST_NUMBERS).max(largest) / largest;
+        let together = [fitting, fitting.min(MOST_KEPT / all).max(1)].map(AtomicUsize::new);
+        let since = device.mark();
+        let weights = Weights::new(module, &device.device);
+        device.sync(since)?;
+        Ok(Self { weights, device: device.clone(), together })
     }
 
     /// How many images go through together, in sampling and in training; more go one part after the other.
     pub fn together(&self) -> [usize; 2] {
-        self.together
+        [0, 1].map(|i| self.together[i].load(Ordering::Relaxed))
+    }
+
+    /// From here on no more images than `n` go through together in training.
+    pub fn limit_training(&self, n: usize) {
+        self.together[1].fetch_min(n.max(1), Ordering::Relaxed);
     }
 
     /// Whether all parameters fit into one buffer, as training wants them.
@@ -74,7 +83,7 @@ impl TensorNetwork {
     /// # Errors
     /// If they do not.
     pub fn check_training(&self) -> Result<()> {
-        let [needed, there] = [self.weights.definition().len(), self.most].map(|numbers| numbers.div_ceil(1 << 18));
+        let [needed, there] = [self.weights.definition().len(), self.device.most].map(|numbers| numbers.div_ceil(1 << 18));
         if needed > there {
             let message = format!("training the network needs a buffer of {needed} MiB: expected at most {there}, as the device has");
             return Err(Error::device(message));
@@ -95,16 +104,75 @@ impl TensorNetwork {
     /// Images `x` [n, c_in, h, w] -> [n, c_out, h, w] in `out`, at `timesteps` (code timesteps, 0 to T-1) and under `condition`, n of each.
     ///
     /// # Errors
-    /// What the device says, in its words.
+    /// What the device says, in its words; [`ErrorKind::Memory`] with how many images there is memory for.
     ///
     /// # Panics
     /// On shapes, labels or timesteps that the network does not take.
     pub fn evaluate(&self, x: &[f32], timesteps: &[f32], condition: &Condition, out: &mut [f32]) -> Result<()> {
-        let n = timesteps.len();
+        let n = timesteps.len().min(self.together()[0]);
+        let error = match self.evaluated(x, timesteps, condition, out, || Ok(())) {
+            Err(error) if error.kind() == ErrorKind::Memory && n > 1 => error,
+            other => return other,
+        };
+        let fitting = self.prepare(n / 2, &mut |_, _| ())?;
+        let images = if fitting == 1 { "image" } else { "images" };
+        Err(Error::memory(format!("{error} with {n} images at once: there is memory for {fitting} {images}")))
+    }
+
+    /// See [`Executor::prepare`](crate::Executor::prepare).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize)) -> Result<usize> {
+        let graph = self.weights.graph();
+        let each = |id: Id| graph.shape(id).iter().product::<usize>();
+        let (dim, outputs, all) = (each(INPUT), each(graph.output()), graph.nodes.len());
+        let mut n = n.clamp(1, self.together()[0]);
+        loop {
+            let (condition, mut done) = (self.any_condition(n), 0);
+            let after = || {
+                // A kernel is compiled before it runs.
+                let since = self.device.mark();
+                self.device.sync(since)?;
+                done += 1;
+                tell(done, all);
+                Ok(())
+            };
+            match self.evaluated(&vec![0.0; n * dim], &vec![1.0; n], &condition, &mut vec![0.0; n * outputs], after) {
+                Err(error) if error.kind() == ErrorKind::Memory && n > 1 => n /= 2,
+                other => {
+                    self.together[0].store(n, Ordering::Relaxed);
+                    return other.map(|()| n);
+                }
+            }
+        }
+    }
+
+    /// One that the network takes.
+    fn any_condition(&self, n: usize) -> Condition {
+        let kinds = self.weights.graph().nodes.iter().map(|node| match node.op {
+            Op::Embedding => Condition::Embeddings(vec![0.0; n * node.shape[2]]),
+            Op::Features(_, Index::Label) => Condition::Labels(vec![0; n]),
+            _ => Condition::None,
+        });
+        kinds.into_iter().find(|condition| *condition != Condition::None).unwrap_or_default()
+    }
+
+    /// The outputs, part by part; `after` is called after each operation. Where memory runs out, what is left of it is given back.
+    fn evaluated(
+        &self,
+        x: &[f32],
+        timesteps: &[f32],
+        condition: &Condition,
+        out: &mut [f32],
+        mut after: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let since = self.device.mark();
+        let (n, together) = (timesteps.len(), self.together()[0]);
         let dim = x.len() / n;
-        let parts = (0..n).step_by(self.together[0]).map(|first| first..n.min(first + self.together[0]));
+        let parts = (0..n).step_by(together).map(|first| first..n.min(first + together));
         // All are sent before the first is waited for.
-        let found: Vec<Images> = parts
+        let sent: Result<Vec<Tensor<1>>> = parts
             .map(|range| {
                 let inputs = Inputs {
                     x: self.images(&x[range.start * dim..range.end * dim], range.len()),
@@ -112,13 +180,13 @@ impl TensorNetwork {
                     condition: &condition.of(range, n),
                     dropout: &[],
                 };
-                forward::run(&self.weights, &inputs, false).pop().flatten().expect("the last is the output").permute([0, 3, 1, 2])
+                let y = forward::run(&self.weights, &inputs, false, &mut after)?.pop().flatten().expect("the last is the output");
+                Ok(y.permute([0, 3, 1, 2]).flatten(0, 3))
             })
             .collect();
-        let all = found.into_iter().fold(Transaction::default(), |transaction, y| transaction.register(y));
+        let found = sent.and_then(|sent| self.device.fetch(sent, since)).inspect_err(|_| self.device.clean())?;
         let mut rest = out;
-        for data in all.try_execute().map_err(Error::device)? {
-            let found = data.try_into_vec::<f32>().map_err(|e| Error::device(format!("{e:?}")))?;
+        for found in found {
             let (part, behind) = rest.split_at_mut(found.len());
             part.copy_from_slice(&found);
             rest = behind;
@@ -137,16 +205,17 @@ impl TensorNetwork {
         assert!([h, w] == self.weights.size() && x.len() == n * c * h * w && timesteps.len() == n && weights.len() == n);
         let timesteps: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
         let (dim, outputs) = (c * h * w, target.len() / n);
+        let together = self.together()[1];
         let (mut sum, mut means) = (None, Vec::new());
-        for first in (0..n).step_by(self.together[1]) {
-            let range = first..n.min(first + self.together[1]);
+        for first in (0..n).step_by(together) {
+            let range = first..n.min(first + together);
             let inputs = Inputs {
                 x: self.images(&x[range.start * dim..range.end * dim], range.len()),
                 timesteps: &timesteps[range.clone()],
                 condition: &condition.of(range.clone(), n),
                 dropout: dropout.get(range.clone()).unwrap_or_default(),
             };
-            let mut values = forward::run(&self.weights, &inputs, true);
+            let mut values = forward::run(&self.weights, &inputs, true, || Ok(())).expect("nothing is waited for");
             let y = values.last().cloned().flatten().expect("the last is the output");
             let difference = y - self.images(&target[range.start * outputs..range.end * outputs], range.len());
             means.push(difference.clone().square().reshape([range.len(), outputs]).mean_dim(1).reshape([range.len()]));

@@ -29,6 +29,8 @@ pub enum Event<'a> {
         /// What it did.
         stepped: Stepped,
     },
+    /// Something that should be known of how steps are taken, in a line.
+    Remark(&'a str),
     /// A line of metrics was written.
     Metrics(&'a Metrics),
     /// Images [n, c, h, w] in [-1, 1] from the run's latents.

@@ -224,7 +224,10 @@ impl Run {
             done += self.config.batch_size;
             let step = self.trainer.step;
             let healthy = stepped.and_then(|stepped| self.tally.add(&stepped, step).map(|()| stepped));
-            let stepped = healthy.map_err(|e| self.diverged(e))?;
+            let stepped = healthy.map_err(|e| self.ended_by(e))?;
+            if let Some(remark) = self.trainer.remark() {
+                observe(Event::Remark(&remark))?;
+            }
             observe(Event::Stepped { step, stepped })?;
             let last = step == self.config.steps;
             let due = |every: u64| every > 0 && (step.is_multiple_of(every) || last);
@@ -286,11 +289,23 @@ impl Run {
         Ok(path)
     }
 
+    /// What ended the run, with the way on from there.
+    fn ended_by(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Diverged => self.diverged(error),
+            // A device that is lost or full takes the state with it.
+            ErrorKind::Network if self.trainer.is_elsewhere() => {
+                let last = checkpoint::checkpoints(&self.folder).unwrap_or_default().pop();
+                let from = last.map_or("there is no checkpoint yet, the start".to_owned(), |(_, path)| path.display().to_string());
+                let next = format!("ddim train --out {} --resume goes on from {from}", quoted(&self.folder));
+                Error::new(ErrorKind::Network, format!("step {}: {error}; {next}", self.trainer.step + 1)).because(error)
+            }
+            _ => error,
+        }
+    }
+
     /// What went wrong, and a command that goes on from what there is, with a lower learning rate.
     fn diverged(&self, error: Error) -> Error {
-        if error.kind() != ErrorKind::Diverged {
-            return error;
-        }
         let rate = (self.config.optimizer.learning_rate / 10.0).min(MODEST);
         let all = checkpoint::checkpoints(&self.folder).unwrap_or_default();
         if all.is_empty() {

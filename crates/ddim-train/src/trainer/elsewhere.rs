@@ -1,5 +1,6 @@
 //! Steps on another device than the processor: the state is there, and comes back when somebody asks for it.
 
+use super::Trainer;
 use crate::error::Result;
 use ddim_nn::{Adam, Device, Ema, Examples, Learner, Network, Pipeline, UNet};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ pub(super) struct Elsewhere {
     learner: Option<Box<dyn Learner>>,
     /// Whether steps were taken since the state was fetched.
     ahead: bool,
+    remark: Option<String>,
 }
 
 /// The state of a network in training as it is here.
@@ -20,8 +22,8 @@ pub(super) struct State<'a> {
 }
 
 impl Elsewhere {
-    pub(super) fn new(device: Arc<dyn Device>) -> Self {
-        Self { device, learner: None, ahead: false }
+    fn new(device: Arc<dyn Device>) -> Self {
+        Self { device, learner: None, ahead: false, remark: None }
     }
 
     /// The objective and the norm of its gradients, which stay there; the first time, the state goes there.
@@ -32,7 +34,23 @@ impl Elsewhere {
             Some(learner) => learner,
             none => none.insert(self.device.learner(unet, [h, w], adam, averages)?),
         };
-        Ok(learner.gradients(examples)?)
+        let before = learner.together();
+        let found = learner.gradients(examples)?;
+        let (n, together) = (examples.timesteps.len(), learner.together());
+        if together < before.min(n) {
+            self.remark = Some(format!("the device has memory for {together} images at once: batches of {n} go in parts"));
+        }
+        Ok(found)
+    }
+
+    /// What should be said since it was last asked for.
+    fn remark(&mut self) -> Option<String> {
+        self.remark.take()
+    }
+
+    /// Bytes of the device's memory that are taken, where it says so.
+    fn memory(&self) -> Option<u64> {
+        self.learner.as_ref().and_then(|learner| learner.memory())
     }
 
     /// The optimizer's part of step `k`, and the averages'.
@@ -45,7 +63,7 @@ impl Elsewhere {
     }
 
     /// Brings the state here, where it is not.
-    pub(super) fn fetch(&mut self, State { unet, adam, averages }: State<'_>) -> Result<()> {
+    fn fetch(&mut self, State { unet, adam, averages }: State<'_>) -> Result<()> {
         if let (Some(learner), true) = (&self.learner, self.ahead) {
             learner.fetch(unet, adam, averages)?;
             self.ahead = false;
@@ -56,5 +74,39 @@ impl Elsewhere {
     /// A network to be evaluated there.
     pub(super) fn network(&self, pipeline: Pipeline) -> Result<Network> {
         Ok(Network::on(pipeline, |module| self.device.executor(module))?)
+    }
+}
+
+impl Trainer {
+    /// Takes its steps on a device from here on, and evaluates there. Numerically it is the same run, but for rounding: it may have begun on the
+    /// processor, and go on there.
+    pub fn train_on(&mut self, device: Arc<dyn Device>) {
+        self.elsewhere = Some(Elsewhere::new(device));
+    }
+
+    /// Bytes that are taken of the memory of the device that steps are taken on, where it is another than the processor and says so.
+    pub fn device_memory(&self) -> Option<u64> {
+        self.elsewhere.as_ref().and_then(Elsewhere::memory)
+    }
+
+    /// Whether steps are taken on another device than the processor.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.elsewhere.is_some()
+    }
+
+    /// What should be said of that since it was last asked for.
+    pub(crate) fn remark(&mut self) -> Option<String> {
+        self.elsewhere.as_mut().and_then(Elsewhere::remark)
+    }
+
+    /// Does something where steps are taken, if that is not here.
+    pub(super) fn there<T>(&mut self, work: impl FnOnce(&mut Elsewhere, State<'_>) -> T) -> Option<T> {
+        let Self { elsewhere, unet, adam, averages, .. } = self;
+        elsewhere.as_mut().map(|there| work(there, State { unet, adam, averages }))
+    }
+
+    /// Brings the state here, before anybody reads it.
+    pub(crate) fn fetch(&mut self) -> Result<()> {
+        self.there(Elsewhere::fetch).unwrap_or(Ok(()))
     }
 }

@@ -5,7 +5,7 @@ use super::drawn::noisy;
 use crate::error::Result;
 use ddim::noise::{Batch, Draw, Key};
 use ddim::{Denoiser, Sampler, Sampling, Sigma};
-use ddim_nn::{Condition, Pipeline};
+use ddim_nn::{Condition, Network, Pipeline};
 
 /// The objective on images held out.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,6 +20,14 @@ pub struct Evaluated {
 const EVALUATED: usize = 64;
 
 impl Trainer {
+    /// A network, to be evaluated where steps are taken.
+    fn network_of(&self, pipeline: Pipeline) -> Result<Network> {
+        match &self.elsewhere {
+            Some(there) => there.network(pipeline),
+            None => Ok(Network::new(pipeline)?),
+        }
+    }
+
     /// The objective (as in training, with its weights of the timesteps) on the images held out: each at one timestep, with noise that is
     /// always the same, and none of what training varies (flips, windows, dropout, dropped labels). None without such images.
     ///

@@ -10,13 +10,12 @@ use crate::error::{Error, ErrorKind, Result};
 use ddim::noise::{Batch, Draw, Key, Stream};
 use ddim::{NoiseSchedule, Prediction};
 use ddim_data::DataSet;
-use ddim_nn::{Adam, Condition, Device, Ema, Network, Pipeline, SchedulerConfig, TrainingPlan, UNet, UNetConfig, clipping};
+use ddim_nn::{Adam, Condition, Ema, Pipeline, SchedulerConfig, TrainingPlan, UNet, UNetConfig, clipping};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use drawn::{Drawn, noisy};
-use elsewhere::{Elsewhere, State};
+use elsewhere::Elsewhere;
 pub use evaluate::Evaluated;
 
 /// What a step did.
@@ -328,31 +327,6 @@ impl Trainer {
             self.adam.step(&mut self.unet, plan.gradients(), scale, &mut self.averages, k);
         }
         Ok(())
-    }
-
-    /// Takes its steps on a device from here on, and evaluates there. Numerically it is the same run, but for rounding: it may have begun on the
-    /// processor, and go on there.
-    pub fn train_on(&mut self, device: Arc<dyn Device>) {
-        self.elsewhere = Some(Elsewhere::new(device));
-    }
-
-    /// Does something where steps are taken, if that is not here.
-    fn there<T>(&mut self, work: impl FnOnce(&mut Elsewhere, State<'_>) -> T) -> Option<T> {
-        let Self { elsewhere, unet, adam, averages, .. } = self;
-        elsewhere.as_mut().map(|there| work(there, State { unet, adam, averages }))
-    }
-
-    /// Brings the state here, before anybody reads it.
-    pub(crate) fn fetch(&mut self) -> Result<()> {
-        self.there(Elsewhere::fetch).unwrap_or(Ok(()))
-    }
-
-    /// A network, to be evaluated where steps are taken.
-    fn network_of(&self, pipeline: Pipeline) -> Result<Network> {
-        match &self.elsewhere {
-            Some(there) => there.network(pipeline),
-            None => Ok(Network::new(pipeline)?),
-        }
     }
 
     /// `n` images from a position of the run, each with its share of the objective.

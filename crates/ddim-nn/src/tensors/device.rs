@@ -1,0 +1,94 @@
+//! A device as networks use it, and what went wrong on it.
+
+use crate::error::{Error, Result};
+use burn::tensor::{Device, Tensor, Transaction};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A device that is open, how many numbers a buffer of it holds, and what goes wrong on it.
+#[derive(Debug, Clone)]
+pub struct TensorDevice {
+    /// The framework's.
+    pub device: Device,
+    /// Numbers that a buffer holds.
+    pub most: usize,
+    /// Filled by whoever opened it.
+    pub faults: Arc<Faults>,
+}
+
+/// What went wrong on a device. The framework goes on where memory could not be had, and then gives numbers that nobody computed: so whoever opens a
+/// device records here what its driver says, and no number is taken that was computed while something was recorded.
+#[derive(Debug, Default)]
+pub struct Faults {
+    count: AtomicU64,
+    last: Mutex<Option<Fault>>,
+}
+
+#[derive(Debug, Clone)]
+struct Fault {
+    message: String,
+    out_of_memory: bool,
+}
+
+impl Faults {
+    /// Records what the driver says, and whether it is that there is no memory.
+    pub fn record(&self, message: impl std::fmt::Display, out_of_memory: bool) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Fault { message: message.to_string(), out_of_memory });
+        self.count.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl TensorDevice {
+    /// How much has gone wrong so far: what is computed from here on is checked against it.
+    pub fn mark(&self) -> u64 {
+        self.faults.count.load(Ordering::SeqCst)
+    }
+
+    /// Whether nothing has gone wrong since a [`mark`](Self::mark), as far as the device has come.
+    ///
+    /// # Errors
+    /// What has; [`ErrorKind::Memory`](crate::ErrorKind::Memory) where the device has no memory left.
+    pub fn check(&self, since: u64) -> Result<()> {
+        if self.mark() == since {
+            return Ok(());
+        }
+        let last = self.faults.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Err(match last {
+            Some(Fault { out_of_memory: true, .. }) => Error::memory("the device is out of memory"),
+            Some(Fault { message, .. }) => Error::device(message),
+            None => Error::device("something went wrong on the device"),
+        })
+    }
+
+    /// The numbers of tensors, once they are there and nothing went wrong since a [`mark`](Self::mark).
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), or what the device says.
+    pub fn fetch(&self, tensors: impl IntoIterator<Item = Tensor<1>>, since: u64) -> Result<Vec<Vec<f32>>> {
+        let all = tensors.into_iter().fold(Transaction::default(), Transaction::register);
+        // Where there is no memory to read through, the framework panics.
+        let found = catch_unwind(AssertUnwindSafe(|| all.try_execute()));
+        self.check(since)?;
+        let found = found.map_err(|_| Error::device("the device could not be read"))?.map_err(Error::device)?;
+        found.into_iter().map(|data| data.try_into_vec().map_err(|e| Error::device(format!("{e:?}")))).collect()
+    }
+
+    /// Waits for all that was asked for.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch).
+    pub fn sync(&self, since: u64) -> Result<()> {
+        let done = self.device.sync();
+        self.check(since)?;
+        done.map_err(Error::device)
+    }
+
+    /// Gives back the memory that nothing lies in any more, after it ran out.
+    pub fn clean(&self) {
+        // What went wrong is known already.
+        let _ = self.device.sync();
+        self.device.memory_cleanup();
+        let _ = self.device.sync();
+    }
+}
