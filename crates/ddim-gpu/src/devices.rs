@@ -165,6 +165,7 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
 pub struct Gpu {
     pub(crate) device: TensorDevice,
     pub(crate) described: Described,
+    wgpu: wgpu::Device,
 }
 
 /// What was opened before: the framework opens a device once a process.
@@ -213,9 +214,19 @@ impl Gpu {
                 std::panic::resume_unwind(Box::new("out of memory"));
             }
         }));
-        let gpu = Self { device: TensorDevice { device, most: *most, faults }, described: described.clone() };
+        let gpu = Self { device: TensorDevice { device, most: *most, faults }, described: described.clone(), wgpu: setup.device };
         open.push(gpu.clone());
         Ok(gpu)
+    }
+
+    /// As networks use it.
+    pub fn device(&self) -> &TensorDevice {
+        &self.device
+    }
+
+    /// As wgpu has it, for whoever computes or draws on it as well. What goes wrong there is an error of the networks that run meanwhile.
+    pub fn wgpu(&self) -> &wgpu::Device {
+        &self.wgpu
     }
 
     /// What it is.

@@ -18,6 +18,7 @@ mod error;
 mod executor;
 mod training;
 
+pub use burn::tensor::wgpu::wgpu;
 pub use devices::{Described, Gpu, Kind, devices};
 pub use error::{Error, Result};
 pub use training::Training;

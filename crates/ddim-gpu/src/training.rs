@@ -31,6 +31,13 @@ impl Gpu {
     /// # Errors
     /// Images or weights that the device has no room for.
     pub fn training(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Training> {
+        self.device.guarded(self.device.mark(), || {
+            let training = self.uploaded(unet, size, adam, averages)?;
+            self.device.sync().map(|()| training)
+        })
+    }
+
+    fn uploaded(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Training> {
         let device = &self.device.device;
         let upload = |values: &[f32]| Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device);
         let count = unet.values().len();
@@ -39,7 +46,7 @@ impl Gpu {
         network.check_training()?;
         let values = upload(unet.values());
         let fixed = network.fixed().into_iter().map(|range| (range.clone(), values.clone().narrow(0, range.start, range.len()))).collect();
-        let training = Training {
+        Ok(Training {
             network,
             device: self.device.clone(),
             since,
@@ -49,9 +56,7 @@ impl Gpu {
             gradients: None,
             began: false,
             fixed,
-        };
-        self.device.sync(since)?;
-        Ok(training)
+        })
     }
 }
 
@@ -61,7 +66,9 @@ impl Training {
     /// # Errors
     /// What the device says.
     pub fn gradient(&self) -> Result<Vec<f32>> {
-        self.gradients.clone().map_or(Ok(Vec::new()), |gradients| Ok(self.device.fetch([gradients], self.since)?.remove(0)))
+        self.gradients
+            .clone()
+            .map_or(Ok(Vec::new()), |gradients| Ok(self.device.guarded(self.since, || self.device.fetch([gradients]))?.remove(0)))
     }
 
     /// The gradients, which are kept; the objective and their norm.
@@ -79,41 +86,14 @@ impl Training {
         }
         self.gradients = Some(gradients);
         // The one wait of a step.
-        let found = self.device.fetch(sums, self.since)?;
+        let found = self.device.fetch(sums)?;
         let loss = found[0].iter().zip(examples.weights).map(|(mean, weight)| f64::from(*mean) * f64::from(*weight)).sum();
         let norm = found[1..].iter().flatten().map(|v| f64::from(*v)).sum::<f64>().sqrt();
         Ok([loss, norm])
     }
-}
 
-impl Learner for Training {
-    fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]> {
-        loop {
-            let error = match self.differentiate(examples) {
-                // The state may be wrong as well where a step was taken before.
-                Err(error) if error.kind() == ErrorKind::Memory && !self.began => error,
-                other => return other,
-            };
-            let n = self.network.together()[1].min(examples.timesteps.len());
-            self.gradients = None;
-            self.device.clean();
-            if n == 1 {
-                return Err(error);
-            }
-            self.network.limit_training(n / 2);
-            self.since = self.device.mark();
-        }
-    }
-
-    fn together(&self) -> usize {
-        self.network.together()[1]
-    }
-
-    fn memory(&self) -> Option<u64> {
-        self.device.device.memory_pool_usage().map(|usage| usage.bytes_reserved)
-    }
-
-    fn update(&mut self, adam: &mut Adam, scale: f64, averages: &[Ema], k: u64) -> Result<()> {
+    /// See [`Learner::update`]. It is not waited for: what goes wrong is found when gradients or the state are fetched.
+    fn step(&mut self, adam: &mut Adam, scale: f64, averages: &[Ema], k: u64) -> Result<()> {
         let Some(gradients) = self.gradients.take() else {
             return Err(Error::device("an update without gradients"));
         };
@@ -143,11 +123,45 @@ impl Learner for Training {
         (self.values, self.moments) = (values, [m, v]);
         Ok(())
     }
+}
+
+impl Learner for Training {
+    fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]> {
+        loop {
+            let device = self.device.clone();
+            let error = match device.guarded(self.since, || self.differentiate(examples)) {
+                // The state may be wrong as well where a step was taken before.
+                Err(error) if error.kind() == ErrorKind::Memory && !self.began => error,
+                other => return other,
+            };
+            let n = self.network.together()[1].min(examples.timesteps.len());
+            self.gradients = None;
+            self.device.clean();
+            if n == 1 {
+                return Err(error);
+            }
+            self.network.limit_training(n / 2);
+            self.since = self.device.mark();
+        }
+    }
+
+    fn together(&self) -> usize {
+        self.network.together()[1]
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.device.device.memory_pool_usage().map(|usage| usage.bytes_reserved)
+    }
+
+    fn update(&mut self, adam: &mut Adam, scale: f64, averages: &[Ema], k: u64) -> Result<()> {
+        let device = self.device.clone();
+        device.guarded(self.since, || self.step(adam, scale, averages, k))
+    }
 
     fn fetch(&self, unet: &mut UNet, adam: &mut Adam, averages: &mut [Ema]) -> Result<()> {
         let state = [&self.values, &self.moments[0], &self.moments[1]];
         let all: Vec<Tensor<1>> = state.into_iter().chain(&self.averages).cloned().collect();
-        let mut found = self.device.fetch(all, self.since)?.into_iter();
+        let mut found = self.device.guarded(self.since, || self.device.fetch(all))?.into_iter();
         let mut next = || found.next().expect("as many as were asked for");
         *unet = unet.with_values(next())?;
         let moments = [next(), next()];

@@ -10,8 +10,8 @@ mod training;
 
 use ddim::noise::Batch;
 use ddim::{Denoiser, Sampler, Sampling, Sigma};
-use ddim_gpu::{Gpu, devices};
-use ddim_nn::{Device, EmbeddedPipeline, Inception, Network, Pipeline, SampleSize};
+use ddim_gpu::{Gpu, devices, wgpu};
+use ddim_nn::{Device, EmbeddedPipeline, ErrorKind, Inception, Network, Pipeline, SampleSize};
 use goldens::{Golden, difference, folders, golden};
 use libtest_mimic::{Arguments, Completion, Trial};
 use std::path::Path;
@@ -19,7 +19,7 @@ use std::time::Instant;
 
 type Test = fn(&Gpu);
 
-const TESTS: [(&str, Test); 10] = [
+const TESTS: [(&str, Test); 13] = [
     ("one_evaluation_equals_diffusers", one_evaluation_equals_diffusers),
     ("samples_of_built_in_models_are_the_processors", samples_of_built_in_models_are_the_processors),
     ("a_batch_of_any_size", a_batch_of_any_size),
@@ -30,6 +30,10 @@ const TESTS: [(&str, Test); 10] = [
     ("twenty_steps_are_the_processors", training::twenty_steps_are_the_processors),
     ("training_goes_to_and_fro", training::training_goes_to_and_fro),
     ("training_gives_the_same_bytes", training::training_gives_the_same_bytes),
+    ("training_goes_in_parts_where_memory_runs_out", training::training_goes_in_parts_where_memory_runs_out),
+    ("what_goes_wrong_is_an_error", what_goes_wrong_is_an_error),
+    // The last: there is no device after it.
+    ("a_device_that_is_lost", a_device_that_is_lost),
 ];
 
 fn main() {
@@ -38,14 +42,17 @@ fn main() {
         what_is_not_there_is_said_in_a_line();
         Ok(())
     }));
-    trials.push(Trial::ignorable_test("features_are_the_processors", || match (std::env::var_os("DDIM_INCEPTION"), device()?) {
-        (None, _) => Ok(Completion::ignored_with("DDIM_INCEPTION is not set: expected the weights of FID's Inception")),
-        (Some(_), None) => Ok(Completion::ignored_with(NO_DEVICE)),
-        (Some(weights), Some(gpu)) => {
-            features_are_the_processors(&gpu, weights.as_ref());
-            Ok(Completion::Completed)
-        }
-    }));
+    trials.insert(
+        0,
+        Trial::ignorable_test("features_are_the_processors", || match (std::env::var_os("DDIM_INCEPTION"), device()?) {
+            (None, _) => Ok(Completion::ignored_with("DDIM_INCEPTION is not set: expected the weights of FID's Inception")),
+            (Some(_), None) => Ok(Completion::ignored_with(NO_DEVICE)),
+            (Some(weights), Some(gpu)) => {
+                features_are_the_processors(&gpu, weights.as_ref());
+                Ok(Completion::Completed)
+            }
+        }),
+    );
     // One at a time: they would share one device.
     libtest_mimic::run(&Arguments { test_threads: Some(1), ..Arguments::from_args() }, trials).exit();
 }
@@ -177,6 +184,51 @@ fn what_does_not_fit_is_said_before(gpu: &Gpu) {
     let error = gpu.network(pipeline.with_size([16384, 16384]).unwrap()).map(|_| ()).unwrap_err().to_string();
     println!("{error}");
     assert!(error.starts_with("images of 16384x16384 need a buffer of ") && error.contains("as the device has"), "{error}");
+}
+
+/// What a driver objects to while a network is evaluated; the numbers of the framework look as if nothing had been.
+fn what_goes_wrong_is_an_error(gpu: &Gpu) {
+    let [pipeline, _] = built_in();
+    let network = gpu.network(pipeline).unwrap();
+    let x = Batch { seed: 1, first: 0 }.latents(network.dim(), 2);
+    let predicted = || {
+        let mut out = vec![0.0; x.len()];
+        network.predict(&x, &[500.0; 2], &mut out).map(|()| out)
+    };
+    let before = predicted().unwrap();
+    let size = gpu.wgpu().limits().max_buffer_size + 1;
+    let wrong = wgpu::BufferDescriptor { label: None, size, usage: wgpu::BufferUsages::STORAGE, mapped_at_creation: false };
+    let error = network.prepare(2, &mut |done, _| drop((done == 3).then(|| gpu.wgpu().create_buffer(&wrong)))).unwrap_err();
+    println!("{error}");
+    assert!(error.kind() == ErrorKind::Device && !error.to_string().contains('\n') && error.to_string().contains("buffer"), "{error}");
+    assert!(predicted().unwrap() == before, "the device is as it was");
+
+    // Memory: of four images at once two are left, and then all of a batch come, in two parts.
+    let (mut attempts, mut last) = (0, usize::MAX);
+    let together = network.prepare(4, &mut |done, all| {
+        attempts += usize::from(done == 1);
+        if attempts == 1 && done == 3 {
+            gpu.device().faults.record("no memory", true);
+        }
+        last = all - done;
+    });
+    assert_eq!((together.unwrap(), attempts, last), (2, 2, 0));
+    assert!(predicted().unwrap() == before);
+}
+
+fn a_device_that_is_lost(gpu: &Gpu) {
+    let [pipeline, _] = built_in();
+    let network = gpu.network(pipeline.clone()).unwrap();
+    let mut learner = training::begun(gpu);
+    gpu.wgpu().destroy();
+    let mut out = vec![0.0; network.dim()];
+    let error = network.predict(&vec![0.0; network.dim()], &[1.0], &mut out).unwrap_err();
+    println!("{error}");
+    assert!(error.kind() == ErrorKind::Device && !error.to_string().contains('\n'), "{error}");
+    let error = training::step(&mut learner).unwrap_err();
+    println!("{error}");
+    assert!(error.kind() == ErrorKind::Device, "{error}");
+    assert!(gpu.network(pipeline).is_err());
 }
 
 fn what_is_not_there_is_said_in_a_line() {

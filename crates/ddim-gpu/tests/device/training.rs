@@ -2,8 +2,8 @@
 
 use crate::built_in;
 use crate::goldens::{Golden, folders, golden};
-use ddim_gpu::Gpu;
-use ddim_nn::{Adam, Condition, Ema, Examples, Learner, Pipeline, TrainingPlan, UNet, UNetConfig, clipping};
+use ddim_gpu::{Gpu, Training};
+use ddim_nn::{Adam, Condition, Ema, ErrorKind, Examples, Learner, Pipeline, Result, TrainingPlan, UNet, UNetConfig, clipping};
 use safetensors::SafeTensors;
 use std::path::Path;
 
@@ -192,4 +192,35 @@ pub(crate) fn training_gives_the_same_bytes(gpu: &Gpu) {
         (unet.values().to_vec(), adam.moments, ema[0].values.clone())
     };
     assert!(run() == run(), "other bytes from the same run");
+}
+
+/// Training of a small network that has taken no step.
+pub(crate) fn begun(gpu: &Gpu) -> Training {
+    gpu.training(&small("silu"), [8, 8], &Adam::new(1e-3), &[]).unwrap()
+}
+
+/// The objective and the norm of its gradients, before a step along them.
+pub(crate) fn step(training: &mut Training) -> Result<[f64; 2]> {
+    let found = with_small(6, 0, |examples| training.gradients(examples))?;
+    training.update(&mut Adam::new(1e-3), 1.0, &[], 1)?;
+    Ok(found)
+}
+
+pub(crate) fn training_goes_in_parts_where_memory_runs_out(gpu: &Gpu) {
+    let expected = step(&mut begun(gpu)).unwrap();
+    let mut there = begun(gpu);
+    assert!(there.together() >= 6);
+    gpu.device().faults.record("no memory", true);
+    let found = step(&mut there).unwrap();
+    assert_eq!(there.together(), 3);
+    let errors = [0, 1].map(|i| (found[i] / expected[i] - 1.0).abs());
+    println!("{found:?} for {expected:?}, {:?} bytes", there.memory());
+    assert!(errors.iter().all(|error| *error < 1e-5), "{found:?} for {expected:?}");
+    // Once a step was taken, its state may be wrong: that is an error for good.
+    gpu.device().faults.record("no memory", true);
+    for _ in 0..2 {
+        assert_eq!(step(&mut there).unwrap_err().kind(), ErrorKind::Memory);
+    }
+    let (mut unet, mut adam) = (small("silu"), Adam::new(1e-3));
+    assert_eq!(there.fetch(&mut unet, &mut adam, &mut []).unwrap_err().kind(), ErrorKind::Memory);
 }

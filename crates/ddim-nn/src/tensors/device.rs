@@ -1,7 +1,7 @@
 //! A device as networks use it, and what went wrong on it.
 
-use crate::error::{Error, Result};
-use burn::tensor::{Device, Tensor, Transaction};
+use crate::error::{Error, ErrorKind, Result};
+use burn::tensor::{Device, ExecutionError, Tensor, Transaction};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,39 +56,57 @@ impl TensorDevice {
         let last = self.faults.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Err(match last {
             Some(Fault { out_of_memory: true, .. }) => Error::memory("the device is out of memory"),
-            Some(Fault { message, .. }) => Error::device(message),
+            Some(Fault { message, .. }) => Error::device(format!("the device's driver says: {message}")),
             None => Error::device("something went wrong on the device"),
         })
     }
 
-    /// The numbers of tensors, once they are there and nothing went wrong since a [`mark`](Self::mark).
+    /// Does something with the device: what comes of it, if nothing went wrong since a [`mark`](Self::mark).
     ///
     /// # Errors
-    /// As [`check`](Self::check), or what the device says.
-    pub fn fetch(&self, tensors: impl IntoIterator<Item = Tensor<1>>, since: u64) -> Result<Vec<Vec<f32>>> {
+    /// As [`check`](Self::check), or those of `work`; and where it panics, as the framework does when a driver refuses it memory.
+    pub fn guarded<T>(&self, since: u64, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let found = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::device("the device's framework gave up")));
+        match (found, self.check(since)) {
+            (Ok(found), Ok(())) => Ok(found),
+            // After the device itself was lost, its driver objects to whatever is asked of it.
+            (Err(error), Err(fault)) if fault.kind() != ErrorKind::Memory => Err(error),
+            (_, Err(error)) | (Err(error), Ok(())) => Err(error),
+        }
+    }
+
+    /// The numbers of tensors, once they are there.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn fetch(&self, tensors: impl IntoIterator<Item = Tensor<1>>) -> Result<Vec<Vec<f32>>> {
         let all = tensors.into_iter().fold(Transaction::default(), Transaction::register);
-        // Where there is no memory to read through, the framework panics.
-        let found = catch_unwind(AssertUnwindSafe(|| all.try_execute()));
-        self.check(since)?;
-        let found = found.map_err(|_| Error::device("the device could not be read"))?.map_err(Error::device)?;
+        let found = all.try_execute().map_err(|e| said(&e))?;
         found.into_iter().map(|data| data.try_into_vec().map_err(|e| Error::device(format!("{e:?}")))).collect()
     }
 
     /// Waits for all that was asked for.
     ///
     /// # Errors
-    /// As [`fetch`](Self::fetch).
-    pub fn sync(&self, since: u64) -> Result<()> {
-        let done = self.device.sync();
-        self.check(since)?;
-        done.map_err(Error::device)
+    /// What the device says.
+    pub fn sync(&self) -> Result<()> {
+        self.device.sync().map_err(|e| said(&e))
     }
 
     /// Gives back the memory that nothing lies in any more, after it ran out.
     pub fn clean(&self) {
         // What went wrong is known already.
-        let _ = self.device.sync();
-        self.device.memory_cleanup();
-        let _ = self.device.sync();
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let _ = self.device.sync();
+            self.device.memory_cleanup();
+            self.device.sync()
+        }));
     }
+}
+
+/// An error of the framework, without where in it that was.
+fn said(error: &ExecutionError) -> Error {
+    let reason = error.reason();
+    let reason = reason.split("Backtrace:").next().unwrap_or(reason).trim_end_matches(|c: char| c.is_whitespace() || c == ':');
+    Error::device(if error.is_device_poisoned() { format!("the device is lost: {reason}") } else { reason.to_owned() })
 }

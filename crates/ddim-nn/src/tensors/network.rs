@@ -63,8 +63,10 @@ impl TensorNetwork {
         let fitting = device.most.min(MOST_NUMBERS).max(largest) / largest;
         let together = [fitting, fitting.min(MOST_KEPT / all).max(1)].map(AtomicUsize::new);
         let since = device.mark();
-        let weights = Weights::new(module, &device.device);
-        device.sync(since)?;
+        let weights = device.guarded(since, || {
+            let weights = Weights::new(module, &device.device);
+            device.sync().map(|()| weights)
+        })?;
         Ok(Self { weights, device: device.clone(), together })
     }
 
@@ -132,18 +134,14 @@ impl TensorNetwork {
             let (condition, mut done) = (self.any_condition(n), 0);
             let after = || {
                 // A kernel is compiled before it runs.
-                let since = self.device.mark();
-                self.device.sync(since)?;
+                self.device.sync()?;
                 done += 1;
                 tell(done, all);
                 Ok(())
             };
             match self.evaluated(&vec![0.0; n * dim], &vec![1.0; n], &condition, &mut vec![0.0; n * outputs], after) {
                 Err(error) if error.kind() == ErrorKind::Memory && n > 1 => n /= 2,
-                other => {
-                    self.together[0].store(n, Ordering::Relaxed);
-                    return other.map(|()| n);
-                }
+                other => return other.map(|()| n).inspect(|n| self.together[0].store(*n, Ordering::Relaxed)),
             }
         }
     }
@@ -171,20 +169,23 @@ impl TensorNetwork {
         let (n, together) = (timesteps.len(), self.together()[0]);
         let dim = x.len() / n;
         let parts = (0..n).step_by(together).map(|first| first..n.min(first + together));
-        // All are sent before the first is waited for.
-        let sent: Result<Vec<Tensor<1>>> = parts
-            .map(|range| {
-                let inputs = Inputs {
-                    x: self.images(&x[range.start * dim..range.end * dim], range.len()),
-                    timesteps: &timesteps[range.clone()],
-                    condition: &condition.of(range, n),
-                    dropout: &[],
-                };
-                let y = forward::run(&self.weights, &inputs, false, &mut after)?.pop().flatten().expect("the last is the output");
-                Ok(y.permute([0, 3, 1, 2]).flatten(0, 3))
-            })
-            .collect();
-        let found = sent.and_then(|sent| self.device.fetch(sent, since)).inspect_err(|_| self.device.clean())?;
+        let found = self.device.guarded(since, || {
+            // All are sent before the first is waited for.
+            let sent: Result<Vec<Tensor<1>>> = parts
+                .map(|range| {
+                    let inputs = Inputs {
+                        x: self.images(&x[range.start * dim..range.end * dim], range.len()),
+                        timesteps: &timesteps[range.clone()],
+                        condition: &condition.of(range, n),
+                        dropout: &[],
+                    };
+                    let y = forward::run(&self.weights, &inputs, false, &mut after)?.pop().flatten().expect("the last is the output");
+                    Ok(y.permute([0, 3, 1, 2]).flatten(0, 3))
+                })
+                .collect();
+            self.device.fetch(sent?)
+        });
+        let found = found.inspect_err(|_| self.device.clean())?;
         let mut rest = out;
         for found in found {
             let (part, behind) = rest.split_at_mut(found.len());
