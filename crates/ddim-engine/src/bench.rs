@@ -78,9 +78,25 @@ pub struct BenchReport {
     pub gflop_per_image_step: f64,
     /// Of the process so far, in bytes, where the system says it.
     pub peak_memory_bytes: Option<u64>,
+    /// What it ran on, where that is another device than the processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceSpeed>,
     /// The share of each kind of operation, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<Vec<KindReport>>,
+}
+
+/// A device, and how fast it is at most.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeviceSpeed {
+    /// Its name and what it is.
+    pub name: String,
+    /// What products of large matrices reach there, which is what convolutions are made of.
+    pub product_gflops: f64,
+    /// What the network reaches of that, from 0 to 1.
+    pub share: f64,
+    /// Bytes of its memory that are taken, where it says so.
+    pub memory_bytes: Option<u64>,
 }
 
 /// Operations of one kind.
@@ -159,6 +175,9 @@ impl Request for Bench {
                 measure(watch, |counts| Ok(network.predict_profiled(&x, &levels, counts.then_some(&mut profile), &mut out)?))?
             }
         };
+        // After the network's, so that it counts from no cold start.
+        let speed =
+            watch.device().map(|device| Ok::<_, Error>((device.described(), device.product_gflops()?, device.memory()))).transpose()?;
         let used = usage();
         let runs = measured.runs;
         let per_image = |seconds: f64| seconds * 1e3 / n as f64;
@@ -188,6 +207,10 @@ impl Request for Bench {
             checkpoint_activations: self.checkpoint_activations,
             gflop_per_image_step: 2e-9 * multiply_adds,
             peak_memory_bytes: used.as_ref().map(|used| used.peak_memory),
+            device: speed.map(|(name, product_gflops, memory_bytes)| {
+                let share = gflops(multiply_adds, wall / 1e3) / product_gflops;
+                DeviceSpeed { name, product_gflops, share, memory_bytes }
+            }),
             profile: self.profile.then(|| kinds.collect()),
         })
     }

@@ -53,7 +53,7 @@ mod tuned;
 mod usage;
 mod used_folder;
 
-pub use bench::{Bench, BenchReport, KindReport};
+pub use bench::{Bench, BenchReport, DeviceSpeed, KindReport};
 /// How a sampler goes from one level to the next.
 pub use ddim::Solver;
 /// What a front end needs of the rooms below, so that it knows this one alone.

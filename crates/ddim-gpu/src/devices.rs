@@ -6,6 +6,7 @@ use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, DeviceKind};
 use ddim_nn::{Faults, TensorDevice};
+use nvml_wrapper::Nvml;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -142,10 +143,12 @@ fn numbered(mut devices: Vec<Found>) -> Vec<Found> {
     devices
 }
 
-/// What Linux says of a card's memory; it does of AMD's.
+/// A card's memory: what Linux says of AMD's, and NVIDIA's library of its own. WebGPU does not say.
 fn memory(pci: &str) -> Option<u64> {
     let file = format!("/sys/bus/pci/devices/{pci}/mem_info_vram_total");
-    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+    let linux = || std::fs::read_to_string(file).ok()?.trim().parse().ok();
+    let nvidia = || Some(Nvml::init().ok()?.device_by_pci_bus_id(pci).ok()?.memory_info().ok()?.total);
+    if pci.is_empty() { None } else { linux().or_else(nvidia) }
 }
 
 /// What a future gives that never waits: adapters are listed at once but for browsers.

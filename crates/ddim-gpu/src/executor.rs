@@ -8,6 +8,14 @@ impl Device for Gpu {
         self.described.to_string()
     }
 
+    fn product_gflops(&self) -> Result<f64> {
+        self.device.product_gflops()
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.device.memory()
+    }
+
     fn executor(&self, module: &GraphModule<'_>) -> Result<Box<dyn Executor>> {
         Ok(Box::new(OnDevice(TensorNetwork::new(module, &self.device)?)))
     }

@@ -149,10 +149,6 @@ impl Learner for Training {
         self.network.together()[1]
     }
 
-    fn memory(&self) -> Option<u64> {
-        self.device.device.memory_pool_usage().map(|usage| usage.bytes_reserved)
-    }
-
     fn update(&mut self, adam: &mut Adam, scale: f64, averages: &[Ema], k: u64) -> Result<()> {
         let device = self.device.clone();
         device.guarded(self.since, || self.step(adam, scale, averages, k))

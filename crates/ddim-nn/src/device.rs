@@ -11,6 +11,15 @@ pub trait Device: Debug + Send + Sync {
     /// Its name and what it is, in a line.
     fn described(&self) -> String;
 
+    /// What products of large matrices reach there, in 10⁹ floating-point operations per second.
+    ///
+    /// # Errors
+    /// What the device says.
+    fn product_gflops(&self) -> Result<f64>;
+
+    /// Bytes of its memory that are taken, where it says so.
+    fn memory(&self) -> Option<u64>;
+
     /// What evaluates a network there, as [`Network::on`](crate::Network::on) and [`Inception::load_on`](crate::Inception::load_on) take it. The weights go
     /// there now.
     ///
@@ -37,9 +46,6 @@ pub trait Learner: Send + Sync {
     /// How many images of a batch are differentiated at once: the others follow, and the gradients are summed. Fewer than at first where the device ran out of
     /// memory in the first step.
     fn together(&self) -> usize;
-
-    /// Bytes of the device's memory that are taken, where it says so.
-    fn memory(&self) -> Option<u64>;
 
     /// A step along the gradients, each times `scale`; the averages, whose rates are those of `averages`, take in what comes of it, as of their step
     /// `k`. Of `adam` the settings count, and its steps are one more; its moments are those that are on the device.

@@ -16,6 +16,7 @@ use std::path::PathBuf;
   ddim bench                                       the DDPM network of CIFAR-10, batch 16
   ddim bench --batch 1 --threads 1 --profile       where the time goes, an image at a time on one core
   ddim bench --train --batch 8                     a step of training
+  ddim bench --device gpu --batch 64               on a graphics processor
   ddim bench --model fashion --json                the built-in model, for a script")]
 pub(crate) struct Flags {
     /// A network of `ddim train`: tiny, small, ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256.
@@ -71,6 +72,12 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         human += &format!("; peak memory {:.0} MiB", bytes as f64 / f64::from(1 << 20));
     }
     human.push('\n');
+    if let Some(device) = &found.device {
+        let share = 100.0 * device.share;
+        human += &format!("  on {}: {share:.0} % of the {:.0} GFLOP/s of its matrix products", device.name, device.product_gflops);
+        human.extend(device.memory_bytes.map(|bytes| format!("; {:.0} MiB of its memory", bytes as f64 / f64::from(1 << 20))));
+        human.push('\n');
+    }
     for kind in found.profile.iter().flatten() {
         human += &format!("  {:<24} {:>8.3} ms {:>5.1} %", kind.kind, kind.ms_per_image_step, 100.0 * kind.share);
         if kind.effective_gflops > 0.0 {

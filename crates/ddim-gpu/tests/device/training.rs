@@ -214,7 +214,7 @@ pub(crate) fn training_goes_in_parts_where_memory_runs_out(gpu: &Gpu) {
     let found = step(&mut there).unwrap();
     assert_eq!(there.together(), 3);
     let errors = [0, 1].map(|i| (found[i] / expected[i] - 1.0).abs());
-    println!("{found:?} for {expected:?}, {:?} bytes", there.memory());
+    println!("{found:?} for {expected:?}");
     assert!(errors.iter().all(|error| *error < 1e-5), "{found:?} for {expected:?}");
     // Once a step was taken, its state may be wrong: that is an error for good.
     gpu.device().faults.record("no memory", true);

@@ -5,6 +5,7 @@ use burn::tensor::{Device, ExecutionError, Tensor, Transaction};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// A device that is open, how many numbers a buffer of it holds, and what goes wrong on it.
 #[derive(Debug, Clone)]
@@ -16,6 +17,10 @@ pub struct TensorDevice {
     /// Filled by whoever opened it.
     pub faults: Arc<Faults>,
 }
+
+/// Seconds from which on a product is no longer, and the most rows that one has.
+const LONG: f64 = 0.03;
+const MOST_SIDE: usize = 8192;
 
 /// What went wrong on a device. The framework goes on where memory could not be had, and then gives numbers that nobody computed: so whoever opens a
 /// device records here what its driver says, and no number is taken that was computed while something was recorded.
@@ -91,6 +96,37 @@ impl TensorDevice {
     /// What the device says.
     pub fn sync(&self) -> Result<()> {
         self.device.sync().map_err(|e| said(&e))
+    }
+
+    /// Bytes of memory that the framework has taken, where it says so.
+    pub fn memory(&self) -> Option<u64> {
+        self.device.memory_pool_usage().map(|usage| usage.bytes_reserved)
+    }
+
+    /// What products of square matrices reach, of the size that is fastest, in 10⁹ floating-point operations per second.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn product_gflops(&self) -> Result<f64> {
+        self.guarded(self.mark(), || {
+            let (mut best, mut n) = (0f64, 512);
+            loop {
+                let matrix = Tensor::<2>::ones([n, n], &self.device) / n as f64;
+                let run = || {
+                    let begin = Instant::now();
+                    let _product = matrix.clone().matmul(matrix.clone());
+                    self.sync().map(|()| begin.elapsed().as_secs_f64())
+                };
+                // The first is compiled.
+                run()?;
+                let shortest = run()?.min(run()?);
+                best = best.max(2e-9 * (n as f64).powi(3) / shortest);
+                if shortest > LONG || n >= MOST_SIDE {
+                    return Ok(best);
+                }
+                n *= 2;
+            }
+        })
     }
 
     /// Gives back the memory that nothing lies in any more, after it ran out.

@@ -48,9 +48,8 @@ impl Elsewhere {
         self.remark.take()
     }
 
-    /// Bytes of the device's memory that are taken, where it says so.
     fn memory(&self) -> Option<u64> {
-        self.learner.as_ref().and_then(|learner| learner.memory())
+        self.device.memory()
     }
 
     /// The optimizer's part of step `k`, and the averages'.
