@@ -1,4 +1,4 @@
-"""The licences of what is linked into `ddim` for a target, with the texts that the crates carry: `python3 .ci/licences.py TARGET`."""
+"""The licences of what is linked into `ddim` for a target, with the texts that the crates carry: `python3 .ci/licences.py TARGET [--features F]`."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ TEXTS = ("licen", "copying", "notice", "unlicense")
 
 def main() -> None:
     metadata = json.loads(
-        subprocess.check_output(["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", sys.argv[1]])
+        subprocess.check_output(["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", *sys.argv[1:]])
     )
     packages = {package["id"]: package for package in metadata["packages"]}
     edges = {node["id"]: node["deps"] for node in metadata["resolve"]["nodes"]}

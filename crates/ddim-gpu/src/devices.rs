@@ -6,7 +6,6 @@ use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, DeviceKind};
 use ddim_nn::{Faults, TensorDevice};
-use nvml_wrapper::Nvml;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -147,8 +146,17 @@ fn numbered(mut devices: Vec<Found>) -> Vec<Found> {
 fn memory(pci: &str) -> Option<u64> {
     let file = format!("/sys/bus/pci/devices/{pci}/mem_info_vram_total");
     let linux = || std::fs::read_to_string(file).ok()?.trim().parse().ok();
-    let nvidia = || Some(Nvml::init().ok()?.device_by_pci_bus_id(pci).ok()?.memory_info().ok()?.total);
-    if pci.is_empty() { None } else { linux().or_else(nvidia) }
+    if pci.is_empty() { None } else { linux().or_else(|| of_nvidia(pci)) }
+}
+
+#[cfg(any(target_os = "linux", windows))]
+fn of_nvidia(pci: &str) -> Option<u64> {
+    Some(nvml_wrapper::Nvml::init().ok()?.device_by_pci_bus_id(pci).ok()?.memory_info().ok()?.total)
+}
+
+#[cfg(not(any(target_os = "linux", windows)))]
+fn of_nvidia(_pci: &str) -> Option<u64> {
+    None
 }
 
 /// What a future gives that never waits: adapters are listed at once but for browsers.
