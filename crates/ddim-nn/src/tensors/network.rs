@@ -141,6 +141,7 @@ impl TensorNetwork {
             };
             match self.evaluated(&vec![0.0; n * dim], &vec![1.0; n], &condition, &mut vec![0.0; n * outputs], after) {
                 Err(error) if error.kind() == ErrorKind::Memory && n > 1 => n /= 2,
+                Err(error) if error.kind() == ErrorKind::Memory => return Err(Error::memory(format!("{error}, with one image"))),
                 other => return other.map(|()| n).inspect(|n| self.together[0].store(*n, Ordering::Relaxed)),
             }
         }
