@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use burn::backend::wgpu::WgpuBackend;
 use burn::tensor::wgpu::wgpu;
-use burn::tensor::{Device, DeviceKind};
+use burn::tensor::{Device, DeviceKind, FloatDType};
+use ddim_nn::Precision;
 use std::fmt;
 use std::sync::{Mutex, OnceLock};
 
@@ -165,6 +166,7 @@ pub struct Gpu {
     /// Numbers that a buffer of it holds.
     pub(crate) most: usize,
     pub(crate) described: Described,
+    pub(crate) precision: Precision,
 }
 
 /// What was opened before: the framework opens a device once a process.
@@ -200,9 +202,22 @@ impl Gpu {
         }
         let device = Device::wgpu_options().device_kind(kind.clone()).graphics_api(*api).init();
         let device = device.map_err(|e| Error::new(format!("{name}: {described} does not open: {e}")))?;
-        let gpu = Self { device, described: described.clone(), most: *most };
+        let gpu = Self { device, described: described.clone(), most: *most, precision: Precision::F32 };
         open.push(gpu.clone());
         Ok(gpu)
+    }
+
+    /// Networks that are made by it from here on compute with these numbers; f32, unless this says otherwise.
+    ///
+    /// # Errors
+    /// bf16, which the device's language does not have, and f16 where the device does not have it.
+    pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        let refused = |why: &str| Err(Error::new(format!("{}: {why}", self.described)));
+        match precision {
+            Precision::Bf16 => refused("WGSL has no bf16: expected f32 or f16"),
+            Precision::F16 if !self.device.supports_dtype(FloatDType::F16) => refused("the device or its driver has no f16: expected f32"),
+            precision => Ok(Self { precision, ..self }),
+        }
     }
 
     /// What it is.

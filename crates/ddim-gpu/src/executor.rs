@@ -1,15 +1,26 @@
 //! Networks that are evaluated on a device.
 
 use crate::devices::Gpu;
-use ddim_nn::{Adam, Condition, Device, Ema, Executor, GraphModule, Learner, Network, Pipeline, Result, TensorNetwork, UNet};
+use ddim_nn::{
+    Adam, Condition, Device, Ema, Error, Executor, GraphModule, Learner, Network, Pipeline, Precision, Result, TensorNetwork, UNet,
+};
+use std::sync::Arc;
 
 impl Device for Gpu {
     fn described(&self) -> String {
         self.described.to_string()
     }
 
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    fn in_precision(&self, precision: Precision) -> Result<Arc<dyn Device>> {
+        Ok(Arc::new(self.clone().with_precision(precision).map_err(Error::device)?))
+    }
+
     fn executor(&self, module: &GraphModule<'_>) -> Result<Box<dyn Executor>> {
-        Ok(Box::new(OnDevice(TensorNetwork::new(module, &self.device, self.most)?)))
+        Ok(Box::new(OnDevice(TensorNetwork::new(module, &self.device, self.precision, self.most)?)))
     }
 
     fn learner(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Box<dyn Learner>> {

@@ -1,8 +1,9 @@
 //! Training on a device: weights, gradients, moments and averages stay there, and losses come back.
 
 use crate::devices::Gpu;
+use crate::scale::Scale;
 use burn::tensor::{Device, Tensor, TensorData, Transaction};
-use ddim_nn::{Adam, Ema, Error, Examples, Learner, Result, TensorNetwork, UNet};
+use ddim_nn::{Adam, Ema, Error, Examples, Learner, Precision, Result, TensorNetwork, UNet};
 use std::ops::Range;
 
 /// Numbers whose squares are summed there; the sums are summed here, in f64.
@@ -17,6 +18,8 @@ pub struct Training {
     moments: [Tensor<1>; 2],
     averages: Vec<Tensor<1>>,
     gradients: Option<Tensor<1>>,
+    /// Of gradients on the way back, where they are f16.
+    scale: Option<Scale>,
     /// What training leaves as it is, where weights decay.
     fixed: Vec<(Range<usize>, Tensor<1>)>,
 }
@@ -30,7 +33,7 @@ impl Gpu {
         let device = &self.device;
         let upload = |values: &[f32]| Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device);
         let count = unet.values().len();
-        let network = TensorNetwork::new(&unet.module(size), device, self.most)?;
+        let network = TensorNetwork::new(&unet.module(size), device, self.precision, self.most)?;
         network.check_training()?;
         let values = upload(unet.values());
         let fixed = network.fixed().into_iter().map(|range| (range.clone(), values.clone().narrow(0, range.start, range.len()))).collect();
@@ -41,6 +44,7 @@ impl Gpu {
             averages: averages.iter().map(|average| upload(&average.values)).collect(),
             values,
             gradients: None,
+            scale: (self.precision == Precision::F16).then(Scale::default),
             fixed,
         })
     }
@@ -54,18 +58,22 @@ impl Training {
     pub fn gradient(&self) -> Result<Vec<f32>> {
         self.gradients.clone().map_or(Ok(Vec::new()), |gradients| Ok(fetched(&[gradients])?.remove(0)))
     }
-}
 
-/// The numbers of tensors, once they are there.
-fn fetched(tensors: &[Tensor<1>]) -> Result<Vec<Vec<f32>>> {
-    let all = tensors.iter().fold(Transaction::default(), |all, tensor| all.register(tensor.clone()));
-    let found = all.try_execute().map_err(Error::device)?;
-    found.into_iter().map(|data| data.try_into_vec().map_err(|e| Error::device(format!("{e:?}")))).collect()
-}
+    /// By what the gradients of f16 are multiplied on the way back; none in f32.
+    pub fn loss_scale(&self) -> Option<f32> {
+        self.scale.map(Scale::value)
+    }
 
-impl Learner for Training {
-    fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]> {
-        let (gradients, means) = self.network.gradients(examples);
+    /// The same from another scale on, a power of two: for tests.
+    #[must_use]
+    pub fn with_loss_scale(mut self, value: f32) -> Self {
+        self.scale = self.scale.map(|_| Scale::from(value));
+        self
+    }
+
+    /// The gradients of a batch under this scale, which stay there; the objective, and their norm.
+    fn scaled(&mut self, examples: &Examples<'_>, scale: f32) -> Result<[f64; 2]> {
+        let (gradients, means) = self.network.gradients(examples, scale);
         let [count] = gradients.dims();
         let whole = count / RUN * RUN;
         let squares = gradients.clone().square();
@@ -82,6 +90,32 @@ impl Learner for Training {
         let loss = found[0].iter().zip(examples.weights).map(|(mean, weight)| f64::from(*mean) * f64::from(*weight)).sum();
         let norm = found[1..].iter().flatten().map(|v| f64::from(*v)).sum::<f64>().sqrt();
         Ok([loss, norm])
+    }
+}
+
+/// The numbers of tensors, once they are there.
+fn fetched(tensors: &[Tensor<1>]) -> Result<Vec<Vec<f32>>> {
+    let all = tensors.iter().fold(Transaction::default(), |all, tensor| all.register(tensor.clone()));
+    let found = all.try_execute().map_err(Error::device)?;
+    found.into_iter().map(|data| data.try_into_vec().map_err(|e| Error::device(format!("{e:?}")))).collect()
+}
+
+impl Learner for Training {
+    fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]> {
+        loop {
+            let [loss, norm] = self.scaled(examples, self.loss_scale().unwrap_or(1.0))?;
+            let Some(scale) = &mut self.scale else { return Ok([loss, norm]) };
+            // A prediction that overflowed does so under any scale.
+            if norm.is_finite() || !loss.is_finite() {
+                if norm.is_finite() {
+                    scale.held();
+                }
+                return Ok([loss, norm]);
+            }
+            if !scale.halve() {
+                return Ok([loss, norm]);
+            }
+        }
     }
 
     fn update(&mut self, adam: &mut Adam, scale: f64, averages: &[Ema], k: u64) -> Result<()> {

@@ -1,14 +1,15 @@
 //! Batches through a network on a device.
 
 use super::forward::Inputs;
-use super::weights::{Images, Weights, tensor};
+use super::weights::{Images, Weights, tensor, wide};
 use super::{backward, forward};
 use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::executor::GraphModule;
 use crate::graph::{INPUT, Node, Op};
+use crate::precision::Precision;
 use crate::training::Examples;
-use burn::tensor::{Device, Tensor, Transaction};
+use burn::tensor::{Device, FloatDType, Tensor, Transaction};
 use std::ops::Range;
 
 /// Numbers of the largest value of all images that go through together: it fills any device.
@@ -27,11 +28,16 @@ pub struct TensorNetwork {
 }
 
 impl TensorNetwork {
-    /// The parameters are uploaded. `most` numbers fit into a buffer of the device.
+    /// The parameters are uploaded. Values are of `precision`, which the device has; `most` numbers of f32 fit into a buffer of it.
     ///
     /// # Errors
     /// Images, or weights of a layer, that do not fit.
-    pub fn new(module: &GraphModule<'_>, device: &Device, most: usize) -> Result<Self> {
+    pub fn new(module: &GraphModule<'_>, device: &Device, precision: Precision, most: usize) -> Result<Self> {
+        let dtype = match precision {
+            Precision::F32 => FloatDType::F32,
+            Precision::F16 => FloatDType::F16,
+            Precision::Bf16 => FloatDType::BF16,
+        };
         let graph = &module.graph;
         let numbers = |node: &Node| {
             let [h, w, c] = node.shape;
@@ -61,7 +67,7 @@ impl TensorNetwork {
         let all = graph.nodes.iter().map(numbers).sum::<usize>();
         let fitting = most.min(MOST_NUMBERS).max(largest) / largest;
         let together = [fitting, fitting.min(MOST_KEPT / all).max(1)];
-        Ok(Self { weights: Weights::new(module, device), most, together })
+        Ok(Self { weights: Weights::new(module, device, dtype), most, together })
     }
 
     /// How many images go through together, in sampling and in training; more go one part after the other.
@@ -112,7 +118,8 @@ impl TensorNetwork {
                     condition: &condition.of(range, n),
                     dropout: &[],
                 };
-                forward::run(&self.weights, &inputs, false).pop().flatten().expect("the last is the output").permute([0, 3, 1, 2])
+                let y = forward::run(&self.weights, &inputs, false).pop().flatten().expect("the last is the output");
+                wide(y).permute([0, 3, 1, 2])
             })
             .collect();
         let all = found.into_iter().fold(Transaction::default(), |transaction, y| transaction.register(y));
@@ -128,11 +135,11 @@ impl TensorNetwork {
     }
 
     /// The gradients of Σ weight · mean (prediction - target)² over the images, in the order of [`UNet::values`](crate::UNet::values), and the means [n]; both stay on the
-    /// device.
+    /// device, and are f32. On the way back gradients are `scale` times what they are, so that those of f16 neither vanish nor overflow: a power of two.
     ///
     /// # Panics
     /// On lengths that do not go together, or images that the network is not for.
-    pub fn gradients(&self, examples: &Examples<'_>) -> (Tensor<1>, Tensor<1>) {
+    pub fn gradients(&self, examples: &Examples<'_>, scale: f32) -> (Tensor<1>, Tensor<1>) {
         let Examples { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
         assert!([h, w] == self.weights.size() && x.len() == n * c * h * w && timesteps.len() == n && weights.len() == n);
         let timesteps: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
@@ -147,10 +154,10 @@ impl TensorNetwork {
                 dropout: dropout.get(range.clone()).unwrap_or_default(),
             };
             let mut values = forward::run(&self.weights, &inputs, true);
-            let y = values.last().cloned().flatten().expect("the last is the output");
+            let y = wide(values.last().cloned().flatten().expect("the last is the output"));
             let difference = y - self.images(&target[range.start * outputs..range.end * outputs], range.len());
             means.push(difference.clone().square().reshape([range.len(), outputs]).mean_dim(1).reshape([range.len()]));
-            let shares: Vec<f32> = weights[range.clone()].iter().map(|weight| 2.0 * weight / outputs as f32).collect();
+            let shares: Vec<f32> = weights[range.clone()].iter().map(|weight| 2.0 * weight / outputs as f32 * scale).collect();
             let dy = difference * tensor(&shares, [range.len(), 1, 1, 1], self.weights.device());
             let found = backward::run(&self.weights, &inputs, &mut values, dy);
             sum = Some(match sum {
@@ -158,7 +165,9 @@ impl TensorNetwork {
                 Some(sum) => found + sum,
             });
         }
-        (sum.expect("at least one image"), Tensor::cat(means, 0))
+        let sum = sum.expect("at least one image");
+        let sum = if scale == 1.0 { sum } else { sum * f64::from(scale.recip()) };
+        (sum, Tensor::cat(means, 0))
     }
 
     /// [n, c, h, w] as the graph has them.
