@@ -12,7 +12,12 @@ use std::io::Write;
 
 /// Works on a request as the flags of every verb say; Ctrl-C ends it.
 pub(crate) fn work<R: Request>(request: &R, machine: &Machine) -> Result<R::Report> {
-    work_on(&Engine::new(&machine.device, machine.threads)?, request, &machine.output)
+    work_on(&engine(machine)?, request, &machine.output)
+}
+
+/// The engine that the flags of every verb ask for.
+pub(crate) fn engine(machine: &Machine) -> Result<Engine> {
+    Ok(Engine::new(&machine.device, machine.threads)?.with_precision(machine.precision)?)
 }
 
 /// The same on an engine.

@@ -10,9 +10,10 @@ use std::path::Path;
 
 type Test = fn(&str);
 
-const TESTS: [(&str, Test); 3] = [
+const TESTS: [(&str, Test); 4] = [
     ("samples_are_the_processors_and_the_same_twice", samples_are_the_processors_and_the_same_twice),
     ("a_run_goes_from_the_processor_to_the_device_and_back", a_run_goes_from_the_processor_to_the_device_and_back),
+    ("a_precision_is_told_and_kept_with_what_it_drew", a_precision_is_told_and_kept_with_what_it_drew),
     ("a_benchmark_says_what_it_cannot_look_into", a_benchmark_says_what_it_cannot_look_into),
 ];
 
@@ -29,6 +30,10 @@ fn main() {
         })
     };
     let mut trials: Vec<Trial> = TESTS.into_iter().map(needing).collect();
+    trials.push(Trial::test("the_processor_computes_in_f32", || {
+        the_processor_computes_in_f32();
+        Ok(())
+    }));
     trials.push(Trial::test("no_device_is_said_in_a_line", || {
         no_device_is_said_in_a_line();
         Ok(())
@@ -119,6 +124,49 @@ fn a_run_goes_from_the_processor_to_the_device_and_back(device: &str) {
 fn a_benchmark_says_what_it_cannot_look_into(device: &str) {
     let folder = tempfile::tempdir().unwrap();
     refused(folder.path(), &["bench", "--preset", "ddpm-cifar10", "--profile", "--device", device, "-q"], 2, &["--profile", "--device"]);
+}
+
+fn a_precision_is_told_and_kept_with_what_it_drew(device: &str) {
+    let folder = with_model("ddpm");
+    let draw = |precision: &str| -> Vec<String> {
+        let flags = ["sample", "--model", "model", "--steps", "2", "--count", "1", "--seed", "7", "-q", "--device", device];
+        let files = ["--save-npy", &format!("{precision}.npy"), "--grid", &format!("{precision}.png"), "--out", "images"];
+        [&flags[..], &["--precision", precision], &files].concat().into_iter().map(str::to_owned).collect()
+    };
+    let run = |precision: &str| ddim(folder.path(), &draw(precision).iter().map(String::as_str).collect::<Vec<_>>());
+    let bf16 = run("bf16");
+    assert!(bf16.stderr.contains("--precision bf16: gpu:") && bf16.stderr.contains("expected f32 or f16"), "{}", bf16.stderr);
+    assert_eq!(run("f32").code, 0);
+    let f16 = run("f16");
+    if f16.stderr.contains("has no f16") {
+        return;
+    }
+    // Images of f32 are there: those of f16 are not put beside them.
+    assert!(f16.code != 0 && f16.stderr.contains("images"), "{}", f16.stderr);
+    std::fs::remove_dir_all(folder.path().join("images")).unwrap();
+    assert_eq!(run("f16").code, 0);
+    let caption = |file: &str| {
+        let file = std::fs::File::open(folder.path().join(file)).unwrap();
+        let reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().unwrap();
+        reader.info().utf8_text[0].get_text().unwrap()
+    };
+    assert!(caption("f16.png").contains(" --precision f16 ") && !caption("f32.png").contains("precision"), "{}", caption("f16.png"));
+    let error = difference(&floats(&folder.path().join("f16.npy")), &floats(&folder.path().join("f32.npy")));
+    assert!((1e-5..2e-2).contains(&error), "{error:e}");
+    let bench = ["bench", "--model", "model", "--batch", "1", "--json", "-q", "--device", device];
+    assert_eq!(json(&ok(folder.path(), &bench))["precision"], "f32");
+    assert_eq!(json(&ok(folder.path(), &[&bench[..], &["--precision", "f16"]].concat()))["precision"], "f16");
+}
+
+fn the_processor_computes_in_f32() {
+    let folder = with_model("ddpm");
+    let base = &["sample", "--model", "model", "--steps", "1", "--count", "1", "--save-npy", "x.npy", "-q"];
+    for precision in ["f16", "bf16"] {
+        let flags = [&base[..], &["--precision", precision]].concat();
+        refused(folder.path(), &flags, 2, &["--precision", precision, "the processor computes in f32", "--device"]);
+    }
+    refused(folder.path(), &[&base[..], &["--precision", "f64"]].concat(), 2, &["--precision", "f32, f16 or bf16"]);
+    ok(folder.path(), &[&base[..], &["--precision", "f32"]].concat());
 }
 
 fn no_device_is_said_in_a_line() {

@@ -7,7 +7,7 @@ use crate::models;
 use crate::usage::usage;
 use ddim::Denoiser;
 use ddim::noise::Batch;
-use ddim_nn::{Adam, Condition, Examples, Pipeline, Profile, SchedulerConfig, TrainingPlan, UNetConfig, clipping};
+use ddim_nn::{Adam, Condition, Examples, Pipeline, Precision, Profile, SchedulerConfig, TrainingPlan, UNetConfig, clipping};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -62,6 +62,8 @@ pub struct BenchReport {
     pub batch: usize,
     /// Threads.
     pub threads: usize,
+    /// What the network computed with.
+    pub precision: Precision,
     /// Evaluations that count.
     pub runs: usize,
     /// Milliseconds per image-step, the median.
@@ -199,6 +201,7 @@ impl Request for Bench {
             parameters,
             batch: n,
             threads: rayon::current_num_threads(),
+            precision: watch.precision(),
             runs,
             ms_per_image_step: wall,
             cpu_ms_per_image_step: measured.cpu.map(per_image),

@@ -1,7 +1,7 @@
 //! Where networks run: the processor, or a device that a build with the feature `gpu` knows.
 
 use crate::error::{Error, Result};
-use ddim_nn::Device;
+use ddim_nn::{Device, Precision};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -12,6 +12,25 @@ pub(crate) struct Chosen {
     pub(crate) device: Option<Arc<dyn Device>>,
     /// How it was chosen, where that was not the caller.
     pub(crate) said: Option<String>,
+}
+
+impl Chosen {
+    /// The same, computing with these numbers.
+    ///
+    /// # Errors
+    /// Numbers that it does not compute with.
+    pub(crate) fn in_precision(self, precision: Precision) -> Result<Self> {
+        match &self.device {
+            None if precision == Precision::F32 => Ok(self),
+            None => Err(Error::request(format!(
+                "`precision` {precision}: the processor computes in f32: expected f32, or a graphics processor for `device`"
+            ))),
+            Some(device) => {
+                let device = device.in_precision(precision).map_err(|e| Error::request(format!("`precision` {precision}: {e}")))?;
+                Ok(Self { device: Some(device), ..self })
+            }
+        }
+    }
 }
 
 /// By its name.

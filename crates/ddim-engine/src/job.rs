@@ -3,7 +3,7 @@
 use crate::device::{self, Chosen};
 use crate::error::{Error, Result};
 use crate::reports::ClassReport;
-use ddim_nn::{Device, Network, Pipeline};
+use ddim_nn::{Device, Network, Pipeline, Precision};
 use ddim_train::Metrics;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -224,6 +224,11 @@ impl<'a> Watch<'a> {
         self.device.as_ref()
     }
 
+    /// What networks compute with.
+    pub(crate) fn precision(&self) -> Precision {
+        self.device.as_ref().map_or(Precision::F32, |device| device.precision())
+    }
+
     /// A network, where networks run.
     pub(crate) fn network(&self, pipeline: Pipeline) -> Result<Network> {
         Ok(match &self.device {
@@ -336,6 +341,14 @@ impl Engine {
             Some(n) if !(1..=MOST_THREADS).contains(&n) => Err(Error::field("threads", format!("{n}: expected 1 to {MOST_THREADS}"))),
             threads => Ok(Self { threads: threads.unwrap_or(0), chosen: device::open(device)? }),
         }
+    }
+
+    /// The same, whose networks compute with these numbers: f32, unless this says otherwise. FID's network does in f32 always, and what training keeps is f32.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request): numbers that the device does not compute with, as the processor does with f32 alone.
+    pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        Ok(Self { chosen: self.chosen.in_precision(precision)?, ..self })
     }
 
     /// Works on a request while the caller waits, in a pool of threads of its own. Events come on one of them, in order.

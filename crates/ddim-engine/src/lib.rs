@@ -59,6 +59,7 @@ pub use ddim::Solver;
 /// What a front end needs of the rooms below, so that it knows this one alone.
 pub use ddim_data::parse_colour;
 pub use ddim_eval::{CellResult, plus_minus};
+pub use ddim_nn::Precision;
 pub use ddim_train::{Metrics, Value, quoted};
 pub use ddim_weights::{no_more_writes, write_file};
 

@@ -13,7 +13,7 @@ use ddim::noise::Batch;
 use ddim::{Bdia, BdiaPair, BdiaRun, Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Solver, Step, Trajectory};
 use ddim_data::{Inputs, read_floats_any};
 use ddim_eval::Images;
-use ddim_nn::{Guidance, Guided, Inception, Network, SampleSize, SchedulerConfig, UNetConfig};
+use ddim_nn::{Guidance, Guided, Inception, Network, Precision, SampleSize, SchedulerConfig, UNetConfig};
 use std::ops::Range;
 use std::path::Path;
 
@@ -320,7 +320,12 @@ impl<'w, 'b> Session<'w, 'b> {
         self.batch_size.saturating_mul(self.dim())
     }
 
-    /// The model and what decides what it is here, as flags of the command line.
+    /// What the network computes with.
+    pub(crate) fn precision(&self) -> Precision {
+        self.watch.precision()
+    }
+
+    /// The model and what decides what it is and says here, as flags of the command line.
     pub(crate) fn model_flags(&self) -> String {
         let mut flags = format!("--model {}", self.model);
         if let Some([h, w]) = self.choice.size {
@@ -331,6 +336,10 @@ impl<'w, 'b> Session<'w, 'b> {
         }
         if self.choice.raw {
             flags += " --raw";
+        }
+        let precision = self.precision();
+        if precision != Precision::F32 {
+            flags += &format!(" --precision {precision}");
         }
         flags
     }
@@ -397,7 +406,8 @@ fn check_classes(field: &str, classes: &Classes, shown: Option<&str>, network: &
 /// The Inception network, downloaded once where nobody has it.
 pub(crate) fn load_inception(file: Option<&Path>, watch: &Watch<'_>) -> Result<Inception> {
     let load = |path: &Path| match watch.device() {
-        Some(device) => Inception::load_on(path, |module| device.executor(module)),
+        // What measures is the same for all that is measured.
+        Some(device) => Inception::load_on(path, |module| device.in_precision(Precision::F32)?.executor(module)),
         None => Inception::load(path),
     };
     let mut known = None;

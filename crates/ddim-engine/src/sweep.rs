@@ -17,6 +17,7 @@ use ddim_eval::{
     Cell, CellResult, Images, MOST_COMPARED, Plain, Row, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes, few_images,
     plus_minus, sigma_name,
 };
+use ddim_nn::Precision;
 use ddim_pictures::{Picture, check_colours, fid_chart, kid_chart, labelled, time_chart};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -336,6 +337,10 @@ fn settings(
         settings.insert("classes".into(), ddim_weights::checksum_of(&bytes).into());
     }
     settings.insert("size".into(), json!([h, w]));
+    let precision = session.precision();
+    if precision != Precision::F32 {
+        settings.insert("precision".into(), json!(precision));
+    }
     // The same weights are another model under other settings: one key each, so that a difference is named.
     for (of, config) in [("network", to_value(session.network.config())?), ("scheduler", to_value(&session.scheduler)?)] {
         let told = as_object(config).into_iter().filter(|(key, _)| !key.starts_with('_'));

@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use burn::backend::wgpu::WgpuBackend;
 use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use burn::tensor::wgpu::wgpu;
-use burn::tensor::{Device, DeviceKind};
-use ddim_nn::{Faults, TensorDevice};
+use burn::tensor::{Device, DeviceKind, FloatDType};
+use ddim_nn::{Faults, Precision, TensorDevice};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -225,7 +225,11 @@ impl Gpu {
                 std::panic::resume_unwind(Box::new("out of memory"));
             }
         }));
-        let gpu = Self { device: TensorDevice { device, most: *most, faults }, described: described.clone(), wgpu: setup.device };
+        let gpu = Self {
+            device: TensorDevice { device, most: *most, precision: Precision::F32, faults },
+            described: described.clone(),
+            wgpu: setup.device,
+        };
         open.push(gpu.clone());
         Ok(gpu)
     }
@@ -238,6 +242,21 @@ impl Gpu {
     /// As wgpu has it, for whoever computes or draws on it as well. What goes wrong there is an error of the networks that run meanwhile.
     pub fn wgpu(&self) -> &wgpu::Device {
         &self.wgpu
+    }
+
+    /// Networks that are made by it from here on compute with these numbers; f32, unless this says otherwise.
+    ///
+    /// # Errors
+    /// bf16, which the device's language does not have, and f16 where the device does not have it.
+    pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        let refused = |why: &str| Err(Error::new(format!("{}: {why}", self.described)));
+        match precision {
+            Precision::Bf16 => refused("WGSL has no bf16: expected f32 or f16"),
+            Precision::F16 if !self.device.device.supports_dtype(FloatDType::F16) => {
+                refused("the device or its driver has no f16: expected f32")
+            }
+            precision => Ok(Self { device: TensorDevice { precision, ..self.device }, ..self }),
+        }
     }
 
     /// What it is.

@@ -1,7 +1,10 @@
 //! Networks that are evaluated on a device.
 
 use crate::devices::Gpu;
-use ddim_nn::{Adam, Condition, Device, Ema, Executor, GraphModule, Learner, Network, Pipeline, Result, TensorNetwork, UNet};
+use ddim_nn::{
+    Adam, Condition, Device, Ema, Error, Executor, GraphModule, Learner, Network, Pipeline, Precision, Result, TensorNetwork, UNet,
+};
+use std::sync::Arc;
 
 impl Device for Gpu {
     fn described(&self) -> String {
@@ -14,6 +17,14 @@ impl Device for Gpu {
 
     fn memory(&self) -> Option<u64> {
         self.device.memory()
+    }
+
+    fn precision(&self) -> Precision {
+        self.device.precision
+    }
+
+    fn in_precision(&self, precision: Precision) -> Result<Arc<dyn Device>> {
+        Ok(Arc::new(self.clone().with_precision(precision).map_err(Error::device)?))
     }
 
     fn executor(&self, module: &GraphModule<'_>) -> Result<Box<dyn Executor>> {

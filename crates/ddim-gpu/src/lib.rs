@@ -8,7 +8,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Everything is f32. A device gives the same bytes from run to run: no kernel is chosen by the clock, and no sum is in an order of chance. Between
+//! Everything is f32, or where [`Gpu::with_precision`] says so values and the factors of products are f16. A device gives the same bytes from run to run: no kernel is chosen by the clock, and no sum is in an order of chance. Between
 //! devices, and where a batch is another, results agree but for rounding.
 
 #![cfg(feature = "webgpu")]
@@ -16,6 +16,7 @@
 mod devices;
 mod error;
 mod executor;
+mod scale;
 mod training;
 
 pub use burn::tensor::wgpu::wgpu;

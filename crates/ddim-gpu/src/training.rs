@@ -1,8 +1,9 @@
 //! Training on a device: weights, gradients, moments and averages stay there, and losses come back.
 
 use crate::devices::Gpu;
+use crate::scale::Scale;
 use burn::tensor::{Tensor, TensorData};
-use ddim_nn::{Adam, Ema, Error, ErrorKind, Examples, Learner, Result, TensorDevice, TensorNetwork, UNet};
+use ddim_nn::{Adam, Ema, Error, ErrorKind, Examples, Learner, Precision, Result, TensorDevice, TensorNetwork, UNet};
 use std::ops::Range;
 
 /// Numbers whose squares are summed there; the sums are summed here, in f64.
@@ -21,6 +22,8 @@ pub struct Training {
     gradients: Option<Tensor<1>>,
     /// Whether a step was taken.
     began: bool,
+    /// Of gradients on the way back, where they are f16.
+    scale: Option<Scale>,
     /// What training leaves as it is, where weights decay.
     fixed: Vec<(Range<usize>, Tensor<1>)>,
 }
@@ -55,6 +58,7 @@ impl Gpu {
             values,
             gradients: None,
             began: false,
+            scale: (self.device.precision == Precision::F16).then(Scale::default),
             fixed,
         })
     }
@@ -71,9 +75,21 @@ impl Training {
             .map_or(Ok(Vec::new()), |gradients| Ok(self.device.guarded(self.since, || self.device.fetch([gradients]))?.remove(0)))
     }
 
-    /// The gradients, which are kept; the objective and their norm.
-    fn differentiate(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]> {
-        let (gradients, means) = self.network.gradients(examples);
+    /// By what the gradients of f16 are multiplied on the way back; none in f32.
+    pub fn loss_scale(&self) -> Option<f32> {
+        self.scale.map(Scale::value)
+    }
+
+    /// The same from another scale on, a power of two: for tests.
+    #[must_use]
+    pub fn with_loss_scale(mut self, value: f32) -> Self {
+        self.scale = self.scale.map(|_| Scale::from(value));
+        self
+    }
+
+    /// The gradients of a batch under this scale, which stay there; the objective, and their norm.
+    fn scaled(&mut self, examples: &Examples<'_>, scale: f32) -> Result<[f64; 2]> {
+        let (gradients, means) = self.network.gradients(examples, scale);
         let [count] = gradients.dims();
         let whole = count / RUN * RUN;
         let squares = gradients.clone().square();
@@ -90,6 +106,24 @@ impl Training {
         let loss = found[0].iter().zip(examples.weights).map(|(mean, weight)| f64::from(*mean) * f64::from(*weight)).sum();
         let norm = found[1..].iter().flatten().map(|v| f64::from(*v)).sum::<f64>().sqrt();
         Ok([loss, norm])
+    }
+
+    /// The gradients of a batch, which stay there, under a scale at which they do not overflow; the objective, and their norm.
+    fn differentiate(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]> {
+        loop {
+            let [loss, norm] = self.scaled(examples, self.loss_scale().unwrap_or(1.0))?;
+            let Some(scale) = &mut self.scale else { return Ok([loss, norm]) };
+            // A prediction that overflowed does so under any scale.
+            if norm.is_finite() || !loss.is_finite() {
+                if norm.is_finite() {
+                    scale.held();
+                }
+                return Ok([loss, norm]);
+            }
+            if !scale.halve() {
+                return Ok([loss, norm]);
+            }
+        }
     }
 
     /// See [`Learner::update`]. It is not waited for: what goes wrong is found when gradients or the state are fetched.

@@ -2,9 +2,11 @@
 
 use crate::error::Result;
 use crate::executor::{Executor, GraphModule};
+use crate::precision::Precision;
 use crate::training::{Adam, Ema, Examples};
 use crate::unet::UNet;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// A device that evaluates and trains networks.
 pub trait Device: Debug + Send + Sync {
@@ -19,6 +21,14 @@ pub trait Device: Debug + Send + Sync {
 
     /// Bytes of its memory that are taken, where it says so.
     fn memory(&self) -> Option<u64>;
+    /// What networks compute with there.
+    fn precision(&self) -> Precision;
+
+    /// The same device, on which networks compute with these numbers.
+    ///
+    /// # Errors
+    /// What the device does not have.
+    fn in_precision(&self, precision: Precision) -> Result<Arc<dyn Device>>;
 
     /// What evaluates a network there, as [`Network::on`](crate::Network::on) and [`Inception::load_on`](crate::Inception::load_on) take it. The weights go
     /// there now.

@@ -37,6 +37,7 @@ mod inception;
 mod network;
 mod pipeline;
 mod plan;
+mod precision;
 mod scheduler;
 #[cfg(feature = "tensors")]
 mod tensors;
@@ -57,6 +58,7 @@ pub use inception::Inception;
 pub use network::Network;
 pub use pipeline::{Choices, EmbeddedPipeline, Pipeline};
 pub use plan::{Profile, Share};
+pub use precision::Precision;
 pub use scheduler::{LearnedVariance, SchedulerClass, SchedulerConfig, TimestepSpacing};
 #[cfg(feature = "tensors")]
 pub use tensors::{Faults, TensorDevice, TensorNetwork};

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, in_flags};
 use crate::flags::{Machine, parse_size};
-use crate::front::{ask, joined, lines, report};
+use crate::front::{self, ask, joined, lines, report};
 use clap::Args;
 use ddim_engine as engine;
 use ddim_engine::{ClassReport, Event, Metrics, Value};
@@ -117,7 +117,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         settings: named.iter().map(|(key, _, value)| ((*key).to_owned(), value.clone())).collect(),
         checkpoint_activations: flags.checkpoint_activations,
     };
-    let engine = engine::Engine::new(&flags.machine.device, flags.machine.threads)?;
+    let engine = front::engine(&flags.machine)?;
     let mut view = View::new(flags.machine.output.quiet);
     if flags.dry_run {
         let (found, _) = asked_of(&engine, &engine::DryRun(request), &mut view, &named)?;

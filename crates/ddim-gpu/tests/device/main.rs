@@ -6,12 +6,13 @@
 
 #[path = "../../../ddim-nn/tests/goldens/mod.rs"]
 mod goldens;
+mod precision;
 mod training;
 
 use ddim::noise::Batch;
 use ddim::{Denoiser, Sampler, Sampling, Sigma};
 use ddim_gpu::{Gpu, devices, wgpu};
-use ddim_nn::{Device, EmbeddedPipeline, ErrorKind, Inception, Network, Pipeline, SampleSize};
+use ddim_nn::{Device, EmbeddedPipeline, ErrorKind, Inception, Network, Pipeline, Precision, SampleSize};
 use goldens::{Golden, difference, folders, golden};
 use libtest_mimic::{Arguments, Completion, Trial};
 use std::path::Path;
@@ -23,6 +24,7 @@ const TESTS: [(&str, Test); 13] = [
     ("one_evaluation_equals_diffusers", one_evaluation_equals_diffusers),
     ("samples_of_built_in_models_are_the_processors", samples_of_built_in_models_are_the_processors),
     ("a_batch_of_any_size", a_batch_of_any_size),
+    ("what_a_device_has_not_is_said", precision::what_a_device_has_not_is_said),
     ("what_does_not_fit_is_said_before", what_does_not_fit_is_said_before),
     ("gradients_are_the_processors", training::gradients_are_the_processors),
     ("gradients_of_other_activations", training::gradients_of_other_activations),
@@ -32,12 +34,20 @@ const TESTS: [(&str, Test); 13] = [
     ("training_gives_the_same_bytes", training::training_gives_the_same_bytes),
     ("training_goes_in_parts_where_memory_runs_out", training::training_goes_in_parts_where_memory_runs_out),
     ("what_goes_wrong_is_an_error", what_goes_wrong_is_an_error),
-    // The last: there is no device after it.
-    ("a_device_that_is_lost", a_device_that_is_lost),
+];
+
+/// Of devices that have f16.
+const HALF: [(&str, Test); 4] = [
+    ("f16_evaluations_are_near", precision::f16_evaluations_are_near),
+    ("f16_gradients_are_near", precision::f16_gradients_are_near),
+    ("f16_steps_follow", precision::f16_steps_follow),
+    ("a_scale_that_overflows_is_halved", precision::a_scale_that_overflows_is_halved),
 ];
 
 fn main() {
-    let mut trials: Vec<Trial> = TESTS.into_iter().map(|(name, test)| needing_a_device(name, test)).collect();
+    let any = TESTS.into_iter().map(|(name, test)| needing_a_device(name, test, Precision::F32));
+    let half = HALF.into_iter().map(|(name, test)| needing_a_device(name, test, Precision::F16));
+    let mut trials: Vec<Trial> = any.chain(half).collect();
     trials.push(Trial::test("what_is_not_there_is_said_in_a_line", || {
         what_is_not_there_is_said_in_a_line();
         Ok(())
@@ -53,13 +63,18 @@ fn main() {
             }
         }),
     );
+    // The last: there is no device after it.
+    trials.push(needing_a_device("a_device_that_is_lost", a_device_that_is_lost, Precision::F32));
     // One at a time: they would share one device.
     libtest_mimic::run(&Arguments { test_threads: Some(1), ..Arguments::from_args() }, trials).exit();
 }
 
-fn needing_a_device(name: &'static str, test: Test) -> Trial {
+fn needing_a_device(name: &'static str, test: Test, precision: Precision) -> Trial {
     Trial::ignorable_test(name, move || {
         let Some(gpu) = device()? else { return Ok(Completion::ignored_with(NO_DEVICE)) };
+        if let Err(why) = gpu.clone().with_precision(precision) {
+            return Ok(Completion::ignored_with(why.to_string()));
+        }
         let started = Instant::now();
         test(&gpu);
         println!("{name} on {}: {:.1} s", gpu.described(), started.elapsed().as_secs_f64());

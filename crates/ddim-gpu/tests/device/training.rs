@@ -7,7 +7,7 @@ use ddim_nn::{Adam, Condition, Ema, ErrorKind, Examples, Learner, Pipeline, Resu
 use safetensors::SafeTensors;
 use std::path::Path;
 
-fn numbers(count: usize, phase: f32) -> Vec<f32> {
+pub(crate) fn numbers(count: usize, phase: f32) -> Vec<f32> {
     (0..count).map(|i| (i as f32 * 0.37 + phase).sin()).collect()
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn gradients_of_other_activations(gpu: &Gpu) {
 }
 
 /// A small network with dropout, classes and attention, some steps into its training, because what closes a residual branch starts at 0.
-fn small(activation: &str) -> UNet {
+pub(crate) fn small(activation: &str) -> UNet {
     let config = serde_json::json!({
         "_class_name": "UNet2DModel", "sample_size": 8, "in_channels": 3, "out_channels": 3, "block_out_channels": [16, 32],
         "layers_per_block": 1, "down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
@@ -74,7 +74,7 @@ fn small(activation: &str) -> UNet {
 }
 
 /// Examples for it.
-fn with_small<T>(n: usize, step: u64, work: impl FnOnce(&Examples<'_>) -> T) -> T {
+pub(crate) fn with_small<T>(n: usize, step: u64, work: impl FnOnce(&Examples<'_>) -> T) -> T {
     work(&Examples {
         shape: [n, 3, 8, 8],
         x: &numbers(n * 3 * 64, step as f32),

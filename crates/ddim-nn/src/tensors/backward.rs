@@ -1,19 +1,20 @@
 //! From the gradient of the output to those of the parameters.
 
 use super::forward::Inputs;
-use super::weights::{Images, Weights};
+use super::sums::pixel_sums;
+use super::weights::{Images, Weights, wide};
 use super::{conv, dropout, layers};
 use crate::graph::{Features, INPUT, Index, Op};
 use burn::tensor::Tensor;
 
 /// The gradients of all parameters, one after the other, of a number whose gradient with respect to the output is `dy`; `values` are what the way there
-/// kept, and are given up on the way back.
+/// kept, and are given up on the way back. They are f32; those of values, on the way, are as the values are.
 pub(super) fn run(weights: &Weights, inputs: &Inputs<'_>, values: &mut [Option<Images>], dy: Images) -> Tensor<1> {
     let graph = weights.graph();
     let n = inputs.timesteps.len();
     let mut gradients: Vec<Option<Images>> = vec![None; graph.nodes.len()];
     let mut found: Vec<Option<Tensor<1>>> = vec![None; weights.definition().iter().len()];
-    gradients[graph.output()] = Some(dy);
+    gradients[graph.output()] = Some(weights.narrow(dy));
     let mut drawn = graph.nodes.iter().filter(|node| matches!(node.op, Op::Dropout(_))).count() as u64;
     for (id, node) in graph.nodes.iter().enumerate().rev() {
         // Its readers came before.
@@ -50,7 +51,7 @@ pub(super) fn run(weights: &Weights, inputs: &Inputs<'_>, values: &mut [Option<I
                 add(norm.bias, bias);
                 vec![dx]
             }
-            Op::Activate(activation) => vec![layers::slope(*activation, of(0)) * dy],
+            Op::Activate(activation) => vec![layers::slope(*activation, of(0)) * wide(dy)],
             Op::Attend(attend) => layers::attend_backward(attend, [of(0), of(1), of(2)], dy).into(),
             Op::Enlarge => vec![layers::sum_of_four(dy)],
             Op::Halve => {
@@ -59,7 +60,7 @@ pub(super) fn run(weights: &Weights, inputs: &Inputs<'_>, values: &mut [Option<I
                 vec![dx.reshape([n, 2 * h, 2 * w, c])]
             }
             Op::Add => vec![dy.clone(), dy],
-            Op::AddRows => vec![dy.clone(), dy.sum_dim(2).sum_dim(1)],
+            Op::AddRows => vec![dy.clone(), pixel_sums(dy)],
             Op::Concat => {
                 let mut first = 0;
                 let mut part = |i: usize| {
@@ -76,12 +77,13 @@ pub(super) fn run(weights: &Weights, inputs: &Inputs<'_>, values: &mut [Option<I
             }
             Op::ScaleShift => {
                 let [scale, _] = layers::halves(of(1));
-                let [of_scale, of_shift] = [dy.clone() * of(0), dy.clone()].map(|d: Images| d.sum_dim(2).sum_dim(1));
+                let [of_scale, of_shift] = [wide(dy.clone()) * wide(of(0)), wide(dy.clone())].map(pixel_sums);
                 vec![dy * (scale + 1.0), Tensor::cat(vec![of_scale, of_shift], 3)]
             }
-            Op::DivideByTimestep => vec![dy / inputs.rows(weights)],
+            Op::DivideByTimestep => vec![wide(dy) / inputs.rows(weights)],
         };
         for (&input, gradient) in node.inputs.iter().zip(inner) {
+            let gradient = weights.narrow(gradient);
             gradients[input] = Some(match gradients[input].take() {
                 None => gradient,
                 Some(sum) => sum + gradient,
@@ -102,5 +104,5 @@ fn table_gradient(weights: &Weights, table: usize, (inputs, index): (&Inputs<'_>
     let [n, _, _, width] = dy.dims();
     let numbers = weights.definition().get(table).range.len();
     let taken = inputs.taken(index, numbers / width, weights);
-    taken.transpose().matmul(dy.reshape([n, width])).reshape([numbers])
+    taken.transpose().matmul(wide(dy).reshape([n, width])).reshape([numbers])
 }

@@ -1,6 +1,7 @@
 //! Convolutions as products of matrices: the windows of the input, a row an output pixel, times the weights.
 
 use super::sums::{channel_sums, groups};
+use super::weights::wide;
 use burn::tensor::{Tensor, s};
 use ddim_kernels::Conv2d;
 
@@ -22,7 +23,7 @@ pub(super) fn forward(conv: &Conv2d, x: Tensor<4>, matrix: &Tensor<2>, bias: Ten
     product(conv, x, matrix) + bias.reshape([1, 1, 1, outs])
 }
 
-/// The gradients of the input, where it is asked for, of the weights, flat, and of the bias.
+/// The gradients of the input, where it is asked for, of the weights, flat, and of the bias; those two are f32.
 pub(super) fn backward(conv: &Conv2d, x: Tensor<4>, weight: Tensor<1>, dy: Tensor<4>, input: bool) -> (Option<Tensor<4>>, [Tensor<1>; 2]) {
     let ([outs, ins], [rows, columns]) = (conv.channels, conv.kernel);
     let dx = input.then(|| input_gradient(conv, x.dims(), weight, dy.clone()));
@@ -33,7 +34,7 @@ pub(super) fn backward(conv: &Conv2d, x: Tensor<4>, weight: Tensor<1>, dy: Tenso
         let groups = groups(range.len());
         let pixels = range.len() * h * w / groups;
         let windows = windows(conv, of(&x)).reshape([groups, pixels, rows * columns * ins]);
-        let found = windows.swap_dims(1, 2).matmul(of(&dy).reshape([groups, pixels, outs])).sum_dim(0);
+        let found = wide(windows.swap_dims(1, 2).matmul(of(&dy).reshape([groups, pixels, outs]))).sum_dim(0);
         sum = Some(match sum {
             None => found,
             Some(sum) => sum + found,
@@ -92,7 +93,7 @@ pub(super) fn padded(x: Tensor<4>, padding: [[usize; 2]; 2], value: f32) -> Tens
         let edge = |count: usize| {
             let mut shape = x.dims();
             shape[axis] = count;
-            (count > 0).then(|| Tensor::full(shape, value, &x.device()))
+            (count > 0).then(|| Tensor::full(shape, value, (&x.device(), x.dtype())))
         };
         let parts: Vec<Tensor<4>> = [edge(before), Some(x.clone()), edge(after)].into_iter().flatten().collect();
         Tensor::cat(parts, axis)
@@ -111,7 +112,7 @@ fn input_gradient(conv: &Conv2d, [n, h, w, _]: [usize; 4], weight: Tensor<1>, dy
         let between = |dy: Tensor<6>, axis: usize| {
             let mut shape = dy.dims();
             shape[axis] = stride - 1;
-            Tensor::cat(vec![dy.clone(), Tensor::zeros(shape, &dy.device())], axis)
+            Tensor::cat(vec![dy.clone(), Tensor::zeros(shape, (&dy.device(), dy.dtype()))], axis)
         };
         let dy = between(dy.reshape([n, out_h, 1, out_w, 1, outs]), 2);
         between(dy, 4).reshape([n, stride * out_h, stride * out_w, outs])

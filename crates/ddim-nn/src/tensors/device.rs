@@ -1,7 +1,8 @@
 //! A device as networks use it, and what went wrong on it.
 
 use crate::error::{Error, ErrorKind, Result};
-use burn::tensor::{Device, ExecutionError, Tensor, Transaction};
+use crate::precision::Precision;
+use burn::tensor::{Device, ExecutionError, FloatDType, Tensor, Transaction};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +13,10 @@ use std::time::Instant;
 pub struct TensorDevice {
     /// The framework's.
     pub device: Device,
-    /// Numbers that a buffer holds.
+    /// Numbers of f32 that a buffer holds.
     pub most: usize,
+    /// What values and factors of products are, which the device has.
+    pub precision: Precision,
     /// Filled by whoever opened it.
     pub faults: Arc<Faults>,
 }
@@ -45,6 +48,14 @@ impl Faults {
 }
 
 impl TensorDevice {
+    pub(super) fn dtype(&self) -> FloatDType {
+        match self.precision {
+            Precision::F32 => FloatDType::F32,
+            Precision::F16 => FloatDType::F16,
+            Precision::Bf16 => FloatDType::BF16,
+        }
+    }
+
     /// How much has gone wrong so far: what is computed from here on is checked against it.
     pub fn mark(&self) -> u64 {
         self.faults.count.load(Ordering::SeqCst)
@@ -111,7 +122,7 @@ impl TensorDevice {
         self.guarded(self.mark(), || {
             let (mut best, mut n) = (0f64, 512);
             loop {
-                let matrix = Tensor::<2>::ones([n, n], &self.device) / n as f64;
+                let matrix = (Tensor::<2>::ones([n, n], &self.device) / n as f64).cast(self.dtype());
                 let run = || {
                     let begin = Instant::now();
                     let _product = matrix.clone().matmul(matrix.clone());

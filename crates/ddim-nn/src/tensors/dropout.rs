@@ -18,5 +18,6 @@ pub(super) fn drop(x: Tensor<4>, seeds: &[u64], layer: u64, kept: f64) -> Tensor
     // Numbers of `RUN` are whole words, so that only the last of all may have places to spare.
     let bits = words.expand([count, 32]).bitwise_right_shift(places.expand([count, 32])).bitwise_and_scalar(1);
     let mask: Tensor<1> = bits.reshape([32 * count]).narrow(0, 0, n * h * w * c).float();
-    x * (mask * (1.0 / kept)).reshape(dims)
+    let dtype = x.dtype();
+    x * (mask * (1.0 / kept)).reshape(dims).cast(dtype)
 }

@@ -1,6 +1,6 @@
 //! From the images to the network's output.
 
-use super::weights::{Images, Weights, tensor};
+use super::weights::{Images, Weights, tensor, wide};
 use super::{conv, dropout, layers, pool};
 use crate::condition::Condition;
 use crate::error::Result;
@@ -33,7 +33,7 @@ impl Inputs<'_> {
     }
 }
 
-/// The values of all nodes; of those that nobody reads any more, none, unless they are kept. `after` is called after each.
+/// The values of all nodes, as products take them; of those that nobody reads any more, none, unless they are kept. `after` is called after each.
 pub(super) fn run(
     weights: &Weights,
     inputs: &Inputs<'_>,
@@ -65,7 +65,7 @@ pub(super) fn run(
             Op::Pool(pool) => pool::pool(pool, of(0)),
             Op::Mean => {
                 let [n, h, w, c] = of(0).dims();
-                of(0).reshape([n, h * w, c]).mean_dim(1).reshape([n, 1, 1, c])
+                wide(of(0)).reshape([n, h * w, c]).mean_dim(1).reshape([n, 1, 1, c])
             }
             Op::Norm(norm, with_silu) => {
                 let [weight, bias] = [norm.weight, norm.bias].map(|id| weights.parameter(id));
@@ -90,9 +90,9 @@ pub(super) fn run(
                 let [scale, shift] = layers::halves(of(1));
                 of(0) * (scale + 1.0) + shift
             }
-            Op::DivideByTimestep => of(0) / inputs.rows(weights),
+            Op::DivideByTimestep => wide(of(0)) / inputs.rows(weights),
         };
-        values[id] = Some(y);
+        values[id] = Some(weights.narrow(y));
         if !keep {
             node.inputs.iter().filter(|input| readers[**input].last() == Some(&id)).for_each(|&input| values[input] = None);
         }

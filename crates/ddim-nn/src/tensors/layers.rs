@@ -1,12 +1,14 @@
 //! Group norm, activations and attention, with their gradients.
 
 use super::sums::channel_sums;
+use super::weights::wide;
 use crate::graph::{Attend, Norm};
-use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu, mish, relu, sigmoid, silu, softmax};
+use burn::tensor::{DType, Tensor};
 use ddim_kernels::Activation;
 
-/// A group norm's input without its weight and bias: mean 0 and variance 1 over each group, and what it was divided by.
+/// A group norm's input without its weight and bias: mean 0 and variance 1 over each group, and what it was divided by. All of it is f32, whatever the
+/// input is: squares of f16 overflow above 256.
 pub(super) struct Normal {
     /// [n, h · w, groups, channels of a group].
     x: Tensor<4>,
@@ -18,7 +20,7 @@ pub(super) struct Normal {
 impl Normal {
     pub(super) fn of(norm: &Norm, x: Tensor<4>) -> Self {
         let dims @ [n, h, w, c] = x.dims();
-        let x: Tensor<4> = x.reshape([n, h * w, norm.groups, c / norm.groups]);
+        let x: Tensor<4> = wide(x).reshape([n, h * w, norm.groups, c / norm.groups]);
         let centered = x.clone() - group_means(x);
         let deviation = (group_means(centered.clone().square()) + f64::from(norm.eps)).sqrt();
         Self { x: centered / deviation.clone(), deviation, dims }
@@ -35,10 +37,10 @@ impl Normal {
         if with_silu { silu(y) } else { y }
     }
 
-    /// The gradients of the norm's input, its weight and its bias.
+    /// The gradients of the norm's input, its weight and its bias, in f32.
     pub(super) fn backward(&self, weight: Tensor<1>, bias: Tensor<1>, with_silu: bool, dy: Tensor<4>) -> (Tensor<4>, [Tensor<1>; 2]) {
         let split @ [_, _, groups, each] = self.x.dims();
-        let mut dy: Tensor<4> = dy.reshape(split);
+        let mut dy: Tensor<4> = wide(dy).reshape(split);
         if with_silu {
             dy = slope(Activation::Silu, self.scaled(weight.clone(), bias)) * dy;
         }
@@ -55,7 +57,9 @@ fn group_means(x: Tensor<4>) -> Tensor<4> {
     x.mean_dim(3).mean_dim(1)
 }
 
+/// In f32.
 pub(super) fn activate(activation: Activation, x: Tensor<4>) -> Tensor<4> {
+    let x = wide(x);
     match activation {
         Activation::Silu => silu(x),
         Activation::Mish => mish(x),
@@ -64,8 +68,9 @@ pub(super) fn activate(activation: Activation, x: Tensor<4>) -> Tensor<4> {
     }
 }
 
-/// The derivative.
+/// The derivative, in f32.
 pub(super) fn slope(activation: Activation, x: Tensor<4>) -> Tensor<4> {
+    let x = wide(x);
     match activation {
         Activation::Silu => {
             let share = sigmoid(x.clone());
@@ -95,39 +100,47 @@ fn joined(x: Tensor<4>, dims: [usize; 4]) -> Tensor<4> {
     x.swap_dims(1, 2).reshape(dims)
 }
 
+/// In f32.
 fn shares(attend: &Attend, q: Tensor<4>, k: Tensor<4>) -> Tensor<4> {
-    softmax(q.matmul(k.swap_dims(2, 3)) * f64::from(attend.scale), 3)
+    let (k, scale) = (k.swap_dims(2, 3), f64::from(attend.scale));
+    let scores = match q.dtype() {
+        DType::F32 => q.matmul(k) * scale,
+        // Before the product, which would overflow.
+        _ => wide((q * scale).matmul(k)),
+    };
+    softmax(scores, 3)
 }
 
 /// softmax(scale · q kᵀ) v.
 pub(super) fn attend(attend: &Attend, of: [Tensor<4>; 3]) -> Tensor<4> {
     let dims = of[2].dims();
     let [q, k, v] = of.map(|x| heads(attend, x));
-    joined(shares(attend, q, k).matmul(v), dims)
+    let shares = shares(attend, q, k).cast(v.dtype());
+    joined(shares.matmul(v), dims)
 }
 
 /// The gradients of queries, keys and values. The shares are computed again: they are more numbers than anything else in the network.
 pub(super) fn attend_backward(attend: &Attend, of: [Tensor<4>; 3], dy: Tensor<4>) -> [Tensor<4>; 3] {
-    let dims = dy.dims();
+    let (dims, dtype) = (dy.dims(), dy.dtype());
     let [q, k, v, dy] = {
         let [q, k, v] = of;
         [q, k, v, dy]
     }
     .map(|x| heads(attend, x));
     let shares = shares(attend, q.clone(), k.clone());
-    let dv = shares.clone().swap_dims(2, 3).matmul(dy.clone());
-    let dshares = dy.matmul(v.swap_dims(2, 3));
+    let dv = shares.clone().cast(dtype).swap_dims(2, 3).matmul(dy.clone());
+    let dshares = wide(dy.matmul(v.swap_dims(2, 3)));
     let along = (dshares.clone() * shares.clone()).sum_dim(3);
-    let dscores = shares * (dshares - along) * f64::from(attend.scale);
+    let dscores = (shares * (dshares - along) * f64::from(attend.scale)).cast(dtype);
     let dq = dscores.clone().matmul(k);
     let dk = dscores.swap_dims(2, 3).matmul(q);
     [dq, dk, dv].map(|d| joined(d, dims))
 }
 
-/// Of each two by two pixels.
+/// Of each two by two pixels, in f32.
 pub(super) fn sum_of_four(x: Tensor<4>) -> Tensor<4> {
     let [n, h, w, c] = x.dims();
-    let y: Tensor<6> = x.reshape([n, h / 2, 2, w / 2, 2, c]).sum_dim(2).sum_dim(4);
+    let y: Tensor<6> = wide(x).reshape([n, h / 2, 2, w / 2, 2, c]).sum_dim(2).sum_dim(4);
     y.reshape([n, h / 2, w / 2, c])
 }
 

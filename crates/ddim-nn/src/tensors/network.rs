@@ -2,7 +2,7 @@
 
 use super::device::TensorDevice;
 use super::forward::Inputs;
-use super::weights::{Images, Weights, tensor};
+use super::weights::{Images, Weights, tensor, wide};
 use super::{backward, forward};
 use crate::condition::Condition;
 use crate::error::{Error, ErrorKind, Result};
@@ -64,7 +64,7 @@ impl TensorNetwork {
         let together = [fitting, fitting.min(MOST_KEPT / all).max(1)].map(AtomicUsize::new);
         let since = device.mark();
         let weights = device.guarded(since, || {
-            let weights = Weights::new(module, &device.device);
+            let weights = Weights::new(module, &device.device, device.dtype());
             device.sync().map(|()| weights)
         })?;
         Ok(Self { weights, device: device.clone(), together })
@@ -181,7 +181,7 @@ impl TensorNetwork {
                         dropout: &[],
                     };
                     let y = forward::run(&self.weights, &inputs, false, &mut after)?.pop().flatten().expect("the last is the output");
-                    Ok(y.permute([0, 3, 1, 2]).flatten(0, 3))
+                    Ok(wide(y).permute([0, 3, 1, 2]).flatten(0, 3))
                 })
                 .collect();
             self.device.fetch(sent?)
@@ -198,11 +198,11 @@ impl TensorNetwork {
     }
 
     /// The gradients of Σ weight · mean (prediction - target)² over the images, in the order of [`UNet::values`](crate::UNet::values), and the means [n]; both stay on the
-    /// device.
+    /// device, and are f32. On the way back gradients are `scale` times what they are, so that those of f16 neither vanish nor overflow: a power of two.
     ///
     /// # Panics
     /// On lengths that do not go together, or images that the network is not for.
-    pub fn gradients(&self, examples: &Examples<'_>) -> (Tensor<1>, Tensor<1>) {
+    pub fn gradients(&self, examples: &Examples<'_>, scale: f32) -> (Tensor<1>, Tensor<1>) {
         let Examples { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
         assert!([h, w] == self.weights.size() && x.len() == n * c * h * w && timesteps.len() == n && weights.len() == n);
         let timesteps: Vec<f32> = timesteps.iter().map(|&t| t as f32).collect();
@@ -218,10 +218,10 @@ impl TensorNetwork {
                 dropout: dropout.get(range.clone()).unwrap_or_default(),
             };
             let mut values = forward::run(&self.weights, &inputs, true, || Ok(())).expect("nothing is waited for");
-            let y = values.last().cloned().flatten().expect("the last is the output");
+            let y = wide(values.last().cloned().flatten().expect("the last is the output"));
             let difference = y - self.images(&target[range.start * outputs..range.end * outputs], range.len());
             means.push(difference.clone().square().reshape([range.len(), outputs]).mean_dim(1).reshape([range.len()]));
-            let shares: Vec<f32> = weights[range.clone()].iter().map(|weight| 2.0 * weight / outputs as f32).collect();
+            let shares: Vec<f32> = weights[range.clone()].iter().map(|weight| 2.0 * weight / outputs as f32 * scale).collect();
             let dy = difference * tensor(&shares, [range.len(), 1, 1, 1], self.weights.device());
             let found = backward::run(&self.weights, &inputs, &mut values, dy);
             sum = Some(match sum {
@@ -229,7 +229,9 @@ impl TensorNetwork {
                 Some(sum) => found + sum,
             });
         }
-        (sum.expect("at least one image"), Tensor::cat(means, 0))
+        let sum = sum.expect("at least one image");
+        let sum = if scale == 1.0 { sum } else { sum * f64::from(scale.recip()) };
+        (sum, Tensor::cat(means, 0))
     }
 
     /// [n, c, h, w] as the graph has them.

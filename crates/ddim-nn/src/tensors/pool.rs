@@ -1,17 +1,17 @@
 //! Pooling over windows of 3×3 pixels.
 
 use super::conv::{padded, shifted};
-use super::weights::tensor;
+use super::weights::{tensor, wide};
 use burn::tensor::Tensor;
 use ddim_kernels::{Pool, Pooling};
 
-/// [n, h, w, c] -> [n, h', w', c].
+/// [n, h, w, c] -> [n, h', w', c], in f32.
 pub(super) fn pool(pool: &Pool, x: Tensor<4>) -> Tensor<4> {
     let ([_, h, w, _], device) = (x.dims(), x.device());
     let out = pool.output([h, w]);
     // What pads is neither the largest nor counted.
     let fill = if pool.pooling == Pooling::Max { f32::NEG_INFINITY } else { 0.0 };
-    let windows = shifted([3, 3], pool.stride, out, padded(x, [[pool.padding; 2]; 2], fill)).into_iter();
+    let windows = shifted([3, 3], pool.stride, out, padded(wide(x), [[pool.padding; 2]; 2], fill)).into_iter();
     match pool.pooling {
         Pooling::Max => windows.reduce(Tensor::max_pair).expect("nine"),
         Pooling::Average => {

@@ -3,7 +3,7 @@
 use crate::executor::GraphModule;
 use crate::graph::{Features, Graph, INPUT, Id, Index, Op, Parameters};
 use crate::plan::write_features;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub(super) type Images = Tensor<4>;
 pub(super) struct Weights {
     graph: Graph,
     definition: Arc<Parameters>,
+    /// What values are, and the factors of products: what convolutions have. All else, which norms have or tables, is f32.
+    dtype: FloatDType,
     /// Flat, in the order of their definition.
     parameters: Vec<Tensor<1>>,
     /// Those of convolutions, as products take them.
@@ -28,7 +30,7 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    pub(super) fn new(module: &GraphModule<'_>, device: &Device) -> Self {
+    pub(super) fn new(module: &GraphModule<'_>, device: &Device, dtype: FloatDType) -> Self {
         let GraphModule { graph, parameters: definition, values } = module;
         let mut tables = HashMap::new();
         for node in &graph.nodes {
@@ -39,7 +41,7 @@ impl Weights {
         let upload = |range: Range<usize>| tensor(&values[range.clone()], [range.len()], device);
         let parameters = definition.iter().map(|parameter| upload(parameter.range.clone())).collect();
         let (graph, definition, device) = (graph.clone(), definition.clone(), device.clone());
-        let mut weights = Self { graph, definition, parameters, matrices: HashMap::new(), tables, device };
+        let mut weights = Self { graph, definition, dtype, parameters, matrices: HashMap::new(), tables, device };
         weights.arrange();
         weights
     }
@@ -54,9 +56,17 @@ impl Weights {
         self.matrices.clear();
         for node in &self.graph.nodes {
             if let Op::Conv(layer) = &node.op {
+                for id in [layer.weight, layer.bias] {
+                    self.parameters[id] = self.parameters[id].clone().cast(self.dtype);
+                }
                 self.matrices.insert(layer.weight, conv::matrix(&layer.conv, self.parameters[layer.weight].clone()));
             }
         }
+    }
+
+    /// As values of the network are.
+    pub(super) fn narrow<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        x.cast(self.dtype)
     }
 
     pub(super) fn device(&self) -> &Device {
@@ -94,6 +104,11 @@ impl Weights {
         write_features(features, index, timesteps, condition, table, out.chunks_exact_mut(width));
         tensor(&out, [n, 1, 1, width], &self.device)
     }
+}
+
+/// As sums are, and what could overflow or lose its digits.
+pub(super) fn wide<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.cast(FloatDType::F32)
 }
 
 pub(super) fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
