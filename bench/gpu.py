@@ -178,7 +178,7 @@ def ours(options, what, batch, precision):
     if done.returncode != 0:
         return None, done.stderr.strip().splitlines()[-1][:300] if done.stderr.strip() else f"exit code {done.returncode}"
     found = json.loads(done.stdout)
-    return found["ms_per_image_step"] * batch, f"{100 * found['device']['share']:.0f} % of {found['device']['product_gflops'] / 1e3:.1f} TFLOP/s"
+    return found["ms_per_image_step"] * batch, f"{100 * found['device']['share']:.0f} % of {found['device']['product_gflops']:,.0f} GFLOP/s"
 
 
 def main():
@@ -205,11 +205,11 @@ def main():
             lines.append([what, batch, how, "not measured: no time left"])
             continue
         ms, why = pytorch(device, what, batch, precision, compiled, tf32)
-        theirs = f"{ms:.2f} ms, {batch / ms * 1e3:,.0f} images/s" if ms else why
+        theirs = f"{ms:.2f} ms, {batch / ms * 1e3:,.1f} images/s" if ms else why
         cells = [what, batch, how, theirs]
         if our_precision:
             our_ms, note = ours(options, what, batch, our_precision)
-            cells += [our_precision, f"{our_ms:.2f} ms, {batch / our_ms * 1e3:,.0f} images/s ({note})" if our_ms else note]
+            cells += [our_precision, f"{our_ms:.2f} ms, {batch / our_ms * 1e3:,.1f} images/s ({note})" if our_ms else note]
             cells += [f"{ms / our_ms:.2f}" if ms and our_ms else ""]
         lines.append(cells)
         print(*cells, sep=" | ", flush=True)
