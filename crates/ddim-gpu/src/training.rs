@@ -2,7 +2,7 @@
 
 use crate::devices::Gpu;
 use crate::scale::Scale;
-use burn::tensor::{Device, Tensor, TensorData, Transaction};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData, Transaction};
 use ddim_nn::{Adam, Ema, Error, Examples, Learner, Precision, Result, TensorNetwork, UNet};
 use std::ops::Range;
 
@@ -28,13 +28,16 @@ impl Gpu {
     /// Training of a network for images of `size` [h, w], from the state that is given.
     ///
     /// # Errors
-    /// Images or weights that the device has no room for.
+    /// Images or weights that the device has no room for; f16 that does not say where it overflows.
     pub fn training(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Training> {
         let device = &self.device;
         let upload = |values: &[f32]| Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device);
         let count = unet.values().len();
         let network = TensorNetwork::new(&unet.module(size), device, self.precision, self.most)?;
         network.check_training()?;
+        if self.precision == Precision::F16 {
+            check_overflow(device)?;
+        }
         let values = upload(unet.values());
         let fixed = network.fixed().into_iter().map(|range| (range.clone(), values.clone().narrow(0, range.start, range.len()))).collect();
         Ok(Training {
@@ -90,6 +93,15 @@ impl Training {
         let loss = found[0].iter().zip(examples.weights).map(|(mean, weight)| f64::from(*mean) * f64::from(*weight)).sum();
         let norm = found[1..].iter().flatten().map(|v| f64::from(*v)).sum::<f64>().sqrt();
         Ok([loss, norm])
+    }
+}
+
+/// That more than f16 holds becomes infinite, by which gradients are seen to be too large: a driver may round it to the largest number instead.
+fn check_overflow(device: &Device) -> Result<()> {
+    let large = Tensor::<1>::from_data(TensorData::new(vec![1e6f32, -1e6], [2]), device);
+    match fetched(&[large.cast(FloatDType::F16).cast(FloatDType::F32)])?.concat().iter().all(|v: &f32| v.is_infinite()) {
+        true => Ok(()),
+        false => Err(Error::device("f16 rounds what it cannot hold to its largest number here: expected f32 for training")),
     }
 }
 
