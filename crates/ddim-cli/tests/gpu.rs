@@ -165,6 +165,13 @@ fn the_processor_computes_in_f32() {
         let flags = [&base[..], &["--precision", precision]].concat();
         refused(folder.path(), &flags, 2, &["--precision", precision, "the processor computes in f32", "--device"]);
     }
+    // auto that comes down to the processor is no way around it.
+    let auto = ddim(folder.path(), &[&base[..9], &["--device", "auto", "--precision", "f16"]].concat());
+    assert!(
+        if auto.code == 0 { auto.stderr.contains("computing on gpu:") } else { auto.stderr.contains("--precision f16: ") },
+        "{}",
+        auto.stderr
+    );
     refused(folder.path(), &[&base[..], &["--precision", "f64"]].concat(), 2, &["--precision", "f32, f16 or bf16"]);
     ok(folder.path(), &[&base[..], &["--precision", "f32"]].concat());
 }

@@ -320,11 +320,6 @@ impl<'w, 'b> Session<'w, 'b> {
         self.batch_size.saturating_mul(self.dim())
     }
 
-    /// What the network computes with.
-    pub(crate) fn precision(&self) -> Precision {
-        self.watch.precision()
-    }
-
     /// The model and what decides what it is and says here, as flags of the command line.
     pub(crate) fn model_flags(&self) -> String {
         let mut flags = format!("--model {}", self.model);
@@ -337,11 +332,13 @@ impl<'w, 'b> Session<'w, 'b> {
         if self.choice.raw {
             flags += " --raw";
         }
-        let precision = self.precision();
-        if precision != Precision::F32 {
-            flags += &format!(" --precision {precision}");
-        }
-        flags
+        flags + &self.precision_flag()
+    }
+
+    /// What the network computes with, where it is not f32, as a flag of the command line.
+    pub(crate) fn precision_flag(&self) -> String {
+        let precision = self.watch.precision();
+        if precision == Precision::F32 { String::new() } else { format!(" --precision {precision}") }
     }
 
     /// A solver other than the default, clipping and classes as flags of the command line.

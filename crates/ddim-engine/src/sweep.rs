@@ -17,7 +17,6 @@ use ddim_eval::{
     Cell, CellResult, Images, MOST_COMPARED, Plain, Row, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes, few_images,
     plus_minus, sigma_name,
 };
-use ddim_nn::Precision;
 use ddim_pictures::{Picture, check_colours, fid_chart, kid_chart, labelled, time_chart};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -326,7 +325,7 @@ fn settings(
     let mut settings = as_object(json!({
         "weights": session.network.checksum(), "reference_images": reference.count(),
         "reference_prepared": prepared, "count": request.count, "seed": plain.seed, "trajectory": plain.trajectory,
-        "flags": session.flags(request.clip, Solver::Ddim).trim(),
+        "flags": (session.flags(request.clip, Solver::Ddim) + &session.precision_flag()).trim(),
     }));
     // A file of classes may change.
     let (labels, mixtures) = (session.classes.labels(plain.seed, 0..request.count), session.classes.mixtures(plain.seed, 0..request.count));
@@ -337,10 +336,6 @@ fn settings(
         settings.insert("classes".into(), ddim_weights::checksum_of(&bytes).into());
     }
     settings.insert("size".into(), json!([h, w]));
-    let precision = session.precision();
-    if precision != Precision::F32 {
-        settings.insert("precision".into(), json!(precision));
-    }
     // The same weights are another model under other settings: one key each, so that a difference is named.
     for (of, config) in [("network", to_value(session.network.config())?), ("scheduler", to_value(&session.scheduler)?)] {
         let told = as_object(config).into_iter().filter(|(key, _)| !key.starts_with('_'));

@@ -1,7 +1,7 @@
 //! Jobs as a front end has them: two at a time, stopped at any step, watched, and asked of as plain data.
 
 use ddim_engine::{
-    Control, Convert, Encode, Engine, ErrorKind, Eta, Event, Fid, Info, Interpolate, Model, Nll, Request, Sample, SampleFiles,
+    Control, Convert, Encode, Engine, ErrorKind, Eta, Event, Fid, Info, Interpolate, Model, Nll, Precision, Request, Sample, SampleFiles,
     SampleReport, Solver, Sweep, Train,
 };
 use std::collections::BTreeMap;
@@ -170,6 +170,9 @@ fn errors_name_the_field() {
     for (device, threads) in [("cpu", Some(0)), ("tpu", None), ("gpu", None)] {
         assert!(Engine::new(device, threads).is_err());
     }
+    let (kind, text) = field(engine().with_precision(Precision::F16).unwrap_err());
+    assert!(kind == ErrorKind::Request && text.starts_with("`precision` f16: the processor computes in f32"), "{text}");
+    assert!(engine().with_precision(Precision::F32).is_ok());
 }
 
 /// Without files in the request there are none.

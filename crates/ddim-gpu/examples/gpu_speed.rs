@@ -1,4 +1,4 @@
-//! How fast a device samples and trains: `cargo run --release -p ddim-gpu --features webgpu --example gpu_speed -- [gpu:N] [seconds a line]`.
+//! How fast a device samples and trains: `cargo run --release -p ddim-gpu --features webgpu --example gpu_speed -- [gpu:N] [seconds a line] [f16]`.
 //! A line a network and batch: image-steps a second, milliseconds a step, and what that is of arithmetic.
 
 #![allow(clippy::print_stdout)]
@@ -6,7 +6,7 @@
 use ddim::Denoiser;
 use ddim::noise::Batch;
 use ddim_gpu::Gpu;
-use ddim_nn::{Adam, Condition, Ema, EmbeddedPipeline, Examples, Learner, Pipeline, UNetConfig};
+use ddim_nn::{Adam, Condition, Device, Ema, EmbeddedPipeline, Examples, Learner, Pipeline, Precision, UNetConfig};
 use std::time::{Duration, Instant};
 
 type Error = Box<dyn std::error::Error>;
@@ -16,7 +16,8 @@ fn main() -> Result<(), Error> {
     let mut arguments = std::env::args().skip(1);
     let gpu = Gpu::open(&arguments.next().unwrap_or_else(|| "gpu".to_owned()))?;
     let long = Duration::from_secs_f64(arguments.next().map_or(Ok(10.0), |text| text.parse())?);
-    println!("on {}", gpu.described());
+    let gpu = gpu.with_precision(arguments.next().map_or(Ok(Precision::F32), |text| text.parse())?)?;
+    println!("on {}, {}", gpu.described(), gpu.precision());
     let files = |name, config, scheduler, safetensors| EmbeddedPipeline { name, config, scheduler, safetensors };
     let fashion = files("fashion", ddim_model_fashion::CONFIG, ddim_model_fashion::SCHEDULER, ddim_model_fashion::SAFETENSORS);
     let emoji = files("emoji", ddim_model_emoji::CONFIG, ddim_model_emoji::SCHEDULER, ddim_model_emoji::SAFETENSORS);

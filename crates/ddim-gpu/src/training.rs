@@ -2,7 +2,7 @@
 
 use crate::devices::Gpu;
 use crate::scale::Scale;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData};
 use ddim_nn::{Adam, Ema, Error, ErrorKind, Examples, Learner, Precision, Result, TensorDevice, TensorNetwork, UNet};
 use std::ops::Range;
 
@@ -32,7 +32,7 @@ impl Gpu {
     /// Training of a network for images of `size` [h, w], from the state that is given.
     ///
     /// # Errors
-    /// Images or weights that the device has no room for.
+    /// Images or weights that the device has no room for; f16 that does not say where it overflows.
     pub fn training(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Training> {
         self.device.guarded(self.device.mark(), || {
             let training = self.uploaded(unet, size, adam, averages)?;
@@ -47,6 +47,9 @@ impl Gpu {
         let since = self.device.mark();
         let network = TensorNetwork::new(&unet.module(size), &self.device)?;
         network.check_training()?;
+        if self.device.precision == Precision::F16 {
+            check_overflow(&self.device)?;
+        }
         let values = upload(unet.values());
         let fixed = network.fixed().into_iter().map(|range| (range.clone(), values.clone().narrow(0, range.start, range.len()))).collect();
         Ok(Training {
@@ -156,6 +159,15 @@ impl Training {
         self.network.set(&values);
         (self.values, self.moments) = (values, [m, v]);
         Ok(())
+    }
+}
+
+/// That more than f16 holds becomes infinite, by which gradients are seen to be too large: a driver may round it to the largest number instead.
+fn check_overflow(device: &TensorDevice) -> Result<()> {
+    let large = Tensor::<1>::from_data(TensorData::new(vec![1e6f32, -1e6], [2]), &device.device);
+    match device.fetch([large.cast(FloatDType::F16).cast(FloatDType::F32)])?.concat().iter().all(|v| v.is_infinite()) {
+        true => Ok(()),
+        false => Err(Error::device("f16 rounds what it cannot hold to its largest number here: expected f32 for training")),
     }
 }
 

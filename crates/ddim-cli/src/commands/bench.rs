@@ -52,11 +52,12 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     };
     let found = work(&request, &flags.machine)?;
     let mut human = format!(
-        "{}, batch {}, {} thread{}: {:.2} ms per {}",
+        "{}, batch {}, {} thread{}{}: {:.2} ms per {}",
         found.network,
         found.batch,
         found.threads,
         if found.threads == 1 { "" } else { "s" },
+        if found.precision == engine::Precision::F32 { String::new() } else { format!(", {}", found.precision) },
         found.ms_per_image_step,
         match (found.train, found.checkpoint_activations) {
             (true, true) => "image and training step with checkpointed activations",

@@ -16,7 +16,7 @@ pub(crate) fn what_a_device_has_not_is_said(gpu: &Gpu) {
     assert!(error.starts_with("gpu:") && error.ends_with("WGSL has no bf16: expected f32 or f16"), "{error}");
 }
 
-/// f16 has 11 bits: what a value loses is up to 5e-4 of it, and a network's errors, by chance, some times that.
+/// f16 has 11 bits: each value loses up to 5e-4 of itself, and what a network says some times that: 0.9e-3 to 2.6e-3 were measured, and 1e-6 in f32.
 pub(crate) fn f16_evaluations_are_near(gpu: &Gpu) {
     let (half, mut failures) = (half(gpu), Vec::new());
     for folder in folders() {
@@ -39,7 +39,7 @@ pub(crate) fn f16_evaluations_are_near(gpu: &Gpu) {
     assert!(failures.is_empty(), "{failures:?}");
 }
 
-/// The norm's difference as a share of it, and that of the gradients, as vectors.
+/// The differences of loss, norm and gradients, as vectors, each as a share of what it is in f32.
 fn compare(name: &str, gpu: &Gpu, pipeline: &Pipeline, examples: &Examples<'_>) -> [f64; 3] {
     let [_, _, h, w] = examples.shape;
     let run = |gpu: &Gpu| {
@@ -64,7 +64,7 @@ pub(crate) fn f16_gradients_are_near(gpu: &Gpu) {
         let examples =
             Examples { shape, x: &x, target: &target, timesteps: &timesteps, weights: &weights, condition: &condition, dropout: &[] };
         let errors = compare(&folder.file_name().unwrap().to_string_lossy(), gpu, &pipeline, &examples);
-        if !(errors[0] < 1e-2 && errors[1] < 1e-2 && (1e-5..3e-2).contains(&errors[2])) {
+        if !(errors[0] < 2e-3 && errors[1] < 3e-3 && (1e-5..1.5e-2).contains(&errors[2])) {
             failures.push((folder, errors));
         }
     }
