@@ -51,8 +51,11 @@ impl Serialize for BatchSize {
 impl<'de> Deserialize<'de> for BatchSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;
-        let found = if let serde_json::Value::String(text) = &value { text.clone() } else { value.to_string() };
-        found.parse().map_err(|e| D::Error::custom(format!("batch_size: {e}")))
+        match value.as_u64().map(usize::try_from) {
+            Some(Ok(n)) => Ok(Self::Of(n)),
+            _ if value == "auto" => Ok(Self::Auto),
+            _ => Err(D::Error::custom(format!("batch_size {value}: expected a number of images, or \"auto\""))),
+        }
     }
 }
 
@@ -74,6 +77,7 @@ pub(crate) fn prepared(network: &Network, batch: BatchSize, times: usize, watch:
         }
         watch.advance(1);
         before = Some(done);
+        watch.check().map_err(ddim_nn::Error::caller)
     });
     if before.is_some() {
         watch.end();

@@ -1,6 +1,7 @@
 //! How long a network takes on this machine.
 
 use crate::choices::Model;
+use crate::device;
 use crate::error::{Error, Result};
 use crate::job::{Request, Watch, Within};
 use crate::models;
@@ -123,7 +124,7 @@ impl Request for Bench {
         }
         if let (true, Some(device)) = (self.profile || self.checkpoint_activations, watch.device()) {
             let field = if self.profile { "profile" } else { "checkpoint_activations" };
-            return Err(Error::field(field, format!("{} has none: expected cpu for `device`", device.described())));
+            return Err(device::only_here(field, &**device));
         }
         let (name, pipeline) = match &self.model {
             Some(model) => (model.model.display().to_string(), models::load(&model.model, &model.choices(), watch)?),
@@ -178,8 +179,14 @@ impl Request for Bench {
             }
         };
         // After the network's, so that it counts from no cold start.
-        let speed =
-            watch.device().map(|device| Ok::<_, Error>((device.described(), device.product_gflops()?, device.memory()))).transpose()?;
+        let speed = watch
+            .device()
+            .map(|device| {
+                // Before the products take some.
+                let memory = device.memory();
+                Ok::<_, Error>((device.described(), device.product_gflops()?, memory))
+            })
+            .transpose()?;
         let used = usage();
         let runs = measured.runs;
         let per_image = |seconds: f64| seconds * 1e3 / n as f64;

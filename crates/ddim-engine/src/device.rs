@@ -47,6 +47,11 @@ pub(crate) fn open(name: &str) -> Result<Chosen> {
     }
 }
 
+/// Something that networks do on the processor alone, which `field` asks of another device.
+pub(crate) fn only_here(field: &str, device: &dyn Device) -> Error {
+    Error::field(field, format!("not available on {}: expected cpu for `device`", device.name()))
+}
+
 /// The devices that `device` can name on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "command", rename = "info")]
@@ -143,4 +148,4 @@ fn named(name: &str) -> Result<Arc<dyn Device>> {
     Err(Error::failure(format!("`device` {name}: {WITHOUT}: expected cpu")))
 }
 
-const WITHOUT: &str = "this build computes on the processor only (it has not the feature gpu)";
+const WITHOUT: &str = "this build was made without the feature gpu and computes on the processor only";

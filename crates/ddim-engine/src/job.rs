@@ -361,8 +361,11 @@ impl Engine {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).stack_size(8 << 20).build();
         let pool = pool.map_err(|e| Error::field("threads", e))?;
         let watch = Watch::new(control.clone(), self.chosen.device.clone(), tell);
-        if let Some(said) = &self.chosen.said {
-            watch.note(said.as_str());
+        match (&self.chosen.said, &self.chosen.device) {
+            (Some(said), Some(_)) => watch.note(said.as_str()),
+            // Never silently.
+            (Some(said), None) => watch.warn(said.as_str()),
+            (None, _) => {}
         }
         let result = pool.install(|| request.work(Within(&watch)));
         // Rooms below say in their own words that they were stopped; what went wrong on the way there is an error.

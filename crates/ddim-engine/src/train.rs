@@ -1,5 +1,6 @@
 //! Training runs.
 
+use crate::device;
 use crate::error::{Error, Result};
 use crate::inputs;
 use crate::job::{Event, Request, Watch, Within};
@@ -90,11 +91,22 @@ pub struct TrainReport {
     pub steps: u64,
 }
 
+impl Train {
+    /// What another device than the processor does not do.
+    fn check_device(&self, watch: &Watch<'_>) -> Result<()> {
+        match watch.device() {
+            Some(device) if self.checkpoint_activations => Err(device::only_here("checkpoint_activations", &**device)),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Request for Train {
     type Report = TrainReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<TrainReport> {
         check_paths(&[], &[("out", Some(&self.out))], &[])?;
+        self.check_device(watch)?;
         let load = |model: &Path| load(model, watch);
         // A job script says the same line first and after each interruption: then there is no run yet.
         let there = self.out.join(models::RUN).exists();
@@ -115,6 +127,7 @@ impl Request for Train {
             create_folder(&previews)?;
         }
         let (mut metrics, mut remarks, mut data, mut classes) = (None, Vec::new(), DataReport::default(), None);
+        let resume = run.resume_command();
         let outcome = run.train(&watch.control().flag(), &mut |event| {
             match event {
                 ddim_train::Event::Started { step, images: [images, held_out], parameters, data: set, remarks: said } => {
@@ -156,7 +169,7 @@ impl Request for Train {
             remarks,
             data,
             classes,
-            resume: format!("ddim train --out {} --resume", ddim_train::quoted(&self.out)),
+            resume,
             steps: config.steps,
         })
     }
@@ -243,6 +256,7 @@ impl Request for DryRun {
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<DryRunReport> {
         check_paths(&[], &[("out", Some(&self.0.out))], &[])?;
+        self.0.check_device(watch)?;
         if self.0.resume {
             return Err(Error::field("resume", "a dry run looks at a run's start: expected one or the other"));
         }

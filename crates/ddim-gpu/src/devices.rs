@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use burn::backend::wgpu::WgpuBackend;
 use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use burn::tensor::wgpu::wgpu;
-use burn::tensor::{Device, DeviceKind, FloatDType};
+use burn::tensor::{Device, DeviceKind, FloatDType, Tensor, TensorData};
 use ddim_nn::{Faults, Precision, TensorDevice};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -255,8 +255,18 @@ impl Gpu {
             Precision::F16 if !self.device.device.supports_dtype(FloatDType::F16) => {
                 refused("the device or its driver has no f16: expected f32")
             }
+            Precision::F16 if !self.shows_overflow() => refused("f16 rounds what it cannot hold to its largest number here: expected f32"),
             precision => Ok(Self { device: TensorDevice { precision, ..self.device }, ..self }),
         }
+    }
+
+    /// Whether more than f16 holds becomes infinite, by which it is seen: a driver may round it to the largest number instead.
+    fn shows_overflow(&self) -> bool {
+        let found = self.device.guarded(|| {
+            let large = Tensor::<1>::from_data(TensorData::new(vec![1e6f32, -1e6], [2]), &self.device.device);
+            self.device.fetch([large.cast(FloatDType::F16).cast(FloatDType::F32)])
+        });
+        found.is_ok_and(|found| found.concat().iter().all(|v| v.is_infinite()))
     }
 
     /// What it is.

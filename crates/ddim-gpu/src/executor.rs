@@ -7,6 +7,10 @@ use ddim_nn::{
 use std::sync::Arc;
 
 impl Device for Gpu {
+    fn name(&self) -> String {
+        format!("gpu:{}", self.described.index)
+    }
+
     fn described(&self) -> String {
         self.described.to_string()
     }
@@ -54,7 +58,7 @@ impl Executor for OnDevice {
         self.0.evaluate(x, timesteps, condition, out)
     }
 
-    fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize)) -> Result<usize> {
+    fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<usize> {
         self.0.prepare(n, tell)
     }
 }

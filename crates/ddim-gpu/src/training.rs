@@ -2,7 +2,7 @@
 
 use crate::devices::Gpu;
 use crate::scale::Scale;
-use burn::tensor::{FloatDType, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use ddim_nn::{Adam, Ema, Error, ErrorKind, Examples, Learner, Precision, Result, TensorDevice, TensorNetwork, UNet};
 use std::ops::Range;
 
@@ -32,37 +32,29 @@ impl Gpu {
     /// Training of a network for images of `size` [h, w], from the state that is given.
     ///
     /// # Errors
-    /// Images or weights that the device has no room for; f16 that does not say where it overflows.
+    /// Images or weights that the device has no room for.
     pub fn training(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Training> {
-        self.device.guarded(self.device.mark(), || {
-            let training = self.uploaded(unet, size, adam, averages)?;
-            self.device.sync().map(|()| training)
-        })
-    }
-
-    fn uploaded(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Training> {
+        let network = TensorNetwork::new(&unet.module(size), &self.device)?;
+        network.check_training()?;
         let device = &self.device.device;
         let upload = |values: &[f32]| Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device);
         let count = unet.values().len();
-        let since = self.device.mark();
-        let network = TensorNetwork::new(&unet.module(size), &self.device)?;
-        network.check_training()?;
-        if self.device.precision == Precision::F16 {
-            check_overflow(&self.device)?;
-        }
-        let values = upload(unet.values());
-        let fixed = network.fixed().into_iter().map(|range| (range.clone(), values.clone().narrow(0, range.start, range.len()))).collect();
-        Ok(Training {
-            network,
-            device: self.device.clone(),
-            since,
-            moments: [0, 1].map(|i| if adam.moments[i].is_empty() { Tensor::zeros([count], device) } else { upload(&adam.moments[i]) }),
-            averages: averages.iter().map(|average| upload(&average.values)).collect(),
-            values,
-            gradients: None,
-            began: false,
-            scale: (self.device.precision == Precision::F16).then(Scale::default),
-            fixed,
+        self.device.guarded(|| {
+            let values = upload(unet.values());
+            let fixed = |range: Range<usize>| (range.clone(), values.clone().narrow(0, range.start, range.len()));
+            let training = Training {
+                fixed: network.fixed().into_iter().map(fixed).collect(),
+                network,
+                device: self.device.clone(),
+                since: self.device.mark(),
+                moments: [0, 1].map(|i| if adam.moments[i].is_empty() { Tensor::zeros([count], device) } else { upload(&adam.moments[i]) }),
+                averages: averages.iter().map(|average| upload(&average.values)).collect(),
+                values,
+                gradients: None,
+                began: false,
+                scale: (self.device.precision == Precision::F16).then(Scale::default),
+            };
+            self.device.sync().map(|()| training)
         })
     }
 }
@@ -73,9 +65,7 @@ impl Training {
     /// # Errors
     /// What the device says.
     pub fn gradient(&self) -> Result<Vec<f32>> {
-        self.gradients
-            .clone()
-            .map_or(Ok(Vec::new()), |gradients| Ok(self.device.guarded(self.since, || self.device.fetch([gradients]))?.remove(0)))
+        self.gradients.clone().map_or(Ok(Vec::new()), |gradients| Ok(self.device.guarded(|| self.device.fetch([gradients]))?.remove(0)))
     }
 
     /// By what the gradients of f16 are multiplied on the way back; none in f32.
@@ -88,6 +78,11 @@ impl Training {
     pub fn with_loss_scale(mut self, value: f32) -> Self {
         self.scale = self.scale.map(|_| Scale::from(value));
         self
+    }
+
+    /// Whether the state is what steps made of it.
+    fn check(&self) -> Result<()> {
+        self.device.check(self.since).map_err(Error::device)
     }
 
     /// The gradients of a batch under this scale, which stay there; the objective, and their norm.
@@ -162,32 +157,23 @@ impl Training {
     }
 }
 
-/// That more than f16 holds becomes infinite, by which gradients are seen to be too large: a driver may round it to the largest number instead.
-fn check_overflow(device: &TensorDevice) -> Result<()> {
-    let large = Tensor::<1>::from_data(TensorData::new(vec![1e6f32, -1e6], [2]), &device.device);
-    match device.fetch([large.cast(FloatDType::F16).cast(FloatDType::F32)])?.concat().iter().all(|v| v.is_infinite()) {
-        true => Ok(()),
-        false => Err(Error::device("f16 rounds what it cannot hold to its largest number here: expected f32 for training")),
-    }
-}
-
 impl Learner for Training {
     fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]> {
         loop {
             let device = self.device.clone();
-            let error = match device.guarded(self.since, || self.differentiate(examples)) {
-                // The state may be wrong as well where a step was taken before.
-                Err(error) if error.kind() == ErrorKind::Memory && !self.began => error,
-                other => return other,
-            };
+            let found = device.guarded(|| {
+                self.check()?;
+                self.differentiate(examples)
+            });
             let n = self.network.together()[1].min(examples.timesteps.len());
-            self.gradients = None;
-            self.device.clean();
-            if n == 1 {
-                return Err(error);
+            match found {
+                // Of the first step alone: later ones go in the same parts, so that a run is the same as long as the device is.
+                Err(error) if error.kind() == ErrorKind::Memory && !self.began && n > 1 => {
+                    self.gradients = None;
+                    self.network.limit_training(n / 2);
+                }
+                other => return other,
             }
-            self.network.limit_training(n / 2);
-            self.since = self.device.mark();
         }
     }
 
@@ -197,13 +183,13 @@ impl Learner for Training {
 
     fn update(&mut self, adam: &mut Adam, scale: f64, averages: &[Ema], k: u64) -> Result<()> {
         let device = self.device.clone();
-        device.guarded(self.since, || self.step(adam, scale, averages, k))
+        device.asked(self.since, || self.step(adam, scale, averages, k))
     }
 
     fn fetch(&self, unet: &mut UNet, adam: &mut Adam, averages: &mut [Ema]) -> Result<()> {
         let state = [&self.values, &self.moments[0], &self.moments[1]];
         let all: Vec<Tensor<1>> = state.into_iter().chain(&self.averages).cloned().collect();
-        let mut found = self.device.guarded(self.since, || self.device.fetch(all))?.into_iter();
+        let mut found = self.device.guarded(|| self.check().and_then(|()| self.device.fetch(all)))?.into_iter();
         let mut next = || found.next().expect("as many as were asked for");
         *unet = unet.with_values(next())?;
         let moments = [next(), next()];

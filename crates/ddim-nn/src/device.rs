@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 /// A device that evaluates and trains networks.
 pub trait Device: Debug + Send + Sync {
+    /// What a user calls it, as `gpu:0`.
+    fn name(&self) -> String;
+
     /// Its name and what it is, in a line.
     fn described(&self) -> String;
 

@@ -15,12 +15,12 @@ pub trait Executor: Send + Sync {
     /// What the device says.
     fn evaluate(&self, x: &[f32], timesteps: &[f32], condition: &Condition, out: &mut [f32]) -> Result<()>;
 
-    /// Evaluates `n` images of zeros, so that kernels are compiled, or as many of them as there is memory for, and from then on no more than that at once: how
-    /// many. `tell` is told of operations that are done, and of all.
+    /// Evaluates `n` images of zeros, so that kernels are compiled. Where there is no memory for so many, as many as there is for, and from then on no more at
+    /// once: how many it was. `tell` is told of operations that are done, and of all, and may end it.
     ///
     /// # Errors
-    /// What the device says; one image for which there is no memory.
-    fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize)) -> Result<usize>;
+    /// What the device says; one image for which there is no memory; those of `tell`.
+    fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<usize>;
 }
 
 /// A network as an executor takes it: the graph for images of one size, and the numbers of its parameters.

@@ -253,12 +253,12 @@ impl Denoiser<f32> for Network {
 }
 
 impl Network {
-    /// Where another device than the processor evaluates it: has its kernels compiled, for `n` images at once or as many of them as the device has memory for, and
-    /// evaluates no more at once from then on. How many; on the processor, n. `tell` is told of operations that are done, and of all.
+    /// Where another device than the processor evaluates it: has its kernels compiled, and finds for how many of `n` images at once there is memory; it
+    /// evaluates no more at once from then on. On the processor, n. `tell` is told of operations that are done, and of all, and may end it.
     ///
     /// # Errors
-    /// What the device says; one image for which there is no memory.
-    pub fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize)) -> Result<usize> {
+    /// What the device says; one image for which there is no memory; those of `tell`.
+    pub fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<usize> {
         match &self.compiled.runner {
             Runner::Here(_) => Ok(n),
             Runner::Elsewhere(executor) => executor.prepare(n, tell),

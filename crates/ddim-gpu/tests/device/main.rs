@@ -12,7 +12,7 @@ mod training;
 use ddim::noise::Batch;
 use ddim::{Denoiser, Sampler, Sampling, Sigma};
 use ddim_gpu::{Gpu, devices, wgpu};
-use ddim_nn::{Device, EmbeddedPipeline, ErrorKind, Inception, Network, Pipeline, Precision, SampleSize};
+use ddim_nn::{Device, EmbeddedPipeline, Error, ErrorKind, Inception, Network, Pipeline, Precision, SampleSize};
 use goldens::{Golden, difference, folders, golden};
 use libtest_mimic::{Arguments, Completion, Trial};
 use std::path::Path;
@@ -213,7 +213,11 @@ fn what_goes_wrong_is_an_error(gpu: &Gpu) {
     let before = predicted().unwrap();
     let size = gpu.wgpu().limits().max_buffer_size + 1;
     let wrong = wgpu::BufferDescriptor { label: None, size, usage: wgpu::BufferUsages::STORAGE, mapped_at_creation: false };
-    let error = network.prepare(2, &mut |done, _| drop((done == 3).then(|| gpu.wgpu().create_buffer(&wrong)))).unwrap_err();
+    let error = network.prepare(2, &mut |done, _| {
+        let _ = (done == 3).then(|| gpu.wgpu().create_buffer(&wrong));
+        Ok(())
+    });
+    let error = error.unwrap_err();
     println!("{error}");
     assert!(error.kind() == ErrorKind::Device && !error.to_string().contains('\n') && error.to_string().contains("buffer"), "{error}");
     assert!(predicted().unwrap() == before, "the device is as it was");
@@ -226,9 +230,15 @@ fn what_goes_wrong_is_an_error(gpu: &Gpu) {
             gpu.device().faults.record("no memory", true);
         }
         last = all - done;
+        Ok(())
     });
     assert_eq!((together.unwrap(), attempts, last), (2, 2, 0));
     assert!(predicted().unwrap() == before);
+    // What is tried without need changes nothing.
+    let many = gpu.network(built_in()[0].clone()).unwrap();
+    assert_eq!((many.prepare(1, &mut |_, _| Ok(())).unwrap(), many.prepare(3, &mut |_, _| Ok(())).unwrap()), (1, 3));
+    let stopped = many.prepare(1, &mut |_, _| Err(Error::caller("stopped"))).unwrap_err();
+    assert_eq!(stopped.to_string(), "stopped");
 }
 
 fn a_device_that_is_lost(gpu: &Gpu) {

@@ -55,7 +55,7 @@ fn product(conv: &Conv2d, x: Tensor<4>, matrix: &Tensor<2>) -> Tensor<4> {
     let [n, h, w, _] = x.dims();
     let [out_h, out_w] = conv.output([h, w]);
     let [_, outs] = matrix.dims();
-    let found: Vec<Tensor<4>> = parts(conv, n, out_h * out_w)
+    let mut found: Vec<Tensor<4>> = parts(conv, n, out_h * out_w)
         .map(|range| {
             let windows = windows(conv, x.clone().narrow(0, range.start, range.len()));
             let [_, _, _, depth] = windows.dims();
@@ -63,7 +63,8 @@ fn product(conv: &Conv2d, x: Tensor<4>, matrix: &Tensor<2>) -> Tensor<4> {
             y.reshape([range.len(), out_h, out_w, outs])
         })
         .collect();
-    Tensor::cat(found, 0)
+    // Of one it would be a copy.
+    if found.len() == 1 { found.remove(0) } else { Tensor::cat(found, 0) }
 }
 
 /// What the kernel sees from each pixel of the output: [n, h', w', k · k · in].
@@ -89,7 +90,7 @@ pub(super) fn shifted([rows, columns]: [usize; 2], stride: usize, [out_h, out_w]
 
 /// With `value` around.
 pub(super) fn padded(x: Tensor<4>, padding: [[usize; 2]; 2], value: f32) -> Tensor<4> {
-    padding.into_iter().zip([1, 2]).fold(x, |x, ([before, after], axis)| {
+    padding.into_iter().zip([1, 2]).filter(|(sides, _)| *sides != [0, 0]).fold(x, |x, ([before, after], axis)| {
         let edge = |count: usize| {
             let mut shape = x.dims();
             shape[axis] = count;

@@ -5,7 +5,7 @@ use crate::precision::Precision;
 use burn::tensor::{Device, ExecutionError, FloatDType, Tensor, Transaction};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Instant;
 
 /// A device that is open, how many numbers a buffer of it holds, and what goes wrong on it.
@@ -31,6 +31,8 @@ const MOST_SIDE: usize = 8192;
 pub struct Faults {
     count: AtomicU64,
     last: Mutex<Option<Fault>>,
+    /// Held by whoever asks something of the device, so that what goes wrong is theirs; whether something was asked for that nobody has waited for.
+    turn: Mutex<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +47,11 @@ impl Faults {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Fault { message: message.to_string(), out_of_memory });
         self.count.fetch_add(1, Ordering::SeqCst);
     }
+
+    /// Whether something is being asked of the device.
+    pub fn is_busy(&self) -> bool {
+        matches!(self.turn.try_lock(), Err(TryLockError::WouldBlock))
+    }
 }
 
 impl TensorDevice {
@@ -56,7 +63,7 @@ impl TensorDevice {
         }
     }
 
-    /// How much has gone wrong so far: what is computed from here on is checked against it.
+    /// How much has gone wrong so far that is nobody's: what lies on the device and was not waited for is checked against it.
     pub fn mark(&self) -> u64 {
         self.faults.count.load(Ordering::SeqCst)
     }
@@ -77,18 +84,42 @@ impl TensorDevice {
         })
     }
 
-    /// Does something with the device: what comes of it, if nothing went wrong since a [`mark`](Self::mark).
+    /// Does something with the device and waits for it, while nobody else does: what comes of it, if nothing went wrong meanwhile. What did is its own, and
+    /// the memory that it took is given back.
     ///
     /// # Errors
     /// As [`check`](Self::check), or those of `work`; and where it panics, as the framework does when a driver refuses it memory.
-    pub fn guarded<T>(&self, since: u64, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let found = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::device("the device's framework gave up")));
-        match (found, self.check(since)) {
-            (Ok(found), Ok(())) => Ok(found),
+    pub fn guarded<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut pending = self.faults.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut *pending) {
+            // What goes wrong with that is not ours.
+            let _ = caught(|| self.sync());
+        }
+        let before = self.mark();
+        let found = match (caught(work), self.check(before)) {
+            (Ok(found), Ok(())) => return Ok(found),
             // After the device itself was lost, its driver objects to whatever is asked of it.
             (Err(error), Err(fault)) if fault.kind() != ErrorKind::Memory => Err(error),
             (_, Err(error)) | (Err(error), Ok(())) => Err(error),
-        }
+        };
+        let _ = caught(|| {
+            let _ = self.sync();
+            self.device.memory_cleanup();
+            self.sync()
+        });
+        self.faults.count.store(before, Ordering::SeqCst);
+        found
+    }
+
+    /// Asks for something that is not waited for, of what lies on the device since a [`mark`](Self::mark).
+    ///
+    /// # Errors
+    /// As [`guarded`](Self::guarded), as far as the device has come.
+    pub fn asked<T>(&self, since: u64, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut pending = self.faults.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        *pending = true;
+        let found = caught(work);
+        self.check(since).and(found)
     }
 
     /// The numbers of tensors, once they are there.
@@ -119,7 +150,7 @@ impl TensorDevice {
     /// # Errors
     /// What the device says.
     pub fn product_gflops(&self) -> Result<f64> {
-        self.guarded(self.mark(), || {
+        self.guarded(|| {
             let (mut best, mut n) = (0f64, 512);
             loop {
                 let matrix = (Tensor::<2>::ones([n, n], &self.device) / n as f64).cast(self.dtype());
@@ -132,23 +163,18 @@ impl TensorDevice {
                 run()?;
                 let shortest = run()?.min(run()?);
                 best = best.max(2e-9 * (n as f64).powi(3) / shortest);
-                if shortest > LONG || n >= MOST_SIDE {
+                if shortest > LONG || n >= MOST_SIDE || 4 * n * n > self.most {
                     return Ok(best);
                 }
                 n *= 2;
             }
         })
     }
+}
 
-    /// Gives back the memory that nothing lies in any more, after it ran out.
-    pub fn clean(&self) {
-        // What went wrong is known already.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            let _ = self.device.sync();
-            self.device.memory_cleanup();
-            self.device.sync()
-        }));
-    }
+/// A panic is an error.
+fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::device("the device's framework panicked")))
 }
 
 /// An error of the framework, without where in it that was.

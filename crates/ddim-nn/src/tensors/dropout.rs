@@ -1,7 +1,8 @@
-//! Dropout keeps the numbers that it keeps on the processor: who is dropped is drawn there, and comes to the device as bits.
+//! Dropout keeps the numbers that it keeps on the processor: what is dropped is drawn there, and comes to the device as bits.
 
 use crate::plan::dropout_mask;
 use burn::tensor::{Int, Tensor, TensorData};
+use rayon::prelude::*;
 
 /// `x`, or its gradient, times the mask of a layer; itself where no seeds are given.
 pub(super) fn drop(x: Tensor<4>, seeds: &[u64], layer: u64, kept: f64) -> Tensor<4> {
@@ -11,7 +12,7 @@ pub(super) fn drop(x: Tensor<4>, seeds: &[u64], layer: u64, kept: f64) -> Tensor
     let dims @ [n, h, w, c] = x.dims();
     assert_eq!(n, seeds.len(), "a seed an image");
     let mask = dropout_mask(seeds, layer, kept, h * w * c);
-    let words: Vec<i32> = mask.chunks(32).map(|bits| bits.iter().rev().fold(0, |word, m| word << 1 | i32::from(*m > 0.0))).collect();
+    let words: Vec<i32> = mask.par_chunks(32).map(|bits| bits.iter().rev().fold(0, |word, m| word << 1 | i32::from(*m > 0.0))).collect();
     let count = words.len();
     let words = Tensor::<1, Int>::from_data(TensorData::new(words, [count]), &x.device()).reshape([count, 1]);
     let places = Tensor::<1, Int>::from_data(TensorData::new((0..32).collect::<Vec<i32>>(), [32]), &x.device()).reshape([1, 32]);

@@ -19,6 +19,12 @@ const MOST_NUMBERS: usize = 1 << 26;
 /// Numbers that are kept for the way back, of all images that go through together.
 const MOST_KEPT: usize = 1 << 29;
 
+/// Which of `n` images go through together, no more than so many: parts that are as even as can be.
+fn parts(n: usize, together: usize) -> impl Iterator<Item = Range<usize>> {
+    let each = n.div_ceil(n.div_ceil(together).max(1)).max(1);
+    (0..n).step_by(each).map(move |first| first..n.min(first + each))
+}
+
 /// A network whose parameters lie on a device.
 pub struct TensorNetwork {
     weights: Weights,
@@ -62,8 +68,7 @@ impl TensorNetwork {
         let all = graph.nodes.iter().map(numbers).sum::<usize>();
         let fitting = device.most.min(MOST_NUMBERS).max(largest) / largest;
         let together = [fitting, fitting.min(MOST_KEPT / all).max(1)].map(AtomicUsize::new);
-        let since = device.mark();
-        let weights = device.guarded(since, || {
+        let weights = device.guarded(|| {
             let weights = Weights::new(module, &device.device, device.dtype());
             device.sync().map(|()| weights)
         })?;
@@ -116,7 +121,7 @@ impl TensorNetwork {
             Err(error) if error.kind() == ErrorKind::Memory && n > 1 => error,
             other => return other,
         };
-        let fitting = self.prepare(n / 2, &mut |_, _| ())?;
+        let fitting = self.prepare(n / 2, &mut |_, _| Ok(()))?;
         let images = if fitting == 1 { "image" } else { "images" };
         Err(Error::memory(format!("{error} with {n} images at once: there is memory for {fitting} {images}")))
     }
@@ -125,7 +130,7 @@ impl TensorNetwork {
     ///
     /// # Errors
     /// As there.
-    pub fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize)) -> Result<usize> {
+    pub fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<usize> {
         let graph = self.weights.graph();
         let each = |id: Id| graph.shape(id).iter().product::<usize>();
         let (dim, outputs, all) = (each(INPUT), each(graph.output()), graph.nodes.len());
@@ -136,13 +141,15 @@ impl TensorNetwork {
                 // A kernel is compiled before it runs.
                 self.device.sync()?;
                 done += 1;
-                tell(done, all);
-                Ok(())
+                tell(done, all)
             };
             match self.evaluated(&vec![0.0; n * dim], &vec![1.0; n], &condition, &mut vec![0.0; n * outputs], after) {
-                Err(error) if error.kind() == ErrorKind::Memory && n > 1 => n /= 2,
+                Err(error) if error.kind() == ErrorKind::Memory && n > 1 => {
+                    n /= 2;
+                    self.together[0].fetch_min(n, Ordering::Relaxed);
+                }
                 Err(error) if error.kind() == ErrorKind::Memory => return Err(Error::memory(format!("{error}, with one image"))),
-                other => return other.map(|()| n).inspect(|n| self.together[0].store(*n, Ordering::Relaxed)),
+                other => return other.map(|()| n),
             }
         }
     }
@@ -166,11 +173,10 @@ impl TensorNetwork {
         out: &mut [f32],
         mut after: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        let since = self.device.mark();
         let (n, together) = (timesteps.len(), self.together()[0]);
         let dim = x.len() / n;
-        let parts = (0..n).step_by(together).map(|first| first..n.min(first + together));
-        let found = self.device.guarded(since, || {
+        let parts = parts(n, together);
+        let found = self.device.guarded(|| {
             // All are sent before the first is waited for.
             let sent: Result<Vec<Tensor<1>>> = parts
                 .map(|range| {
@@ -185,8 +191,7 @@ impl TensorNetwork {
                 })
                 .collect();
             self.device.fetch(sent?)
-        });
-        let found = found.inspect_err(|_| self.device.clean())?;
+        })?;
         let mut rest = out;
         for found in found {
             let (part, behind) = rest.split_at_mut(found.len());
@@ -209,8 +214,7 @@ impl TensorNetwork {
         let (dim, outputs) = (c * h * w, target.len() / n);
         let together = self.together()[1];
         let (mut sum, mut means) = (None, Vec::new());
-        for first in (0..n).step_by(together) {
-            let range = first..n.min(first + together);
+        for range in parts(n, together) {
             let inputs = Inputs {
                 x: self.images(&x[range.start * dim..range.end * dim], range.len()),
                 timesteps: &timesteps[range.clone()],

@@ -205,6 +205,15 @@ impl Run {
     /// # Errors
     /// A loss that is no number or grows (the last checkpoint is named); a folder that cannot be written; what the observer returns.
     pub fn train(mut self, stop: &AtomicBool, observe: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<Outcome> {
+        self.steps(stop, observe).map_err(|error| self.ended_by(error))
+    }
+
+    /// The command that goes on with the run.
+    pub fn resume_command(&self) -> String {
+        format!("ddim train --out {} --resume{}", quoted(&self.folder), self.trainer.device_flags())
+    }
+
+    fn steps(&mut self, stop: &AtomicBool, observe: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<Outcome> {
         let folder = self.folder.clone();
         let started = Instant::now();
         let [images, held] = self.trainer.split();
@@ -224,7 +233,7 @@ impl Run {
             done += self.config.batch_size;
             let step = self.trainer.step;
             let healthy = stepped.and_then(|stepped| self.tally.add(&stepped, step).map(|()| stepped));
-            let stepped = healthy.map_err(|e| self.ended_by(e))?;
+            let stepped = healthy.map_err(|e| self.diverged(e))?;
             if let Some(remark) = self.trainer.remark() {
                 observe(Event::Remark(&remark))?;
             }
@@ -289,27 +298,26 @@ impl Run {
         Ok(path)
     }
 
-    /// What ended the run, with the way on from there.
+    /// What ended the run: a device that is lost or full takes the state with it.
     fn ended_by(&self, error: Error) -> Error {
-        match error.kind() {
-            ErrorKind::Diverged => self.diverged(error),
-            // A device that is lost or full takes the state with it.
-            ErrorKind::Network if self.trainer.is_elsewhere() => {
-                let last = checkpoint::checkpoints(&self.folder).unwrap_or_default().pop();
-                let from = last.map_or("there is no checkpoint yet, the start".to_owned(), |(_, path)| path.display().to_string());
-                let next = format!("ddim train --out {} --resume goes on from {from}", quoted(&self.folder));
-                Error::new(ErrorKind::Network, format!("step {}: {error}; {next}", self.trainer.step + 1)).because(error)
-            }
-            _ => error,
+        if error.kind() != ErrorKind::Network || self.trainer.device_flags().is_empty() {
+            return error;
         }
+        let last = checkpoint::checkpoints(&self.folder).unwrap_or_default().pop();
+        let from = last.map_or("the start: there is no checkpoint yet".to_owned(), |(_, path)| path.display().to_string());
+        let next = format!("{} goes on from {from}", self.resume_command());
+        Error::new(ErrorKind::Network, format!("after step {}: {error}; {next}", self.trainer.step)).because(error)
     }
 
     /// What went wrong, and a command that goes on from what there is, with a lower learning rate.
     fn diverged(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Diverged {
+            return error;
+        }
         let rate = (self.config.optimizer.learning_rate / 10.0).min(MODEST);
         let all = checkpoint::checkpoints(&self.folder).unwrap_or_default();
         if all.is_empty() {
-            let next = format!("ddim train --out {} --resume --learning-rate {rate:.1e}", quoted(&self.folder));
+            let next = format!("{} --learning-rate {rate:.1e}", self.resume_command());
             return Error::new(ErrorKind::Diverged, format!("{error}; there is no checkpoint yet, start again with {next}")).because(error);
         }
         // The weights of this very step are what failed; those saved while the loss grew are no better.
@@ -318,11 +326,12 @@ impl Run {
         let own = |name: &str| Some(self.folder.join(name)).filter(|path| path.exists());
         let flag = |name: &str, path: Option<PathBuf>| path.map_or(String::new(), |path| format!(" --{name} {}", quoted(&path)));
         let next = format!(
-            "ddim train --config {}{}{} --out {} --learning-rate {rate:.1e}",
+            "ddim train --config {}{}{} --out {} --learning-rate {rate:.1e}{}",
             quoted(&self.folder.join(CONFIG)),
             flag("model", good.clone().or(own(BASE))),
             flag("labels", own(LABELS)),
             quoted(&unused_beside(&self.folder)),
+            self.trainer.device_flags(),
         );
         let last =
             good.map_or("no checkpoint is from before that".to_owned(), |path| format!("the last good checkpoint is {}", path.display()));

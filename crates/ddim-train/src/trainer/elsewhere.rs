@@ -2,7 +2,7 @@
 
 use super::Trainer;
 use crate::error::Result;
-use ddim_nn::{Adam, Device, Ema, Examples, Learner, Network, Pipeline, UNet};
+use ddim_nn::{Adam, Device, Ema, Examples, Learner, Network, Pipeline, Precision, UNet};
 use std::sync::Arc;
 
 /// A device, and the state on it from the first step on.
@@ -88,9 +88,12 @@ impl Trainer {
         self.elsewhere.as_ref().and_then(Elsewhere::memory)
     }
 
-    /// Whether steps are taken on another device than the processor.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        self.elsewhere.is_some()
+    /// What a command says for steps to be taken where they are: nothing on the processor.
+    pub fn device_flags(&self) -> String {
+        let Some(Elsewhere { device, .. }) = &self.elsewhere else { return String::new() };
+        let precision = device.precision();
+        let precision = if precision == Precision::F32 { String::new() } else { format!(" --precision {precision}") };
+        format!(" --device {}{precision}", device.name())
     }
 
     /// What should be said of that since it was last asked for.
