@@ -1,7 +1,8 @@
 //! Batches through a network on a device.
 
 use super::forward::Inputs;
-use super::weights::{Images, Weights, tensor, wide};
+use super::sums::wide;
+use super::weights::{Images, Weights, tensor};
 use super::{backward, forward};
 use crate::condition::Condition;
 use crate::error::{Error, Result};
