@@ -54,8 +54,8 @@ pub(crate) struct Machine {
     /// Where networks run: cpu; in a build with the feature gpu also gpu, gpu:N, or auto for the first there is.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: String,
-    /// What networks compute with on a device: f32, or f16, which takes half the memory and has 3 digits; sums, norms and what training keeps are f32 all the same, and so is FID's
-    /// network.
+    /// What networks compute with on a device: f32, or f16, whose values have half the bytes and 3 digits. Sums, norms, what training keeps and FID's
+    /// network are f32 all the same.
     #[arg(long, value_name = "f32|f16|bf16", default_value_t)]
     pub(crate) precision: engine::Precision,
     /// Processor threads [default: all]. Does not change any result.

@@ -11,7 +11,7 @@ pub enum Precision {
     /// 24 bits of precision, as on the processor.
     #[default]
     F32,
-    /// 11 bits of precision, up to 65504: half the memory, and several times as fast where there are units for it.
+    /// 11 bits of precision, up to 65504, in half the bytes.
     F16,
     /// 8 bits of precision, up to 3.4e38.
     Bf16,

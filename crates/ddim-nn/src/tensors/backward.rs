@@ -1,8 +1,8 @@
 //! From the gradient of the output to those of the parameters.
 
 use super::forward::Inputs;
-use super::sums::pixel_sums;
-use super::weights::{Images, Weights, wide};
+use super::sums::{pixel_sums, wide};
+use super::weights::{Images, Weights};
 use super::{conv, dropout, layers};
 use crate::graph::{Features, INPUT, Index, Op};
 use burn::tensor::Tensor;

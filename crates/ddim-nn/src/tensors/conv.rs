@@ -1,7 +1,6 @@
 //! Convolutions as products of matrices: the windows of the input, a row an output pixel, times the weights.
 
-use super::sums::{channel_sums, groups};
-use super::weights::wide;
+use super::sums::{channel_sums, groups, wide};
 use burn::tensor::{Tensor, s};
 use ddim_kernels::Conv2d;
 

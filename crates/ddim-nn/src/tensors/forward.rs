@@ -1,6 +1,7 @@
 //! From the images to the network's output.
 
-use super::weights::{Images, Weights, tensor, wide};
+use super::sums::wide;
+use super::weights::{Images, Weights, tensor};
 use super::{conv, dropout, layers, pool};
 use crate::condition::Condition;
 use crate::error::Result;

@@ -1,7 +1,6 @@
 //! Group norm, activations and attention, with their gradients.
 
-use super::sums::channel_sums;
-use super::weights::wide;
+use super::sums::{channel_sums, wide};
 use crate::graph::{Attend, Norm};
 use burn::tensor::activation::{gelu, mish, relu, sigmoid, silu, softmax};
 use burn::tensor::{DType, Tensor};

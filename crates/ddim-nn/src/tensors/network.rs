@@ -2,7 +2,8 @@
 
 use super::device::TensorDevice;
 use super::forward::Inputs;
-use super::weights::{Images, Weights, tensor, wide};
+use super::sums::wide;
+use super::weights::{Images, Weights, tensor};
 use super::{backward, forward};
 use crate::condition::Condition;
 use crate::error::{Error, ErrorKind, Result};

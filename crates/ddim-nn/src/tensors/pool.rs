@@ -1,7 +1,8 @@
 //! Pooling over windows of 3×3 pixels.
 
 use super::conv::{padded, shifted};
-use super::weights::{tensor, wide};
+use super::sums::wide;
+use super::weights::tensor;
 use burn::tensor::Tensor;
 use ddim_kernels::{Pool, Pooling};
 

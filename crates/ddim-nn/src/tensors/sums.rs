@@ -1,10 +1,14 @@
-//! Long sums, in parts.
+//! Long sums, in parts and in f32.
 
-use super::weights::wide;
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 /// Parts that are summed by themselves, so that a long sum keeps its digits and has work for many at once.
 const PARTS: usize = 16;
+
+/// As sums are, and what could overflow or lose its digits.
+pub(super) fn wide<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.cast(FloatDType::F32)
+}
 
 /// Over images and pixels, in f32.
 pub(super) fn channel_sums(dy: Tensor<4>) -> Tensor<1> {

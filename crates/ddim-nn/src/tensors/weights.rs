@@ -106,11 +106,6 @@ impl Weights {
     }
 }
 
-/// As sums are, and what could overflow or lose its digits.
-pub(super) fn wide<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    x.cast(FloatDType::F32)
-}
-
 pub(super) fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
 }
