@@ -183,7 +183,8 @@ impl Request for Sweep {
         let inception = load_inception(self.inception.as_deref(), watch)?;
         settings.insert("inception_checksum".into(), inception.checksum().into());
         let names = as_object(json!({ "model": session.model, "reference": self.reference.display().to_string() }));
-        let computed_by = format!("ddim {}, {}", env!("CARGO_PKG_VERSION"), ddim_nn::vectors());
+        let by = watch.device().map_or_else(|| ddim_nn::vectors().to_owned(), |device| device.described());
+        let computed_by = format!("ddim {}, {by}", env!("CARGO_PKG_VERSION"));
         let sweep = ddim_eval::Sweep::open(&self.out, &settings, &names, &computed_by, session.shape())?;
         self.save_images.iter().try_for_each(|folder| create_folder(folder))?;
         let warnings = warnings(self, &reference, sweep.computed_by());

@@ -181,5 +181,11 @@ fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 fn said(error: &ExecutionError) -> Error {
     let reason = error.reason();
     let reason = reason.split("Backtrace:").next().unwrap_or(reason).trim_end_matches(|c: char| c.is_whitespace() || c == ':');
-    Error::device(if error.is_device_poisoned() { format!("the device is lost: {reason}") } else { reason.to_owned() })
+    match error.is_device_poisoned() {
+        true if reason.contains("Out of memory") => {
+            Error::device("the device ran out of memory where its driver cannot go on, and is lost")
+        }
+        true => Error::device(format!("the device is lost: {}", reason.rsplit("Caused by:").next().unwrap_or(reason).trim())),
+        false => Error::device(reason),
+    }
 }

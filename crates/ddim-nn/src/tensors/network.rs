@@ -124,7 +124,7 @@ impl TensorNetwork {
         };
         let fitting = self.prepare(n / 2, &mut |_, _| Ok(()))?;
         let images = if fitting == 1 { "image" } else { "images" };
-        Err(Error::memory(format!("{error} with {n} images at once: there is memory for {fitting} {images}")))
+        Err(Error::memory(format!("{error} with {n} images at once: it has memory for {fitting} {images}")))
     }
 
     /// See [`Executor::prepare`](crate::Executor::prepare).
@@ -149,7 +149,9 @@ impl TensorNetwork {
                     n /= 2;
                     self.together[0].fetch_min(n, Ordering::Relaxed);
                 }
-                Err(error) if error.kind() == ErrorKind::Memory => return Err(Error::memory(format!("{error}, with one image"))),
+                Err(error) if error.kind() == ErrorKind::Memory => {
+                    return Err(Error::memory(format!("{error}, and has none for one image")));
+                }
                 other => return other.map(|()| n),
             }
         }

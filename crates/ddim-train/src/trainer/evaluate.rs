@@ -22,10 +22,11 @@ const EVALUATED: usize = 64;
 impl Trainer {
     /// A network, to be evaluated where steps are taken.
     fn network_of(&self, pipeline: Pipeline) -> Result<Network> {
-        match &self.elsewhere {
-            Some(there) => there.network(pipeline),
-            None => Ok(Network::new(pipeline)?),
-        }
+        let Some(there) = &self.elsewhere else { return Ok(Network::new(pipeline)?) };
+        let network = there.network(pipeline)?;
+        // Beside the state of training there may be memory for fewer at once.
+        network.prepare(EVALUATED, &mut |_, _| Ok(()))?;
+        Ok(network)
     }
 
     /// The objective (as in training, with its weights of the timesteps) on the images held out: each at one timestep, with noise that is
