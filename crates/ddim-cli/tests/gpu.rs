@@ -10,11 +10,12 @@ use std::path::Path;
 
 type Test = fn(&str);
 
-const TESTS: [(&str, Test); 4] = [
+const TESTS: [(&str, Test); 5] = [
     ("samples_are_the_processors_and_the_same_twice", samples_are_the_processors_and_the_same_twice),
     ("a_run_goes_from_the_processor_to_the_device_and_back", a_run_goes_from_the_processor_to_the_device_and_back),
     ("a_precision_is_told_and_kept_with_what_it_drew", a_precision_is_told_and_kept_with_what_it_drew),
-    ("a_benchmark_says_what_it_cannot_look_into", a_benchmark_says_what_it_cannot_look_into),
+    ("what_the_processor_alone_does_is_refused", what_the_processor_alone_does_is_refused),
+    ("a_batch_may_be_as_large_as_there_is_memory_for", a_batch_may_be_as_large_as_there_is_memory_for),
 ];
 
 fn main() {
@@ -76,6 +77,24 @@ fn samples_are_the_processors_and_the_same_twice(device: &str) {
     assert!(floats(&there) == floats(&again), "other bytes from the same seed");
 }
 
+fn a_batch_may_be_as_large_as_there_is_memory_for(device: &str) {
+    let folder = with_model("ddpm");
+    let draw = |device: &str, batch: &str, out: &str| {
+        let flags = ["sample", "--model", "model", "--steps", "2", "--count", "3", "--batch-size", batch, "--device", device];
+        (ok(folder.path(), &[&flags[..], &["--save-npy", out]].concat()).stderr, floats(&folder.path().join(out)))
+    };
+    let ((here, expected), (there, found)) = (draw("cpu", "auto", "here.npy"), draw(device, "auto", "there.npy"));
+    assert!(there.contains("note: batches of ") && !here.contains("batches"), "{there} {here}");
+    assert!(there.contains("compiling kernels"), "{there}");
+    assert!(difference(&found, &expected) < 1e-3);
+    refused(
+        folder.path(),
+        &["sample", "--model", "model", "--batch-size", "many", "--save-npy", "x.npy"],
+        2,
+        &["--batch-size", "many", "auto"],
+    );
+}
+
 /// Forty gray pictures of 8×8 as `data.npy`.
 fn data(folder: &Path) {
     let bytes: Vec<u8> = (0..40 * 64u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
@@ -113,6 +132,8 @@ fn a_run_goes_from_the_processor_to_the_device_and_back(device: &str) {
         for (steps, device) in ["3", "6", "9"].into_iter().zip(devices) {
             let report = train(out, steps, device);
             assert_eq!(report["step"].to_string(), steps);
+            let there = if device == "cpu" { String::new() } else { format!(" --device {device}") };
+            assert_eq!(report["resume"], format!("ddim train --out {out} --resume{there}"));
             last[usize::from(out == "both")] = report["metrics"]["evaluation_loss_raw"].as_f64().unwrap();
         }
     }
@@ -121,8 +142,20 @@ fn a_run_goes_from_the_processor_to_the_device_and_back(device: &str) {
     assert!(weights("here") != weights("both"), "the processor's bytes");
 }
 
-fn a_benchmark_says_what_it_cannot_look_into(device: &str) {
+/// What the processor alone does is refused, and nothing is left out without a word.
+fn what_the_processor_alone_does_is_refused(device: &str) {
     let folder = tempfile::tempdir().unwrap();
+    data(folder.path());
+    let train =
+        ["train", "--data", "data.npy", "--preset", "tiny", "--size", "8", "--steps", "2", "--out", "run", "--checkpoint-activations"];
+    for extra in [&[][..], &["--dry-run"]] {
+        refused(
+            folder.path(),
+            &[&train[..], extra, &["--device", device]].concat(),
+            2,
+            &["--checkpoint-activations", device, "expected cpu"],
+        );
+    }
     refused(folder.path(), &["bench", "--preset", "ddpm-cifar10", "--profile", "--device", device, "-q"], 2, &["--profile", "--device"]);
 }
 
