@@ -80,11 +80,6 @@ impl Training {
         self
     }
 
-    /// Whether the state is what steps made of it.
-    fn check(&self) -> Result<()> {
-        self.device.check(self.since).map_err(Error::device)
-    }
-
     /// The gradients of a batch under this scale, which stay there; the objective, and their norm.
     fn scaled(&mut self, examples: &Examples<'_>, scale: f32) -> Result<[f64; 2]> {
         let (gradients, means) = self.network.gradients(examples, scale);
@@ -161,18 +156,21 @@ impl Learner for Training {
     fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]> {
         loop {
             let device = self.device.clone();
-            let found = device.guarded(|| {
-                self.check()?;
-                self.differentiate(examples)
-            });
+            if self.began {
+                return device.continued(self.since, true, || self.differentiate(examples));
+            }
             let n = self.network.together()[1].min(examples.timesteps.len());
-            match found {
+            match device.guarded(|| self.differentiate(examples)) {
                 // Of the first step alone: later ones go in the same parts, so that a run is the same as long as the device is.
-                Err(error) if error.kind() == ErrorKind::Memory && !self.began && n > 1 => {
+                Err(error) if error.kind() == ErrorKind::Memory && n > 1 => {
                     self.gradients = None;
                     self.network.limit_training(n / 2);
                 }
-                other => return other,
+                found => {
+                    // The state is good: what others did before was not with it.
+                    self.since = self.device.mark();
+                    return found;
+                }
             }
         }
     }
@@ -183,13 +181,13 @@ impl Learner for Training {
 
     fn update(&mut self, adam: &mut Adam, scale: f64, averages: &[Ema], k: u64) -> Result<()> {
         let device = self.device.clone();
-        device.asked(self.since, || self.step(adam, scale, averages, k))
+        device.continued(self.since, false, || self.step(adam, scale, averages, k))
     }
 
     fn fetch(&self, unet: &mut UNet, adam: &mut Adam, averages: &mut [Ema]) -> Result<()> {
         let state = [&self.values, &self.moments[0], &self.moments[1]];
         let all: Vec<Tensor<1>> = state.into_iter().chain(&self.averages).cloned().collect();
-        let mut found = self.device.guarded(|| self.check().and_then(|()| self.device.fetch(all)))?.into_iter();
+        let mut found = self.device.continued(self.since, true, || self.device.fetch(all))?.into_iter();
         let mut next = || found.next().expect("as many as were asked for");
         *unet = unet.with_values(next())?;
         let moments = [next(), next()];

@@ -235,8 +235,8 @@ pub(crate) fn training_goes_in_parts_where_memory_runs_out(gpu: &Gpu) {
     // What goes wrong with a step that nobody waits for is an error for good: the state may be wrong.
     faults.record("no memory", true);
     for _ in 0..2 {
-        assert_eq!(step(&mut there).unwrap_err().kind(), ErrorKind::Device);
+        assert_eq!(step(&mut there).unwrap_err().kind(), ErrorKind::Memory);
     }
     let (mut unet, mut adam) = (small("silu"), Adam::new(1e-3));
-    assert_eq!(there.fetch(&mut unet, &mut adam, &mut []).unwrap_err().kind(), ErrorKind::Device);
+    assert_eq!(there.fetch(&mut unet, &mut adam, &mut []).unwrap_err().kind(), ErrorKind::Memory);
 }

@@ -111,15 +111,19 @@ impl TensorDevice {
         found
     }
 
-    /// Asks for something that is not waited for, of what lies on the device since a [`mark`](Self::mark).
+    /// Does something with what lies on the device since a [`mark`](Self::mark), and goes wrong for good where that did. Where `waits` is false, what is asked
+    /// for is not waited for, so that the next of these goes on with it and both have one wait.
     ///
     /// # Errors
     /// As [`guarded`](Self::guarded), as far as the device has come.
-    pub fn asked<T>(&self, since: u64, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub fn continued<T>(&self, since: u64, waits: bool, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut pending = self.faults.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        *pending = true;
         let found = caught(work);
-        self.check(since).and(found)
+        *pending = !waits;
+        match (found, self.check(since)) {
+            (Err(error), Err(fault)) if fault.kind() != ErrorKind::Memory => Err(error),
+            (found, checked) => checked.and(found),
+        }
     }
 
     /// The numbers of tensors, once they are there.

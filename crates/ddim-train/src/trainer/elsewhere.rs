@@ -1,13 +1,12 @@
 //! Steps on another device than the processor: the state is there, and comes back when somebody asks for it.
 
-use super::Trainer;
 use crate::error::Result;
-use ddim_nn::{Adam, Device, Ema, Examples, Learner, Network, Pipeline, Precision, UNet};
+use ddim_nn::{Adam, Device, Ema, Examples, Learner, Network, Pipeline, UNet};
 use std::sync::Arc;
 
 /// A device, and the state on it from the first step on.
 pub(super) struct Elsewhere {
-    device: Arc<dyn Device>,
+    pub(super) device: Arc<dyn Device>,
     learner: Option<Box<dyn Learner>>,
     /// Whether steps were taken since the state was fetched.
     ahead: bool,
@@ -22,7 +21,7 @@ pub(super) struct State<'a> {
 }
 
 impl Elsewhere {
-    fn new(device: Arc<dyn Device>) -> Self {
+    pub(super) fn new(device: Arc<dyn Device>) -> Self {
         Self { device, learner: None, ahead: false, remark: None }
     }
 
@@ -44,11 +43,11 @@ impl Elsewhere {
     }
 
     /// What should be said since it was last asked for.
-    fn remark(&mut self) -> Option<String> {
+    pub(super) fn remark(&mut self) -> Option<String> {
         self.remark.take()
     }
 
-    fn memory(&self) -> Option<u64> {
+    pub(super) fn memory(&self) -> Option<u64> {
         self.device.memory()
     }
 
@@ -62,7 +61,7 @@ impl Elsewhere {
     }
 
     /// Brings the state here, where it is not.
-    fn fetch(&mut self, State { unet, adam, averages }: State<'_>) -> Result<()> {
+    pub(super) fn fetch(&mut self, State { unet, adam, averages }: State<'_>) -> Result<()> {
         if let (Some(learner), true) = (&self.learner, self.ahead) {
             learner.fetch(unet, adam, averages)?;
             self.ahead = false;
@@ -73,42 +72,5 @@ impl Elsewhere {
     /// A network to be evaluated there.
     pub(super) fn network(&self, pipeline: Pipeline) -> Result<Network> {
         Ok(Network::on(pipeline, |module| self.device.executor(module))?)
-    }
-}
-
-impl Trainer {
-    /// Takes its steps on a device from here on, and evaluates there. Numerically it is the same run, but for rounding: it may have begun on the
-    /// processor, and go on there.
-    pub fn train_on(&mut self, device: Arc<dyn Device>) {
-        self.elsewhere = Some(Elsewhere::new(device));
-    }
-
-    /// Bytes that are taken of the memory of the device that steps are taken on, where it is another than the processor and says so.
-    pub fn device_memory(&self) -> Option<u64> {
-        self.elsewhere.as_ref().and_then(Elsewhere::memory)
-    }
-
-    /// What a command says for steps to be taken where they are: nothing on the processor.
-    pub fn device_flags(&self) -> String {
-        let Some(Elsewhere { device, .. }) = &self.elsewhere else { return String::new() };
-        let precision = device.precision();
-        let precision = if precision == Precision::F32 { String::new() } else { format!(" --precision {precision}") };
-        format!(" --device {}{precision}", device.name())
-    }
-
-    /// What should be said of that since it was last asked for.
-    pub(crate) fn remark(&mut self) -> Option<String> {
-        self.elsewhere.as_mut().and_then(Elsewhere::remark)
-    }
-
-    /// Does something where steps are taken, if that is not here.
-    pub(super) fn there<T>(&mut self, work: impl FnOnce(&mut Elsewhere, State<'_>) -> T) -> Option<T> {
-        let Self { elsewhere, unet, adam, averages, .. } = self;
-        elsewhere.as_mut().map(|there| work(there, State { unet, adam, averages }))
-    }
-
-    /// Brings the state here, before anybody reads it.
-    pub(crate) fn fetch(&mut self) -> Result<()> {
-        self.there(Elsewhere::fetch).unwrap_or(Ok(()))
     }
 }

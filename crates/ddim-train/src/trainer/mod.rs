@@ -1,6 +1,7 @@
 //! The state of a run, and its steps. Everything random is keyed by the seed and the position in the run, so that the state is the weights,
 //! their averages, the optimizer's moments and a step number.
 
+mod device;
 mod drawn;
 mod elsewhere;
 mod evaluate;

@@ -1,0 +1,44 @@
+//! Where a run takes its steps.
+
+use super::Trainer;
+use super::elsewhere::{Elsewhere, State};
+use crate::error::Result;
+use ddim_nn::{Device, Precision};
+use std::sync::Arc;
+
+impl Trainer {
+    /// Takes its steps on a device from here on, and evaluates there. Numerically it is the same run, but for rounding: it may have begun on the
+    /// processor, and go on there.
+    pub fn train_on(&mut self, device: Arc<dyn Device>) {
+        self.elsewhere = Some(Elsewhere::new(device));
+    }
+
+    /// Bytes that are taken of the memory of the device that steps are taken on, where it is another than the processor and says so.
+    pub fn device_memory(&self) -> Option<u64> {
+        self.elsewhere.as_ref().and_then(Elsewhere::memory)
+    }
+
+    /// What a command says for steps to be taken where they are: nothing on the processor.
+    pub fn device_flags(&self) -> String {
+        let Some(Elsewhere { device, .. }) = &self.elsewhere else { return String::new() };
+        let precision = device.precision();
+        let precision = if precision == Precision::F32 { String::new() } else { format!(" --precision {precision}") };
+        format!(" --device {}{precision}", device.name())
+    }
+
+    /// What should be said of that since it was last asked for.
+    pub(crate) fn remark(&mut self) -> Option<String> {
+        self.elsewhere.as_mut().and_then(Elsewhere::remark)
+    }
+
+    /// Does something where steps are taken, if that is not here.
+    pub(super) fn there<T>(&mut self, work: impl FnOnce(&mut Elsewhere, State<'_>) -> T) -> Option<T> {
+        let Self { elsewhere, unet, adam, averages, .. } = self;
+        elsewhere.as_mut().map(|there| work(there, State { unet, adam, averages }))
+    }
+
+    /// Brings the state here, before anybody reads it.
+    pub(crate) fn fetch(&mut self) -> Result<()> {
+        self.there(Elsewhere::fetch).unwrap_or(Ok(()))
+    }
+}
