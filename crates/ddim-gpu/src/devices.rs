@@ -172,6 +172,13 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// A device that is open.
+///
+/// ```no_run
+/// let gpu = ddim_gpu::Gpu::open("gpu")?;
+/// let network = gpu.network(ddim_nn::Pipeline::load("ddpm-cifar10-32".as_ref())?)?;
+/// // A `ddim::Denoiser` as any other.
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Gpu {
     pub(crate) device: TensorDevice,
