@@ -3,7 +3,7 @@
 mod common;
 
 use assert_cmd::cargo::CommandCargoExt;
-use common::{ddim, listing, npy, ok, refused};
+use common::{ddim, forty_pictures, listing, ok, refused};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 /// A folder with 40 gray pictures of 8×8 as `data.npy`.
 fn data() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let bytes: Vec<u8> = (0..40 * 64u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    npy(&folder.path().join("data.npy"), "|u1", false, "(40, 8, 8)", &bytes);
+    forty_pictures(folder.path());
     folder
 }
 

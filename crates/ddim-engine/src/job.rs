@@ -232,7 +232,7 @@ impl<'a> Watch<'a> {
     /// A network, where networks run.
     pub(crate) fn network(&self, pipeline: Pipeline) -> Result<Network> {
         Ok(match &self.device {
-            Some(device) => Network::on(pipeline, |module| device.executor(module))?,
+            Some(device) => Network::on(pipeline, &**device)?,
             None => Network::new(pipeline)?,
         })
     }

@@ -337,8 +337,7 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// What the network computes with, where it is not f32, as a flag of the command line.
     pub(crate) fn precision_flag(&self) -> String {
-        let precision = self.watch.precision();
-        if precision == Precision::F32 { String::new() } else { format!(" --precision {precision}") }
+        self.watch.precision().flag()
     }
 
     /// A solver other than the default, clipping and classes as flags of the command line.
@@ -404,7 +403,7 @@ fn check_classes(field: &str, classes: &Classes, shown: Option<&str>, network: &
 pub(crate) fn load_inception(file: Option<&Path>, watch: &Watch<'_>) -> Result<Inception> {
     let load = |path: &Path| match watch.device() {
         // What measures is the same for all that is measured.
-        Some(device) => Inception::load_on(path, |module| device.in_precision(Precision::F32)?.executor(module)),
+        Some(device) => Inception::load_on(path, &*device.in_precision(Precision::F32)?),
         None => Inception::load(path),
     };
     let mut known = None;

@@ -289,7 +289,7 @@ impl Request for DryRun {
             }
             (_, large) => large,
         };
-        let memory_bytes = if watch.device().is_some() { trainer.device_memory() } else { memory_bytes };
+        let memory_bytes = watch.device().map_or(memory_bytes, |device| device.memory());
         let [images, held_out] = trainer.split();
         Ok(DryRunReport {
             dry_run: true,

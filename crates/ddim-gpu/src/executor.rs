@@ -47,7 +47,7 @@ impl Gpu {
     /// # Errors
     /// As `Network::new`; images that the device has no room for.
     pub fn network(&self, pipeline: Pipeline) -> Result<Network> {
-        Network::on(pipeline, |module| self.executor(module))
+        Network::on(pipeline, self)
     }
 }
 

@@ -33,8 +33,7 @@ pub trait Device: Debug + Send + Sync {
     /// What the device does not have.
     fn in_precision(&self, precision: Precision) -> Result<Arc<dyn Device>>;
 
-    /// What evaluates a network there, as [`Network::on`](crate::Network::on) and [`Inception::load_on`](crate::Inception::load_on) take it. The weights go
-    /// there now.
+    /// What evaluates a network there, for [`Network::on`](crate::Network::on) and [`Inception::load_on`](crate::Inception::load_on). The weights go there now.
     ///
     /// # Errors
     /// What the device has no room for.

@@ -4,8 +4,9 @@
 //! last block's pooling branch takes the largest number, and batch norms have no scale.
 
 use crate::condition::Condition;
+use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::executor::{Executor, GraphModule, Planned, Runner};
+use crate::executor::{GraphModule, Planned, Runner};
 use crate::graph::{Conv, Graph, INPUT, Id, Initial, ParameterId, Parameters, Scope};
 use crate::plan::{Inputs, Weights};
 use ddim_kernels::Activation;
@@ -243,12 +244,12 @@ impl Inception {
         Self::run_by(path, |module| Ok(Runner::here(module)))
     }
 
-    /// The same, evaluated by what `executor` makes of the network.
+    /// The same, evaluated on another device than the processor.
     ///
     /// # Errors
-    /// As [`load`](Self::load), and those of `executor`.
-    pub fn load_on(path: &Path, executor: impl FnOnce(&GraphModule<'_>) -> Result<Box<dyn Executor>>) -> Result<Self> {
-        Self::run_by(path, |module| Ok(Runner::Elsewhere(executor(module)?)))
+    /// As [`load`](Self::load), and what the device has no room for.
+    pub fn load_on(path: &Path, device: &dyn Device) -> Result<Self> {
+        Self::run_by(path, |module| Ok(Runner::Elsewhere(device.executor(module)?)))
     }
 
     fn run_by(path: &Path, runner: impl FnOnce(&GraphModule<'_>) -> Result<Runner>) -> Result<Self> {

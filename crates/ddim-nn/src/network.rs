@@ -1,8 +1,9 @@
 //! The U-Net as a [`ddim::Denoiser`].
 
 use crate::condition::Condition;
+use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::executor::{Executor, GraphModule, Planned, Runner};
+use crate::executor::{GraphModule, Planned, Runner};
 use crate::pipeline::Pipeline;
 use crate::plan::{Inputs, Profile, Weights};
 use crate::unet::{ClassEmbedType, SampleSize, TimeEmbeddingType, UNetConfig};
@@ -67,12 +68,12 @@ impl Network {
         Self::run_by(pipeline, |module| Ok(Runner::here(module)))
     }
 
-    /// The same, evaluated by what `executor` makes of the network.
+    /// The same, evaluated on another device than the processor.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and those of `executor`.
-    pub fn on(pipeline: Pipeline, executor: impl FnOnce(&GraphModule<'_>) -> Result<Box<dyn Executor>>) -> Result<Self> {
-        Self::run_by(pipeline, |module| Ok(Runner::Elsewhere(executor(module)?)))
+    /// As [`new`](Self::new), and what the device has no room for.
+    pub fn on(pipeline: Pipeline, device: &dyn Device) -> Result<Self> {
+        Self::run_by(pipeline, |module| Ok(Runner::Elsewhere(device.executor(module)?)))
     }
 
     fn run_by(pipeline: Pipeline, runner: impl FnOnce(&GraphModule<'_>) -> Result<Runner>) -> Result<Self> {

@@ -29,6 +29,11 @@ impl Precision {
             Self::Bf16 => "bf16",
         }
     }
+
+    /// What a command line says of it, with a space before; nothing for f32.
+    pub fn flag(self) -> String {
+        if self == Self::F32 { String::new() } else { format!(" --precision {self}") }
+    }
 }
 
 impl fmt::Display for Precision {

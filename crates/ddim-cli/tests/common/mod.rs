@@ -139,6 +139,12 @@ pub(crate) fn json(run: &Run) -> serde_json::Value {
     serde_json::from_str(&run.stdout).unwrap()
 }
 
+/// Forty gray pictures of 8×8 that look random, as `data.npy`.
+pub(crate) fn forty_pictures(folder: &Path) {
+    let bytes: Vec<u8> = (0..40 * 64u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    npy(&folder.join("data.npy"), "|u1", false, "(40, 8, 8)", &bytes);
+}
+
 /// `n` pictures of size² that look random, as a .npy of bytes.
 pub(crate) fn pictures(path: &Path, n: usize, size: usize, seed: u32) {
     let bytes: Vec<u8> = (0..(n * size * size * 3) as u32).map(|i| ((i ^ seed).wrapping_mul(2_654_435_761) >> 24) as u8).collect();

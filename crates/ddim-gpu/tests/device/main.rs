@@ -12,7 +12,7 @@ mod training;
 use ddim::noise::Batch;
 use ddim::{Denoiser, Sampler, Sampling, Sigma};
 use ddim_gpu::{Gpu, devices, wgpu};
-use ddim_nn::{Device, EmbeddedPipeline, Error, ErrorKind, Inception, Network, Pipeline, Precision, SampleSize};
+use ddim_nn::{EmbeddedPipeline, Error, ErrorKind, Inception, Network, Pipeline, Precision, SampleSize};
 use goldens::{Golden, difference, folders, golden};
 use libtest_mimic::{Arguments, Completion, Trial};
 use std::path::Path;
@@ -183,7 +183,7 @@ fn a_batch_of_any_size(gpu: &Gpu) {
 
 fn features_are_the_processors(gpu: &Gpu, weights: &Path) {
     let pixels: Vec<u8> = (0..3 * 37 * 53 * 3u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let there = Inception::load_on(weights, |module| gpu.executor(module)).unwrap();
+    let there = Inception::load_on(weights, gpu).unwrap();
     let here = Inception::load(weights).unwrap();
     assert_eq!(here.checksum(), there.checksum());
     let [expected, found] = [&here, &there].map(|net| net.features(&pixels, [37, 53]).unwrap());

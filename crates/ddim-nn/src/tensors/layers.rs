@@ -121,11 +121,8 @@ pub(super) fn attend(attend: &Attend, of: [Tensor<4>; 3]) -> Tensor<4> {
 /// The gradients of queries, keys and values. The shares are computed again: they are more numbers than anything else in the network.
 pub(super) fn attend_backward(attend: &Attend, of: [Tensor<4>; 3], dy: Tensor<4>) -> [Tensor<4>; 3] {
     let (dims, dtype) = (dy.dims(), dy.dtype());
-    let [q, k, v, dy] = {
-        let [q, k, v] = of;
-        [q, k, v, dy]
-    }
-    .map(|x| heads(attend, x));
+    let [q, k, v] = of;
+    let [q, k, v, dy] = [q, k, v, dy].map(|x| heads(attend, x));
     let shares = shares(attend, q.clone(), k.clone());
     let dv = shares.clone().cast(dtype).swap_dims(2, 3).matmul(dy.clone());
     let dshares = wide(dy.matmul(v.swap_dims(2, 3)));

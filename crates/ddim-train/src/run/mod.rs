@@ -300,7 +300,7 @@ impl Run {
 
     /// What ended the run: a device that is lost or full takes the state with it.
     fn ended_by(&self, error: Error) -> Error {
-        if error.kind() != ErrorKind::Network || self.trainer.device_flags().is_empty() {
+        if error.kind() != ErrorKind::Network || !self.trainer.is_elsewhere() {
             return error;
         }
         let last = checkpoint::checkpoints(&self.folder).unwrap_or_default().pop();

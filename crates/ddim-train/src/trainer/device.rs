@@ -3,7 +3,7 @@
 use super::Trainer;
 use super::elsewhere::{Elsewhere, State};
 use crate::error::Result;
-use ddim_nn::{Device, Precision};
+use ddim_nn::Device;
 use std::sync::Arc;
 
 impl Trainer {
@@ -13,17 +13,15 @@ impl Trainer {
         self.elsewhere = Some(Elsewhere::new(device));
     }
 
-    /// Bytes that are taken of the memory of the device that steps are taken on, where it is another than the processor and says so.
-    pub fn device_memory(&self) -> Option<u64> {
-        self.elsewhere.as_ref().and_then(Elsewhere::memory)
+    /// Whether steps are taken on another device than the processor.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.elsewhere.is_some()
     }
 
     /// What a command says for steps to be taken where they are: nothing on the processor.
-    pub fn device_flags(&self) -> String {
+    pub(crate) fn device_flags(&self) -> String {
         let Some(Elsewhere { device, .. }) = &self.elsewhere else { return String::new() };
-        let precision = device.precision();
-        let precision = if precision == Precision::F32 { String::new() } else { format!(" --precision {precision}") };
-        format!(" --device {}{precision}", device.name())
+        format!(" --device {}{}", device.name(), device.precision().flag())
     }
 
     /// What should be said of that since it was last asked for.

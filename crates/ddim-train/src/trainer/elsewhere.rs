@@ -1,7 +1,7 @@
 //! Steps on another device than the processor: the state is there, and comes back when somebody asks for it.
 
 use crate::error::Result;
-use ddim_nn::{Adam, Device, Ema, Examples, Learner, Network, Pipeline, UNet};
+use ddim_nn::{Adam, Device, Ema, Examples, Learner, UNet};
 use std::sync::Arc;
 
 /// A device, and the state on it from the first step on.
@@ -47,10 +47,6 @@ impl Elsewhere {
         self.remark.take()
     }
 
-    pub(super) fn memory(&self) -> Option<u64> {
-        self.device.memory()
-    }
-
     /// The optimizer's part of step `k`, and the averages'.
     pub(super) fn update(&mut self, state: State<'_>, scale: f64, k: u64) -> Result<()> {
         if let Some(learner) = &mut self.learner {
@@ -67,10 +63,5 @@ impl Elsewhere {
             self.ahead = false;
         }
         Ok(())
-    }
-
-    /// A network to be evaluated there.
-    pub(super) fn network(&self, pipeline: Pipeline) -> Result<Network> {
-        Ok(Network::on(pipeline, |module| self.device.executor(module))?)
     }
 }

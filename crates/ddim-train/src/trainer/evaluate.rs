@@ -23,7 +23,7 @@ impl Trainer {
     /// A network, to be evaluated where steps are taken.
     fn network_of(&self, pipeline: Pipeline) -> Result<Network> {
         let Some(there) = &self.elsewhere else { return Ok(Network::new(pipeline)?) };
-        let network = there.network(pipeline)?;
+        let network = Network::on(pipeline, &*there.device)?;
         // Beside the state of training there may be memory for fewer at once.
         network.prepare(EVALUATED, &mut |_, _| Ok(()))?;
         Ok(network)

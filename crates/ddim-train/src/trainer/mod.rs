@@ -293,7 +293,9 @@ impl Trainer {
         let share = 1.0 / n as f64;
         if self.elsewhere.is_some() {
             let drawn = self.drawn(position, n, share);
-            return self.there(|there, state| there.gradients(state, &drawn.examples())).unwrap_or(Ok([0.0; 2]));
+            if let Some(found) = self.there(|there, state| there.gradients(state, &drawn.examples())) {
+                return found;
+            }
         }
         // However a batch is spread, these are summed one after the other.
         let [_, h, w] = self.data.shape;
