@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from where data come to where they go: a crate depends on those above it.
-const ROOMS: [&str; 11] = [
+const ROOMS: [&str; 12] = [
     "ddim",
     "ddim-kernels",
     "ddim-weights",
@@ -17,6 +17,7 @@ const ROOMS: [&str; 11] = [
     "ddim-eval",
     "ddim-pictures",
     "ddim-engine",
+    "ddim-studio",
     "ddim-cli",
 ];
 

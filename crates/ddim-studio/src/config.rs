@@ -1,0 +1,127 @@
+//! What a server is started with.
+
+use crate::error::{Error, Result};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A token is at least so long: it is all that stands between a network and the machine's processors.
+const SHORTEST_TOKEN: usize = 16;
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it listens; port 0 is any free one.
+    pub listen: SocketAddr,
+    /// The models that requests can name, the first where they name none.
+    pub models: Vec<ServedModel>,
+    /// As [`Engine::new`](ddim_engine::Engine::new) takes it.
+    pub device: String,
+    /// Threads of a job; none: as many as there are processors.
+    pub threads: Option<usize>,
+    /// What `Authorization: Bearer` must say. Needed where `listen` is not of this machine alone.
+    pub token: Option<String>,
+    /// Names under which the server is reached besides those of `listen`, as the header `Host` has them: `studio.example:8080`.
+    pub hosts: Vec<String>,
+    /// What is too much.
+    pub limits: Limits,
+}
+
+/// A model under the name by which requests know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedModel {
+    /// The name in requests.
+    pub name: String,
+    /// As [`Model::model`](ddim_engine::Model) has it: a built-in model, a folder, a run, an id of the hub.
+    pub model: PathBuf,
+}
+
+/// What is too much for one server, one job, one client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of a request's body.
+    pub body: usize,
+    /// Images of a job.
+    pub images: usize,
+    /// Evaluations per image.
+    pub steps: usize,
+    /// Pixels of a job's images together.
+    pub pixels: usize,
+    /// Jobs that wait.
+    pub queue: usize,
+    /// Jobs that are remembered with their results; the oldest finished ones are forgotten first.
+    pub jobs: usize,
+    /// Bytes of results in memory; the oldest finished jobs are forgotten first.
+    pub results: usize,
+    /// Bytes of one job's events; the oldest are forgotten first.
+    pub events: usize,
+    /// Connections at once.
+    pub connections: usize,
+    /// For a request to arrive, its head and its body each.
+    pub request: Duration,
+    /// For a client to take some of what is sent.
+    pub stall: Duration,
+    /// For what is being answered, when the server is asked to stop.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 64 << 10,
+            images: 256,
+            steps: 1000,
+            pixels: 1 << 22,
+            queue: 32,
+            jobs: 256,
+            results: 256 << 20,
+            events: 8 << 20,
+            connections: 256,
+            request: Duration::from_secs(10),
+            stall: Duration::from_secs(30),
+            shutdown: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Config {
+    /// On this machine alone, with the models that are built in.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            models: ddim_engine::built_in().map(|name| ServedModel { name: name.to_owned(), model: name.into() }).collect(),
+            device: "cpu".to_owned(),
+            threads: None,
+            token: None,
+            hosts: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Config {
+    /// # Errors
+    /// No models, two of one name, an address beyond this machine without a token, a short token.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.models.is_empty() {
+            return Err(Error::config("`models`: none: expected one at least"));
+        }
+        for (i, model) in self.models.iter().enumerate() {
+            if self.models[..i].iter().any(|other| other.name == model.name) {
+                return Err(Error::config(format!("`models`: two are called {}: expected another name for each", model.name)));
+            }
+        }
+        match &self.token {
+            None if !self.listen.ip().is_loopback() => {
+                let expected = "expected a token, without which anybody there could use this machine";
+                Err(Error::config(format!("`listen` {}: reached from other machines: {expected}", self.listen)))
+            }
+            Some(token) if token.len() < SHORTEST_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                let expected = format!("expected {SHORTEST_TOKEN} or more visible ASCII characters");
+                Err(Error::config(format!("`token`: {} characters: {expected}", token.chars().count())))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What stands in the way of a server, and what is wrong with a request to it.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ddim_engine::ErrorKind;
+use serde_json::json;
+
+/// A `Result` of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a server does not start or go on, in one line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// What it was started with; fields of [`Config`](crate::Config) in `backticks`.
+    #[error("{0}")]
+    Config(String),
+    /// A device, a number of threads or a model that is not there.
+    #[error(transparent)]
+    Engine(#[from] ddim_engine::Error),
+    /// The address, a thread, the folder for results.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::Config(message.into())
+    }
+
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// What is wrong with a request: an HTTP status and one line, which is sent as `{"error": …, "field": …}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+    /// The field of the request that it is about.
+    pub(crate) field: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), field: None }
+    }
+
+    /// What is wrong with a field of the request, in the words that the engine has for it.
+    pub(crate) fn field(field: &str, message: impl std::fmt::Display) -> Self {
+        let field = field.to_owned();
+        Self { status: StatusCode::BAD_REQUEST, message: format!("`{field}`: {message}"), field: Some(field) }
+    }
+
+    pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("{what}: not there"))
+    }
+
+    /// What the engine says.
+    pub(crate) fn of(error: &ddim_engine::Error) -> Self {
+        let status = match error.kind() {
+            ErrorKind::Request => StatusCode::BAD_REQUEST,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let message = error.to_string();
+        Self { status, field: named(&message).map(str::to_owned), message }
+    }
+}
+
+/// The field that a message of the engine begins with, in backticks.
+pub(crate) fn named(message: &str) -> Option<&str> {
+    message.strip_prefix('`')?.split_once('`').map(|(field, _)| field)
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({ "error": self.message, "field": self.field }).to_string();
+        (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_those_in_backticks() {
+        assert_eq!(named("`steps`: 0: expected 1 to 1000"), Some("steps"));
+        assert_eq!(named("`size` is missing: x"), Some("size"));
+        assert_eq!(named("stopped"), None);
+        assert_eq!(named("`open"), None);
+    }
+}

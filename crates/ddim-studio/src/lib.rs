@@ -1,0 +1,39 @@
+//! The studio's server: jobs of [`ddim_engine`] over HTTP, followed as they are worked on.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /healthz` | whether it is there |
+//! | `GET /api/v1/models` | the models that it was started with, and what they are |
+//! | `POST /api/v1/jobs` | `{"kind": "sample", "request": …, "previews": 16}` queues a [`Sample`](ddim_engine::Sample): 202 |
+//! | `GET /api/v1/jobs/{id}` | its state: queued, running, done, failed or cancelled; its report and where its results are |
+//! | `GET /api/v1/jobs/{id}/events` | server-sent events to its end, after `Last-Event-ID` if that is given |
+//! | `DELETE /api/v1/jobs/{id}` | cancels it, between two steps |
+//! | `GET /api/v1/jobs/{id}/images/{n}.png`, `…/result.npy` | what was drawn, byte for byte as `ddim sample` writes it |
+//!
+//! What is wrong is said as `{"error": "one line", "field": "steps"}`.
+//!
+//! Events: `queued`, `began`, `step`, `progress`, `preview` (x_t and the predicted x_0 of some images of the first batch, side by side, as data URLs of PNGs), `note`, `line`,
+//! `ended`, and at last `done`, `failed` or `cancelled` with the job as `GET` has it; `gap` where some were forgotten.
+//!
+//! # Invariants
+//! * No path of a request opens a file: models go by the names that the server was started with, and requests name no files.
+//! * Requests that a page of another site can cause are refused: the exact Host, this server's own Origin, JSON bodies alone.
+//! * Addresses beyond this machine need a token.
+//! * Memory is bounded by [`Limits`], whatever clients do.
+
+mod config;
+mod error;
+mod guard;
+mod jobs;
+mod log;
+mod models;
+mod preview;
+mod request;
+mod routes;
+mod server;
+mod stream;
+mod worker;
+
+pub use config::{Config, Limits, ServedModel};
+pub use error::{Error, Result};
+pub use server::Studio;

@@ -1,0 +1,60 @@
+//! The models that a server was started with.
+
+use crate::config::ServedModel;
+use crate::error::{Problem, Result};
+use ddim_engine::{Control, Engine, Info, InfoReport, Model};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// A model, and what it is.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) name: String,
+    /// As the engine finds it.
+    pub(crate) path: PathBuf,
+    pub(crate) info: InfoReport,
+}
+
+/// Reads what the models are.
+///
+/// # Errors
+/// A model that the engine cannot read.
+pub(crate) fn read(models: &[ServedModel], engine: &Engine) -> Result<Vec<Served>> {
+    let one = |ServedModel { name, model }: &ServedModel| {
+        let request = Info { model: Model { model: model.clone(), ..Model::default() } };
+        let info = engine.run(&request, &Control::default(), &mut |_| {})?;
+        Ok(Served { name: name.clone(), path: model.clone(), info })
+    };
+    models.iter().map(one).collect()
+}
+
+impl Served {
+    /// What it is, without where it lies.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut info = serde_json::to_value(&self.info).unwrap_or_default();
+        info["model"] = json!(self.name);
+        for field in ["command", "weights"] {
+            info.as_object_mut().and_then(|fields| fields.shift_remove(field));
+        }
+        info
+    }
+
+    /// Refuses what the engine would take for a file: all but `each`, `random`, and numbers and names of classes, in mixtures or not.
+    pub(crate) fn check_classes(&self, text: &str) -> std::result::Result<(), Problem> {
+        let names = &self.info.class_names;
+        let known = |item: &str| {
+            let number = item.parse::<usize>().is_ok_and(|n| self.info.classes.is_none_or(|count| n < count));
+            number || names.iter().any(|name| name == item)
+        };
+        let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        // "0.3*cat": a share before a class.
+        let share = |part: &str| part.split_once('*').is_some_and(|(share, class)| plain(share.trim()) && known(class.trim()));
+        let item = |item: &str| known(item) || item.split('+').map(str::trim).all(|part| known(part) || share(part));
+        let fits = ["each", "random"].contains(&text) || names.iter().any(|name| name == text) || text.split(',').map(str::trim).all(item);
+        // What the engine does not understand it would open: a file that is called as a class.
+        if fits && !Path::new(text).is_file() {
+            return Ok(());
+        }
+        Err(Problem::field("classes", format!("{text:?}: expected each, random, or classes of the model {}", self.name)))
+    }
+}

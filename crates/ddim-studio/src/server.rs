@@ -1,0 +1,119 @@
+//! Connections: accepted, limited, and closed when the server is asked to stop.
+
+use crate::config::{Config, Limits};
+use crate::error::{Error, Result};
+use crate::guard::Guard;
+use crate::jobs::Jobs;
+use crate::routes::{Room, router};
+use crate::{models, worker};
+use axum::Router;
+use ddim_engine::Engine;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
+
+/// Bytes of a request's head.
+const LONGEST_HEAD: usize = 32 << 10;
+
+/// After a connection could not be accepted, as where there are no more file descriptors.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// A server that has its address and has read its models.
+#[derive(Debug)]
+pub struct Studio {
+    listener: TcpListener,
+    address: SocketAddr,
+    config: Config,
+    engine: Engine,
+    room: Arc<Room>,
+}
+
+impl Studio {
+    /// Takes the address and reads what the models are. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Config`]; [`Error::Engine`] for a device or a model that is not there; [`Error::Io`] for an address that cannot be taken.
+    pub fn bind(config: Config) -> Result<Self> {
+        config.check()?;
+        let engine = Engine::new(&config.device, config.threads)?;
+        let what = || format!("`listen` {}", config.listen);
+        let listener = TcpListener::bind(config.listen).map_err(Error::io(what()))?;
+        listener.set_nonblocking(true).map_err(Error::io(what()))?;
+        let address = listener.local_addr().map_err(Error::io(what()))?;
+        let models = models::read(&config.models, &engine)?;
+        let limits = config.limits.clone();
+        let room = Arc::new(Room { models, jobs: Arc::new(Jobs::new(limits.clone())), limits });
+        Ok(Self { listener, address, config, engine, room })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop` is there; then jobs are cancelled between two steps, what is being answered is ended, and it returns. In a runtime of tokio, with its
+    /// clock and its network.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system gives no thread or does not let it listen.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<()> {
+        let Self { listener, address, config, engine, room } = self;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::io("listening"))?;
+        let jobs = Arc::clone(&room.jobs);
+        let worker = std::thread::Builder::new().name("jobs".to_owned()).spawn({
+            let jobs = Arc::clone(&jobs);
+            move || worker::work(&jobs, &engine)
+        });
+        let worker = worker.map_err(Error::io("a thread for jobs"))?;
+        let router = router(room, Guard::new(&config, address));
+        accept(&listener, &router, &config.limits, stop, || jobs.close()).await;
+        // It ends after the step that it is at.
+        let _ = tokio::task::spawn_blocking(move || worker.join()).await;
+        Ok(())
+    }
+}
+
+/// Accepts connections until `stop` is there, calls `close`, and waits for those that are open.
+async fn accept(
+    listener: &tokio::net::TcpListener,
+    router: &Router,
+    limits: &Limits,
+    stop: impl Future<Output = ()>,
+    close: impl FnOnce(),
+) {
+    let (room, graceful) = (Arc::new(Semaphore::new(limits.connections)), GracefulShutdown::new());
+    let mut stop = pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(AGAIN).await;
+            continue;
+        };
+        // Who comes when there are too many finds the connection closed.
+        let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(limits.stall));
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(limits.request).max_buf_size(LONGEST_HEAD);
+        let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router.clone()));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // What goes wrong with a connection is its client's to know.
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+    close();
+    let _ = tokio::time::timeout(limits.shutdown, graceful.shutdown()).await;
+}

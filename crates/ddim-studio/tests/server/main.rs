@@ -1,0 +1,6 @@
+//! A server on a port of its own, asked in plain HTTP over plain sockets: what a client gets, and what it does not.
+
+mod client;
+mod jobs;
+mod refused;
+mod slow;
