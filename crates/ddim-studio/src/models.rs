@@ -72,7 +72,8 @@ impl Served {
     /// # Errors
     /// The first field that would be.
     pub(crate) fn check_plan(&self, plan: &Plan) -> std::result::Result<(), Problem> {
-        let paths = [("scheduler", plan.model.scheduler.is_some()), ("trajectory", matches!(plan.trajectory, Some(Spacing::Tuned(Some(_)))))];
+        let paths =
+            [("scheduler", plan.model.scheduler.is_some()), ("trajectory", matches!(plan.trajectory, Some(Spacing::Tuned(Some(_)))))];
         if let Some((field, _)) = paths.iter().find(|(_, given)| *given) {
             return Err(Problem::field(field, "a path: a request opens no files here, expected none"));
         }

@@ -5,13 +5,13 @@ use crate::error::Problem;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use ddim_engine::{
-    Consistency, Control, Edit, EditFiles, Encode, Engine, ErrorKind, Event, Interpolate, Model, Picture, Reconstruct, Sample, SampleFiles, Spacing, description, npy_bytes,
-    single,
+    Consistency, Control, Edit, EditFiles, Encode, Engine, ErrorKind, Event, Interpolate, Model, Picture, Reconstruct, Sample, SampleFiles,
+    Spacing, description, npy_bytes, single,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 /// Times that a difference is shown as large as it is, around gray: as the engine's pictures show it.
 const MAGNIFIED: f32 = 4.0;
@@ -139,11 +139,7 @@ impl Work {
             ),
             Self::Interpolate(request) => (
                 &request.trajectory,
-                vec![
-                    ("grid", request.grid.is_some()),
-                    ("animate", request.animate.is_some()),
-                    ("save_npy", request.save_npy.is_some()),
-                ],
+                vec![("grid", request.grid.is_some()), ("animate", request.animate.is_some()), ("save_npy", request.save_npy.is_some())],
             ),
             Self::Encode(request) => (&request.trajectory, vec![("save_npy", request.save_npy.is_some())]),
             Self::Reconstruct(request) => (&request.trajectory, vec![("grid", request.grid.is_some())]),
@@ -231,13 +227,7 @@ impl Work {
     }
 
     /// Works on it. Files that the engine is asked for lie in `folder`, which is empty but for uploads.
-    pub(crate) fn run(
-        self,
-        folder: &Path,
-        engine: &Engine,
-        control: &Control,
-        tell: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<Drawn, End> {
+    pub(crate) fn run(self, folder: &Path, engine: &Engine, control: &Control, tell: &mut (dyn FnMut(Event) + Send)) -> Result<Drawn, End> {
         let (out, grid, npy) = (folder.join("images"), folder.join("grid.png"), folder.join("result.npy"));
         let mut drawn = match self {
             Self::Sample(mut request) => {
@@ -340,7 +330,7 @@ fn without(folder: &Path, png: Bytes) -> Result<Bytes, End> {
 
 /// A caption with the names of files alone, of those in `folder`.
 fn outside(folder: &Path, caption: &str) -> String {
-    caption.replace(&format!("{}/", folder.display()), "")
+    caption.replace(&format!("{}{MAIN_SEPARATOR}", folder.display()), "")
 }
 
 /// The same of a batch [n, c, h, w].

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use ddim_engine::{Engine, Event};
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::MAIN_SEPARATOR;
 use std::time::{Duration, Instant};
 
 /// Progress is told no more often.
@@ -41,19 +42,39 @@ fn one(job: &Job, engine: &Engine, metrics: &Metrics) -> Result<Drawn, End> {
             *path = folder.path().join(&*path);
         }
     }
-    let mut teller = Teller { job, metrics, first: None, step: 0, told: None };
-    let mut drawn = work.run(folder.path(), engine, &job.control, &mut |event| teller.tell(event))?;
-    drawn.report["model"] = json!(job.record.model);
-    if let Some(to_model) = job.record.request.get("to_model").filter(|name| !name.is_null()) {
-        drawn.report["to_model"] = to_model.clone();
+    let model = (work.model().model.display().to_string(), job.record.model.clone());
+    let ours = [(format!("{}{MAIN_SEPARATOR}", folder.path().display()), String::new()), model];
+    let mut teller = Teller { job, metrics, ours: &ours, first: None, step: 0, told: None };
+    let drawn = work.run(folder.path(), engine, &job.control, &mut |event| teller.tell(event));
+    match drawn {
+        Ok(drawn) => Ok(Drawn { report: without(drawn.report, &ours), ..drawn }),
+        Err(End::Failed(problem)) => Err(End::Failed(Problem { message: replaced(&problem.message, &ours), ..problem })),
+        Err(End::Cancelled) => Err(End::Cancelled),
     }
-    Ok(drawn)
+}
+
+/// Where the server has its files, and what is said instead.
+type Ours = [(String, String)];
+
+fn replaced(text: &str, ours: &Ours) -> String {
+    ours.iter().fold(text.to_owned(), |text, (path, name)| text.replace(path, name))
+}
+
+/// The same in all texts of a value.
+fn without(value: Value, ours: &Ours) -> Value {
+    match value {
+        Value::String(text) => Value::String(replaced(&text, ours)),
+        Value::Array(items) => items.into_iter().map(|item| without(item, ours)).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, without(value, ours))).collect(),
+        other => other,
+    }
 }
 
 /// Hands the engine's events on to whoever listens.
 struct Teller<'a> {
     job: &'a Job,
     metrics: &'a Metrics,
+    ours: &'a Ours,
     /// The first image of a phase: batches that begin with another are not shown.
     first: Option<u64>,
     step: usize,
@@ -97,7 +118,7 @@ impl Teller<'_> {
         };
         let mut data = serde_json::to_value(&event).unwrap_or_default();
         data.as_object_mut().and_then(|fields| fields.shift_remove("event"));
-        self.job.log.push(name, &data);
+        self.job.log.push(name, &without(data, self.ours));
     }
 }
 

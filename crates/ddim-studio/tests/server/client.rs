@@ -1,5 +1,7 @@
 //! A server in a thread, and requests as text.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use ddim_engine::Engine;
 use ddim_studio::{Config, Studio};
 use serde_json::Value;
@@ -110,6 +112,11 @@ impl Server {
         }
         Events(lines)
     }
+}
+
+/// Bytes as they are sent within a request.
+pub(crate) fn data_url(bytes: &[u8]) -> String {
+    format!("data:application/octet-stream;base64,{}", BASE64_STANDARD.encode(bytes))
 }
 
 impl Drop for Server {

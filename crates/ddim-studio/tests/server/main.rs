@@ -2,5 +2,7 @@
 
 mod client;
 mod jobs;
+mod kept;
+mod kinds;
 mod refused;
 mod slow;

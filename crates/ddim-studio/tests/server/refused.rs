@@ -88,7 +88,16 @@ fn wrong_requests_name_their_field() {
 #[test]
 fn what_is_not_there() {
     let server = server(|_| {});
-    for path in ["/", "/api/v1/jobs/1", "/api/v1/jobs/-1", "/api/v1/jobs/x/events", "/api/v1/jobs/../models", "/etc/passwd"] {
+    for path in [
+        "/index",
+        "/assets/x.js",
+        "/assets/../Cargo.toml",
+        "/api/v1/jobs/1",
+        "/api/v1/jobs/-1",
+        "/api/v1/jobs/x/events",
+        "/api/v1/jobs/../models",
+        "/etc/passwd",
+    ] {
         let answer = server.get(path);
         assert_eq!(answer.status, 404, "{path}");
         assert!(answer.json()["error"].is_string());
