@@ -5,9 +5,10 @@ use crate::error::Problem;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::request::Asked;
+use crate::state::State;
 use crate::store::{Record, Store};
 use crate::upload::File;
-use crate::work::{Drawn, Work};
+use crate::work::Work;
 use axum::http::StatusCode;
 use ddim_engine::Control;
 use serde_json::{Value, json};
@@ -33,32 +34,6 @@ pub(crate) struct Job {
 pub(crate) struct Task {
     pub(crate) work: Work,
     pub(crate) files: Vec<File>,
-}
-
-/// How far a job is.
-#[derive(Debug, Clone)]
-pub(crate) enum State {
-    Queued,
-    Running,
-    Done(Arc<Drawn>),
-    Failed(Problem),
-    Cancelled,
-}
-
-impl State {
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Done(_) => "done",
-            Self::Failed(_) => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        !matches!(self, Self::Queued | Self::Running)
-    }
 }
 
 impl Job {

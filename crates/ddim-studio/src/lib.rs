@@ -34,6 +34,7 @@ mod request;
 mod routes;
 mod runs;
 mod server;
+mod state;
 mod store;
 mod stream;
 mod upload;

@@ -1,6 +1,6 @@
 //! What a server counts, as Prometheus reads it.
 
-use crate::jobs::State;
+use crate::state::State;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;

@@ -76,10 +76,10 @@ pub(crate) fn asked(kind: &str, mut request: Value, previews: usize, models: &[S
     if let Some(classes) = &work.model().classes {
         served.check_classes("classes", &classes.to_string_lossy())?;
     }
-    if let Some(classes) = work.from_class() {
+    if let Some(classes) = work.encoded_under() {
         served.check_classes("from_class", &classes.to_string_lossy())?;
     }
-    let to_model = match work.to_model() {
+    let to_model = match work.decoder() {
         None => None,
         Some(name) => {
             let other = models::of_name("to_model", &json!(name.to_string_lossy()), models)?;

@@ -3,8 +3,9 @@
 use crate::config::Limits;
 use crate::error::Problem;
 use crate::guard::{Guard, guard};
-use crate::jobs::{Job, Jobs, State as JobState};
+use crate::jobs::{Job, Jobs};
 use crate::models::{self, Served};
+use crate::state::State as JobState;
 use crate::work::Drawn;
 use crate::{assets, request, runs, stream};
 use axum::Router;

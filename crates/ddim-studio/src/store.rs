@@ -1,8 +1,8 @@
 //! Jobs and their results in a file, for the next start of the server. It mirrors what is in memory, which is bounded.
 
 use crate::error::{Error, Problem, Result};
-use crate::jobs::State;
 use crate::request::Asked;
+use crate::state::State;
 use crate::work::Drawn;
 use axum::body::Bytes;
 use axum::http::StatusCode;

@@ -117,12 +117,12 @@ impl Work {
     }
 
     /// Classes of a request, besides those of its model.
-    pub(crate) fn from_class(&self) -> Option<&Path> {
+    pub(crate) fn encoded_under(&self) -> Option<&Path> {
         if let Self::Edit(request) = self { request.from_class.as_deref() } else { None }
     }
 
     /// The field of another model that decodes.
-    pub(crate) fn to_model(&mut self) -> Option<&mut PathBuf> {
+    pub(crate) fn decoder(&mut self) -> Option<&mut PathBuf> {
         if let Self::Edit(request) = self { request.to_model.as_mut() } else { None }
     }
 

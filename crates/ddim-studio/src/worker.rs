@@ -1,9 +1,10 @@
 //! The thread that works on jobs, one after the other: each has all of the device.
 
 use crate::error::Problem;
-use crate::jobs::{Job, Jobs, State, Task};
+use crate::jobs::{Job, Jobs, Task};
 use crate::metrics::Metrics;
 use crate::preview::sheet;
+use crate::state::State;
 use crate::work::{Drawn, End, Upload};
 use axum::http::StatusCode;
 use ddim_engine::{Engine, Event};
