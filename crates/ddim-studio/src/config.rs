@@ -117,15 +117,18 @@ impl Default for Config {
 
 impl Config {
     /// # Errors
-    /// No models, two of one name, an address beyond this machine without a token, a short token.
+    /// No models, two of one name, runs that are not there, an address beyond this machine without a token, a short token.
     pub(crate) fn check(&self) -> Result<()> {
         if self.models.is_empty() {
-            return Err(Error::config("`models`: none: expected one at least"));
+            return Err(Error::config("`model`: none: expected one at least"));
         }
         for (i, model) in self.models.iter().enumerate() {
             if self.models[..i].iter().any(|other| other.name == model.name) {
-                return Err(Error::config(format!("`models`: two are called {}: expected another name for each", model.name)));
+                return Err(Error::config(format!("`model`: two are called {}: expected another name for each", model.name)));
             }
+        }
+        if let Some(folder) = self.runs.iter().find(|folder| !folder.is_dir()) {
+            return Err(Error::Runs(folder.display().to_string()));
         }
         match &self.token {
             None if !self.listen.ip().is_loopback() => {

@@ -21,6 +21,9 @@ pub enum Error {
     /// A device, a number of threads or a model that is not there.
     #[error(transparent)]
     Engine(#[from] ddim_engine::Error),
+    /// What should be a folder of runs.
+    #[error("`runs` {0}: no folder: expected a run of ddim train, or a folder of them")]
+    Runs(String),
     /// The file in which jobs are kept.
     #[error("{path}: {message}")]
     Store {
