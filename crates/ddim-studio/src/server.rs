@@ -26,6 +26,9 @@ const LONGEST_HEAD: usize = 32 << 10;
 /// Threads for connections: they compute nothing.
 const NETWORK_THREADS: usize = 2;
 
+/// Threads that wait for the disk and parse bodies: more would only take memory.
+const WAITING_THREADS: usize = 4;
+
 /// How often [`Studio::serve`] looks whether it should stop.
 const OFTEN: Duration = Duration::from_millis(50);
 
@@ -70,7 +73,11 @@ impl Studio {
     /// # Errors
     /// As of `run`.
     pub fn serve(self, stop: &AtomicBool) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(NETWORK_THREADS).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(NETWORK_THREADS)
+            .max_blocking_threads(WAITING_THREADS)
+            .enable_all()
+            .build();
         let stopped = async {
             while !stop.load(Ordering::SeqCst) {
                 tokio::time::sleep(OFTEN).await;
