@@ -2,6 +2,7 @@
 
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The driver and the browser, where both are there.
 pub(crate) fn programs() -> Option<[PathBuf; 2]> {
     let path = std::env::var_os("PATH")?;
-    let find = |names: &[&str]| std::env::split_paths(&path).flat_map(|folder| names.iter().map(move |name| folder.join(name))).find(|p| p.is_file());
+    let find = |names: &[&str]| {
+        std::env::split_paths(&path).flat_map(|folder| names.iter().map(move |name| folder.join(name))).find(|p| p.is_file())
+    };
     Some([find(&["chromedriver"])?, find(&["chromium", "chromium-browser", "google-chrome"])?])
 }
 
@@ -80,12 +83,14 @@ impl Browser {
         let mut options = json!({ "args": args, "binary": chromium });
         if window.width < 500 {
             // No window is so narrow, but a telephone is.
-            options["mobileEmulation"] = json!({ "deviceMetrics": { "width": window.width, "height": 844, "pixelRatio": 2.0, "touch": true } });
+            options["mobileEmulation"] =
+                json!({ "deviceMetrics": { "width": window.width, "height": 844, "pixelRatio": 2.0, "touch": true } });
         }
         let capabilities = json!({ "browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
         let Value::Object(capabilities) = capabilities else { unreachable!() };
         let capabilities: Capabilities = capabilities;
-        let client = ClientBuilder::native_or_http().capabilities(capabilities).connect(&format!("http://127.0.0.1:{port}")).await.unwrap();
+        let client =
+            ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&format!("http://127.0.0.1:{port}")).await.unwrap();
         client.goto(url).await.unwrap();
         Self { driver, client, _profile: profile }
     }
@@ -128,7 +133,11 @@ impl Browser {
     }
 
     pub(crate) async fn text(&self, id: &str) -> String {
-        self.run(&format!("return document.querySelector(\"[data-testid='{id}']\").textContent;")).await.as_str().unwrap_or_default().to_owned()
+        self.run(&format!("return document.querySelector(\"[data-testid='{id}']\").textContent;"))
+            .await
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     pub(crate) async fn value(&self, id: &str) -> String {
