@@ -43,7 +43,7 @@ export function imageInput({ tab, pictures, onimage }) {
   });
   const drawn = el("div", { class: "drawn", role: "group", "aria-label": "Use one of the drawn pictures" });
   const drawnBox = el("div", { hidden: true }, el("p", { class: "muted small", text: "or one that was drawn:" }), drawn);
-  const zone = el("div", { class: "dropzone", "data-drop": true, "data-testid": `${tab}-drop` }, el("div", { class: "thumb" }, preview), el("div", {}, el("label", { class: "file-button" }, "Choose an image …", file), name));
+  const zone = el("div", { class: "dropzone", "data-drop": true, "data-testid": `${tab}-drop` }, el("div", { class: "thumb" }, preview), el("div", {}, el("label", { class: "file-button" }, "Choose …", file), name));
   zone.addEventListener("dragover", (event) => (event.preventDefault(), zone.classList.add("over")));
   zone.addEventListener("dragleave", () => zone.classList.remove("over"));
   zone.addEventListener("drop", (event) => {

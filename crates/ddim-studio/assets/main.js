@@ -5,10 +5,11 @@ import { description } from "./png.js";
 import { hashOf, parseHash, typed } from "./state.js";
 import * as consistency from "./tab-consistency.js";
 import * as draw from "./tab-draw.js";
+import * as edit from "./tab-edit.js";
 import * as encode from "./tab-encode.js";
 import * as interpolate from "./tab-interpolate.js";
 
-const TABS = { draw, consistency, interpolate, encode };
+const TABS = { draw, consistency, interpolate, encode, edit };
 const opened = {};
 let context = null;
 let current = null;

@@ -18,9 +18,11 @@ export function runner(panel, backend, tab) {
   const stop = button("Cancel", `${tab}-cancel`, () => cancel(true), { class: "quiet", disabled: true });
   const element = el("div", {}, el("div", { class: "run" }, progress, status, stop), general);
   let turn = 0;
+  // What was said last that stays true: what is left of a job does not.
+  let told = "";
 
   const say = (text, aloud = false) => {
-    status.textContent = text;
+    status.textContent = told = text;
     if (aloud) announce(text);
   };
   const busy = (is) => {
@@ -32,11 +34,11 @@ export function runner(panel, backend, tab) {
   busy(false);
 
   const run = (kind, request, options = {}, onEvent = () => {}) => jobs.run(kind, request, { previews: 0, ...options }, (name, data) => {
-    if (name === "queued" && data.before > 0) say(`waiting for ${data.before} other ${data.before === 1 ? "job" : "jobs"}`);
+    if (name === "queued" && data.before > 0) status.textContent = `waiting for ${data.before} other ${data.before === 1 ? "job" : "jobs"}`;
     if (name === "note") say(data.text);
     if (name === "progress" && data.total) {
       progress.value = data.done / data.total;
-      if (data.eta_seconds > 1) say(`${duration(data.eta_seconds)} left`);
+      if (data.eta_seconds > 1) status.textContent = `${duration(data.eta_seconds)} left`;
     }
     onEvent(name, data);
   });
@@ -61,7 +63,10 @@ export function runner(panel, backend, tab) {
         if (general.hidden) announce(error.message);
       }
     } finally {
-      if (mine === turn) busy(false);
+      if (mine === turn) {
+        busy(false);
+        status.textContent = told;
+      }
     }
   }
   return { element, run, cancel, say, guard };

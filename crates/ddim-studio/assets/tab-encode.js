@@ -118,5 +118,6 @@ export function create(panel, { backend, models, pictures }) {
     tab: "encode", topic: "encode", heading: "A picture and its latent", runner: jobs, state,
     controls: [source.element, model, classes, steps, decode, inversion, trajectory, several], content: [empty, result], draw: again,
   });
+  panel.classList.add("input");
   return { ...made, enter: () => (source.refresh(), made.enter()) };
 }
