@@ -21,10 +21,10 @@ export const EXPLAIN = {
   consistency: { words: "One latent, drawn with different numbers of steps: with η = 0 every row shows the same picture, which only gains detail (section 5.2). DDPM has nothing like it. The distance of each column from the last is the root mean square over pixels from 0 to 1.", equation: "ode" },
   interpolate: { words: "Latents between latents are latents, if one walks along the sphere on which noise lies (slerp, appendix D.5); and pictures are functions of latents. So pictures change smoothly in between.", equation: "slerp" },
   encode: { words: "Eq. 12 with η = 0 is an equation that can be walked upwards: from a picture to the latent that draws it. Latents of pictures like those of training look like noise (mean 0, deviation 1), of flat ones less so. They decode to almost the same picture; more steps lose less (Table 2).", equation: "ode" },
-  edit: { words: "Noise is added up to a level, the strength, and taken out again: what is coarser than the noise stays, the rest is invented. Under a mask only what is white is drawn; the rest is put back at each level as it should be there.", equation: "marginal" },
-  grid: { words: "The figure behind Table 1: down, how much noise; across, how many steps; all from the same latents. At η = 0 columns agree; with more noise they need more steps to look like anything.", equation: "sigma" },
+  edit: { words: "Noise is added up to a level, the strength, and taken out again: what is coarser than the noise stays, the rest is invented. With a mask only what you paint is drawn; the rest is put back at each level with the noise that it should have there.", equation: "marginal" },
+  grid: { words: "The figure behind Table 1: down, how much noise; across, how many steps; all from the same latents. At η = 0 a row shows the same pictures throughout; with more noise it takes more steps until there are any.", equation: "sigma" },
   train: { words: "Networks learn to tell the noise by the mean square of what they got wrong. The loss falls fast and then hardly, while pictures go on to get better: look at both." },
   strength: { words: "From 0, which returns the picture, to 1, where nothing of it is left but what a latent keeps." },
-  mask: { words: "White is drawn anew, black stays. Paint with the pointer, or give a rectangle in numbers." },
+  mask: { words: "What you paint is drawn anew, the rest stays. Paint with the pointer, or give a rectangle in numbers." },
   errorMap: { words: "The difference at each pixel, as brightness, magnified; and its mean square, as in Table 2, of pictures from 0 to 1." },
 };

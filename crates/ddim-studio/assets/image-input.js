@@ -82,7 +82,11 @@ export async function cropped(url, w, h) {
   const scale = Math.max(w / image.naturalWidth, h / image.naturalHeight);
   const [cw, ch] = [w / scale, h / scale];
   const canvas = el("canvas", { width: w, height: h });
-  canvas.getContext("2d").drawImage(image, (image.naturalWidth - cw) / 2, (image.naturalHeight - ch) / 2, cw, ch, 0, 0, w, h);
+  const context = canvas.getContext("2d");
+  // What is transparent becomes what is behind it.
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, w, h);
+  context.drawImage(image, (image.naturalWidth - cw) / 2, (image.naturalHeight - ch) / 2, cw, ch, 0, 0, w, h);
   return canvas;
 }
 

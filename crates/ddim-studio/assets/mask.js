@@ -5,10 +5,11 @@ import { el, freshId } from "./dom.js";
 /** @param {{onchange: () => void}} options is told when a stroke has ended */
 export function maskPainter({ onchange }) {
   const image = el("canvas", { class: "picture", width: 1, height: 1, role: "img", "aria-label": "The image that is edited", "data-testid": "edit-input" });
-  // The mask itself, of the model's size; white on transparent, since only what is white matters.
+  // The mask itself, of the model's size, in a colour that is seen over any picture.
   const layer = el("canvas", { class: "picture mask", width: 1, height: 1, role: "img", "aria-label": "The mask over it", "data-testid": "edit-mask" });
   const ring = el("div", { class: "brush-ring", "aria-hidden": "true", hidden: true });
   const field = el("div", { class: "frame stacked painter", "data-testid": "edit-painter" }, image, layer, ring);
+  const INK = "#ff2f92";
   const context = layer.getContext("2d", { willReadFrequently: true });
 
   const sizeId = freshId("range");
@@ -44,7 +45,7 @@ export function maskPainter({ onchange }) {
     }
   };
   const stroke = (from, to) => {
-    context.fillStyle = "#fff";
+    context.fillStyle = INK;
     const steps = Math.max(1, Math.ceil(Math.hypot(to[0] - from[0], to[1] - from[1]) * 2));
     for (let i = 0; i <= steps; i++) dab([from[0] + ((to[0] - from[0]) * i) / steps, from[1] + ((to[1] - from[1]) * i) / steps]);
   };
@@ -89,7 +90,7 @@ export function maskPainter({ onchange }) {
   const rectangle = [number("left", "edit-rect-left"), number("top", "edit-rect-top"), number("width", "edit-rect-width"), number("height", "edit-rect-height")];
   const addRectangle = () => {
     const [x, y, w, h] = rectangle.map(({ input }) => Math.max(0, Math.round(Number(input.value) || 0)));
-    context.fillStyle = "#fff";
+    context.fillStyle = INK;
     context[erase.checked ? "clearRect" : "fillRect"](x, y, w, h);
     describe();
     onchange();
@@ -127,8 +128,13 @@ export function maskPainter({ onchange }) {
       if (!painted) return null;
       const canvas = el("canvas", { width: layer.width, height: layer.height });
       const flat = canvas.getContext("2d");
-      flat.fillRect(0, 0, canvas.width, canvas.height);
       flat.drawImage(layer, 0, 0);
+      flat.globalCompositeOperation = "source-in";
+      flat.fillStyle = "#fff";
+      flat.fillRect(0, 0, canvas.width, canvas.height);
+      flat.globalCompositeOperation = "destination-over";
+      flat.fillStyle = "#000";
+      flat.fillRect(0, 0, canvas.width, canvas.height);
       return canvas.toDataURL("image/png");
     },
   };

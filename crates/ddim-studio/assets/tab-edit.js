@@ -33,10 +33,12 @@ export function create(panel, { backend, models, pictures }) {
   const from = classPicker(state, models, { key: "from", label: "Class of the image", topic: "classes", testid: "edit-from", single: true, field: "from_class" });
   const to = classPicker(state, models, { key: "classes", label: "Class to draw", topic: "classes", testid: "edit-to", single: true, field: "classes to_class" });
 
+  /** Width and height of the model's images. */
+  const sizeOf = () => [...(modelOf(models, state.values).size ?? [32, 32])].reverse();
+
   /** The image as the network will see it, to paint on. */
   async function prepare() {
-    const [h, w] = modelOf(models, state.values).size ?? [32, 32];
-    painter.over(await cropped(image, w, h));
+    painter.over(await cropped(image, ...sizeOf()));
     empty.hidden = true;
     result.hidden = false;
   }
@@ -60,6 +62,8 @@ export function create(panel, { backend, models, pictures }) {
       if (!found) return;
       keep(found);
       const originals = found.images.length - request.variations;
+      // As the server has cut and resized it.
+      painter.over(await cropped(found.images[0], ...sizeOf()));
       edits.classList.toggle("single", request.variations === 1);
       edits.replaceChildren(...found.images.slice(originals).map((url, i) => el("li", {},
         el("a", { href: url, download: `edit-${v.seed}-${i}.png`, title: `Save edit ${i}` }, picture(`Edit ${i}`, { src: url })))));
