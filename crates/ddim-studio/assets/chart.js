@@ -33,6 +33,7 @@ export function chart({ title, x, y, testid, onpick }) {
     parts.push(svg("text", { class: "axis-label", x: W - FRAME.right, y: H - 4, "text-anchor": "end", text: x.label }));
     for (const line of lines) {
       const at = line.points.map(([px, py]) => [scaleX(px), scaleY(py)]).filter(([px, py]) => Number.isFinite(px) && Number.isFinite(py));
+      if (!at.length) continue;
       if (line.line !== false) parts.push(svg("path", { class: `line ${line.name}`, d: `M${at.map(([px, py]) => `${px.toFixed(1)} ${py.toFixed(1)}`).join("L")}` }));
       // More than a few hundred dots are a line anyway.
       if (line.dots && at.length <= 250) parts.push(...at.map(([cx, cy]) => svg("circle", { class: `dot ${line.name}`, cx: cx.toFixed(1), cy: cy.toFixed(1), r: at.length > 60 ? 1.6 : 2.6 })));

@@ -17,8 +17,8 @@ export function frames({ onframe }) {
   const about = why("frames", "this");
   const element = el("div", { class: "frames" },
     el("div", { class: "pair-of-frames" },
-      el("figure", {}, el("div", { class: "frame" }, images.x_t), el("figcaption", {}, el("var", { text: "x" }), el("sub", { text: "t" }), " on its way")),
-      el("figure", {}, el("div", { class: "frame" }, images.x_0), el("figcaption", {}, el("var", { text: "x̂" }), el("sub", { text: "0" }), " predicted", about.button))),
+      el("figure", {}, el("div", { class: "frame" }, images.x_t), el("figcaption", {}, el("span", {}, el("var", { text: "x" }), el("sub", { text: "t" }), " on its way"))),
+      el("figure", {}, el("div", { class: "frame" }, images.x_0), el("figcaption", {}, el("span", {}, el("var", { text: "x̂" }), el("sub", { text: "0" }), " predicted"), about.button))),
     el("div", { class: "scrub" }, range, caption, number), about.text);
 
   let list = [];

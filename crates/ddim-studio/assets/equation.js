@@ -59,7 +59,7 @@ export const EQUATIONS = {
   // Appendix D.5
   slerp: math(row(
     `<msubsup><mi>x</mi><mi>T</mi><mrow><mo stretchy="false">(</mo><mi>α</mi><mo stretchy="false">)</mo></mrow></msubsup>`, op("="),
-    `<mfrac>${row("<mi>sin</mi><mo>((</mo>", one, op("−"), "<mi>α</mi><mo>)</mo><mi>θ</mi><mo>)</mo>")}${row("<mi>sin</mi><mi>θ</mi>")}</mfrac>`,
+    `<mfrac>${row("<mi>sin</mi><mo stretchy='false'>(</mo><mo stretchy='false'>(</mo>", one, op("−"), "<mi>α</mi><mo stretchy='false'>)</mo><mi>θ</mi><mo stretchy='false'>)</mo>")}${row("<mi>sin</mi><mi>θ</mi>")}</mfrac>`,
     `<msubsup><mi>x</mi><mi>T</mi><mrow><mo stretchy="false">(</mo><mn>0</mn><mo stretchy="false">)</mo></mrow></msubsup>`, op("+"),
     `<mfrac>${row("<mi>sin</mi><mo>(</mo><mi>α</mi><mi>θ</mi><mo>)</mo>")}${row("<mi>sin</mi><mi>θ</mi>")}</mfrac>`,
     `<msubsup><mi>x</mi><mi>T</mi><mrow><mo stretchy="false">(</mo><mn>1</mn><mo stretchy="false">)</mo></mrow></msubsup>`,
@@ -68,6 +68,14 @@ export const EQUATIONS = {
     sub("ε", "<mi>w</mi>"), op("="), sub("ε", "<mi>∅</mi>"), op("+"), "<mi>w</mi><mspace width='0.1em'></mspace><mo>(</mo>", sub("ε", "<mi>c</mi>"), op("−"), sub("ε", "<mi>∅</mi>"), "<mo>)</mo>",
   )),
 };
+
+/** What scrolls has to be reached by keys, and only what scrolls. */
+const widths = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const scrolls = target.scrollWidth > target.clientWidth + 1;
+    for (const [name, value] of [["tabindex", "0"], ["role", "group"], ["aria-label", "Equation"]]) scrolls ? target.setAttribute(name, value) : target.removeAttribute(name);
+  }
+});
 
 /**
  * Whether the font at hand says how low an index hangs. Without a mathematical font engines hardly lower it at all, and the style sheet has to.
@@ -78,7 +86,7 @@ export function checkFont() {
   document.body.append(probe);
   const [base, index] = [...probe.querySelectorAll("mi")].map((element) => element.getBoundingClientRect());
   const hangs = (index.bottom - base.bottom) / base.height;
-  document.documentElement.classList.toggle("flat-indices", hangs < 0.08 && base.height > 0);
+  document.documentElement.classList.toggle("flat-indices", hangs < 0.18 && base.height > 0);
   probe.remove();
 }
 
@@ -87,7 +95,6 @@ export function equation(markup, className = "equation") {
   const holder = document.createElement("div");
   holder.className = className;
   holder.innerHTML = markup;
-  // What scrolls has to be reached by keys.
-  if (className.includes("wide")) Object.assign(holder, { tabIndex: 0, role: "group", ariaLabel: "Equation" });
+  widths.observe(holder);
   return holder;
 }

@@ -3,9 +3,15 @@ import { announce, debounce, el } from "./dom.js";
 import { checkFont } from "./equation.js";
 import { description } from "./png.js";
 import { hashOf, parseHash, typed } from "./state.js";
+import * as consistency from "./tab-consistency.js";
 import * as draw from "./tab-draw.js";
+import * as edit from "./tab-edit.js";
+import * as encode from "./tab-encode.js";
+import * as grid from "./tab-grid.js";
+import * as interpolate from "./tab-interpolate.js";
+import * as train from "./tab-train.js";
 
-const TABS = { draw };
+const TABS = { draw, consistency, interpolate, encode, edit, grid, train };
 const opened = {};
 let context = null;
 let current = null;
