@@ -10,7 +10,7 @@ macro_rules! assets {
 }
 
 /// Files by name: all of the folder.
-const ASSETS: [(&str, &[u8]); 18] = assets! {
+const ASSETS: [(&str, &[u8]); 28] = assets! {
     "backend-server.js"
     "base.css"
     "chart.js"
@@ -21,14 +21,24 @@ const ASSETS: [(&str, &[u8]); 18] = assets! {
     "equation.js"
     "explain.js"
     "icon.svg"
+    "image-input.js"
     "index.html"
     "job.js"
     "main.js"
+    "mask.js"
     "png.js"
+    "runner.js"
     "settings.js"
     "state.js"
     "studio.css"
+    "tab-consistency.js"
     "tab-draw.js"
+    "tab-edit.js"
+    "tab-encode.js"
+    "tab-grid.js"
+    "tab-interpolate.js"
+    "tab-train.js"
+    "tools.css"
 };
 
 /// The page itself.
