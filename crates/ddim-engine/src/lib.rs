@@ -44,6 +44,8 @@ mod output;
 mod reconstruct;
 mod reports;
 mod sample;
+#[cfg(feature = "openapi")]
+mod schemas;
 mod session;
 mod spacing;
 mod sweep;
