@@ -4,6 +4,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ddim_engine::ErrorKind;
 use serde_json::json;
+use std::sync::Arc;
 
 /// A `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -82,7 +83,10 @@ pub(crate) fn named(message: &str) -> Option<&str> {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = json!({ "error": self.message, "field": self.field }).to_string();
-        (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        let mut response = (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        // For whoever tells it in other words: an API that has another shape for errors.
+        response.extensions_mut().insert(Arc::new(self));
+        response
     }
 }
 

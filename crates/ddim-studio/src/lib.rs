@@ -9,8 +9,10 @@
 //! | `GET /api/v1/jobs/{id}/events` | server-sent events to its end, after `Last-Event-ID` if that is given |
 //! | `DELETE /api/v1/jobs/{id}` | cancels it, between two steps |
 //! | `GET /api/v1/jobs/{id}/images/{n}.png`, `…/result.npy` | what was drawn, byte for byte as `ddim sample` writes it |
+//! | `GET /api/v1/openapi.json` | all of this as an OpenAPI document |
+//! | `POST /v1/images/generations`, `GET /v1/models` | OpenAI's API of images, where the prompt is the name of a class |
 //!
-//! What is wrong is said as `{"error": "one line", "field": "steps"}`.
+//! What is wrong is said as `{"error": "one line", "field": "steps"}`, under `/v1/` as OpenAI says it.
 //!
 //! Events: `queued`, `began`, `step`, `progress`, `preview` (x_t and the predicted x_0 of some images of the first batch, side by side, as data URLs of PNGs), `note`, `line`,
 //! `ended`, and at last `done`, `failed` or `cancelled` with the job as `GET` has it; `gap` where some were forgotten.
@@ -27,6 +29,8 @@ mod guard;
 mod jobs;
 mod log;
 mod models;
+mod openai;
+mod openapi;
 mod preview;
 mod request;
 mod routes;

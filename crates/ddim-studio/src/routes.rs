@@ -5,12 +5,12 @@ use crate::error::Problem;
 use crate::guard::{Guard, guard};
 use crate::jobs::{Job, Jobs, Results, State as JobState};
 use crate::models::Served;
-use crate::{request, stream};
+use crate::{openai, openapi, request, stream};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
@@ -36,11 +36,17 @@ pub(crate) fn router(room: Arc<Room>, who: Guard) -> Router {
         .route("/api/v1/jobs/{id}/events", get(events))
         .route("/api/v1/jobs/{id}/result.npy", get(array))
         .route("/api/v1/jobs/{id}/images/{name}", get(image))
+        .route("/api/v1/openapi.json", get(described))
+        .route("/v1/images/generations", post(generations))
+        .route("/v1/models", get(openai_models))
+        .route("/v1/models/{*id}", get(openai_model))
         .fallback(async |request: Request| Problem::not_found(request.uri().path()))
         .method_not_allowed_fallback(async |request: Request| {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} {}: not possible", request.method(), request.uri().path()))
         })
         .layer(from_fn_with_state(Arc::new(who), guard))
+        // Around all, so that what the guard refuses is told in its words too.
+        .layer(from_fn(openai::errors))
         .with_state(room)
 }
 
@@ -55,6 +61,25 @@ async fn healthz(State(room): State<Arc<Room>>) -> Response {
 
 async fn models(State(room): State<Arc<Room>>) -> Response {
     json_of(StatusCode::OK, &json!({ "models": room.models.iter().map(Served::to_json).collect::<Vec<_>>() }))
+}
+
+async fn described() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], openapi::document()).into_response()
+}
+
+async fn openai_models(State(room): State<Arc<Room>>) -> Response {
+    json_of(StatusCode::OK, &openai::models(&room.models))
+}
+
+async fn openai_model(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
+    Ok(json_of(StatusCode::OK, &openai::model(&room.models, &id)?))
+}
+
+async fn generations(State(room): State<Arc<Room>>, headers: HeaderMap, request: Request) -> Answer {
+    let body = body(request.into_body(), &room.limits).await?;
+    // The guard has seen that it is there, and one of ours.
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    Ok(json_of(StatusCode::OK, &openai::generations(&body, host, &room.models, &room.jobs, &room.limits).await?))
 }
 
 async fn submit(State(room): State<Arc<Room>>, request: Request) -> Answer {

@@ -2,5 +2,6 @@
 
 mod client;
 mod jobs;
+mod openai;
 mod refused;
 mod slow;

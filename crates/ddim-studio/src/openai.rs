@@ -1,0 +1,296 @@
+//! OpenAI's API of images, as far as it maps onto models that read no text: a prompt is the name of a class, and what has no meaning here is refused.
+//!
+//! What is wrong is a [`Problem`] here too: [`errors`] tells it as OpenAI's clients expect it.
+
+use crate::config::Limits;
+use crate::error::Problem;
+use crate::jobs::{Job, Jobs, State};
+use crate::models::Served;
+use crate::request;
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use ddim_engine::Eta;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use utoipa::ToSchema;
+
+/// Images of a request, as OpenAI has it.
+const MOST: usize = 10;
+
+/// Seconds after which a client may look whether there is a place in the queue.
+const AGAIN: u32 = 5;
+
+/// Names of classes that a message lists.
+const LISTED: usize = 32;
+
+/// A request for images.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ImagesRequest)]
+pub(crate) struct Images {
+    /// Of a model with classes, the name or the number of one; of a model without, empty or absent. Nothing else is understood.
+    prompt: Option<String>,
+    /// The name of a model of this server. Absent: the first.
+    model: Option<String>,
+    /// How many images. Absent: 1.
+    #[schema(minimum = 1, maximum = 10)]
+    n: Option<usize>,
+    /// `auto` or the size of the model's images, width before height: `32x32`.
+    size: Option<String>,
+    /// Absent: `b64_json`.
+    response_format: Option<Format>,
+    /// Who asks; not looked at.
+    #[expect(dead_code, reason = "accepted, and not looked at")]
+    user: Option<String>,
+    /// Not OpenAI's: of latents and noise. Absent: 0, so that the same request draws the same images.
+    seed: Option<u64>,
+    /// Not OpenAI's: S. Absent: 50.
+    #[schema(minimum = 1)]
+    steps: Option<usize>,
+    /// Not OpenAI's: randomness. Absent: 0.
+    eta: Option<Eta>,
+    /// Not OpenAI's: how far the model goes beyond what it says without a class. Absent: 1, which is the class alone.
+    guidance: Option<f64>,
+    /// Not OpenAI's: how a step uses what the network said before. Absent: `ddim`.
+    solver: Option<String>,
+}
+
+/// How images are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ImagesFormat)]
+pub(crate) enum Format {
+    /// PNG files in base64.
+    B64Json,
+    /// Addresses of this server, which last as long as the job is remembered, and want the token too.
+    Url,
+}
+
+/// What OpenAI's API has besides, and the values that say nothing: others are refused.
+pub(crate) fn fixed() -> [(&'static str, Vec<Value>); 8] {
+    [
+        ("quality", vec![json!("auto"), json!("standard")]),
+        ("style", vec![json!("vivid")]),
+        ("background", vec![json!("auto")]),
+        ("moderation", vec![json!("auto")]),
+        ("output_format", vec![json!("png")]),
+        ("output_compression", vec![json!(100)]),
+        ("partial_images", vec![json!(0)]),
+        ("stream", vec![json!(false)]),
+    ]
+}
+
+/// The models, the default first.
+pub(crate) fn models(models: &[Served]) -> Value {
+    json!({ "object": "list", "data": models.iter().map(described).collect::<Vec<_>>() })
+}
+
+/// # Errors
+/// 404 for a model that is not there.
+pub(crate) fn model(models: &[Served], id: &str) -> Result<Value, Problem> {
+    find(models, id).map(described)
+}
+
+fn described(served: &Served) -> Value {
+    // When it was made nobody knows.
+    json!({ "id": served.name, "object": "model", "created": 0, "owned_by": "ddim" })
+}
+
+fn find<'a>(models: &'a [Served], id: &str) -> Result<&'a Served, Problem> {
+    models.iter().find(|served| served.name == id).ok_or_else(|| {
+        let names: Vec<&str> = models.iter().map(|served| &*served.name).collect();
+        let mut problem = Problem::field("model", format!("{id:?}: not there: expected {}", names.join(", ")));
+        problem.status = StatusCode::NOT_FOUND;
+        problem
+    })
+}
+
+/// Draws the images that a body asks for, as a job among others, and waits for them. Where the answer is given up, so is the job. `host` is how the client calls
+/// this server.
+///
+/// # Errors
+/// What is wrong with the body; 429 where the queue is full; what became of the job instead.
+pub(crate) async fn generations(body: &[u8], host: &str, models: &[Served], jobs: &Jobs, limits: &Limits) -> Result<Value, Problem> {
+    let images = read(body)?;
+    let format = images.response_format.unwrap_or(Format::B64Json);
+    let text = asked(&images, models)?.to_string();
+    let job = request::read(text.as_bytes(), models, limits).and_then(|asked| jobs.submit(asked)).map_err(renamed)?;
+    let mut waited = Waited { jobs, id: job.id, over: false };
+    // The sender is the job's: it is there as long as this is.
+    let _ = job.log.listen().wait_for(|(_, ended)| *ended).await;
+    waited.over = true;
+    let (first, files) = drawn(&job)?;
+    let one = |(n, png): (usize, &Bytes)| match format {
+        Format::B64Json => json!({ "b64_json": BASE64_STANDARD.encode(png) }),
+        Format::Url => json!({ "url": format!("http://{host}/api/v1/jobs/{}/images/{n}.png", job.id) }),
+    };
+    let data: Vec<Value> = (first..).zip(&files).map(one).collect();
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Ok(json!({ "created": created, "data": data }))
+}
+
+/// A job that somebody waits for: it is cancelled where they are gone before its end.
+struct Waited<'a> {
+    jobs: &'a Jobs,
+    id: u64,
+    over: bool,
+}
+
+impl Drop for Waited<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.jobs.cancel(self.id);
+        }
+    }
+}
+
+/// The images of a job that is over, and the number of the first.
+fn drawn(job: &Job) -> Result<(usize, Vec<Bytes>), Problem> {
+    match job.state() {
+        State::Done(results) => Ok((results.first, results.images.clone())),
+        State::Failed(problem) => Err(renamed(problem)),
+        _ => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "cancelled, or the server is about to stop")),
+    }
+}
+
+/// A body without the fields that say nothing.
+fn read(body: &[u8]) -> Result<Images, Problem> {
+    let invalid = |error: serde_json::Error| Problem::new(StatusCode::BAD_REQUEST, error.to_string());
+    let mut fields: Map<String, Value> = serde_json::from_slice(body).map_err(invalid)?;
+    for (field, values) in fixed() {
+        match fields.shift_remove(field) {
+            None | Some(Value::Null) => {}
+            Some(value) if values.contains(&value) => {}
+            Some(value) => {
+                let values: Vec<String> = values.iter().map(Value::to_string).collect();
+                return Err(Problem::field(field, format!("{value}: has no meaning here: expected {}", values.join(" or "))));
+            }
+        }
+    }
+    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| match error.path().to_string() {
+        path if path == "." => invalid(error.into_inner()),
+        path => Problem::field(&path, error.into_inner()),
+    })
+}
+
+/// The same as the body of a request for a job.
+fn asked(images: &Images, models: &[Served]) -> Result<Value, Problem> {
+    let served = images.model.as_deref().map_or(Ok(&models[0]), |id| find(models, id))?;
+    let n = images.n.unwrap_or(1);
+    if !(1..=MOST).contains(&n) {
+        return Err(Problem::field("n", format!("{n}: expected 1 to {MOST}")));
+    }
+    let mut request = json!({ "model": { "model": served.name }, "count": n });
+    if let Some(class) = class(images.prompt.as_deref().unwrap_or_default().trim(), served)? {
+        request["model"]["classes"] = json!(class);
+    }
+    if let Some(size) = size(images.size.as_deref().unwrap_or("auto"), served)? {
+        request["model"]["size"] = json!(size);
+    }
+    if let Some(guidance) = images.guidance {
+        request["model"]["guidance"] = json!({ "scale": guidance });
+    }
+    let more = [
+        ("seed", images.seed.map(Value::from)),
+        ("steps", images.steps.map(Value::from)),
+        ("eta", images.eta.map(|eta| json!(eta))),
+        ("solver", images.solver.as_deref().map(Value::from)),
+    ];
+    for (field, value) in more.into_iter().filter_map(|(field, value)| Some((field, value?))) {
+        request[field] = value;
+    }
+    Ok(json!({ "kind": "sample", "request": request, "previews": 0 }))
+}
+
+/// The number of the class that a prompt names; none of a model without classes.
+fn class(prompt: &str, served: &Served) -> Result<Option<String>, Problem> {
+    let (name, info) = (&served.name, &served.info);
+    let names = &info.class_names;
+    let refused =
+        |expected: String| Err(Problem::field("prompt", format!("{prompt:?}: the model {name} reads no text: expected {expected}")));
+    let Some(rows) = info.classes else {
+        return if prompt.is_empty() { Ok(None) } else { refused("nothing, as it has no classes".to_owned()) };
+    };
+    // Without the class that stands for none.
+    let count = if names.is_empty() { info.null_class.unwrap_or(rows) } else { names.len() };
+    // As written, or else in whatever case where that is one alone.
+    let mut alike = (0..names.len()).filter(|i| names[*i].eq_ignore_ascii_case(prompt));
+    let alike = alike.next().filter(|_| alike.next().is_none());
+    let number = || prompt.parse::<usize>().ok().filter(|number| *number < count);
+    if let Some(found) = names.iter().position(|name| name == prompt).or(alike).or_else(number) {
+        return Ok(Some(found.to_string()));
+    }
+    let last = count.saturating_sub(1);
+    refused(match names.len() {
+        0 => format!("the number of a class, 0 to {last}"),
+        1..=LISTED => format!("one of its classes ({}) or a number, 0 to {last}", names.join(", ")),
+        _ => format!("one of its classes ({}, ...) or a number, 0 to {last}", names[..LISTED].join(", ")),
+    })
+}
+
+/// [height, width] where the model has none of its own.
+fn size(text: &str, served: &Served) -> Result<Option<[usize; 2]>, Problem> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    let sides = text.split_once('x').and_then(|(w, h)| Some([h.parse().ok()?, w.parse().ok()?]));
+    match (sides, served.info.size) {
+        (Some(sides), Some(own)) if sides == own => Ok(None),
+        (Some(sides), None) => Ok(Some(sides)),
+        (_, Some([h, w])) => Err(Problem::field("size", format!("{text:?}: expected auto or {w}x{h}, that of the model {}", served.name))),
+        (None, None) => Err(Problem::field("size", format!("{text:?}: expected width and height, as in 32x32"))),
+    }
+}
+
+/// With the field's name in a request for images.
+fn renamed(mut problem: Problem) -> Problem {
+    let field = match problem.field.as_deref() {
+        Some("count") => "n",
+        Some("classes") => "prompt",
+        Some(field) if field.starts_with("model.guidance") => "guidance",
+        _ => return problem,
+    };
+    if let Some(old) = problem.field.replace(field.to_owned()) {
+        problem.message = problem.message.replacen(&format!("`{old}`"), &format!("`{field}`"), 1);
+    }
+    problem
+}
+
+/// Tells what is wrong with requests under `/v1/`, whoever finds it, as OpenAI does.
+pub(crate) async fn errors(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let ours = path == "/v1" || path.starts_with("/v1/");
+    let mut response = next.run(request).await;
+    let status = response.status();
+    if !ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let problem = response.extensions_mut().remove::<Arc<Problem>>();
+    let problem = problem.unwrap_or_else(|| Arc::new(Problem::new(status, status.canonical_reason().unwrap_or("refused"))));
+    *response.body_mut() = Body::from(told(&problem).to_string());
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        headers.entry(header::RETRY_AFTER).or_insert_with(|| AGAIN.into());
+    }
+    response
+}
+
+fn told(problem: &Problem) -> Value {
+    let (kind, code) = match problem.status {
+        StatusCode::TOO_MANY_REQUESTS => ("rate_limit_error", Some("rate_limit_exceeded")),
+        StatusCode::UNAUTHORIZED => ("invalid_request_error", Some("invalid_api_key")),
+        StatusCode::NOT_FOUND if problem.field.as_deref() == Some("model") => ("invalid_request_error", Some("model_not_found")),
+        status if status.is_server_error() => ("server_error", None),
+        _ => ("invalid_request_error", None),
+    };
+    json!({ "error": { "message": problem.message, "type": kind, "param": problem.field, "code": code } })
+}
