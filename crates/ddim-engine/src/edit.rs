@@ -281,6 +281,7 @@ impl Request for Edit {
             files: shown(&written),
             shape,
             edits,
+            originals: inputs.images,
         })
     }
 }

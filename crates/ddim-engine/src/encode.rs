@@ -88,6 +88,9 @@ pub struct EncodeReport {
     /// [channels, height, width] of an image.
     #[serde(skip)]
     pub shape: [usize; 3],
+    /// The images, [n, c, h, w], as they were encoded.
+    #[serde(skip)]
+    pub originals: Vec<f32>,
     /// The latents, [n, c, h, w].
     #[serde(skip)]
     pub latents: Vec<f32>,
@@ -131,6 +134,7 @@ impl Request for Encode {
             seconds,
             files: crate::output::shown(file.as_slice()),
             shape,
+            originals: inputs.images,
             latents,
         })
     }

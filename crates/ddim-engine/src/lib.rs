@@ -1,7 +1,7 @@
 //! Everything that `ddim` does, for any front end: typed requests in, events while they are worked on, typed reports out.
 //!
 //! A request is plain data ([`Sample`], [`Edit`], [`Encode`], [`Reconstruct`], [`Interpolate`], [`Consistency`], [`Nll`], [`Fid`], [`Sweep`], [`Tune`], [`Train`], [`Info`],
-//! [`Convert`], [`Bench`]), which serde reads and writes. [`Engine::run`] works on it while the caller waits; [`Engine::start`] makes it a [`Job`] on a
+//! [`Plan`], [`Convert`], [`Bench`]), which serde reads and writes. [`Engine::run`] works on it while the caller waits; [`Engine::start`] makes it a [`Job`] on a
 //! thread of its own. Either tells [`Event`]s (steps, images done, the time left, previews on demand) and stops between two evaluations of the network
 //! when [`Control::cancel`] says so.
 //!
@@ -41,6 +41,7 @@ mod job;
 mod models;
 mod nll;
 mod output;
+mod plan;
 mod reconstruct;
 mod reports;
 mod sample;
@@ -58,10 +59,12 @@ mod used_folder;
 pub use bench::{Bench, BenchReport, DeviceSpeed, KindReport};
 /// How a sampler goes from one level to the next.
 pub use ddim::Solver;
+pub use ddim_data::npy_bytes;
 /// What a front end needs of the rooms below, so that it knows this one alone.
 pub use ddim_data::parse_colour;
 pub use ddim_eval::{CellResult, plus_minus};
 pub use ddim_nn::Precision;
+pub use ddim_pictures::{Picture, description, grid, single, square_columns};
 pub use ddim_train::{Metrics, Value, quoted};
 pub use ddim_weights::{no_more_writes, write_file};
 
@@ -83,6 +86,7 @@ pub use inversion::Inversion;
 pub use job::{Control, Engine, Event, Job, NoteKind, Request};
 pub use models::{DEFAULT as DEFAULT_MODEL, built_in};
 pub use nll::{BoundReport, Nll, NllReport};
+pub use plan::{Plan, PlanReport, PlannedStep};
 pub use reconstruct::{Reconstruct, ReconstructReport, Reconstruction};
 pub use reports::{ClassReport, DataReport};
 pub use sample::{Sample, SampleFiles, SampleReport};

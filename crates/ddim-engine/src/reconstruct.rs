@@ -105,6 +105,15 @@ pub struct ReconstructReport {
     /// What was written.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
+    /// [channels, height, width] of an image.
+    #[serde(skip)]
+    pub shape: [usize; 3],
+    /// The images, [n, c, h, w], as they were encoded.
+    #[serde(skip)]
+    pub originals: Vec<f32>,
+    /// For each number of steps, what they became, [n, c, h, w].
+    #[serde(skip)]
+    pub decoded: Vec<Vec<f32>>,
 }
 
 /// The error over one number of steps.
@@ -151,7 +160,7 @@ impl Request for Reconstruct {
         watch.begin("reconstructing", "image-steps", count * total);
         let drawn = count.min(SHOWN);
         let (mut rows, mut labels) = (images[..drawn * dim].to_vec(), vec!["original".to_owned()]);
-        let mut found = Vec::new();
+        let (mut found, mut decoded) = (Vec::new(), Vec::new());
         for trajectory in &trajectories {
             let (x, latents, evaluations) = self.round_trip(&session, trajectory, &images, watch)?;
             // On [0, 1], half the scale of the network.
@@ -162,6 +171,7 @@ impl Request for Reconstruct {
             rows.extend_from_slice(&x[..drawn * dim]);
             rows.extend(differences);
             labels.extend([format!("S = {}", trajectory.len()), format!("difference × {MAGNIFIED}")]);
+            decoded.push(x);
         }
         let seconds = watch.end();
         let spacing = session.spacing_name(self.trajectory.as_ref());
@@ -179,6 +189,9 @@ impl Request for Reconstruct {
             seconds,
             mse: found,
             files: shown(file.as_slice()),
+            shape,
+            originals: images,
+            decoded,
         })
     }
 }

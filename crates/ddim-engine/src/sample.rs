@@ -4,6 +4,7 @@ use crate::choices::{Clipping, Eta, Model};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, animation_format, check_drawable, check_paths, create_folder, joined, shown, write};
+use crate::plan::{self, PlannedStep};
 use crate::session::{Session, check_count};
 use crate::spacing::Spacing;
 use crate::used_folder;
@@ -165,12 +166,7 @@ impl Request for Sample {
         )?;
         let (session, given) = Session::with_latents(&self.model, self.latents.as_deref(), watch)?;
         let (shape, dim) = (session.shape(), session.dim());
-        let trajectory = match &self.timesteps {
-            Some(list) => {
-                Trajectory::from_timesteps(session.schedule.levels(), list).map_err(|e| Error::field("timesteps", &e).because(e))?
-            }
-            None => session.trajectory(self.trajectory.as_ref(), self.steps, self.solver)?,
-        };
+        let trajectory = plan::chosen(&session, self.timesteps.as_deref(), self.trajectory.as_ref(), self.steps, self.solver)?;
         let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip, self.solver)?;
         let images = self.images(given.as_ref().map(|x| x.len() / dim))?;
 
@@ -427,14 +423,8 @@ impl Watcher {
     /// steps.json, before all else: it says of what command the folder is.
     fn describe(&self, session: &Session<'_, '_>, sampler: &Sampler, caption: &str) -> Result<()> {
         let Some(folder) = &self.trace else { return Ok(()) };
-        let steps = sampler.steps().iter().map(|s| {
-            json!({
-                "timestep": s.level - 1, "next_timestep": s.next.checked_sub(1), "alpha_bar": s.alpha_bar,
-                "alpha_bar_next": s.alpha_bar_next, "direction": s.direction, "sigma": s.sigma,
-            })
-        });
         let object = json!({
-            "caption": caption, "prediction_type": session.scheduler.prediction().name(), "steps": steps.collect::<Vec<_>>(),
+            "caption": caption, "prediction_type": session.scheduler.prediction().name(), "steps": PlannedStep::of(sampler),
         });
         write(&folder.join("steps.json"), format!("{object:#}\n").as_bytes())
     }

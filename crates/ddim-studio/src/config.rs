@@ -1,6 +1,7 @@
 //! What a server is started with.
 
 use crate::error::{Error, Result};
+use ddim_engine::Engine;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,14 +16,16 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The models that requests can name, the first where they name none.
     pub models: Vec<ServedModel>,
-    /// As [`Engine::new`](ddim_engine::Engine::new) takes it.
-    pub device: String,
-    /// Threads of a job; none: as many as there are processors.
-    pub threads: Option<usize>,
+    /// What works on jobs.
+    pub engine: Engine,
     /// What `Authorization: Bearer` must say. Needed where `listen` is not of this machine alone.
     pub token: Option<String>,
     /// Names under which the server is reached besides those of `listen`, as the header `Host` has them: `studio.example:8080`.
     pub hosts: Vec<String>,
+    /// A file in which jobs and their results are kept for the next start; none: they are gone with the server.
+    pub store: Option<PathBuf>,
+    /// Folders of `ddim train`, or folders that hold such, to be looked at.
+    pub runs: Vec<PathBuf>,
     /// What is too much.
     pub limits: Limits,
 }
@@ -50,6 +53,10 @@ pub struct Limits {
     pub pixels: usize,
     /// Jobs that wait.
     pub queue: usize,
+    /// Bytes of the files that came with them.
+    pub queued_bytes: usize,
+    /// Bodies of more than [`SMALL_BODY`](Self::SMALL_BODY) that are read at once.
+    pub large_bodies: usize,
     /// Jobs that are remembered with their results; the oldest finished ones are forgotten first.
     pub jobs: usize,
     /// Bytes of results in memory; the oldest finished jobs are forgotten first.
@@ -66,14 +73,21 @@ pub struct Limits {
     pub shutdown: Duration,
 }
 
+impl Limits {
+    /// Bytes of a body that anybody may send at any time.
+    pub const SMALL_BODY: usize = 64 << 10;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body: 64 << 10,
+            body: 8 << 20,
             images: 256,
             steps: 1000,
             pixels: 1 << 22,
             queue: 32,
+            queued_bytes: 64 << 20,
+            large_bodies: 8,
             jobs: 256,
             results: 256 << 20,
             events: 8 << 20,
@@ -91,10 +105,11 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             models: ddim_engine::built_in().map(|name| ServedModel { name: name.to_owned(), model: name.into() }).collect(),
-            device: "cpu".to_owned(),
-            threads: None,
+            engine: Engine::default(),
             token: None,
             hosts: Vec::new(),
+            store: None,
+            runs: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -102,15 +117,18 @@ impl Default for Config {
 
 impl Config {
     /// # Errors
-    /// No models, two of one name, an address beyond this machine without a token, a short token.
+    /// No models, two of one name, runs that are not there, an address beyond this machine without a token, a short token.
     pub(crate) fn check(&self) -> Result<()> {
         if self.models.is_empty() {
-            return Err(Error::config("`models`: none: expected one at least"));
+            return Err(Error::config("`model`: none: expected one at least"));
         }
         for (i, model) in self.models.iter().enumerate() {
             if self.models[..i].iter().any(|other| other.name == model.name) {
-                return Err(Error::config(format!("`models`: two are called {}: expected another name for each", model.name)));
+                return Err(Error::config(format!("`model`: two are called {}: expected another name for each", model.name)));
             }
+        }
+        if let Some(folder) = self.runs.iter().find(|folder| !folder.is_dir()) {
+            return Err(Error::Runs(folder.display().to_string()));
         }
         match &self.token {
             None if !self.listen.ip().is_loopback() => {

@@ -1,10 +1,13 @@
 //! What stands in the way of a server, and what is wrong with a request to it.
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ddim_engine::ErrorKind;
 use serde_json::json;
 use std::sync::Arc;
+
+/// Seconds after which whoever was refused for want of room may come again.
+const RETRY_AFTER: &str = "1";
 
 /// A `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -19,6 +22,17 @@ pub enum Error {
     /// A device, a number of threads or a model that is not there.
     #[error(transparent)]
     Engine(#[from] ddim_engine::Error),
+    /// What should be a folder of runs.
+    #[error("`runs` {0}: no folder: expected a run of ddim train, or a folder of them")]
+    Runs(String),
+    /// The file in which jobs are kept.
+    #[error("{path}: {message}")]
+    Store {
+        /// The file.
+        path: String,
+        /// What is wrong with it, and what was expected.
+        message: String,
+    },
     /// The address, a thread, the folder for results.
     #[error("{what}: {source}")]
     Io {
@@ -32,6 +46,12 @@ pub enum Error {
 impl Error {
     pub(crate) fn config(message: impl Into<String>) -> Self {
         Self::Config(message.into())
+    }
+
+    pub(crate) fn store(path: &std::path::Path, message: impl std::fmt::Display) -> Self {
+        // Libraries may take several lines.
+        let message = message.to_string().replace('\n', " ");
+        Self::Store { path: path.display().to_string(), message }
     }
 
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
@@ -84,6 +104,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = json!({ "error": self.message, "field": self.field }).to_string();
         let mut response = (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&self.status) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
         // For whoever tells it in other words: an API that has another shape for errors.
         response.extensions_mut().insert(Arc::new(self));
         response

@@ -10,12 +10,18 @@ use axum::response::{IntoResponse, Response};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What is asked without a token: whether the server is there.
-const OPEN: &str = "/healthz";
+/// Whether this is asked without a token: whether the server is there, and its page, into which the token is put.
+fn is_open(path: &str) -> bool {
+    path == "/healthz" || path == "/" || path.starts_with("/assets/")
+}
+
+/// What the page may load: what comes from here, and pictures that it holds itself.
+const PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; worker-src 'self'; \
+                    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What goes with every answer.
 const HEADERS: [(HeaderName, &str); 6] = [
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    (header::CONTENT_SECURITY_POLICY, PAGE),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -28,6 +34,8 @@ const HEADERS: [(HeaderName, &str); 6] = [
 pub(crate) struct Guard {
     /// In lower case, each as the header Host has it.
     hosts: Vec<String>,
+    /// The port, of a server that listens at all of the machine's addresses: it is reached by any of them.
+    any_address: Option<u16>,
     token: Option<String>,
 }
 
@@ -39,7 +47,7 @@ impl Guard {
         if at.is_ipv6() {
             names = vec![format!("[{}]", at.ip())];
         }
-        if at.ip().is_loopback() {
+        if at.ip().is_loopback() || at.ip().is_unspecified() {
             names.push("localhost".to_owned());
         }
         for name in names {
@@ -48,7 +56,13 @@ impl Guard {
                 hosts.push(name);
             }
         }
-        Self { hosts, token: config.token.clone() }
+        Self { hosts, any_address: at.ip().is_unspecified().then(|| at.port()), token: config.token.clone() }
+    }
+
+    /// Whether this, in lower case, is what the server is called. An address is never another site's name for it.
+    fn knows(&self, host: &str) -> bool {
+        let is_address = |port| host.parse::<SocketAddr>().is_ok_and(|address| address.port() == port);
+        self.hosts.iter().any(|known| known == host) || self.any_address.is_some_and(is_address)
     }
 
     /// # Errors
@@ -59,7 +73,7 @@ impl Guard {
         let host = one(headers, header::HOST)?.map(str::to_ascii_lowercase);
         let expected = || self.hosts.join(", ");
         match &host {
-            Some(host) if self.hosts.contains(host) => {}
+            Some(host) if self.knows(host) => {}
             Some(host) => return forbidden(format!("Host {host}: expected {}", expected())),
             None => return forbidden(format!("Host: missing: expected {}", expected())),
         }
@@ -70,7 +84,7 @@ impl Guard {
         }
         if let Some(origin) = one(headers, header::ORIGIN)? {
             let from = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-            if !from.is_some_and(|from| self.hosts.contains(&from.to_ascii_lowercase())) {
+            if !from.is_some_and(|from| self.knows(&from.to_ascii_lowercase())) {
                 return forbidden(format!("Origin {origin}: expected this server's own pages"));
             }
         }
@@ -80,7 +94,7 @@ impl Guard {
         {
             return forbidden(format!("Sec-Fetch-Site {site}: expected this server's own pages"));
         }
-        if let Some(token) = self.token.as_ref().filter(|_| path != OPEN) {
+        if let Some(token) = self.token.as_ref().filter(|_| !is_open(path)) {
             let given = one(headers, header::AUTHORIZATION)?.and_then(|value| value.strip_prefix("Bearer "));
             if !given.is_some_and(|given| same(given, token)) {
                 return Err(Problem::new(StatusCode::UNAUTHORIZED, "Authorization: expected Bearer and the token of the server"));
@@ -131,7 +145,8 @@ pub(crate) async fn guard(State(guard): State<Arc<Guard>>, request: Request, nex
         Err(problem) => problem.into_response(),
     };
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        // What is not to be kept at all unless an answer says otherwise.
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     if response.status() == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -183,6 +198,17 @@ mod tests {
     }
 
     #[test]
+    fn all_addresses_are_known_by_any_of_them() {
+        let guard = Guard::new(&Config::default(), "0.0.0.0:8080".parse().unwrap());
+        for host in ["192.168.1.7:8080", "[fe80::1]:8080", "localhost:8080", "0.0.0.0:8080"] {
+            assert!(guard.knows(host), "{host}");
+        }
+        for host in ["192.168.1.7:80", "192.168.1.7", "evil.example:8080", "127.0.0.1.evil.example:8080"] {
+            assert!(!guard.knows(host), "{host}");
+        }
+    }
+
+    #[test]
     fn links_lead_to_the_page_alone() {
         let mut headers = vec![("host", "localhost:8080"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
         headers.push(("sec-fetch-dest", "document"));
@@ -206,13 +232,18 @@ mod tests {
     }
 
     #[test]
-    fn the_token_opens_all_but_health() {
+    fn the_token_opens_all_but_the_page() {
         let token = Some("0123456789abcdef");
         let get = |path: &str, given: &str| asked(Method::GET, path, &[("host", "localhost:8080"), ("authorization", given)], token);
         assert_eq!(get("/api/v1/models", "Bearer 0123456789abcdef"), 200);
         for wrong in ["Bearer 0123456789abcdeF", "Bearer ", "0123456789abcdef", "Bearer 0123456789abcdef0", "Basic 0123456789abcdef"] {
             assert_eq!(get("/api/v1/models", wrong), 401, "{wrong}");
         }
-        assert_eq!(get("/healthz", ""), 200);
+        for open in ["/healthz", "/", "/assets/main.js"] {
+            assert_eq!(get(open, ""), 200, "{open}");
+        }
+        for closed in ["/metrics", "/assets", "/api/v1/jobs"] {
+            assert_eq!(get(closed, ""), 401, "{closed}");
+        }
     }
 }

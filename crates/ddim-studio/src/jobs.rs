@@ -3,64 +3,45 @@
 use crate::config::Limits;
 use crate::error::Problem;
 use crate::log::Log;
+use crate::metrics::Metrics;
 use crate::request::Asked;
-use axum::body::Bytes;
+use crate::state::State;
+use crate::store::{Record, Store};
+use crate::upload::File;
+use crate::work::Work;
 use axum::http::StatusCode;
 use ddim_engine::Control;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// A job.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) id: u64,
-    pub(crate) asked: Asked,
+    pub(crate) record: Record,
     pub(crate) control: Control,
     pub(crate) log: Log,
+    /// When it was asked for.
+    pub(crate) came: Instant,
     state: Mutex<State>,
+    task: Mutex<Option<Task>>,
 }
 
-/// How far a job is.
-#[derive(Debug, Clone)]
-pub(crate) enum State {
-    Queued,
-    Running,
-    Done(Arc<Results>),
-    Failed(Problem),
-    Cancelled,
-}
-
-/// What came of a job.
+/// What a job is worked on from; it is given away once.
 #[derive(Debug)]
-pub(crate) struct Results {
-    /// The engine's report.
-    pub(crate) report: Value,
-    /// The number of the first image.
-    pub(crate) first: usize,
-    /// Each image as `ddim sample --out` writes it.
-    pub(crate) images: Vec<Bytes>,
-    /// The batch [n, c, h, w] as `ddim sample --save-npy` writes it.
-    pub(crate) array: Bytes,
-}
-
-impl State {
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Done(_) => "done",
-            Self::Failed(_) => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        !matches!(self, Self::Queued | Self::Running)
-    }
+pub(crate) struct Task {
+    pub(crate) work: Work,
+    pub(crate) files: Vec<File>,
 }
 
 impl Job {
+    fn new(id: u64, record: Record, state: State, events: usize) -> Self {
+        let (control, log, came) = (Control::default(), Log::new(events), Instant::now());
+        Self { id, record, control, log, came, state: Mutex::new(state), task: Mutex::default() }
+    }
+
     pub(crate) fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -69,33 +50,41 @@ impl Job {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
+    fn task(&self) -> MutexGuard<'_, Option<Task>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it is worked on from, for the one who does.
+    pub(crate) fn take(&self) -> Option<Task> {
+        self.task().take()
+    }
+
     /// Bytes of memory that it holds, about.
     fn bytes(&self) -> usize {
-        let results = match self.state() {
-            State::Done(results) => results.array.len() + results.images.iter().map(Bytes::len).sum::<usize>(),
-            _ => 0,
-        };
-        results + self.log.bytes()
+        let drawn = if let State::Done(drawn) = self.state() { drawn.bytes() } else { 0 };
+        let files = self.task().as_ref().map_or(0, |task| task.files.iter().map(|file| file.bytes.len()).sum());
+        drawn + files + self.log.bytes()
     }
 
     /// What is said of it.
     pub(crate) fn to_json(&self) -> Value {
         let state = self.state();
         let at = format!("/api/v1/jobs/{}", self.id);
+        let Record { kind, request, previews, .. } = &self.record;
         let mut json = json!({
-            "id": self.id, "kind": "sample", "state": state.name(), "request": self.asked.to_json(), "previews": self.asked.previews,
-            "events": format!("{at}/events"),
+            "id": self.id, "kind": kind, "state": state.name(), "request": request, "previews": previews, "events": format!("{at}/events"),
         });
         match state {
             State::Failed(problem) => {
                 json["error"] = json!(problem.message);
                 json["field"] = json!(problem.field);
             }
-            State::Done(results) => {
-                let numbers = results.first..results.first + results.images.len();
-                json["report"] = results.report.clone();
+            State::Done(drawn) => {
+                let numbers = drawn.first..drawn.first + drawn.images.len();
+                json["report"] = drawn.report.clone();
                 json["images"] = numbers.map(|n| json!(format!("{at}/images/{n}.png"))).collect();
-                json["array"] = json!(format!("{at}/result.npy"));
+                json["array"] = json!(drawn.array.as_ref().map(|_| format!("{at}/result.npy")));
+                json["grid"] = json!(drawn.grid.as_ref().map(|_| format!("{at}/grid.png")));
             }
             _ => {}
         }
@@ -110,6 +99,9 @@ pub(crate) struct Jobs {
     /// A job has come, or there will be no more.
     wake: Condvar,
     limits: Limits,
+    /// Where jobs are kept for the next start, if they are.
+    store: Option<Store>,
+    pub(crate) metrics: Metrics,
 }
 
 #[derive(Debug, Default)]
@@ -121,35 +113,81 @@ struct Inner {
 }
 
 impl Jobs {
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self { inner: Mutex::default(), wake: Condvar::new(), limits }
+    /// With the jobs of earlier servers, those that were not over as failed.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub(crate) fn new(limits: Limits, store: Option<Store>) -> crate::error::Result<Self> {
+        let mut inner = Inner::default();
+        for (id, record, drawn) in store.iter().map(Store::read).collect::<crate::error::Result<Vec<_>>>()?.into_iter().flatten() {
+            let state = record.state(drawn);
+            let job = Job::new(id, record, State::Queued, limits.events);
+            inner.last = inner.last.max(id);
+            end(&job, state);
+            inner.all.insert(id, Arc::new(job));
+        }
+        let jobs = Self { inner: Mutex::new(inner), wake: Condvar::new(), limits, store, metrics: Metrics::default() };
+        // The limits may be lower than they were.
+        let gone = jobs.forget(&mut jobs.inner(), None);
+        jobs.keep(|store| store.remove(&gone));
+        Ok(jobs)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a job.
+    /// Writes to the store, if there is one. What cannot be kept is counted: it is no reason to lose what is in memory.
+    fn keep(&self, write: impl FnOnce(&Store) -> crate::error::Result<()>) {
+        if let Some(Err(error)) = self.store.as_ref().map(write) {
+            self.metrics.store_error(error.to_string());
+        }
+    }
+
+    /// Queues a job. Blocks until it is in the store.
     ///
     /// # Errors
     /// 429 where the queue is full, 503 where the server is about to stop.
     pub(crate) fn submit(&self, asked: Asked) -> Result<Arc<Job>, Problem> {
         let mut inner = self.inner();
-        if inner.closed {
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is about to stop"));
-        }
-        if inner.waiting.len() >= self.limits.queue {
-            let most = self.limits.queue;
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, format!("{most} jobs wait already: expected fewer, try again later")));
-        }
+        self.check(&inner, asked.bytes())?;
         inner.last += 1;
-        let (control, log) = (Control::default(), Log::new(self.limits.events));
-        let job = Arc::new(Job { id: inner.last, asked, control, log, state: Mutex::new(State::Queued) });
+        let id = inner.last;
+        drop(inner);
+        let record = Record::new(&asked);
+        self.keep(|store| store.put(id, &record));
+        let job = Arc::new(Job::new(id, record, State::Queued, self.limits.events));
+        *job.task() = Some(Task { work: asked.work, files: asked.files });
+
+        let mut inner = self.inner();
+        // Others have come in between.
+        if let Err(problem) = self.check(&inner, 0) {
+            drop(inner);
+            self.keep(|store| store.remove(&[id]));
+            return Err(problem);
+        }
         job.log.push("queued", &json!({ "before": inner.waiting.len() }));
         inner.all.insert(job.id, Arc::clone(&job));
         inner.waiting.push_back(Arc::clone(&job));
         self.wake.notify_one();
         Ok(job)
+    }
+
+    /// Whether there is a place for another job, whose files take so many bytes.
+    fn check(&self, inner: &Inner, bytes: usize) -> Result<(), Problem> {
+        if inner.closed {
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is about to stop"));
+        }
+        let most = self.limits.queue;
+        if inner.waiting.len() >= most {
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, format!("{most} jobs wait already: expected fewer, try again later")));
+        }
+        let waiting: usize = inner.waiting.iter().map(|job| job.bytes()).sum();
+        if bytes + waiting > self.limits.queued_bytes {
+            let found = format!("{waiting} bytes of files wait already");
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, format!("{found}: expected fewer, try again later")));
+        }
+        Ok(())
     }
 
     /// Waits for the next job; none where there will be no more.
@@ -171,24 +209,43 @@ impl Jobs {
         self.inner().all.get(&id).cloned()
     }
 
-    /// Jobs that wait, and those that are remembered.
-    pub(crate) fn counts(&self) -> [usize; 2] {
-        let inner = self.inner();
-        [inner.waiting.len(), inner.all.len()]
+    /// All that are remembered, the newest first.
+    pub(crate) fn all(&self) -> Vec<Arc<Job>> {
+        self.inner().all.values().rev().cloned().collect()
     }
 
-    /// A job is over.
+    /// Jobs that wait, those that are remembered, and their bytes.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        let inner = self.inner();
+        [inner.waiting.len(), inner.all.len(), inner.all.values().map(|job| job.bytes()).sum()]
+    }
+
+    /// A job is over. Whoever is told so finds it in the store.
     pub(crate) fn finish(&self, job: &Job, state: State) {
+        self.metrics.finished(&state, job.came.elapsed());
+        self.keep(|store| store.finish(job.id, &job.record.ended(&state), &state));
         let mut inner = self.inner();
         end(job, state);
-        let mut bytes: usize = inner.all.values().map(|job| job.bytes()).sum();
-        while inner.all.len() > self.limits.jobs || bytes > self.limits.results {
-            // Not the one that somebody waits for just now.
-            let Some(oldest) = inner.all.values().find(|other| other.id != job.id && other.state().is_over()) else { break };
-            bytes -= oldest.bytes();
-            let id = oldest.id;
-            inner.all.remove(&id);
+        let gone = self.forget(&mut inner, Some(job.id));
+        drop(inner);
+        if !gone.is_empty() {
+            self.keep(|store| store.remove(&gone));
         }
+    }
+
+    /// Forgets jobs that are over until those left are within the limits: the cancelled first, then the oldest; not `but`, which somebody waits for just now.
+    fn forget(&self, inner: &mut Inner, but: Option<u64>) -> Vec<u64> {
+        let (mut gone, mut bytes) = (Vec::new(), inner.all.values().map(|job| job.bytes()).sum::<usize>());
+        while inner.all.len() > self.limits.jobs || bytes > self.limits.results {
+            let over = |job: &&Arc<Job>| Some(job.id) != but && job.state().is_over();
+            let is_cancelled = |job: &&Arc<Job>| matches!(job.state(), State::Cancelled);
+            let oldest = inner.all.values().filter(over).find(is_cancelled).or_else(|| inner.all.values().find(over));
+            let Some((id, held)) = oldest.map(|job| (job.id, job.bytes())) else { break };
+            bytes -= held;
+            inner.all.remove(&id);
+            gone.push(id);
+        }
+        gone
     }
 
     /// Ends a job that waits, and asks one that is worked on to end.
@@ -199,6 +256,7 @@ impl Jobs {
         if let Some(at) = inner.waiting.iter().position(|waiting| waiting.id == id) {
             inner.waiting.remove(at);
             drop(inner);
+            drop(job.take());
             self.finish(&job, State::Cancelled);
         }
         Some(job)
@@ -209,8 +267,10 @@ impl Jobs {
         let mut inner = self.inner();
         inner.closed = true;
         inner.all.values().for_each(|job| job.control.cancel());
-        inner.waiting.drain(..).for_each(|job| end(&job, State::Cancelled));
+        let waiting: Vec<_> = inner.waiting.drain(..).collect();
         self.wake.notify_all();
+        drop(inner);
+        waiting.iter().for_each(|job| self.finish(job, State::Cancelled));
     }
 }
 

@@ -23,19 +23,26 @@
 //! * Addresses beyond this machine need a token.
 //! * Memory is bounded by [`Limits`], whatever clients do.
 
+mod assets;
 mod config;
 mod error;
 mod guard;
 mod jobs;
 mod log;
+mod metrics;
 mod models;
 mod openai;
 mod openapi;
 mod preview;
 mod request;
 mod routes;
+mod runs;
 mod server;
+mod state;
+mod store;
 mod stream;
+mod upload;
+mod work;
 mod worker;
 
 pub use config::{Config, Limits, ServedModel};

@@ -2,7 +2,7 @@
 
 use crate::config::ServedModel;
 use crate::error::{Problem, Result};
-use ddim_engine::{Control, Engine, Info, InfoReport, Model};
+use ddim_engine::{Control, Engine, Info, InfoReport, Model, Plan, Spacing};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,34 @@ pub(crate) fn read(models: &[ServedModel], engine: &Engine) -> Result<Vec<Served
     models.iter().map(one).collect()
 }
 
+/// The model that a request names, or the first of all, which is then written into the request.
+///
+/// # Errors
+/// A model that the server was not started with.
+pub(crate) fn named<'a>(request: &mut Value, models: &'a [Served]) -> std::result::Result<&'a Served, Problem> {
+    if let Some(name) = request.get("model").and_then(|model| model.get("model")) {
+        return of_name("model", name, models);
+    }
+    let first = &models[0];
+    // What is no object is complained of when it is read.
+    if let Some(fields) = request.as_object_mut() {
+        let model = fields.entry("model").or_insert_with(|| json!({}));
+        model.as_object_mut().map(|model| model.insert("model".to_owned(), json!(first.name)));
+    }
+    Ok(first)
+}
+
+/// The model of a name.
+///
+/// # Errors
+/// As of [`named`].
+pub(crate) fn of_name<'a>(field: &str, name: &Value, models: &'a [Served]) -> std::result::Result<&'a Served, Problem> {
+    models.iter().find(|model| *name == *model.name).ok_or_else(|| {
+        let names: Vec<&str> = models.iter().map(|model| &*model.name).collect();
+        Problem::field(field, format!("{name}: expected {}", names.join(", ")))
+    })
+}
+
 impl Served {
     /// What it is, without where it lies.
     pub(crate) fn to_json(&self) -> Value {
@@ -39,8 +67,21 @@ impl Served {
         info
     }
 
+    /// No path of a request for the steps of a trajectory is followed.
+    ///
+    /// # Errors
+    /// The first field that would be.
+    pub(crate) fn check_plan(&self, plan: &Plan) -> std::result::Result<(), Problem> {
+        let paths =
+            [("scheduler", plan.model.scheduler.is_some()), ("trajectory", matches!(plan.trajectory, Some(Spacing::Tuned(Some(_)))))];
+        if let Some((field, _)) = paths.iter().find(|(_, given)| *given) {
+            return Err(Problem::field(field, "a path: a request opens no files here, expected none"));
+        }
+        plan.model.classes.as_ref().map_or(Ok(()), |classes| self.check_classes("classes", &classes.to_string_lossy()))
+    }
+
     /// Refuses what the engine would take for a file: all but `each`, `random`, and numbers and names of classes, in mixtures or not.
-    pub(crate) fn check_classes(&self, text: &str) -> std::result::Result<(), Problem> {
+    pub(crate) fn check_classes(&self, field: &str, text: &str) -> std::result::Result<(), Problem> {
         let names = &self.info.class_names;
         let known = |item: &str| {
             let number = item.parse::<usize>().is_ok_and(|n| self.info.classes.is_none_or(|count| n < count));
@@ -55,6 +96,6 @@ impl Served {
         if fits && !Path::new(text).is_file() {
             return Ok(());
         }
-        Err(Problem::field("classes", format!("{text:?}: expected each, random, or classes of the model {}", self.name)))
+        Err(Problem::field(field, format!("{text:?}: expected each, random, or classes of the model {}", self.name)))
     }
 }

@@ -4,9 +4,10 @@
 
 use crate::config::Limits;
 use crate::error::Problem;
-use crate::jobs::{Job, Jobs, State};
+use crate::jobs::{Job, Jobs};
 use crate::models::Served;
 use crate::request;
+use crate::state::State;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -23,9 +24,6 @@ use utoipa::ToSchema;
 
 /// Images of a request, as OpenAI has it.
 const MOST: usize = 10;
-
-/// Seconds after which a client may look whether there is a place in the queue.
-const AGAIN: u32 = 5;
 
 /// Names of classes that a message lists.
 const LISTED: usize = 32;
@@ -112,51 +110,62 @@ fn find<'a>(models: &'a [Served], id: &str) -> Result<&'a Served, Problem> {
     })
 }
 
-/// Draws the images that a body asks for, as a job among others, and waits for them. Where the answer is given up, so is the job. `host` is how the client calls
-/// this server.
-///
-/// # Errors
-/// What is wrong with the body; 429 where the queue is full; what became of the job instead.
-pub(crate) async fn generations(body: &[u8], host: &str, models: &[Served], jobs: &Jobs, limits: &Limits) -> Result<Value, Problem> {
-    let images = read(body)?;
-    let format = images.response_format.unwrap_or(Format::B64Json);
-    let text = asked(&images, models)?.to_string();
-    let job = request::read(text.as_bytes(), models, limits).and_then(|asked| jobs.submit(asked)).map_err(renamed)?;
-    let mut waited = Waited { jobs, id: job.id, over: false };
-    // The sender is the job's: it is there as long as this is.
-    let _ = job.log.listen().wait_for(|(_, ended)| *ended).await;
-    waited.over = true;
-    let (first, files) = drawn(&job)?;
-    let one = |(n, png): (usize, &Bytes)| match format {
-        Format::B64Json => json!({ "b64_json": BASE64_STANDARD.encode(png) }),
-        Format::Url => json!({ "url": format!("http://{host}/api/v1/jobs/{}/images/{n}.png", job.id) }),
-    };
-    let data: Vec<Value> = (first..).zip(&files).map(one).collect();
-    let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Ok(json!({ "created": created, "data": data }))
-}
-
-/// A job that somebody waits for: it is cancelled where they are gone before its end.
-struct Waited<'a> {
-    jobs: &'a Jobs,
-    id: u64,
+/// A job of images that somebody waits for: it is cancelled where they are gone before its end.
+pub(crate) struct Waited {
+    jobs: Arc<Jobs>,
+    job: Arc<Job>,
+    format: Format,
     over: bool,
 }
 
-impl Drop for Waited<'_> {
-    fn drop(&mut self) {
-        if !self.over {
-            self.jobs.cancel(self.id);
-        }
+/// Queues what a body asks for, as a job among others. Blocks.
+///
+/// # Errors
+/// What is wrong with the body; 429 where the queue is full.
+pub(crate) fn submit(body: &[u8], models: &[Served], jobs: &Arc<Jobs>, limits: &Limits) -> Result<Waited, Problem> {
+    let images = read(body)?;
+    let format = images.response_format.unwrap_or(Format::B64Json);
+    let asked = request::asked("sample", asked(&images, models)?, 0, models, limits);
+    let job = asked.and_then(|asked| jobs.submit(asked)).map_err(renamed)?;
+    Ok(Waited { jobs: Arc::clone(jobs), job, format, over: false })
+}
+
+impl Waited {
+    /// Waits for the images; `host` is how the client calls this server.
+    ///
+    /// # Errors
+    /// What became of the job instead.
+    pub(crate) async fn images(mut self, host: &str) -> Result<Value, Problem> {
+        // The sender is the job's: it is there as long as this is.
+        let _ = self.job.log.listen().wait_for(|(_, ended)| *ended).await;
+        self.over = true;
+        let drawn = match self.job.state() {
+            State::Done(drawn) => drawn,
+            State::Failed(problem) => return Err(renamed(problem)),
+            _ => return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "cancelled, or the server is about to stop")),
+        };
+        let at = format!("http://{host}/api/v1/jobs/{}/images", self.job.id);
+        let one = |(n, png): (usize, &Bytes)| match self.format {
+            Format::B64Json => json!({ "b64_json": BASE64_STANDARD.encode(png) }),
+            Format::Url => json!({ "url": format!("{at}/{n}.png") }),
+        };
+        let data: Vec<Value> = (drawn.first..).zip(&drawn.images).map(one).collect();
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Ok(json!({ "created": created, "data": data }))
     }
 }
 
-/// The images of a job that is over, and the number of the first.
-fn drawn(job: &Job) -> Result<(usize, Vec<Bytes>), Problem> {
-    match job.state() {
-        State::Done(results) => Ok((results.first, results.images.clone())),
-        State::Failed(problem) => Err(renamed(problem)),
-        _ => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "cancelled, or the server is about to stop")),
+impl Drop for Waited {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let (jobs, id) = (Arc::clone(&self.jobs), self.job.id);
+        // It waits for the store, where connections are not served.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || jobs.cancel(id))),
+            Err(_) => drop(jobs.cancel(id)),
+        }
     }
 }
 
@@ -180,7 +189,7 @@ fn read(body: &[u8]) -> Result<Images, Problem> {
     })
 }
 
-/// The same as the body of a request for a job.
+/// The same as a request for a job.
 fn asked(images: &Images, models: &[Served]) -> Result<Value, Problem> {
     let served = images.model.as_deref().map_or(Ok(&models[0]), |id| find(models, id))?;
     let n = images.n.unwrap_or(1);
@@ -206,7 +215,7 @@ fn asked(images: &Images, models: &[Served]) -> Result<Value, Problem> {
     for (field, value) in more.into_iter().filter_map(|(field, value)| Some((field, value?))) {
         request[field] = value;
     }
-    Ok(json!({ "kind": "sample", "request": request, "previews": 0 }))
+    Ok(request)
 }
 
 /// The number of the class that a prompt names; none of a model without classes.
@@ -278,9 +287,6 @@ pub(crate) async fn errors(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        headers.entry(header::RETRY_AFTER).or_insert_with(|| AGAIN.into());
-    }
     response
 }
 

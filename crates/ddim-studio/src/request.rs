@@ -2,16 +2,17 @@
 
 use crate::config::Limits;
 use crate::error::Problem;
-use crate::models::Served;
-use ddim_engine::{BatchSize, Sample, SampleFiles, Spacing};
+use crate::models::{self, Served};
+use crate::upload::{self, File};
+use crate::work::{self, Upload, Work, within};
+use axum::http::StatusCode;
+use ddim_engine::BatchSize;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 /// Previews of a job that does not say how many.
 const PREVIEWS: usize = 16;
-
-/// Images of a job that does not say how many: as [`Sample`] has it.
-const COUNT: usize = 64;
 
 /// The body of a request for a job.
 #[derive(Deserialize)]
@@ -28,26 +29,23 @@ fn nothing() -> Value {
 }
 
 /// A job as it was asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Asked {
-    /// With the model as the engine finds it, and without files.
-    pub(crate) sample: Sample,
+    /// With models as the engine finds them; files to be read are named as they are in `files`.
+    pub(crate) work: Work,
+    pub(crate) files: Vec<File>,
     /// The model as requests know it.
     pub(crate) model: String,
+    /// The request as it can be sent again, without files.
+    pub(crate) told: Value,
     /// Frames of the first batch that are shown while it is drawn.
     pub(crate) previews: usize,
 }
 
 impl Asked {
-    /// The request as it can be sent again.
-    pub(crate) fn to_json(&self) -> Value {
-        let mut request = serde_json::to_value(&self.sample).unwrap_or_default();
-        request["model"]["model"] = json!(self.model);
-        for field in ["files", "latents"] {
-            request.as_object_mut().and_then(|fields| fields.shift_remove(field));
-        }
-        request["model"].as_object_mut().and_then(|fields| fields.shift_remove("scheduler"));
-        request
+    /// Bytes of memory that it holds while it waits, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.files.iter().map(|file| file.bytes.len()).sum()
     }
 }
 
@@ -56,89 +54,90 @@ impl Asked {
 /// # Errors
 /// What is wrong with it, in one line, with its field.
 pub(crate) fn read(body: &[u8], models: &[Served], limits: &Limits) -> Result<Asked, Problem> {
-    let mut body: Body = parsed(&mut serde_json::Deserializer::from_slice(body))?;
-    if body.kind != "sample" {
-        return Err(Problem::field("kind", format!("{:?}: expected \"sample\"", body.kind)));
-    }
+    let body: Body = whole(body)?;
     let previews = body.previews.unwrap_or(PREVIEWS);
     if previews > limits.steps {
         return Err(Problem::field("previews", format!("{previews}: expected 0 to {}", limits.steps)));
     }
-    let served = named(&mut body.request, models)?;
-    let mut sample: Sample = parsed(body.request)?;
-    opens_nothing(&sample)?;
-    if let Some(classes) = &sample.model.classes {
-        served.check_classes(&classes.to_string_lossy())?;
+    asked(&body.kind, body.request, previews, models, limits)
+}
+
+/// A job of a request whose kind is known.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn asked(kind: &str, mut request: Value, previews: usize, models: &[Served], limits: &Limits) -> Result<Asked, Problem> {
+    if !Work::KINDS.contains(&kind) {
+        return Err(Problem::field("kind", format!("{kind:?}: expected {}", Work::KINDS.join(", "))));
     }
-    let count = *sample.count.get_or_insert(COUNT.min(limits.images));
-    within("count", count, limits.images)?;
-    match &sample.timesteps {
-        Some(timesteps) => within("timesteps", timesteps.len(), limits.steps)?,
-        None => within("steps", sample.steps, limits.steps)?,
+    let served = models::named(&mut request, models)?;
+    let mut work: Work = parsed(json!({ "kind": kind, "request": request }))?;
+    work.check_paths()?;
+    if let Some(classes) = &work.model().classes {
+        served.check_classes("classes", &classes.to_string_lossy())?;
     }
-    match sample.model.batch_size {
-        BatchSize::Of(n) if n > limits.images.max(COUNT) => within("batch_size", n, limits.images.max(COUNT))?,
-        _ => {}
+    if let Some(classes) = work.encoded_under() {
+        served.check_classes("from_class", &classes.to_string_lossy())?;
     }
-    let size = sample.model.size;
-    if let Some([h, w]) = size.or(served.info.size) {
-        let pixels = h.checked_mul(w).and_then(|pixels| pixels.checked_mul(count));
-        if pixels.is_none_or(|pixels| pixels > limits.pixels) {
-            let field = if size.is_some() { "size" } else { "count" };
-            return Err(Problem::field(field, format!("{count} images of {h}x{w}: expected {} pixels at most", limits.pixels)));
+    let to_model = match work.decoder() {
+        None => None,
+        Some(name) => {
+            let other = models::of_name("to_model", &json!(name.to_string_lossy()), models)?;
+            name.clone_from(&other.path);
+            Some(other.name.clone())
         }
+    };
+    let most_together = limits.images.max(64);
+    if let BatchSize::Of(n) = work.model().batch_size {
+        within("batch_size", n, most_together)?;
     }
-    sample.model.model.clone_from(&served.path);
-    Ok(Asked { sample, model: served.name.clone(), previews })
+    let count = work.bound(limits)?;
+    let size = work.model().size.or(served.info.size);
+    let pixels = size.map(|[h, w]| h.checked_mul(w).and_then(|pixels| pixels.checked_mul(count)).unwrap_or(usize::MAX));
+    if let Some(([h, w], _)) = size.zip(pixels).filter(|(_, pixels)| *pixels > limits.pixels) {
+        let field = if work.model().size.is_some() { "size" } else { "count" };
+        return Err(Problem::field(field, format!("{count} images of {h}x{w}: expected {} pixels at most", limits.pixels)));
+    }
+    // As many numbers as that many images have, of f32.
+    let numbers = size.map_or(limits.pixels, |[h, w]| h * w * limits.images) * served.info.channels * 4;
+    let mut files = Vec::new();
+    for (field, upload) in work.uploads() {
+        let path = match upload {
+            Upload::Needed(path) if path.as_os_str().is_empty() => {
+                return Err(Problem::field(field, format!("missing: expected {}", upload::EXPECTED)));
+            }
+            Upload::Needed(path) | Upload::Optional(Some(path)) => path,
+            Upload::Optional(None) => continue,
+        };
+        let file = upload::read(field, &path.to_string_lossy(), numbers)?;
+        path.clone_from(&file.name);
+        files.push(file);
+    }
+    work.model().model.clone_from(&served.path);
+    let told = work::told(&work, &served.name, to_model.as_deref());
+    Ok(Asked { work, files, model: served.name.clone(), told, previews })
+}
+
+/// JSON to its end as the type it should be.
+///
+/// # Errors
+/// What is wrong with it, with the field.
+pub(crate) fn whole<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
+    // What is no JSON is not taken for a wrong field.
+    serde_json::from_slice::<IgnoredAny>(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}")))?;
+    parsed(&mut serde_json::Deserializer::from_slice(body))
 }
 
 /// JSON as the type it should be.
-fn parsed<'de, T: Deserialize<'de>>(from: impl serde::Deserializer<'de, Error = serde_json::Error>) -> Result<T, Problem> {
+pub(crate) fn parsed<'de, T: Deserialize<'de>>(from: impl serde::Deserializer<'de, Error = serde_json::Error>) -> Result<T, Problem> {
     serde_path_to_error::deserialize(from).map_err(|error| {
         let path = error.path().to_string();
+        let path = path.strip_prefix("request.").unwrap_or(&path);
         // A path of "." is the whole; where it is the text that is no JSON, the position is in the message.
-        if path == "." {
-            Problem::new(axum::http::StatusCode::BAD_REQUEST, error.inner().to_string())
+        if ["", ".", "request"].contains(&path) {
+            Problem::new(StatusCode::BAD_REQUEST, error.inner().to_string())
         } else {
-            Problem::field(&path, error.inner())
+            Problem::field(path, error.inner())
         }
     })
-}
-
-/// The model that a request names, or the first of all, which is then written into the request.
-fn named<'a>(request: &mut Value, models: &'a [Served]) -> Result<&'a Served, Problem> {
-    let first = &models[0];
-    let name = request.get("model").and_then(|model| model.get("model"));
-    match name {
-        None => {
-            // What is no object is complained of when it is read.
-            if let Some(fields) = request.as_object_mut() {
-                let model = fields.entry("model").or_insert_with(nothing);
-                model.as_object_mut().map(|model| model.insert("model".to_owned(), json!(first.name)));
-            }
-            Ok(first)
-        }
-        Some(name) => models.iter().find(|model| *name == *model.name).ok_or_else(|| {
-            let names: Vec<&str> = models.iter().map(|model| &*model.name).collect();
-            Problem::field("model", format!("{name}: expected {}", names.join(", ")))
-        }),
-    }
-}
-
-/// No path of a request is followed.
-fn opens_nothing(sample: &Sample) -> Result<(), Problem> {
-    let paths = [
-        ("latents", sample.latents.is_some()),
-        ("scheduler", sample.model.scheduler.is_some()),
-        ("files", sample.files != SampleFiles::default()),
-        ("trajectory", matches!(sample.trajectory, Some(Spacing::Tuned(Some(_))))),
-    ];
-    match paths.iter().find(|(_, given)| *given) {
-        Some((field, _)) => Err(Problem::field(field, "a path: a request names no files here, expected none")),
-        None => Ok(()),
-    }
-}
-
-fn within(field: &str, n: usize, most: usize) -> Result<(), Problem> {
-    if (1..=most).contains(&n) { Ok(()) } else { Err(Problem::field(field, format!("{n}: expected 1 to {most}"))) }
 }

@@ -3,24 +3,35 @@
 use crate::config::Limits;
 use crate::error::Problem;
 use crate::guard::{Guard, guard};
-use crate::jobs::{Job, Jobs, Results, State as JobState};
-use crate::models::Served;
-use crate::{openai, openapi, request, stream};
+use crate::jobs::{Job, Jobs};
+use crate::models::{self, Served};
+use crate::state::State as JobState;
+use crate::work::Drawn;
+use crate::{assets, openai, openapi, request, runs, stream};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use ddim_engine::{Control, Engine, Plan};
+use http_body_util::LengthLimitError;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// What answers are made of.
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) models: Vec<Served>,
     pub(crate) jobs: Arc<Jobs>,
+    pub(crate) runs: Vec<PathBuf>,
+    /// For what is answered without a job.
+    pub(crate) engine: Engine,
+    /// Places for large bodies.
+    pub(crate) large: Semaphore,
     pub(crate) limits: Limits,
 }
 
@@ -29,13 +40,21 @@ type Answer = Result<Response, Problem>;
 /// All that can be asked, by those who may.
 pub(crate) fn router(room: Arc<Room>, who: Guard) -> Router {
     Router::new()
+        .route("/", get(assets::index))
+        .route("/assets/{name}", get(assets::asset))
         .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics))
         .route("/api/v1/models", get(models))
-        .route("/api/v1/jobs", post(submit))
+        .route("/api/v1/plan", post(plan))
+        .route("/api/v1/jobs", get(jobs).post(submit))
         .route("/api/v1/jobs/{id}", get(job).delete(cancel))
         .route("/api/v1/jobs/{id}/events", get(events))
         .route("/api/v1/jobs/{id}/result.npy", get(array))
+        .route("/api/v1/jobs/{id}/grid.png", get(grid))
         .route("/api/v1/jobs/{id}/images/{name}", get(image))
+        .route("/api/v1/runs", get(all_runs))
+        .route("/api/v1/runs/{name}", get(run))
+        .route("/api/v1/runs/{name}/previews/{file}", get(preview))
         .route("/api/v1/openapi.json", get(described))
         .route("/v1/images/generations", post(generations))
         .route("/v1/models", get(openai_models))
@@ -45,9 +64,23 @@ pub(crate) fn router(room: Arc<Room>, who: Guard) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} {}: not possible", request.method(), request.uri().path()))
         })
         .layer(from_fn_with_state(Arc::new(who), guard))
+        .layer(from_fn_with_state(Arc::clone(&room), count))
         // Around all, so that what the guard refuses is told in its words too.
         .layer(from_fn(openai::errors))
         .with_state(room)
+}
+
+/// Counts answers.
+async fn count(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    room.jobs.metrics.answered(response.status().as_u16());
+    response
+}
+
+/// What reads files, computes, or waits for the disk.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+    let broken = |_| Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer panicked: please report it"));
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(broken)
 }
 
 fn json_of(status: StatusCode, value: &Value) -> Response {
@@ -55,12 +88,37 @@ fn json_of(status: StatusCode, value: &Value) -> Response {
 }
 
 async fn healthz(State(room): State<Arc<Room>>) -> Response {
-    let [waiting, remembered] = room.jobs.counts();
-    json_of(StatusCode::OK, &json!({ "status": "ok", "waiting": waiting, "jobs": remembered }))
+    let [waiting, remembered, _] = room.jobs.counts();
+    // What is wrong with the store is no reason to be restarted: it would lose what is in memory.
+    let not_kept = room.jobs.metrics.not_kept();
+    json_of(StatusCode::OK, &json!({ "status": "ok", "waiting": waiting, "jobs": remembered, "not_kept": not_kept }))
+}
+
+async fn metrics(State(room): State<Arc<Room>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], room.jobs.metrics.text(room.jobs.counts())).into_response()
 }
 
 async fn models(State(room): State<Arc<Room>>) -> Response {
     json_of(StatusCode::OK, &json!({ "models": room.models.iter().map(Served::to_json).collect::<Vec<_>>() }))
+}
+
+async fn plan(State(room): State<Arc<Room>>, request: Request) -> Answer {
+    let body = body(request.into_body(), &room).await?;
+    let plan = blocking(move || {
+        let mut request: Value = request::whole(&body)?;
+        let served = models::named(&mut request, &room.models)?;
+        let mut plan: Plan = request::parsed(request)?;
+        let steps = plan.timesteps.as_ref().map_or(plan.steps, Vec::len);
+        crate::work::within("steps", steps, room.limits.steps)?;
+        served.check_plan(&plan)?;
+        plan.model.model.clone_from(&served.path);
+        let report = room.engine.run(&plan, &Control::default(), &mut |_| {}).map_err(|error| Problem::of(&error))?;
+        let mut json = serde_json::to_value(&report).unwrap_or_default();
+        json["model"] = json!(served.name);
+        Ok(json)
+    });
+    Ok(json_of(StatusCode::OK, &plan.await?))
 }
 
 async fn described() -> Response {
@@ -76,15 +134,17 @@ async fn openai_model(State(room): State<Arc<Room>>, Path(id): Path<String>) -> 
 }
 
 async fn generations(State(room): State<Arc<Room>>, headers: HeaderMap, request: Request) -> Answer {
-    let body = body(request.into_body(), &room.limits).await?;
+    let body = body(request.into_body(), &room).await?;
+    let job = blocking(move || openai::submit(&body, &room.models, &room.jobs, &room.limits)).await?;
     // The guard has seen that it is there, and one of ours.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    Ok(json_of(StatusCode::OK, &openai::generations(&body, host, &room.models, &room.jobs, &room.limits).await?))
+    Ok(json_of(StatusCode::OK, &job.images(host).await?))
 }
 
 async fn submit(State(room): State<Arc<Room>>, request: Request) -> Answer {
-    let body = body(request.into_body(), &room.limits).await?;
-    let job = room.jobs.submit(request::read(&body, &room.models, &room.limits)?)?;
+    let body = body(request.into_body(), &room).await?;
+    let submitted = blocking(move || room.jobs.submit(request::read(&body, &room.models, &room.limits)?));
+    let job = submitted.await?;
     let mut response = json_of(StatusCode::ACCEPTED, &job.to_json());
     if let Ok(location) = format!("/api/v1/jobs/{}", job.id).parse() {
         response.headers_mut().insert(header::LOCATION, location);
@@ -92,25 +152,48 @@ async fn submit(State(room): State<Arc<Room>>, request: Request) -> Answer {
     Ok(response)
 }
 
+async fn jobs(State(room): State<Arc<Room>>) -> Response {
+    let brief = |job: Arc<Job>| json!({ "id": job.id, "kind": job.record.kind, "model": job.record.model, "state": job.state().name() });
+    json_of(StatusCode::OK, &json!({ "jobs": room.jobs.all().into_iter().map(brief).collect::<Vec<_>>() }))
+}
+
+async fn all_runs(State(room): State<Arc<Room>>) -> Answer {
+    Ok(json_of(StatusCode::OK, &blocking(move || Ok(runs::list(&room.runs))).await?))
+}
+
+async fn run(State(room): State<Arc<Room>>, Path(name): Path<String>) -> Answer {
+    Ok(json_of(StatusCode::OK, &blocking(move || runs::one(&room.runs, &name)).await?))
+}
+
+async fn preview(State(room): State<Arc<Room>>, Path((name, file)): Path<(String, String)>) -> Answer {
+    let bytes = blocking(move || runs::preview(&room.runs, &name, &file)).await?;
+    Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response())
+}
+
 /// A body that is small enough and comes fast enough.
-async fn body(body: Body, limits: &Limits) -> Result<Bytes, Problem> {
+async fn body(body: Body, room: &Room) -> Result<Bytes, Problem> {
+    let limits = &room.limits;
     let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body: expected {} bytes at most", limits.body));
     // What is said to come needs not be waited for.
-    if http_body(&body) > limits.body as u64 {
+    if least(&body) > limits.body as u64 {
         return Err(too_large());
     }
+    // Of the large ones, and of those that do not say, so many at once are memory enough.
+    let is_small = hyper::body::Body::size_hint(&body).upper().is_some_and(|bytes| bytes <= Limits::SMALL_BODY as u64);
+    let place = if is_small { Ok(None) } else { room.large.try_acquire().map(Some) };
+    let Ok(_place) = place else {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once: expected fewer, try again later"));
+    };
     match tokio::time::timeout(limits.request, axum::body::to_bytes(body, limits.body)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("length limit")) => {
-            Err(too_large())
-        }
+        Ok(Err(error)) if std::error::Error::source(&error).is_some_and(|source| source.is::<LengthLimitError>()) => Err(too_large()),
         Ok(Err(error)) => Err(Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}"))),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body: expected within {} s", limits.request.as_secs_f64()))),
     }
 }
 
 /// The bytes that a body has at least.
-fn http_body(body: &Body) -> u64 {
+fn least(body: &Body) -> u64 {
     hyper::body::Body::size_hint(body).lower()
 }
 
@@ -125,7 +208,9 @@ async fn job(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
 
 async fn cancel(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
     let job = find(&room, &id)?;
-    room.jobs.cancel(job.id);
+    let asked = Arc::clone(&job);
+    // It waits for the store.
+    blocking(move || Ok(room.jobs.cancel(asked.id))).await?;
     Ok(json_of(StatusCode::ACCEPTED, &job.to_json()))
 }
 
@@ -134,22 +219,29 @@ async fn events(State(room): State<Arc<Room>>, Path(id): Path<String>, headers: 
 }
 
 /// What came of a job.
-fn results(job: &Job) -> Result<Arc<Results>, Problem> {
+fn results(job: &Job) -> Result<Arc<Drawn>, Problem> {
     match job.state() {
-        JobState::Done(results) => Ok(results),
+        JobState::Done(drawn) => Ok(drawn),
         state => Err(Problem::new(StatusCode::CONFLICT, format!("job {} is {}: expected one that is done", job.id, state.name()))),
     }
 }
 
 async fn array(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
     let bytes = results(&*find(&room, &id)?)?.array.clone();
+    let bytes = bytes.ok_or_else(|| Problem::not_found(format!("an array of job {id}")))?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }
 
+async fn grid(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
+    let bytes = results(&*find(&room, &id)?)?.grid.clone();
+    let bytes = bytes.ok_or_else(|| Problem::not_found(format!("a grid of job {id}")))?;
+    Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response())
+}
+
 async fn image(State(room): State<Arc<Room>>, Path((id, name)): Path<(String, String)>) -> Answer {
-    let results = results(&*find(&room, &id)?)?;
+    let drawn = results(&*find(&room, &id)?)?;
     let number = name.strip_suffix(".png").and_then(|number| number.parse::<usize>().ok());
-    let at = number.and_then(|number| number.checked_sub(results.first));
-    let bytes = at.and_then(|at| results.images.get(at)).ok_or_else(|| Problem::not_found(format!("image {name} of job {id}")))?;
+    let at = number.and_then(|number| number.checked_sub(drawn.first));
+    let bytes = at.and_then(|at| drawn.images.get(at)).ok_or_else(|| Problem::not_found(format!("image {name} of job {id}")))?;
     Ok(([(header::CONTENT_TYPE, "image/png")], bytes.clone()).into_response())
 }

@@ -5,9 +5,9 @@ use crate::error::{Error, Result};
 use crate::guard::Guard;
 use crate::jobs::Jobs;
 use crate::routes::{Room, router};
+use crate::store::Store;
 use crate::{models, worker};
 use axum::Router;
-use ddim_engine::Engine;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -15,12 +15,22 @@ use hyper_util::service::TowerToHyperService;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 
 /// Bytes of a request's head.
 const LONGEST_HEAD: usize = 32 << 10;
+
+/// Threads for connections: they compute nothing.
+const NETWORK_THREADS: usize = 2;
+
+/// Threads that wait for the disk and parse bodies: more would only take memory.
+const WAITING_THREADS: usize = 4;
+
+/// How often [`Studio::serve`] looks whether it should stop.
+const OFTEN: Duration = Duration::from_millis(50);
 
 /// After a connection could not be accepted, as where there are no more file descriptors.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -31,7 +41,6 @@ pub struct Studio {
     listener: TcpListener,
     address: SocketAddr,
     config: Config,
-    engine: Engine,
     room: Arc<Room>,
 }
 
@@ -42,20 +51,39 @@ impl Studio {
     /// [`Error::Config`]; [`Error::Engine`] for a device or a model that is not there; [`Error::Io`] for an address that cannot be taken.
     pub fn bind(config: Config) -> Result<Self> {
         config.check()?;
-        let engine = Engine::new(&config.device, config.threads)?;
         let what = || format!("`listen` {}", config.listen);
         let listener = TcpListener::bind(config.listen).map_err(Error::io(what()))?;
         listener.set_nonblocking(true).map_err(Error::io(what()))?;
         let address = listener.local_addr().map_err(Error::io(what()))?;
-        let models = models::read(&config.models, &engine)?;
+        let models = models::read(&config.models, &config.engine)?;
         let limits = config.limits.clone();
-        let room = Arc::new(Room { models, jobs: Arc::new(Jobs::new(limits.clone())), limits });
-        Ok(Self { listener, address, config, engine, room })
+        let store = config.store.as_deref().map(Store::open).transpose()?;
+        let (jobs, large) = (Arc::new(Jobs::new(limits.clone(), store)?), Semaphore::new(limits.large_bodies));
+        let room = Arc::new(Room { models, jobs, runs: config.runs.clone(), engine: config.engine.clone(), large, limits });
+        Ok(Self { listener, address, config, room })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// [`run`](Self::run) on a runtime of its own until `stop` is set. Blocks.
+    ///
+    /// # Errors
+    /// As of `run`.
+    pub fn serve(self, stop: &AtomicBool) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(NETWORK_THREADS)
+            .max_blocking_threads(WAITING_THREADS)
+            .enable_all()
+            .build();
+        let stopped = async {
+            while !stop.load(Ordering::SeqCst) {
+                tokio::time::sleep(OFTEN).await;
+            }
+        };
+        runtime.map_err(Error::io("threads for connections"))?.block_on(self.run(stopped))
     }
 
     /// Answers until `stop` is there; then jobs are cancelled between two steps, what is being answered is ended, and it returns. In a runtime of tokio, with its
@@ -64,16 +92,16 @@ impl Studio {
     /// # Errors
     /// [`Error::Io`] where the system gives no thread or does not let it listen.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<()> {
-        let Self { listener, address, config, engine, room } = self;
+        let Self { listener, address, config, room } = self;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::io("listening"))?;
         let jobs = Arc::clone(&room.jobs);
         let worker = std::thread::Builder::new().name("jobs".to_owned()).spawn({
-            let jobs = Arc::clone(&jobs);
+            let (jobs, engine) = (Arc::clone(&jobs), config.engine.clone());
             move || worker::work(&jobs, &engine)
         });
         let worker = worker.map_err(Error::io("a thread for jobs"))?;
         let router = router(room, Guard::new(&config, address));
-        accept(&listener, &router, &config.limits, stop, || jobs.close()).await;
+        accept(&listener, &router, &config.limits, stop, move || jobs.close()).await;
         // It ends after the step that it is at.
         let _ = tokio::task::spawn_blocking(move || worker.join()).await;
         Ok(())
@@ -86,7 +114,7 @@ async fn accept(
     router: &Router,
     limits: &Limits,
     stop: impl Future<Output = ()>,
-    close: impl FnOnce(),
+    close: impl FnOnce() + Send + 'static,
 ) {
     let (room, graceful) = (Arc::new(Semaphore::new(limits.connections)), GracefulShutdown::new());
     let mut stop = pin!(stop);
@@ -114,6 +142,6 @@ async fn accept(
             drop(place);
         });
     }
-    close();
+    let _ = tokio::task::spawn_blocking(close).await;
     let _ = tokio::time::timeout(limits.shutdown, graceful.shutdown()).await;
 }

@@ -1,14 +1,16 @@
 //! The thread that works on jobs, one after the other: each has all of the device.
 
 use crate::error::Problem;
-use crate::jobs::{Job, Jobs, Results, State};
+use crate::jobs::{Job, Jobs, Task};
+use crate::metrics::Metrics;
 use crate::preview::sheet;
-use axum::body::Bytes;
+use crate::state::State;
+use crate::work::{Drawn, End, Upload};
 use axum::http::StatusCode;
-use ddim_engine::{Engine, ErrorKind, Event};
+use ddim_engine::{Engine, Event};
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::MAIN_SEPARATOR;
 use std::time::{Duration, Instant};
 
 /// Progress is told no more often.
@@ -18,45 +20,64 @@ const EVERY: Duration = Duration::from_millis(100);
 pub(crate) fn work(jobs: &Jobs, engine: &Engine) {
     while let Some(job) = jobs.next() {
         // A defect of one job is not the end of the server.
-        let state = catch_unwind(AssertUnwindSafe(|| one(&job, engine)));
-        let broken = |_| State::Failed(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the job panicked: please report it"));
-        jobs.finish(&job, state.unwrap_or_else(broken));
+        let ended = catch_unwind(AssertUnwindSafe(|| one(&job, engine, &jobs.metrics)));
+        let broken = || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the job panicked: please report it");
+        let state = match ended {
+            Ok(Ok(drawn)) => State::Done(drawn.into()),
+            Ok(Err(End::Cancelled)) => State::Cancelled,
+            Ok(Err(End::Failed(problem))) => State::Failed(problem),
+            Err(_) => State::Failed(broken()),
+        };
+        jobs.finish(&job, state);
     }
 }
 
-fn one(job: &Job, engine: &Engine) -> State {
-    let io = |error: std::io::Error| State::Failed(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("results: {error}")));
-    // The engine writes what the command line would: the same bytes.
-    let folder = match tempfile::tempdir() {
-        Ok(folder) => folder,
-        Err(error) => return io(error),
-    };
-    let (images, array) = (folder.path().join("images"), folder.path().join("result.npy"));
-    let mut sample = job.asked.sample.clone();
-    (sample.files.out, sample.files.save_npy) = (Some(images.clone()), Some(array.clone()));
-    let mut teller = Teller { job, first: sample.first.unwrap_or(0) as u64, step: 0, told: None };
-    let report = match engine.run(&sample, &job.control, &mut |event| teller.tell(event)) {
-        Ok(report) => report,
-        Err(error) if error.kind() == ErrorKind::Cancelled => return State::Cancelled,
-        Err(error) => return State::Failed(Problem::of(&error)),
-    };
-    let read = || -> std::io::Result<Results> {
-        let file = |path: &Path| std::fs::read(path).map(Bytes::from);
-        let images = (report.first..report.first + report.count).map(|n| file(&images.join(format!("{n:05}.png"))));
-        let images = images.collect::<std::io::Result<_>>()?;
-        let mut json = serde_json::to_value(&report).unwrap_or_default();
-        json["model"] = json!(job.asked.model);
-        json.as_object_mut().and_then(|fields| fields.shift_remove("files"));
-        Ok(Results { report: json, first: report.first, images, array: file(&array)? })
-    };
-    read().map_or_else(io, |results| State::Done(results.into()))
+fn one(job: &Job, engine: &Engine, metrics: &Metrics) -> Result<Drawn, End> {
+    // Nobody else takes it.
+    let Some(Task { mut work, files }) = job.take() else { return Err(End::Cancelled) };
+    let folder = tempfile::tempdir()?;
+    files.iter().try_for_each(|file| std::fs::write(folder.path().join(&file.name), &file.bytes))?;
+    drop(files);
+    for (_, upload) in work.uploads() {
+        if let Upload::Needed(path) | Upload::Optional(Some(path)) = upload {
+            *path = folder.path().join(&*path);
+        }
+    }
+    let model = (work.model().model.display().to_string(), job.record.model.clone());
+    let ours = [(format!("{}{MAIN_SEPARATOR}", folder.path().display()), String::new()), model];
+    let mut teller = Teller { job, metrics, ours: &ours, first: None, step: 0, told: None };
+    let drawn = work.run(folder.path(), engine, &job.control, &mut |event| teller.tell(event));
+    match drawn {
+        Ok(drawn) => Ok(Drawn { report: without(drawn.report, &ours), ..drawn }),
+        Err(End::Failed(problem)) => Err(End::Failed(Problem { message: replaced(&problem.message, &ours), ..problem })),
+        Err(End::Cancelled) => Err(End::Cancelled),
+    }
+}
+
+/// Where the server has its files, and what is said instead.
+type Ours = [(String, String)];
+
+fn replaced(text: &str, ours: &Ours) -> String {
+    ours.iter().fold(text.to_owned(), |text, (path, name)| text.replace(path, name))
+}
+
+/// The same in all texts of a value.
+fn without(value: Value, ours: &Ours) -> Value {
+    match value {
+        Value::String(text) => Value::String(replaced(&text, ours)),
+        Value::Array(items) => items.into_iter().map(|item| without(item, ours)).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, without(value, ours))).collect(),
+        other => other,
+    }
 }
 
 /// Hands the engine's events on to whoever listens.
 struct Teller<'a> {
     job: &'a Job,
-    /// The first image: batches that begin with another are not shown.
-    first: u64,
+    metrics: &'a Metrics,
+    ours: &'a Ours,
+    /// The first image of a phase: batches that begin with another are not shown.
+    first: Option<u64>,
     step: usize,
     told: Option<Instant>,
 }
@@ -65,7 +86,10 @@ impl Teller<'_> {
     fn tell(&mut self, event: Event) {
         let name = match &event {
             Event::Note { .. } => "note",
-            Event::Began { .. } => "began",
+            Event::Began { .. } => {
+                self.first = None;
+                "began"
+            }
             Event::Progress { done, total, .. } => {
                 if done < total && self.told.is_some_and(|told| told.elapsed() < EVERY) {
                     return;
@@ -73,9 +97,10 @@ impl Teller<'_> {
                 self.told = Some(Instant::now());
                 "progress"
             }
-            Event::Step { step, steps, first, .. } => {
+            Event::Step { step, steps, first, count, .. } => {
                 self.step = *step;
-                if *first == self.first && is_shown(*step, *steps, self.job.asked.previews) {
+                self.metrics.image_steps(*count);
+                if *self.first.get_or_insert(*first) == *first && is_shown(*step, *steps, self.job.record.previews) {
                     // It comes after this very step.
                     self.job.control.preview();
                 }
@@ -94,7 +119,7 @@ impl Teller<'_> {
         };
         let mut data = serde_json::to_value(&event).unwrap_or_default();
         data.as_object_mut().and_then(|fields| fields.shift_remove("event"));
-        self.job.log.push(name, &data);
+        self.job.log.push(name, &without(data, self.ours));
     }
 }
 

@@ -16,6 +16,7 @@ mod man;
 mod nll;
 mod reconstruct;
 mod sample;
+mod serve;
 mod sweep;
 mod train;
 mod tune;
@@ -57,4 +58,5 @@ verbs! {
     Info info,
     Convert convert,
     Bench bench,
+    Serve serve,
 }

@@ -63,6 +63,9 @@ pub struct EditReport {
     /// [channels, height, width] of an image.
     #[serde(skip)]
     pub shape: [usize; 3],
+    /// The images, [n, c, h, w], as they were edited.
+    #[serde(skip)]
+    pub originals: Vec<f32>,
     /// The edits, those of one image after those of another, [n, c, h, w] in [-1, 1], unclamped.
     #[serde(skip)]
     pub edits: Vec<f32>,

@@ -14,14 +14,14 @@ const PROBLEMS: [(&str, &str); 11] = [
     ("415", "The body is no JSON."),
     ("429", "The queue is full."),
     ("500", "It went wrong here."),
-    ("503", "The server is about to stop."),
+    ("503", "The server is about to stop, or has too much to read."),
 ];
 
 /// What can come of any request.
 const ALWAYS: [&str; 4] = ["400", "401", "403", "500"];
 
 /// What can come of a request with a body.
-const POSTED: [&str; 3] = ["408", "413", "415"];
+const POSTED: [&str; 4] = ["408", "413", "415", "503"];
 
 fn schema(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
@@ -33,7 +33,7 @@ fn json_of(description: &str, name: &str) -> Value {
 
 /// An answer that is no JSON.
 fn bytes(description: &str, kind: &str) -> Value {
-    let schema = if kind.starts_with("text/") { json!({ "type": "string" }) } else { json!({}) };
+    let schema = if kind.contains("text") { json!({ "type": "string" }) } else { json!({}) };
     json!({ "description": description, "content": { kind: { "schema": schema } } })
 }
 
@@ -84,6 +84,11 @@ pub(super) fn all() -> Value {
          `preview` {step, timestep, first, shape, x_t, x_0}, the last two data URLs of PNGs of up to 16 images in rows as near to a square as can be; `note` {kind, text}; \
          `line` {text}; `ended`; `gap` {events}, where so many were forgotten; at last `done`, `failed` or `cancelled` with the job, and the stream ends."
     );
+    let submitted = json!({
+        "description": "The job, which waits.",
+        "headers": { "Location": { "schema": text, "description": "Where the job is asked for." } },
+        "content": { "application/json": { "schema": schema("Job") } },
+    });
     let health = {
         let mut health = operation(["health", "server", "Whether it is there."], &[], ("200", json_of("It is.", "Health")), &[]);
         // Asked without the token.
@@ -94,7 +99,7 @@ pub(super) fn all() -> Value {
     json!({
         "/healthz": { "get": health },
         "/metrics": { "get": operation(
-            ["metrics", "server", "Counters and gauges for Prometheus."], &[], ("200", bytes("In Prometheus' text format.", "text/plain")), &[],
+            ["metrics", "server", "Counters and gauges for Prometheus."], &[], ("200", bytes("In OpenMetrics' text format.", "application/openmetrics-text")), &[],
         ) },
         "/api/v1/openapi.json": { "get": operation(
             ["document", "server", "This document."], &[], ("200", json!({ "description": "OpenAPI 3.1.", "content": { "application/json": { "schema": { "type": "object" } } } })), &[],
@@ -102,18 +107,12 @@ pub(super) fn all() -> Value {
         "/api/v1/models": { "get": operation(["models", "models", "The models, the default first."], &[], ("200", json_of("The models.", "Models")), &[]) },
         "/api/v1/plan": { "post": posted(
             ["plan", "models", "The steps that a request would take, and their coefficients, without drawing anything."],
-            "Sample", ("200", json_of("The steps.", "Plan")), &[],
+            "Plan", ("200", json_of("The steps.", "PlanReport")), &[],
         ) },
-        "/api/v1/jobs": { "post": posted(
-            ["submitJob", "jobs", "Queues a job."],
-            "JobRequest",
-            ("202", json!({
-                "description": "The job, which waits.",
-                "headers": { "Location": { "schema": text, "description": "Where the job is asked for." } },
-                "content": { "application/json": { "schema": schema("Job") } },
-            })),
-            &["429", "503"],
-        ) },
+        "/api/v1/jobs": {
+            "get": operation(["jobs", "jobs", "The jobs that are remembered, the newest first."], &[], ("200", json_of("The jobs.", "Jobs")), &[]),
+            "post": posted(["submitJob", "jobs", "Queues a job."], "JobRequest", ("202", submitted), &["429"]),
+        },
         "/api/v1/jobs/{id}": {
             "get": operation(["job", "jobs", "How far a job is, and what came of it."], &[id()], ("200", json_of("The job.", "Job")), &["404"]),
             "delete": operation(
@@ -125,6 +124,10 @@ pub(super) fn all() -> Value {
         "/api/v1/jobs/{id}/result.npy": { "get": operation(
             ["jobArray", "jobs", "The batch of a job that is done: images, or latents of encode."],
             &[id()], ("200", bytes("A .npy file of f32, [n, c, h, w].", "application/octet-stream")), &["404", "409"],
+        ) },
+        "/api/v1/jobs/{id}/grid.png": { "get": operation(
+            ["jobGrid", "jobs", "All of a job that is done in one picture, as the command line draws it."],
+            &[id()], ("200", bytes("The picture.", "image/png")), &["404", "409"],
         ) },
         "/api/v1/jobs/{id}/images/{name}": { "get": operation(
             ["jobImage", "jobs", "An image of a job that is done."],
@@ -142,7 +145,7 @@ pub(super) fn all() -> Value {
         ) },
         "/v1/images/generations": { "post": posted(
             ["createImages", "openai", "Draws images, and answers when they are there. Giving up cancels."],
-            "ImagesRequest", ("200", json_of("The images.", "Images")), &["404", "429", "503"],
+            "ImagesRequest", ("200", json_of("The images.", "Images")), &["404", "429"],
         ) },
         "/v1/models": { "get": operation(["openAiModels", "openai", "The models, the default first."], &[], ("200", json_of("The models.", "OpenAiModels")), &[]) },
         "/v1/models/{id}": { "get": operation(
@@ -158,7 +161,7 @@ pub(super) fn problems() -> Value {
     for (prefix, name) in [("Problem", "Problem"), ("OpenAi", "OpenAiProblem")] {
         for (status, description) in PROBLEMS {
             let mut response = json_of(description, name);
-            if (prefix, status) == ("OpenAi", "429") {
+            if ["429", "503"].contains(&status) {
                 let seconds = json!({ "schema": { "type": "integer" }, "description": "Seconds after which to try again." });
                 response["headers"] = json!({ "Retry-After": seconds });
             }
@@ -176,15 +179,9 @@ fn object(description: &str, properties: Value) -> Value {
 
 /// Schemas of answers that are no types of the engine.
 pub(super) fn answers(kinds: &[(&str, &str)]) -> Vec<(&'static str, Value)> {
-    let [text, whole, number] = ["string", "integer", "number"].map(|kind| json!({ "type": kind }));
+    let [text, whole] = ["string", "integer"].map(|kind| json!({ "type": kind }));
     let [maybe_text, maybe_whole] = ["string", "integer"].map(|kind| json!({ "type": [kind, "null"] }));
     let many = |items: &Value| json!({ "type": "array", "items": items });
-    let step = object(
-        "A step of Eq. 12: sqrt(alpha_bar_next) x_0 + direction ε + sigma z.",
-        json!({
-            "timestep": whole, "next_timestep": maybe_whole, "alpha_bar": number, "alpha_bar_next": number, "direction": number, "sigma": number,
-        }),
-    );
     let run = json!({ "name": text, "step": maybe_whole, "steps": maybe_whole });
     let job = json!({
         "type": "object",
@@ -202,6 +199,7 @@ pub(super) fn answers(kinds: &[(&str, &str)]) -> Vec<(&'static str, Value)> {
                 "anyOf": kinds.iter().map(|(_, request)| schema(&format!("{request}Report"))).collect::<Vec<_>>(),
             },
             "images": { "type": "array", "items": text, "description": "Of a job that is done: where its images are." },
+            "grid": { "type": ["string", "null"], "description": "Of a job that is done: where all of it is in one picture, where it has one." },
             "array": { "type": ["string", "null"], "description": "Of a job that is done: where its batch is, where it has one." },
             "error": { "type": "string", "description": "Of a job that failed: why, in one line." },
             "field": { "type": ["string", "null"], "description": "Of a job that failed: the field of the request that it is about." },
@@ -212,23 +210,22 @@ pub(super) fn answers(kinds: &[(&str, &str)]) -> Vec<(&'static str, Value)> {
     let said = object("What is wrong.", json!({ "message": text, "type": text, "param": maybe_text, "code": maybe_text }));
     vec![
         ("Job", job),
-        ("Problem", object("What is wrong.", json!({ "error": { "type": "string", "description": "One line." }, "field": maybe_text }))),
-        ("Health", object("That it is there.", json!({ "status": { "const": "ok" }, "waiting": whole, "jobs": whole }))),
-        ("Models", object("The models.", json!({ "models": many(&schema("InfoReport")) }))),
-        ("PlannedStep", step),
         (
-            "Plan",
-            object(
-                "Steps that would be taken; `alpha_bar` of each code timestep.",
-                json!({ "trajectory": text, "timesteps": many(&whole), "alpha_bar": many(&number), "steps": many(&schema("PlannedStep")) }),
-            ),
+            "Jobs",
+            object("Jobs.", json!({ "jobs": many(&object("A job.", json!({ "id": whole, "kind": text, "model": text, "state": text }))) })),
         ),
+        ("Problem", object("What is wrong.", json!({ "error": { "type": "string", "description": "One line." }, "field": maybe_text }))),
+        (
+            "Health",
+            object("That it is there.", json!({ "status": { "const": "ok" }, "waiting": whole, "jobs": whole, "not_kept": maybe_text })),
+        ),
+        ("Models", object("The models.", json!({ "models": many(&schema("InfoReport")) }))),
         ("Runs", object("Runs of training.", json!({ "runs": many(&object("A run.", run)) }))),
         (
             "Run",
             object(
                 "A run of training; `config` is TOML, `metrics` its lines.",
-                json!({ "name": text, "config": text, "metrics": many(&json!({ "type": "object" })), "previews": many(&text) }),
+                json!({ "name": text, "steps": maybe_whole, "config": text, "metrics": many(&json!({ "type": "object" })), "previews": many(&text) }),
             ),
         ),
         ("OpenAiModel", model),

@@ -1,5 +1,8 @@
 //! A server in a thread, and requests as text.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use ddim_engine::Engine;
 use ddim_studio::{Config, Studio};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +19,7 @@ pub(crate) struct Server {
 
 /// A server with one model, on a free port.
 pub(crate) fn server(change: impl FnOnce(&mut Config)) -> Server {
-    let mut config = Config { listen: ([127, 0, 0, 1], 0).into(), threads: Some(1), ..Config::default() };
+    let mut config = Config { listen: ([127, 0, 0, 1], 0).into(), engine: Engine::new("cpu", Some(1)).unwrap(), ..Config::default() };
     config.models.truncate(1);
     change(&mut config);
     let studio = Studio::bind(config).unwrap();
@@ -109,6 +112,11 @@ impl Server {
         }
         Events(lines)
     }
+}
+
+/// Bytes as they are sent within a request.
+pub(crate) fn data_url(bytes: &[u8]) -> String {
+    format!("data:application/octet-stream;base64,{}", BASE64_STANDARD.encode(bytes))
 }
 
 impl Drop for Server {

@@ -2,6 +2,8 @@
 
 mod client;
 mod jobs;
+mod kept;
+mod kinds;
 mod openai;
 mod refused;
 mod slow;

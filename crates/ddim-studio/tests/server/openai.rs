@@ -129,7 +129,7 @@ fn what_has_no_meaning_is_refused_in_their_words() {
 
 #[test]
 fn all_errors_have_their_shape() {
-    let server = server(|config| config.token = Some("0123456789abcdef".to_owned()));
+    let server = server(|config| (config.token, config.limits.body) = (Some("0123456789abcdef".to_owned()), 1000));
     let token = ("Authorization", "Bearer 0123456789abcdef");
     let wrong = [
         ("GET", "/v1/models", vec![], 401),
@@ -146,7 +146,7 @@ fn all_errors_have_their_shape() {
         error(&answer);
         assert!(answer.head.contains("x-content-type-options: nosniff"), "{}", answer.head);
     }
-    let large = server.ask("POST", "/v1/images/generations", &[token, JSON], &" ".repeat(1 << 23));
+    let large = server.ask("POST", "/v1/images/generations", &[token, JSON], &" ".repeat(2000));
     assert_eq!(large.status, 413);
     error(&large);
     // Elsewhere they are what they were.
@@ -175,7 +175,7 @@ fn a_full_queue_says_when_to_come_again() {
     let refused = generate(&server, &json!({ "steps": 1 }));
     assert_eq!(refused.status, 429, "{}", refused.text());
     assert_eq!(error(&refused)["code"], "rate_limit_exceeded");
-    assert!(refused.head.contains("retry-after: 5\r\n"), "{}", refused.head);
+    assert!(refused.head.contains("retry-after: 1\r\n"), "{}", refused.head);
 }
 
 #[test]
@@ -223,6 +223,24 @@ fn a_stop_is_told() {
 }
 
 #[test]
+fn sizes_are_width_by_height() {
+    let (server, folder) = both();
+    // Both models are square: one that is not.
+    let config = folder.path().join("unet/config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("\"sample_size\": 8", "\"sample_size\": [8, 16]")).unwrap();
+    drop(server);
+    let wide = ServedModel { name: "wide".to_owned(), model: folder.path().to_owned() };
+    let server = self::server(|config| config.models = vec![wide]);
+    let ask = |size: &str| generate(&server, &json!({ "prompt": "cat", "steps": 1, "size": size }));
+    assert_eq!(ask("16x8").status, 200, "{}", ask("16x8").text());
+    assert_eq!(ask("auto").status, 200);
+    let refused = ask("8x16");
+    assert_eq!(refused.status, 400);
+    assert!(error(&refused)["message"].as_str().unwrap().contains("expected auto or 16x8"), "{}", refused.text());
+}
+
+#[test]
 fn the_document_is_served() {
     let server = server(|_| {});
     let answer = server.get("/api/v1/openapi.json");
@@ -240,4 +258,66 @@ fn the_document_is_served() {
             assert!(to_come || said.get(answer.status.to_string()).is_some(), "{method} {path}: {}", answer.status);
         }
     }
+}
+
+#[test]
+fn answers_are_as_the_document_says() {
+    let (server, _folder) = both();
+    let document = server.get("/api/v1/openapi.json").json();
+    let check = |schema: &str, answer: &Answer| {
+        let mut root = document.clone();
+        root["$ref"] = json!(format!("#/components/schemas/{schema}"));
+        let json = answer.json();
+        let validator = jsonschema::validator_for(&root).unwrap();
+        let wrong: Vec<String> = validator.iter_errors(&json).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert_eq!(wrong, [""; 0], "{schema}: {json}");
+        json
+    };
+    let post = |path: &str, body: Value| server.ask("POST", path, &[JSON], &body.to_string());
+    let picture = {
+        let drawn = generate(&server, &json!({ "steps": 1 })).json();
+        format!("data:image/png;base64,{}", drawn["data"][0]["b64_json"].as_str().unwrap())
+    };
+    let requests = [
+        (
+            "sample",
+            "SampleReport",
+            json!({ "count": 2, "steps": 2, "eta": "hat", "trajectory": "power:1.5", "model": { "model": "pets", "classes": "cat+dog" } }),
+        ),
+        ("consistency", "ConsistencyReport", json!({ "count": 1, "steps": [1, 2] })),
+        ("interpolate", "InterpolateReport", json!({ "frames": 2, "steps": 1 })),
+        ("encode", "EncodeReport", json!({ "input": picture, "steps": 1 })),
+        ("reconstruct", "ReconstructReport", json!({ "input": picture, "steps": [1] })),
+        ("edit", "EditReport", json!({ "input": picture, "steps": 2, "inversion": "anderson" })),
+    ];
+    for (kind, report, request) in requests {
+        let job = json!({ "kind": kind, "request": request });
+        let mut root = document.clone();
+        root["$ref"] = json!("#/components/schemas/JobRequest");
+        assert!(jsonschema::is_valid(&root, &job), "{job:.200}");
+        let id = check("Job", &post("/api/v1/jobs", job))["id"].as_u64().unwrap();
+        assert_eq!(server.wait(id, &["done", "failed"]), "done", "{kind}");
+        let done = check("Job", &server.get(&format!("/api/v1/jobs/{id}")));
+        let mut root = document.clone();
+        root["$ref"] = json!(format!("#/components/schemas/{report}"));
+        let wrong: Vec<String> =
+            jsonschema::validator_for(&root).unwrap().iter_errors(&done["report"]).map(|error| error.to_string()).collect();
+        assert_eq!(wrong, [""; 0], "{}", done["report"]);
+        // Nothing is told that the document keeps to itself.
+        let fields = document["components"]["schemas"][report]["properties"].as_object().unwrap();
+        let more: Vec<&String> =
+            done["report"].as_object().unwrap().keys().filter(|field| *field != "command" && !fields.contains_key(*field)).collect();
+        assert_eq!(more, [""; 0], "{report}");
+    }
+    check("Jobs", &server.get("/api/v1/jobs"));
+    check("Health", &server.get("/healthz"));
+    check("Models", &server.get("/api/v1/models"));
+    check("PlanReport", &post("/api/v1/plan", json!({ "steps": 3, "eta": 1 })));
+    check("Runs", &server.get("/api/v1/runs"));
+    check("Problem", &server.get("/api/v1/jobs/0"));
+    check("Problem", &post("/api/v1/jobs", json!({ "kind": "sample", "request": { "steps": 0 } })));
+    check("OpenAiModels", &server.get("/v1/models"));
+    check("OpenAiModel", &server.get("/v1/models/pets"));
+    check("OpenAiProblem", &server.get("/v1/models/nothing"));
+    check("Images", &generate(&server, &json!({ "steps": 1, "response_format": "url" })));
 }

@@ -29,13 +29,13 @@ fn bodies_that_are_no_json_or_too_large() {
     for kind in ["text/plain", "application/x-www-form-urlencoded"] {
         assert_eq!(server.ask("POST", "/api/v1/jobs", &[("Content-Type", kind)], body).status, 415, "{kind}");
     }
-    assert_eq!(server.post(&format!("{body}{}", " ".repeat(1 << 20))).status, 413);
+    assert_eq!(server.post(&format!("{body}{}", " ".repeat(10 << 20))).status, 413);
     // Without a length, in pieces.
     let head = format!(
         "POST /api/v1/jobs HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n",
         server.address
     );
-    let chunk = format!("{:x}\r\n{}\r\n", 1 << 16, " ".repeat(1 << 16)).repeat(2);
+    let chunk = format!("{:x}\r\n{}\r\n", 1 << 16, " ".repeat(1 << 16)).repeat(130);
     assert_eq!(server.raw(format!("{head}Connection: close\r\n\r\n{chunk}0\r\n\r\n").as_bytes()).status, 413);
     for wrong in ["", "{", "[]", "null", "\u{0}", r#"{"kind": "sample"} x"#, &"[".repeat(1000)] {
         let answer = server.post(wrong);
@@ -88,7 +88,16 @@ fn wrong_requests_name_their_field() {
 #[test]
 fn what_is_not_there() {
     let server = server(|_| {});
-    for path in ["/", "/api/v1/jobs/1", "/api/v1/jobs/-1", "/api/v1/jobs/x/events", "/api/v1/jobs/../models", "/etc/passwd"] {
+    for path in [
+        "/index",
+        "/assets/x.js",
+        "/assets/../Cargo.toml",
+        "/api/v1/jobs/1",
+        "/api/v1/jobs/-1",
+        "/api/v1/jobs/x/events",
+        "/api/v1/jobs/../models",
+        "/etc/passwd",
+    ] {
         let answer = server.get(path);
         assert_eq!(answer.status, 404, "{path}");
         assert!(answer.json()["error"].is_string());

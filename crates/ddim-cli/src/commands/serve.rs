@@ -1,0 +1,184 @@
+//! `ddim serve`
+
+use crate::error::{Error, Result};
+use crate::flags::Machine;
+use crate::front::{engine, report};
+use crate::progress::Progress;
+use crate::signals;
+use clap::Args;
+use ddim_engine::{Control, DEFAULT_MODEL, Event, NoteKind, built_in};
+use ddim_studio::{Config, ServedModel, Studio};
+use serde::Serialize;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+/// The token, where the environment has one.
+const TOKEN: &str = "DDIM_TOKEN";
+
+/// Open the studio in the browser: draw, compare, interpolate, encode and edit, and see the steps as they are taken. With an API for programmes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  ddim serve --open                             the built-in models, at http://127.0.0.1:8080
+  ddim serve --model ./my-run --runs ./         a run of training beside its curves
+  ddim serve --listen 0.0.0.0:8080 --host gpu-box:8080
+                                                from other machines, with the token that is printed
+
+The API is described at /api/v1/openapi.json. What a client may send is limited; no path of a request opens a file.")]
+pub(crate) struct Flags {
+    /// Where it listens; port 0 takes any free one. An address beyond this machine needs a token: that of the environment variable DDIM_TOKEN, or one
+    /// that is made up and printed.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_address)]
+    pub(crate) listen: SocketAddr,
+    /// Open the page in the browser.
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// A model to be served, as of any verb; several times for several, as NAME=DIR under another name [default: those that are built in].
+    #[arg(long = "model", value_name = "[NAME=]NAME|DIR|ORG/NAME")]
+    pub(crate) models: Vec<PathBuf>,
+    /// A run of `ddim train`, or a folder of them, to be looked at as it goes; may be repeated.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// A name under which browsers reach it besides the address, with its port where that is not 80; may be repeated.
+    #[arg(long = "host", value_name = "NAME[:PORT]")]
+    pub(crate) hosts: Vec<String>,
+    /// Where jobs and their results are kept for the next start [default: ddim/studio.redb in $XDG_STATE_HOME or ~/.local/state].
+    #[arg(long, value_name = "FILE", conflicts_with = "no_store")]
+    pub(crate) store: Option<PathBuf>,
+    /// Keep no jobs for the next start.
+    #[arg(long)]
+    pub(crate) no_store: bool,
+    #[command(flatten)]
+    pub(crate) machine: Machine,
+}
+
+/// What is said when it listens.
+#[derive(Serialize)]
+#[serde(tag = "command", rename = "serve")]
+struct Listening {
+    url: String,
+    models: Vec<String>,
+    store: Option<String>,
+}
+
+fn parse_address(text: &str) -> std::result::Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().map_err(|error| format!("{error}: expected an address and a port, as 127.0.0.1:8080"))?;
+    let all: Vec<SocketAddr> = found.collect();
+    // Of a name with several, the usual one.
+    all.iter().find(|address| address.is_ipv4()).or(all.first()).copied().ok_or_else(|| "no address of this name".to_owned())
+}
+
+pub(crate) fn run(flags: &Flags) -> Result<()> {
+    let token = token(flags.listen.ip())?;
+    let (store, is_ours) = match (&flags.store, flags.no_store) {
+        (Some(file), _) => (Some(file.clone()), false),
+        (None, true) => (None, false),
+        (None, false) => (default_store(), true),
+    };
+    let config = Config {
+        listen: flags.listen,
+        models: served(&flags.models)?,
+        engine: engine(&flags.machine)?,
+        token: token.clone(),
+        hosts: flags.hosts.clone(),
+        store,
+        runs: flags.runs.clone(),
+        ..Config::default()
+    };
+    let models = config.models.iter().map(|model| model.name.clone()).collect();
+    let (studio, store) = bind(config, is_ours)?;
+    let control = Control::default();
+    let asked = signals::watch(control.clone()).map_err(|e| Error::failure(format!("signals cannot be handled: {e}")))?;
+    // It has answers to end, and jobs to write down.
+    asked.wait();
+    let query = token.map_or(String::new(), |token| format!("?token={token}"));
+    let url = format!("http://{}/{query}", shown(studio.address()));
+    let human = format!("{url}\n");
+    report(&flags.machine.output, &Listening { url: url.clone(), models, store: store.map(|file| file.display().to_string()) }, &human)?;
+    if flags.open
+        && let Err(error) = open::that_detached(&url)
+    {
+        warn(format!("no browser could be opened: {error}"));
+    }
+    studio.serve(&control.flag()).map_err(failed)?;
+    asked.get().map_or(Ok(()), |signal| Err(Error::Interrupted(signal)))
+}
+
+/// Binds; where the usual file for jobs cannot be used, it goes without, and says so.
+fn bind(config: Config, is_ours: bool) -> Result<(Studio, Option<PathBuf>)> {
+    let without = Config { store: None, ..config.clone() };
+    let file = config.store.clone();
+    match Studio::bind(config) {
+        Err(error @ ddim_studio::Error::Store { .. }) if is_ours => {
+            warn(format!("jobs are not kept for the next start: {error} (--store FILE)"));
+            Ok((Studio::bind(without).map_err(failed)?, None))
+        }
+        bound => Ok((bound.map_err(failed)?, file)),
+    }
+}
+
+fn warn(text: String) {
+    Progress::new(false).show(&Event::Note { kind: NoteKind::Warning, text });
+}
+
+fn failed(error: ddim_studio::Error) -> Error {
+    match error {
+        ddim_studio::Error::Engine(error) => error.into(),
+        ddim_studio::Error::Config(message) => Error::Usage(crate::error::in_flags(&message)),
+        other => Error::Failure(crate::error::in_flags(&other.to_string())),
+    }
+}
+
+/// The models by the names that requests know.
+fn served(models: &[PathBuf]) -> Result<Vec<ServedModel>> {
+    let one = |given: &PathBuf| {
+        let named = given.to_str().filter(|_| !given.exists()).and_then(|text| text.split_once('='));
+        let (name, model) = match named {
+            Some((name, model)) => (name.to_owned(), PathBuf::from(model)),
+            None => (name_of(given), given.clone()),
+        };
+        if name.is_empty() {
+            return Err(Error::Usage(format!("--model {}: expected a name before =, or a folder with one", given.display())));
+        }
+        Ok(ServedModel { name, model })
+    };
+    if models.is_empty() {
+        // The usual one first: that is drawn where a request names none.
+        let rest = built_in().filter(|name| *name != DEFAULT_MODEL);
+        return Ok([DEFAULT_MODEL].into_iter().chain(rest).map(|name| ServedModel { name: name.to_owned(), model: name.into() }).collect());
+    }
+    models.iter().map(one).collect()
+}
+
+/// What a model is called that nobody gave a name: as its folder, or whole, where it is none.
+fn name_of(model: &Path) -> String {
+    let folder = model.canonicalize().ok();
+    let name = folder.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| model.display().to_string())
+}
+
+/// What clients must say, where others can reach this machine or the environment says so.
+fn token(listen: IpAddr) -> Result<Option<String>> {
+    match std::env::var(TOKEN) {
+        Ok(token) if !token.is_empty() => Ok(Some(token)),
+        _ if listen.is_loopback() => Ok(None),
+        _ => {
+            let mut bytes = [0u8; 16];
+            getrandom::fill(&mut bytes).map_err(|error| Error::failure(format!("no random numbers for a token: {error}")))?;
+            Ok(Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+        }
+    }
+}
+
+/// The usual file for jobs, in a folder that is there now. None where there is no place for it.
+fn default_store() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME").or_else(|| folder("USERPROFILE"))?.join(".local/state")))?;
+    let ours = state.join("ddim");
+    std::fs::create_dir_all(&ours).ok()?;
+    Some(ours.join("studio.redb"))
+}
+
+/// An address that a browser on this machine can open.
+fn shown(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
+}

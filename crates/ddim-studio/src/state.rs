@@ -1,0 +1,33 @@
+//! How far a job is.
+
+use crate::error::Problem;
+use crate::work::Drawn;
+use std::sync::Arc;
+
+/// How far a job is.
+#[derive(Debug, Clone)]
+pub(crate) enum State {
+    Queued,
+    Running,
+    Done(Arc<Drawn>),
+    Failed(Problem),
+    Cancelled,
+}
+
+impl State {
+    /// What requests know it by.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done(_) => "done",
+            Self::Failed(_) => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing more becomes of it.
+    pub(crate) fn is_over(&self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
+    }
+}
