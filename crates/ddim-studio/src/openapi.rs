@@ -140,7 +140,7 @@ fn schemas() -> Value {
     for (schema, field, _) in SENT {
         let field_of = &mut all[schema]["properties"][field];
         field_of["format"] = json!("uri");
-        field_of["pattern"] = json!("^data:");
+        field_of["pattern"] = json!("^data:[^,]*;base64,");
         // An upload that has to be there: its default is no upload.
         if field == "input" {
             field_of.as_object_mut().and_then(|fields| fields.shift_remove("default"));
@@ -156,6 +156,9 @@ fn schemas() -> Value {
         values.push(Value::Null);
         all["ImagesRequest"]["properties"][field] = json!({ "enum": values, "description": "Accepted where it says nothing." });
     }
+    // One of those that there are.
+    all["ImagesRequest"]["properties"]["solver"]["oneOf"] = json!([{ "type": "null" }, reference("Solver")]);
+    all["ImagesRequest"]["properties"]["solver"].as_object_mut().and_then(|fields| fields.shift_remove("type"));
     all["JobRequest"] = job_request();
     for (kind, request) in KINDS {
         all[format!("{request}Job")] = job_of(kind, request);

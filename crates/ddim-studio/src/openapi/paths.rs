@@ -23,6 +23,10 @@ const ALWAYS: [&str; 4] = ["400", "401", "403", "500"];
 /// What can come of a request with a body.
 const POSTED: [&str; 4] = ["408", "413", "415", "503"];
 
+/// What a job tells.
+const EVENTS: [&str; 12] =
+    ["queued", "began", "step", "progress", "preview", "note", "line", "ended", "gap", "done", "failed", "cancelled"];
+
 fn schema(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
@@ -67,6 +71,11 @@ pub(super) fn all() -> Value {
     let text = json!({ "type": "string" });
     let id = || in_path("id", &json!({ "type": "integer", "minimum": 1 }), "The job's number.");
     let run = || in_path("name", &text, "The run's name.");
+    // As tools read it, the schema is that of an event.
+    let told = json!({
+        "description": "Events as they come: each has `id`, `event` and `data`, which is one line of JSON.",
+        "content": { "text/event-stream": { "schema": schema("Event") } },
+    });
     let mut events = operation(
         ["followJob", "jobs", "What a job tells, to its end, as server-sent events."],
         &[
@@ -76,7 +85,7 @@ pub(super) fn all() -> Value {
                 "description": "Only events after this one.",
             }),
         ],
-        ("200", bytes("Events as they come: each has `id`, `event` and `data`, which is one line of JSON.", "text/event-stream")),
+        ("200", told),
         &["404"],
     );
     events["description"] = json!(
@@ -213,6 +222,19 @@ pub(super) fn answers(kinds: &[(&str, &str)]) -> Vec<(&'static str, Value)> {
         (
             "Jobs",
             object("Jobs.", json!({ "jobs": many(&object("A job.", json!({ "id": whole, "kind": text, "model": text, "state": text }))) })),
+        ),
+        (
+            "Event",
+            json!({
+                "type": "object",
+                "description": "An event of a job.",
+                "required": ["event", "data"],
+                "properties": {
+                    "id": { "type": "string", "description": "A number, from 1 on; none of `gap`." },
+                    "event": { "enum": EVENTS },
+                    "data": { "type": "string", "contentMediaType": "application/json" },
+                },
+            }),
         ),
         ("Problem", object("What is wrong.", json!({ "error": { "type": "string", "description": "One line." }, "field": maybe_text }))),
         (

@@ -309,6 +309,9 @@ fn answers_are_as_the_document_says() {
             done["report"].as_object().unwrap().keys().filter(|field| *field != "command" && !fields.contains_key(*field)).collect();
         assert_eq!(more, [""; 0], "{report}");
     }
+    let names = &document["components"]["schemas"]["Event"]["properties"]["event"]["enum"];
+    let told: Vec<String> = server.events(2, None).map(|event| event.name).collect();
+    assert!(told.len() > 3 && told.iter().all(|name| names.as_array().unwrap().contains(&json!(name))), "{told:?}");
     check("Jobs", &server.get("/api/v1/jobs"));
     check("Health", &server.get("/healthz"));
     check("Models", &server.get("/api/v1/models"));
