@@ -46,6 +46,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
         | "rows" => "Sampling",
         "cols" | "clip" | "no-clip" | "rederive-epsilon" | "class" | "classes" => "Sampling",
         "guidance" | "guidance-interval" | "guidance-rescale" => "Sampling",
+        "listen" | "open" | "runs" | "host" | "store" | "no-store" => "Server",
         "help" | "version" => "Options",
         _ => return None,
     })
@@ -53,7 +54,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
 
 #[test]
 fn flags_lie_under_their_headings() {
-    for verb in ["sample", "edit", "encode", "reconstruct", "interpolate", "consistency", "sweep", "tune", "nll", "train", "fid"] {
+    for verb in ["sample", "edit", "encode", "reconstruct", "interpolate", "consistency", "sweep", "tune", "nll", "train", "fid", "serve"] {
         let found = headings(verb);
         let mut flags = 0;
         for (heading, names) in &found {
@@ -90,7 +91,7 @@ fn completions_and_manual_pages() {
     assert!(!page("ddim.1").contains("threads ") && page("ddim.1").contains(concat!("ddim ", env!("CARGO_PKG_VERSION"))));
     // Examples keep their lines.
     assert!(page("ddim-sample.1").lines().any(|line| line.starts_with("  ddim sample \\-\\-steps 10")), "{}", page("ddim-sample.1"));
-    assert_eq!(folder.path().join("pages").read_dir().unwrap().count(), 17);
+    assert_eq!(folder.path().join("pages").read_dir().unwrap().count(), 18);
 }
 
 #[test]

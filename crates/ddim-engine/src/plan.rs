@@ -22,13 +22,11 @@ use serde::{Deserialize, Serialize};
 /// # Ok::<(), ddim_engine::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Plan {
     /// Which model.
     pub model: Model,
     /// S.
-    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub steps: usize,
     /// Randomness.
     pub eta: Eta,
@@ -36,10 +34,8 @@ pub struct Plan {
     pub trajectory: Option<Spacing>,
     /// How a step uses what the network said before.
     #[serde(with = "crate::choices::by_name")]
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName, default = crate::schemas::default_solver))]
     pub solver: Solver,
     /// Exactly these code timesteps, descending, instead of `steps`.
-    #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub timesteps: Option<Vec<usize>>,
 }
 

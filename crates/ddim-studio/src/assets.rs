@@ -10,8 +10,25 @@ macro_rules! assets {
 }
 
 /// Files by name: all of the folder.
-const ASSETS: [(&str, &[u8]); 1] = assets! {
+const ASSETS: [(&str, &[u8]); 18] = assets! {
+    "backend-server.js"
+    "base.css"
+    "chart.js"
+    "command.js"
+    "controls.js"
+    "dom.js"
+    "draw-parts.js"
+    "equation.js"
+    "explain.js"
+    "icon.svg"
     "index.html"
+    "job.js"
+    "main.js"
+    "png.js"
+    "settings.js"
+    "state.js"
+    "studio.css"
+    "tab-draw.js"
 };
 
 /// The page itself.

@@ -2,17 +2,21 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /healthz` | whether it is there |
+//! | `GET /` | the page |
+//! | `GET /healthz`, `GET /metrics` | whether it is there; what it counts, for Prometheus |
 //! | `GET /api/v1/models` | the models that it was started with, and what they are |
-//! | `POST /api/v1/jobs` | `{"kind": "sample", "request": …, "previews": 16}` queues a [`Sample`](ddim_engine::Sample): 202 |
-//! | `GET /api/v1/jobs/{id}` | its state: queued, running, done, failed or cancelled; its report and where its results are |
+//! | `POST /api/v1/plan` | the steps that a [`Sample`](ddim_engine::Sample) would take, and their coefficients: at once |
+//! | `POST /api/v1/jobs` | `{"kind": "sample", "request": …, "previews": 16}` queues a request of the engine: 202. Kinds: sample, consistency, interpolate, encode, reconstruct, edit |
+//! | `GET /api/v1/jobs`, `…/{id}` | all jobs; one's state (queued, running, done, failed or cancelled), its report, and where its results are |
 //! | `GET /api/v1/jobs/{id}/events` | server-sent events to its end, after `Last-Event-ID` if that is given |
 //! | `DELETE /api/v1/jobs/{id}` | cancels it, between two steps |
-//! | `GET /api/v1/jobs/{id}/images/{n}.png`, `…/result.npy` | what was drawn, byte for byte as `ddim sample` writes it |
+//! | `GET /api/v1/jobs/{id}/images/{n}.png`, `…/grid.png`, `…/result.npy` | what was drawn, byte for byte as the command line writes it |
+//! | `GET /api/v1/runs`, `…/{name}`, `…/{name}/previews/{file}` | runs of training: their metrics and previews |
 //! | `GET /api/v1/openapi.json` | all of this as an OpenAPI document |
 //! | `POST /v1/images/generations`, `GET /v1/models` | OpenAI's API of images, where the prompt is the name of a class |
 //!
-//! What is wrong is said as `{"error": "one line", "field": "steps"}`, under `/v1/` as OpenAI says it.
+//! Files that the engine would read (`input`, `mask`, `latents`) are data URLs in base64 in the same fields. What is wrong is said as
+//! `{"error": "one line", "field": "steps"}`, under `/v1/` as OpenAI says it.
 //!
 //! Events: `queued`, `began`, `step`, `progress`, `preview` (x_t and the predicted x_0 of some images of the first batch, side by side, as data URLs of PNGs), `note`, `line`,
 //! `ended`, and at last `done`, `failed` or `cancelled` with the job as `GET` has it; `gap` where some were forgotten.
@@ -22,6 +26,7 @@
 //! * Requests that a page of another site can cause are refused: the exact Host, this server's own Origin, JSON bodies alone.
 //! * Addresses beyond this machine need a token.
 //! * Memory is bounded by [`Limits`], whatever clients do.
+//! * A job that is told to be done is in the store, if there is one.
 
 mod assets;
 mod config;

@@ -2,7 +2,7 @@
 
 use crate::config::ServedModel;
 use crate::error::{Problem, Result};
-use ddim_engine::{Control, Engine, Info, InfoReport, Model, Plan, Spacing};
+use ddim_engine::{Control, Engine, Info, InfoReport, Model};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -65,19 +65,6 @@ impl Served {
             info.as_object_mut().and_then(|fields| fields.shift_remove(field));
         }
         info
-    }
-
-    /// No path of a request for the steps of a trajectory is followed.
-    ///
-    /// # Errors
-    /// The first field that would be.
-    pub(crate) fn check_plan(&self, plan: &Plan) -> std::result::Result<(), Problem> {
-        let paths =
-            [("scheduler", plan.model.scheduler.is_some()), ("trajectory", matches!(plan.trajectory, Some(Spacing::Tuned(Some(_)))))];
-        if let Some((field, _)) = paths.iter().find(|(_, given)| *given) {
-            return Err(Problem::field(field, "a path: a request opens no files here, expected none"));
-        }
-        plan.model.classes.as_ref().map_or(Ok(()), |classes| self.check_classes("classes", &classes.to_string_lossy()))
     }
 
     /// Refuses what the engine would take for a file: all but `each`, `random`, and numbers and names of classes, in mixtures or not.

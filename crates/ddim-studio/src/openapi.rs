@@ -2,7 +2,7 @@
 
 use crate::openai::{self, Format, Images};
 use ddim_engine::{Consistency, ConsistencyReport, Edit, EditReport, Encode, EncodeReport, InfoReport, Interpolate};
-use ddim_engine::{InterpolateReport, Plan, PlanReport, Reconstruct, ReconstructReport, Sample, SampleReport};
+use ddim_engine::{InterpolateReport, PlanReport, Reconstruct, ReconstructReport, Sample, SampleReport};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 use utoipa::ToSchema;
@@ -114,8 +114,7 @@ fn of<T: ToSchema>() -> Vec<(String, RefOr<Schema>)> {
 
 /// All schemas by name.
 fn schemas() -> Value {
-    let requests =
-        [of::<Sample>(), of::<Consistency>(), of::<Interpolate>(), of::<Encode>(), of::<Reconstruct>(), of::<Edit>(), of::<Plan>()];
+    let requests = [of::<Sample>(), of::<Consistency>(), of::<Interpolate>(), of::<Encode>(), of::<Reconstruct>(), of::<Edit>()];
     let reports = [
         of::<SampleReport>(),
         of::<ConsistencyReport>(),
@@ -148,7 +147,7 @@ fn schemas() -> Value {
         }
     }
     // The default is the first model that the server was started with.
-    let with_model = KINDS.iter().map(|(_, request)| *request).chain(["Model", "Plan"]);
+    let with_model = KINDS.iter().map(|(_, request)| *request).chain(["Model"]);
     for schema in with_model {
         all[schema]["properties"]["model"].as_object_mut().and_then(|fields| fields.shift_remove("default"));
     }
@@ -295,7 +294,6 @@ mod tests {
         check::<Encode>("encode", "Encode");
         check::<Reconstruct>("reconstruct", "Reconstruct");
         check::<Edit>("edit", "Edit");
-        assert!(validator("Plan").is_valid(&json!({ "steps": 3, "eta": "hat" })));
         assert!(!validator("JobRequest").is_valid(&json!({ "kind": "encode" })), "an upload has to be there");
         assert!(validator("JobRequest").is_valid(&json!({ "kind": "sample" })));
     }

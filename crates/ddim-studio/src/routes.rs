@@ -4,9 +4,9 @@ use crate::config::Limits;
 use crate::error::Problem;
 use crate::guard::{Guard, guard};
 use crate::jobs::{Job, Jobs};
-use crate::models::{self, Served};
+use crate::models::Served;
 use crate::state::State as JobState;
-use crate::work::Drawn;
+use crate::work::{Drawn, Work};
 use crate::{assets, openai, openapi, request, runs, stream};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use ddim_engine::{Control, Engine, Plan};
+use ddim_engine::{Control, Engine, Plan, Sample};
 use http_body_util::LengthLimitError;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -106,16 +106,13 @@ async fn models(State(room): State<Arc<Room>>) -> Response {
 async fn plan(State(room): State<Arc<Room>>, request: Request) -> Answer {
     let body = body(request.into_body(), &room).await?;
     let plan = blocking(move || {
-        let mut request: Value = request::whole(&body)?;
-        let served = models::named(&mut request, &room.models)?;
-        let mut plan: Plan = request::parsed(request)?;
-        let steps = plan.timesteps.as_ref().map_or(plan.steps, Vec::len);
-        crate::work::within("steps", steps, room.limits.steps)?;
-        served.check_plan(&plan)?;
-        plan.model.model.clone_from(&served.path);
+        let asked = request::asked("sample", request::whole(&body)?, 0, &room.models, &room.limits)?;
+        let Work::Sample(sample) = asked.work else { unreachable!("asked for as such") };
+        let Sample { model, steps, eta, trajectory, solver, timesteps, .. } = sample;
+        let plan = Plan { model, steps, eta, trajectory, solver, timesteps };
         let report = room.engine.run(&plan, &Control::default(), &mut |_| {}).map_err(|error| Problem::of(&error))?;
         let mut json = serde_json::to_value(&report).unwrap_or_default();
-        json["model"] = json!(served.name);
+        json["model"] = json!(asked.model);
         Ok(json)
     });
     Ok(json_of(StatusCode::OK, &plan.await?))

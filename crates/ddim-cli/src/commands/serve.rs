@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// The token, where the environment has one.
 const TOKEN: &str = "DDIM_TOKEN";
 
-/// Open the studio in the browser: draw, compare, interpolate, encode and edit, and see the steps as they are taken. With an API for programmes.
+/// Open the studio in the browser: draw, compare, interpolate, encode and edit, and see the steps as they are taken. With an API for programs.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ddim serve --open                             the built-in models, at http://127.0.0.1:8080
@@ -27,25 +27,25 @@ The API is described at /api/v1/openapi.json. What a client may send is limited;
 pub(crate) struct Flags {
     /// Where it listens; port 0 takes any free one. An address beyond this machine needs a token: that of the environment variable DDIM_TOKEN, or one
     /// that is made up and printed.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_address)]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_address, help_heading = "Server")]
     pub(crate) listen: SocketAddr,
     /// Open the page in the browser.
-    #[arg(long)]
+    #[arg(long, help_heading = "Server")]
     pub(crate) open: bool,
     /// A model to be served, as of any verb; several times for several, as NAME=DIR under another name [default: those that are built in].
-    #[arg(long = "model", value_name = "[NAME=]NAME|DIR|ORG/NAME")]
+    #[arg(long = "model", value_name = "[NAME=]NAME|DIR|ORG/NAME", help_heading = "Everywhere")]
     pub(crate) models: Vec<PathBuf>,
     /// A run of `ddim train`, or a folder of them, to be looked at as it goes; may be repeated.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Server")]
     pub(crate) runs: Vec<PathBuf>,
     /// A name under which browsers reach it besides the address, with its port where that is not 80; may be repeated.
-    #[arg(long = "host", value_name = "NAME[:PORT]")]
+    #[arg(long = "host", value_name = "NAME[:PORT]", help_heading = "Server")]
     pub(crate) hosts: Vec<String>,
     /// Where jobs and their results are kept for the next start [default: ddim/studio.redb in $XDG_STATE_HOME or ~/.local/state].
-    #[arg(long, value_name = "FILE", conflicts_with = "no_store")]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_store", help_heading = "Server")]
     pub(crate) store: Option<PathBuf>,
     /// Keep no jobs for the next start.
-    #[arg(long)]
+    #[arg(long, help_heading = "Server")]
     pub(crate) no_store: bool,
     #[command(flatten)]
     pub(crate) machine: Machine,

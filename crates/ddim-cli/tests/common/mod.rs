@@ -2,6 +2,9 @@
 
 #![allow(dead_code)] // each test file uses a part
 
+#[cfg(unix)]
+pub(crate) mod server;
+
 use assert_cmd::cargo::CommandCargoExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

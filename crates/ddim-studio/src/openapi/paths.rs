@@ -116,7 +116,7 @@ pub(super) fn all() -> Value {
         "/api/v1/models": { "get": operation(["models", "models", "The models, the default first."], &[], ("200", json_of("The models.", "Models")), &[]) },
         "/api/v1/plan": { "post": posted(
             ["plan", "models", "The steps that a request would take, and their coefficients, without drawing anything."],
-            "Plan", ("200", json_of("The steps.", "PlanReport")), &[],
+            "Sample", ("200", json_of("The steps.", "PlanReport")), &[],
         ) },
         "/api/v1/jobs": {
             "get": operation(["jobs", "jobs", "The jobs that are remembered, the newest first."], &[], ("200", json_of("The jobs.", "Jobs")), &[]),

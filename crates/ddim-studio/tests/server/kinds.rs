@@ -145,7 +145,7 @@ fn what_is_wrong_with_an_upload_names_its_field_and_no_path() {
 fn a_plan_has_the_coefficients_of_each_step() {
     let server = server(|_| {});
     let plan = |body: &str| server.ask("POST", "/api/v1/plan", &[("Content-Type", "application/json")], body);
-    let found = plan(r#"{"steps": 5, "eta": 1.0}"#).json();
+    let found = plan(r#"{"steps": 5, "eta": 1.0, "count": 4}"#).json();
     assert_eq!((found["alpha_bar"].as_array().unwrap().len(), found["model"].as_str()), (1000, Some("emoji")));
     let drawn = done(&server, "sample", &json!({ "steps": 5, "eta": 1.0, "count": 1 }));
     assert_eq!(found["timesteps"], drawn["report"]["timesteps"]);
@@ -158,7 +158,7 @@ fn a_plan_has_the_coefficients_of_each_step() {
         (r#"{"trajectory": "tuned:/etc/passwd"}"#, "trajectory"),
         (r#"{"model": {"model": "/etc"}}"#, "model"),
         (r#"{"model": {"scheduler": "/etc"}}"#, "scheduler"),
-        (r#"{"count": 3}"#, "count"),
+        (r#"{"colour": 3}"#, "colour"),
     ] {
         let answer = plan(body);
         assert_eq!((answer.status, answer.json()["field"].as_str()), (400, Some(field)), "{body}: {}", answer.text());

@@ -1,0 +1,66 @@
+//! What every tab looks like: no complaints, nothing that axe-core calls serious, no wider than the window; and its picture, where somebody wants it.
+
+use super::{Page, in_a_window};
+use crate::page::browser::{Window, programs};
+use libtest_mimic::{Completion, Trial};
+use std::path::PathBuf;
+
+const TABS: [&str; 7] = ["draw", "consistency", "interpolate", "encode", "edit", "grid", "train"];
+
+const WINDOWS: [(&str, Window); 4] = [
+    ("wide_light", Window { width: 1280, dark: false }),
+    ("wide_dark", Window { width: 1280, dark: true }),
+    ("narrow_light", Window { width: 390, dark: false }),
+    ("narrow_dark", Window { width: 390, dark: true }),
+];
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let trial = |(name, window): (&'static str, Window)| {
+        Trial::ignorable_test(format!("looks::{name}"), move || {
+            let missing = if programs().is_none() { "no chromedriver or no chromium on the PATH" } else { "DDIM_AXE is not set" };
+            if programs().is_none() || variable("DDIM_AXE").is_none() {
+                return Ok(Completion::ignored_with(format!("{missing}, see CONTRIBUTING.md")));
+            }
+            let test = match name {
+                "wide_light" => |page| Box::pin(look(page, "wide_light")) as _,
+                "wide_dark" => |page| Box::pin(look(page, "wide_dark")) as _,
+                "narrow_light" => |page| Box::pin(look(page, "narrow_light")) as _,
+                _ => |page| Box::pin(look(page, "narrow_dark")) as _,
+            };
+            in_a_window(window, &[], test);
+            Ok(Completion::Completed)
+        })
+    };
+    WINDOWS.into_iter().map(trial).collect()
+}
+
+async fn look(page: Page, name: &str) -> Page {
+    let browser = &page.browser;
+    let axe = std::fs::read_to_string(variable("DDIM_AXE").expect("looked for before")).unwrap();
+    page.drawn().await;
+    for tab in TABS {
+        browser.click(&format!("tab-{tab}")).await;
+        browser
+            .until(&format!("!document.getElementById('panel-{tab}').hidden && document.getElementById('panel-{tab}').ariaBusy !== 'true'"))
+            .await;
+        // Pictures of what is still on its way are of nothing.
+        tokio::time::sleep(std::time::Duration::from_millis(if variable("DDIM_SCREENSHOTS").is_some() { 4000 } else { 300 })).await;
+        if let Some(folder) = variable("DDIM_SCREENSHOTS") {
+            browser.picture(&folder.join(format!("{tab}_{name}.png"))).await;
+        }
+        let wide = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth;").await;
+        assert_eq!(wide, 0, "{tab}: wider than its window");
+        let script = format!(
+            "{axe}; const done = arguments[arguments.length - 1];
+             axe.run(document, {{ resultTypes: ['violations'] }}).then((found) => done(found.violations.filter((v) => ['serious', 'critical'].includes(v.impact)).map((v) =>
+                `${{v.id}}: ${{v.help}}: ${{v.nodes.map((n) => n.html.slice(0, 120)).join(' | ')}}`)), (error) => done([String(error)]));"
+        );
+        let found = browser.client.execute_async(&script, Vec::new()).await.unwrap();
+        assert_eq!(found, serde_json::json!([]), "{tab}");
+    }
+    page
+}

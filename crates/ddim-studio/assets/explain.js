@@ -1,0 +1,30 @@
+// What one is seeing, in words, with the equation that says it.
+
+/** @type {Record<string, {words: string, equation?: string}>} equation: a key of EQUATIONS */
+export const EXPLAIN = {
+  model: { words: "A U-Net that was trained once, to tell the noise in a noisy picture. Everything else on this page is chosen afterwards, without training anything again." },
+  steps: { words: "S: how often the network is asked on the way from noise to a picture. DDIM steps along a few of the T levels of training, τ, and skips the rest: ten steps cost a hundredth of a thousand.", equation: "trajectory" },
+  eta: { words: "How much fresh noise each step adds. η = 0 is DDIM: no noise after the first, so that the picture is a function of its latent. η = 1 is DDPM. With few steps, noise that is added late is never taken out again.", equation: "sigma" },
+  hat: { words: "σ̂, the larger variance that DDPM was published with. It suits T steps; with few it leaves pictures noisy (Table 1: FID 367 at S = 10). The direction keeps room for σ(1) only, so noise is added on top.", equation: "sigmaHat" },
+  solver: { words: "DDIM is Euler's method on an ordinary differential equation. Others look at earlier answers of the network, or at two per step (heun), and come as close in fewer steps. All but ddim and dpmpp-2m-sde need η = 0. Curves and weights below are those of Eq. 12, which they correct.", equation: "ode" },
+  trajectory: { words: "Which S of the T levels: the dots on the curve below. Quadratic has more of them near the picture; the paper takes it for CIFAR-10, and even spacing for the rest.", equation: "trajectory" },
+  seed: { words: "All randomness comes from this number and the picture's own: the latent x_T, and with η > 0 the noise of each step. The same seed draws the same pictures, on any machine that counts alike." },
+  first: { words: "The number of the first picture of the seed. Picture k is the same whatever is drawn beside it." },
+  classes: { words: "What is drawn, for a network that was told what it saw. With several, pictures take them in turn." },
+  guidance: { words: "How far to go beyond what the network says without a class: more of what the class is about, less variety. 1 is the class alone; anything else asks the network twice.", equation: "guidance" },
+  clip: { words: "Whether the predicted picture is kept in the range that pictures have, at each step. The paper's DDIM does not." },
+  rederive: { words: "After clipping, the noise is computed again from the clipped picture, so that the two fit together." },
+  count: { words: "How many pictures. Four come first while you drag; the rest follow." },
+  frames: { words: "Left, x_t: the picture as it is on its way, noise and all. Right, x̂₀: where the network would end if it had to jump there now. Early it is a blur, the mean of all that is possible; details come late.", equation: "prediction" },
+  curve: { words: "ᾱ: how much of the picture (its variance) is left at each level of training. Dots are τ, the levels that are visited, from right to left in the words of the paper and left to right here: noise first.", equation: "marginal" },
+  weights: { words: "The three weights of Eq. 12 at each step, in its colours. The picture's weight rises to 1, the direction's falls to 0; the noise's is 0 where η is.", equation: "eq12" },
+  consistency: { words: "One latent, drawn with different numbers of steps: with η = 0 every row shows the same picture, which only gains detail (section 5.2). DDPM has nothing like it. The distance of each column from the last is the root mean square over pixels from 0 to 1.", equation: "ode" },
+  interpolate: { words: "Latents between latents are latents, if one walks along the sphere on which noise lies (slerp, appendix D.5); and pictures are functions of latents. So pictures change smoothly in between.", equation: "slerp" },
+  encode: { words: "Eq. 12 with η = 0 is an equation that can be walked upwards: from a picture to the latent that draws it. Latents of pictures like those of training look like noise (mean 0, deviation 1), of flat ones less so. They decode to almost the same picture; more steps lose less (Table 2).", equation: "ode" },
+  edit: { words: "Noise is added up to a level, the strength, and taken out again: what is coarser than the noise stays, the rest is invented. With a mask only what you paint is drawn; the rest is put back at each level with the noise that it should have there.", equation: "marginal" },
+  grid: { words: "The figure behind Table 1: down, how much noise; across, how many steps; all from the same latents. At η = 0 a row shows the same pictures throughout; with more noise it takes more steps until there are any.", equation: "sigma" },
+  train: { words: "Networks learn to tell the noise by the mean square of what they got wrong. The loss falls fast and then hardly, while pictures go on to get better: look at both." },
+  strength: { words: "From 0, which returns the picture, to 1, where nothing of it is left but what a latent keeps." },
+  mask: { words: "What you paint is drawn anew, the rest stays. Paint with the pointer, or give a rectangle in numbers." },
+  errorMap: { words: "The difference at each pixel, as brightness, magnified; and its mean square, as in Table 2, of pictures from 0 to 1." },
+};

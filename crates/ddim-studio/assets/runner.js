@@ -1,0 +1,115 @@
+// What every tab has around its jobs: progress, a word about it, a way to stop, and errors beside controls.
+import { button, showError, why } from "./controls.js";
+import { announce, debounce, duration, el } from "./dom.js";
+import { latest } from "./job.js";
+
+/**
+ * @param {HTMLElement} panel whose controls errors are shown beside
+ * @param {object} backend @param {string} tab of the test ids
+ * @returns {{element: HTMLElement, run: Function, cancel: () => void, say: (text: string, aloud?: boolean) => void, guard: (work: () => Promise<void>) => Promise<void>}}
+ *   run(kind, request, options, onEvent): the result, null where it was called off
+ *   guard(work): runs what has jobs in it; shows that it is busy, and its error
+ */
+export function runner(panel, backend, tab) {
+  const jobs = latest(backend);
+  const progress = el("progress", { max: 1, value: 0, "aria-label": "Progress", "data-testid": `${tab}-progress` });
+  const status = el("p", { class: "status", "data-testid": `${tab}-status` });
+  const general = el("p", { class: "error general", role: "alert", hidden: true, "data-testid": `${tab}-error` });
+  const stop = button("Cancel", `${tab}-cancel`, () => cancel(true), { class: "quiet", disabled: true });
+  const element = el("div", {}, el("div", { class: "run" }, progress, status, stop), general);
+  let turn = 0;
+  // What was said last that stays true: what is left of a job does not.
+  let told = "";
+
+  const say = (text, aloud = false) => {
+    status.textContent = told = text;
+    if (aloud) announce(text);
+  };
+  const busy = (is) => {
+    stop.disabled = !is;
+    progress.classList.toggle("idle", !is);
+    panel.setAttribute("aria-busy", String(is));
+    if (!is) progress.value = 0;
+  };
+  busy(false);
+
+  const run = (kind, request, options = {}, onEvent = () => {}) => jobs.run(kind, request, { previews: 0, ...options }, (name, data) => {
+    if (name === "queued" && data.before > 0) status.textContent = `waiting for ${data.before} other ${data.before === 1 ? "job" : "jobs"}`;
+    if (name === "note") say(data.text);
+    if (name === "progress" && data.total) {
+      progress.value = data.done / data.total;
+      if (data.eta_seconds > 1) status.textContent = `${duration(data.eta_seconds)} left`;
+    }
+    onEvent(name, data);
+  });
+
+  function cancel(aloud = false) {
+    turn++;
+    if (jobs.cancel() && aloud) say("cancelled", true);
+    busy(false);
+  }
+
+  async function guard(work) {
+    jobs.cancel();
+    const mine = ++turn;
+    showError(panel, null, general);
+    busy(true);
+    try {
+      await work(() => mine === turn);
+    } catch (error) {
+      if (mine === turn) {
+        say("");
+        showError(panel, error, general);
+        if (general.hidden) announce(error.message);
+      }
+    } finally {
+      if (mine === turn) {
+        busy(false);
+        status.textContent = told;
+      }
+    }
+  }
+  return { element, run, cancel, say, guard };
+}
+
+/**
+ * A tab that draws again when its settings change: settings left, a text on top, what is drawn beside.
+ * @param {{tab: string, topic: string, heading: string, runner: object, state: object, controls: Node[], content: Node[], draw: (changed: Set<string>) => void}} options
+ */
+export function tool(panel, { tab, topic, heading, runner, state, controls, content, draw, pause = 200 }) {
+  const about = why(topic, heading);
+  about.text.hidden = false;
+  about.button.setAttribute("aria-expanded", "true");
+  panel.classList.add("tool");
+  panel.append(
+    el("form", { class: "controls card", "aria-label": "Settings", onsubmit: (event) => event.preventDefault() }, controls),
+    el("div", { class: "content" },
+      el("section", { class: "card intro", "aria-label": heading }, el("div", { class: "row" }, el("h2", { text: heading }), about.button), about.text),
+      el("section", { class: "card", "aria-label": "Result", "data-testid": `${tab}-result` }, runner.element, content)));
+  let active = false;
+  // What changed since it was last drawn: everything, at first.
+  let changed = new Set(Object.keys(state.values));
+  const start = () => {
+    const since = changed;
+    changed = new Set();
+    draw(since);
+  };
+  const later = debounce(start, pause);
+  state.watch((_, keys) => {
+    keys.forEach((key) => changed.add(key));
+    if (active) later();
+  });
+  return {
+    state,
+    enter() {
+      active = true;
+      if (changed.size) start();
+    },
+    leave() {
+      active = false;
+      later.cancel();
+      if (panel.getAttribute("aria-busy") === "true") changed = new Set(Object.keys(state.values));
+      runner.cancel();
+    },
+  };
+}

@@ -1,0 +1,122 @@
+// What the tabs that draw have in common: settings, their controls, and the engine's request that they make.
+import { el, freshId } from "./dom.js";
+import { choice, slider, toggle, whole, why } from "./controls.js";
+
+/** Where the slider of S may stand: dense where a step more is seen. */
+export const STOPS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 400, 500, 750, 1000];
+
+const SOLVERS = [
+  ["ddim", "ddim (Eq. 12)"], ["ipndm", "ipndm"], ["dpmpp-2m", "dpm++ 2m"], ["unipc", "unipc"], ["heun", "heun (2 a step)"], ["dpmpp-2m-sde", "dpm++ 2m sde"],
+];
+const TRAJECTORIES = ["uniform", "quadratic", "quadratic-full", "leading", "trailing", "linspace", "power:1.5", "log-snr", "karras:7"];
+const CLIPS = [["model", "the model's way"], ["on", "to the range"], ["off", "never"]];
+
+/** What the tabs share, as it is at first. */
+export const SETTINGS = { model: "", steps: 50, eta: 0, hat: false, solver: "ddim", trajectory: "", seed: 0, classes: "", guidance: 1, clip: "model", rederive: false };
+
+/** Those of `names`, as they are at first. @param {string[]} names */
+export const defaults = (names, models) =>
+  Object.fromEntries(names.map((name) => [name, name === "model" ? models[0].model : SETTINGS[name]]));
+
+/** The report about a served model. */
+export const modelOf = (models, v) => models.find((info) => info.model === v.model) ?? models[0];
+
+/** Classes that can be drawn: a network trained with dropped labels has one more, which stands for none. */
+export const classCount = (info) => (info.classes ?? 0) - (info.null_class === null || info.null_class === undefined ? 0 : 1);
+export const className = (info, k) => info.class_names?.[k] ?? String(k);
+
+/** `model` of a request. */
+export function modelRequest(v, models) {
+  const info = modelOf(models, v);
+  const request = { model: info.model };
+  if (info.classes) request.classes = v.classes || "each";
+  if (info.classes && hasNull(info) && v.guidance !== undefined && v.guidance !== 1) request.guidance = { scale: v.guidance };
+  return request;
+}
+
+const hasNull = (info) => info.null_class !== null && info.null_class !== undefined;
+
+/** What requests that sample have in common. */
+export function samplingRequest(v, models) {
+  const request = { model: modelRequest(v, models), steps: v.steps, seed: v.seed, solver: v.solver, trajectory: v.trajectory || null };
+  if (v.eta !== undefined) request.eta = v.hat ? "hat" : v.eta;
+  if (v.clip !== undefined) request.clip = { clip: v.clip === "model" ? null : v.clip === "on", rederive_epsilon: v.rederive ?? false };
+  return request;
+}
+
+/** Settings as flags of the command line: a request's, where models without classes have none. */
+export function commandSettings(v, models) {
+  const { classes, guidance, ...rest } = v;
+  const model = modelRequest(v, models);
+  return { ...rest, model: model.model, classes: model.classes, guidance: model.guidance?.scale };
+}
+
+/** Controls of settings by name. @param {string} tab of their test ids */
+export function settingsControls(state, models, tab, names) {
+  const make = {
+    model: () => choice(state, "model", { label: "Model", topic: "model", options: models.map((m) => [m.model, m.model]), testid: `${tab}-model`, field: "model" }),
+    steps: () => slider(state, "steps", { label: "Steps S", topic: "steps", min: 1, max: 1000, stops: STOPS, testid: `${tab}-steps`, field: "steps timesteps" }),
+    eta: () => {
+      const element = slider(state, "eta", { label: "Noise η", topic: "eta", min: 0, max: 1, step: 0.01, testid: `${tab}-eta`, field: "eta sigma" });
+      const update = (v) => {
+        for (const input of element.querySelectorAll("input")) input.disabled = v.hat;
+      };
+      state.watch(update);
+      update(state.values);
+      return element;
+    },
+    hat: () => toggle(state, "hat", { label: "σ̂ instead of η", topic: "hat", testid: `${tab}-hat` }),
+    solver: () => choice(state, "solver", { label: "Solver", topic: "solver", options: SOLVERS, testid: `${tab}-solver`, field: "solver" }),
+    trajectory: () => choice(state, "trajectory", {
+      label: "Trajectory τ", topic: "trajectory", options: [["", "the model's"], ...TRAJECTORIES.map((name) => [name, name])], testid: `${tab}-trajectory`,
+    }),
+    seed: () => whole(state, "seed", { label: "Seed", topic: "seed", testid: `${tab}-seed`, dice: true }),
+    classes: () => classPicker(state, models, { key: "classes", label: "Class", topic: "classes", testid: `${tab}-classes` }),
+    guidance: () => {
+      const element = slider(state, "guidance", { label: "Guidance w", topic: "guidance", min: 0, max: 8, step: 0.1, testid: `${tab}-guidance` });
+      const update = (v) => (element.hidden = !(modelOf(models, v).classes && hasNull(modelOf(models, v))));
+      state.watch(update);
+      update(state.values);
+      return element;
+    },
+    clip: () => choice(state, "clip", { label: "Clip x̂₀", topic: "clip", options: CLIPS, testid: `${tab}-clip`, field: "clip" }),
+    rederive: () => toggle(state, "rederive", { label: "Derive ε again", topic: "rederive", testid: `${tab}-rederive` }),
+  };
+  return names.map((name) => make[name]());
+}
+
+/** Classes as buttons: any of them, or each in turn, or at random. Hidden for models without. */
+export function classPicker(state, models, { key, label, topic, testid, single = false, field = key }) {
+  const group = freshId("group");
+  const chips = el("div", { class: "chips", role: "group", "aria-labelledby": group });
+  const about = topic ? why(topic, label) : null;
+  const element = el("div", { class: "control", "data-field": field },
+    el("div", { class: "head" }, el("span", { class: "name", id: group, text: label }), about?.button ?? null), chips, el("p", { class: "error", id: freshId("error"), hidden: true }), about?.text ?? null);
+  let drawn = null;
+  const chosen = () => state.values[key].split(",").filter(Boolean);
+  const press = (value) => {
+    if (single || value === "" || value === "random") return state.set({ [key]: value });
+    const list = chosen().filter((c) => c !== "random" && c !== "each");
+    const next = list.includes(value) ? list.filter((c) => c !== value) : [...list, value];
+    state.set({ [key]: next.join(",") });
+  };
+  const update = (v) => {
+    const info = modelOf(models, v);
+    element.hidden = !info.classes;
+    if (drawn !== info) {
+      drawn = info;
+      const special = single ? [] : [["", "each in turn"], ["random", "random"]];
+      const names = Array.from({ length: classCount(info) }, (_, k) => [className(info, k), className(info, k)]);
+      chips.replaceChildren(...[...special, ...names].map(([value, text]) =>
+        el("button", { type: "button", class: "chip", "data-value": value, "data-testid": `${testid}-${value || "each"}`, text, onclick: () => press(value) })));
+    }
+    const list = v[key] === "each" ? [] : chosen();
+    for (const chip of chips.children) {
+      const value = chip.dataset.value;
+      chip.setAttribute("aria-pressed", String(value === "" ? list.length === 0 : list.includes(value)));
+    }
+  };
+  state.watch(update);
+  update(state.values);
+  return element;
+}

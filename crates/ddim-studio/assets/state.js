@@ -1,0 +1,60 @@
+// What is chosen, and the address of it: `#draw?steps=20&eta=0.5` is a tab and what differs there from its defaults.
+
+/**
+ * Values that can be watched.
+ * @param {Record<string, number|string|boolean|number[]>} defaults types of values are those of defaults
+ */
+export function store(defaults) {
+  const values = { ...defaults };
+  const watchers = new Set();
+  return {
+    defaults,
+    values,
+    /** Takes what differs, and tells all watchers once. @returns {boolean} whether anything did */
+    set(patch) {
+      const changed = Object.keys(patch).filter((key) => key in defaults && !same(values[key], patch[key]));
+      for (const key of changed) values[key] = patch[key];
+      if (changed.length) for (const watcher of watchers) watcher(values, changed);
+      return changed.length > 0;
+    },
+    /** @param {(values: object, changed: string[]) => void} watcher */
+    watch: (watcher) => watchers.add(watcher),
+  };
+}
+
+const same = (a, b) => (Array.isArray(a) ? a.join() === String(b) : a === b);
+
+/** The tab and its settings in a location's hash. Settings are texts still: {@link typed} needs the defaults. */
+export function parseHash(hash) {
+  const [tab, query = ""] = hash.replace(/^#/, "").split("?", 2);
+  return { tab, settings: Object.fromEntries(new URLSearchParams(query)) };
+}
+
+/** Texts as the types of `defaults`; what is not there, or is no number where one belongs, is the default. */
+export function typed(texts, defaults) {
+  const read = (text, standard) => {
+    if (text === undefined) return standard;
+    if (typeof standard === "boolean") return text === "1" || text === "true";
+    if (typeof standard === "number") return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : standard;
+    if (Array.isArray(standard)) return numbers(text) ?? standard;
+    return text;
+  };
+  return Object.fromEntries(Object.entries(defaults).map(([key, standard]) => [key, read(texts[key], standard)]));
+}
+
+/** `10, 20` as numbers; null where that is not what it is. */
+export function numbers(text) {
+  const list = text.split(/[\s,]+/).filter(Boolean).map(Number);
+  return list.length && list.every(Number.isFinite) ? list : null;
+}
+
+/** The hash of a tab and of its settings, without those that are as usual. */
+export function hashOf(tab, values, defaults) {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(values)) {
+    if (!(key in defaults) || same(value, defaults[key])) continue;
+    query.set(key, value === true ? "1" : value === false ? "0" : String(value));
+  }
+  const text = query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
+  return `#${tab}${text ? `?${text}` : ""}`;
+}

@@ -1,0 +1,207 @@
+// Draw: a picture that follows its settings, the steps it took, and Eq. 12's weights at each.
+import { command, parseCommand } from "./command.js";
+import { button as plainButton, segments, showError, whole } from "./controls.js";
+import { announce, copy, debounce, duration, el } from "./dom.js";
+import { charts, frames, gallery, weights } from "./draw-parts.js";
+import { keeper, latest } from "./job.js";
+import { commandSettings, defaults, samplingRequest, settingsControls } from "./settings.js";
+import { store } from "./state.js";
+
+/** How long after the last movement the drawing starts. */
+const PAUSE = 60;
+/** So many pictures come first. */
+const FIRST = 4;
+/** Previews of a job: as many as there are steps, up to this. */
+const PREVIEWS = 50;
+
+export const title = "Draw";
+
+/** @param {{backend: object, models: object[], shareLink: () => string}} context */
+export function create(panel, { backend, models, shareLink }) {
+  const names = ["model", "steps", "eta", "hat", "solver", "trajectory", "seed", "classes", "guidance", "clip", "rederive"];
+  const state = store({ ...defaults(names, models), count: 16, first: 0 });
+  const jobs = latest(backend);
+  const { keep, get: kept } = keeper(backend);
+  let plan = null;
+
+  const general = el("p", { class: "error general", role: "alert", hidden: true, "data-testid": "draw-error" });
+  const status = el("p", { class: "status", "data-testid": "draw-status" });
+  const progress = el("progress", { max: 1, value: 0, "aria-label": "Steps of this drawing", "data-testid": "draw-progress" });
+  const cancelButton = plainButton("Cancel", "draw-cancel", () => cancel(), { class: "quiet" });
+  const stage = frames({ onframe: (frame) => mark(frame) });
+  const plots = charts({ onpick: (timestep) => stage.goTo(timestep) });
+  const terms = weights();
+  const shelf = gallery();
+
+  const links = {
+    copy: plainButton("Copy as command", "draw-copy-command", (event) => copy(commandLine(), event.target)),
+    share: plainButton("Copy link", "draw-share", (event) => copy(shareLink(), event.target), { class: "quiet" }),
+    npy: plainButton("Save .npy", "draw-save-npy", () => saveArray(), { class: "quiet", disabled: true }),
+  };
+  const shownCommand = el("code", { class: "command", "data-testid": "draw-command", tabindex: "0", role: "region", "aria-label": "The command that draws the same pictures" });
+
+  const [model, steps, eta, hat, solver, trajectory, seed, classes, guidance, clip, rederive] = settingsControls(state, models, "draw", names);
+  const count = segments(state, "count", { label: "Pictures", topic: "count", options: [1, 4, 16, 64].map((n) => [n, String(n)]), testid: "draw-count" });
+  const first = whole(state, "first", { label: "First picture", topic: "first", testid: "draw-first" });
+  panel.classList.add("draw");
+  panel.append(
+    el("div", { class: "stage card" }, stage.element, el("div", { class: "run" }, progress, status, cancelButton), general),
+    el("form", { class: "controls card", "aria-label": "Settings of the drawing", onsubmit: (event) => event.preventDefault() },
+      model, steps, eta, hat, seed, count, classes, guidance, solver, trajectory,
+      el("details", { class: "more" }, el("summary", { text: "Clipping, first picture" }), clip, rederive, first)),
+    plots.element,
+    terms.element,
+    el("section", { class: "card results", "aria-label": "Pictures" },
+      el("div", { class: "row" }, el("h2", { text: "Pictures" }), el("span", { class: "room" }), links.npy, links.share, links.copy), shownCommand, shelf.element),
+  );
+
+  const request = () => ({ ...samplingRequest(state.values, models), count: state.values.count, first: state.values.first || null });
+  const commandLine = () => command("sample", commandSettings(state.values, models));
+
+  /** The frame that is shown, or the step that was just taken. */
+  function mark(frame) {
+    const step = plan && frame ? plan.steps[frame.step - 1] : null;
+    plots.mark(step);
+    terms.show(step, frame?.step, plan?.steps.length);
+  }
+
+  let planning = 0;
+  async function replan() {
+    const mine = ++planning;
+    try {
+      const { model, steps, eta, trajectory, solver } = request();
+      const found = await backend.plan({ model, steps, eta, trajectory, solver });
+      if (mine !== planning) return;
+      plan = found;
+    } catch (error) {
+      if (mine !== planning) return;
+      plan = null;
+      // What is wrong with the settings, the job says as well. A server that has no plans still draws.
+      if (error.status === 404) terms.explain("This backend does not say its steps beforehand.");
+    }
+    plots.draw(plan);
+    mark(stage.current() ?? (plan ? { step: 1 } : null));
+  }
+
+  async function draw() {
+    showError(panel, null, general);
+    const wanted = request();
+    busy(true);
+    try {
+      stage.expect(wanted.steps);
+      if (wanted.count > FIRST && !(await once({ ...wanted, count: FIRST }, true))) return;
+      const result = await once(wanted, false);
+      if (!result) return;
+      keep(result);
+      shelf.show(result, wanted.first ?? 0);
+      links.npy.disabled = !result.array;
+      const { seconds, ms_per_image_step: ms } = result.report;
+      say(`${wanted.count} ${wanted.count === 1 ? "picture" : "pictures"} in ${duration(seconds)}${ms ? ` · ${ms.toPrecision(2)} ms a picture and step` : ""}`, true);
+      busy(false);
+    } catch (error) {
+      busy(false);
+      say("");
+      showError(panel, error, general);
+      if (!general.hidden) return;
+      announce(error.message);
+    }
+  }
+
+  /** One job. Its first preview takes the place of what was shown. */
+  async function once(wanted, isPreview) {
+    let fresh = true;
+    const found = await jobs.run("sample", wanted, { previews: Math.min(PREVIEWS, wanted.steps) }, (name, data) => {
+      if (name === "queued" && data.before > 0) say(`waiting for ${data.before} other ${data.before === 1 ? "job" : "jobs"}`);
+      if (name === "note") say(data.text);
+      if (name === "progress") {
+        progress.value = data.total ? data.done / data.total : 0;
+        if (data.eta_seconds > 1) say(`${isPreview ? "first " : ""}${wanted.count} · ${duration(data.eta_seconds)} left`);
+      }
+      if (name === "preview" && data.first === (wanted.first ?? 0)) {
+        stage.add(data, fresh);
+        fresh = false;
+      }
+    });
+    if (found && isPreview) backend.release?.(found);
+    return found;
+  }
+
+  function busy(is) {
+    cancelButton.disabled = !is;
+    progress.classList.toggle("idle", !is);
+    panel.setAttribute("aria-busy", String(is));
+    if (!is) progress.value = 0;
+  }
+
+  const say = (text, aloud = false) => {
+    status.textContent = text;
+    if (aloud) announce(text);
+  };
+
+  const later = debounce(draw, PAUSE);
+
+  function cancel() {
+    later.cancel();
+    if (jobs.cancel()) say("cancelled", true);
+    busy(false);
+  }
+
+  async function saveArray() {
+    const result = kept();
+    if (!result?.array) return;
+    const url = URL.createObjectURL(new Blob([await result.array()]));
+    const { model, seed, steps } = state.values;
+    el("a", { href: url, download: `${model}-seed${seed}-steps${steps}.npy` }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  }
+
+  let active = false;
+  let stale = true;
+  state.watch(() => {
+    shownCommand.textContent = commandLine();
+    stale = true;
+    if (active) {
+      replan();
+      // The old job would only be in the way.
+      jobs.cancel();
+      busy(true);
+      later();
+      stale = false;
+    }
+  });
+  shownCommand.textContent = commandLine();
+  busy(false);
+
+  return {
+    state,
+    enter() {
+      active = true;
+      if (!stale) return;
+      stale = false;
+      replan();
+      draw();
+    },
+    leave() {
+      active = false;
+      if (jobs.busy()) stale = true;
+      cancel();
+    },
+    /** Settings from a caption. @returns {string} what came of it, in words */
+    restore(caption) {
+      const found = parseCommand(caption);
+      if (!found) return "This picture was not drawn by ddim sample.";
+      const { settings, unknown } = found;
+      const notes = unknown.length ? [`${unknown.join(", ")} cannot be set here`] : [];
+      if (!models.some((info) => info.model === settings.model)) {
+        notes.push(`the model ${settings.model} is not here`);
+        settings.model = state.values.model;
+      }
+      if (![1, 4, 16, 64].includes(settings.count)) settings.count = [4, 16, 64].find((n) => n >= settings.count) ?? 64;
+      // What the model says anyway is the same picture.
+      state.set(settings);
+      return notes.length ? `Settings restored, but ${notes.join("; ")}.` : "Settings restored from the picture.";
+    },
+    /** The pictures that are shown, for other tabs. */
+    pictures: () => kept()?.images ?? [],
+  };
+}

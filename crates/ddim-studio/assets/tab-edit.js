@@ -1,0 +1,87 @@
+// Edit: an image drawn again from some of its noise, within a mask, or under another class.
+import { slider } from "./controls.js";
+import { duration, el, picture } from "./dom.js";
+import { cropped, imageInput } from "./image-input.js";
+import { keeper } from "./job.js";
+import { maskPainter } from "./mask.js";
+import { runner, tool } from "./runner.js";
+import { classPicker, defaults, modelOf, modelRequest, settingsControls } from "./settings.js";
+import { store } from "./state.js";
+
+export const title = "Edit";
+
+export function create(panel, { backend, models, pictures }) {
+  const names = ["model", "steps", "eta", "seed", "guidance", "solver", "trajectory"];
+  const state = store({ ...defaults(names, models), hat: false, strength: 0.5, variations: 4, from: "", classes: "" });
+  const jobs = runner(panel, backend, "edit");
+  const { keep } = keeper(backend);
+  let image = null;
+
+  const painter = maskPainter({ onchange: () => again() });
+  const empty = el("p", { class: "placeholder", text: "Choose an image, drop one here, or take one that was drawn. Then move the strength, or paint what is to be drawn anew." });
+  const edits = el("ul", { class: "edits", "data-testid": "edit-results" });
+  const result = el("div", { class: "editing", hidden: true }, el("div", {}, painter.field, painter.tools), edits);
+  const source = imageInput({ tab: "edit", pictures, onimage: async (url) => {
+    image = url;
+    await prepare();
+    again();
+  } });
+
+  const [model, steps, eta, seed, guidance, solver, trajectory] = settingsControls(state, models, "edit", names);
+  const strength = slider(state, "strength", { label: "Strength", topic: "strength", min: 0, max: 1, step: 0.01, testid: "edit-strength" });
+  const variations = slider(state, "variations", { label: "Variations", min: 1, max: 16, testid: "edit-variations" });
+  const from = classPicker(state, models, { key: "from", label: "Class of the image", topic: "classes", testid: "edit-from", single: true, field: "from_class" });
+  const to = classPicker(state, models, { key: "classes", label: "Class to draw", topic: "classes", testid: "edit-to", single: true, field: "classes to_class" });
+
+  /** Width and height of the model's images. */
+  const sizeOf = () => [...(modelOf(models, state.values).size ?? [32, 32])].reverse();
+
+  /** The image as the network will see it, to paint on. */
+  async function prepare() {
+    painter.over(await cropped(image, ...sizeOf()));
+    empty.hidden = true;
+    result.hidden = false;
+  }
+
+  async function again(changed = new Set()) {
+    if (!image) return;
+    if (changed.has("model")) await prepare();
+    jobs.guard(async () => {
+      const v = { ...state.values };
+      const mask = painter.dataUrl();
+      const info = modelOf(models, v);
+      const translates = Boolean(info.classes && v.from && v.classes && v.from !== v.classes);
+      const request = {
+        model: modelRequest({ ...v, classes: v.classes || v.from }, models), input: image, preparation: { fit: "crop" },
+        // From the image's own latent there is no strength but the whole way.
+        strength: translates ? 1 : v.strength, steps: v.steps, eta: v.eta, seed: v.seed, solver: v.solver, trajectory: v.trajectory || null,
+        variations: translates && v.eta === 0 ? 1 : v.variations,
+        ...(translates ? { from_class: v.from } : {}), ...(mask ? { mask } : {}),
+      };
+      const found = await jobs.run("edit", request);
+      if (!found) return;
+      keep(found);
+      const originals = found.images.length - request.variations;
+      // As the server has cut and resized it.
+      painter.over(await cropped(found.images[0], ...sizeOf()));
+      edits.classList.toggle("single", request.variations === 1);
+      edits.replaceChildren(...found.images.slice(originals).map((url, i) => el("li", {},
+        el("a", { href: url, download: `edit-${v.seed}-${i}.png`, title: `Save edit ${i}` }, picture(`Edit ${i}`, { src: url })))));
+      const words = mask ? "within the mask" : translates ? `from class ${v.from} to ${v.classes}` : `at strength ${v.strength}`;
+      jobs.say(`${request.variations} ${request.variations === 1 ? "edit" : "edits"} ${words} in ${duration(found.report.seconds)}`, true);
+    });
+  }
+
+  const update = (v) => {
+    const translates = Boolean(modelOf(models, v).classes && v.from && v.classes && v.from !== v.classes);
+    for (const input of strength.querySelectorAll("input")) input.disabled = translates;
+  };
+  state.watch(update);
+  update(state.values);
+  const made = tool(panel, {
+    tab: "edit", topic: "edit", heading: "Draw it again", runner: jobs, state,
+    controls: [source.element, model, strength, variations, from, to, steps, eta, seed, guidance, solver, trajectory], content: [empty, result], draw: again,
+  });
+  panel.classList.add("input");
+  return { ...made, enter: () => (source.refresh(), made.enter()) };
+}
