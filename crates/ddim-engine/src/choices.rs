@@ -10,18 +10,23 @@ use std::path::PathBuf;
 
 /// Which model, and how it is run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
     /// A built-in model, a diffusers pipeline folder, a run of training, or an id of the hub.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub model: PathBuf,
     /// A `scheduler_config.json`, or a folder that has one, instead of the model's own.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub scheduler: Option<PathBuf>,
     /// Of a model that has averaged weights as well, the weights themselves.
     pub raw: bool,
     /// [height, width] where they are not the model's own.
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub size: Option<[usize; 2]>,
     /// For a model with classes: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`) with commas between; `each`, `random`; `data`, those of the images
     /// that are read; `reference`, drawn as often as a reference has them; or a text file with one per line.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub classes: Option<PathBuf>,
     /// How far it goes beyond what it says without a class.
     pub guidance: Guidance,
@@ -38,13 +43,16 @@ impl Default for Model {
 
 /// Classifier-free guidance: [`ddim_nn::Guidance`], of a model whose training left a class that stands for none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Guidance {
     /// w of out(none) + w (out(class) - out(none)): 1, the default, is the class alone, and costs one evaluation where others cost two.
     pub scale: f64,
     /// Guided are levels t from the first to the second alone, as shares t/T.
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub interval: [f64; 2],
     /// From 0 to 1: how much of each image's standard deviation is brought back to that under the class alone.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub rescale: f64,
 }
 
@@ -104,6 +112,7 @@ pub(crate) mod by_name {
 
 /// What is done to the predicted x_0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Clipping {
     /// Clipped to the model's `clip_sample_range` (true), neither clipped nor thresholded (false), or as the model's scheduler says (none).
@@ -161,6 +170,7 @@ impl<'de> Deserialize<'de> for Eta {
 
 /// How images of other sizes become those of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Fitting {
     /// Resized to cover, and the middle cut out.
@@ -173,11 +183,13 @@ pub enum Fitting {
 
 /// How images become those of the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Preparing {
     /// None: they must have the model's size, where that is asked for; else as `crop`.
     pub fit: Option<Fitting>,
     /// Behind transparent pixels and around padded images, [red, green, blue]. None: white, where images are fitted.
+    #[cfg_attr(feature = "openapi", schema(min_items = 3, max_items = 3))]
     pub background: Option<[u8; 3]>,
     /// Leave files out that cannot be read, and say which.
     pub skip_bad_files: bool,

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 /// # Ok::<(), ddim_engine::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Consistency {
     /// Which model.
@@ -31,23 +32,30 @@ pub struct Consistency {
     /// Of the latents.
     pub seed: u64,
     /// Number of latents: rows.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub count: usize,
     /// Numbers of steps: columns. The last is what the others are compared with.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub steps: Vec<usize>,
     /// How timesteps are chosen.
     pub trajectory: Option<Spacing>,
     /// How a step uses what the network said before: `ddim`, or one of the others of [`Solver`].
     #[serde(with = "crate::choices::by_name")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName, default = crate::schemas::default_solver))]
     pub solver: Solver,
     /// What is done to the predicted x_0.
     pub clip: Clipping,
     /// A picture of all.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub grid: Option<PathBuf>,
     /// Without the numbers of steps above its columns.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub no_labels: bool,
     /// Whether Inception features are compared as well.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub features: bool,
     /// Weights of Inception. None: where they are found, or downloaded once.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub inception: Option<PathBuf>,
 }
 
@@ -71,6 +79,7 @@ impl Default for Consistency {
 
 /// How far pictures are from each other.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "consistency")]
 pub struct ConsistencyReport {
     /// The model as it was named.
@@ -90,6 +99,7 @@ pub struct ConsistencyReport {
     /// The same of features.
     pub feature_distance_between_latents: Option<f64>,
     /// What was written.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
     #[serde(skip)]
@@ -101,6 +111,7 @@ pub struct ConsistencyReport {
 
 /// How far the pictures of one number of steps are from those of the last.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Difference {
     /// Evaluations per image.
     pub steps: usize,

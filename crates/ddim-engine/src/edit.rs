@@ -42,19 +42,24 @@ mod way;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Edit {
     /// Which model; its `classes` are those that are drawn.
     pub model: Model,
     /// Images of any kind that is read.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub input: PathBuf,
     /// Only the first so many.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub count: Option<usize>,
     /// How they become those of the model.
     pub preparation: Preparing,
     /// From 0, which returns the image, to 1, where nothing of it is left but what a latent keeps. None: 1 with a mask or an inversion, else 0.5.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub strength: Option<f64>,
     /// S.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub steps: usize,
     /// Randomness of the way down.
     pub eta: Eta,
@@ -62,6 +67,7 @@ pub struct Edit {
     pub trajectory: Option<Spacing>,
     /// How steps are solved.
     #[serde(with = "crate::choices::by_name")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName, default = crate::schemas::default_solver))]
     pub solver: Solver,
     /// Of the noise.
     pub seed: u64,
@@ -69,29 +75,37 @@ pub struct Edit {
     pub inversion: Option<Inversion>,
     /// The classes under which images are encoded, as `classes` of a model, one for each image; those that are drawn are then for each edit. None: both are the
     /// `classes` of the model, for each image.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub from_class: Option<PathBuf>,
     /// Another model of images of the same shape, which decodes; the classes that are drawn are its own.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub to_model: Option<PathBuf>,
     /// An image of the model's size for all, or one for each: white is drawn, black stays, gray is drawn from that share of the levels on downwards, and so
     /// changes less.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub mask: Option<PathBuf>,
     /// Jumps back up, with a mask. None: [`Repaint::default`] with a mask and without an inversion; `times: 1` makes none.
     pub repaint: Option<Repaint>,
     /// Of each image so many edits, from noise of their own.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub variations: usize,
     /// What is done to the predicted x_0.
     pub clip: Clipping,
     /// Files to write.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: EditFiles,
 }
 
 /// [`Resampling`], as a request has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Repaint {
     /// How often a stretch of the trajectory is gone through; 1: once.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub times: usize,
     /// Steps of a stretch.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub jump: usize,
 }
 

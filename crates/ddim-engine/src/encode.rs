@@ -28,21 +28,25 @@ use std::path::PathBuf;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Encode {
     /// Which model.
     pub model: Model,
     /// Images of any kind that is read: one, a folder, an archive, a data set's files, a batch.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub input: PathBuf,
     /// How they become those of the model.
     pub preparation: Preparing,
     /// S.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub steps: usize,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
     /// How steps upwards are solved. Not [`Inversion::Bdia`], of which a latent is half: see [`Reconstruct`](crate::Reconstruct) and [`Edit`](crate::Edit).
     pub inversion: Inversion,
     /// Where the latents go, f32 [n, c, h, w].
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub save_npy: Option<PathBuf>,
 }
 
@@ -55,6 +59,7 @@ impl Default for Encode {
 
 /// What images became.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "encode")]
 pub struct EncodeReport {
     /// The model as it was named.
@@ -78,6 +83,7 @@ pub struct EncodeReport {
     /// What encoding took.
     pub seconds: f64,
     /// What was written.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
     #[serde(skip)]

@@ -27,11 +27,13 @@ pub struct Info {
 
 /// A model as its files have it.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "info")]
 pub struct InfoReport {
     /// The model as it was named.
     pub model: String,
     /// The file of its weights.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub weights: String,
     /// Numbers of the network.
     pub parameters: usize,
@@ -52,18 +54,22 @@ pub struct InfoReport {
     /// Of an image.
     pub channels: usize,
     /// [height, width]. None: any.
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub size: Option<[usize; 2]>,
     /// T.
     pub timesteps: usize,
     /// ᾱ_T.
     pub alpha_bar_last: f64,
     /// epsilon, sample or v_prediction.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub prediction_type: &'static str,
     /// What is done to the predicted x_0, in words.
     pub clip: String,
     /// The network's configuration.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub unet: UNetConfig,
     /// The scheduler's.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub scheduler: SchedulerConfig,
 }
 

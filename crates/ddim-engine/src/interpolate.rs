@@ -25,13 +25,16 @@ use std::path::PathBuf;
 /// # Ok::<(), ddim_engine::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Interpolate {
     /// Which model.
     pub model: Model,
     /// Two seeds, or four (top left, top right, bottom left, bottom right): the latent of each one's image 0.
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 4))]
     pub seeds: Vec<u64>,
     /// Two latents (or four), .npy, instead of seeds.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub latents: Option<PathBuf>,
     /// Images from one of two latents to the other, both included.
     pub frames: usize,
@@ -40,21 +43,27 @@ pub struct Interpolate {
     /// Columns between four. None: 8.
     pub cols: Option<usize>,
     /// S.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub steps: usize,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
     /// How a step uses what the network said before: `ddim`, or one of the others of [`Solver`].
     #[serde(with = "crate::choices::by_name")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName, default = crate::schemas::default_solver))]
     pub solver: Solver,
     /// What is done to the predicted x_0.
     pub clip: Clipping,
     /// The images as one picture.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub grid: Option<PathBuf>,
     /// Without the way, from 0 to 1, above its columns.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub no_labels: bool,
     /// A GIF or an animated PNG of the walk there and back.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub animate: Option<PathBuf>,
     /// The images, [n, c, h, w].
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub save_npy: Option<PathBuf>,
 }
 
@@ -81,6 +90,7 @@ impl Default for Interpolate {
 
 /// What was drawn.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "interpolate")]
 pub struct InterpolateReport {
     /// The model as it was named.
@@ -94,6 +104,7 @@ pub struct InterpolateReport {
     /// What sampling took.
     pub seconds: f64,
     /// What was written.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
     #[serde(skip)]

@@ -45,6 +45,8 @@ mod plan;
 mod reconstruct;
 mod reports;
 mod sample;
+#[cfg(feature = "openapi")]
+mod schemas;
 mod session;
 mod spacing;
 mod sweep;

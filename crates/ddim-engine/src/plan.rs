@@ -47,6 +47,7 @@ impl Default for Plan {
 
 /// The steps of a [`Plan`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "plan")]
 pub struct PlanReport {
     /// The model as it was named.
@@ -65,6 +66,7 @@ pub struct PlanReport {
 
 /// The coefficients of one step of Eq. 12: x_next = √ᾱ_next · predicted x_0 + direction · ε + σ · noise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlannedStep {
     /// The code timestep that the network is evaluated at.
     pub timestep: usize,

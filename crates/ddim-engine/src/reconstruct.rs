@@ -33,17 +33,21 @@ const MAGNIFIED: f32 = 4.0;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Reconstruct {
     /// Which model.
     pub model: Model,
     /// Images of any kind that is read.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub input: PathBuf,
     /// Only the first so many.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub count: Option<usize>,
     /// How they become those of the model.
     pub preparation: Preparing,
     /// Numbers of steps.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub steps: Vec<usize>,
     /// How timesteps are chosen.
     pub trajectory: Option<Spacing>,
@@ -51,8 +55,10 @@ pub struct Reconstruct {
     pub inversion: Inversion,
     /// How latents are decoded; with [`Inversion::Bdia`] only as they were encoded.
     #[serde(with = "crate::choices::by_name")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName, default = crate::schemas::default_solver))]
     pub solver: Solver,
     /// A picture of the first 16: originals, then for each number of steps what was decoded, and how it differs.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub grid: Option<PathBuf>,
 }
 
@@ -75,6 +81,7 @@ impl Default for Reconstruct {
 
 /// What was lost.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "reconstruct")]
 pub struct ReconstructReport {
     /// The model as it was named.
@@ -89,12 +96,14 @@ pub struct ReconstructReport {
     pub inversion: Inversion,
     /// How latents were decoded.
     #[serde(with = "crate::choices::by_name")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName))]
     pub solver: Solver,
     /// What all of it took.
     pub seconds: f64,
     /// One for each number of steps.
     pub mse: Vec<Reconstruction>,
     /// What was written.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
     #[serde(skip)]
@@ -109,6 +118,7 @@ pub struct ReconstructReport {
 
 /// The error over one number of steps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reconstruction {
     /// S, up and down.
     pub steps: usize,

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 /// What was left out of images that were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DataReport {
     /// Files, and how many of what, a line each.
     pub left_out: Vec<String>,

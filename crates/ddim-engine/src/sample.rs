@@ -32,15 +32,18 @@ const DEFAULT_COUNT: usize = 64;
 /// # Ok::<(), ddim_engine::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Sample {
     /// Which model.
     pub model: Model,
     /// How many images. None: as many as there are latents, or 64.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub count: Option<usize>,
     /// The number of the first image: those before it are left to others. Images that others draw may lie in the same folder.
     pub first: Option<usize>,
     /// S.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub steps: usize,
     /// Randomness.
     pub eta: Eta,
@@ -48,16 +51,20 @@ pub struct Sample {
     pub trajectory: Option<Spacing>,
     /// How a step uses what the network said before: `ddim`, or one of the others of [`Solver`].
     #[serde(with = "crate::choices::by_name")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName, default = crate::schemas::default_solver))]
     pub solver: Solver,
     /// Exactly these code timesteps, descending, instead of `steps`.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub timesteps: Option<Vec<usize>>,
     /// Of latents and noise.
     pub seed: u64,
     /// Latents (.npy, [n, c, h, w]) instead of the seed's: image k starts from the k-th.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub latents: Option<PathBuf>,
     /// What is done to the predicted x_0.
     pub clip: Clipping,
     /// Files to write.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: SampleFiles,
 }
 
@@ -98,6 +105,7 @@ impl Default for Sample {
 
 /// What was drawn.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "sample")]
 pub struct SampleReport {
     /// The model as it was named.
@@ -118,6 +126,7 @@ pub struct SampleReport {
     pub eta: Eta,
     /// How steps used what the network said before.
     #[serde(with = "crate::choices::by_name")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName))]
     pub solver: Solver,
     /// Of latents and noise.
     pub seed: u64,
@@ -135,6 +144,7 @@ pub struct SampleReport {
     /// How far the network went beyond no class: 1 is not at all.
     pub guidance: f64,
     /// What was written.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
     #[serde(skip)]

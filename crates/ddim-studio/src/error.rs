@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ddim_engine::ErrorKind;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Seconds after which whoever was refused for want of room may come again.
 const RETRY_AFTER: &str = "1";
@@ -106,6 +107,8 @@ impl IntoResponse for Problem {
         if [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&self.status) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
         }
+        // For whoever tells it in other words: an API that has another shape for errors.
+        response.extensions_mut().insert(Arc::new(self));
         response
     }
 }

@@ -12,9 +12,11 @@
 //! | `DELETE /api/v1/jobs/{id}` | cancels it, between two steps |
 //! | `GET /api/v1/jobs/{id}/images/{n}.png`, `…/grid.png`, `…/result.npy` | what was drawn, byte for byte as the command line writes it |
 //! | `GET /api/v1/runs`, `…/{name}`, `…/{name}/previews/{file}` | runs of training: their metrics and previews |
+//! | `GET /api/v1/openapi.json` | all of this as an OpenAPI document |
+//! | `POST /v1/images/generations`, `GET /v1/models` | OpenAI's API of images, where the prompt is the name of a class |
 //!
 //! Files that the engine would read (`input`, `mask`, `latents`) are data URLs in base64 in the same fields. What is wrong is said as
-//! `{"error": "one line", "field": "steps"}`.
+//! `{"error": "one line", "field": "steps"}`, under `/v1/` as OpenAI says it.
 //!
 //! Events: `queued`, `began`, `step`, `progress`, `preview` (x_t and the predicted x_0 of some images of the first batch, side by side, as data URLs of PNGs), `note`, `line`,
 //! `ended`, and at last `done`, `failed` or `cancelled` with the job as `GET` has it; `gap` where some were forgotten.
@@ -34,6 +36,8 @@ mod jobs;
 mod log;
 mod metrics;
 mod models;
+mod openai;
+mod openapi;
 mod preview;
 mod request;
 mod routes;

@@ -7,12 +7,12 @@ use crate::jobs::{Job, Jobs};
 use crate::models::Served;
 use crate::state::State as JobState;
 use crate::work::{Drawn, Work};
-use crate::{assets, request, runs, stream};
+use crate::{assets, openai, openapi, request, runs, stream};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use ddim_engine::{Control, Engine, Plan, Sample};
@@ -55,12 +55,18 @@ pub(crate) fn router(room: Arc<Room>, who: Guard) -> Router {
         .route("/api/v1/runs", get(all_runs))
         .route("/api/v1/runs/{name}", get(run))
         .route("/api/v1/runs/{name}/previews/{file}", get(preview))
+        .route("/api/v1/openapi.json", get(described))
+        .route("/v1/images/generations", post(generations))
+        .route("/v1/models", get(openai_models))
+        .route("/v1/models/{*id}", get(openai_model))
         .fallback(async |request: Request| Problem::not_found(request.uri().path()))
         .method_not_allowed_fallback(async |request: Request| {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} {}: not possible", request.method(), request.uri().path()))
         })
         .layer(from_fn_with_state(Arc::new(who), guard))
         .layer(from_fn_with_state(Arc::clone(&room), count))
+        // Around all, so that what the guard refuses is told in its words too.
+        .layer(from_fn(openai::errors))
         .with_state(room)
 }
 
@@ -110,6 +116,26 @@ async fn plan(State(room): State<Arc<Room>>, request: Request) -> Answer {
         Ok(json)
     });
     Ok(json_of(StatusCode::OK, &plan.await?))
+}
+
+async fn described() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], openapi::document()).into_response()
+}
+
+async fn openai_models(State(room): State<Arc<Room>>) -> Response {
+    json_of(StatusCode::OK, &openai::models(&room.models))
+}
+
+async fn openai_model(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
+    Ok(json_of(StatusCode::OK, &openai::model(&room.models, &id)?))
+}
+
+async fn generations(State(room): State<Arc<Room>>, headers: HeaderMap, request: Request) -> Answer {
+    let body = body(request.into_body(), &room).await?;
+    let job = blocking(move || openai::submit(&body, &room.models, &room.jobs, &room.limits)).await?;
+    // The guard has seen that it is there, and one of ours.
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    Ok(json_of(StatusCode::OK, &job.images(host).await?))
 }
 
 async fn submit(State(room): State<Arc<Room>>, request: Request) -> Answer {

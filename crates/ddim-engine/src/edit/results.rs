@@ -14,6 +14,7 @@ use serde::Serialize;
 
 /// What was drawn.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "edit")]
 pub struct EditReport {
     /// The model as it was named.
@@ -38,6 +39,7 @@ pub struct EditReport {
     pub eta: Eta,
     /// How steps were solved.
     #[serde(with = "crate::choices::by_name")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName))]
     pub solver: Solver,
     /// How images were encoded; none where noise was added.
     pub inversion: Option<Inversion>,
@@ -56,6 +58,7 @@ pub struct EditReport {
     /// What it took.
     pub seconds: f64,
     /// What was written.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
     #[serde(skip)]

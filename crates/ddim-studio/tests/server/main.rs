@@ -4,5 +4,6 @@ mod client;
 mod jobs;
 mod kept;
 mod kinds;
+mod openai;
 mod refused;
 mod slow;
