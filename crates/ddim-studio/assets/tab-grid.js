@@ -47,7 +47,9 @@ export function create(panel, { backend, models }) {
   function draw() {
     jobs.guard(async (mine) => {
       const v = { ...state.values };
-      const rows = words(v.solvers).flatMap((solver) => words(v.etas).map((word) => ({ solver, eta: noiseOf(word) })));
+      // What an address says is not checked by the controls.
+      const noises = words(v.etas).map(noiseOf).filter((eta) => eta === "hat" || (eta >= 0 && eta <= 1));
+      const rows = words(v.solvers).flatMap((solver) => noises.map((eta) => ({ solver, eta })));
       const several = words(v.solvers).length > 1;
       const cells = rows.map(() => v.steps.map(() => el("div", { class: v.count === 1 ? "cell one" : "cell" })));
       kept.forEach((result) => backend.release?.(result));

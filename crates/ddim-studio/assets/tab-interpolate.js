@@ -77,6 +77,10 @@ export function create(panel, { backend, models }) {
   state.watch(update);
   update(state.values);
 
+  const layout = el("div", { class: "between" },
+      el("div", { class: "between-map" }, field, el("div", { class: "labelled" }, el("span", { text: "across" }), across), downRow),
+      el("figure", { class: "between-large" }, el("div", { class: "frame stacked" }, large), el("figcaption", {}, caption)));
+
   function draw() {
     jobs.guard(async () => {
       const v = { ...state.values };
@@ -92,7 +96,7 @@ export function create(panel, { backend, models }) {
       rows = result.report.count / columns;
       if (!four) [columns, rows] = [result.report.count, 1];
       map.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
-      field.classList.toggle("walk", rows === 1);
+      layout.classList.toggle("walk", rows === 1);
       map.replaceChildren(...result.images.map((url) => picture("", { src: url })));
       field.style.setProperty("--columns", columns);
       point(...at);
@@ -102,9 +106,7 @@ export function create(panel, { backend, models }) {
   return tool(panel, {
     tab: "interpolate", topic: "interpolate", heading: "Between latents", runner: jobs, state,
     controls: [model, between, ...seeds, side, frames, steps, classes, solver, trajectory],
-    content: [el("div", { class: "between" },
-      el("div", { class: "between-map" }, field, el("div", { class: "labelled" }, el("span", { text: "across" }), across), downRow),
-      el("figure", { class: "between-large" }, el("div", { class: "frame stacked" }, large), el("figcaption", {}, caption)))],
+    content: [layout],
     draw,
   });
 }
