@@ -54,7 +54,11 @@ export function imageInput({ tab, pictures, onimage }) {
   });
   const useUrl = async (url, label) => {
     try {
-      await take(await (await fetch(url)).blob(), label);
+      // Not fetched: the page's policy lets blob: URLs be shown and nothing else.
+      const image = await loaded(url);
+      const canvas = el("canvas", { width: image.naturalWidth, height: image.naturalHeight });
+      canvas.getContext("2d").drawImage(image, 0, 0);
+      await take(await new Promise((resolve) => canvas.toBlob(resolve, "image/png")), label);
     } catch {
       error.textContent = "this picture is no longer kept: draw it again";
       error.hidden = false;
@@ -74,11 +78,16 @@ export function imageInput({ tab, pictures, onimage }) {
   };
 }
 
-/** The middle of an image as large as it can be, w by h: what `fit: crop` makes of it, as far as a browser resizes alike. @returns {Promise<HTMLCanvasElement>} */
-export async function cropped(url, w, h) {
+async function loaded(url) {
   const image = new Image();
   image.src = url;
   await image.decode();
+  return image;
+}
+
+/** The middle of an image as large as it can be, w by h: what `fit: crop` makes of it, as far as a browser resizes alike. @returns {Promise<HTMLCanvasElement>} */
+export async function cropped(url, w, h) {
+  const image = await loaded(url);
   const scale = Math.max(w / image.naturalWidth, h / image.naturalHeight);
   const [cw, ch] = [w / scale, h / scale];
   const canvas = el("canvas", { width: w, height: h });
@@ -92,9 +101,7 @@ export async function cropped(url, w, h) {
 
 /** Pixels of a picture from 0 to 255, RGBA. */
 export async function pixels(url) {
-  const image = new Image();
-  image.src = url;
-  await image.decode();
+  const image = await loaded(url);
   const canvas = el("canvas", { width: image.naturalWidth, height: image.naturalHeight });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0);

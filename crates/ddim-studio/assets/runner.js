@@ -16,7 +16,8 @@ export function runner(panel, backend, tab) {
   const status = el("p", { class: "status", "data-testid": `${tab}-status` });
   const general = el("p", { class: "error general", role: "alert", hidden: true, "data-testid": `${tab}-error` });
   const stop = button("Cancel", `${tab}-cancel`, () => cancel(true), { class: "quiet", disabled: true });
-  const element = el("div", {}, el("div", { class: "run" }, progress, status, stop), general);
+  const notes = el("p", { class: "note", hidden: true, "data-testid": `${tab}-note` });
+  const element = el("div", {}, el("div", { class: "run" }, progress, status, stop), notes, general);
   let turn = 0;
   // What was said last that stays true: what is left of a job does not.
   let told = "";
@@ -35,7 +36,7 @@ export function runner(panel, backend, tab) {
 
   const run = (kind, request, options = {}, onEvent = () => {}) => jobs.run(kind, request, { previews: 0, ...options }, (name, data) => {
     if (name === "queued" && data.before > 0) status.textContent = `waiting for ${data.before} other ${data.before === 1 ? "job" : "jobs"}`;
-    if (name === "note") say(data.text);
+    if (name === "note") note(notes, data.text);
     if (name === "progress" && data.total) {
       progress.value = data.done / data.total;
       if (data.eta_seconds > 1) status.textContent = `${duration(data.eta_seconds)} left`;
@@ -53,6 +54,7 @@ export function runner(panel, backend, tab) {
     jobs.cancel();
     const mine = ++turn;
     showError(panel, null, general);
+    note(notes, null);
     busy(true);
     try {
       await work(() => mine === turn);
@@ -70,6 +72,13 @@ export function runner(panel, backend, tab) {
     }
   }
   return { element, run, cancel, say, guard };
+}
+
+/** What one may not have expected, below the progress; null takes all away. @param {HTMLElement} place @param {string|null} text */
+export function note(place, text) {
+  const known = text && place.textContent ? `${place.textContent} · ` : "";
+  place.textContent = text ? known + text.replaceAll("`", "") : "";
+  place.hidden = !text;
 }
 
 /**

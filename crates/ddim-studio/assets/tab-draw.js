@@ -4,6 +4,7 @@ import { button as plainButton, segments, showError, whole } from "./controls.js
 import { announce, copy, debounce, duration, el } from "./dom.js";
 import { charts, frames, gallery, weights } from "./draw-parts.js";
 import { keeper, latest } from "./job.js";
+import { note } from "./runner.js";
 import { commandSettings, defaults, samplingRequest, settingsControls } from "./settings.js";
 import { store } from "./state.js";
 
@@ -32,6 +33,7 @@ export function create(panel, { backend, models, shareLink }) {
   const status = el("p", { class: "status", "data-testid": "draw-status" });
   const progress = el("progress", { max: 1, value: 0, "aria-label": "Steps of this drawing", "data-testid": "draw-progress" });
   const cancelButton = plainButton("Cancel", "draw-cancel", () => cancel(), { class: "quiet" });
+  const notes = el("p", { class: "note", hidden: true, "data-testid": "draw-note" });
   const stage = frames({ onframe: (frame) => mark(frame) });
   const plots = charts({ onpick: (timestep) => stage.goTo(timestep) });
   const terms = weights();
@@ -50,7 +52,7 @@ export function create(panel, { backend, models, shareLink }) {
   const first = whole(state, "first", { label: "First picture", topic: "first", testid: "draw-first" });
   panel.classList.add("draw");
   panel.append(
-    el("div", { class: "stage card" }, stage.element, el("div", { class: "run" }, progress, status, cancelButton), general),
+    el("div", { class: "stage card" }, stage.element, el("div", { class: "run" }, progress, status, cancelButton), notes, general),
     el("form", { class: "controls card", "aria-label": "Settings of the drawing", onsubmit: (event) => event.preventDefault() },
       model, steps, eta, hat, seed, count, classes, guidance, solver, trajectory,
       el("details", { class: "more" }, el("summary", { text: "Clipping, first picture" }), clip, rederive, first)),
@@ -92,6 +94,7 @@ export function create(panel, { backend, models, shareLink }) {
 
   async function draw() {
     showError(panel, null, general);
+    note(notes, null);
     const wanted = request();
     busy(true);
     try {
@@ -125,7 +128,7 @@ export function create(panel, { backend, models, shareLink }) {
     let fresh = true;
     const found = await jobs.run("sample", wanted, { previews: Math.min(PREVIEWS, wanted.steps) }, (name, data) => {
       if (name === "queued" && data.before > 0) say(`waiting for ${data.before} other ${data.before === 1 ? "job" : "jobs"}`);
-      if (name === "note") say(data.text);
+      if (name === "note" && !isPreview) note(notes, data.text);
       if (name === "progress") {
         progress.value = data.total ? data.done / data.total : 0;
         if (data.eta_seconds > 1) say(`${isPreview ? "first " : ""}${wanted.count} · ${duration(data.eta_seconds)} left`);
