@@ -118,13 +118,13 @@ export function weights() {
     equation(EQ12, "equation wide"), el("ul", { class: "weights" }, terms.map((t) => t.element)));
   return {
     element,
-    show(step, number, total) {
+    show(step, number, total, hasNoise) {
       const values = step ? [Math.sqrt(step.alpha_bar_next), step.direction, step.sigma] : [null, null, null];
       terms.forEach(({ value, bar }, i) => {
         value.textContent = values[i] === null ? "–" : values[i].toFixed(4);
         bar.style.inlineSize = `${Math.min(1, values[i] ?? 0) * 100}%`;
       });
-      element.classList.toggle("no-noise", !step || step.sigma === 0);
+      element.classList.toggle("no-noise", !hasNoise);
       which.textContent = step ? `step ${number} of ${total}: t = ${step.timestep} → ${step.next_timestep ?? "picture"}, ᾱ ${short(step.alpha_bar)} → ${short(step.alpha_bar_next)}` : "";
     },
     explain: (text) => (which.textContent = text),

@@ -1,9 +1,10 @@
 // Consistency: the same latents by several numbers of steps.
+import { command } from "./command.js";
 import { slider, text } from "./controls.js";
 import { duration, el, picture, short } from "./dom.js";
 import { keeper } from "./job.js";
 import { runner, tool } from "./runner.js";
-import { defaults, modelRequest, settingsControls } from "./settings.js";
+import { commandSettings, defaults, modelRequest, settingsControls } from "./settings.js";
 import { numbers, store } from "./state.js";
 
 export const title = "Consistency";
@@ -49,6 +50,7 @@ export function create(panel, { backend, models }) {
   return tool(panel, {
     tab: "consistency", topic: "consistency", heading: "One latent, many trajectories", runner: jobs, state,
     controls: [model, seed, count, steps, classes, solver, trajectory], content: [el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table of pictures" }, table), summary], draw,
+    command: () => command("consistency", { ...commandSettings(state.values, models), grid: "consistency.png" }),
   });
 }
 

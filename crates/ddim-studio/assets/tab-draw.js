@@ -71,7 +71,7 @@ export function create(panel, { backend, models, shareLink }) {
     const near = (best, s) => (Math.abs(s.timestep - frame.timestep) < Math.abs(best.timestep - frame.timestep) ? s : best);
     const step = plan && frame ? plan.steps.reduce(near) : null;
     plots.mark(step);
-    terms.show(step, plan?.steps.indexOf(step) + 1, plan?.steps.length);
+    terms.show(step, plan?.steps.indexOf(step) + 1, plan?.steps.length, plan?.steps.some((s) => s.sigma > 0));
   }
 
   let planning = 0;

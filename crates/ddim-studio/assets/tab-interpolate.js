@@ -1,9 +1,10 @@
 // Interpolate: pictures between four latents, or on the way between two.
+import { command } from "./command.js";
 import { segments, slider, whole } from "./controls.js";
 import { duration, el, picture, show } from "./dom.js";
 import { keeper } from "./job.js";
 import { runner, tool } from "./runner.js";
-import { defaults, modelRequest, settingsControls } from "./settings.js";
+import { commandSettings, defaults, modelRequest, settingsControls } from "./settings.js";
 import { store } from "./state.js";
 
 export const title = "Interpolate";
@@ -108,5 +109,10 @@ export function create(panel, { backend, models }) {
     controls: [model, between, ...seeds, side, frames, steps, classes, solver, trajectory],
     content: [layout],
     draw,
+    command: () => {
+      const { between: is, a, b, c, d, side: n, frames: m, ...v } = state.values;
+      const rest = is === "four" ? { seeds: [a, b, c, d], rows: n, cols: n } : { seeds: [a, b], frames: m };
+      return command("interpolate", { ...commandSettings(v, models), ...rest, grid: "interpolation.png" });
+    },
   });
 }
