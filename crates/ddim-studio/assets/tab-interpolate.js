@@ -65,9 +65,9 @@ export function create(panel, { backend, models }) {
   const [model, steps, solver, trajectory, classes] = settingsControls(state, models, "interpolate", names);
   const between = segments(state, "between", { label: "Between", topic: "interpolate", options: [["four", "four latents"], ["two", "two"]], testid: "interpolate-between" });
   const words = { a: ["top left", "from"], b: ["top right", "to"], c: ["bottom left"], d: ["bottom right"] };
-  const seeds = CORNERS.map((key) => whole(state, key, { label: `Seed ${words[key][0]}`, testid: `interpolate-seed-${key}`, dice: true, field: key === "a" ? "a seeds" : key }));
-  const side = slider(state, "side", { label: "Pictures a side", min: 3, max: 10, testid: "interpolate-side", field: "side rows cols" });
-  const frames = slider(state, "frames", { label: "Pictures on the way", min: 3, max: 41, testid: "interpolate-frames", field: "frames" });
+  const seeds = CORNERS.map((key) => whole(state, key, { label: `Seed ${words[key][0]}`, topic: key === "a" ? "corner" : undefined, testid: `interpolate-seed-${key}`, dice: true, field: key === "a" ? "a seeds" : key }));
+  const side = slider(state, "side", { label: "Pictures a side", topic: "side", min: 3, max: 10, testid: "interpolate-side", field: "side rows cols" });
+  const frames = slider(state, "frames", { label: "Pictures on the way", topic: "walk", min: 3, max: 41, testid: "interpolate-frames", field: "frames" });
   const update = ({ between: is }) => {
     const four = is === "four";
     seeds[2].hidden = seeds[3].hidden = side.hidden = downRow.hidden = !four;
