@@ -16,10 +16,10 @@ export const dataUrlOf = (buffer) => dataUrl(new Blob([buffer], { type: "applica
 const MOST = 8 * 1024 * 1024;
 
 /**
- * @param {{tab: string, pictures: () => string[], onimage: (url: string) => void}} options
- *   pictures: what Draw shows; onimage: is told the image as a data URL
+ * @param {{panel: HTMLElement, tab: string, pictures: () => string[], onimage: (url: string) => void}} options
+ *   panel: where images may be dropped; pictures: what Draw shows; onimage: is told the image as a data URL
  */
-export function imageInput({ tab, pictures, onimage }) {
+export function imageInput({ panel, tab, pictures, onimage }) {
   const error = el("p", { class: "error", role: "alert", id: freshId("error"), hidden: true });
   const preview = picture("The chosen image", { class: "picture empty" });
   const name = el("p", { class: "muted small", text: "PNG, JPEG, WebP or GIF" });
@@ -43,10 +43,11 @@ export function imageInput({ tab, pictures, onimage }) {
   });
   const drawn = el("div", { class: "drawn", role: "group", "aria-label": "Use one of the drawn pictures" });
   const drawnBox = el("div", { hidden: true }, el("p", { class: "muted small", text: "or one that was drawn:" }), drawn);
-  const zone = el("div", { class: "dropzone", "data-drop": true, "data-testid": `${tab}-drop` }, el("div", { class: "thumb" }, preview), el("div", {}, el("label", { class: "file-button" }, "Choose …", file), name));
-  zone.addEventListener("dragover", (event) => (event.preventDefault(), zone.classList.add("over")));
-  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-  zone.addEventListener("drop", (event) => {
+  const zone = el("div", { class: "dropzone", "data-testid": `${tab}-drop` }, el("div", { class: "thumb" }, preview), el("div", {}, el("label", { class: "file-button" }, "Choose …", file), name));
+  panel.dataset.drop = tab;
+  panel.addEventListener("dragover", (event) => (event.preventDefault(), zone.classList.add("over")));
+  panel.addEventListener("dragleave", () => zone.classList.remove("over"));
+  panel.addEventListener("drop", (event) => {
     event.preventDefault();
     zone.classList.remove("over");
     const dropped = event.dataTransfer.files[0];

@@ -21,7 +21,7 @@ export function create(panel, { backend, models, pictures }) {
   const empty = el("p", { class: "placeholder", text: "Choose an image, drop one here, or take one that was drawn. Then move the strength, or paint what is to be drawn anew." });
   const edits = el("ul", { class: "edits", "data-testid": "edit-results" });
   const result = el("div", { class: "editing", hidden: true }, el("div", {}, painter.field, painter.tools), edits);
-  const source = imageInput({ tab: "edit", pictures, onimage: async (url) => {
+  const source = imageInput({ panel, tab: "edit", pictures, onimage: async (url) => {
     image = url;
     await prepare();
     again();

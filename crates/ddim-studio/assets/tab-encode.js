@@ -39,7 +39,7 @@ export function create(panel, { backend, models, pictures }) {
   const result = el("div", { hidden: true }, el("div", { class: "four" }, input.element, latent.element, back.element,
     el("figure", {}, el("div", { class: "frame" }, map), el("figcaption", {}, mapCaption, about.button))), about.text, latentNumbers, curveBox);
 
-  const source = imageInput({ tab: "encode", pictures, onimage: (url) => {
+  const source = imageInput({ panel, tab: "encode", pictures, onimage: (url) => {
     image = url;
     again(new Set(["model"]));
   } });
