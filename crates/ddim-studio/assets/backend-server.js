@@ -116,10 +116,11 @@ function start(kind, request, { previews = 16 } = {}, onEvent = () => {}) {
     underWay.add(drop);
     try {
       if (signal.aborted) throw aborted();
-      const { report, images = [], array } = await follow(job, onEvent, signal);
+      const { report, images = [], array, grid } = await follow(job, onEvent, signal);
       path = null;
       const urls = await shown(images, signal);
-      return { report, images: urls, array: array ? async () => (await ask(array)).arrayBuffer() : null };
+      const [whole] = grid ? await shown([grid], signal) : [];
+      return { report, images: urls, grid: whole, array: array ? async () => (await ask(array)).arrayBuffer() : null };
     } finally {
       underWay.delete(drop);
       if (signal.aborted) drop();
@@ -138,7 +139,7 @@ export const backend = {
   plan: async (request) => (await post("api/v1/plan", request)).json(),
   start,
   release(result) {
-    for (const url of result?.images ?? []) if (url.startsWith("blob:")) URL.revokeObjectURL(url);
+    for (const url of [...(result?.images ?? []), result?.grid ?? ""]) if (url.startsWith("blob:")) URL.revokeObjectURL(url);
   },
   runs: {
     list: async () => (await (await ask("api/v1/runs")).json()).runs,

@@ -3,25 +3,25 @@
 /** A word as a shell reads it. */
 const quoted = (word) => (/^[\w.,:+*/@=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
 
+/** What the command line does where a flag is not said, of the verbs that the page has. */
+const USUAL = {
+  sample: { model: "emoji", count: 64, first: 0, steps: 50, eta: 0, seed: 0 },
+  consistency: { model: "emoji", count: 8, steps: "10,20,50,100,1000", seed: 0 },
+  interpolate: { model: "emoji", seeds: "0,1", frames: 11, rows: 8, cols: 8, steps: 50 },
+};
+const FLAGS = ["model", "count", "first", "seeds", "frames", "rows", "cols", "steps", "eta", "trajectory", "solver", "seed", "classes", "guidance", "grid"];
+
 /**
- * The command of a tab's settings. What is as usual is left out.
- * @param {string} verb @param {Record<string, unknown>} v
+ * The command that draws the same pictures. What is as usual is left out.
+ * @param {"sample"|"consistency"|"interpolate"} verb @param {Record<string, unknown>} v
  */
 export function command(verb, v) {
+  const usual = { trajectory: "", solver: "ddim", classes: "", guidance: 1, grid: "", ...USUAL[verb] };
   const words = ["ddim", verb];
-  const flag = (name, value, usual) => value !== usual && value !== "" && value !== undefined && words.push(`--${name}`, quoted(String(value)));
-  flag("model", v.model, "emoji");
-  flag("count", v.count, verb === "consistency" ? 8 : 64);
-  flag("first", v.first, 0);
-  flag("seeds", v.seeds, undefined);
-  flag("steps", v.steps, 50);
-  if (v.hat) words.push("--sigma-hat");
-  else flag("eta", v.eta, 0);
-  flag("trajectory", v.trajectory, "");
-  flag("solver", v.solver, "ddim");
-  flag("seed", v.seed, 0);
-  flag("classes", v.classes, "");
-  flag("guidance", v.guidance, 1);
+  for (const name of FLAGS) {
+    if (name === "eta" && v.hat) words.push("--sigma-hat");
+    else if (v[name] !== undefined && String(v[name]) !== String(usual[name])) words.push(`--${name}`, quoted(String(v[name])));
+  }
   if (v.clip === "on") words.push("--clip");
   if (v.clip === "off") words.push("--no-clip");
   if (v.rederive) words.push("--rederive-epsilon");

@@ -36,15 +36,24 @@ export function announce(text) {
   setTimeout(() => (region.textContent = text), 30);
 }
 
-/** `f` once, `ms` after the last call. `.cancel()` calls it off. */
-export function debounce(f, ms) {
+/** `f` once, `ms` after the last call, and at most `most` after the first. `.cancel()` calls it off. */
+export function debounce(f, ms, most = Infinity) {
   let timer = 0;
-  const later = (...args) => {
+  let since = null;
+  const cancel = () => {
     clearTimeout(timer);
-    timer = setTimeout(f, ms, ...args);
+    since = null;
   };
-  later.cancel = () => clearTimeout(timer);
-  return later;
+  const later = () => {
+    const now = performance.now();
+    since ??= now;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      since = null;
+      f();
+    }, Math.max(0, Math.min(ms, since + most - now)));
+  };
+  return Object.assign(later, { cancel });
 }
 
 /** `f` with the latest arguments, once a frame. */

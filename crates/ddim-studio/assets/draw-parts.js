@@ -1,7 +1,7 @@
 // What Draw shows: the frames of a drawing, the curves of its plan, Eq. 12 with its weights, the pictures.
 import { chart, legend } from "./chart.js";
 import { why } from "./controls.js";
-import { eachFrame, el, picture, short, show } from "./dom.js";
+import { eachFrame, el, picture, show } from "./dom.js";
 import { EQ12, equation } from "./equation.js";
 
 
@@ -118,18 +118,21 @@ export function weights() {
     equation(EQ12, "equation wide"), el("ul", { class: "weights" }, terms.map((t) => t.element)));
   return {
     element,
-    show(step, number, total) {
+    show(step, number, total, hasNoise) {
       const values = step ? [Math.sqrt(step.alpha_bar_next), step.direction, step.sigma] : [null, null, null];
       terms.forEach(({ value, bar }, i) => {
         value.textContent = values[i] === null ? "–" : values[i].toFixed(4);
         bar.style.inlineSize = `${Math.min(1, values[i] ?? 0) * 100}%`;
       });
-      element.classList.toggle("no-noise", !step || step.sigma === 0);
-      which.textContent = step ? `step ${number} of ${total}: t = ${step.timestep} → ${step.next_timestep ?? "picture"}, ᾱ ${short(step.alpha_bar)} → ${short(step.alpha_bar_next)}` : "";
+      element.classList.toggle("no-noise", !hasNoise);
+      which.textContent = step ? `step ${number} of ${total}: t = ${step.timestep} → ${step.next_timestep ?? "picture"}, ᾱ ${digits(step.alpha_bar)} → ${digits(step.alpha_bar_next)}` : "";
     },
     explain: (text) => (which.textContent = text),
   };
 }
+
+/** ᾱ near 1 is told from 1. */
+const digits = (x) => (x < 0.001 ? x.toExponential(2) : String(Number(x.toPrecision(4))));
 
 /** The pictures of a drawing, each a link to its file. */
 export function gallery() {

@@ -54,7 +54,7 @@ export const EQUATIONS = {
   )),
   trajectory: math(row(
     "<mi>τ</mi>", op("⊂"), "<mo stretchy='false'>[</mo>", one, "<mo>,</mo><mo>…</mo><mo>,</mo><mi>T</mi><mo stretchy='false'>]</mo><mo>,</mo><mspace width='0.6em'></mspace>",
-    sub("τ", "<mi>i</mi>"), op("="), "<mo>⌊</mo><mi>c</mi><mi>i</mi><mo>⌋</mo><mtext> or </mtext><mo>⌊</mo><mi>c</mi><msup><mi>i</mi><mn>2</mn></msup><mo>⌋</mo>",
+    sub("τ", "<mi>i</mi>"), op("="), "<mo>⌊</mo><mi>c</mi><mi>i</mi><mo>⌋</mo><mspace width='0.5em'></mspace><mtext>or</mtext><mspace width='0.5em'></mspace><mo>⌊</mo><mi>c</mi><msup><mi>i</mi><mn>2</mn></msup><mo>⌋</mo>",
   )),
   // Appendix D.5
   slerp: math(row(

@@ -16,10 +16,10 @@ export const dataUrlOf = (buffer) => dataUrl(new Blob([buffer], { type: "applica
 const MOST = 8 * 1024 * 1024;
 
 /**
- * @param {{tab: string, pictures: () => string[], onimage: (url: string) => void}} options
- *   pictures: what Draw shows; onimage: is told the image as a data URL
+ * @param {{panel: HTMLElement, tab: string, pictures: () => string[], onimage: (url: string) => void}} options
+ *   panel: where images may be dropped; pictures: what Draw shows; onimage: is told the image as a data URL
  */
-export function imageInput({ tab, pictures, onimage }) {
+export function imageInput({ panel, tab, pictures, onimage }) {
   const error = el("p", { class: "error", role: "alert", id: freshId("error"), hidden: true });
   const preview = picture("The chosen image", { class: "picture empty" });
   const name = el("p", { class: "muted small", text: "PNG, JPEG, WebP or GIF" });
@@ -43,10 +43,11 @@ export function imageInput({ tab, pictures, onimage }) {
   });
   const drawn = el("div", { class: "drawn", role: "group", "aria-label": "Use one of the drawn pictures" });
   const drawnBox = el("div", { hidden: true }, el("p", { class: "muted small", text: "or one that was drawn:" }), drawn);
-  const zone = el("div", { class: "dropzone", "data-drop": true, "data-testid": `${tab}-drop` }, el("div", { class: "thumb" }, preview), el("div", {}, el("label", { class: "file-button" }, "Choose …", file), name));
-  zone.addEventListener("dragover", (event) => (event.preventDefault(), zone.classList.add("over")));
-  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
-  zone.addEventListener("drop", (event) => {
+  const zone = el("div", { class: "dropzone", "data-testid": `${tab}-drop` }, el("div", { class: "thumb" }, preview), el("div", {}, el("label", { class: "file-button" }, "Choose …", file), name));
+  panel.dataset.drop = tab;
+  panel.addEventListener("dragover", (event) => (event.preventDefault(), zone.classList.add("over")));
+  panel.addEventListener("dragleave", () => zone.classList.remove("over"));
+  panel.addEventListener("drop", (event) => {
     event.preventDefault();
     zone.classList.remove("over");
     const dropped = event.dataTransfer.files[0];
@@ -54,7 +55,11 @@ export function imageInput({ tab, pictures, onimage }) {
   });
   const useUrl = async (url, label) => {
     try {
-      await take(await (await fetch(url)).blob(), label);
+      // Not fetched: the page's policy lets blob: URLs be shown and nothing else.
+      const image = await loaded(url);
+      const canvas = el("canvas", { width: image.naturalWidth, height: image.naturalHeight });
+      canvas.getContext("2d").drawImage(image, 0, 0);
+      await take(await new Promise((resolve) => canvas.toBlob(resolve, "image/png")), label);
     } catch {
       error.textContent = "this picture is no longer kept: draw it again";
       error.hidden = false;
@@ -74,11 +79,16 @@ export function imageInput({ tab, pictures, onimage }) {
   };
 }
 
-/** The middle of an image as large as it can be, w by h: what `fit: crop` makes of it, as far as a browser resizes alike. @returns {Promise<HTMLCanvasElement>} */
-export async function cropped(url, w, h) {
+async function loaded(url) {
   const image = new Image();
   image.src = url;
   await image.decode();
+  return image;
+}
+
+/** The middle of an image as large as it can be, w by h: what `fit: crop` makes of it, as far as a browser resizes alike. @returns {Promise<HTMLCanvasElement>} */
+export async function cropped(url, w, h) {
+  const image = await loaded(url);
   const scale = Math.max(w / image.naturalWidth, h / image.naturalHeight);
   const [cw, ch] = [w / scale, h / scale];
   const canvas = el("canvas", { width: w, height: h });
@@ -92,9 +102,7 @@ export async function cropped(url, w, h) {
 
 /** Pixels of a picture from 0 to 255, RGBA. */
 export async function pixels(url) {
-  const image = new Image();
-  image.src = url;
-  await image.decode();
+  const image = await loaded(url);
   const canvas = el("canvas", { width: image.naturalWidth, height: image.naturalHeight });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0);

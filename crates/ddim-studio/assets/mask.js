@@ -95,11 +95,12 @@ export function maskPainter({ onchange }) {
     describe();
     onchange();
   };
-  const about = why("mask", "the mask");
+  const [about, aboutBrush] = [why("mask", "the mask"), why("brush", "the brush")];
   const tools = el("div", { class: "mask-tools" },
     el("div", { class: "head" }, el("span", { class: "name", text: "Mask" }), about.button, el("span", { class: "room" }), described),
     about.text,
-    el("div", { class: "labelled" }, el("label", { for: sizeId, text: "brush" }), size),
+    el("div", { class: "labelled" }, el("label", { for: sizeId, text: "brush" }), size, aboutBrush.button),
+    aboutBrush.text,
     el("div", { class: "row" }, el("label", { for: erase.id, class: "small", text: "Erase" }), erase, el("span", { class: "room" }),
       button("Clear", "edit-mask-clear", () => (clear(), onchange()), { class: "quiet" })),
     el("details", { class: "more" }, el("summary", { text: "A rectangle in numbers" }),

@@ -1,6 +1,6 @@
 // What every tab has around its jobs: progress, a word about it, a way to stop, and errors beside controls.
 import { button, showError, why } from "./controls.js";
-import { announce, debounce, duration, el } from "./dom.js";
+import { announce, copy, debounce, duration, el } from "./dom.js";
 import { latest } from "./job.js";
 
 /**
@@ -16,7 +16,8 @@ export function runner(panel, backend, tab) {
   const status = el("p", { class: "status", "data-testid": `${tab}-status` });
   const general = el("p", { class: "error general", role: "alert", hidden: true, "data-testid": `${tab}-error` });
   const stop = button("Cancel", `${tab}-cancel`, () => cancel(true), { class: "quiet", disabled: true });
-  const element = el("div", {}, el("div", { class: "run" }, progress, status, stop), general);
+  const notes = el("p", { class: "note", hidden: true, "data-testid": `${tab}-note` });
+  const element = el("div", {}, el("div", { class: "run" }, progress, status, stop), notes, general);
   let turn = 0;
   // What was said last that stays true: what is left of a job does not.
   let told = "";
@@ -35,7 +36,7 @@ export function runner(panel, backend, tab) {
 
   const run = (kind, request, options = {}, onEvent = () => {}) => jobs.run(kind, request, { previews: 0, ...options }, (name, data) => {
     if (name === "queued" && data.before > 0) status.textContent = `waiting for ${data.before} other ${data.before === 1 ? "job" : "jobs"}`;
-    if (name === "note") say(data.text);
+    if (name === "note") note(notes, data.text);
     if (name === "progress" && data.total) {
       progress.value = data.done / data.total;
       if (data.eta_seconds > 1) status.textContent = `${duration(data.eta_seconds)} left`;
@@ -53,6 +54,7 @@ export function runner(panel, backend, tab) {
     jobs.cancel();
     const mine = ++turn;
     showError(panel, null, general);
+    note(notes, null);
     busy(true);
     try {
       await work(() => mine === turn);
@@ -72,11 +74,28 @@ export function runner(panel, backend, tab) {
   return { element, run, cancel, say, guard };
 }
 
+/** The command line of a tab, and a button that copies it. */
+function commandLine(tab, state, command) {
+  const shown = el("code", { class: "command", "data-testid": `${tab}-command`, tabindex: "0", role: "region", "aria-label": "The command that draws the same pictures" });
+  const update = () => (shown.textContent = command());
+  state.watch(update);
+  update();
+  return el("div", { class: "command-row" }, shown, button("Copy as command", `${tab}-copy-command`, (event) => copy(command(), event.target)));
+}
+
+/** What one may not have expected, below the progress; null takes all away. @param {HTMLElement} place @param {string|null} text */
+export function note(place, text) {
+  const known = text && place.textContent ? `${place.textContent} · ` : "";
+  place.textContent = text ? known + text.replaceAll("`", "") : "";
+  place.hidden = !text;
+}
+
 /**
  * A tab that draws again when its settings change: settings left, a text on top, what is drawn beside.
- * @param {{tab: string, topic: string, heading: string, runner: object, state: object, controls: Node[], content: Node[], draw: (changed: Set<string>) => void}} options
+ * @param {{tab: string, topic: string, heading: string, runner: object, state: object, controls: Node[], content: Node[], draw: (changed: Set<string>) => void, command?: () => string}} options
+ *   command: the command line that draws the same
  */
-export function tool(panel, { tab, topic, heading, runner, state, controls, content, draw, pause = 200 }) {
+export function tool(panel, { tab, topic, heading, runner, state, controls, content, draw, command, pause = 200 }) {
   const about = why(topic, heading);
   about.text.hidden = false;
   about.button.setAttribute("aria-expanded", "true");
@@ -85,7 +104,7 @@ export function tool(panel, { tab, topic, heading, runner, state, controls, cont
     el("form", { class: "controls card", "aria-label": "Settings", onsubmit: (event) => event.preventDefault() }, controls),
     el("div", { class: "content" },
       el("section", { class: "card intro", "aria-label": heading }, el("div", { class: "row" }, el("h2", { text: heading }), about.button), about.text),
-      el("section", { class: "card", "aria-label": "Result", "data-testid": `${tab}-result` }, runner.element, content)));
+      el("section", { class: "card", "aria-label": "Result", "data-testid": `${tab}-result` }, runner.element, content, command ? commandLine(tab, state, command) : null)));
   let active = false;
   // What changed since it was last drawn: everything, at first.
   let changed = new Set(Object.keys(state.values));

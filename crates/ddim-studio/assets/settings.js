@@ -12,7 +12,7 @@ const TRAJECTORIES = ["uniform", "quadratic", "quadratic-full", "leading", "trai
 const CLIPS = [["model", "the model's way"], ["on", "to the range"], ["off", "never"]];
 
 /** What the tabs share, as it is at first. */
-export const SETTINGS = { model: "", steps: 50, eta: 0, hat: false, solver: "ddim", trajectory: "", seed: 0, classes: "", guidance: 1, clip: "model", rederive: false };
+const SETTINGS = { model: "", steps: 50, eta: 0, hat: false, solver: "ddim", trajectory: "", seed: 0, classes: "", guidance: 1, clip: "model", rederive: false };
 
 /** Those of `names`, as they are at first. @param {string[]} names */
 export const defaults = (names, models) =>
@@ -22,7 +22,7 @@ export const defaults = (names, models) =>
 export const modelOf = (models, v) => models.find((info) => info.model === v.model) ?? models[0];
 
 /** Classes that can be drawn: a network trained with dropped labels has one more, which stands for none. */
-export const classCount = (info) => (info.classes ?? 0) - (info.null_class === null || info.null_class === undefined ? 0 : 1);
+const classCount = (info) => (info.classes ?? 0) - (info.null_class === null || info.null_class === undefined ? 0 : 1);
 export const className = (info, k) => info.class_names?.[k] ?? String(k);
 
 /** `model` of a request. */

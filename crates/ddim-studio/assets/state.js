@@ -30,16 +30,19 @@ export function parseHash(hash) {
   return { tab, settings: Object.fromEntries(new URLSearchParams(query)) };
 }
 
+/** What numbers in an address may be: beyond that they are nobody's choice. */
+const LIMITS = { steps: [1, 1000], decode: [1, 1000], eta: [0, 1], seed: [0, Number.MAX_SAFE_INTEGER], first: [0, 1e9], count: [1, 64], guidance: [0, 100], strength: [0, 1], variations: [1, 16], side: [3, 10], frames: [3, 41] };
+
 /** Texts as the types of `defaults`; what is not there, or is no number where one belongs, is the default. */
 export function typed(texts, defaults) {
-  const read = (text, standard) => {
+  const read = (text, standard, [low, high] = [-Infinity, Infinity]) => {
     if (text === undefined) return standard;
     if (typeof standard === "boolean") return text === "1" || text === "true";
-    if (typeof standard === "number") return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : standard;
-    if (Array.isArray(standard)) return numbers(text) ?? standard;
+    if (typeof standard === "number") return text.trim() !== "" && Number(text) >= low && Number(text) <= high ? Number(text) : standard;
+    if (Array.isArray(standard)) return numbers(text)?.filter((x) => x >= low && x <= high).slice(0, 10) ?? standard;
     return text;
   };
-  return Object.fromEntries(Object.entries(defaults).map(([key, standard]) => [key, read(texts[key], standard)]));
+  return Object.fromEntries(Object.entries(defaults).map(([key, standard]) => [key, read(texts[key], standard, LIMITS[key])]));
 }
 
 /** `10, 20` as numbers; null where that is not what it is. */

@@ -1,9 +1,10 @@
 // Consistency: the same latents by several numbers of steps.
+import { command } from "./command.js";
 import { slider, text } from "./controls.js";
 import { duration, el, picture, short } from "./dom.js";
 import { keeper } from "./job.js";
 import { runner, tool } from "./runner.js";
-import { defaults, modelRequest, settingsControls } from "./settings.js";
+import { commandSettings, defaults, modelRequest, settingsControls } from "./settings.js";
 import { numbers, store } from "./state.js";
 
 export const title = "Consistency";
@@ -17,10 +18,10 @@ export function create(panel, { backend, models }) {
   const summary = el("p", { class: "muted", "data-testid": "consistency-summary" });
   const [model, seed, solver, trajectory, classes] = settingsControls(state, models, "consistency", names);
   const steps = text(state, "steps", {
-    label: "Steps S, several", topic: "steps", testid: "consistency-steps", hint: "numbers from 1 to 1000, such as 10, 20, 50",
+    label: "Steps S, several", topic: "several", testid: "consistency-steps", hint: "numbers from 1 to 1000, such as 10, 20, 50",
     parse: (t) => whole1000(t), show: (list) => list.join(", "),
   });
-  const count = slider(state, "count", { label: "Latents", min: 1, max: 8, testid: "consistency-count" });
+  const count = slider(state, "count", { label: "Latents", topic: "latents", min: 1, max: 8, testid: "consistency-count" });
 
   function draw() {
     jobs.guard(async () => {
@@ -33,7 +34,7 @@ export function create(panel, { backend, models }) {
       const worst = Math.max(...rms.map((r) => r.rms), 1e-9);
       table.replaceChildren(
         el("caption", { class: "out-of-sight", text: "Pictures of each latent by number of steps" }),
-        el("thead", {}, el("tr", {}, el("td"), v.steps.map((s) => el("th", { scope: "col", text: `S = ${s}` })))),
+        el("thead", {}, el("tr", {}, el("td"), v.steps.map((s) => el("th", { scope: "col", text: `S = ${s}` })))),
         el("tbody", {}, Array.from({ length: v.count }, (_, row) => el("tr", {},
           el("th", { scope: "row" }, "latent ", String(row)),
           v.steps.map((s, column) => el("td", {}, picture(`Latent ${row} in ${s} steps`, { src: result.images[row * v.steps.length + column] })))))),
@@ -49,6 +50,7 @@ export function create(panel, { backend, models }) {
   return tool(panel, {
     tab: "consistency", topic: "consistency", heading: "One latent, many trajectories", runner: jobs, state,
     controls: [model, seed, count, steps, classes, solver, trajectory], content: [el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table of pictures" }, table), summary], draw,
+    command: () => command("consistency", { ...commandSettings(state.values, models), grid: "consistency.png" }),
   });
 }
 

@@ -4,13 +4,16 @@ import { button as plainButton, segments, showError, whole } from "./controls.js
 import { announce, copy, debounce, duration, el } from "./dom.js";
 import { charts, frames, gallery, weights } from "./draw-parts.js";
 import { keeper, latest } from "./job.js";
+import { note } from "./runner.js";
 import { commandSettings, defaults, samplingRequest, settingsControls } from "./settings.js";
 import { store } from "./state.js";
 
-/** How long after the last movement the drawing starts. */
+/** How long after the last movement the drawing starts, in ms, and how long it waits while one goes on moving. */
 const PAUSE = 60;
-/** So many pictures come first. */
+const MOST_PAUSE = 220;
+/** So many pictures come first, where all of them would take longer than this many ms. */
 const FIRST = 4;
+const SOON = 600;
 /** Previews of a job: as many as there are steps, up to this. */
 const PREVIEWS = 50;
 
@@ -23,11 +26,14 @@ export function create(panel, { backend, models, shareLink }) {
   const jobs = latest(backend);
   const { keep, get: kept } = keeper(backend);
   let plan = null;
+  // Milliseconds a picture and step of the last drawing: by them the next one's length is guessed.
+  let pace = 3;
 
   const general = el("p", { class: "error general", role: "alert", hidden: true, "data-testid": "draw-error" });
   const status = el("p", { class: "status", "data-testid": "draw-status" });
   const progress = el("progress", { max: 1, value: 0, "aria-label": "Steps of this drawing", "data-testid": "draw-progress" });
   const cancelButton = plainButton("Cancel", "draw-cancel", () => cancel(), { class: "quiet" });
+  const notes = el("p", { class: "note", hidden: true, "data-testid": "draw-note" });
   const stage = frames({ onframe: (frame) => mark(frame) });
   const plots = charts({ onpick: (timestep) => stage.goTo(timestep) });
   const terms = weights();
@@ -36,6 +42,7 @@ export function create(panel, { backend, models, shareLink }) {
   const links = {
     copy: plainButton("Copy as command", "draw-copy-command", (event) => copy(commandLine(), event.target)),
     share: plainButton("Copy link", "draw-share", (event) => copy(shareLink(), event.target), { class: "quiet" }),
+    png: el("a", { class: "file-button", hidden: true, "data-testid": "draw-save-png", text: "Save .png" }),
     npy: plainButton("Save .npy", "draw-save-npy", () => saveArray(), { class: "quiet", disabled: true }),
   };
   const shownCommand = el("code", { class: "command", "data-testid": "draw-command", tabindex: "0", role: "region", "aria-label": "The command that draws the same pictures" });
@@ -45,14 +52,14 @@ export function create(panel, { backend, models, shareLink }) {
   const first = whole(state, "first", { label: "First picture", topic: "first", testid: "draw-first" });
   panel.classList.add("draw");
   panel.append(
-    el("div", { class: "stage card" }, stage.element, el("div", { class: "run" }, progress, status, cancelButton), general),
+    el("div", { class: "stage card" }, stage.element, el("div", { class: "run" }, progress, status, cancelButton), notes, general),
     el("form", { class: "controls card", "aria-label": "Settings of the drawing", onsubmit: (event) => event.preventDefault() },
       model, steps, eta, hat, seed, count, classes, guidance, solver, trajectory,
       el("details", { class: "more" }, el("summary", { text: "Clipping, first picture" }), clip, rederive, first)),
     plots.element,
     terms.element,
     el("section", { class: "card results", "aria-label": "Pictures" },
-      el("div", { class: "row" }, el("h2", { text: "Pictures" }), el("span", { class: "room" }), links.npy, links.share, links.copy), shownCommand, shelf.element),
+      el("div", { class: "row" }, el("h2", { text: "Pictures" }), el("span", { class: "room" }), links.png, links.npy, links.share, links.copy), shownCommand, shelf.element),
   );
 
   const request = () => ({ ...samplingRequest(state.values, models), count: state.values.count, first: state.values.first || null });
@@ -60,9 +67,11 @@ export function create(panel, { backend, models, shareLink }) {
 
   /** The frame that is shown, or the step that was just taken. */
   function mark(frame) {
-    const step = plan && frame ? plan.steps[frame.step - 1] : null;
+    // Frames of the drawing before are still shown while the plan is new: the nearest step is theirs.
+    const near = (best, s) => (Math.abs(s.timestep - frame.timestep) < Math.abs(best.timestep - frame.timestep) ? s : best);
+    const step = plan && frame ? plan.steps.reduce(near) : null;
     plots.mark(step);
-    terms.show(step, frame?.step, plan?.steps.length);
+    terms.show(step, plan?.steps.indexOf(step) + 1, plan?.steps.length, plan?.steps.some((s) => s.sigma > 0));
   }
 
   let planning = 0;
@@ -80,22 +89,29 @@ export function create(panel, { backend, models, shareLink }) {
       if (error.status === 404) terms.explain("This backend does not say its steps beforehand.");
     }
     plots.draw(plan);
-    mark(stage.current() ?? (plan ? { step: 1 } : null));
+    mark(stage.current() ?? (plan ? plan.steps[0] : null));
   }
 
   async function draw() {
     showError(panel, null, general);
+    note(notes, null);
     const wanted = request();
     busy(true);
     try {
       stage.expect(wanted.steps);
-      if (wanted.count > FIRST && !(await once({ ...wanted, count: FIRST }, true))) return;
+      const slow = wanted.count * wanted.steps * pace > SOON;
+      if (slow && wanted.count > FIRST && !(await once({ ...wanted, count: FIRST }, true))) return;
       const result = await once(wanted, false);
       if (!result) return;
       keep(result);
       shelf.show(result, wanted.first ?? 0);
       links.npy.disabled = !result.array;
+      const file = result.grid ?? (result.images.length === 1 ? result.images[0] : null);
+      links.png.hidden = !file;
+      if (file) links.png.href = file;
+      links.png.download = `${state.values.model}-seed${wanted.seed}-steps${wanted.steps}.png`;
       const { seconds, ms_per_image_step: ms } = result.report;
+      pace = ms ?? pace;
       say(`${wanted.count} ${wanted.count === 1 ? "picture" : "pictures"} in ${duration(seconds)}${ms ? ` · ${ms.toPrecision(2)} ms a picture and step` : ""}`, true);
       busy(false);
     } catch (error) {
@@ -112,7 +128,7 @@ export function create(panel, { backend, models, shareLink }) {
     let fresh = true;
     const found = await jobs.run("sample", wanted, { previews: Math.min(PREVIEWS, wanted.steps) }, (name, data) => {
       if (name === "queued" && data.before > 0) say(`waiting for ${data.before} other ${data.before === 1 ? "job" : "jobs"}`);
-      if (name === "note") say(data.text);
+      if (name === "note" && !isPreview) note(notes, data.text);
       if (name === "progress") {
         progress.value = data.total ? data.done / data.total : 0;
         if (data.eta_seconds > 1) say(`${isPreview ? "first " : ""}${wanted.count} · ${duration(data.eta_seconds)} left`);
@@ -130,6 +146,7 @@ export function create(panel, { backend, models, shareLink }) {
     cancelButton.disabled = !is;
     progress.classList.toggle("idle", !is);
     panel.setAttribute("aria-busy", String(is));
+    shelf.element.classList.toggle("stale", is);
     if (!is) progress.value = 0;
   }
 
@@ -138,7 +155,7 @@ export function create(panel, { backend, models, shareLink }) {
     if (aloud) announce(text);
   };
 
-  const later = debounce(draw, PAUSE);
+  const later = debounce(draw, PAUSE, MOST_PAUSE);
 
   function cancel() {
     later.cancel();
@@ -162,8 +179,7 @@ export function create(panel, { backend, models, shareLink }) {
     stale = true;
     if (active) {
       replan();
-      // The old job would only be in the way.
-      jobs.cancel();
+      // The drawing before goes on until the new one starts: a picture that moves says more than one that waits.
       busy(true);
       later();
       stale = false;

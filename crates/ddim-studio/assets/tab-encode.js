@@ -39,17 +39,17 @@ export function create(panel, { backend, models, pictures }) {
   const result = el("div", { hidden: true }, el("div", { class: "four" }, input.element, latent.element, back.element,
     el("figure", {}, el("div", { class: "frame" }, map), el("figcaption", {}, mapCaption, about.button))), about.text, latentNumbers, curveBox);
 
-  const source = imageInput({ tab: "encode", pictures, onimage: (url) => {
+  const source = imageInput({ panel, tab: "encode", pictures, onimage: (url) => {
     image = url;
     again(new Set(["model"]));
   } });
-  const [model, steps, trajectory] = settingsControls(state, models, "encode", names);
-  steps.querySelector(".name").textContent = "Steps up";
-  const decode = slider(state, "decode", { label: "Steps down", topic: "steps", min: 1, max: 1000, stops: STOPS, testid: "encode-decode" });
-  const inversion = choice(state, "inversion", { label: "Inversion", topic: "encode", options: [["euler", "Eq. 13"], ["fixed-point:5", "fixed point, 5"], ["anderson", "Anderson"]], testid: "encode-inversion" });
-  const classes = classPicker(state, models, { key: "classes", label: "Class of the image", topic: "classes", testid: "encode-class", single: true });
+  const [model, trajectory] = settingsControls(state, models, "encode", ["model", "trajectory"]);
+  const steps = slider(state, "steps", { label: "Steps up", topic: "up", min: 1, max: 1000, stops: STOPS, testid: "encode-steps" });
+  const decode = slider(state, "decode", { label: "Steps down", topic: "down", min: 1, max: 1000, stops: STOPS, testid: "encode-decode" });
+  const inversion = choice(state, "inversion", { label: "Inversion", topic: "inversion", options: [["euler", "Eq. 13"], ["fixed-point:5", "fixed point, 5"], ["anderson", "Anderson"]], testid: "encode-inversion" });
+  const classes = classPicker(state, models, { key: "classes", label: "Class of the image", topic: "imageClass", testid: "encode-class", single: true });
   const several = text(state, "several", {
-    label: "Compare S", testid: "encode-several", hint: "numbers from 1 to 1000", show: (list) => list.join(", "),
+    label: "Compare S", topic: "compare", testid: "encode-several", hint: "numbers from 1 to 1000", show: (list) => list.join(", "),
     parse: (t) => {
       const list = numbers(t);
       return list?.every((s) => Number.isInteger(s) && s >= 1 && s <= 1000) && list.length <= 8 ? list : null;

@@ -41,18 +41,20 @@ export function create(panel, { backend, models }) {
     label: "Solvers", topic: "solver", testid: "grid-solvers", hint: SOLVERS.join(", "), show: (t) => words(t).join(", "), field: "solvers solver",
     parse: (t) => (words(t).length && words(t).every((w) => SOLVERS.includes(w)) ? words(t).join(",") : null),
   });
-  const count = segments(state, "count", { label: "Pictures a cell", options: [[1, "1"], [4, "4"]], testid: "grid-count" });
+  const count = segments(state, "count", { label: "Pictures a cell", topic: "cell", options: [[1, "1"], [4, "4"]], testid: "grid-count" });
   const again = button("Draw the table again", "grid-run", () => draw(), { class: "quiet" });
 
   function draw() {
     jobs.guard(async (mine) => {
       const v = { ...state.values };
-      const rows = words(v.solvers).flatMap((solver) => words(v.etas).map((word) => ({ solver, eta: noiseOf(word) })));
+      // What an address says is not checked by the controls.
+      const noises = words(v.etas).map(noiseOf).filter((eta) => eta === "hat" || (eta >= 0 && eta <= 1));
+      const rows = words(v.solvers).flatMap((solver) => noises.map((eta) => ({ solver, eta })));
       const several = words(v.solvers).length > 1;
       const cells = rows.map(() => v.steps.map(() => el("div", { class: v.count === 1 ? "cell one" : "cell" })));
       kept.forEach((result) => backend.release?.(result));
       kept = [];
-      const label = ({ solver, eta }) => `${several ? `${solver}, ` : ""}${eta === "hat" ? "σ̂" : `η = ${eta}`}`;
+      const label = ({ solver, eta }) => `${several ? `${solver}, ` : ""}${eta === "hat" ? "σ̂" : `η = ${eta}`}`;
       table.replaceChildren(
         el("caption", { class: "out-of-sight", text: "Pictures by noise and number of steps, from the same latents" }),
         el("thead", {}, el("tr", {}, el("td"), v.steps.map((s) => el("th", { scope: "col", text: `S = ${s}` })))),

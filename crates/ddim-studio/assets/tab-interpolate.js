@@ -1,9 +1,10 @@
 // Interpolate: pictures between four latents, or on the way between two.
+import { command } from "./command.js";
 import { segments, slider, whole } from "./controls.js";
 import { duration, el, picture, show } from "./dom.js";
 import { keeper } from "./job.js";
 import { runner, tool } from "./runner.js";
-import { defaults, modelRequest, settingsControls } from "./settings.js";
+import { commandSettings, defaults, modelRequest, settingsControls } from "./settings.js";
 import { store } from "./state.js";
 
 export const title = "Interpolate";
@@ -64,9 +65,9 @@ export function create(panel, { backend, models }) {
   const [model, steps, solver, trajectory, classes] = settingsControls(state, models, "interpolate", names);
   const between = segments(state, "between", { label: "Between", topic: "interpolate", options: [["four", "four latents"], ["two", "two"]], testid: "interpolate-between" });
   const words = { a: ["top left", "from"], b: ["top right", "to"], c: ["bottom left"], d: ["bottom right"] };
-  const seeds = CORNERS.map((key) => whole(state, key, { label: `Seed ${words[key][0]}`, testid: `interpolate-seed-${key}`, dice: true, field: key === "a" ? "a seeds" : key }));
-  const side = slider(state, "side", { label: "Pictures a side", min: 3, max: 10, testid: "interpolate-side", field: "side rows cols" });
-  const frames = slider(state, "frames", { label: "Pictures on the way", min: 3, max: 41, testid: "interpolate-frames", field: "frames" });
+  const seeds = CORNERS.map((key) => whole(state, key, { label: `Seed ${words[key][0]}`, topic: key === "a" ? "corner" : undefined, testid: `interpolate-seed-${key}`, dice: true, field: key === "a" ? "a seeds" : key }));
+  const side = slider(state, "side", { label: "Pictures a side", topic: "side", min: 3, max: 10, testid: "interpolate-side", field: "side rows cols" });
+  const frames = slider(state, "frames", { label: "Pictures on the way", topic: "walk", min: 3, max: 41, testid: "interpolate-frames", field: "frames" });
   const update = ({ between: is }) => {
     const four = is === "four";
     seeds[2].hidden = seeds[3].hidden = side.hidden = downRow.hidden = !four;
@@ -76,6 +77,10 @@ export function create(panel, { backend, models }) {
   };
   state.watch(update);
   update(state.values);
+
+  const layout = el("div", { class: "between" },
+      el("div", { class: "between-map" }, field, el("div", { class: "labelled" }, el("span", { text: "across" }), across), downRow),
+      el("figure", { class: "between-large" }, el("div", { class: "frame stacked" }, large), el("figcaption", {}, caption)));
 
   function draw() {
     jobs.guard(async () => {
@@ -92,7 +97,7 @@ export function create(panel, { backend, models }) {
       rows = result.report.count / columns;
       if (!four) [columns, rows] = [result.report.count, 1];
       map.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
-      field.classList.toggle("walk", rows === 1);
+      layout.classList.toggle("walk", rows === 1);
       map.replaceChildren(...result.images.map((url) => picture("", { src: url })));
       field.style.setProperty("--columns", columns);
       point(...at);
@@ -102,9 +107,12 @@ export function create(panel, { backend, models }) {
   return tool(panel, {
     tab: "interpolate", topic: "interpolate", heading: "Between latents", runner: jobs, state,
     controls: [model, between, ...seeds, side, frames, steps, classes, solver, trajectory],
-    content: [el("div", { class: "between" },
-      el("div", { class: "between-map" }, field, el("div", { class: "labelled" }, el("span", { text: "across" }), across), downRow),
-      el("figure", { class: "between-large" }, el("div", { class: "frame stacked" }, large), el("figcaption", {}, caption)))],
+    content: [layout],
     draw,
+    command: () => {
+      const { between: is, a, b, c, d, side: n, frames: m, ...v } = state.values;
+      const rest = is === "four" ? { seeds: [a, b, c, d], rows: n, cols: n } : { seeds: [a, b], frames: m };
+      return command("interpolate", { ...commandSettings(v, models), ...rest, grid: "interpolation.png" });
+    },
   });
 }
