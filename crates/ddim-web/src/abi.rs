@@ -23,10 +23,21 @@ fn hand_over(what: u32, bytes: &[u8]) {
     unsafe { give(what, bytes.as_ptr(), bytes.len()) }
 }
 
+/// What the engine wants of its surroundings, before anything else.
+fn prepare() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        ddim_engine::set_clock(|| now());
+        // What follows a panic is a trap without words.
+        std::panic::set_hook(Box::new(|panic| hand_over(4, panic.to_string().as_bytes())));
+    });
+}
+
 /// Zeroed memory for `len` bytes, to be written and handed to [`ddim_put`] or [`ddim_call`].
 #[unsafe(no_mangle)]
 extern "C" fn ddim_alloc(len: usize) -> *mut u8 {
-    Box::into_raw(vec![0; len].into_boxed_slice()).cast()
+    prepare();
+    Box::into_raw(vec![0_u8; len].into_boxed_slice()).cast::<u8>()
 }
 
 /// Takes back what [`ddim_alloc`] gave.
@@ -55,12 +66,6 @@ unsafe extern "C" fn ddim_put(name: *mut u8, name_len: usize, bytes: *mut u8, le
 /// `call` came from [`ddim_alloc`] with this length, and is not used again.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ddim_call(call: *mut u8, len: usize) {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        ddim_engine::set_clock(|| now());
-        // What follows a panic is a trap without words.
-        std::panic::set_hook(Box::new(|panic| hand_over(4, panic.to_string().as_bytes())));
-    });
     // SAFETY: as the caller says.
     let call = unsafe { taken(call, len) };
     let mut give = |what, bytes: &[u8]| {
