@@ -78,9 +78,9 @@ pub use ddim_weights::{memory, no_more_writes, write_file};
 pub use ddim_nn::vectors;
 
 pub use batches::BatchSize;
+pub use choices::{Clipping, Eta, Fitting, Guidance, Model, Preparing};
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 pub use clock::set_clock;
-pub use choices::{Clipping, Eta, Fitting, Guidance, Model, Preparing};
 pub use consistency::{Consistency, ConsistencyReport, Difference};
 pub use convert::{Convert, ConvertReport, Dtype};
 pub use device::{DeviceReport, DevicesReport, devices};

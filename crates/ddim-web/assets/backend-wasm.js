@@ -1,182 +1,193 @@
-// The engine in this very browser, as the studio's page wants a backend: no server but one for files.
+// The engine in this very browser, as the studio's page wants a backend: no server but one for files, which lie beside this one.
 //
-// backend = await open({ base, models }): `base` is the folder with ddim_web.wasm and models/, by default that of this file; `models` are names of built-in models, the first
-// of which is the default. Weights come with the first call that wants them. Jobs are worked on one after the other.
+//   ddim_web.wasm, worker.js          the engine, and what runs it
+//   models/models.json                what the models are: the answer to the engine's `models`; the first is the default
+//   models/NAME/unet/…safetensors     their weights, fetched when a job first wants them
 //
-// Cancelling ends the worker, which cannot listen while it computes, and lets a spare one take its place; where the page is cross-origin isolated a flag in shared memory does.
+// Jobs are worked on one after the other. Cancelling ends the worker, which cannot listen while it computes, and a spare one takes its place; where the page is
+// cross-origin isolated a flag in shared memory stops the job between two steps instead.
 
 const WEIGHTS = "unet/diffusion_pytorch_model.safetensors";
+const at = (path) => new URL(path, import.meta.url);
 
-async function fetched(url) {
-    const response = await fetch(url);
-    if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}: expected the file`);
-    return response;
+async function fetched(path) {
+  const response = await fetch(at(path)).catch(() => null);
+  if (!response?.ok) throw new Error(`${path}: ${response ? `${response.status} ${response.statusText}` : "not to be had"}: expected the file beside the page`);
+  return response;
 }
 
-async function compiled(url) {
-    const response = await fetched(url);
-    // A host that does not know the type must not be the end.
-    if ((response.headers.get("content-type") ?? "").startsWith("application/wasm")) return WebAssembly.compileStreaming(response);
-    return WebAssembly.compile(await response.arrayBuffer());
+/** What a function gives, made once; made again where it failed. */
+function once(make) {
+  let made = null;
+  return () => (made ??= make().catch((error) => {
+    made = null;
+    throw error;
+  }));
 }
 
-/** What a call says is wrong, as an Error with .field. */
+const compiled = once(async () => {
+  const response = await fetched("ddim_web.wasm");
+  // A host that does not know the type must not be the end.
+  if ((response.headers.get("content-type") ?? "").startsWith("application/wasm")) return WebAssembly.compileStreaming(response);
+  return WebAssembly.compile(await response.arrayBuffer());
+});
+
+const known = once(async () => (await (await fetched("models/models.json")).json()).models);
+
+const loading = new Map();
+
+function weights(name) {
+  if (!loading.has(name)) {
+    loading.set(name, once(async () => {
+      const names = (await known()).map(({ model }) => model);
+      if (!names.includes(name)) throw problem({ error: `${JSON.stringify(name)}: expected ${names.join(", ")}`, field: "model" });
+      return (await fetched(`models/${name}/${WEIGHTS}`)).arrayBuffer();
+    }));
+  }
+  return loading.get(name)();
+}
+
+/** What the engine says is wrong, as an error with its field. */
 function problem({ error, field, cancelled }) {
-    if (cancelled) return aborted();
-    return Object.assign(new Error(error), { field: field ?? null });
+  if (cancelled) return aborted();
+  // Fields in backticks are for programmes; the page puts the message beside the control.
+  return Object.assign(new Error(error.replace(/^`[\w.]+`:? /, "")), { field: field ?? null });
 }
 
-function aborted() {
-    return new DOMException("cancelled", "AbortError");
+const aborted = () => new DOMException("cancelled", "AbortError");
+
+/** The worker that works, and the one that would take its place. */
+let worker = null;
+let spare = null;
+
+const queue = [];
+let current = null;
+let last = 0;
+
+function hired(module) {
+  const made = {
+    worker: new Worker(at("worker.js"), { type: "module" }),
+    stop: globalThis.crossOriginIsolated ? new Int32Array(new SharedArrayBuffer(4)) : null,
+    models: new Set(),
+  };
+  made.worker.onmessage = ({ data }) => heard(made, data);
+  made.worker.onerror = (event) => heard(made, { failed: event.message || "the worker did not start" });
+  made.worker.postMessage({ module, stop: made.stop });
+  return made;
 }
 
-/** Opens the backend. Rejects where the module or a model is not there. */
-export async function open({ base = new URL("./", import.meta.url), models = ["emoji"] } = {}) {
-    const at = (path) => new URL(path, new URL(base, import.meta.url));
-    const [module, ...loaded] = await Promise.all([
-        compiled(at("ddim_web.wasm")),
-        ...models.map(async (name) => ({ name, bytes: await (await fetched(at(`models/${name}/${WEIGHTS}`))).arrayBuffer() })),
-    ]);
-    return new Backend(module, loaded);
+/** Hands a model over, unless it was. Messages wait until the worker listens. */
+function give(to, name, bytes) {
+  if (to.models.has(name)) return;
+  to.models.add(name);
+  to.worker.postMessage({ model: name, bytes });
 }
 
-class Backend {
-    #module;
-    #models;
-    #worker = null;
-    #spare = null;
-    #queue = [];
-    #current = null;
-    #last = 0;
-    #known = null;
-
-    constructor(module, models) {
-        this.#module = module;
-        this.#models = models;
-        this.#worker = this.#hired();
-    }
-
-    /** A worker with the engine in it; what is posted to it waits until it is ready. */
-    #hired() {
-        const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-        const shared = globalThis.crossOriginIsolated ? new Int32Array(new SharedArrayBuffer(4)) : null;
-        const hired = { worker, stop: shared };
-        worker.onmessage = ({ data }) => this.#heard(hired, data);
-        worker.onerror = (event) => this.#heard(hired, { failed: event.message || "the worker did not start" });
-        worker.postMessage({ module: this.#module, stop: shared, models: this.#models });
-        return hired;
-    }
-
-    #heard(hired, data) {
-        // A spare one says that it is ready; one that was let go may have said something still.
-        if (data.ready) {
-            if (hired === this.#worker && hired.stop === null) this.#spare ??= this.#hired();
-            return;
-        }
-        if (hired !== this.#worker) {
-            if (hired === this.#spare && data.failed) this.#spare = null;
-            return;
-        }
-        const job = this.#current;
-        if (data.failed) {
-            // What is left of it is not to be trusted.
-            this.#replace();
-            const failed = Object.assign(new Error(data.failed), { field: null });
-            if (job) this.#end(() => job.reject(failed));
-            return;
-        }
-        if (!job || data.id !== job.id) return;
-        if (data.event) job.tell?.(...data.event);
-        else if (data.image) job.images.push(data.image);
-        else if (data.array) job.array = data.array;
-        else if (data.answer) this.#end(() => ("error" in data.answer ? job.reject(problem(data.answer)) : job.resolve(data.answer)));
-    }
-
-    #replace() {
-        this.#worker.worker.terminate();
-        this.#worker = this.#spare ?? this.#hired();
-        this.#spare = null;
-        // The next spare one, when this one has begun to work.
-        setTimeout(() => {
-            if (this.#worker.stop === null) this.#spare ??= this.#hired();
-        }, 0);
-    }
-
-    #end(settle) {
-        this.#current = null;
-        settle();
-        this.#next();
-    }
-
-    #next() {
-        if (this.#current || this.#queue.length === 0) return;
-        this.#current = this.#queue.shift();
-        if (this.#worker.stop) Atomics.store(this.#worker.stop, 0, 0);
-        this.#worker.worker.postMessage({ id: this.#current.id, call: this.#current.call });
-    }
-
-    #asked(call, tell) {
-        const job = { id: ++this.#last, call, tell, images: [], array: null };
-        job.done = new Promise((resolve, reject) => Object.assign(job, { resolve, reject }));
-        this.#queue.push(job);
-        return job;
-    }
-
-    #cancel(job) {
-        const waiting = this.#queue.indexOf(job);
-        if (waiting >= 0) {
-            this.#queue.splice(waiting, 1);
-            job.reject(aborted());
-        } else if (job === this.#current) {
-            if (this.#worker.stop) {
-                Atomics.store(this.#worker.stop, 0, 1);
-            } else {
-                this.#replace();
-                this.#end(() => job.reject(aborted()));
-            }
-        }
-    }
-
-    /** A request with a model of ours where it names none. */
-    #withModel(request) {
-        return { ...request, model: { model: this.#models[0].name, ...request?.model } };
-    }
-
-    /** What the models are: the engine's reports, the first is the default. */
-    models() {
-        this.#known ??= (async () => {
-            const job = this.#asked({ call: "models" });
-            this.#next();
-            const { models } = await job.done;
-            const place = ({ model }) => this.#models.findIndex(({ name }) => name === model);
-            return models.sort((a, b) => place(a) - place(b));
-        })();
-        return this.#known;
-    }
-
-    /** The steps of a request, and ᾱ. */
-    async plan(request) {
-        const job = this.#asked({ call: "plan", request: this.#withModel(request) });
-        this.#next();
-        return job.done;
-    }
-
-    /** Starts a job; onEvent(name, data) hears of it. {done, cancel()}. */
-    start(kind, request, { previews } = {}, onEvent = () => {}) {
-        const call = { call: "job", kind, request: this.#withModel(request), ...(previews === undefined ? {} : { previews }) };
-        const job = this.#asked(call, onEvent);
-        onEvent("queued", { before: this.#queue.length - 1 + (this.#current ? 1 : 0) });
-        this.#next();
-        const done = job.done.then(({ report }) => {
-            const images = job.images.map((bytes) => URL.createObjectURL(new Blob([bytes], { type: "image/png" })));
-            const { array } = job;
-            return { report, images, array: () => (array === null ? null : Promise.resolve(array)) };
-        });
-        return { done, cancel: () => this.#cancel(job) };
-    }
-
-    /** Frees the pictures of a result. */
-    release(result) {
-        for (const url of result.images) URL.revokeObjectURL(url);
-    }
+/** Ends a worker that may be in the middle of something. */
+function dismiss(other) {
+  other.worker.onmessage = other.worker.onerror = null;
+  other.worker.terminate();
 }
+
+function heard(from, data) {
+  if (from === spare && data.failed) spare = null;
+  if (from !== worker) return;
+  const job = current;
+  if (data.failed) {
+    // What is left of it is not to be trusted.
+    dismiss(worker);
+    worker = null;
+    if (job) end(job, () => job.reject(problem({ error: data.failed })));
+  } else if (job?.posted && data.id === job.id) {
+    if (data.event) job.tell(...data.event);
+    else if (data.image) job.images.push(data.image);
+    else if (data.array) job.array = data.array;
+    else if (data.answer) end(job, () => ("error" in data.answer ? job.reject(problem(data.answer)) : job.resolve(data.answer)));
+  }
+}
+
+function end(job, settle) {
+  if (job !== current) return;
+  current = null;
+  settle();
+  next();
+}
+
+async function next() {
+  if (current || !queue.length) return;
+  const job = (current = queue.shift());
+  try {
+    const [module, ...bytes] = await Promise.all([compiled(), ...job.models.map(weights)]);
+    // Called off while the files came.
+    if (job !== current) return;
+    worker ??= spare ?? hired(module);
+    if (worker === spare) spare = null;
+    job.models.forEach((name, i) => give(worker, name, bytes[i]));
+    if (worker.stop) Atomics.store(worker.stop, 0, 0);
+    job.posted = true;
+    worker.worker.postMessage({ id: job.id, call: job.call });
+    if (!worker.stop) {
+      spare ??= hired(module);
+      job.models.forEach((name, i) => give(spare, name, bytes[i]));
+    }
+  } catch (error) {
+    end(job, () => job.reject(error));
+  }
+}
+
+async function ask(job) {
+  const names = [job.call.request.model.model, job.call.request.to_model];
+  job.models = [...new Set(names.filter((name) => typeof name === "string"))];
+  queue.push(job);
+  next();
+  return job.done;
+}
+
+/** A call of the engine with a request; the model is the first where the request names none. */
+function called(call, request, tell) {
+  const job = { id: ++last, call, tell, models: [], images: [], array: null, posted: false, off: false };
+  job.done = new Promise((resolve, reject) => Object.assign(job, { resolve, reject }));
+  // Whoever cancels does not wait for what comes of it.
+  job.done.catch(() => {});
+  known().then((models) => {
+    if (job.off) return;
+    call.request = { ...request, model: { model: models[0].model, ...request?.model } };
+    ask(job).catch(() => {});
+  }, job.reject);
+  return job;
+}
+
+function cancel(job) {
+  job.off = true;
+  const waiting = queue.indexOf(job);
+  if (waiting >= 0) queue.splice(waiting, 1);
+  if (job === current && job.posted) {
+    if (worker.stop) return Atomics.store(worker.stop, 0, 1);
+    dismiss(worker);
+    worker = null;
+  }
+  job.reject(aborted());
+  end(job, () => {});
+}
+
+function start(kind, request, { previews = 16 } = {}, onEvent = () => {}) {
+  const job = called({ call: "job", kind, previews }, request, (name, data) => job.off || onEvent(name, data));
+  const before = queue.length + (current ? 1 : 0);
+  queueMicrotask(() => job.tell("queued", { before }));
+  const done = job.done.then(({ report }) => {
+    const images = job.images.map((bytes) => URL.createObjectURL(new Blob([bytes], { type: "image/png" })));
+    const { array } = job;
+    return { report, images, array: array && (async () => array) };
+  });
+  done.catch(() => {});
+  return { done, cancel: () => cancel(job) };
+}
+
+export const backend = {
+  models: known,
+  plan: (request) => called({ call: "plan" }, request, () => {}).done,
+  start,
+  release(result) {
+    for (const url of result?.images ?? []) URL.revokeObjectURL(url);
+  },
+};

@@ -3,7 +3,7 @@
 use crate::problem::Problem;
 use crate::teller::Teller;
 use crate::work::Work;
-use ddim_engine::{Control, Engine, Event, Info, Model, Plan, built_in};
+use ddim_engine::{Control, Engine, Event, Info, Model, Plan, Sample, built_in};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -88,10 +88,11 @@ fn models() -> Result<Value, Problem> {
     Ok(json!({ "models": built_in().filter_map(one).collect::<Vec<_>>() }))
 }
 
-/// The steps that a request would take.
+/// The steps that a request for samples would take; what else it says is not looked at.
 fn plan(request: Value) -> Result<Value, Problem> {
-    let plan: Plan = parsed(request)?;
-    check_model(&plan.model)?;
+    let Sample { model, steps, eta, trajectory, solver, timesteps, .. } = parsed(request)?;
+    check_model(&model)?;
+    let plan = Plan { model, steps, eta, trajectory, solver, timesteps };
     let report = engine()?.run(&plan, &Control::default(), &mut |_| {})?;
     let mut report = serde_json::to_value(&report).unwrap_or_default();
     report.as_object_mut().and_then(|fields| fields.shift_remove("command"));

@@ -3,8 +3,8 @@
 use crate::problem::Problem;
 use crate::upload;
 use ddim_engine::{
-    Consistency, Control, Edit, EditFiles, Encode, Engine, Event, Interpolate, Model, Reconstruct, Sample, SampleFiles, description, memory,
-    npy_bytes, single,
+    Consistency, Control, Edit, EditFiles, Encode, Engine, Event, Interpolate, Model, Reconstruct, Sample, SampleFiles, description,
+    memory, npy_bytes, single,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -130,8 +130,7 @@ impl Work {
         match self {
             Self::Sample(mut request) => {
                 // As the command line writes them: with what describes them.
-                request.files =
-                    SampleFiles { out: Some(IMAGES.into()), save_npy: Some(ARRAY.into()), ..SampleFiles::default() };
+                request.files = SampleFiles { out: Some(IMAGES.into()), save_npy: Some(ARRAY.into()), ..SampleFiles::default() };
                 let report = engine.run(&request, control, tell)?;
                 let numbers = report.first..report.first + report.count;
                 let images = numbers.map(|n| read(&Path::new(IMAGES).join(format!("{n:05}.png")))).collect::<Result<_, _>>()?;
