@@ -5,7 +5,7 @@
 //   models/NAME/unet/…safetensors     their weights, fetched when a job first wants them
 //
 // Jobs are worked on one after the other. Cancelling ends the worker, which cannot listen while it computes, and a spare one takes its place; where the page is
-// cross-origin isolated a flag in shared memory stops the job between two steps instead.
+// cross-origin isolated a flag in shared memory stops the job between two steps instead. Plans are made by the spare one, at once.
 
 const WEIGHTS = "unet/diffusion_pytorch_model.safetensors";
 const at = (path) => new URL(path, import.meta.url);
@@ -69,6 +69,7 @@ function hired(module) {
     worker: new Worker(at("worker.js"), { type: "module" }),
     stop: globalThis.crossOriginIsolated ? new Int32Array(new SharedArrayBuffer(4)) : null,
     models: new Set(),
+    plans: new Map(),
   };
   made.worker.onmessage = ({ data }) => heard(made, data);
   made.worker.onerror = (event) => heard(made, { failed: event.message || "the worker did not start" });
@@ -83,26 +84,34 @@ function give(to, name, bytes) {
   to.worker.postMessage({ model: name, bytes });
 }
 
-/** Ends a worker that may be in the middle of something. */
+/** Ends a worker that may be in the middle of something; plans that it was asked for are made by another. */
 function dismiss(other) {
   other.worker.onmessage = other.worker.onerror = null;
   other.worker.terminate();
+  if (other === worker) worker = null;
+  if (other === spare) spare = null;
+  other.plans.forEach(plan);
 }
 
+const settle = (job, answer) => ("error" in answer ? job.reject(problem(answer)) : job.resolve(answer));
+
 function heard(from, data) {
-  if (from === spare && data.failed) spare = null;
-  if (from !== worker) return;
-  const job = current;
+  const job = current?.posted && from === worker ? current : null;
   if (data.failed) {
+    const failed = problem({ error: data.failed });
+    from.plans.forEach((plan) => plan.reject(failed));
+    from.plans.clear();
     // What is left of it is not to be trusted.
-    dismiss(worker);
-    worker = null;
-    if (job) end(job, () => job.reject(problem({ error: data.failed })));
-  } else if (job?.posted && data.id === job.id) {
+    dismiss(from);
+    if (job) end(job, () => job.reject(failed));
+  } else if (from.plans.has(data.id)) {
+    settle(from.plans.get(data.id), data.answer);
+    from.plans.delete(data.id);
+  } else if (job && data.id === job.id) {
     if (data.event) job.tell(...data.event);
     else if (data.image) job.images.push(data.image);
     else if (data.array) job.array = data.array;
-    else if (data.answer) end(job, () => ("error" in data.answer ? job.reject(problem(data.answer)) : job.resolve(data.answer)));
+    else if (data.answer) end(job, () => settle(job, data.answer));
   }
 }
 
@@ -126,21 +135,32 @@ async function next() {
     if (worker.stop) Atomics.store(worker.stop, 0, 0);
     job.posted = true;
     worker.worker.postMessage({ id: job.id, call: job.call });
-    if (!worker.stop) {
-      spare ??= hired(module);
-      job.models.forEach((name, i) => give(spare, name, bytes[i]));
-    }
+    spare ??= hired(module);
+    job.models.forEach((name, i) => give(spare, name, bytes[i]));
   } catch (error) {
     end(job, () => job.reject(error));
   }
 }
 
-async function ask(job) {
+/** Has a plan made by whoever is idle. */
+async function plan(job) {
+  try {
+    const [module, ...bytes] = await Promise.all([compiled(), ...job.models.map(weights)]);
+    const by = spare ?? (worker ??= hired(module));
+    job.models.forEach((name, i) => give(by, name, bytes[i]));
+    by.plans.set(job.id, job);
+    by.worker.postMessage({ id: job.id, call: job.call });
+  } catch (error) {
+    job.reject(error);
+  }
+}
+
+function ask(job) {
   const names = [job.call.request.model.model, job.call.request.to_model];
   job.models = [...new Set(names.filter((name) => typeof name === "string"))];
+  if (job.call.call === "plan") return plan(job);
   queue.push(job);
-  next();
-  return job.done;
+  return next();
 }
 
 /** A call of the engine with a request; the model is the first where the request names none. */
@@ -152,7 +172,7 @@ function called(call, request, tell) {
   known().then((models) => {
     if (job.off) return;
     call.request = { ...request, model: { model: models[0].model, ...request?.model } };
-    ask(job).catch(() => {});
+    ask(job);
   }, job.reject);
   return job;
 }
@@ -164,7 +184,6 @@ function cancel(job) {
   if (job === current && job.posted) {
     if (worker.stop) return Atomics.store(worker.stop, 0, 1);
     dismiss(worker);
-    worker = null;
   }
   job.reject(aborted());
   end(job, () => {});

@@ -112,6 +112,19 @@ try {
   assert.equal(other, "fashion");
   console.log("ok: errors with their fields, plans, and the other model");
 
+  const meanwhile = await inPage(`
+    const job = backend.start("sample", { count: 16, steps: 20 }, { previews: 0 });
+    const [plan, drawn] = [backend.plan({ steps: 7 }), job.done].map((done) => done.then(() => performance.now()));
+    const early = (await plan) < (await drawn);
+    // The worker that is called off may have been asked for a plan.
+    const other = backend.start("sample", { count: 16, steps: 20 }, { previews: 0 });
+    const plans = [3, 4].map((steps) => backend.plan({ steps }));
+    other.cancel();
+    const again = backend.start("sample", { count: 1, steps: 2 });
+    return { early, plans: (await Promise.all(plans)).map((plan) => plan.steps.length), count: (await again.done).images.length };`);
+  assert.deepEqual(meanwhile, { early: true, plans: [3, 4], count: 1 });
+  console.log("ok: plans do not wait for jobs");
+
   const queued = await inPage(`
     const jobs = [0, 1, 2].map((seed) => backend.start("sample", { count: 1, steps: 5, seed }));
     jobs[1].cancel();
