@@ -9,7 +9,7 @@ use std::path::Path;
 pub(crate) trait Source: Read + Seek {}
 impl<T: Read + Seek> Source for T {}
 
-/// Opens a file. A pipe is one whose beginning only may be looked at.
+/// Opens a file.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Source>> {
     Ok(if memory::ONLY { Box::new(memory::open(path)?) } else { Box::new(BufReader::new(File::open(path)?)) })
 }

@@ -176,6 +176,8 @@ mod tests {
             ("sample", json!({ "model": { "model": "../emoji" } }), json!("model")),
             ("sample", json!({ "latents": "/etc/passwd" }), json!("latents")),
             ("encode", json!({}), json!("input")),
+            ("encode", json!({ "trajectory": "tuned:/etc/passwd" }), json!("trajectory")),
+            ("edit", json!({ "model": { "scheduler": "/etc/passwd" } }), json!("scheduler")),
             ("consistency", json!({ "features": true }), json!("features")),
         ] {
             let answer = job(kind, request.clone());

@@ -3,8 +3,8 @@
 use crate::problem::Problem;
 use crate::upload;
 use ddim_engine::{
-    Consistency, Control, Edit, EditFiles, Encode, Engine, Event, Interpolate, Model, Reconstruct, Sample, SampleFiles, description,
-    memory, npy_bytes, single,
+    Consistency, Control, Edit, EditFiles, Encode, Engine, Event, Interpolate, Model, Reconstruct, Sample, SampleFiles, Spacing,
+    description, memory, npy_bytes, single,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Times that a difference is shown as large as it is, around gray: as the engine's pictures show it.
 const MAGNIFIED: f32 = 4.0;
 
-/// The folder, in memory, of what the engine writes: none, so that descriptions of pictures name no folder.
+/// What the engine writes, in memory.
 const IMAGES: &str = "images";
 const GRID: &str = "grid.png";
 const ARRAY: &str = "result.npy";
@@ -99,19 +99,22 @@ impl Work {
     /// # Errors
     /// The first field that asks for one.
     pub(crate) fn check_paths(&self) -> Result<(), Problem> {
-        let asked = match self {
-            Self::Sample(request) => vec![("files", request.files != SampleFiles::default())],
-            Self::Consistency(request) => {
-                vec![("grid", request.grid.is_some()), ("inception", request.inception.is_some()), ("features", request.features)]
-            }
-            Self::Interpolate(request) => {
-                vec![("grid", request.grid.is_some()), ("animate", request.animate.is_some()), ("save_npy", request.save_npy.is_some())]
-            }
-            Self::Encode(request) => vec![("save_npy", request.save_npy.is_some())],
-            Self::Reconstruct(request) => vec![("grid", request.grid.is_some())],
-            Self::Edit(request) => vec![("files", request.files != EditFiles::default())],
+        let (spacing, asked) = match self {
+            Self::Sample(request) => (&request.trajectory, vec![("files", request.files != SampleFiles::default())]),
+            Self::Consistency(request) => (
+                &request.trajectory,
+                vec![("grid", request.grid.is_some()), ("inception", request.inception.is_some()), ("features", request.features)],
+            ),
+            Self::Interpolate(request) => (
+                &request.trajectory,
+                vec![("grid", request.grid.is_some()), ("animate", request.animate.is_some()), ("save_npy", request.save_npy.is_some())],
+            ),
+            Self::Encode(request) => (&request.trajectory, vec![("save_npy", request.save_npy.is_some())]),
+            Self::Reconstruct(request) => (&request.trajectory, vec![("grid", request.grid.is_some())]),
+            Self::Edit(request) => (&request.trajectory, vec![("files", request.files != EditFiles::default())]),
         };
-        match asked.into_iter().find(|(_, given)| *given) {
+        let common = [("scheduler", self.model().scheduler.is_some()), ("trajectory", matches!(spacing, Some(Spacing::Tuned(Some(_)))))];
+        match common.into_iter().chain(asked).find(|(_, given)| *given) {
             Some((field, _)) => Err(Problem::field(field, "given: a request opens and writes no files here, expected none")),
             None => Ok(()),
         }
