@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from where data come to where they go: a crate depends on those above it.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 13] = [
     "ddim",
     "ddim-kernels",
     "ddim-weights",
@@ -18,6 +18,7 @@ const ROOMS: [&str; 12] = [
     "ddim-pictures",
     "ddim-engine",
     "ddim-studio",
+    "ddim-web",
     "ddim-cli",
 ];
 

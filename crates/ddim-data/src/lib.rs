@@ -15,11 +15,13 @@ mod fuzz;
 mod idx;
 mod image_set;
 mod inputs;
+#[cfg_attr(target_family = "wasm", path = "jpeg_without_c.rs")]
 mod jpeg;
 mod pickle;
 mod place;
 mod prepare;
 mod report;
+mod source;
 mod zips;
 
 pub use arrays::{Npz, RealArray, npy_bytes, npy_numbers, read_floats, read_floats_any};

@@ -4,10 +4,10 @@ use crate::batch::Batch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::find::{Kind, ending, images_below, kind_of, named_as_image};
 use crate::report::{LeftOut, Report, Warning};
+use crate::source;
 use crate::zips::{self, ZipImages};
 use crate::{arrays, cifar, idx};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -112,7 +112,7 @@ impl Pictures {
             Sources::Files(_) => {
                 let read = || {
                     let mut bytes = Vec::new();
-                    File::open(&path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+                    source::open(&path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
                     Ok::<_, std::io::Error>(bytes)
                 };
                 match read() {
@@ -184,15 +184,15 @@ pub(crate) fn open(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pl
         }
         return folder(path, besides, bad).map(Place::Pictures);
     }
-    let metadata = std::fs::metadata(path).map_err(|e| match e.kind() {
+    let is_file = source::is_file(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Error::no_images(path, "not found: expected images").because(e),
         _ => Error::no_images(path, &e).because(e),
     })?;
-    if !metadata.is_file() {
+    if !is_file {
         return Err(Error::no_images(path, format!("neither a file nor a folder: {EXPECTED}")));
     }
     let mut head = Vec::new();
-    File::open(path).and_then(|file| file.take(32).read_to_end(&mut head)).map_err(|e| Error::no_images(path, &e).because(e))?;
+    source::open(path).and_then(|file| file.take(32).read_to_end(&mut head)).map_err(|e| Error::no_images(path, &e).because(e))?;
     let arrays = match ending(path).as_str() {
         "npy" | "npz" => Some(Arrays::Numpy(path.to_owned())),
         "zip" => None,

@@ -1,7 +1,9 @@
 //! Work under way: what it is told (stop, show me), what it tells, and the thread that it may have to itself.
 
+use crate::clock::Instant;
 use crate::device::{self, Chosen};
 use crate::error::{Error, Result};
+use crate::pool;
 use crate::reports::ClassReport;
 use ddim_nn::{Device, Network, Pipeline, Precision};
 use ddim_train::Metrics;
@@ -10,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 /// What may be asked of work under way, from any thread. Copies ask the same work.
 ///
@@ -357,9 +358,6 @@ impl Engine {
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) where `control` asked for an end; else what is wrong with the request, or stood in its way.
     pub fn run<R: Request>(&self, request: &R, control: &Control, tell: &mut (dyn FnMut(Event) + Send)) -> Result<R::Report> {
         ddim_nn::check_vectors().map_err(Error::request)?;
-        // One pool per job: in a shared one, a thread that waits for its own part would take up the whole of another job.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).stack_size(8 << 20).build();
-        let pool = pool.map_err(|e| Error::field("threads", e))?;
         let watch = Watch::new(control.clone(), self.chosen.device.clone(), tell);
         match (&self.chosen.said, &self.chosen.device) {
             (Some(said), Some(_)) => watch.note(said.as_str()),
@@ -367,13 +365,13 @@ impl Engine {
             (Some(said), None) => watch.warn(said.as_str()),
             (None, _) => {}
         }
-        let result = pool.install(|| request.work(Within(&watch)));
+        let result = pool::run(self.threads, || request.work(Within(&watch)))?;
         // Rooms below say in their own words that they were stopped; what went wrong on the way there is an error.
         let stopped = watch.stopped.load(Ordering::SeqCst);
         result.map_err(|error| if stopped { Error::cancelled("stopped") } else { error })
     }
 
-    /// Works on a request on a thread of its own.
+    /// Works on a request on a thread of its own; on wasm, which has none, use [`run`](Self::run).
     ///
     /// ```
     /// use ddim_engine::{Engine, Event, Sample};

@@ -20,11 +20,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+// On wasm some of what requests stand on has nobody who asks for it.
+#![cfg_attr(target_family = "wasm", allow(dead_code))]
+
 mod axes;
 mod batches;
 mod bench;
 mod choices;
 mod classes;
+mod clock;
 mod consistency;
 mod convert;
 mod device;
@@ -32,6 +36,7 @@ mod edit;
 mod encode;
 mod error;
 mod fid;
+#[cfg(not(target_family = "wasm"))]
 pub mod hub;
 mod info;
 mod inputs;
@@ -39,9 +44,11 @@ mod interpolate;
 mod inversion;
 mod job;
 mod models;
+#[cfg(not(target_family = "wasm"))]
 mod nll;
 mod output;
 mod plan;
+mod pool;
 mod reconstruct;
 mod reports;
 mod sample;
@@ -49,6 +56,7 @@ mod sample;
 mod schemas;
 mod session;
 mod spacing;
+#[cfg(not(target_family = "wasm"))]
 mod sweep;
 mod train;
 mod tune;
@@ -66,13 +74,15 @@ pub use ddim_eval::{CellResult, plus_minus};
 pub use ddim_nn::Precision;
 pub use ddim_pictures::{Picture, description, grid, single, square_columns};
 pub use ddim_train::{Metrics, Value, quoted};
-pub use ddim_weights::{no_more_writes, write_file};
+pub use ddim_weights::{memory, no_more_writes, write_file};
 
 /// The vectors that the kernels use: results differ between them in their last digits.
 pub use ddim_nn::vectors;
 
 pub use batches::BatchSize;
 pub use choices::{Clipping, Eta, Fitting, Guidance, Model, Preparing};
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+pub use clock::set_clock;
 pub use consistency::{Consistency, ConsistencyReport, Difference};
 pub use convert::{Convert, ConvertReport, Dtype};
 pub use device::{DeviceReport, DevicesReport, devices};
@@ -85,12 +95,14 @@ pub use interpolate::{Interpolate, InterpolateReport};
 pub use inversion::Inversion;
 pub use job::{Control, Engine, Event, Job, NoteKind, Request};
 pub use models::{DEFAULT as DEFAULT_MODEL, built_in};
+#[cfg(not(target_family = "wasm"))]
 pub use nll::{BoundReport, Nll, NllReport};
 pub use plan::{Plan, PlanReport, PlannedStep};
 pub use reconstruct::{Reconstruct, ReconstructReport, Reconstruction};
 pub use reports::{ClassReport, DataReport};
 pub use sample::{Sample, SampleFiles, SampleReport};
 pub use spacing::Spacing;
+#[cfg(not(target_family = "wasm"))]
 pub use sweep::{Sweep, SweepReport};
 pub use train::{DryRun, DryRunReport, Train, TrainReport};
 pub use tune::{Tune, TuneReport};

@@ -1,9 +1,11 @@
 //! Models by name: built in, in folders, on the hub.
 
 use crate::error::{Error, Result};
+#[cfg(not(target_family = "wasm"))]
 use crate::hub;
 use crate::job::Watch;
 use ddim_nn::{Choices, EmbeddedPipeline, Pipeline};
+#[cfg(not(target_family = "wasm"))]
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -12,7 +14,13 @@ pub const DEFAULT: &str = "emoji";
 
 macro_rules! built_in {
     ($model:ident) => {
-        EmbeddedPipeline { name: $model::NAME, config: $model::CONFIG, scheduler: $model::SCHEDULER, safetensors: $model::SAFETENSORS }
+        EmbeddedPipeline {
+            name: $model::NAME,
+            config: $model::CONFIG,
+            scheduler: $model::SCHEDULER,
+            // In a browser weights are files of their own: `weights_in_memory`.
+            safetensors: if ddim_weights::memory::ONLY { &[] } else { $model::SAFETENSORS },
+        }
     };
 }
 
@@ -39,8 +47,13 @@ pub(crate) fn load(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result
 }
 
 /// Reads a built-in model, a folder of diffusers', the last checkpoint of a run, or what the hub has under an id.
+#[cfg_attr(target_family = "wasm", expect(unused_variables, reason = "downloads are told of, and there are none"))]
 pub(crate) fn read(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> {
     if let Some(files) = BUILT_IN.iter().find(|m| Path::new(m.name) == model) {
+        if ddim_weights::memory::ONLY {
+            let safetensors = &*weights_in_memory(files.name)?;
+            return Ok(Pipeline::embedded_with(&EmbeddedPipeline { safetensors, ..*files }, choices)?);
+        }
         let mut pipeline = Pipeline::embedded_with(files, choices)?;
         if is_model(model) {
             pipeline.notes.push(format!("{0}: the model that is built in; the folder {0} is `model` ./{0}", files.name));
@@ -48,6 +61,7 @@ pub(crate) fn read(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result
         return Ok(pipeline);
     }
     if !model.exists() {
+        #[cfg(not(target_family = "wasm"))]
         if let Some(id) = model.to_str().filter(|text| hub::is_hub_id(text)) {
             return from_hub(id, choices, watch);
         }
@@ -69,7 +83,14 @@ pub(crate) fn read(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result
     }
 }
 
+/// The weights of a built-in model, where they are not in the binary: `NAME/unet/diffusion_pytorch_model.safetensors` in memory.
+fn weights_in_memory(name: &str) -> Result<std::sync::Arc<[u8]>> {
+    let path = Path::new(name).join("unet/diffusion_pytorch_model.safetensors");
+    ddim_weights::memory::get(&path).ok_or_else(|| Error::file(&path, "not loaded: expected the weights of the model"))
+}
+
 /// A model of the hub, from its cache or downloaded into it.
+#[cfg(not(target_family = "wasm"))]
 fn from_hub(id: &str, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> {
     let mut options = hub::Options::from_env()?;
     options.raw = choices.raw;
@@ -103,6 +124,7 @@ fn from_hub(id: &str, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> 
 }
 
 /// A line that is told again and again.
+#[cfg(not(target_family = "wasm"))]
 fn say_once(watch: &Watch<'_>, said: &mut String, line: String) {
     if *said != line {
         watch.note(&*line);

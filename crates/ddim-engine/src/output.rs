@@ -51,7 +51,10 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Error {
 
 /// A folder for many files, made where it does not exist and tried for writing.
 pub(crate) fn create_folder(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be made: {e}")))?;
+    // In memory there are none but in names.
+    if !ddim_weights::memory::ONLY {
+        std::fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be made: {e}")))?;
+    }
     ddim_weights::try_file(&path.join("file")).map_err(|e| unwritable(path, &e))
 }
 

@@ -3,6 +3,8 @@
 mod cell;
 mod error;
 mod features;
+#[cfg_attr(target_family = "wasm", path = "fetch_nothing.rs")]
+mod fetch;
 mod frechet;
 mod kernel;
 mod likelihood;

@@ -13,9 +13,8 @@
 //! # Ok::<(), ddim_nn::Error>(())
 //! ```
 //!
-//! What touches the file system is not there on wasm: [`Pipeline::embedded`] takes files that are in memory.
+//! Where there is no file system, as on wasm, [`Pipeline::embedded`] takes files that are in memory.
 
-#[cfg(not(target_family = "wasm"))]
 mod authors;
 #[cfg(feature = "burn")]
 mod burn_executor;
@@ -26,13 +25,11 @@ mod damage;
 mod device;
 mod error;
 mod executor;
-#[cfg(not(target_family = "wasm"))]
 mod folder;
 mod graph;
 mod guidance;
 #[cfg(test)]
 mod hostile;
-#[cfg(not(target_family = "wasm"))]
 mod inception;
 mod network;
 mod pipeline;
@@ -53,7 +50,6 @@ pub use device::{Device, Learner};
 pub use error::{Error, ErrorKind, Result};
 pub use executor::{Executor, GraphModule};
 pub use guidance::{Guidance, Guided};
-#[cfg(not(target_family = "wasm"))]
 pub use inception::Inception;
 pub use network::Network;
 pub use pipeline::{Choices, EmbeddedPipeline, Pipeline};

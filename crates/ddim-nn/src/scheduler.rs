@@ -322,7 +322,6 @@ impl SchedulerConfig {
     }
 
     /// The same in words that diffusers knows: betas that its `DDIMScheduler` has no name for are written out as `trained_betas`.
-    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn for_diffusers(&self) -> Self {
         let beta_schedule = match self.beta_schedule {
             BetaSchedule::Quad => BetaSchedule::ScaledLinear,

@@ -1,5 +1,6 @@
 //! Pictures out: grids, labels, PNG files with a caption, animations, and charts of what an evaluation found. Everything is in memory: no file is
-//! touched, and the same input gives the same bytes everywhere.
+//! touched, and the same input gives the same bytes everywhere. On wasm plotters takes no font of ours: there are neither charts nor
+//! words around grids.
 //!
 //! Images are flat slices in the network's scale [-1, 1], [n, c, h, w]; a [`Picture`] is bytes.
 //!
@@ -23,20 +24,26 @@
 //! ```
 
 mod animation;
+#[cfg(not(target_family = "wasm"))]
 mod chart;
 mod error;
+#[cfg(not(target_family = "wasm"))]
 mod font;
 mod grid;
+#[cfg_attr(target_family = "wasm", path = "labels_without_font.rs")]
 mod labels;
 mod picture;
 mod png;
+#[cfg(not(target_family = "wasm"))]
 mod results;
 
 pub use crate::png::description;
 pub use animation::{AnimationFormat, shown_frames, to_apng, to_gif};
+#[cfg(not(target_family = "wasm"))]
 pub use chart::{Axis, Chart, Series};
 pub use error::{Error, ErrorKind, Result};
 pub use grid::{beside, grid, square_columns};
 pub use labels::labelled;
 pub use picture::{Picture, check_colours, check_drawable, single};
+#[cfg(not(target_family = "wasm"))]
 pub use results::{fid_chart, kid_chart, likelihood_chart, time_chart};

@@ -1,36 +1,31 @@
 //! Weights on disk and in memory: state dicts of safetensors files (whole, in shards, of variants) and of PyTorch's pickles, of which nothing is
 //! run; and files that appear whole or not at all.
 //!
-//! [`parse`] and [`parse_safetensors`] take what is in memory already. What touches the file system is not there on wasm.
+//! [`parse`] and [`parse_safetensors`] take what is in memory already. Where there is no file system, as in a browser, [`memory`] has the files that are written and read.
 
 #[cfg(test)]
 mod damage;
 mod error;
-#[cfg(not(target_family = "wasm"))]
 mod files;
 #[cfg(test)]
 mod hostile;
 mod json;
+pub mod memory;
 pub mod pickle;
-#[cfg(not(target_family = "wasm"))]
 mod read;
 mod safetensors;
 mod state_dict;
 mod torch;
-#[cfg(not(target_family = "wasm"))]
 mod variants;
 mod wrapped;
 
 pub use error::{Error, ErrorKind, Result};
-#[cfg(not(target_family = "wasm"))]
 pub use files::{
     TEMPORARY, TemporaryFile, followed, lock_folder, no_more_writes, remove_temporary, temporary_beside, try_file, write_file, writing,
 };
 pub use json::{from_json, from_value};
-#[cfg(not(target_family = "wasm"))]
 pub use read::{read_file, read_pickle};
 pub use safetensors::{WeightsDtype, parse_safetensors, to_safetensors};
 pub use state_dict::{Array, StateDict, checksum_of};
-#[cfg(not(target_family = "wasm"))]
 pub use variants::{read_folder, weight_map, weights_file};
 pub use wrapped::{Unwrapped, parse};

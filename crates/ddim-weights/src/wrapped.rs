@@ -104,7 +104,6 @@ pub(crate) fn safetensors(bytes: &[u8], raw: bool, path: &Path) -> Result<Unwrap
 }
 
 /// A state dict without what is before the names of its network.
-#[cfg(not(target_family = "wasm"))]
 pub(crate) fn without_prefix(mut state: StateDict, raw: bool, path: &Path) -> Result<Unwrapped> {
     let (prefix, others, notes) = chosen_prefix(state.keys().map(String::as_str), raw, path)?;
     state.retain(|name, _| is_of(name, &prefix, &others));

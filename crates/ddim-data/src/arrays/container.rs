@@ -4,8 +4,9 @@ use super::archive::names;
 use super::array::Opened;
 use crate::batch::{Step, in_file};
 use crate::error::{Error, Result};
+use crate::source::{self, Source};
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use zip::ZipArchive;
 
@@ -13,10 +14,6 @@ use zip::ZipArchive;
 fn is_zip(first: &[u8]) -> bool {
     first.starts_with(b"PK\x03\x04") || first.starts_with(b"PK\x05\x06")
 }
-
-/// A file, or what came through a pipe.
-pub(super) trait Source: Read + Seek {}
-impl<T: Read + Seek> Source for T {}
 
 /// Looks at the first bytes of a source and goes back.
 fn first_bytes(source: &mut (impl Read + Seek)) -> std::io::Result<Vec<u8>> {
@@ -28,17 +25,17 @@ fn first_bytes(source: &mut (impl Read + Seek)) -> std::io::Result<Vec<u8>> {
 
 fn open(path: &Path) -> Result<Box<dyn Source>> {
     let io = |e| Error::at(path, &e).because(e);
-    let mut file = File::open(path).map_err(io)?;
-    if file.metadata().map_err(io)?.is_file() {
-        return Ok(Box::new(BufReader::new(file)));
+    if source::is_file(path).map_err(io)? {
+        return source::open(path).map_err(io);
     }
+    let mut file = File::open(path).map_err(io)?;
     // Arrays may come from another program; nothing else may, without end.
     let mut bytes = Vec::new();
     file.by_ref().take(8).read_to_end(&mut bytes).map_err(io)?;
     if bytes.starts_with(b"\x93NUMPY") || is_zip(&bytes) {
         file.read_to_end(&mut bytes).map_err(io)?;
     }
-    Ok(Box::new(Cursor::new(bytes)))
+    Ok(source::of_bytes(bytes))
 }
 
 /// A `.npy` or `.npz`, by its first bytes.

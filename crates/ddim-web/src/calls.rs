@@ -1,0 +1,210 @@
+//! Calls and what comes of them, as JSON and bytes.
+
+use crate::problem::Problem;
+use crate::teller::Teller;
+use crate::work::Work;
+use ddim_engine::{Control, Engine, Event, Info, Model, Plan, Sample, built_in};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// Previews of a job that does not say how many.
+const PREVIEWS: usize = 16;
+
+/// What a call gives while it is worked on and at its end, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// An event, JSON: `["step", {…}]`.
+    Event,
+    /// A picture of the result, a PNG file.
+    Image,
+    /// The array of the result, a `.npy` file.
+    Array,
+    /// The answer, JSON: the last that is given.
+    Answer,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "call", rename_all = "snake_case", deny_unknown_fields)]
+enum Call {
+    Models {},
+    Plan {
+        #[serde(default = "nothing")]
+        request: Value,
+    },
+    Job {
+        kind: String,
+        #[serde(default = "nothing")]
+        request: Value,
+        previews: Option<usize>,
+    },
+}
+
+fn nothing() -> Value {
+    json!({})
+}
+
+/// Answers a call, JSON as the crate's page has it. `give` is given all that comes of it; `stopped` is asked between two steps whether to stop.
+///
+/// ```
+/// use ddim_web::{Given, answer};
+///
+/// let mut given = Vec::new();
+/// answer(br#"{"call":"plan","request":{"steps":4}}"#, &mut |what, bytes| given.push((what, bytes.to_vec())), &|| false);
+/// let (what, plan) = given.pop().unwrap();
+/// assert_eq!(what, Given::Answer);
+/// let plan: serde_json::Value = serde_json::from_slice(&plan)?;
+/// assert_eq!(plan["steps"].as_array().unwrap().len(), 4);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn answer(call: &[u8], give: &mut (dyn FnMut(Given, &[u8]) + Send), stopped: &(dyn Fn() -> bool + Sync)) {
+    let answer = serde_json::from_slice(call)
+        .map_err(|error| Problem::new(format!("the call: {error}")))
+        .and_then(|call| match call {
+            Call::Models {} => models(),
+            Call::Plan { request } => plan(request),
+            Call::Job { kind, request, previews } => job(&kind, request, previews.unwrap_or(PREVIEWS), give, stopped),
+        })
+        .unwrap_or_else(|problem| json!(problem));
+    give(Given::Answer, answer.to_string().as_bytes());
+}
+
+fn engine() -> Result<Engine, Problem> {
+    Ok(Engine::new("cpu", None)?)
+}
+
+/// The models whose weights are there, without where they lie.
+fn models() -> Result<Value, Problem> {
+    let engine = engine()?;
+    let one = |name: &str| {
+        let request = Info { model: Model { model: name.into(), ..Model::default() } };
+        let info = engine.run(&request, &Control::default(), &mut |_| {}).ok()?;
+        let mut info = serde_json::to_value(&info).unwrap_or_default();
+        for field in ["command", "weights"] {
+            info.as_object_mut().and_then(|fields| fields.shift_remove(field));
+        }
+        Some(info)
+    };
+    Ok(json!({ "models": built_in().filter_map(one).collect::<Vec<_>>() }))
+}
+
+/// The steps that a request for samples would take; what else it says is not looked at.
+fn plan(request: Value) -> Result<Value, Problem> {
+    let Sample { model, steps, eta, trajectory, solver, timesteps, .. } = parsed(request)?;
+    check_model(&model)?;
+    let plan = Plan { model, steps, eta, trajectory, solver, timesteps };
+    let report = engine()?.run(&plan, &Control::default(), &mut |_| {})?;
+    let mut report = serde_json::to_value(&report).unwrap_or_default();
+    report.as_object_mut().and_then(|fields| fields.shift_remove("command"));
+    Ok(report)
+}
+
+fn job(
+    kind: &str,
+    request: Value,
+    previews: usize,
+    give: &mut (dyn FnMut(Given, &[u8]) + Send),
+    stopped: &(dyn Fn() -> bool + Sync),
+) -> Result<Value, Problem> {
+    if !Work::KINDS.contains(&kind) {
+        return Err(Problem::field("kind", format!("{kind:?}: expected {}", Work::KINDS.join(", "))));
+    }
+    let mut work: Work = parsed(json!({ "kind": kind, "request": request }))?;
+    work.check_paths()?;
+    check_model(work.model())?;
+    work.take_uploads()?;
+    let control = Control::default();
+    let mut teller = Teller::new(control.clone(), previews);
+    let drawn = work.run(&engine()?, &control, &mut |event| {
+        if matches!(event, Event::Step { .. } | Event::Began { .. }) && stopped() {
+            control.cancel();
+        }
+        if let Some((name, data)) = teller.tell(&event) {
+            give(Given::Event, json!([name, data]).to_string().as_bytes());
+        }
+    })?;
+    drawn.images.iter().for_each(|png| give(Given::Image, png));
+    drawn.array.iter().for_each(|npy| give(Given::Array, npy));
+    Ok(json!({ "report": drawn.report }))
+}
+
+/// There are no models but those that are built in.
+fn check_model(model: &Model) -> Result<(), Problem> {
+    if built_in().any(|name| model.model.as_os_str() == name) {
+        return Ok(());
+    }
+    let names = built_in().collect::<Vec<_>>().join(", ");
+    Err(Problem::field("model", format!("{}: expected {names}", model.model.display())))
+}
+
+/// JSON as the type it should be.
+fn parsed<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let path = path.strip_prefix("request.").unwrap_or(&path);
+        // A path of "." is the whole.
+        if ["", ".", "request"].contains(&path) { Problem::new(error.inner().to_string()) } else { Problem::field(path, error.inner()) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(call: Value) -> Value {
+        let mut last = Vec::new();
+        answer(call.to_string().as_bytes(), &mut |_, bytes| last = bytes.to_vec(), &|| false);
+        serde_json::from_slice(&last).unwrap()
+    }
+
+    #[test]
+    fn models_are_those_that_are_built_in() {
+        let models = said(json!({ "call": "models" }));
+        let names: Vec<&str> = models["models"].as_array().unwrap().iter().filter_map(|model| model["model"].as_str()).collect();
+        assert_eq!(names, built_in().collect::<Vec<_>>());
+        assert!(models["models"][0].get("weights").is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_says_the_field() {
+        let job = |kind: &str, request: Value| said(json!({ "call": "job", "kind": kind, "request": request }));
+        for (kind, request, field) in [
+            ("train", json!({}), json!("kind")),
+            ("sample", json!({ "steps": 0 }), json!("steps")),
+            ("sample", json!({ "stepps": 1 }), json!("stepps")),
+            ("sample", json!({ "files": { "grid": "a.png" } }), json!("files")),
+            ("sample", json!({ "model": { "model": "../emoji" } }), json!("model")),
+            ("sample", json!({ "latents": "/etc/passwd" }), json!("latents")),
+            ("encode", json!({}), json!("input")),
+            ("encode", json!({ "trajectory": "tuned:/etc/passwd" }), json!("trajectory")),
+            ("edit", json!({ "model": { "scheduler": "/etc/passwd" } }), json!("scheduler")),
+            ("consistency", json!({ "features": true }), json!("features")),
+        ] {
+            let answer = job(kind, request.clone());
+            assert_eq!(answer["field"], field, "{request}: {answer}");
+            assert!(answer["error"].as_str().is_some_and(|line| !line.contains('\n')), "{answer}");
+        }
+        assert!(said(json!({ "call": "nothing" }))["error"].is_string());
+        assert_eq!(said(json!({ "call": "plan", "request": { "steps": 2000 } }))["field"], "steps");
+    }
+
+    #[test]
+    fn a_job_tells_and_stops_when_it_is_asked_to() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let steps = AtomicUsize::new(0);
+        let (mut names, mut last) = (Vec::new(), Vec::new());
+        let call = json!({ "call": "job", "kind": "consistency", "request": { "count": 1, "steps": [50] }, "previews": 50 });
+        answer(
+            call.to_string().as_bytes(),
+            &mut |what, bytes| match what {
+                Given::Event => names.push(serde_json::from_slice::<Value>(bytes).unwrap()[0].as_str().unwrap().to_owned()),
+                _ => last = bytes.to_vec(),
+            },
+            &|| steps.fetch_add(1, Ordering::SeqCst) == 3,
+        );
+        let answer: Value = serde_json::from_slice(&last).unwrap();
+        assert_eq!(answer["cancelled"], true, "{answer}");
+        assert_eq!(names.iter().filter(|name| *name == "step").count(), 3, "{names:?}");
+        assert_eq!(names.iter().filter(|name| *name == "preview").count(), 3, "{names:?}");
+    }
+}

@@ -1,0 +1,89 @@
+//! Events of a job, as the studio's page hears them.
+
+use crate::preview::sheet;
+use ddim_engine::{Control, Event};
+use serde_json::{Value, json};
+
+/// Progress is told no more often, in seconds.
+const EVERY: f64 = 0.1;
+
+/// Makes what the engine tells to names and JSON, and asks it for previews.
+pub(crate) struct Teller {
+    control: Control,
+    /// How many previews of a phase are wanted.
+    previews: usize,
+    /// The first image of a phase: batches that begin with another are not shown.
+    first: Option<u64>,
+    step: usize,
+    told: f64,
+}
+
+impl Teller {
+    pub(crate) fn new(control: Control, previews: usize) -> Self {
+        Self { control, previews, first: None, step: 0, told: f64::NEG_INFINITY }
+    }
+
+    /// The name and the data of an event. None where nobody is told of it.
+    pub(crate) fn tell(&mut self, event: &Event) -> Option<(&'static str, Value)> {
+        let name = match event {
+            Event::Note { .. } => "note",
+            Event::Began { .. } => {
+                (self.first, self.told) = (None, f64::NEG_INFINITY);
+                "began"
+            }
+            Event::Progress { done, total, seconds, .. } => {
+                if done < total && seconds - self.told < EVERY {
+                    return None;
+                }
+                self.told = *seconds;
+                "progress"
+            }
+            Event::Step { step, steps, first, .. } => {
+                self.step = *step;
+                if *self.first.get_or_insert(*first) == *first && is_shown(*step, *steps, self.previews) {
+                    // It comes after this very step.
+                    self.control.preview();
+                }
+                "step"
+            }
+            Event::Preview { timestep, first, shape, x, x_0 } => {
+                let [x_t, x_0] =
+                    [x, x_0].map(|batch| sheet(batch, *shape).map_or(Value::Null, |png| json!(format!("data:image/png;base64,{png}"))));
+                let data = json!({ "step": self.step, "timestep": timestep, "first": first, "shape": shape, "x_t": x_t, "x_0": x_0 });
+                return Some(("preview", data));
+            }
+            Event::Line { .. } => "line",
+            Event::Ended { .. } => "ended",
+            // Of training, which is no job here.
+            _ => return None,
+        };
+        let mut data = serde_json::to_value(event).unwrap_or_default();
+        data.as_object_mut().and_then(|fields| fields.shift_remove("event"));
+        Some((name, data))
+    }
+}
+
+/// Whether step `step` of 1..=`steps` is one of so many that are shown, spread evenly; the last is.
+fn is_shown(step: usize, steps: usize, shown: usize) -> bool {
+    step.saturating_mul(shown) / steps != (step - 1).saturating_mul(shown) / steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn previews_are_spread_and_the_last_is_one() {
+        let shown = |steps, previews| (1..=steps).filter(|step| is_shown(*step, steps, previews)).collect::<Vec<_>>();
+        assert_eq!(shown(10, 3), [4, 7, 10]);
+        assert_eq!(shown(3, 16), [1, 2, 3]);
+        assert_eq!(shown(5, 0), [0; 0]);
+    }
+
+    #[test]
+    fn progress_is_told_now_and_then_and_at_the_end() {
+        let mut teller = Teller::new(Control::default(), 0);
+        let mut told = |done, seconds| teller.tell(&Event::Progress { done, total: 4, seconds, eta_seconds: None }).is_some();
+        assert_eq!([told(1, 0.0), told(2, 0.05), told(3, 0.11), told(4, 0.12)], [true, false, true, true]);
+    }
+}

@@ -1,0 +1,58 @@
+//! Files that come within a request, as data URLs: pictures and arrays, nothing else. They are put where the engine finds them.
+
+use crate::problem::Problem;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use ddim_engine::memory;
+use std::path::PathBuf;
+
+/// What may be sent.
+pub(crate) const EXPECTED: &str = "a data URL in base64 of a PNG, JPEG, WebP, GIF or .npy file";
+
+/// Decodes the data URL of a field to a file in memory; its path.
+///
+/// # Errors
+/// No data URL, another kind of file.
+pub(crate) fn put(field: &str, url: &str) -> Result<PathBuf, Problem> {
+    let (path, bytes) = read(field, url)?;
+    memory::put(&path, &bytes);
+    Ok(path)
+}
+
+fn read(field: &str, url: &str) -> Result<(PathBuf, Vec<u8>), Problem> {
+    let wrong = |found: &str| Problem::field(field, format!("{found}: expected {EXPECTED}"));
+    let data = url.strip_prefix("data:").ok_or_else(|| wrong("no data URL"))?;
+    let (kind, data) = data.split_once(',').ok_or_else(|| wrong("a data URL without data"))?;
+    if !kind.ends_with(";base64") {
+        return Err(wrong("a data URL that is not in base64"));
+    }
+    let bytes = BASE64_STANDARD.decode(data).map_err(|error| wrong(&format!("base64: {error}")))?;
+    // What it is called is of no account; what it is, it says itself.
+    let end = match &bytes[..] {
+        [0x89, b'P', b'N', b'G', ..] => "png",
+        [0xff, 0xd8, 0xff, ..] => "jpg",
+        [b'G', b'I', b'F', b'8', ..] => "gif",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "webp",
+        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => "npy",
+        _ => return Err(wrong(&format!("{} bytes of another kind", bytes.len()))),
+    };
+    Ok((format!("{field}.{end}").into(), bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_what_they_say_themselves() {
+        let url = |bytes: &[u8]| format!("data:image/png;base64,{}", BASE64_STANDARD.encode(bytes));
+        let read = |url: &str| read("input", url).map(|(path, _)| path.display().to_string()).map_err(|problem| problem.message);
+        assert_eq!(read(&url(b"\x89PNG\r\n")), Ok("input.png".to_owned()));
+        assert_eq!(read(&url(b"\xff\xd8\xff\xe0")), Ok("input.jpg".to_owned()));
+        assert_eq!(read(&url(b"RIFF....WEBPVP8 ")), Ok("input.webp".to_owned()));
+        assert_eq!(read(&url(b"\x93NUMPY\x01\x00")), Ok("input.npy".to_owned()));
+        for wrong in ["/etc/passwd", "data:", "data:,x", "data:image/png,x", "data:image/png;base64,?", &url(b"PK\x03\x04"), &url(b"")] {
+            assert!(read(wrong).is_err_and(|message| message.starts_with("`input`: ")), "{wrong}");
+        }
+    }
+}
