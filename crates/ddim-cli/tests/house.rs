@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from where data come to where they go: a crate depends on those above it.
-const ROOMS: [&str; 13] = [
+const ROOMS: [&str; 14] = [
     "ddim",
     "ddim-kernels",
     "ddim-weights",
@@ -17,6 +17,7 @@ const ROOMS: [&str; 13] = [
     "ddim-eval",
     "ddim-pictures",
     "ddim-engine",
+    "ddim-jobs",
     "ddim-studio",
     "ddim-web",
     "ddim-cli",
@@ -422,4 +423,15 @@ fn long_files_say_why() {
     let made_up = BTreeMap::from([("a.rs".to_owned(), LONGEST + 1), ("b.rs".to_owned(), LONGEST), ("c.rs".to_owned(), LONGEST + 1)]);
     assert_eq!(wrong_lengths(&made_up, &[("c.rs", "one table")]), [format!("a.rs: {} lines, more than {LONGEST}", LONGEST + 1)]);
     assert_eq!(wrong_lengths(&made_up, &[("a.rs", "x"), ("b.rs", "x"), ("c.rs", "x"), ("d.rs", "x")]).len(), 2);
+}
+
+#[test]
+fn built_in_models_are_in_the_binary_once() {
+    let binary = fs::read(assert_cmd::cargo::cargo_bin("ddim")).unwrap();
+    for model in ["emoji", "fashion"] {
+        let weights = fs::read(crates().join(format!("../models/{model}/unet/diffusion_pytorch_model.safetensors"))).unwrap();
+        let part = &weights[weights.len() / 2..][..64];
+        let times = binary.windows(part.len()).filter(|window| *window == part).count();
+        assert_eq!(times, 1, "{model}: a constant is copied to wherever it is named, a static is not");
+    }
 }

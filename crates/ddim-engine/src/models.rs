@@ -27,7 +27,7 @@ macro_rules! built_in {
 /// What `Tune` has found for them, a file each.
 const TUNED: [(&str, &str); 2] = [(ddim_model_emoji::NAME, ddim_model_emoji::TUNED), (ddim_model_fashion::NAME, ddim_model_fashion::TUNED)];
 
-const BUILT_IN: [EmbeddedPipeline; 2] = [built_in!(ddim_model_emoji), built_in!(ddim_model_fashion)];
+static BUILT_IN: [EmbeddedPipeline; 2] = [built_in!(ddim_model_emoji), built_in!(ddim_model_fashion)];
 
 /// Names of the models that are built in.
 pub fn built_in() -> impl Iterator<Item = &'static str> {

@@ -16,8 +16,6 @@ use std::path::PathBuf;
 
 /// Images that are drawn.
 const SHOWN: usize = 16;
-/// Times that a difference is shown as large as it is, around gray.
-const MAGNIFIED: f32 = 4.0;
 
 /// The error of encoding and decoding images over several numbers of steps, the same up and down. Nothing is clipped.
 ///
@@ -167,10 +165,10 @@ impl Request for Reconstruct {
             let square: f64 = x.iter().zip(&images).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
             let latent_std = moments(&latents).1;
             found.push(Reconstruction { steps: trajectory.len(), evaluations, latent_std, mse: square / 4.0 / images.len() as f64 });
-            let differences = x.iter().zip(&images).take(drawn * dim).map(|(a, b)| MAGNIFIED * (a - b));
+            let differences = x.iter().zip(&images).take(drawn * dim).map(|(a, b)| Self::MAGNIFIED * (a - b));
             rows.extend_from_slice(&x[..drawn * dim]);
             rows.extend(differences);
-            labels.extend([format!("S = {}", trajectory.len()), format!("difference × {MAGNIFIED}")]);
+            labels.extend([format!("S = {}", trajectory.len()), format!("difference × {}", Self::MAGNIFIED)]);
             decoded.push(x);
         }
         let seconds = watch.end();
@@ -197,6 +195,9 @@ impl Request for Reconstruct {
 }
 
 impl Reconstruct {
+    /// Times that a difference is shown as large as it is, around gray.
+    pub const MAGNIFIED: f32 = 4.0;
+
     /// Images up and down again: what came out, the latents, and evaluations up per image.
     fn round_trip(
         &self,

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ddim_engine::ErrorKind;
+use ddim_jobs::ProblemKind;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -83,21 +83,16 @@ impl Problem {
     pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("{what}: not there"))
     }
-
-    /// What the engine says.
-    pub(crate) fn of(error: &ddim_engine::Error) -> Self {
-        let status = match error.kind() {
-            ErrorKind::Request => StatusCode::BAD_REQUEST,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        let message = error.to_string();
-        Self { status, field: named(&message).map(str::to_owned), message }
-    }
 }
 
-/// The field that a message of the engine begins with, in backticks.
-pub(crate) fn named(message: &str) -> Option<&str> {
-    message.strip_prefix('`')?.split_once('`').map(|(field, _)| field)
+impl From<ddim_jobs::Problem> for Problem {
+    fn from(problem: ddim_jobs::Problem) -> Self {
+        let status = match problem.kind {
+            ProblemKind::Request => StatusCode::BAD_REQUEST,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self { status, message: problem.message, field: problem.field }
+    }
 }
 
 impl IntoResponse for Problem {
@@ -110,18 +105,5 @@ impl IntoResponse for Problem {
         // For whoever tells it in other words: an API that has another shape for errors.
         response.extensions_mut().insert(Arc::new(self));
         response
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_those_in_backticks() {
-        assert_eq!(named("`steps`: 0: expected 1 to 1000"), Some("steps"));
-        assert_eq!(named("`size` is missing: x"), Some("size"));
-        assert_eq!(named("stopped"), None);
-        assert_eq!(named("`open"), None);
     }
 }

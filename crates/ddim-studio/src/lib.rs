@@ -29,6 +29,7 @@
 //! * A job that is told to be done is in the store, if there is one.
 
 mod assets;
+mod bound;
 mod config;
 mod error;
 mod guard;
@@ -38,7 +39,6 @@ mod metrics;
 mod models;
 mod openai;
 mod openapi;
-mod preview;
 mod request;
 mod routes;
 mod runs;
@@ -46,8 +46,6 @@ mod server;
 mod state;
 mod store;
 mod stream;
-mod upload;
-mod work;
 mod worker;
 
 pub use config::{Config, Limits, ServedModel};

@@ -8,7 +8,7 @@ use crate::jobs::{Job, Jobs};
 use crate::models::Served;
 use crate::request;
 use crate::state::State;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -16,6 +16,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ddim_engine::Eta;
+use ddim_jobs::parsed;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -145,7 +146,7 @@ impl Waited {
             _ => return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "cancelled, or the server is about to stop")),
         };
         let at = format!("http://{host}/api/v1/jobs/{}/images", self.job.id);
-        let one = |(n, png): (usize, &Bytes)| match self.format {
+        let one = |(n, png): (usize, &Arc<[u8]>)| match self.format {
             Format::B64Json => json!({ "b64_json": BASE64_STANDARD.encode(png) }),
             Format::Url => json!({ "url": format!("{at}/{n}.png") }),
         };
@@ -183,10 +184,7 @@ fn read(body: &[u8]) -> Result<Images, Problem> {
             }
         }
     }
-    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| match error.path().to_string() {
-        path if path == "." => invalid(error.into_inner()),
-        path => Problem::field(&path, error.into_inner()),
-    })
+    Ok(parsed(Value::Object(fields))?)
 }
 
 /// The same as a request for a job.

@@ -1,12 +1,12 @@
 //! What a request asks for, as far as it can be said before it is worked on: a job of the engine that opens no file and is not too large.
 
+use crate::bound::{bound, within};
 use crate::config::Limits;
 use crate::error::Problem;
 use crate::models::{self, Served};
-use crate::upload::{self, File};
-use crate::work::{self, Upload, Work, within};
 use axum::http::StatusCode;
 use ddim_engine::BatchSize;
+use ddim_jobs::{File, Work, parsed};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -67,12 +67,8 @@ pub(crate) fn read(body: &[u8], models: &[Served], limits: &Limits) -> Result<As
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn asked(kind: &str, mut request: Value, previews: usize, models: &[Served], limits: &Limits) -> Result<Asked, Problem> {
-    if !Work::KINDS.contains(&kind) {
-        return Err(Problem::field("kind", format!("{kind:?}: expected {}", Work::KINDS.join(", "))));
-    }
     let served = models::named(&mut request, models)?;
-    let mut work: Work = parsed(json!({ "kind": kind, "request": request }))?;
-    work.check_paths()?;
+    let mut work = Work::parse(kind, request)?;
     if let Some(classes) = &work.model().classes {
         served.check_classes("classes", &classes.to_string_lossy())?;
     }
@@ -91,7 +87,7 @@ pub(crate) fn asked(kind: &str, mut request: Value, previews: usize, models: &[S
     if let BatchSize::Of(n) = work.model().batch_size {
         within("batch_size", n, most_together)?;
     }
-    let count = work.bound(limits)?;
+    let count = bound(&mut work, limits)?;
     let size = work.model().size.or(served.info.size);
     let pixels = size.map(|[h, w]| h.checked_mul(w).and_then(|pixels| pixels.checked_mul(count)).unwrap_or(usize::MAX));
     if let Some(([h, w], _)) = size.zip(pixels).filter(|(_, pixels)| *pixels > limits.pixels) {
@@ -100,21 +96,9 @@ pub(crate) fn asked(kind: &str, mut request: Value, previews: usize, models: &[S
     }
     // As many numbers as that many images have, of f32.
     let numbers = size.map_or(limits.pixels, |[h, w]| h * w * limits.images) * served.info.channels * 4;
-    let mut files = Vec::new();
-    for (field, upload) in work.uploads() {
-        let path = match upload {
-            Upload::Needed(path) if path.as_os_str().is_empty() => {
-                return Err(Problem::field(field, format!("missing: expected {}", upload::EXPECTED)));
-            }
-            Upload::Needed(path) | Upload::Optional(Some(path)) => path,
-            Upload::Optional(None) => continue,
-        };
-        let file = upload::read(field, &path.to_string_lossy(), numbers)?;
-        path.clone_from(&file.name);
-        files.push(file);
-    }
+    let files = work.take_files(numbers)?;
     work.model().model.clone_from(&served.path);
-    let told = work::told(&work, &served.name, to_model.as_deref());
+    let told = told(&work, &served.name, to_model.as_deref());
     Ok(Asked { work, files, model: served.name.clone(), told, previews })
 }
 
@@ -125,19 +109,22 @@ pub(crate) fn asked(kind: &str, mut request: Value, previews: usize, models: &[S
 pub(crate) fn whole<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
     // What is no JSON is not taken for a wrong field.
     serde_json::from_slice::<IgnoredAny>(body).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}")))?;
-    parsed(&mut serde_json::Deserializer::from_slice(body))
+    Ok(parsed(&mut serde_json::Deserializer::from_slice(body))?)
 }
 
-/// JSON as the type it should be.
-pub(crate) fn parsed<'de, T: Deserialize<'de>>(from: impl serde::Deserializer<'de, Error = serde_json::Error>) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(from).map_err(|error| {
-        let path = error.path().to_string();
-        let path = path.strip_prefix("request.").unwrap_or(&path);
-        // A path of "." is the whole; where it is the text that is no JSON, the position is in the message.
-        if ["", ".", "request"].contains(&path) {
-            Problem::new(StatusCode::BAD_REQUEST, error.inner().to_string())
-        } else {
-            Problem::field(path, error.inner())
+/// What a request is, as it can be sent again: without files, the model by the name that requests know.
+fn told(work: &Work, model: &str, to_model: Option<&str>) -> Value {
+    let mut request = serde_json::to_value(work).unwrap_or_default()["request"].take();
+    let ours = ["files", "latents", "grid", "animate", "save_npy", "inception", "features", "no_labels", "input", "mask"];
+    if let Some(fields) = request.as_object_mut() {
+        ours.iter().for_each(|field| drop(fields.shift_remove(*field)));
+        if let Some(to_model) = to_model {
+            fields.insert("to_model".to_owned(), json!(to_model));
         }
-    })
+        if let Some(fields) = fields.get_mut("model").and_then(Value::as_object_mut) {
+            fields.shift_remove("scheduler");
+            fields.insert("model".to_owned(), json!(model));
+        }
+    }
+    request
 }

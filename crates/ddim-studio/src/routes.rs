@@ -6,7 +6,6 @@ use crate::guard::{Guard, guard};
 use crate::jobs::{Job, Jobs};
 use crate::models::Served;
 use crate::state::State as JobState;
-use crate::work::{Drawn, Work};
 use crate::{assets, openai, openapi, request, runs, stream};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -16,6 +15,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use ddim_engine::{Control, Engine, Plan, Sample};
+use ddim_jobs::{Drawn, Work};
 use http_body_util::LengthLimitError;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -110,7 +110,7 @@ async fn plan(State(room): State<Arc<Room>>, request: Request) -> Answer {
         let Work::Sample(sample) = asked.work else { unreachable!("asked for as such") };
         let Sample { model, steps, eta, trajectory, solver, timesteps, .. } = sample;
         let plan = Plan { model, steps, eta, trajectory, solver, timesteps };
-        let report = room.engine.run(&plan, &Control::default(), &mut |_| {}).map_err(|error| Problem::of(&error))?;
+        let report = room.engine.run(&plan, &Control::default(), &mut |_| {}).map_err(ddim_jobs::Problem::from)?;
         let mut json = serde_json::to_value(&report).unwrap_or_default();
         json["model"] = json!(asked.model);
         Ok(json)
@@ -226,13 +226,13 @@ fn results(job: &Job) -> Result<Arc<Drawn>, Problem> {
 async fn array(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
     let bytes = results(&*find(&room, &id)?)?.array.clone();
     let bytes = bytes.ok_or_else(|| Problem::not_found(format!("an array of job {id}")))?;
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], Bytes::from_owner(bytes)).into_response())
 }
 
 async fn grid(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
     let bytes = results(&*find(&room, &id)?)?.grid.clone();
     let bytes = bytes.ok_or_else(|| Problem::not_found(format!("a grid of job {id}")))?;
-    Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response())
+    Ok(([(header::CONTENT_TYPE, "image/png")], Bytes::from_owner(bytes)).into_response())
 }
 
 async fn image(State(room): State<Arc<Room>>, Path((id, name)): Path<(String, String)>) -> Answer {
@@ -240,5 +240,5 @@ async fn image(State(room): State<Arc<Room>>, Path((id, name)): Path<(String, St
     let number = name.strip_suffix(".png").and_then(|number| number.parse::<usize>().ok());
     let at = number.and_then(|number| number.checked_sub(drawn.first));
     let bytes = at.and_then(|at| drawn.images.get(at)).ok_or_else(|| Problem::not_found(format!("image {name} of job {id}")))?;
-    Ok(([(header::CONTENT_TYPE, "image/png")], bytes.clone()).into_response())
+    Ok(([(header::CONTENT_TYPE, "image/png")], Bytes::from_owner(Arc::clone(bytes))).into_response())
 }

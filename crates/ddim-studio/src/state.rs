@@ -1,7 +1,7 @@
 //! How far a job is.
 
 use crate::error::Problem;
-use crate::work::Drawn;
+use ddim_jobs::Drawn;
 use std::sync::Arc;
 
 /// How far a job is.

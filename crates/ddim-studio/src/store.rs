@@ -3,9 +3,8 @@
 use crate::error::{Error, Problem, Result};
 use crate::request::Asked;
 use crate::state::State;
-use crate::work::Drawn;
-use axum::body::Bytes;
 use axum::http::StatusCode;
+use ddim_jobs::Drawn;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -169,7 +168,7 @@ impl Store {
                 let (id, mut drawn) = (id.value(), Drawn::default());
                 for file in files.range((id, "", 0)..(id.saturating_add(1), "", 0))? {
                     let (key, bytes) = file?;
-                    let bytes = Bytes::copy_from_slice(bytes.value());
+                    let bytes = Arc::<[u8]>::from(bytes.value());
                     match key.value().1 {
                         "image" => drawn.images.push(bytes),
                         "array" => drawn.array = Some(bytes),

@@ -1,15 +1,16 @@
 //! Calls and what comes of them, as JSON and bytes.
 
-use crate::problem::Problem;
-use crate::teller::Teller;
-use crate::work::Work;
-use ddim_engine::{Control, Engine, Event, Info, Model, Plan, Sample, built_in};
+use ddim_engine::{Control, Engine, Event, Info, Model, Plan, Sample, built_in, memory};
+use ddim_jobs::{Place, Problem, ProblemKind, Teller, Work, parsed};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// Previews of a job that does not say how many.
 const PREVIEWS: usize = 16;
+
+/// Where the files of a job lie in memory.
+const FILES: &str = "job";
 
 /// What a call gives while it is worked on and at its end, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +60,13 @@ fn nothing() -> Value {
 /// ```
 pub fn answer(call: &[u8], give: &mut (dyn FnMut(Given, &[u8]) + Send), stopped: &(dyn Fn() -> bool + Sync)) {
     let answer = serde_json::from_slice(call)
-        .map_err(|error| Problem::new(format!("the call: {error}")))
+        .map_err(|error| Problem::request(format!("the call: {error}")))
         .and_then(|call| match call {
             Call::Models {} => models(),
             Call::Plan { request } => plan(request),
             Call::Job { kind, request, previews } => job(&kind, request, previews.unwrap_or(PREVIEWS), give, stopped),
         })
-        .unwrap_or_else(|problem| json!(problem));
+        .unwrap_or_else(|problem| wrong(&problem));
     give(Given::Answer, answer.to_string().as_bytes());
 }
 
@@ -106,23 +107,24 @@ fn job(
     give: &mut (dyn FnMut(Given, &[u8]) + Send),
     stopped: &(dyn Fn() -> bool + Sync),
 ) -> Result<Value, Problem> {
-    if !Work::KINDS.contains(&kind) {
-        return Err(Problem::field("kind", format!("{kind:?}: expected {}", Work::KINDS.join(", "))));
-    }
-    let mut work: Work = parsed(json!({ "kind": kind, "request": request }))?;
-    work.check_paths()?;
+    let mut work = Work::parse(kind, request)?;
     check_model(work.model())?;
-    work.take_uploads()?;
+    let files = work.take_files(usize::MAX)?;
+    // Elsewhere than in a browser, for tests, files lie in a folder.
+    let folder = if memory::ONLY { None } else { Some(tempfile::tempdir()?) };
+    let place = Place::new(folder.as_ref().map_or(PathBuf::from(FILES), |folder| folder.path().to_owned()));
     let control = Control::default();
-    let mut teller = Teller::new(control.clone(), previews);
-    let drawn = work.run(&engine()?, &control, &mut |event| {
+    let mut teller = Teller::new(control.clone(), previews, place.clone());
+    let drawn = work.run(files, &place, &engine()?, &control, &mut |event| {
         if matches!(event, Event::Step { .. } | Event::Began { .. }) && stopped() {
             control.cancel();
         }
         if let Some((name, data)) = teller.tell(&event) {
             give(Given::Event, json!([name, data]).to_string().as_bytes());
         }
-    })?;
+    });
+    memory::remove(FILES.as_ref());
+    let drawn = drawn?;
     drawn.images.iter().for_each(|png| give(Given::Image, png));
     drawn.array.iter().for_each(|npy| give(Given::Array, npy));
     Ok(json!({ "report": drawn.report }))
@@ -137,14 +139,12 @@ fn check_model(model: &Model) -> Result<(), Problem> {
     Err(Problem::field("model", format!("{}: expected {names}", model.model.display())))
 }
 
-/// JSON as the type it should be.
-fn parsed<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let path = path.strip_prefix("request.").unwrap_or(&path);
-        // A path of "." is the whole.
-        if ["", ".", "request"].contains(&path) { Problem::new(error.inner().to_string()) } else { Problem::field(path, error.inner()) }
-    })
+fn wrong(problem: &Problem) -> Value {
+    let mut json = json!({ "error": problem.message, "field": problem.field });
+    if problem.kind == ProblemKind::Cancelled {
+        json["cancelled"] = json!(true);
+    }
+    json
 }
 
 #[cfg(test)]

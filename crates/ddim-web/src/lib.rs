@@ -16,10 +16,5 @@
 #[cfg(target_family = "wasm")]
 mod abi;
 mod calls;
-mod preview;
-mod problem;
-mod teller;
-mod upload;
-mod work;
 
 pub use calls::{Given, answer};

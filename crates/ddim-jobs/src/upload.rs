@@ -1,25 +1,30 @@
-//! Files that come within a request, as data URLs: pictures and arrays, nothing else. They are put where the engine finds them.
+//! Files that a client sends within its request, as data URLs: pictures and arrays, nothing else.
 
 use crate::problem::Problem;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ddim_engine::memory;
 use std::path::PathBuf;
 
 /// What may be sent.
 pub(crate) const EXPECTED: &str = "a data URL in base64 of a PNG, JPEG, WebP, GIF or .npy file";
 
-/// Decodes the data URL of a field to a file in memory; its path.
-///
-/// # Errors
-/// No data URL, another kind of file.
-pub(crate) fn put(field: &str, url: &str) -> Result<PathBuf, Problem> {
-    let (path, bytes) = read(field, url)?;
-    memory::put(&path, &bytes);
-    Ok(path)
+/// What an array may take besides its numbers.
+const NPY_HEAD: usize = 4096;
+
+/// A file that came within a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its field and what it is: `input.png`.
+    pub name: PathBuf,
+    /// What is in it.
+    pub bytes: Vec<u8>,
 }
 
-fn read(field: &str, url: &str) -> Result<(PathBuf, Vec<u8>), Problem> {
+/// Reads the data URL of a field; an array has `numbers` bytes at most.
+///
+/// # Errors
+/// No data URL, another kind of file, one that is too large.
+pub(crate) fn read(field: &str, url: &str, numbers: usize) -> Result<File, Problem> {
     let wrong = |found: &str| Problem::field(field, format!("{found}: expected {EXPECTED}"));
     let data = url.strip_prefix("data:").ok_or_else(|| wrong("no data URL"))?;
     let (kind, data) = data.split_once(',').ok_or_else(|| wrong("a data URL without data"))?;
@@ -36,7 +41,11 @@ fn read(field: &str, url: &str) -> Result<(PathBuf, Vec<u8>), Problem> {
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => "npy",
         _ => return Err(wrong(&format!("{} bytes of another kind", bytes.len()))),
     };
-    Ok((format!("{field}.{end}").into(), bytes))
+    // Of pictures, the engine's decoder refuses those that are too large by their headers.
+    if end == "npy" && bytes.len() > numbers + NPY_HEAD {
+        return Err(Problem::field(field, format!("an array of {} bytes: expected {numbers} at most, here", bytes.len())));
+    }
+    Ok(File { name: format!("{field}.{end}").into(), bytes })
 }
 
 #[cfg(test)]
@@ -46,7 +55,7 @@ mod tests {
     #[test]
     fn files_are_what_they_say_themselves() {
         let url = |bytes: &[u8]| format!("data:image/png;base64,{}", BASE64_STANDARD.encode(bytes));
-        let read = |url: &str| read("input", url).map(|(path, _)| path.display().to_string()).map_err(|problem| problem.message);
+        let read = |url: &str| read("input", url, 100).map(|file| file.name.display().to_string()).map_err(|problem| problem.message);
         assert_eq!(read(&url(b"\x89PNG\r\n")), Ok("input.png".to_owned()));
         assert_eq!(read(&url(b"\xff\xd8\xff\xe0")), Ok("input.jpg".to_owned()));
         assert_eq!(read(&url(b"RIFF....WEBPVP8 ")), Ok("input.webp".to_owned()));
@@ -54,5 +63,6 @@ mod tests {
         for wrong in ["/etc/passwd", "data:", "data:,x", "data:image/png,x", "data:image/png;base64,?", &url(b"PK\x03\x04"), &url(b"")] {
             assert!(read(wrong).is_err_and(|message| message.starts_with("`input`: ")), "{wrong}");
         }
+        assert!(read(&url(&[b"\x93NUMPY", &[0; 5000][..]].concat())).is_err());
     }
 }

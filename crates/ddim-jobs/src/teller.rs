@@ -1,5 +1,6 @@
-//! Events of a job, as the studio's page hears them.
+//! Events of a job, as a page hears them.
 
+use crate::place::Place;
 use crate::preview::sheet;
 use ddim_engine::{Control, Event};
 use serde_json::{Value, json};
@@ -7,8 +8,12 @@ use serde_json::{Value, json};
 /// Progress is told no more often, in seconds.
 const EVERY: f64 = 0.1;
 
-/// Makes what the engine tells to names and JSON, and asks it for previews.
-pub(crate) struct Teller {
+/// Makes what the engine tells to names and JSON, and asks it for previews: x_t and the predicted x_0 of the first images of a batch, side by side, as data URLs of PNGs.
+///
+/// Names are `began`, `step`, `progress`, `preview`, `note`, `line` and `ended`; the data are those of [`Event`].
+#[derive(Debug)]
+pub struct Teller {
+    place: Place,
     control: Control,
     /// How many previews of a phase are wanted.
     previews: usize,
@@ -19,12 +24,13 @@ pub(crate) struct Teller {
 }
 
 impl Teller {
-    pub(crate) fn new(control: Control, previews: usize) -> Self {
-        Self { control, previews, first: None, step: 0, told: f64::NEG_INFINITY }
+    /// For a job that `control` asks; of each of its phases so many steps are shown, spread evenly, and the last.
+    pub fn new(control: Control, previews: usize, place: Place) -> Self {
+        Self { place, control, previews, first: None, step: 0, told: f64::NEG_INFINITY }
     }
 
     /// The name and the data of an event. None where nobody is told of it.
-    pub(crate) fn tell(&mut self, event: &Event) -> Option<(&'static str, Value)> {
+    pub fn tell(&mut self, event: &Event) -> Option<(&'static str, Value)> {
         let name = match event {
             Event::Note { .. } => "note",
             Event::Began { .. } => {
@@ -59,7 +65,7 @@ impl Teller {
         };
         let mut data = serde_json::to_value(event).unwrap_or_default();
         data.as_object_mut().and_then(|fields| fields.shift_remove("event"));
-        Some((name, data))
+        Some((name, self.place.named_json(data)))
     }
 }
 
@@ -82,7 +88,7 @@ mod tests {
 
     #[test]
     fn progress_is_told_now_and_then_and_at_the_end() {
-        let mut teller = Teller::new(Control::default(), 0);
+        let mut teller = Teller::new(Control::default(), 0, Place::new(""));
         let mut told = |done, seconds| teller.tell(&Event::Progress { done, total: 4, seconds, eta_seconds: None }).is_some();
         assert_eq!([told(1, 0.0), told(2, 0.05), told(3, 0.11), told(4, 0.12)], [true, false, true, true]);
     }

@@ -1,0 +1,96 @@
+//! Where the files of a job lie while it is worked on, and what is said instead.
+
+use crate::problem::Problem;
+use ddim_engine::memory;
+use serde_json::Value;
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+
+/// A folder for the files of one job, which is empty at first; where there is no file system, the beginning of names in [`memory`].
+///
+/// Nobody is told where it is: what a job says names its files alone, so that it says the same wherever they were.
+#[derive(Debug, Clone)]
+pub struct Place {
+    folder: PathBuf,
+    /// What lies where, and what it is called instead.
+    names: Vec<(String, String)>,
+}
+
+impl Place {
+    /// In a folder that is there.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        let folder = folder.into();
+        let names = vec![(format!("{}{MAIN_SEPARATOR}", folder.display()), String::new())];
+        Self { folder, names }
+    }
+
+    /// The same, where something that lies elsewhere has a name.
+    #[must_use]
+    pub fn calling(mut self, path: &Path, name: &str) -> Self {
+        self.names.push((path.display().to_string(), name.to_owned()));
+        self
+    }
+
+    pub(crate) fn at(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub(crate) fn write(&self, name: &Path, bytes: &[u8]) -> Result<(), Problem> {
+        if memory::ONLY {
+            memory::put(self.at(name), bytes);
+            return Ok(());
+        }
+        Ok(std::fs::write(self.at(name), bytes)?)
+    }
+
+    pub(crate) fn read(&self, name: impl AsRef<Path>) -> Result<Vec<u8>, Problem> {
+        let name = name.as_ref();
+        self.read_if_there(name)?.ok_or_else(|| Problem::from(std::io::Error::other(format!("{}: was not written", name.display()))))
+    }
+
+    pub(crate) fn read_if_there(&self, name: impl AsRef<Path>) -> Result<Option<Vec<u8>>, Problem> {
+        let path = self.at(name);
+        if memory::ONLY {
+            return Ok(memory::get(&path).map(|bytes| bytes.to_vec()));
+        }
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A text without the folder.
+    pub(crate) fn named_files(&self, text: &str) -> String {
+        let (folder, nothing) = &self.names[0];
+        text.replace(folder, nothing)
+    }
+
+    /// A text with names instead of places.
+    pub(crate) fn named(&self, text: &str) -> String {
+        self.names.iter().fold(text.to_owned(), |text, (path, name)| text.replace(path, name))
+    }
+
+    /// The same of all texts of a value.
+    pub(crate) fn named_json(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.named(&text)),
+            Value::Array(items) => items.into_iter().map(|item| self.named_json(item)).collect(),
+            Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, self.named_json(value))).collect(),
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_stand_for_places() {
+        let place = Place::new("/tmp/x").calling("/home/me/run".as_ref(), "run");
+        let said = place.named_json(json!({ "inputs": ["/tmp/x/input.png[0]"], "model": "/home/me/run", "n": 3 }));
+        assert_eq!(said, json!({ "inputs": ["input.png[0]"], "model": "run", "n": 3 }));
+        assert_eq!(place.named_files("--model /home/me/run --input /tmp/x/input.png"), "--model /home/me/run --input input.png");
+    }
+}

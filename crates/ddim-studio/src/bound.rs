@@ -1,0 +1,82 @@
+//! What is too much of a job.
+
+use crate::config::Limits;
+use crate::error::Problem;
+use ddim_jobs::Work;
+
+/// Sets what is left to the server, and refuses what is too much; the number of images that are drawn.
+///
+/// # Errors
+/// What is none, or too much.
+pub(crate) fn bound(work: &mut Work, limits: &Limits) -> Result<usize, Problem> {
+    let images = limits.images;
+    let each = |steps: &[usize]| steps.iter().try_for_each(|steps| within("steps", *steps, limits.steps));
+    // All numbers of steps, of as many images, within the limit of one.
+    let columns = |count: usize, steps: &[usize]| {
+        within("steps", steps.len(), images)?;
+        each(steps)?;
+        within("count", count.saturating_mul(steps.len()), images).map_err(|_| {
+            let found = format!("{count} with {} numbers of steps: expected {images} images at most", steps.len());
+            Problem::field("count", found)
+        })
+    };
+    let count = match work {
+        Work::Sample(request) => {
+            match &request.timesteps {
+                Some(timesteps) => within("timesteps", timesteps.len(), limits.steps)?,
+                None => within("steps", request.steps, limits.steps)?,
+            }
+            // Of latents as many as there are, which are within what an upload may be.
+            match (request.count, &request.latents) {
+                (Some(count), _) => count,
+                (None, Some(_)) => 1,
+                (None, None) => *request.count.insert(64.min(images)),
+            }
+        }
+        Work::Consistency(request) => {
+            within("count", request.count, images)?;
+            columns(request.count, &request.steps)?;
+            request.count * request.steps.len()
+        }
+        Work::Interpolate(request) => {
+            within("steps", request.steps, limits.steps)?;
+            within("frames", request.frames, images)?;
+            let (rows, cols) = (request.rows.unwrap_or(8), request.cols.unwrap_or(8));
+            if request.seeds.len() == 4 || request.latents.is_some() {
+                within("rows", rows, images)?;
+                within("cols", cols, images)?;
+                within("rows", rows * cols, images)
+                    .map_err(|_| Problem::field("rows", format!("{rows} by {cols}: expected {images} images at most")))?;
+            }
+            request.frames.max(rows * cols)
+        }
+        Work::Encode(request) => {
+            within("steps", request.steps, limits.steps)?;
+            1
+        }
+        Work::Reconstruct(request) => {
+            let count = *request.count.get_or_insert(1);
+            within("count", count, images)?;
+            columns(count, &request.steps)?;
+            count * request.steps.len()
+        }
+        Work::Edit(request) => {
+            within("steps", request.steps, limits.steps)?;
+            let count = *request.count.get_or_insert(1);
+            within("count", count, images)?;
+            within("variations", request.variations, images)?;
+            if let Some(repaint) = request.repaint {
+                within("repaint", repaint.times, 20)?;
+            }
+            count.saturating_mul(request.variations)
+        }
+    };
+    within("count", count, images)?;
+    Ok(count)
+}
+
+/// # Errors
+/// None, or more than `most`.
+pub(crate) fn within(field: &str, n: usize, most: usize) -> Result<(), Problem> {
+    if (1..=most).contains(&n) { Ok(()) } else { Err(Problem::field(field, format!("{n}: expected 1 to {most}"))) }
+}
