@@ -3,6 +3,7 @@
 mod browser;
 mod draw;
 mod looks;
+mod tabs;
 
 use crate::common::server::{Server, serve};
 use browser::{Browser, Window, programs};
@@ -34,6 +35,11 @@ const TESTS: &[(&str, Test)] = &tests![
     draw::a_picture_restores_its_settings,
     draw::the_command_draws_the_same,
     draw::what_is_wrong_is_said_beside_its_control,
+    tabs::an_upload_is_encoded_and_decoded,
+    tabs::interpolation_follows_the_pointer,
+    tabs::an_edit_stays_outside_its_mask,
+    tabs::one_latent_in_many_steps,
+    tabs::the_grid_fills_and_can_be_cancelled,
 ];
 
 pub(crate) fn main() {
