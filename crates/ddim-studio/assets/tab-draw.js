@@ -112,7 +112,7 @@ export function create(panel, { backend, models, shareLink }) {
       links.png.download = `${state.values.model}-seed${wanted.seed}-steps${wanted.steps}.png`;
       const { seconds, ms_per_image_step: ms } = result.report;
       pace = ms ?? pace;
-      say(`${wanted.count} ${wanted.count === 1 ? "picture" : "pictures"} in ${duration(seconds)}${ms ? ` · ${ms.toPrecision(2)} ms a picture and step` : ""}`, true);
+      say(`${wanted.count} ${wanted.count === 1 ? "picture" : "pictures"} in ${duration(seconds)}${ms ? ` · ${ms.toPrecision(2)} ms per image-step` : ""}`, true);
       busy(false);
     } catch (error) {
       busy(false);

@@ -42,6 +42,9 @@ async fn look(page: Page, name: &str) -> Page {
     let browser = &page.browser;
     let axe = std::fs::read_to_string(variable("DDIM_AXE").expect("looked for before")).unwrap();
     page.drawn().await;
+    if let Some(folder) = variable("DDIM_SCREENSHOTS").filter(|_| name == "wide_light") {
+        readme(&page, &folder.join("studio.png")).await;
+    }
     for tab in TABS {
         browser.click(&format!("tab-{tab}")).await;
         browser
@@ -64,4 +67,15 @@ async fn look(page: Page, name: &str) -> Page {
         assert_eq!(found, serde_json::json!([]), "{tab}");
     }
     page
+}
+
+/// The picture of the README: a drawing on its way.
+async fn readme(page: &Page, file: &std::path::Path) {
+    let browser = &page.browser;
+    browser.run("location.hash = '#draw?steps=20&eta=0.4&seed=5';").await;
+    browser.until("document.querySelector(\"[data-testid='draw-steps-number']\").value === '20'").await;
+    page.drawn().await;
+    browser.run("const slider = document.querySelector(\"[data-testid='draw-scrubber']\"); slider.value = 9; slider.dispatchEvent(new Event('input', { bubbles: true }));").await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    browser.picture(file).await;
 }
