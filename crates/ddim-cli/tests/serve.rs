@@ -101,6 +101,9 @@ fn beyond_this_machine_it_wants_a_token() {
     assert_eq!(server.ask("GET", "/api/v1/models", "", "").0, 401);
     assert_eq!(server.ask("GET", "/api/v1/models", &format!("Authorization: Bearer {token}\r\n"), "").0, 200);
     assert_eq!(server.ask("GET", "/", "", "").0, 200);
+    // What has a meaning in a link is written by its bytes.
+    let odd = serve(folder.path(), &["--no-store"], &[("DDIM_TOKEN", "ab+cd/ef==&x#yz0123")]);
+    assert!(odd.url.ends_with("/?token=ab%2Bcd%2Fef%3D%3D%26x%23yz0123"), "{}", odd.url);
     let own = serve(folder.path(), &["--no-store"], &[("DDIM_TOKEN", "0123456789abcdef")]);
     assert!(own.url.ends_with("/?token=0123456789abcdef"), "{}", own.url);
     assert_eq!(own.ask("GET", "/api/v1/models", "", "").0, 401);

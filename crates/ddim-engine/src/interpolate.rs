@@ -123,6 +123,10 @@ impl Request for Interpolate {
             &[],
             &[("grid", self.grid.as_deref()), ("save_npy", self.save_npy.as_deref()), ("animate", self.animate.as_deref())],
         )?;
+        // Before a latent is made of each.
+        if self.latents.is_none() && ![2, 4].contains(&self.seeds.len()) {
+            return Err(Error::request(format!("`seeds`: {} seeds: expected two, or four for a grid", self.seeds.len())));
+        }
         let (mut session, given) = Session::with_latents(&self.model, self.latents.as_deref(), watch)?;
         let (shape, dim) = (session.shape(), session.dim());
         let ends: Vec<Vec<f32>> = match &given {

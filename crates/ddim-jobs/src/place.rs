@@ -67,7 +67,7 @@ impl Place {
 
     /// A text with names instead of places.
     pub(crate) fn named(&self, text: &str) -> String {
-        self.names.iter().fold(text.to_owned(), |text, (path, name)| text.replace(path, name))
+        self.names[1..].iter().fold(self.named_files(text), |text, (path, name)| replaced(&text, path, name))
     }
 
     /// The same of all texts of a value.
@@ -81,6 +81,26 @@ impl Place {
     }
 }
 
+/// A text with a name where a path stands as a word: `.` is a path as well.
+fn replaced(text: &str, path: &str, name: &str) -> String {
+    if path.is_empty() {
+        return text.to_owned();
+    }
+    let is_part = |c: char| c.is_alphanumeric() || "._-+/\\".contains(c);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(path) {
+        let (before, after) = (&rest[..at], &rest[at + path.len()..]);
+        let begins = !before.chars().next_back().or(out.chars().next_back()).is_some_and(is_part);
+        // What lies in a folder follows it.
+        let ends = after.starts_with(MAIN_SEPARATOR) || !after.chars().next().is_some_and(is_part);
+        out += before;
+        out += if begins && ends { name } else { path };
+        rest = after;
+    }
+    out + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +111,12 @@ mod tests {
         let place = Place::new("/tmp/x").calling("/home/me/run".as_ref(), "run");
         let said = place.named_json(json!({ "inputs": ["/tmp/x/input.png[0]"], "model": "/home/me/run", "n": 3 }));
         assert_eq!(said, json!({ "inputs": ["input.png[0]"], "model": "run", "n": 3 }));
+        let here = Place::new("/tmp/x").calling(".".as_ref(), "run");
+        assert_eq!(
+            here.named("--model . --trajectory power:1.5 ./unet/a.json: bad."),
+            "--model run --trajectory power:1.5 run/unet/a.json: bad."
+        );
+        assert_eq!(place.named("/home/me/run2 /home/me/run: x /home/me/run/unet"), "/home/me/run2 run: x run/unet");
         assert_eq!(place.named_files("--model /home/me/run --input /tmp/x/input.png"), "--model /home/me/run --input input.png");
     }
 }

@@ -42,10 +42,19 @@ pub(crate) fn read(field: &str, url: &str, numbers: usize) -> Result<File, Probl
         _ => return Err(wrong(&format!("{} bytes of another kind", bytes.len()))),
     };
     // Of pictures, the engine's decoder refuses those that are too large by their headers.
+    let numbers = if end == "npy" { numbers / 4 * element(&bytes) } else { numbers };
     if end == "npy" && bytes.len() > numbers.saturating_add(NPY_HEAD) {
         return Err(Problem::field(field, format!("an array of {} bytes: expected {numbers} at most, here", bytes.len())));
     }
     Ok(File { name: format!("{field}.{end}").into(), bytes })
+}
+
+/// Bytes of one number of an array: `'descr': '<f4'`. Of what is not understood, 1: what reads it then says so.
+fn element(npy: &[u8]) -> usize {
+    const DESCR: &[u8] = b"'descr': '";
+    let head = &npy[..npy.len().min(NPY_HEAD)];
+    let at = head.windows(DESCR.len()).position(|window| window == DESCR).map(|at| at + DESCR.len() + 2);
+    at.and_then(|at| head.get(at)).filter(|digit| (b'1'..=b'8').contains(digit)).map_or(1, |digit| usize::from(digit - b'0'))
 }
 
 #[cfg(test)]
@@ -64,6 +73,14 @@ mod tests {
             assert!(read(wrong).is_err_and(|message| message.starts_with("`input`: ")), "{wrong}");
         }
         assert!(read(&url(&[b"\x93NUMPY", &[0; 5000][..]].concat())).is_err());
+        let array = |descr: &str, bytes: usize| {
+            url(&[b"\x93NUMPY\x01\x00v\x00{'descr': '", descr.as_bytes(), b"', ", &vec![0; NPY_HEAD + bytes][..]].concat())
+        };
+        // 400 bytes are 100 numbers, whatever they take.
+        for (descr, bytes) in [("<f4", 350), ("|u1", 50), ("<f8", 700)] {
+            assert!(super::read("input", &array(descr, bytes), 400).is_ok(), "{descr}");
+            assert!(super::read("input", &array(descr, bytes + 200), 400).is_err(), "{descr}");
+        }
         let array = url(&[b"\x93NUMPY", &[0; 5000][..]].concat());
         assert!(super::read("input", &array, usize::MAX).is_ok(), "no bound is no bound");
     }

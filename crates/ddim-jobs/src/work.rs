@@ -287,7 +287,7 @@ impl Drawn {
 /// Each image [c, h, w] as a file, with what the picture of all is described by.
 fn pngs<'a>(images: impl Iterator<Item = &'a [f32]>, shape: [usize; 3], place: &Place) -> Result<Vec<Arc<[u8]>>, Problem> {
     let grid = place.read_if_there(GRID)?;
-    let caption = grid.and_then(|png| description(Cursor::new(png))).map_or_else(String::new, |caption| place.named(&caption));
+    let caption = grid.and_then(|png| description(Cursor::new(png))).map_or_else(String::new, |caption| place.named_files(&caption));
     let one = |image: &[f32]| Ok(single(image, shape).map_err(ddim_engine::Error::from)?.to_png(&caption).into());
     images.map(one).collect()
 }

@@ -111,7 +111,7 @@ export function weights() {
     const bar = el("span", { class: "bar" });
     return { value, bar, element: el("li", { class: `term-${name}` }, el("span", { class: "what", text: words }), value, el("span", { class: "track" }, bar)) };
   };
-  const terms = [term("x0", "√ᾱ · predicted picture"), term("direction", "√(1−ᾱ−σ²) · direction"), term("sigma", "σ · fresh noise")];
+  const terms = [term("x0", "√ᾱ, the predicted picture"), term("direction", "direction that points back"), term("sigma", "σ, fresh noise")];
   const which = el("span", { class: "muted", "data-testid": "draw-weight-step" });
   const element = el("section", { class: "card eq12", "aria-label": "Equation 12", "data-testid": "draw-equation" },
     el("div", { class: "row" }, el("h2", { text: "One step, Eq. 12" }), el("span", { class: "room" }), which),

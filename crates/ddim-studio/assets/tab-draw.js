@@ -167,7 +167,7 @@ export function create(panel, { backend, models, shareLink }) {
     const result = kept();
     if (!result?.array) return;
     const url = URL.createObjectURL(new Blob([await result.array()]));
-    const { model, seed, steps } = state.values;
+    const { model, seed, steps } = result.report;
     el("a", { href: url, download: `${model}-seed${seed}-steps${steps}.npy` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   }

@@ -18,7 +18,7 @@ export function create(panel, { backend, models, pictures }) {
   const state = store({ ...defaults(names, models), classes: "", inversion: "euler", decode: 50, several: [5, 10, 20, 50, 100] });
   const jobs = runner(panel, backend, "encode");
   const [encoded, decoded] = [keeper(backend), keeper(backend)];
-  let [image, latents, seen] = [null, null, null];
+  let [image, latents, seen, compared] = [null, null, null, false];
 
   const figure = (testid, alt, words) => {
     const shown = picture(alt, { class: "picture empty", "data-testid": testid });
@@ -66,8 +66,9 @@ export function create(panel, { backend, models, pictures }) {
     empty.hidden = true;
     result.hidden = false;
     const encodes = !latents || ["model", "steps", "trajectory", "inversion", "classes"].some((key) => changed.has(key));
-    const compares = encodes || changed.has("several");
     if (encodes) latents = null;
+    if (encodes || changed.has("several")) compared = false;
+    const compares = !compared;
     jobs.guard(async () => {
       const v = { ...state.values };
       const shared = { model: withClass(v), trajectory: v.trajectory || null };
@@ -98,6 +99,7 @@ export function create(panel, { backend, models, pictures }) {
         if (!found) return;
         backend.release?.(found);
         drawCurve(found.report.mse);
+        compared = true;
       }
     });
   }

@@ -42,13 +42,17 @@ pub(crate) fn bound(work: &mut Work, limits: &Limits) -> Result<usize, Problem> 
             within("steps", request.steps, limits.steps)?;
             within("frames", request.frames, images)?;
             let (rows, cols) = (request.rows.unwrap_or(8), request.cols.unwrap_or(8));
-            if request.seeds.len() == 4 || request.latents.is_some() {
-                within("rows", rows, images)?;
-                within("cols", cols, images)?;
-                within("rows", rows * cols, images)
-                    .map_err(|_| Problem::field("rows", format!("{rows} by {cols}: expected {images} images at most")))?;
+            // Of latents only who reads them knows how many there are.
+            match request.seeds.len() {
+                2 if request.latents.is_none() => request.frames,
+                _ => {
+                    within("rows", rows, images)?;
+                    within("cols", cols, images)?;
+                    within("rows", rows * cols, images)
+                        .map_err(|_| Problem::field("rows", format!("{rows} by {cols}: expected {images} images at most")))?;
+                    rows * cols
+                }
             }
-            request.frames.max(rows * cols)
         }
         Work::Encode(request) => {
             within("steps", request.steps, limits.steps)?;

@@ -51,6 +51,9 @@ pub struct Limits {
     pub steps: usize,
     /// Pixels of a job's images together.
     pub pixels: usize,
+    /// Pixels of the images that are in memory at once, by which batches are made smaller; and of one image, where it is not the model's own size. Networks hold some
+    /// hundreds of numbers for each.
+    pub pixels_together: usize,
     /// Jobs that wait.
     pub queue: usize,
     /// Bytes of the files that came with them.
@@ -85,6 +88,7 @@ impl Default for Limits {
             images: 256,
             steps: 1000,
             pixels: 1 << 22,
+            pixels_together: 1 << 18,
             queue: 32,
             queued_bytes: 64 << 20,
             large_bodies: 8,
@@ -126,6 +130,11 @@ impl Config {
             if self.models[..i].iter().any(|other| other.name == model.name) {
                 return Err(Error::config(format!("`model`: two are called {}: expected another name for each", model.name)));
             }
+        }
+        if let Some(host) = self.hosts.iter().find(|host| host.is_empty() || host.contains(['/', '@', '?', '#']) || !host.is_ascii()) {
+            return Err(Error::config(format!(
+                "`host` {host:?}: expected a name with its port where that is not 80, as studio.example:8080"
+            )));
         }
         if let Some(folder) = self.runs.iter().find(|folder| !folder.is_dir()) {
             return Err(Error::Runs(folder.display().to_string()));

@@ -7,7 +7,7 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Whether this is asked without a token: whether the server is there, and its page, into which the token is put.
@@ -61,7 +61,8 @@ impl Guard {
 
     /// Whether this, in lower case, is what the server is called. An address is never another site's name for it.
     fn knows(&self, host: &str) -> bool {
-        let is_address = |port| host.parse::<SocketAddr>().is_ok_and(|address| address.port() == port);
+        let alone = || host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+        let is_address = |port| host.parse::<SocketAddr>().map_or_else(|_| port == 80 && alone(), |address| address.port() == port);
         self.hosts.iter().any(|known| known == host) || self.any_address.is_some_and(is_address)
     }
 
@@ -203,6 +204,11 @@ mod tests {
         for host in ["192.168.1.7:8080", "[fe80::1]:8080", "localhost:8080", "0.0.0.0:8080"] {
             assert!(guard.knows(host), "{host}");
         }
+        let usual = Guard::new(&Config::default(), "0.0.0.0:80".parse().unwrap());
+        for host in ["192.168.1.7", "192.168.1.7:80", "127.0.0.1", "[::1]", "localhost"] {
+            assert!(usual.knows(host), "{host}");
+        }
+        assert!(!usual.knows("evil.example") && !usual.knows("192.168.1.7:8080"));
         for host in ["192.168.1.7:80", "192.168.1.7", "evil.example:8080", "127.0.0.1.evil.example:8080"] {
             assert!(!guard.knows(host), "{host}");
         }

@@ -15,15 +15,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+/// Events of jobs of an earlier server have numbers beyond all that it gave.
+const RESTORED: u64 = 1 << 32;
+
 /// A job.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) record: Record,
     pub(crate) control: Control,
-    pub(crate) log: Log,
+    pub(crate) log: Arc<Log>,
     /// When it was asked for.
     pub(crate) came: Instant,
+    /// Bytes of its request.
+    told: usize,
     state: Mutex<State>,
     task: Mutex<Option<Task>>,
 }
@@ -37,8 +42,9 @@ pub(crate) struct Task {
 
 impl Job {
     fn new(id: u64, record: Record, state: State, events: usize) -> Self {
-        let (control, log, came) = (Control::default(), Log::new(events), Instant::now());
-        Self { id, record, control, log, came, state: Mutex::new(state), task: Mutex::default() }
+        let (control, log, came) = (Control::default(), Arc::new(Log::new(events)), Instant::now());
+        let told = record.request.to_string().len();
+        Self { id, record, control, log, came, told, state: Mutex::new(state), task: Mutex::default() }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -62,7 +68,7 @@ impl Job {
     fn bytes(&self) -> usize {
         let drawn = if let State::Done(drawn) = self.state() { drawn.bytes() } else { 0 };
         let files = self.task().as_ref().map_or(0, |task| task.files.iter().map(|file| file.bytes.len()).sum());
-        drawn + files + self.log.bytes()
+        drawn + files + self.told + self.log.bytes()
     }
 
     /// What is said of it.
@@ -120,7 +126,9 @@ impl Jobs {
         let mut inner = Inner::default();
         for (id, record, drawn) in store.iter().map(Store::read).collect::<crate::error::Result<Vec<_>>>()?.into_iter().flatten() {
             let state = record.state(drawn);
+            // Of its events the last is left: whoever heard some of them hears that one.
             let job = Job::new(id, record, State::Queued, limits.events);
+            job.log.go_on_from(RESTORED);
             inner.last = inner.last.max(id);
             end(&job, state);
             inner.all.insert(id, Arc::new(job));
@@ -148,8 +156,9 @@ impl Jobs {
     /// # Errors
     /// 429 where the queue is full, 503 where the server is about to stop.
     pub(crate) fn submit(&self, asked: Asked) -> Result<Arc<Job>, Problem> {
+        let bytes = asked.bytes();
         let mut inner = self.inner();
-        self.check(&inner, asked.bytes())?;
+        self.check(&inner, bytes)?;
         inner.last += 1;
         let id = inner.last;
         drop(inner);
@@ -160,7 +169,7 @@ impl Jobs {
 
         let mut inner = self.inner();
         // Others have come in between.
-        if let Err(problem) = self.check(&inner, 0) {
+        if let Err(problem) = self.check(&inner, bytes) {
             drop(inner);
             self.keep(|store| store.remove(&[id]));
             return Err(problem);

@@ -68,6 +68,12 @@ impl Log {
         drop(inner);
     }
 
+    /// Events that follow have numbers beyond this.
+    pub(crate) fn go_on_from(&self, id: u64) {
+        let _inner = self.inner();
+        self.told.send_modify(|(told, _)| *told = id);
+    }
+
     /// Bytes of memory, about.
     pub(crate) fn bytes(&self) -> usize {
         self.inner().bytes
@@ -85,7 +91,9 @@ impl Log {
         let next = id.saturating_add(1);
         let oldest = inner.entries.front().map_or(next, |entry| entry.id);
         let skip = usize::try_from(next.saturating_sub(oldest)).unwrap_or(usize::MAX);
-        (oldest.saturating_sub(next), inner.entries.iter().skip(skip).take(most).cloned().collect())
+        // Where nothing was told before the oldest, nothing was forgotten.
+        let gone = if id == 0 && oldest > u64::from(u32::MAX) { 0 } else { oldest.saturating_sub(next) };
+        (gone, inner.entries.iter().skip(skip).take(most).cloned().collect())
     }
 
     /// Whoever waits for more.

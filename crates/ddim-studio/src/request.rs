@@ -69,36 +69,55 @@ pub(crate) fn read(body: &[u8], models: &[Served], limits: &Limits) -> Result<As
 pub(crate) fn asked(kind: &str, mut request: Value, previews: usize, models: &[Served], limits: &Limits) -> Result<Asked, Problem> {
     let served = models::named(&mut request, models)?;
     let mut work = Work::parse(kind, request)?;
-    if let Some(classes) = &work.model().classes {
-        served.check_classes("classes", &classes.to_string_lossy())?;
-    }
-    if let Some(classes) = work.encoded_under() {
-        served.check_classes("from_class", &classes.to_string_lossy())?;
-    }
-    let to_model = match work.decoder() {
+    let decoder = match work.decoder() {
         None => None,
         Some(name) => {
             let other = models::of_name("to_model", &json!(name.to_string_lossy()), models)?;
             name.clone_from(&other.path);
-            Some(other.name.clone())
+            Some(other)
         }
     };
+    // The classes that are drawn are those of the model that draws.
+    if let Some(classes) = &work.model().classes {
+        decoder.unwrap_or(served).check_classes("classes", &classes.to_string_lossy())?;
+    }
+    if let Some(classes) = work.encoded_under() {
+        served.check_classes("from_class", &classes.to_string_lossy())?;
+    }
     let most_together = limits.images.max(64);
     if let BatchSize::Of(n) = work.model().batch_size {
         within("batch_size", n, most_together)?;
     }
     let count = bound(&mut work, limits)?;
+    if let Some([h, w]) = work.model().size
+        && served.info.size != Some([h, w])
+        && h.checked_mul(w).is_none_or(|pixels| pixels > limits.pixels_together)
+    {
+        return Err(Problem::field("size", format!("{h}x{w}: expected {} pixels at most", limits.pixels_together)));
+    }
     let size = work.model().size.or(served.info.size);
     let pixels = size.map(|[h, w]| h.checked_mul(w).and_then(|pixels| pixels.checked_mul(count)).unwrap_or(usize::MAX));
     if let Some(([h, w], _)) = size.zip(pixels).filter(|(_, pixels)| *pixels > limits.pixels) {
         let field = if work.model().size.is_some() { "size" } else { "count" };
         return Err(Problem::field(field, format!("{count} images of {h}x{w}: expected {} pixels at most", limits.pixels)));
     }
+    if let Some([h, w]) = size {
+        // No result depends on it.
+        let most = (limits.pixels_together / (h * w).max(1)).max(1);
+        if let BatchSize::Of(n) = &mut work.model().batch_size {
+            *n = most.min(*n);
+        }
+    }
     // As many numbers as that many images have, of f32.
     let numbers = size.map_or(limits.pixels, |[h, w]| h * w * limits.images) * served.info.channels * 4;
     let files = work.take_files(numbers)?;
     work.model().model.clone_from(&served.path);
-    let told = told(&work, &served.name, to_model.as_deref());
+    let told = told(&work, &served.name, decoder.map(|model| &*model.name));
+    let length = told.to_string().len();
+    if length > Limits::SMALL_BODY {
+        let found = format!("the request without its files: {length} bytes");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, format!("{found}: expected {} at most", Limits::SMALL_BODY)));
+    }
     Ok(Asked { work, files, model: served.name.clone(), told, previews })
 }
 

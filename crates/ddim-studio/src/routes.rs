@@ -212,7 +212,7 @@ async fn cancel(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer
 }
 
 async fn events(State(room): State<Arc<Room>>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
-    Ok(stream::events(find(&room, &id)?, &headers))
+    Ok(stream::events(Arc::clone(&find(&room, &id)?.log), &headers))
 }
 
 /// What came of a job.

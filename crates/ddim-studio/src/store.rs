@@ -17,6 +17,9 @@ const JOBS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("jobs");
 /// Results by the job's number and the place among its files.
 const FILES: TableDefinition<'_, (u64, &str, u64), &[u8]> = TableDefinition::new("files");
 
+/// Bytes of the file that are held in memory: jobs are in memory themselves.
+const CACHE: usize = 8 << 20;
+
 /// What is known of a job besides its pictures.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -87,7 +90,7 @@ impl Store {
     /// # Errors
     /// A file of another kind, one that another server uses, or that cannot be written.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let database = Database::create(path).map_err(|error| match error {
+        let database = Database::builder().set_cache_size(CACHE).create(path).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => {
                 Error::store(path, "another server keeps its jobs there: expected a file of this one's own")
             }
@@ -113,7 +116,7 @@ impl Store {
 
     /// A job that has come.
     pub(crate) fn put(&self, id: u64, record: &Record) -> Result<()> {
-        let record = serde_json::to_vec(record).unwrap_or_default();
+        let record = serde_json::to_vec(record).map_err(|error| Error::store(&self.path, error))?;
         self.write(|transaction| {
             transaction.open_table(JOBS)?.insert(id, &record[..])?;
             Ok(())
@@ -122,7 +125,7 @@ impl Store {
 
     /// A job that is over, with its results.
     pub(crate) fn finish(&self, id: u64, record: &Record, state: &State) -> Result<()> {
-        let record = serde_json::to_vec(record).unwrap_or_default();
+        let record = serde_json::to_vec(record).map_err(|error| Error::store(&self.path, error))?;
         self.write(|transaction| {
             transaction.open_table(JOBS)?.insert(id, &record[..])?;
             let State::Done(drawn) = state else { return Ok(()) };

@@ -1,6 +1,6 @@
 //! A job's events as they come, sent as server-sent events.
 
-use crate::jobs::Job;
+use crate::log::Log;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -29,20 +29,20 @@ impl Stream for Frames {
 }
 
 /// The events after the one that `Last-Event-ID` names, or all, to the end of the job. Where events between were forgotten, an event `gap` says so.
-pub(crate) fn events(job: Arc<Job>, headers: &HeaderMap) -> Response {
+pub(crate) fn events(log: Arc<Log>, headers: &HeaderMap) -> Response {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.trim().parse().ok()).unwrap_or(0);
     let (sender, receiver) = mpsc::channel(TOGETHER);
-    tokio::spawn(send(job, last, sender));
+    tokio::spawn(send(log, last, sender));
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(Frames(receiver))).into_response()
 }
 
 /// Sends until the job is over and all is sent, or nobody listens.
-async fn send(job: Arc<Job>, mut last: u64, to: mpsc::Sender<Bytes>) {
-    let mut told = job.log.listen();
+async fn send(log: Arc<Log>, mut last: u64, to: mpsc::Sender<Bytes>) {
+    let mut told = log.listen();
     loop {
         // Looked at before what there is: what comes later is seen the next time around.
         let (_, ended) = *told.borrow_and_update();
-        let (gone, entries) = job.log.after(last, TOGETHER);
+        let (gone, entries) = log.after(last, TOGETHER);
         if gone > 0 && to.send(format!("event: gap\ndata: {{\"events\":{gone}}}\n\n").into()).await.is_err() {
             return;
         }

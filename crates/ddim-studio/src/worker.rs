@@ -21,7 +21,10 @@ pub(crate) fn work(jobs: &Jobs, engine: &Engine) {
             Ok(Err(problem)) => State::Failed(problem.into()),
             Err(_) => State::Failed(broken()),
         };
-        jobs.finish(&job, state);
+        // Neither is one of what is done with its results.
+        if catch_unwind(AssertUnwindSafe(|| jobs.finish(&job, state))).is_err() {
+            jobs.finish(&job, State::Failed(broken()));
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use crate::signals;
 use clap::Args;
 use ddim_engine::{Control, DEFAULT_MODEL, Event, NoteKind, built_in};
 use ddim_studio::{Config, ServedModel, Studio};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
@@ -72,7 +74,16 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let (store, is_ours) = match (&flags.store, flags.no_store) {
         (Some(file), _) => (Some(file.clone()), false),
         (None, true) => (None, false),
-        (None, false) => (default_store(), true),
+        (None, false) => {
+            let file = default_store();
+            if file.is_none() {
+                warn(
+                    "jobs are not kept for the next start: no folder for them in $XDG_STATE_HOME or ~/.local/state (--store FILE)"
+                        .to_owned(),
+                );
+            }
+            (file, true)
+        }
     };
     let config = Config {
         listen: flags.listen,
@@ -90,17 +101,34 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let asked = signals::watch(control.clone()).map_err(|e| Error::failure(format!("signals cannot be handled: {e}")))?;
     // It has answers to end, and jobs to write down.
     asked.wait();
-    let query = token.map_or(String::new(), |token| format!("?token={token}"));
+    let query = token.as_ref().map_or(String::new(), |token| format!("?token={}", utf8_percent_encode(token, NON_ALPHANUMERIC)));
     let url = format!("http://{}/{query}", shown(studio.address()));
     let human = format!("{url}\n");
     report(&flags.machine.output, &Listening { url: url.clone(), models, store: store.map(|file| file.display().to_string()) }, &human)?;
-    if flags.open
-        && let Err(error) = open::that_detached(&url)
-    {
-        warn(format!("no browser could be opened: {error}"));
-    }
+    // It is there until the server ends: a browser takes its time.
+    let _link = if flags.open { open_page(&url, token.is_some()) } else { None };
     studio.serve(&control.flag()).map_err(failed)?;
     asked.get().map_or(Ok(()), |signal| Err(Error::Interrupted(signal)))
+}
+
+/// Opens the page. A link with a token goes by a file that nobody else reads: arguments are seen by all users of a machine.
+fn open_page(url: &str, is_secret: bool) -> Option<tempfile::NamedTempFile> {
+    let file = is_secret.then(|| {
+        let mut file = tempfile::Builder::new().prefix("ddim-").suffix(".html").tempfile()?;
+        write!(file, "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=\"0; url={url}\"><title>ddim</title>")?;
+        file.flush().map(|()| file)
+    });
+    let opened = match file.transpose() {
+        Ok(file) => {
+            let target = file.as_ref().map_or_else(|| url.into(), |file| file.path().as_os_str().to_owned());
+            open::that_detached(target).map(|()| file)
+        }
+        Err(error) => Err(error),
+    };
+    opened.unwrap_or_else(|error| {
+        warn(format!("no browser could be opened: {error}"));
+        None
+    })
 }
 
 /// Binds; where the usual file for jobs cannot be used, it goes without, and says so.

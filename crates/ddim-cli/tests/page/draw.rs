@@ -36,6 +36,8 @@ pub(crate) async fn frames_come_as_it_is_drawn(page: Page) -> Page {
 pub(crate) async fn a_drag_starts_anew(page: Page) -> Page {
     let browser = &page.browser;
     page.drawn().await;
+    browser.click("draw-count-64").await;
+    page.drawn().await;
     browser.run(WATCH).await;
     // As a slider moves under a pointer: many values, a few milliseconds from each other.
     let script = "
@@ -43,9 +45,9 @@ pub(crate) async fn a_drag_starts_anew(page: Page) -> Page {
         const [from, to] = [Number(slider.min), Number(slider.max)];
         let i = 0;
         const move = () => {
-            slider.value = from + (to - from) * (0.3 + 0.02 * i);
+            slider.value = from + (to - from) * (0.4 + 0.01 * i);
             slider.dispatchEvent(new Event('input', { bubbles: true }));
-            ++i < 10 ? setTimeout(move, 15) : done(performance.now());
+            ++i < 20 ? setTimeout(move, i % 7 ? 15 : 150) : done(performance.now());
         };
         move();";
     browser.client.execute_async(script, Vec::new()).await.unwrap();
@@ -55,6 +57,7 @@ pub(crate) async fn a_drag_starts_anew(page: Page) -> Page {
     let jobs = page.server.json("/api/v1/jobs");
     let states: Vec<&str> = jobs["jobs"].as_array().unwrap().iter().map(|job| job["state"].as_str().unwrap()).collect();
     assert_eq!(states[0], "done", "{states:?}");
+    assert!(states.contains(&"cancelled"), "{states:?}");
     assert!(states.iter().all(|state| ["done", "cancelled"].contains(state)), "{states:?}");
     page
 }

@@ -31,6 +31,10 @@ fn jobs_and_results_survive_a_restart() {
     // Its events are those that are left: the last.
     let events: Vec<_> = second.events(id, None).collect();
     assert_eq!((events.len(), &*events[0].name), (1, "done"));
+    // Also for whoever heard the first of them from the server before, and listens on.
+    let rest: Vec<_> = second.events(id, Some("5")).collect();
+    assert_eq!(rest.last().unwrap().name, "done");
+    assert_eq!(second.events(id, Some(&rest.last().unwrap().id.unwrap().to_string())).count(), 0);
     // Numbers go on.
     assert!(second.submit(r#"{"count": 1, "steps": 1}"#) > wrong);
 }

@@ -129,6 +129,9 @@ fn what_is_wrong_with_an_upload_names_its_field_and_no_path() {
         ("consistency", json!({ "count": 200, "steps": [1, 2, 3] }), "count"),
         ("interpolate", json!({ "seeds": [1, 2, 3, 4], "rows": 100, "cols": 100 }), "rows"),
         ("interpolate", json!({ "latents": "/etc/passwd" }), "latents"),
+        ("interpolate", json!({ "seeds": [1, 2, 3, 4], "rows": u64::MAX / 2 + 1, "cols": 2 }), "rows"),
+        ("interpolate", json!({ "seeds": [1, 2], "frames": 300 }), "frames"),
+        ("sample", json!({ "count": 1, "model": { "size": [1024, 1024] } }), "size"),
     ] {
         let answer = post(kind, request);
         assert_eq!((answer.status, answer.json()["field"].as_str()), (400, Some(field)), "{kind} {field}: {}", answer.text());
@@ -139,6 +142,25 @@ fn what_is_wrong_with_an_upload_names_its_field_and_no_path() {
     server.wait(id, &["failed"]);
     let error = server.get(&format!("/api/v1/jobs/{id}")).json()["error"].as_str().unwrap().to_owned();
     assert!(error.starts_with("input.png: "), "{error}");
+}
+
+#[test]
+fn requests_are_short_without_their_files() {
+    let server = server(|_| {});
+    let post = |request: Value| server.post(&json!({ "kind": "interpolate", "request": request }).to_string());
+    let many: Vec<u64> = (0..100_000).collect();
+    let answer = post(json!({ "seeds": many, "rows": 1, "cols": 1 }));
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    // A few too many are told by the engine, before it makes a latent of each.
+    let id = post(json!({ "seeds": [1, 2, 3], "rows": 1, "cols": 1 })).json()["id"].as_u64().unwrap();
+    server.wait(id, &["failed"]);
+    assert_eq!(server.get(&format!("/api/v1/jobs/{id}")).json()["field"], "seeds");
+    // Large images come in smaller batches, and are the same.
+    let sizes = [1usize, 64].map(|batch| {
+        let job = done(&server, "sample", &json!({ "count": 2, "steps": 1, "model": { "size": [64, 64], "batch_size": batch } }));
+        bytes(&server, &job["array"])
+    });
+    assert!(sizes[0] == sizes[1]);
 }
 
 #[test]
