@@ -4,8 +4,8 @@ use crate::place::Place;
 use crate::problem::{Problem, parsed};
 use crate::upload::{self, File};
 use ddim_engine::{
-    Consistency, Control, Edit, EditFiles, Encode, Engine, Event, Interpolate, Model, Picture, Reconstruct, Sample, SampleFiles, Spacing,
-    description, memory, npy_bytes, single,
+    Consistency, Control, Edit, EditFiles, Encode, Engine, Event, Interpolate, Model, Picture, Plan, Reconstruct, Sample, SampleFiles,
+    Spacing, description, memory, npy_bytes, single,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ enum Upload<'a> {
 
 /// What comes of a job. Files can be handed out as they are.
 #[derive(Debug, Clone, Default)]
-pub struct Drawn {
+pub struct JobOutput {
     /// The engine's report.
     pub report: Value,
     /// Pictures as PNG files: of samples and interpolations one after the other; of a consistency those of a latent beside each other; the images of an encoding, then pictures of their
@@ -89,6 +89,12 @@ impl Work {
         let work: Self = parsed(json!({ "kind": kind, "request": request }))?;
         work.check_paths()?;
         Ok(work)
+    }
+
+    /// The [`Plan`] of samples: what else the request says is not looked at. None of other kinds.
+    pub fn plan(self) -> Option<Plan> {
+        let Self::Sample(Sample { model, steps, eta, trajectory, solver, timesteps, .. }) = self else { return None };
+        Some(Plan { model, steps, eta, trajectory, solver, timesteps })
     }
 
     /// Its name.
@@ -180,7 +186,7 @@ impl Work {
         }
     }
 
-    /// Works on it, with the files that [`take_files`](Self::take_files) took out. Events come as the engine tells them: see [`Teller`](crate::Teller).
+    /// Works on it, with the files that [`take_files`](Self::take_files) took out. Events come as the engine tells them: see [`EventEncoder`](crate::EventEncoder).
     ///
     /// # Errors
     /// What the engine says, with the names of `place`; files that cannot be written.
@@ -191,7 +197,7 @@ impl Work {
         engine: &Engine,
         control: &Control,
         tell: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<Drawn, Problem> {
+    ) -> Result<JobOutput, Problem> {
         let drawn = (|| {
             files.into_iter().try_for_each(|file| place.write(&file.name, &file.bytes))?;
             for (_, upload) in self.uploads() {
@@ -202,12 +208,12 @@ impl Work {
             self.draw(place, engine, control, tell)
         })();
         match drawn {
-            Ok(drawn) => Ok(Drawn { report: place.named_json(drawn.report), ..drawn }),
+            Ok(drawn) => Ok(JobOutput { report: place.named_json(drawn.report), ..drawn }),
             Err(problem) => Err(Problem { message: place.named(&problem.message), ..problem }),
         }
     }
 
-    fn draw(self, place: &Place, engine: &Engine, control: &Control, tell: &mut (dyn FnMut(Event) + Send)) -> Result<Drawn, Problem> {
+    fn draw(self, place: &Place, engine: &Engine, control: &Control, tell: &mut (dyn FnMut(Event) + Send)) -> Result<JobOutput, Problem> {
         let grid = Some(place.at(GRID));
         let mut drawn = match self {
             Self::Sample(mut request) => {
@@ -217,25 +223,26 @@ impl Work {
                 let report = engine.run(&request, control, tell)?;
                 let numbers = report.first..report.first + report.count;
                 let images = numbers.map(|n| place.read(format!("{IMAGES}/{n:05}.png")).map(Arc::from)).collect::<Result<_, Problem>>()?;
-                Drawn { images, first: report.first, array: Some(place.read(ARRAY)?.into()), ..Drawn::of(&report) }
+                JobOutput { images, first: report.first, array: Some(place.read(ARRAY)?.into()), ..JobOutput::of(&report) }
             }
             Self::Consistency(mut request) => {
                 (request.grid, request.no_labels) = (grid, memory::ONLY);
                 let report = engine.run(&request, control, tell)?;
                 let dim: usize = report.shape.iter().product();
                 let rows = (0..report.count).flat_map(|i| report.images.iter().map(move |column| &column[i * dim..][..dim]));
-                Drawn { images: pngs(rows, report.shape, place)?, ..Drawn::of(&report) }
+                JobOutput { images: pngs(rows, report.shape, place)?, ..JobOutput::of(&report) }
             }
             Self::Interpolate(mut request) => {
                 (request.grid, request.no_labels) = (grid, memory::ONLY);
                 let report = engine.run(&request, control, tell)?;
-                Drawn { images: batch(&report.images, report.shape, place)?, ..Drawn::of(&report) }.with(&report.images, report.shape)
+                JobOutput { images: batch(&report.images, report.shape, place)?, ..JobOutput::of(&report) }
+                    .with(&report.images, report.shape)
             }
             Self::Encode(request) => {
                 let report = engine.run(&request, control, tell)?;
                 let images = [&report.originals, &report.latents].map(|x| batch(x, report.shape, place));
                 let images = images.into_iter().collect::<Result<Vec<_>, Problem>>()?.concat();
-                Drawn { images, ..Drawn::of(&report) }.with(&report.latents, report.shape)
+                JobOutput { images, ..JobOutput::of(&report) }.with(&report.latents, report.shape)
             }
             Self::Reconstruct(mut request) => {
                 request.grid = grid;
@@ -249,14 +256,14 @@ impl Work {
                         rows.extend(decoded.iter().zip(original).map(|(a, b)| Reconstruct::MAGNIFIED * (a - b)));
                     }
                 }
-                Drawn { images: batch(&rows, report.shape, place)?, ..Drawn::of(&report) }
+                JobOutput { images: batch(&rows, report.shape, place)?, ..JobOutput::of(&report) }
             }
             Self::Edit(mut request) => {
                 request.files.grid = grid;
                 let report = engine.run(&request, control, tell)?;
                 let images = [&report.originals, &report.edits].map(|x| batch(x, report.shape, place));
                 let images = images.into_iter().collect::<Result<Vec<_>, Problem>>()?.concat();
-                Drawn { images, ..Drawn::of(&report) }.with(&report.edits, report.shape)
+                JobOutput { images, ..JobOutput::of(&report) }.with(&report.edits, report.shape)
             }
         };
         drawn.grid = place.read_if_there(GRID)?.map(|png| without_places(png, place).map(Arc::from)).transpose()?;
@@ -264,7 +271,7 @@ impl Work {
     }
 }
 
-impl Drawn {
+impl JobOutput {
     fn of(report: &impl Serialize) -> Self {
         let mut report = serde_json::to_value(report).unwrap_or_default();
         if let Some(fields) = report.as_object_mut() {

@@ -4,7 +4,7 @@ use crate::config::Limits;
 use crate::error::Problem;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::request::Asked;
+use crate::request::JobRequest;
 use crate::state::State;
 use crate::store::{Record, Store};
 use axum::http::StatusCode;
@@ -155,7 +155,7 @@ impl Jobs {
     ///
     /// # Errors
     /// 429 where the queue is full, 503 where the server is about to stop.
-    pub(crate) fn submit(&self, asked: Asked) -> Result<Arc<Job>, Problem> {
+    pub(crate) fn submit(&self, asked: JobRequest) -> Result<Arc<Job>, Problem> {
         let bytes = asked.bytes();
         let mut inner = self.inner();
         self.check(&inner, bytes)?;

@@ -112,7 +112,7 @@ fn find<'a>(models: &'a [Served], id: &str) -> Result<&'a Served, Problem> {
 }
 
 /// A job of images that somebody waits for: it is cancelled where they are gone before its end.
-pub(crate) struct Waited {
+pub(crate) struct PendingImages {
     jobs: Arc<Jobs>,
     job: Arc<Job>,
     format: Format,
@@ -123,15 +123,15 @@ pub(crate) struct Waited {
 ///
 /// # Errors
 /// What is wrong with the body; 429 where the queue is full.
-pub(crate) fn submit(body: &[u8], models: &[Served], jobs: &Arc<Jobs>, limits: &Limits) -> Result<Waited, Problem> {
+pub(crate) fn submit(body: &[u8], models: &[Served], jobs: &Arc<Jobs>, limits: &Limits) -> Result<PendingImages, Problem> {
     let images = read(body)?;
     let format = images.response_format.unwrap_or(Format::B64Json);
     let asked = request::asked("sample", asked(&images, models)?, 0, models, limits);
     let job = asked.and_then(|asked| jobs.submit(asked)).map_err(renamed)?;
-    Ok(Waited { jobs: Arc::clone(jobs), job, format, over: false })
+    Ok(PendingImages { jobs: Arc::clone(jobs), job, format, over: false })
 }
 
-impl Waited {
+impl PendingImages {
     /// Waits for the images; `host` is how the client calls this server.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl Waited {
     }
 }
 
-impl Drop for Waited {
+impl Drop for PendingImages {
     fn drop(&mut self) {
         if self.over {
             return;

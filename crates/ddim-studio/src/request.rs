@@ -30,7 +30,7 @@ fn nothing() -> Value {
 
 /// A job as it was asked for.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct JobRequest {
     /// With models as the engine finds them; files to be read are named as they are in `files`.
     pub(crate) work: Work,
     pub(crate) files: Vec<File>,
@@ -42,7 +42,7 @@ pub(crate) struct Asked {
     pub(crate) previews: usize,
 }
 
-impl Asked {
+impl JobRequest {
     /// Bytes of memory that it holds while it waits, about.
     pub(crate) fn bytes(&self) -> usize {
         self.files.iter().map(|file| file.bytes.len()).sum()
@@ -53,7 +53,7 @@ impl Asked {
 ///
 /// # Errors
 /// What is wrong with it, in one line, with its field.
-pub(crate) fn read(body: &[u8], models: &[Served], limits: &Limits) -> Result<Asked, Problem> {
+pub(crate) fn read(body: &[u8], models: &[Served], limits: &Limits) -> Result<JobRequest, Problem> {
     let body: Body = whole(body)?;
     let previews = body.previews.unwrap_or(PREVIEWS);
     if previews > limits.steps {
@@ -66,7 +66,7 @@ pub(crate) fn read(body: &[u8], models: &[Served], limits: &Limits) -> Result<As
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn asked(kind: &str, mut request: Value, previews: usize, models: &[Served], limits: &Limits) -> Result<Asked, Problem> {
+pub(crate) fn asked(kind: &str, mut request: Value, previews: usize, models: &[Served], limits: &Limits) -> Result<JobRequest, Problem> {
     let served = models::named(&mut request, models)?;
     let mut work = Work::parse(kind, request)?;
     let decoder = match work.decoder() {
@@ -118,7 +118,7 @@ pub(crate) fn asked(kind: &str, mut request: Value, previews: usize, models: &[S
         let found = format!("the request without its files: {length} bytes");
         return Err(Problem::new(StatusCode::BAD_REQUEST, format!("{found}: expected {} at most", Limits::SMALL_BODY)));
     }
-    Ok(Asked { work, files, model: served.name.clone(), told, previews })
+    Ok(JobRequest { work, files, model: served.name.clone(), told, previews })
 }
 
 /// JSON to its end as the type it should be.

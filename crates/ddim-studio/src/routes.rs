@@ -14,8 +14,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use ddim_engine::{Control, Engine, Plan, Sample};
-use ddim_jobs::{Drawn, Work};
+use ddim_engine::{Control, Engine};
+use ddim_jobs::JobOutput;
 use http_body_util::LengthLimitError;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 
 /// What answers are made of.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct AppState {
     pub(crate) models: Vec<Served>,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) runs: Vec<PathBuf>,
@@ -38,7 +38,7 @@ pub(crate) struct Room {
 type Answer = Result<Response, Problem>;
 
 /// All that can be asked, by those who may.
-pub(crate) fn router(room: Arc<Room>, who: Guard) -> Router {
+pub(crate) fn router(room: Arc<AppState>, who: Guard) -> Router {
     Router::new()
         .route("/", get(assets::index))
         .route("/assets/{name}", get(assets::asset))
@@ -71,7 +71,7 @@ pub(crate) fn router(room: Arc<Room>, who: Guard) -> Router {
 }
 
 /// Counts answers.
-async fn count(State(room): State<Arc<Room>>, request: Request, next: Next) -> Response {
+async fn count(State(room): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     room.jobs.metrics.answered(response.status().as_u16());
     response
@@ -87,29 +87,27 @@ fn json_of(status: StatusCode, value: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }
 
-async fn healthz(State(room): State<Arc<Room>>) -> Response {
+async fn healthz(State(room): State<Arc<AppState>>) -> Response {
     let [waiting, remembered, _] = room.jobs.counts();
     // What is wrong with the store is no reason to be restarted: it would lose what is in memory.
     let not_kept = room.jobs.metrics.not_kept();
     json_of(StatusCode::OK, &json!({ "status": "ok", "waiting": waiting, "jobs": remembered, "not_kept": not_kept }))
 }
 
-async fn metrics(State(room): State<Arc<Room>>) -> Response {
+async fn metrics(State(room): State<Arc<AppState>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], room.jobs.metrics.text(room.jobs.counts())).into_response()
 }
 
-async fn models(State(room): State<Arc<Room>>) -> Response {
+async fn models(State(room): State<Arc<AppState>>) -> Response {
     json_of(StatusCode::OK, &json!({ "models": room.models.iter().map(Served::to_json).collect::<Vec<_>>() }))
 }
 
-async fn plan(State(room): State<Arc<Room>>, request: Request) -> Answer {
+async fn plan(State(room): State<Arc<AppState>>, request: Request) -> Answer {
     let body = body(request.into_body(), &room).await?;
     let plan = blocking(move || {
         let asked = request::asked("sample", request::whole(&body)?, 0, &room.models, &room.limits)?;
-        let Work::Sample(sample) = asked.work else { unreachable!("asked for as such") };
-        let Sample { model, steps, eta, trajectory, solver, timesteps, .. } = sample;
-        let plan = Plan { model, steps, eta, trajectory, solver, timesteps };
+        let plan = asked.work.plan().expect("it is a sample's");
         let report = room.engine.run(&plan, &Control::default(), &mut |_| {}).map_err(ddim_jobs::Problem::from)?;
         let mut json = serde_json::to_value(&report).unwrap_or_default();
         json["model"] = json!(asked.model);
@@ -122,15 +120,15 @@ async fn described() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], openapi::document()).into_response()
 }
 
-async fn openai_models(State(room): State<Arc<Room>>) -> Response {
+async fn openai_models(State(room): State<Arc<AppState>>) -> Response {
     json_of(StatusCode::OK, &openai::models(&room.models))
 }
 
-async fn openai_model(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
+async fn openai_model(State(room): State<Arc<AppState>>, Path(id): Path<String>) -> Answer {
     Ok(json_of(StatusCode::OK, &openai::model(&room.models, &id)?))
 }
 
-async fn generations(State(room): State<Arc<Room>>, headers: HeaderMap, request: Request) -> Answer {
+async fn generations(State(room): State<Arc<AppState>>, headers: HeaderMap, request: Request) -> Answer {
     let body = body(request.into_body(), &room).await?;
     let job = blocking(move || openai::submit(&body, &room.models, &room.jobs, &room.limits)).await?;
     // The guard has seen that it is there, and one of ours.
@@ -138,7 +136,7 @@ async fn generations(State(room): State<Arc<Room>>, headers: HeaderMap, request:
     Ok(json_of(StatusCode::OK, &job.images(host).await?))
 }
 
-async fn submit(State(room): State<Arc<Room>>, request: Request) -> Answer {
+async fn submit(State(room): State<Arc<AppState>>, request: Request) -> Answer {
     let body = body(request.into_body(), &room).await?;
     let submitted = blocking(move || room.jobs.submit(request::read(&body, &room.models, &room.limits)?));
     let job = submitted.await?;
@@ -149,26 +147,26 @@ async fn submit(State(room): State<Arc<Room>>, request: Request) -> Answer {
     Ok(response)
 }
 
-async fn jobs(State(room): State<Arc<Room>>) -> Response {
+async fn jobs(State(room): State<Arc<AppState>>) -> Response {
     let brief = |job: Arc<Job>| json!({ "id": job.id, "kind": job.record.kind, "model": job.record.model, "state": job.state().name() });
     json_of(StatusCode::OK, &json!({ "jobs": room.jobs.all().into_iter().map(brief).collect::<Vec<_>>() }))
 }
 
-async fn all_runs(State(room): State<Arc<Room>>) -> Answer {
+async fn all_runs(State(room): State<Arc<AppState>>) -> Answer {
     Ok(json_of(StatusCode::OK, &blocking(move || Ok(runs::list(&room.runs))).await?))
 }
 
-async fn run(State(room): State<Arc<Room>>, Path(name): Path<String>) -> Answer {
+async fn run(State(room): State<Arc<AppState>>, Path(name): Path<String>) -> Answer {
     Ok(json_of(StatusCode::OK, &blocking(move || runs::one(&room.runs, &name)).await?))
 }
 
-async fn preview(State(room): State<Arc<Room>>, Path((name, file)): Path<(String, String)>) -> Answer {
+async fn preview(State(room): State<Arc<AppState>>, Path((name, file)): Path<(String, String)>) -> Answer {
     let bytes = blocking(move || runs::preview(&room.runs, &name, &file)).await?;
     Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response())
 }
 
 /// A body that is small enough and comes fast enough.
-async fn body(body: Body, room: &Room) -> Result<Bytes, Problem> {
+async fn body(body: Body, room: &AppState) -> Result<Bytes, Problem> {
     let limits = &room.limits;
     let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body: expected {} bytes at most", limits.body));
     // What is said to come needs not be waited for.
@@ -194,16 +192,16 @@ fn least(body: &Body) -> u64 {
     hyper::body::Body::size_hint(body).lower()
 }
 
-fn find(room: &Room, id: &str) -> Result<Arc<Job>, Problem> {
+fn find(room: &AppState, id: &str) -> Result<Arc<Job>, Problem> {
     let job = id.parse().ok().and_then(|id| room.jobs.get(id));
     job.ok_or_else(|| Problem::not_found(format!("job {id}")))
 }
 
-async fn job(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
+async fn job(State(room): State<Arc<AppState>>, Path(id): Path<String>) -> Answer {
     Ok(json_of(StatusCode::OK, &find(&room, &id)?.to_json()))
 }
 
-async fn cancel(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
+async fn cancel(State(room): State<Arc<AppState>>, Path(id): Path<String>) -> Answer {
     let job = find(&room, &id)?;
     let asked = Arc::clone(&job);
     // It waits for the store.
@@ -211,31 +209,31 @@ async fn cancel(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer
     Ok(json_of(StatusCode::ACCEPTED, &job.to_json()))
 }
 
-async fn events(State(room): State<Arc<Room>>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
+async fn events(State(room): State<Arc<AppState>>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
     Ok(stream::events(Arc::clone(&find(&room, &id)?.log), &headers))
 }
 
 /// What came of a job.
-fn results(job: &Job) -> Result<Arc<Drawn>, Problem> {
+fn results(job: &Job) -> Result<Arc<JobOutput>, Problem> {
     match job.state() {
         JobState::Done(drawn) => Ok(drawn),
         state => Err(Problem::new(StatusCode::CONFLICT, format!("job {} is {}: expected one that is done", job.id, state.name()))),
     }
 }
 
-async fn array(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
+async fn array(State(room): State<Arc<AppState>>, Path(id): Path<String>) -> Answer {
     let bytes = results(&*find(&room, &id)?)?.array.clone();
     let bytes = bytes.ok_or_else(|| Problem::not_found(format!("an array of job {id}")))?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], Bytes::from_owner(bytes)).into_response())
 }
 
-async fn grid(State(room): State<Arc<Room>>, Path(id): Path<String>) -> Answer {
+async fn grid(State(room): State<Arc<AppState>>, Path(id): Path<String>) -> Answer {
     let bytes = results(&*find(&room, &id)?)?.grid.clone();
     let bytes = bytes.ok_or_else(|| Problem::not_found(format!("a grid of job {id}")))?;
     Ok(([(header::CONTENT_TYPE, "image/png")], Bytes::from_owner(bytes)).into_response())
 }
 
-async fn image(State(room): State<Arc<Room>>, Path((id, name)): Path<(String, String)>) -> Answer {
+async fn image(State(room): State<Arc<AppState>>, Path((id, name)): Path<(String, String)>) -> Answer {
     let drawn = results(&*find(&room, &id)?)?;
     let number = name.strip_suffix(".png").and_then(|number| number.parse::<usize>().ok());
     let at = number.and_then(|number| number.checked_sub(drawn.first));

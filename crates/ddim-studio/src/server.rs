@@ -4,7 +4,7 @@ use crate::config::{Config, Limits};
 use crate::error::{Error, Result};
 use crate::guard::Guard;
 use crate::jobs::Jobs;
-use crate::routes::{Room, router};
+use crate::routes::{AppState, router};
 use crate::store::Store;
 use crate::{models, worker};
 use axum::Router;
@@ -41,7 +41,7 @@ pub struct Studio {
     listener: TcpListener,
     address: SocketAddr,
     config: Config,
-    room: Arc<Room>,
+    room: Arc<AppState>,
 }
 
 impl Studio {
@@ -59,7 +59,7 @@ impl Studio {
         let limits = config.limits.clone();
         let store = config.store.as_deref().map(Store::open).transpose()?;
         let (jobs, large) = (Arc::new(Jobs::new(limits.clone(), store)?), Semaphore::new(limits.large_bodies));
-        let room = Arc::new(Room { models, jobs, runs: config.runs.clone(), engine: config.engine.clone(), large, limits });
+        let room = Arc::new(AppState { models, jobs, runs: config.runs.clone(), engine: config.engine.clone(), large, limits });
         Ok(Self { listener, address, config, room })
     }
 

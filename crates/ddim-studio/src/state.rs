@@ -1,7 +1,7 @@
 //! How far a job is.
 
 use crate::error::Problem;
-use ddim_jobs::Drawn;
+use ddim_jobs::JobOutput;
 use std::sync::Arc;
 
 /// How far a job is.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(crate) enum State {
     Queued,
     Running,
-    Done(Arc<Drawn>),
+    Done(Arc<JobOutput>),
     Failed(Problem),
     Cancelled,
 }

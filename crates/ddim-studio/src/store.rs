@@ -1,10 +1,10 @@
 //! Jobs and their results in a file, for the next start of the server. It mirrors what is in memory, which is bounded.
 
 use crate::error::{Error, Problem, Result};
-use crate::request::Asked;
+use crate::request::JobRequest;
 use crate::state::State;
 use axum::http::StatusCode;
-use ddim_jobs::Drawn;
+use ddim_jobs::JobOutput;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,7 +39,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(Asked { work, model, told, previews, .. }: &Asked) -> Self {
+    pub(crate) fn new(JobRequest { work, model, told, previews, .. }: &JobRequest) -> Self {
         Self {
             kind: work.kind().to_owned(),
             model: model.clone(),
@@ -64,9 +64,9 @@ impl Record {
     }
 
     /// How far a job of this record is, at the next start: what was not over then never will be.
-    pub(crate) fn state(&self, drawn: Drawn) -> State {
+    pub(crate) fn state(&self, drawn: JobOutput) -> State {
         match (&*self.state, &self.error, &self.report) {
-            ("done", _, Some(report)) => State::Done(Arc::new(Drawn { report: report.clone(), first: self.first, ..drawn })),
+            ("done", _, Some(report)) => State::Done(Arc::new(JobOutput { report: report.clone(), first: self.first, ..drawn })),
             ("cancelled", ..) => State::Cancelled,
             ("failed", Some((status, message, field)), _) => {
                 let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -160,15 +160,15 @@ impl Store {
     ///
     /// # Errors
     /// A file that is damaged, or was written by another version.
-    pub(crate) fn read(&self) -> Result<Vec<(u64, Record, Drawn)>> {
+    pub(crate) fn read(&self) -> Result<Vec<(u64, Record, JobOutput)>> {
         let damaged = |error: &dyn std::fmt::Display| Error::store(&self.path, error);
-        let all = || -> std::result::Result<Vec<(u64, Vec<u8>, Drawn)>, redb::Error> {
+        let all = || -> std::result::Result<Vec<(u64, Vec<u8>, JobOutput)>, redb::Error> {
             let transaction = self.database.begin_read()?;
             let (jobs, files) = (transaction.open_table(JOBS)?, transaction.open_table(FILES)?);
             let mut all = Vec::new();
             for job in jobs.iter()? {
                 let (id, record) = job?;
-                let (id, mut drawn) = (id.value(), Drawn::default());
+                let (id, mut drawn) = (id.value(), JobOutput::default());
                 for file in files.range((id, "", 0)..(id.saturating_add(1), "", 0))? {
                     let (key, bytes) = file?;
                     let bytes = Arc::<[u8]>::from(bytes.value());
@@ -182,7 +182,7 @@ impl Store {
             }
             Ok(all)
         };
-        let read = |(id, record, drawn): (u64, Vec<u8>, Drawn)| {
+        let read = |(id, record, drawn): (u64, Vec<u8>, JobOutput)| {
             let record = serde_json::from_slice(&record).map_err(|error| damaged(&format!("job {id}: {error}")))?;
             Ok((id, record, drawn))
         };

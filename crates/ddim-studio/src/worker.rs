@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::state::State;
 use axum::http::StatusCode;
 use ddim_engine::{Engine, Event};
-use ddim_jobs::{Drawn, Place, ProblemKind, Teller};
+use ddim_jobs::{EventEncoder, JobOutput, Place, ProblemKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Works on jobs until there will be no more.
@@ -28,7 +28,7 @@ pub(crate) fn work(jobs: &Jobs, engine: &Engine) {
     }
 }
 
-fn one(job: &Job, engine: &Engine, metrics: &Metrics) -> Result<Drawn, ddim_jobs::Problem> {
+fn one(job: &Job, engine: &Engine, metrics: &Metrics) -> Result<JobOutput, ddim_jobs::Problem> {
     // Nobody else takes it.
     let Some(Task { mut work, files }) = job.take() else { return Err(std::io::Error::other("taken by somebody else").into()) };
     let folder = tempfile::tempdir()?;
@@ -37,12 +37,12 @@ fn one(job: &Job, engine: &Engine, metrics: &Metrics) -> Result<Drawn, ddim_jobs
         (Some(path), Some(name)) => place.calling(path, name),
         _ => place,
     };
-    let mut teller = Teller::new(job.control.clone(), job.record.previews, place.clone());
+    let mut encoder = EventEncoder::new(job.control.clone(), job.record.previews, place.clone());
     work.run(files, &place, engine, &job.control, &mut |event| {
         if let Event::Step { count, .. } = event {
             metrics.image_steps(count);
         }
-        if let Some((name, data)) = teller.tell(&event) {
+        if let Some((name, data)) = encoder.encode(&event) {
             job.log.push(name, &data);
         }
     })

@@ -1,7 +1,7 @@
 //! Calls and what comes of them, as JSON and bytes.
 
-use ddim_engine::{Control, Engine, Event, Info, Model, Plan, Sample, built_in, memory};
-use ddim_jobs::{Place, Problem, ProblemKind, Teller, Work, parsed};
+use ddim_engine::{Control, Engine, Event, Info, Model, built_in, memory};
+use ddim_jobs::{EventEncoder, Place, Problem, ProblemKind, Work};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -91,13 +91,11 @@ fn models() -> Result<Value, Problem> {
 
 /// The steps that a request for samples would take; what else it says is not looked at.
 fn plan(request: Value) -> Result<Value, Problem> {
-    let Sample { model, steps, eta, trajectory, solver, timesteps, .. } = parsed(request)?;
-    check_model(&model)?;
-    let plan = Plan { model, steps, eta, trajectory, solver, timesteps };
+    let mut work = Work::parse("sample", request)?;
+    check_model(work.model())?;
+    let plan = work.plan().expect("it is a sample's");
     let report = engine()?.run(&plan, &Control::default(), &mut |_| {})?;
-    let mut report = serde_json::to_value(&report).unwrap_or_default();
-    report.as_object_mut().and_then(|fields| fields.shift_remove("command"));
-    Ok(report)
+    Ok(serde_json::to_value(&report).unwrap_or_default())
 }
 
 fn job(
@@ -114,12 +112,12 @@ fn job(
     let folder = if memory::ONLY { None } else { Some(tempfile::tempdir()?) };
     let place = Place::new(folder.as_ref().map_or(PathBuf::from(FILES), |folder| folder.path().to_owned()));
     let control = Control::default();
-    let mut teller = Teller::new(control.clone(), previews, place.clone());
+    let mut encoder = EventEncoder::new(control.clone(), previews, place.clone());
     let drawn = work.run(files, &place, &engine()?, &control, &mut |event| {
         if matches!(event, Event::Step { .. } | Event::Began { .. }) && stopped() {
             control.cancel();
         }
-        if let Some((name, data)) = teller.tell(&event) {
+        if let Some((name, data)) = encoder.encode(&event) {
             give(Given::Event, json!([name, data]).to_string().as_bytes());
         }
     });

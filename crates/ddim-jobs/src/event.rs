@@ -12,7 +12,7 @@ const EVERY: f64 = 0.1;
 ///
 /// Names are `began`, `step`, `progress`, `preview`, `note`, `line` and `ended`; the data are those of [`Event`].
 #[derive(Debug)]
-pub struct Teller {
+pub struct EventEncoder {
     place: Place,
     control: Control,
     /// How many previews of a phase are wanted.
@@ -23,14 +23,14 @@ pub struct Teller {
     told: f64,
 }
 
-impl Teller {
+impl EventEncoder {
     /// For a job that `control` asks; of each of its phases so many steps are shown, spread evenly, and the last.
     pub fn new(control: Control, previews: usize, place: Place) -> Self {
         Self { place, control, previews, first: None, step: 0, told: f64::NEG_INFINITY }
     }
 
     /// The name and the data of an event. None where nobody is told of it.
-    pub fn tell(&mut self, event: &Event) -> Option<(&'static str, Value)> {
+    pub fn encode(&mut self, event: &Event) -> Option<(&'static str, Value)> {
         let name = match event {
             Event::Note { .. } => "note",
             Event::Began { .. } => {
@@ -88,8 +88,8 @@ mod tests {
 
     #[test]
     fn progress_is_told_now_and_then_and_at_the_end() {
-        let mut teller = Teller::new(Control::default(), 0, Place::new(""));
-        let mut told = |done, seconds| teller.tell(&Event::Progress { done, total: 4, seconds, eta_seconds: None }).is_some();
+        let mut encoder = EventEncoder::new(Control::default(), 0, Place::new(""));
+        let mut told = |done, seconds| encoder.encode(&Event::Progress { done, total: 4, seconds, eta_seconds: None }).is_some();
         assert_eq!([told(1, 0.0), told(2, 0.05), told(3, 0.11), told(4, 0.12)], [true, false, true, true]);
     }
 }
