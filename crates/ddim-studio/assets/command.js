@@ -31,7 +31,10 @@ export function command(verb, v) {
 /** The words of a command line, as a shell splits them. */
 function split(text) {
   const words = [];
-  for (const [, single, double, plain] of text.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)) words.push(single ?? double ?? plain);
+  // A word is of pieces that touch: 'it'\\''s'.
+  for (const [word] of text.matchAll(/(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])+/gs)) {
+    words.push([...word.matchAll(/'([^']*)'|"([^"]*)"|\\(.)|([^'"\\]+)/gs)].map(([, single, double, escaped, plain]) => single ?? double ?? escaped ?? plain).join(""));
+  }
   return words;
 }
 
@@ -52,7 +55,11 @@ export function parseCommand(caption) {
     else if (name === "clip") settings.clip = "on";
     else if (name === "no-clip") settings.clip = "off";
     else if (name === "rederive-epsilon") settings.rederive = true;
-    else if (["count", "first", "steps", "eta", "seed", "guidance"].includes(name)) settings[name] = Number(words[++i]);
+    else if (["count", "first", "steps", "eta", "seed", "guidance"].includes(name)) {
+      const value = Number(words[++i]);
+      if (Number.isFinite(value)) settings[name] = value;
+      else unknown.push(`--${name}`);
+    }
     else if (["model", "trajectory", "solver", "classes"].includes(name)) settings[name] = words[++i];
     else {
       unknown.push(words[i]);

@@ -25,6 +25,12 @@ export const modelOf = (models, v) => models.find((info) => info.model === v.mod
 const classCount = (info) => (info.classes ?? 0) - (info.null_class === null || info.null_class === undefined ? 0 : 1);
 export const className = (info, k) => info.class_names?.[k] ?? String(k);
 
+/** What a request calls a class: its name, unless that would read as several, a mixture, or a word of the requests. */
+export function classValue(info, k) {
+  const name = className(info, k);
+  return /[,+*]|^\s|\s$/.test(name) || ["each", "random", "data", "reference"].includes(name) || /^\d+$/.test(name) ? String(k) : name;
+}
+
 /** `model` of a request. */
 export function modelRequest(v, models) {
   const info = modelOf(models, v);
@@ -106,7 +112,7 @@ export function classPicker(state, models, { key, label, topic, testid, single =
     if (drawn !== info) {
       drawn = info;
       const special = single ? [] : [["", "each in turn"], ["random", "random"]];
-      const names = Array.from({ length: classCount(info) }, (_, k) => [className(info, k), className(info, k)]);
+      const names = Array.from({ length: classCount(info) }, (_, k) => [classValue(info, k), className(info, k)]);
       chips.replaceChildren(...[...special, ...names].map(([value, text]) =>
         el("button", { type: "button", class: "chip", "data-value": value, "data-testid": `${testid}-${value || "each"}`, text, onclick: () => press(value) })));
     }

@@ -37,6 +37,8 @@ export function create(panel, { backend }) {
     el("div", { class: "content" }, el("section", { class: "card intro", "aria-label": "Training" }, el("div", { class: "row" }, el("h2", { text: "A network as it learns" }), about.button), about.text), error, none, content));
 
   let timer = 0;
+  // Who asked last is answered; what comes later of others is of another run.
+  let turn = 0;
   let active = false;
   let urls = [];
   // The paths that `urls` were made of.
@@ -98,11 +100,17 @@ export function create(panel, { backend }) {
   async function look() {
     clearTimeout(timer);
     if (!active) return;
+    const mine = ++turn;
     try {
       const runs = backend.runs ? await backend.runs.list() : [];
-      if (runs.length && !runs.some((run) => run.name === state.values.run)) state.set({ run: runs[0].name });
+      if (mine !== turn) return;
+      // It is watched: this looks again.
+      if (runs.length && !runs.some((run) => run.name === state.values.run)) return state.set({ run: runs[0].name });
       showRuns(runs);
-      if (runs.length) await showRun(await backend.runs.get(state.values.run));
+      if (runs.length) {
+        const run = await backend.runs.get(state.values.run);
+        if (mine === turn) await showRun(run);
+      }
       error.hidden = true;
     } catch (e) {
       // An older server has no runs.
@@ -112,7 +120,7 @@ export function create(panel, { backend }) {
         error.hidden = false;
       }
     }
-    if (active && !document.hidden) timer = setTimeout(look, EVERY);
+    if (active && mine === turn && !document.hidden) timer = setTimeout(look, EVERY);
   }
   document.addEventListener("visibilitychange", () => active && look());
   state.watch(() => active && look());

@@ -31,11 +31,25 @@ pub(crate) fn trials() -> Vec<Trial> {
                 "narrow_light" => |page| Box::pin(look(page, "narrow_light")) as _,
                 _ => |page| Box::pin(look(page, "narrow_dark")) as _,
             };
-            in_a_window(window, &[], test);
+            let folder = tempfile::tempdir().unwrap();
+            run_of_training(folder.path());
+            in_a_window(window, &["--runs", folder.path().to_str().unwrap()], test);
             Ok(Completion::Completed)
         })
     };
     WINDOWS.into_iter().map(trial).collect()
+}
+
+/// As `ddim train` leaves it.
+fn run_of_training(folder: &std::path::Path) {
+    let run = folder.join("my run");
+    std::fs::create_dir_all(run.join("previews")).unwrap();
+    std::fs::write(run.join("config.toml"), "seed = 0\nsteps = 300\n").unwrap();
+    let line = |step: u32| {
+        format!("{{\"step\":{step},\"epoch\":0.5,\"loss\":{},\"learning_rate\":0.001,\"images_per_second\":90.5}}\n", 1.0 / f64::from(step))
+    };
+    std::fs::write(run.join("metrics.jsonl"), (1..=3).map(|n| line(50 * n)).collect::<String>()).unwrap();
+    std::fs::copy(crate::common::root().join("docs/images/lower_half.png"), run.join("previews/step-00000100.png")).unwrap();
 }
 
 async fn look(page: Page, name: &str) -> Page {
@@ -50,6 +64,13 @@ async fn look(page: Page, name: &str) -> Page {
         browser
             .until(&format!("!document.getElementById('panel-{tab}').hidden && document.getElementById('panel-{tab}').ariaBusy !== 'true'"))
             .await;
+        if ["encode", "edit"].contains(&tab) {
+            browser.click(&format!("{tab}-drawn-0")).await;
+            browser.until(&format!("document.querySelector(\"[data-testid='{tab}-status']\").textContent.length > 3 && document.getElementById('panel-{tab}').ariaBusy !== 'true'")).await;
+        }
+        if tab == "train" {
+            browser.until("document.querySelector(\"[data-testid='train-facts']\").textContent.includes('150 of 300') && document.querySelector(\"[data-testid='train-preview']\").naturalWidth > 0").await;
+        }
         // Pictures of what is still on its way are of nothing.
         tokio::time::sleep(std::time::Duration::from_millis(if variable("DDIM_SCREENSHOTS").is_some() { 4000 } else { 300 })).await;
         if let Some(folder) = variable("DDIM_SCREENSHOTS") {
