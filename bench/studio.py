@@ -2,10 +2,11 @@
 """`ddim serve` under clients of every kind: `bench/studio.py [--seconds 120] [--clients 64]`, with `target/release/ddim` built.
 
 64 clients at once, for two minutes: jobs that are followed to their end, jobs that are left or cancelled, events that are read a byte at a time, heads and bodies that
-come too slowly or never, bodies that are too large, no JSON, or no HTTP at all. Every job that ends well must have the very bytes that `ddim sample` writes for the same
+come too slowly or never, bodies that are too large, no JSON, or no HTTP at all. Every job that ends well must have the very bytes that the command line writes for the same
 settings, no answer may be a 5xx but 503 (for want of room), and the server must be there at the end. Says what was answered, and the most memory that the server took.
 """
 import argparse
+import base64
 import collections
 import hashlib
 import http.client
@@ -21,21 +22,34 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SETTINGS = [
+SAMPLES = [
     {"count": count, "steps": steps, "seed": seed, "eta": eta}
     for seed, (count, steps, eta) in enumerate([(1, 2, 0.0), (2, 3, 0.5), (4, 2, 1.0), (1, 10, 0.0), (3, 5, 0.2), (8, 2, 0.0), (16, 1, 0.0), (2, 20, 0.0)])
 ]
 
 
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def expected(ddim, folder):
-    """The hash of every image and array of each setting, as the command line writes them."""
+    """Jobs, each with the hashes of its images, where the command line writes such, and of its array."""
     found = []
-    for n, setting in enumerate(SETTINGS):
+    for n, setting in enumerate(SAMPLES):
         out = folder / str(n)
         flags = [x for name, value in setting.items() for x in (f"--{name}", str(value))]
         subprocess.run([ddim, "sample", *flags, "--out", out, "--save-npy", folder / f"{n}.npy", "--quiet"], check=True, stdout=subprocess.DEVNULL)
-        images = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.glob("*.png"))]
-        found.append((images, hashlib.sha256((folder / f"{n}.npy").read_bytes()).hexdigest()))
+        found.append((("sample", setting), [digest(path) for path in sorted(out.glob("*.png"))], digest(folder / f"{n}.npy")))
+    image = folder / "0/00000.png"
+    url = "data:image/png;base64," + base64.b64encode(image.read_bytes()).decode()
+    others = [
+        ("encode", {"input": url, "steps": 5}, ["--input", image, "--steps", "5"]),
+        ("edit", {"input": url, "steps": 4, "strength": 0.6, "seed": 3, "variations": 2}, ["--input", image, "--steps", "4", "--strength", "0.6", "--seed", "3", "--variations", "2"]),
+        ("interpolate", {"seeds": [1, 2, 3, 4], "rows": 3, "cols": 3, "steps": 3}, ["--seeds", "1,2,3,4", "--rows", "3", "--cols", "3", "--steps", "3"]),
+    ]
+    for kind, request, flags in others:
+        subprocess.run([ddim, kind, *flags, "--save-npy", folder / f"{kind}.npy", "--quiet"], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+        found.append(((kind, request), None, digest(folder / f"{kind}.npy")))
     return found
 
 
@@ -68,10 +82,11 @@ class Clients:
         return answer.status, found
 
     def submit(self, connection, n):
-        return self.ask(connection, "POST", "/api/v1/jobs", json.dumps({"kind": "sample", "request": SETTINGS[n], "previews": 4}))
+        kind, request = self.wanted[n][0]
+        return self.ask(connection, "POST", "/api/v1/jobs", json.dumps({"kind": kind, "request": request, "previews": 4}))
 
     def good(self):
-        n = random.randrange(len(SETTINGS))
+        n = random.randrange(len(self.wanted))
         connection = self.connection()
         status, body = self.submit(connection, n)
         if status != 202:
@@ -89,14 +104,15 @@ class Clients:
         if status == 404:
             self.count("forgotten before it was fetched")
             return
-        job, (images, array) = json.loads(body), self.wanted[n]
-        for url, wanted in [*zip(job["images"], images, strict=True), (job["array"], array)]:
+        job, (_, images, array) = json.loads(body), self.wanted[n]
+        known = zip(job["images"], images, strict=True) if images else []
+        for url, wanted in [*known, (job["array"], array)]:
             status, body = self.ask(connection, "GET", url)
             if status == 404:
                 self.count("forgotten before it was fetched")
                 return
             if hashlib.sha256(body).hexdigest() != wanted:
-                self.fail(f"{url} of setting {n}: other bytes than `ddim sample` writes")
+                self.fail(f"{url} of setting {n}: other bytes than the command line writes")
         self.count("jobs with the command line's bytes")
 
     def left(self):
