@@ -32,13 +32,15 @@ pub(crate) struct Window {
 pub(crate) struct Browser {
     driver: Child,
     pub(crate) client: Client,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
+        // Where a test fails nobody has closed the window, and the driver does not end it.
+        let _ = Command::new("pkill").args(["-KILL", "-f", &format!("user-data-dir={}", self.profile.path().display())]).status();
     }
 }
 
@@ -92,7 +94,7 @@ impl Browser {
         let client =
             ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&format!("http://127.0.0.1:{port}")).await.unwrap();
         client.goto(url).await.unwrap();
-        Self { driver, client, _profile: profile }
+        Self { driver, client, profile }
     }
 
     /// What a script returns.
