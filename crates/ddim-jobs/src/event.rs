@@ -5,6 +5,9 @@ use crate::preview::sheet;
 use ddim_engine::{Control, Event};
 use serde_json::{Value, json};
 
+/// Previews of a job that does not say how many.
+pub const PREVIEWS: usize = 16;
+
 /// Progress is told no more often, in seconds.
 const EVERY: f64 = 0.1;
 

@@ -31,8 +31,8 @@ mod problem;
 mod upload;
 mod work;
 
-pub use event::EventEncoder;
+pub use event::{EventEncoder, PREVIEWS};
 pub use place::Place;
 pub use problem::{Problem, ProblemKind, parsed};
 pub use upload::File;
-pub use work::{JobOutput, Work};
+pub use work::{JobOutput, Work, model_json};

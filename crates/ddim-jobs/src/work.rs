@@ -4,8 +4,8 @@ use crate::place::Place;
 use crate::problem::{Problem, parsed};
 use crate::upload::{self, File};
 use ddim_engine::{
-    Consistency, Control, Edit, EditFiles, Encode, Engine, Event, Interpolate, Model, Picture, Plan, Reconstruct, Sample, SampleFiles,
-    Spacing, description, memory, npy_bytes, single,
+    Consistency, Control, Edit, EditFiles, Encode, Engine, Event, InfoReport, Interpolate, Model, Picture, Plan, Reconstruct, Sample,
+    SampleFiles, Spacing, description, memory, npy_bytes, single,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -271,13 +271,23 @@ impl Work {
     }
 }
 
+/// What a model is, without where it lies.
+pub fn model_json(info: &InfoReport) -> Value {
+    without(info, &["command", "weights"])
+}
+
+/// A report without some of its fields.
+fn without(report: &impl Serialize, left_out: &[&str]) -> Value {
+    let mut report = serde_json::to_value(report).unwrap_or_default();
+    if let Some(fields) = report.as_object_mut() {
+        left_out.iter().for_each(|field| drop(fields.shift_remove(*field)));
+    }
+    report
+}
+
 impl JobOutput {
     fn of(report: &impl Serialize) -> Self {
-        let mut report = serde_json::to_value(report).unwrap_or_default();
-        if let Some(fields) = report.as_object_mut() {
-            fields.shift_remove("files");
-        }
-        Self { report, ..Self::default() }
+        Self { report: without(report, &["files"]), ..Self::default() }
     }
 
     /// With the batch [n, c, h, w].

@@ -63,7 +63,7 @@ fn answer(name: &str) -> Option<Response> {
         "svg" => "image/svg+xml",
         _ => "text/plain; charset=utf-8",
     };
-    // JobRequest for again each time: the next binary's page is another.
+    // Asked for again each time: the next binary's page is another.
     Some(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], *bytes).into_response())
 }
 

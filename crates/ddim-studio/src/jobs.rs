@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Events of jobs of an earlier server have numbers beyond all that it gave.
-const RESTORED: u64 = 1 << 32;
+/// The number of the first event of jobs of an earlier server: beyond all that it gave.
+const RESTORED: u64 = (1 << 32) + 1;
 
 /// A job.
 #[derive(Debug)]
@@ -41,10 +41,10 @@ pub(crate) struct Task {
 }
 
 impl Job {
-    fn new(id: u64, record: Record, state: State, events: usize) -> Self {
-        let (control, log, came) = (Control::default(), Arc::new(Log::new(events)), Instant::now());
+    fn new(id: u64, record: Record, log: Log) -> Self {
+        let (control, log, came) = (Control::default(), Arc::new(log), Instant::now());
         let told = record.request.to_string().len();
-        Self { id, record, control, log, came, told, state: Mutex::new(state), task: Mutex::default() }
+        Self { id, record, control, log, came, told, state: Mutex::new(State::Queued), task: Mutex::default() }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -127,8 +127,7 @@ impl Jobs {
         for (id, record, drawn) in store.iter().map(Store::read).collect::<crate::error::Result<Vec<_>>>()?.into_iter().flatten() {
             let state = record.state(drawn);
             // Of its events the last is left: whoever heard some of them hears that one.
-            let job = Job::new(id, record, State::Queued, limits.events);
-            job.log.go_on_from(RESTORED);
+            let job = Job::new(id, record, Log::new(RESTORED, limits.events));
             inner.last = inner.last.max(id);
             end(&job, state);
             inner.all.insert(id, Arc::new(job));
@@ -164,7 +163,7 @@ impl Jobs {
         drop(inner);
         let record = Record::new(&asked);
         self.keep(|store| store.put(id, &record));
-        let job = Arc::new(Job::new(id, record, State::Queued, self.limits.events));
+        let job = Arc::new(Job::new(id, record, Log::new(1, self.limits.events)));
         *job.task() = Some(Task { work: asked.work, files: asked.files });
 
         let mut inner = self.inner();

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 /// An event of a job, as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Without gaps from 1.
+    /// Without gaps, from 1 on but for jobs of an earlier server.
     pub(crate) id: u64,
     pub(crate) name: &'static str,
     /// JSON in one line.
@@ -27,6 +27,8 @@ pub(crate) struct Log {
     inner: Mutex<Inner>,
     /// The number of events told so far, and whether there are no more to come.
     told: watch::Sender<(u64, bool)>,
+    /// The number of the first event.
+    first: u64,
     most_bytes: usize,
 }
 
@@ -40,8 +42,9 @@ struct Inner {
 const OVERHEAD: usize = 64;
 
 impl Log {
-    pub(crate) fn new(most_bytes: usize) -> Self {
-        Self { inner: Mutex::default(), told: watch::Sender::new((0, false)), most_bytes }
+    /// Whose first event has the number `first`, 1 or more.
+    pub(crate) fn new(first: u64, most_bytes: usize) -> Self {
+        Self { inner: Mutex::default(), told: watch::Sender::new((first - 1, false)), first, most_bytes }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -68,12 +71,6 @@ impl Log {
         drop(inner);
     }
 
-    /// Events that follow have numbers beyond this.
-    pub(crate) fn go_on_from(&self, id: u64) {
-        let _inner = self.inner();
-        self.told.send_modify(|(told, _)| *told = id);
-    }
-
     /// Bytes of memory, about.
     pub(crate) fn bytes(&self) -> usize {
         self.inner().bytes
@@ -91,9 +88,9 @@ impl Log {
         let next = id.saturating_add(1);
         let oldest = inner.entries.front().map_or(next, |entry| entry.id);
         let skip = usize::try_from(next.saturating_sub(oldest)).unwrap_or(usize::MAX);
-        // Where nothing was told before the oldest, nothing was forgotten.
-        let gone = if id == 0 && oldest > u64::from(u32::MAX) { 0 } else { oldest.saturating_sub(next) };
-        (gone, inner.entries.iter().skip(skip).take(most).cloned().collect())
+        // Whoever asks for all misses what came since the first.
+        let wanted = if id == 0 { self.first } else { next };
+        (oldest.saturating_sub(wanted), inner.entries.iter().skip(skip).take(most).cloned().collect())
     }
 
     /// Whoever waits for more.
@@ -109,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_oldest_go_first_and_are_counted() {
-        let log = Log::new(3 * (OVERHEAD + 1));
+        let log = Log::new(1, 3 * (OVERHEAD + 1));
         (1..=5).for_each(|i| log.push("step", &json!(i)));
         let ids = |(gone, entries): (u64, Vec<Entry>)| (gone, entries.into_iter().map(|entry| entry.id).collect::<Vec<_>>());
         assert_eq!(ids(log.after(0, 9)), (2, vec![3, 4, 5]));
@@ -121,7 +118,7 @@ mod tests {
 
     #[test]
     fn nothing_follows_the_end() {
-        let log = Log::new(1000);
+        let log = Log::new(1, 1000);
         log.push("a", &json!({}));
         log.end();
         log.push("b", &json!({}));

@@ -3,6 +3,7 @@
 use crate::config::ServedModel;
 use crate::error::{Problem, Result};
 use ddim_engine::{Control, Engine, Info, InfoReport, Model};
+use ddim_jobs::model_json;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -59,11 +60,8 @@ pub(crate) fn of_name<'a>(field: &str, name: &Value, models: &'a [Served]) -> st
 impl Served {
     /// What it is, without where it lies.
     pub(crate) fn to_json(&self) -> Value {
-        let mut info = serde_json::to_value(&self.info).unwrap_or_default();
+        let mut info = model_json(&self.info);
         info["model"] = json!(self.name);
-        for field in ["command", "weights"] {
-            info.as_object_mut().and_then(|fields| fields.shift_remove(field));
-        }
         info
     }
 

@@ -6,13 +6,10 @@ use crate::error::Problem;
 use crate::models::{self, Served};
 use axum::http::StatusCode;
 use ddim_engine::BatchSize;
-use ddim_jobs::{File, Work, parsed};
+use ddim_jobs::{File, PREVIEWS, Work, parsed};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-
-/// Previews of a job that does not say how many.
-const PREVIEWS: usize = 16;
 
 /// The body of a request for a job.
 #[derive(Deserialize)]

@@ -1,13 +1,10 @@
 //! Calls and what comes of them, as JSON and bytes.
 
 use ddim_engine::{Control, Engine, Event, Info, Model, built_in, memory};
-use ddim_jobs::{EventEncoder, Place, Problem, ProblemKind, Work};
+use ddim_jobs::{EventEncoder, PREVIEWS, Place, Problem, ProblemKind, Work, model_json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-
-/// Previews of a job that does not say how many.
-const PREVIEWS: usize = 16;
 
 /// Where the files of a job lie in memory.
 const FILES: &str = "job";
@@ -79,12 +76,7 @@ fn models() -> Result<Value, Problem> {
     let engine = engine()?;
     let one = |name: &str| {
         let request = Info { model: Model { model: name.into(), ..Model::default() } };
-        let info = engine.run(&request, &Control::default(), &mut |_| {}).ok()?;
-        let mut info = serde_json::to_value(&info).unwrap_or_default();
-        for field in ["command", "weights"] {
-            info.as_object_mut().and_then(|fields| fields.shift_remove(field));
-        }
-        Some(info)
+        engine.run(&request, &Control::default(), &mut |_| {}).ok().map(|info| model_json(&info))
     };
     Ok(json!({ "models": built_in().filter_map(one).collect::<Vec<_>>() }))
 }

@@ -100,7 +100,7 @@ pub(super) fn all() -> Value {
     });
     let health = {
         let mut health = operation(["health", "server", "Whether it is there."], &[], ("200", json_of("It is.", "Health")), &[]);
-        // JobRequest without the token.
+        // Asked without the token.
         health["security"] = json!([]);
         health["responses"].as_object_mut().map(|responses| responses.shift_remove("401"));
         health
