@@ -181,14 +181,22 @@ pub(crate) struct InceptionArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct ClassArgs {
+    #[command(flatten)]
+    pub(crate) choice: ClassChoice,
+    #[command(flatten)]
+    pub(crate) guidance: GuidanceArgs,
+}
+
+/// Which classes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct ClassChoice {
     /// For models trained with classes, by number or name: one for all images, or several that they take in turn (0,2,cat); each, all
     /// classes in turn; random, by the seed and the number of the image; data, those of the images that are read (edit, encode, reconstruct, nll); reference,
     /// at random as often as the reference has them (sweep); or a text file with one per line. cat+dog and 0.3*cat+0.7*dog mix classes: weights are divided by
     /// their sum. --class is the same.
     #[arg(long, alias = "class", value_name = "K,...|each|random|data|FILE")]
     pub(crate) classes: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) guidance: GuidanceArgs,
 }
 
 /// How far a network goes beyond what it says without a class.
@@ -199,6 +207,14 @@ pub(crate) struct GuidanceArgs {
     /// evaluations a step; diffusers' guidance_scale.
     #[arg(long, value_name = "W", default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) guidance: f64,
+    #[command(flatten)]
+    pub(crate) shape: GuidanceShape,
+}
+
+/// Where guidance acts, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct GuidanceShape {
     /// Guide at levels from A T to B T alone, with 0 the images and 1 the noise: the middle, as 0.1,0.7, keeps more variety [default: 0,1].
     #[arg(long, value_name = "A,B", value_parser = parse_interval, requires = "guidance", allow_hyphen_values = true)]
     pub(crate) guidance_interval: Option<[f64; 2]>,
@@ -212,22 +228,26 @@ fn parse_interval(text: &str) -> Result<[f64; 2], String> {
     ends.ok_or_else(|| format!("{text:?}: expected two numbers from 0 to 1, as 0.1,0.7"))
 }
 
-impl GuidanceArgs {
-    fn guidance(&self) -> engine::Guidance {
-        let interval = self.guidance_interval.unwrap_or([0.0, 1.0]);
-        engine::Guidance { scale: self.guidance, interval, rescale: self.guidance_rescale }
+impl GuidanceShape {
+    /// With this scale.
+    fn of_scale(&self, scale: f64) -> engine::Guidance {
+        engine::Guidance { scale, interval: self.guidance_interval.unwrap_or([0.0, 1.0]), rescale: self.guidance_rescale }
     }
 }
 
 impl Common {
     pub(crate) fn model(&self, classes: &ClassArgs) -> engine::Model {
+        self.guided_model(&classes.choice, &classes.guidance.shape, classes.guidance.guidance)
+    }
+
+    pub(crate) fn guided_model(&self, classes: &ClassChoice, shape: &GuidanceShape, scale: f64) -> engine::Model {
         engine::Model {
             model: self.model.clone(),
             scheduler: self.choices.scheduler.clone(),
             raw: self.choices.raw,
             size: self.size,
             classes: classes.classes.clone(),
-            guidance: classes.guidance.guidance(),
+            guidance: shape.of_scale(scale),
             batch_size: self.batch_size,
         }
     }

@@ -25,6 +25,7 @@ const TESTS: &[(&str, fn())] = &[
     ("a_sweep_over_solvers_trajectories_and_seeds", a_sweep_over_solvers_trajectories_and_seeds),
     ("a_sweep_of_other_contents_is_refused", a_sweep_of_other_contents_is_refused),
     ("a_sweep_of_classes", a_sweep_of_classes),
+    ("references_are_kept", references_are_kept),
     ("bad_sets_that_are_found_later", bad_sets_that_are_found_later),
 ];
 
@@ -419,7 +420,7 @@ fn a_sweep_of_other_contents_is_refused() {
     assert!(run["warnings"].to_string().contains("no KID"), "{run}");
 }
 
-/// Classes drawn as the reference has them; another guidance is another sweep.
+/// Classes drawn as the reference has them; scales of guidance are rows, and another interval is another sweep.
 fn a_sweep_of_classes() {
     let folder = with_model("learned_classes");
     let dir = folder.path();
@@ -442,8 +443,24 @@ fn a_sweep_of_classes() {
     assert_eq!(fid(run(&sweep("hen", &["--out", "b"]))), hens);
     assert_ne!(fid(run(&sweep("cat", &["--out", "c"]))), hens);
     assert_eq!(fid(run(&sweep("reference", &["--out", "a"]))), hens);
-    no(&sweep("reference", &["--out", "a", "--guidance", "2"]), &["a: another sweep: flags is"]);
-    assert_ne!(fid(run(&sweep("reference", &["--out", "d", "--guidance", "2"]))), hens);
+    no(
+        &sweep("reference", &["--out", "a", "--guidance", "2", "--guidance-interval", "0,0.5"]),
+        &["a: another sweep: guidance_interval is"],
+    );
+    // Guided alone, in one folder with others, and as the first of them: the same cell, of twice the evaluations.
+    let guided = run(&sweep("reference", &["--out", "d", "--guidance", "2"]));
+    assert_ne!(fid(guided.clone()), hens);
+    let both = run(&sweep("reference", &["--out", "a", "--guidance", "1,2"]));
+    let cell = |table: &serde_json::Value, i: usize, key: &str| table["cells"][i][key].clone();
+    assert_eq!(both["cells"].as_array().unwrap().len(), 2);
+    assert!(both["cells"][1] == guided["cells"][0] && cell(&both, 0, "fid") == hens, "{both}");
+    assert_eq!([0, 1].map(|i| cell(&both, i, "evaluations")), [2, 4]);
+    assert_eq!((&guided["settings"]["guidance"], both["settings"].get("guidance")), (&serde_json::json!(2.0), None));
+    assert!(dir.join("a/cells/s0002-eta0-guidance2.json").is_file() && dir.join("d/cells/s0002-eta0.json").is_file());
+    let text = fs::read_to_string(dir.join("a/table.md")).unwrap();
+    assert!(text.contains("\n| guidance 2 | ") && text.contains("but by guidance 2 4."), "{text}");
+    let twice = sweep("reference", &["--out", "a", "--guidance", "2,1,2"]);
+    refused(dir, &twice.iter().map(String::as_str).collect::<Vec<_>>(), 2, &["--guidance", "2 twice"]);
     assert_ne!(fid(run(&sweep("hen+cat", &["--out", "e"]))), hens);
 }
 
@@ -470,4 +487,39 @@ fn bad_sets_that_are_found_later() {
     let small = root().join("conformance/unet/ddpm/unet/diffusion_pytorch_model.safetensors");
     let run = ddim(dir, &["fid", &fashion, &fashion, "-q", "--inception", small.to_str().unwrap()]);
     assert!(run.code == 1 && run.stderr.contains("Conv2d_1a_3x3") && errors(&run.stderr).len() == 1, "{}", run.stderr);
+}
+
+/// A reference of many images is looked at once, whatever it is called; a file that is damaged, or cannot be, is said or does not matter.
+fn references_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let weights = weights();
+    pictures(&dir.join("few.npy"), 4, 8, 1);
+    pictures(&dir.join("many.npy"), 256, 8, 2);
+    let cache = dir.join("cache");
+    let fid = |cache: &Path, reference: &str| {
+        let args = ["fid", "few.npy", reference, &weights, "--json", "-q"];
+        let out = Command::cargo_bin("ddim").unwrap().current_dir(dir).env("DDIM_CACHE", cache).args(args).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        let said = report["warnings"].to_string();
+        (["fid", "kid", "count_b"].map(|key| report[key].clone()), said)
+    };
+    let kept = || listing(&cache.join("features"));
+    fid(&cache, "few.npy");
+    assert!(!cache.exists());
+    let (first, _) = fid(&cache, "many.npy");
+    let [file] = &kept()[..] else { panic!("{:?}", kept()) };
+    assert!(file.metadata().unwrap().len() > 256 * 2048 * 4);
+    fs::rename(dir.join("many.npy"), dir.join("moved.npy")).unwrap();
+    let begin = Instant::now();
+    assert_eq!(fid(&cache, "moved.npy").0, first);
+    let again = begin.elapsed();
+    // Where nothing can be kept, it is said.
+    fs::write(dir.join("a file"), "").unwrap();
+    let begin = Instant::now();
+    let (same, said) = fid(&dir.join("a file"), "moved.npy");
+    assert!(same == first && said.contains("cannot be kept"), "{said}");
+    // By far: 4 images were looked at, and then 260.
+    assert!(begin.elapsed() > 3 * again, "{again:?}");
 }

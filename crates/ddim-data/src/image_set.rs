@@ -10,9 +10,10 @@ use crate::report::{LeftOut, Report};
 use image::DynamicImage;
 use image::metadata::Orientation;
 use rayon::prelude::*;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// How the images of a set are to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,8 +50,8 @@ pub struct ImageSet {
     size: [usize; 2],
     images: Images,
     report: Report,
-    /// Images that EXIF says are to be turned, and were not.
-    unturned: AtomicUsize,
+    /// Images that EXIF says are to be turned, and were not: each counts once, however often it is read.
+    unturned: Mutex<BTreeSet<usize>>,
 }
 
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl ImageSet {
     /// # Errors
     /// Nothing there, or a file that cannot be read. Files of a folder are read later.
     pub fn open(path: &Path, look: Look, limit: Option<usize>, bad: BadFiles, besides: &[PathBuf]) -> Result<Self> {
-        let unturned = AtomicUsize::new(0);
+        let unturned = Mutex::default();
         let mut pictures = match open(path, besides, bad)? {
             Place::Pictures(pictures) => pictures,
             Place::Arrays(arrays) => return Self::of_arrays(path, &arrays, look, limit),
@@ -117,7 +118,7 @@ impl ImageSet {
         };
         let mut data = DataSet::load(&Request { limit, channels: Some(3), labels: None, ..Request::new(path, preparation) })?;
         let report = std::mem::take(&mut data.report);
-        Ok(Self { size: preparation.size, images: Images::Memory(data), report, unturned: AtomicUsize::new(0) })
+        Ok(Self { size: preparation.size, images: Images::Memory(data), report, unturned: Mutex::default() })
     }
 
     /// The number of images.
@@ -153,7 +154,7 @@ impl ImageSet {
 
     /// Of the images that were read, those that EXIF says are to be turned and that were taken as they are.
     pub fn unturned(&self) -> usize {
-        self.unturned.load(Ordering::Relaxed)
+        self.unturned.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Images of `range` as [n, h, w, 3].
@@ -179,7 +180,7 @@ impl ImageSet {
         let decoded = pictures.decoded(index)?;
         check_size(&decoded.image, self.size, "the first image").map_err(|e| Error::at(&pictures.path(index), e))?;
         if decoded.orientation != Orientation::NoTransforms {
-            self.unturned.fetch_add(1, Ordering::Relaxed);
+            self.unturned.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
         }
         colours(&decoded.image, background).ok_or_else(|| Error::transparent(&pictures.path(index)))
     }

@@ -7,13 +7,14 @@ use crate::spacing::Spacing;
 use ddim::{Sigma, Solver};
 use ddim_eval::{Row, sigma_name};
 
-/// All combinations of trajectory, solver and noise, in this order, each with the spacing that its trajectory is called by; of no spacings the
-/// model's own.
+/// All combinations of trajectory, solver, noise and guidance, in this order, each with the spacing that its trajectory is called by; of no
+/// spacings the model's own.
 pub(crate) fn rows<'a>(
     session: &Session<'_, '_>,
     spacings: &'a [Spacing],
     solvers: &[Solver],
     etas: &[Eta],
+    guidances: &[f64],
 ) -> Result<Vec<(Row, Option<&'a Spacing>)>> {
     let spacings: Vec<Option<&Spacing>> = if spacings.is_empty() { vec![None] } else { spacings.iter().map(Some).collect() };
     let names: Vec<String> = spacings.iter().map(|spacing| session.spacing_name(*spacing)).collect();
@@ -21,11 +22,14 @@ pub(crate) fn rows<'a>(
     check_axis("trajectory", &names, String::clone)?;
     check_axis("solver", solvers, ToString::to_string)?;
     check_axis("eta", &sigmas, sigma_name)?;
+    check_axis("guidance", guidances, ToString::to_string)?;
     let mut rows = Vec::new();
     for (trajectory, &spacing) in names.iter().zip(&spacings) {
         for &solver in solvers {
-            let row = |sigma: &Sigma| (Row { solver, trajectory: trajectory.clone(), sigma: sigma.clone() }, spacing);
-            rows.extend(sigmas.iter().map(row));
+            for sigma in &sigmas {
+                let row = |&guidance| (Row { solver, trajectory: trajectory.clone(), sigma: sigma.clone(), guidance }, spacing);
+                rows.extend(guidances.iter().map(row));
+            }
         }
     }
     Ok(rows)

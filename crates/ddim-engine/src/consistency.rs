@@ -2,9 +2,10 @@
 
 use crate::choices::{Clipping, Model};
 use crate::error::{Error, Result};
+use crate::inception::load_inception;
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths, joined, shown};
-use crate::session::{Session, check_count, load_inception};
+use crate::session::{Session, check_count};
 use crate::spacing::Spacing;
 use ddim::{Sigma, Solver};
 use ddim_nn::Inception;

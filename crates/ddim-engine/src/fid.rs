@@ -2,16 +2,16 @@
 
 use crate::choices::Preparing;
 use crate::error::{Error, Result};
+use crate::inception::{load_inception, reference_features};
 use crate::inputs::say;
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths, shown};
 use crate::reports::DataReport;
-use crate::session::load_inception;
 use ddim_data::Look;
 use ddim_eval::{Images, MOST_COMPARED, Reference, Statistics, compared, features, few_images, kernel_distance, precision_recall};
 use ddim_nn::Inception;
 use serde::{Deserialize, Serialize};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -169,15 +169,19 @@ impl Request for Fid {
         // Only where there are images to look at.
         let network = (to_do > 0).then(|| load_inception(self.inception.as_deref(), watch)).transpose()?;
         watch.begin("features", "images", to_do);
-        let unturned = Cell::new(0);
-        let look = |images: Images| -> ddim_eval::Result<Found> {
+        let mut unturned = 0;
+        let mut unkept = Vec::new();
+        let mut look = |images: Images, is_reference: bool| -> ddim_eval::Result<Found> {
             match (images, &network) {
                 (Images::Set(set), Some(inception)) => {
-                    let found = features(inception, &set, &mut |n| {
-                        watch.advance(n);
-                        watch.check().map_err(ddim_eval::Error::observer)
-                    })?;
-                    unturned.set(unturned.get() + set.unturned());
+                    let found = match is_reference {
+                        true => reference_features(inception, &set, watch, &mut |warning| unkept.push(warning))?,
+                        false => features(inception, &set, &mut |n| {
+                            watch.advance(n);
+                            watch.check().map_err(ddim_eval::Error::observer)
+                        })?,
+                    };
+                    unturned += set.unturned();
                     Ok(Found::Features(found))
                 }
                 (Images::Statistics(statistics), _) => Ok(Found::Statistics(statistics)),
@@ -186,11 +190,12 @@ impl Request for Fid {
         };
         // Errors say of which set they are.
         let of = |which: &'static str| move |error: ddim_eval::Error| Error::from(error).of(which);
-        let a = parts.into_iter().map(&look).collect::<ddim_eval::Result<Vec<_>>>().and_then(side).map_err(of("A"))?;
-        let b = reference.map(|images| look(images).and_then(|found| side(vec![found]))).transpose().map_err(of("B"))?;
+        let a = parts.into_iter().map(|part| look(part, false)).collect::<ddim_eval::Result<Vec<_>>>().and_then(side).map_err(of("A"))?;
+        let b = reference.map(|images| look(images, true).and_then(|found| side(vec![found]))).transpose().map_err(of("B"))?;
         let looked = watch.end();
-        if unturned.get() > 0 {
-            let many = images(unturned.get());
+        unkept.into_iter().for_each(&mut warn);
+        if unturned > 0 {
+            let many = images(unturned);
             warn(format!(
                 "{many} with an EXIF orientation were taken as they lie in their files, as pytorch-fid does (prepared for a size they are turned upright)"
             ));

@@ -38,6 +38,7 @@ mod error;
 mod fid;
 #[cfg(not(target_family = "wasm"))]
 pub mod hub;
+mod inception;
 mod info;
 mod inputs;
 mod interpolate;

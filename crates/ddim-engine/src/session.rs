@@ -13,7 +13,7 @@ use ddim::noise::Batch;
 use ddim::{Bdia, BdiaPair, BdiaRun, Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Solver, Step, Trajectory};
 use ddim_data::{Inputs, read_floats_any};
 use ddim_eval::Images;
-use ddim_nn::{Guidance, Guided, Inception, Network, Precision, SampleSize, SchedulerConfig, UNetConfig};
+use ddim_nn::{Guidance, Guided, Network, SampleSize, SchedulerConfig, UNetConfig};
 use std::ops::Range;
 use std::path::Path;
 
@@ -26,6 +26,8 @@ pub(crate) struct Session<'w, 'b> {
     pub(crate) schedule: NoiseSchedule,
     pub(crate) classes: Classes,
     pub(crate) guidance: Option<Guidance>,
+    /// The class that stands for none.
+    null: Option<usize>,
     choice: Model,
     batch_size: usize,
     watch: &'w Watch<'b>,
@@ -66,13 +68,14 @@ impl<'w, 'b> Session<'w, 'b> {
             return Err(Error::request(format!("`size` is missing: {model} {what}")));
         }
         let classes = Classes::new(FIELD, choice.classes.as_deref(), &Known::of(&pipeline), watch)?;
-        let guidance = choice.guidance.with_null(pipeline.null_class(), &model)?;
+        let null = pipeline.null_class();
+        let guidance = choice.guidance.with_null(null, &model)?;
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = watch.network(pipeline)?;
         check_classes(FIELD, &classes, shown, &network, &model)?;
         let latents = latents.map(|(latents, _)| latents);
         let batch_size = batches::prepared(&network, choice.batch_size, 1 + usize::from(guidance.is_some()), watch)?;
-        Ok((Self { batch_size, model, network, scheduler, schedule, classes, guidance, choice: choice.clone(), watch }, latents))
+        Ok((Self { batch_size, model, network, scheduler, schedule, classes, guidance, null, choice: choice.clone(), watch }, latents))
     }
 
     /// The same model under the classes that `field` of a request says, or its own where that says none, and without guidance.
@@ -83,6 +86,20 @@ impl<'w, 'b> Session<'w, 'b> {
             check_classes(field, &other.classes, Some(DATA), &self.network, &self.model)?;
         }
         Ok(other)
+    }
+
+    /// The same model guided by another scale.
+    pub(crate) fn guided(&self, scale: f64) -> Result<Self> {
+        let guidance = crate::choices::Guidance { scale, ..self.choice.guidance };
+        let choice = Model { guidance, ..self.choice.clone() };
+        Ok(Self { guidance: guidance.with_null(self.null, &self.model)?, choice, ..self.clone() })
+    }
+
+    /// How often the network is evaluated for an image: as the sampler does, and where guidance acts under no class as well.
+    pub(crate) fn evaluations(&self, sampler: &Sampler) -> usize {
+        let levels = self.schedule.levels();
+        let times = |level: usize| 1 + usize::from(self.guidance.is_some_and(|guidance| guidance.acts_at(level as f64, levels)));
+        sampler.steps().iter().enumerate().map(|(i, step)| sampler.evaluations_of(i) * times(step.level)).sum()
     }
 
     /// Gives `times` images in turn the class that one had, of `count` of a seed.
@@ -397,28 +414,6 @@ fn check_classes(field: &str, classes: &Classes, shown: Option<&str>, network: &
         return Err(Error::request(format!("`{field}` is missing: {model} was trained with classes")));
     }
     Ok(())
-}
-
-/// The Inception network, downloaded once where nobody has it.
-pub(crate) fn load_inception(file: Option<&Path>, watch: &Watch<'_>) -> Result<Inception> {
-    let load = |path: &Path| match watch.device() {
-        // What measures is the same for all that is measured.
-        Some(device) => Inception::load_on(path, &*device.in_precision(Precision::F32)?),
-        None => Inception::load(path),
-    };
-    let mut known = None;
-    let inception = ddim_eval::load_inception(file, &load, &mut |come, total| {
-        let before = known.replace(come).unwrap_or_else(|| {
-            watch.begin("downloading Inception", "bytes", total as usize);
-            0
-        });
-        watch.advance((come - before) as usize);
-        watch.check().map_err(ddim_eval::Error::observer)
-    });
-    if known.is_some() {
-        watch.end();
-    }
-    Ok(inception?)
 }
 
 /// Reads latents of any size that a network takes, or of the one given; also the shape [c, h, w] of one.

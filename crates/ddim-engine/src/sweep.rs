@@ -1,21 +1,22 @@
-//! FID and KID over numbers of steps, solvers, trajectories, amounts of noise and seeds (Table 1).
+//! FID and KID over numbers of steps, solvers, trajectories, amounts of noise, guidance and seeds (Table 1).
 
 use crate::axes::{check_axis, rows};
-use crate::choices::{Clipping, Eta, Model, Preparing};
+use crate::choices::{Clipping, Eta, Guidance, Model, Preparing};
 use crate::error::{Error, Result};
+use crate::inception::{computed_by, load_inception, reference_checksum};
 use crate::inputs::say;
-use crate::job::{Request, Watch, Within};
+use crate::job::{Request, Within};
 use crate::output::{check_paths, create_folder, write};
 use crate::reports::DataReport;
 use crate::sample::write_singles;
-use crate::session::{Session, check_count, load_inception};
+use crate::session::{Session, check_count};
 use crate::spacing::Spacing;
 use crate::used_folder;
 use ddim::{Sampler, Sigma, Solver};
 use ddim_data::{Look, Preparation};
 use ddim_eval::{
-    Cell, CellResult, Images, MOST_COMPARED, Plain, Row, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes, few_images,
-    plus_minus, sigma_name,
+    Cell, CellResult, Images, KeptFeatures, MOST_COMPARED, Plain, Row, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes,
+    few_images, plus_minus, sigma_name,
 };
 use ddim_pictures::{Picture, check_colours, fid_chart, kid_chart, labelled, time_chart};
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,7 @@ const LOOKING: usize = 12;
 const GRID: usize = 2;
 
 /// A table of FID and KID in a folder, where the same request goes on however it was stopped, and one with more of any axis computes that alone.
-/// Columns are `steps`, rows all combinations of `trajectory`, `solver` and `eta`; each place has a cell for every `seed`. Cells of one seed start from
+/// Columns are `steps`, rows all combinations of `trajectory`, `solver`, `eta` and `guidance`; each place has a cell for every `seed`. Cells of one seed start from
 /// the same latents.
 ///
 /// ```no_run
@@ -68,6 +69,8 @@ pub struct Sweep {
     pub trajectory: Vec<Spacing>,
     /// Amounts of noise: rows.
     pub eta: Vec<Eta>,
+    /// Scales of classifier-free guidance: rows. Empty: that of `model`, whose interval and rescaling are those of all.
+    pub guidance: Vec<f64>,
     /// Images of each cell.
     pub count: usize,
     /// Of latents and noise: so many cells in each place of the table.
@@ -93,6 +96,7 @@ impl Default for Sweep {
             solver: vec![Solver::Ddim],
             trajectory: Vec::new(),
             eta: vec![Eta::Value(0.0), Eta::Value(0.2), Eta::Value(0.5), Eta::Value(1.0), Eta::Hat],
+            guidance: Vec::new(),
             count: 1000,
             seed: vec![0],
             clip: Clipping::default(),
@@ -140,7 +144,8 @@ impl Request for Sweep {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SweepReport> {
         let folders = [("out", Some(&*self.out)), ("save_images", self.save_images.as_deref())];
         check_paths(&[("reference", Some(&*self.reference)), ("inception", self.inception.as_deref())], &folders, &[])?;
-        let mut session = Session::of_reference(&self.model, watch)?;
+        let guidances = if self.guidance.is_empty() { vec![self.model.guidance.scale] } else { self.guidance.clone() };
+        let mut session = Session::of_reference(&self.guided_most(&guidances), watch)?;
         check_count(self.count)?;
         if self.count < 2 {
             return Err(Error::field("count", "1: expected at least 2, for a covariance"));
@@ -149,8 +154,8 @@ impl Request for Sweep {
         check_colours([c, h, w])?;
         check_axis("steps", &self.steps, ToString::to_string)?;
         check_axis("seed", &self.seed, ToString::to_string)?;
-        let rows = rows(&session, &self.trajectory, &self.solver, &self.eta)?;
-        let samplers = self.samplers(&session, &rows)?;
+        let rows = rows(&session, &self.trajectory, &self.solver, &self.eta, &guidances)?;
+        let (samplers, evaluations): (Vec<Sampler>, Vec<usize>) = self.samplers(&session, &rows)?.into_iter().unzip();
         let tuned: Vec<bool> = rows.iter().map(|(_, spacing)| matches!(spacing, Some(Spacing::Tuned(_)))).collect();
         let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
         let mut cells = Table::cells(&self.steps, &rows, &self.seed);
@@ -170,21 +175,22 @@ impl Request for Sweep {
         let report = if let Images::Set(set) = &reference { Some(set.report()) } else { None };
         report.iter().for_each(|report| say(report, watch));
         let data = report.map(DataReport::from);
-        let first = Plain { trajectory: rows[0].trajectory.clone(), seed: self.seed[0] };
+        let first = Plain { trajectory: rows[0].trajectory.clone(), guidance: guidances[0], seed: self.seed[0] };
         let plain = ddim_eval::Sweep::plain(&self.out)?.unwrap_or(first);
         let cell_folder = |folder: &Path, cell: &Cell| folder.join(cell.name(&plain));
         for (folder, cell) in self.save_images.iter().flat_map(|folder| cells.iter().map(move |cell| (folder, cell))) {
+            let session = session.guided(cell.guidance)?;
             used_folder::images(&cell_folder(folder, cell), Some(self.count), |i| caption(&session, self, cell, i))?;
         }
         let mut settings = settings(&session, self, &plain, &prepared, &reference)?;
         ddim_eval::Sweep::check(&self.out, &settings)?;
-        settings.insert("reference_checksum".into(), checksum(&reference, watch)?.into());
+        let checksum = reference_checksum(&reference, watch)?;
+        settings.insert("reference_checksum".into(), checksum.clone().into());
         ddim_eval::Sweep::check(&self.out, &settings)?;
         let inception = load_inception(self.inception.as_deref(), watch)?;
         settings.insert("inception_checksum".into(), inception.checksum().into());
         let names = as_object(json!({ "model": session.model, "reference": self.reference.display().to_string() }));
-        let by = watch.device().map_or_else(|| ddim_nn::vectors().to_owned(), |device| device.described());
-        let computed_by = format!("ddim {}, {by}", env!("CARGO_PKG_VERSION"));
+        let computed_by = computed_by(watch);
         let sweep = ddim_eval::Sweep::open(&self.out, &settings, &names, &computed_by, session.shape())?;
         self.save_images.iter().try_for_each(|folder| create_folder(folder))?;
         let warnings = warnings(self, &reference, sweep.computed_by());
@@ -194,15 +200,16 @@ impl Request for Sweep {
             Images::Set(set) => set.len() * LOOKING,
             Images::Statistics(_) => 0,
         };
-        let total: usize = samplers.iter().map(|sampler| self.seed.len() * self.count * (sampler.evaluations() + LOOKING)).sum();
+        let total: usize = evaluations.iter().map(|evaluations| self.seed.len() * self.count * (evaluations + LOOKING)).sum();
         watch.begin("sweeping", "image-steps", looked + total);
         let mut observe = |event: SweepEvent<'_>| {
             match event {
                 SweepEvent::Images(None, n) => watch.advance(n * LOOKING),
                 SweepEvent::Images(Some(cell), n) => {
                     let at = cells.iter().position(|known| known == cell).expect("one of ours");
-                    watch.advance(n * (sampler_of(at).evaluations() + LOOKING));
+                    watch.advance(n * (evaluations[at / self.seed.len()] + LOOKING));
                 }
+                SweepEvent::NotKept(error) => watch.warn(error.to_string()),
                 SweepEvent::Done(result) => {
                     let kid = result.kid.map_or(String::new(), |kid| format!(", KID {}", plus_minus(kid, result.kid_error, 5)));
                     let fid = plus_minus(result.fid, result.fid_error, 2);
@@ -217,13 +224,14 @@ impl Request for Sweep {
             Images::Statistics(statistics) => SweepReference::new(statistics)?,
             Images::Set(set) => sweep.reference(
                 set.len(),
+                &KeptFeatures::of(&checksum, inception.checksum(), &computed_by, set.len()),
                 &mut |range| features_of_bytes(&inception, &set.read(range.clone())?, set.size(), range.start),
                 &mut observe,
             )?,
         };
         let mut results = Vec::with_capacity(cells.len());
         for (i, cell) in cells.iter().enumerate() {
-            let (sampler, seed) = (sampler_of(i), cell.seed);
+            let (sampler, seed, session) = (sampler_of(i), cell.seed, session.guided(cell.guidance)?);
             let images = self.save_images.as_ref().map(|folder| cell_folder(folder, cell));
             images.iter().try_for_each(|folder| create_folder(folder))?;
             let sample = |range: std::ops::Range<usize>| -> Result<Vec<f32>> {
@@ -236,7 +244,15 @@ impl Request for Sweep {
                 Ok(x)
             };
             let mut sample = |range| sample(range).map_err(ddim_eval::Error::observer);
-            results.push(sweep.cell(cell, sampler.evaluations(), self.count, &reference, &inception, &mut sample, &mut observe)?);
+            results.push(sweep.cell(
+                cell,
+                evaluations[i / self.seed.len()],
+                self.count,
+                &reference,
+                &inception,
+                &mut sample,
+                &mut observe,
+            )?);
         }
         let seconds = watch.end();
 
@@ -267,13 +283,22 @@ impl Request for Sweep {
 }
 
 impl Sweep {
-    /// Of each place of the table, row after row: what does not exist is refused before anything is computed.
-    fn samplers(&self, session: &Session<'_, '_>, rows: &[(Row, Option<&Spacing>)]) -> Result<Vec<Sampler>> {
+    /// The model, guided where any row is: what is prepared for images that are evaluated twice has room for all.
+    fn guided_most(&self, guidances: &[f64]) -> Model {
+        let scale = guidances.iter().copied().find(|scale| *scale != 1.0).unwrap_or(1.0);
+        Model { guidance: Guidance { scale, ..self.model.guidance }, ..self.model.clone() }
+    }
+
+    /// Of each place of the table, row after row, and the evaluations of each: what does not exist is refused before anything is computed.
+    fn samplers(&self, session: &Session<'_, '_>, rows: &[(Row, Option<&Spacing>)]) -> Result<Vec<(Sampler, usize)>> {
         let places = rows.iter().flat_map(|row| self.steps.iter().map(move |&steps| (row, steps)));
         places
             .map(|((row, spacing), steps)| {
+                let session = session.guided(row.guidance)?;
                 let trajectory = session.trajectory(*spacing, steps, row.solver)?;
-                session.sampler(&trajectory, &row.sigma, clipping(self, &row.sigma), row.solver)
+                let sampler = session.sampler(&trajectory, &row.sigma, clipping(self, &row.sigma), row.solver)?;
+                let evaluations = session.evaluations(&sampler);
+                Ok((sampler, evaluations))
             })
             .collect()
     }
@@ -283,15 +308,17 @@ impl Sweep {
         let named = |named: bool, text: String| if named { format!(", {text}") } else { String::new() };
         let solver = named(self.solver != [Solver::Ddim], result.solver.clone());
         let trajectory = named(self.trajectory.len() > 1, result.trajectory.clone());
+        let guidance = named(self.guidance.len() > 1, format!("guidance {}", result.guidance));
         let seed = named(self.seed.len() > 1, format!("seed {}", result.seed));
-        format!("S = {}{solver}{trajectory}, eta {}{seed}", result.steps, result.eta)
+        format!("S = {}{solver}{trajectory}, eta {}{guidance}{seed}", result.steps, result.eta)
     }
 
-    /// Trajectory and seed are settings where all cells have one; else each says its own.
+    /// Trajectory, guidance and seed are settings where all cells have one; else each says its own.
     fn share(&self, settings: &mut Map<String, Value>, rows: &[Row]) {
         let trajectory = (self.trajectory.len() <= 1).then(|| json!(rows[0].trajectory));
         let seed = (self.seed.len() == 1).then(|| json!(self.seed[0]));
-        for (key, shared) in [("trajectory", trajectory), ("seed", seed)] {
+        let guidance = (self.guidance.len() <= 1).then(|| json!(rows[0].guidance));
+        for (key, shared) in [("trajectory", trajectory), ("guidance", guidance), ("seed", seed)] {
             match shared {
                 Some(shared) => drop(settings.insert(key.into(), shared)),
                 None => drop(settings.shift_remove(key)),
@@ -309,7 +336,7 @@ fn clipping(request: &Sweep, sigma: &Sigma) -> Clipping {
 }
 
 /// What all cells share, by which a sweep knows itself again: whatever moves a digit of them, but for the vectors of the processor. What things
-/// are called is beside it. Trajectory and seed are those of the cells that are called by nothing else.
+/// are called is beside it. Trajectory, guidance and seed are those of the cells that are called by nothing else.
 fn settings(
     session: &Session<'_, '_>,
     request: &Sweep,
@@ -326,7 +353,8 @@ fn settings(
     let mut settings = as_object(json!({
         "weights": session.network.checksum(), "reference_images": reference.count(),
         "reference_prepared": prepared, "count": request.count, "seed": plain.seed, "trajectory": plain.trajectory,
-        "flags": (session.flags(request.clip, Solver::Ddim) + &session.precision_flag()).trim(),
+        "guidance": plain.guidance, "guidance_interval": request.model.guidance.interval, "guidance_rescale": request.model.guidance.rescale,
+        "flags": (session.guided(1.0)?.flags(request.clip, Solver::Ddim) + &session.precision_flag()).trim(),
     }));
     // A file of classes may change.
     let (labels, mixtures) = (session.classes.labels(plain.seed, 0..request.count), session.classes.mixtures(plain.seed, 0..request.count));
@@ -354,18 +382,6 @@ fn as_object(value: Value) -> Map<String, Value> {
         Value::Object(object) => object,
         _ => Map::new(),
     }
-}
-
-/// The checksum of a reference, told as it is read: that may take a while.
-fn checksum(reference: &Images, watch: &Watch<'_>) -> Result<String> {
-    let total = if let Images::Set(set) = reference { set.len() } else { 0 };
-    watch.begin("reading the reference", "images", total);
-    let checksum = reference.checksum(&mut |n| {
-        watch.advance(n);
-        watch.check().map_err(ddim_eval::Error::observer)
-    })?;
-    watch.end();
-    Ok(checksum)
 }
 
 /// What may mislead, in words.

@@ -15,6 +15,8 @@ pub struct Row {
     pub trajectory: String,
     /// η, or σ̂.
     pub sigma: Sigma,
+    /// The scale of classifier-free guidance: 1 is none.
+    pub guidance: f64,
 }
 
 /// What a cell is of.
@@ -28,6 +30,8 @@ pub struct Cell {
     pub trajectory: String,
     /// η, or σ̂.
     pub sigma: Sigma,
+    /// The scale of classifier-free guidance: 1 is none.
+    pub guidance: f64,
     /// Of latents and noise: cells of one seed start from the same latents.
     pub seed: u64,
 }
@@ -37,7 +41,7 @@ pub struct Cell {
 pub struct CellResult {
     /// S that was asked for.
     pub steps: usize,
-    /// How often the network was evaluated for an image: S, but for trajectories that drop or add steps and solvers that look twice.
+    /// How often the network was evaluated for an image: S, but for trajectories that drop or add steps, solvers that look twice, and guidance.
     pub evaluations: usize,
     /// The solver's name. Empty in files of versions that had DDIM's alone; [`Sweep::cell`](crate::Sweep::cell) fills it in, as the next two.
     #[serde(default)]
@@ -47,6 +51,9 @@ pub struct CellResult {
     pub trajectory: String,
     /// η as text, or "hat".
     pub eta: String,
+    /// The scale of classifier-free guidance: 1 is none.
+    #[serde(default = "no_guidance")]
+    pub guidance: f64,
     /// Of latents and noise.
     #[serde(default)]
     pub seed: u64,
@@ -62,22 +69,30 @@ pub struct CellResult {
     pub kid_error: Option<f64>,
 }
 
-/// What the cells of a folder are of whose names do not say: with DDIM's own solver, over this trajectory, from this seed. The first that a sweep
-/// was asked for; earlier versions knew no others.
+/// What files say that know of no guidance.
+fn no_guidance() -> f64 {
+    1.0
+}
+
+/// What the cells of a folder are of whose names do not say: with DDIM's own solver, over this trajectory, under this guidance, from this seed.
+/// The first that a sweep was asked for; earlier versions knew no others.
 ///
 /// ```
 /// use ddim::{Sigma, Solver};
 /// use ddim_eval::{Plain, Row};
 ///
-/// let plain = Plain { trajectory: "uniform".into(), seed: 0 };
-/// let row = |solver, trajectory: &str| Row { solver, trajectory: trajectory.into(), sigma: Sigma::Eta(0.0) };
+/// let plain = Plain { trajectory: "uniform".into(), guidance: 1.0, seed: 0 };
+/// let row = |solver, trajectory: &str| Row { solver, trajectory: trajectory.into(), sigma: Sigma::Eta(0.0), guidance: 1.0 };
 /// assert_eq!(row(Solver::Ddim, "uniform").cell(10, 0).name(&plain), "s0010-eta0");
 /// assert_eq!(row(Solver::Ipndm, "power:1.5").cell(10, 1).name(&plain), "s0010-ipndm-power1.5-eta0-seed1");
+/// assert_eq!(Row { guidance: 1.5, ..row(Solver::Ddim, "uniform") }.cell(10, 0).name(&plain), "s0010-eta0-guidance1.5");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plain {
     /// What their choice of timesteps is called.
     pub trajectory: String,
+    /// The scale of their guidance.
+    pub guidance: f64,
     /// Of their latents and noise.
     pub seed: u64,
 }
@@ -90,15 +105,17 @@ impl Plain {
             Error::sweep(folder, message)
         };
         let trajectory = settings.get("trajectory").and_then(Value::as_str).ok_or_else(|| missing("trajectory"))?;
+        let guidance = settings.get("guidance").and_then(Value::as_f64).ok_or_else(|| missing("guidance"))?;
         let seed = settings.get("seed").and_then(Value::as_u64).ok_or_else(|| missing("seed"))?;
-        Ok(Self { trajectory: trajectory.to_owned(), seed })
+        Ok(Self { trajectory: trajectory.to_owned(), guidance, seed })
     }
 }
 
 impl Row {
     /// The cell of S steps and a seed.
     pub fn cell(&self, steps: usize, seed: u64) -> Cell {
-        Cell { steps, solver: self.solver, trajectory: self.trajectory.clone(), sigma: self.sigma.clone(), seed }
+        let Self { solver, trajectory, sigma, guidance } = self.clone();
+        Cell { steps, solver, trajectory, sigma, guidance, seed }
     }
 }
 
@@ -116,6 +133,9 @@ impl Cell {
             name.extend(kept.map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }));
         }
         name += &format!("-eta{}", sigma_name(&self.sigma));
+        if self.guidance != plain.guidance {
+            name += &format!("-guidance{}", self.guidance);
+        }
         if self.seed != plain.seed {
             name += &format!("-seed{}", self.seed);
         }

@@ -52,31 +52,39 @@ impl Images {
 }
 
 impl Images {
-    /// A checksum (SHA-256) of what features are taken from, by which a reference is known again whatever it is called: the size and the
-    /// prepared bytes of all images in their order, or the numbers of statistics. Reads every image once; `observe` is told how many are done
-    /// since it was last told.
+    /// A checksum (SHA-256) of what features are taken from, by which a reference is known again whatever it is called: that of a
+    /// [set](set_checksum), or of the numbers of statistics.
     ///
     /// # Errors
-    /// A file that cannot be read, and what `observe` says.
+    /// As [`set_checksum`].
     pub fn checksum(&self, observe: &mut dyn FnMut(usize) -> Result<()>) -> Result<String> {
-        let mut digest = Sha256::new();
         match self {
-            Self::Set(set) => {
-                set.size().iter().for_each(|n| digest.update((*n as u64).to_le_bytes()));
-                for first in (0..set.len()).step_by(TOGETHER) {
-                    let range = first..(first + TOGETHER).min(set.len());
-                    let n = range.len();
-                    digest.update(set.read(range)?);
-                    observe(n)?;
-                }
-            }
+            Self::Set(set) => set_checksum(set, observe),
             Self::Statistics(statistics) => {
+                let mut digest = Sha256::new();
                 digest.update((statistics.count as u64).to_le_bytes());
                 statistics.mean.iter().chain(&statistics.covariance).for_each(|x| digest.update(x.to_le_bytes()));
+                Ok(hex(&digest.finalize()))
             }
         }
-        Ok(hex(&digest.finalize()))
     }
+}
+
+/// A checksum (SHA-256) of a set: the size and the prepared bytes of all images in their order. Reads every image once; `observe` is told how
+/// many are done since it was last told.
+///
+/// # Errors
+/// A file that cannot be read, and what `observe` says.
+pub fn set_checksum(set: &ImageSet, observe: &mut dyn FnMut(usize) -> Result<()>) -> Result<String> {
+    let mut digest = Sha256::new();
+    set.size().iter().for_each(|n| digest.update((*n as u64).to_le_bytes()));
+    for first in (0..set.len()).step_by(TOGETHER) {
+        let range = first..(first + TOGETHER).min(set.len());
+        let n = range.len();
+        digest.update(set.read(range)?);
+        observe(n)?;
+    }
+    Ok(hex(&digest.finalize()))
 }
 
 /// Bytes as digits.

@@ -1,5 +1,6 @@
 //! Evaluation of diffusion models: features, FID, KID, precision and recall, likelihood bounds, and the tables of the DDIM paper.
 
+mod cache;
 mod cell;
 mod error;
 mod features;
@@ -15,9 +16,10 @@ mod sweep;
 mod table;
 mod weights;
 
+pub use cache::KeptFeatures;
 pub use cell::{Cell, CellResult, Plain, Row, sigma_name};
 pub use error::{Error, ErrorKind, Result};
-pub use features::{Images, features, features_of_bytes, features_of_images};
+pub use features::{Images, features, features_of_bytes, features_of_images, set_checksum};
 pub use frechet::{Reference, frechet_distance};
 pub use kernel::{KernelDistance, KernelReference, kernel_distance};
 pub use likelihood::{Bound, Likelihood, likelihood};

@@ -1,9 +1,10 @@
-//! A table of FID and KID over numbers of steps S, solvers, trajectories and amounts of noise (Table 1 of the paper), kept in a folder so that it can be stopped anywhere:
+//! A table of FID and KID over numbers of steps S, solvers, trajectories, amounts of noise and guidance (Table 1 of the paper), kept in a folder so that it can be stopped anywhere:
 //! features of a few images at a time become files, each cell becomes one when it is done, and what is there is not computed again.
 //!
 //! `sweep.json` what is compared; `reference.npz` the statistics of real images, and features of them for KID; `cells/` a `.json` and the first images (`.npy`) of each cell,
 //! and of one that is not done a folder of parts; `timings.json` how long sampling took, the one file that differs from run to run.
 
+use crate::cache::KeptFeatures;
 use crate::cell::{Cell, CellResult, Plain, sigma_name};
 use crate::error::{Error, Result};
 use crate::features::features_of_images;
@@ -46,6 +47,8 @@ pub enum SweepEvent<'a> {
     Images(Option<&'a Cell>, usize),
     /// A cell is done, now or in an earlier run.
     Done(&'a CellResult),
+    /// The reference's features could not be kept for others, and why.
+    NotKept(Error),
 }
 
 /// Images that become a file together: what a kill loses at most.
@@ -97,7 +100,7 @@ impl Sweep {
     }
 
     /// Makes the folder, or goes on in one with the same settings. `settings` are what all cells share (the contents of model and reference,
-    /// count, …), and `trajectory` and `seed` of those whose names do not say ([`Plain`]); `names` are kept beside them and may change; `computed_by` says what computes (version, vectors), of which
+    /// count, …), and `trajectory`, `guidance` and `seed` of those whose names do not say ([`Plain`]); `names` are kept beside them and may change; `computed_by` says what computes (version, vectors), of which
     /// [`computed_by`](Self::computed_by) has all that took part. `shape` [c, h, w] is that of an image.
     ///
     /// # Errors
@@ -146,13 +149,15 @@ impl Sweep {
         write_whole(&self.folder.join(name), bytes)
     }
 
-    /// The reference: what is here already, or the statistics and some features of `count` images, whose features `features` takes.
+    /// The reference: what is here already, or the statistics and some features of `count` images, whose features are `kept` or `features` takes
+    /// them.
     ///
     /// # Errors
     /// What `features` and `observe` say, and files that cannot be read or written.
     pub fn reference(
         &self,
         count: usize,
+        kept: &KeptFeatures,
         features: &mut dyn FnMut(Range<usize>) -> Result<Vec<f32>>,
         observe: &mut dyn FnMut(SweepEvent<'_>) -> Result<()>,
     ) -> Result<SweepReference> {
@@ -161,10 +166,20 @@ impl Sweep {
         if path.is_file() {
             observe(SweepEvent::Images(None, count))?;
         } else {
-            let mut make = |range: Range<usize>| Ok(Part { features: features(range)?, seconds: 0.0, shown: Vec::new() });
-            let all = collect(&parts, count, &mut make, &mut |n| observe(SweepEvent::Images(None, n)))?;
-            let statistics = Statistics::of(&all.features, Inception::FEATURES)?;
-            let kept = compared(&all.features, Inception::FEATURES, 0, 1);
+            let all = match kept.read() {
+                Some(features) => {
+                    observe(SweepEvent::Images(None, count))?;
+                    features
+                }
+                None => {
+                    let mut make = |range: Range<usize>| Ok(Part { features: features(range)?, seconds: 0.0, shown: Vec::new() });
+                    let all = collect(&parts, count, &mut make, &mut |n| observe(SweepEvent::Images(None, n)))?.features;
+                    kept.write(&all).or_else(|error| observe(SweepEvent::NotKept(error)))?;
+                    all
+                }
+            };
+            let statistics = Statistics::of(&all, Inception::FEATURES)?;
+            let kept = compared(&all, Inception::FEATURES, 0, 1);
             let shape = [(kept.len() / Inception::FEATURES) as u64, Inception::FEATURES as u64];
             let [mean, covariance, count] = statistics.arrays();
             self.write("reference.npz", &to_npz(&[mean, covariance, count, ("features", npy(&kept, &shape))]))?;
@@ -200,7 +215,7 @@ impl Sweep {
             let text = std::fs::read_to_string(&done).map_err(|e| Error::sweep(&done, &e).because(e))?;
             let result: CellResult = serde_json::from_str(&text).map_err(|e| Error::sweep(&done, &e).because(e))?;
             let (solver, trajectory) = (cell.solver.to_string(), cell.trajectory.clone());
-            let result = CellResult { solver, trajectory, seed: cell.seed, ..result };
+            let result = CellResult { solver, trajectory, guidance: cell.guidance, seed: cell.seed, ..result };
             remove_folder(&parts)?;
             observe(SweepEvent::Images(Some(cell), count))?;
             observe(SweepEvent::Done(&result))?;
@@ -221,8 +236,8 @@ impl Sweep {
         let kid = reference.kid.as_ref().map(|reference| reference.distance(&all.features)).transpose()?;
         let (kid, kid_error) = (kid.map(|kid| kid.distance), kid.and_then(|kid| kid.error));
         let (solver, trajectory, eta) = (cell.solver.to_string(), cell.trajectory.clone(), sigma_name(&cell.sigma));
-        let (steps, seed) = (cell.steps, cell.seed);
-        let result = CellResult { steps, evaluations, solver, trajectory, eta, seed, count, fid, fid_error, kid, kid_error };
+        let &Cell { steps, guidance, seed, .. } = cell;
+        let result = CellResult { steps, evaluations, solver, trajectory, eta, guidance, seed, count, fid, fid_error, kid, kid_error };
         let mut timings = self.timings()?;
         timings.insert(name.clone(), all.seconds);
         self.write("timings.json", format!("{:#}\n", serde_json::json!(timings)).as_bytes())?;

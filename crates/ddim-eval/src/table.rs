@@ -19,16 +19,18 @@ pub fn plus_minus(value: f64, error: Option<f64>, decimals: usize) -> String {
     }
 }
 
-/// The cells of a table: rows of solver, trajectory and noise, columns of S, and in each place a cell for every seed.
+/// The cells of a table: rows of solver, trajectory, noise and guidance, columns of S, and in each place a cell for every seed.
 ///
 /// ```
 /// use ddim::{Sigma, Solver};
 /// use ddim_eval::{CellResult, Row, Table};
 ///
-/// let rows = vec![Row { solver: Solver::Ddim, trajectory: "uniform".into(), sigma: Sigma::Eta(0.0) }];
+/// let rows = vec![Row { solver: Solver::Ddim, trajectory: "uniform".into(), sigma: Sigma::Eta(0.0), guidance: 1.0 }];
 /// let result = |steps, seed, fid| {
-///     let (evaluations, solver, trajectory, eta, count) = (steps, "ddim".into(), "uniform".into(), "0".into(), 1000);
-///     CellResult { steps, evaluations, solver, trajectory, eta, seed, count, fid, fid_error: Some(0.25), kid: None, kid_error: None }
+///     let (evaluations, solver, trajectory, eta, guidance, count) = (steps, "ddim".into(), "uniform".into(), "0".into(), 1.0, 1000);
+///     CellResult {
+///         steps, evaluations, solver, trajectory, eta, guidance, seed, count, fid, fid_error: Some(0.25), kid: None, kid_error: None,
+///     }
 /// };
 /// let results = vec![result(10, 0, 13.5), result(20, 0, 6.75)];
 /// let table = Table { steps: vec![10, 20], rows: rows.clone(), seeds: vec![0], results };
@@ -90,12 +92,14 @@ impl Table {
         let differ = |same: fn(&Row, &Row) -> bool| self.rows.iter().any(|row| !same(row, &self.rows[0]));
         let solvers = differ(|a, b| a.solver == b.solver) || self.rows.iter().any(|row| row.solver != Solver::Ddim);
         let trajectories = differ(|a, b| a.trajectory == b.trajectory);
-        let sigmas = differ(|a, b| a.sigma == b.sigma) || !(solvers || trajectories);
+        let guidances = differ(|a, b| a.guidance == b.guidance);
+        let sigmas = differ(|a, b| a.sigma == b.sigma) || !(solvers || trajectories || guidances);
         let label = |row: &Row| {
             let parts = [
                 solvers.then(|| row.solver.to_string()),
                 trajectories.then(|| row.trajectory.clone()),
                 sigmas.then(|| sigma_label(&row.sigma)),
+                guidances.then(|| format!("guidance {}", row.guidance)),
             ];
             parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
         };
@@ -127,7 +131,9 @@ impl Table {
 
     /// Rows that evaluate the network more or less than S times for an image, among others.
     fn evaluations(&self) -> String {
-        let compared = self.rows.iter().any(|row| row.solver != Solver::Ddim || row.trajectory != self.rows[0].trajectory);
+        let first = &self.rows[0];
+        let other = |row: &Row| row.solver != Solver::Ddim || row.trajectory != first.trajectory || row.guidance != first.guidance;
+        let compared = self.rows.iter().any(other);
         let of = |(row, label): (usize, &String)| {
             let entries = self.row(row);
             let counts: Vec<String> = entries.iter().map(|entry| entry.evaluations.to_string()).collect();
@@ -157,11 +163,11 @@ impl Table {
     pub fn to_csv(&self) -> String {
         let shown = |x: Option<f64>| x.map_or(String::new(), |x| x.to_string());
         let line = |cell: &CellResult| {
-            let CellResult { steps, evaluations, eta, count, fid, solver, trajectory, seed, .. } = cell;
+            let CellResult { steps, evaluations, eta, count, fid, solver, trajectory, seed, guidance, .. } = cell;
             let [fid_error, kid, kid_error] = [cell.fid_error, cell.kid, cell.kid_error].map(shown);
-            format!("{steps},{evaluations},{eta},{count},{fid},{fid_error},{kid},{kid_error},{solver},{trajectory},{seed}\n")
+            format!("{steps},{evaluations},{eta},{count},{fid},{fid_error},{kid},{kid_error},{solver},{trajectory},{seed},{guidance}\n")
         };
-        let head = "steps,evaluations,eta,count,fid,fid_error,kid,kid_error,solver,trajectory,seed\n".to_owned();
+        let head = "steps,evaluations,eta,count,fid,fid_error,kid,kid_error,solver,trajectory,seed,guidance\n".to_owned();
         std::iter::once(head).chain(self.results.iter().map(line)).collect()
     }
 }
@@ -193,7 +199,7 @@ mod tests {
     use super::*;
 
     fn row(solver: Solver, trajectory: &str, sigma: Sigma) -> Row {
-        Row { solver, trajectory: trajectory.to_owned(), sigma }
+        Row { solver, trajectory: trajectory.to_owned(), sigma, guidance: 1.0 }
     }
 
     fn table(steps: &[usize], rows: Vec<Row>, seeds: &[u64]) -> Table {
@@ -203,6 +209,7 @@ mod tests {
             solver: cell.solver.to_string(),
             trajectory: cell.trajectory,
             eta: sigma_name(&cell.sigma),
+            guidance: cell.guidance,
             seed: cell.seed,
             count: 7,
             fid: 1.125 + i as f64,
@@ -226,9 +233,9 @@ mod tests {
              | σ hat | 62.50 ± 1.00 | 62.50 ± 1.00 |\n\nKID × 1000 of the same, ± one standard error over the images of both.\n\n\
              Warning: few.\n"
         );
-        let head = "steps,evaluations,eta,count,fid,fid_error,kid,kid_error,solver,trajectory,seed\n";
+        let head = "steps,evaluations,eta,count,fid,fid_error,kid,kid_error,solver,trajectory,seed,guidance\n";
         let csv = table.to_csv();
-        let lines = "10,10,0,7,1.125,,0.0625,0.001,ddim,uniform,0\n20,20,0,7,2.125,0.25,0.0625,0.001,ddim,uniform,0\n10,10,0.2,7,";
+        let lines = "10,10,0,7,1.125,,0.0625,0.001,ddim,uniform,0,1\n20,20,0,7,2.125,0.25,0.0625,0.001,ddim,uniform,0,1\n10,10,0.2,7,";
         assert!(csv.starts_with(&format!("{head}{lines}")), "{csv}");
         table.results.iter_mut().for_each(|cell| (cell.kid, cell.kid_error) = (None, None));
         let text = table.to_markdown(None, &[]);
@@ -248,6 +255,12 @@ mod tests {
         assert_eq!(labels(&[ddim.clone(), row(Solver::Ddim, "linspace", zero)]), "uniform; linspace");
         assert_eq!(labels(&[row(Solver::Dpmpp2mSde, "uniform", fifth), ddim, ipndm]), "dpmpp-2m-sde, η = 0.2; ddim, η = 0; ipndm, η = 0");
         assert_eq!(labels(&[]), "");
+        let guided = |guidance| Row { guidance, ..row(Solver::Ddim, "uniform", Sigma::Eta(0.5)) };
+        assert_eq!(labels(&[guided(1.0), guided(1.5)]), "guidance 1; guidance 1.5");
+        assert_eq!(
+            labels(&[guided(2.0), row(Solver::Ipndm, "uniform", Sigma::Eta(0.0))]),
+            "ddim, η = 0.5, guidance 2; ipndm, η = 0, guidance 1"
+        );
     }
 
     #[test]
@@ -262,7 +275,7 @@ mod tests {
         assert!(text.contains("| ddim | 2.12 ± 1.00 | 5.12 ± 1.00 |\n| heun | 8.12 ± 1.00 | 11.12 ± 1.00 |\n"), "{text}");
         assert!(text.contains("7 images per cell against 40 images: the mean of 3 seeds ± the standard deviation over seeds."), "{text}");
         assert!(text.contains("of the same, likewise over seeds.\n\nThe network is evaluated S times for an image, but by heun 19, 39.\n"));
-        assert!(table.to_csv().lines().skip(1).map(|line| line.rsplit(',').next().unwrap()).eq(["4", "2", "9"].repeat(4)));
+        assert!(table.to_csv().lines().skip(1).map(|line| line.rsplit(',').nth(1).unwrap()).eq(["4", "2", "9"].repeat(4)));
         // One cell without KID leaves its place without.
         table.results[0].kid = None;
         assert_eq!((table.row(0)[0].kid, table.row(0)[1].kid.is_some()), (None, true));

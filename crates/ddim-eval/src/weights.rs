@@ -1,5 +1,6 @@
 //! Where the Inception network's weights come from.
 
+use crate::cache::{cache_folder, home_cache};
 use crate::error::{Error, Result};
 use crate::fetch::{SIZE, fetch};
 use ddim_nn::Inception;
@@ -61,19 +62,6 @@ pub fn load_inception(
             "no cache folder: expected DDIM_CACHE or HOME to be set, or --inception or {VARIABLE} to name the weights of FID's Inception",
         ))),
     }
-}
-
-fn cache_folder() -> Option<PathBuf> {
-    std::env::var_os("DDIM_CACHE")
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| home_cache().map(|cache| cache.join("ddim")))
-}
-
-/// The user's cache folder.
-fn home_cache() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("XDG_CACHE_HOME").or_else(|| set("LOCALAPPDATA")).or_else(|| set("HOME").map(|home| home.join(".cache")))
 }
 
 fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<PathBuf> {

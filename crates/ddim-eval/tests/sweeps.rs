@@ -7,7 +7,7 @@ use std::path::Path;
 
 fn settings(more: &[(&str, Value)]) -> Map<String, Value> {
     let mut settings = Map::new();
-    let all = [("count", json!(7)), ("seed", json!(4)), ("trajectory", json!("quadratic"))];
+    let all = [("count", json!(7)), ("seed", json!(4)), ("guidance", json!(1.5)), ("trajectory", json!("quadratic"))];
     settings.extend(all.iter().chain(more).map(|(key, value)| ((*key).to_owned(), value.clone())));
     settings
 }
@@ -25,7 +25,7 @@ fn a_folder_knows_its_plain_cells() {
     let at = folder.path().join("sweep");
     assert_eq!(Sweep::plain(&at).unwrap(), None);
     drop(open(&at, &settings(&[])).unwrap());
-    let plain = Some(Plain { trajectory: "quadratic".into(), seed: 4 });
+    let plain = Some(Plain { trajectory: "quadratic".into(), guidance: 1.5, seed: 4 });
     assert_eq!(Sweep::plain(&at).unwrap(), plain);
     let written = fs::read(at.join("sweep.json")).unwrap();
     // The same goes on; what all cells share is refused by its name, and so is a folder that another process made for another first seed meanwhile.
@@ -36,7 +36,7 @@ fn a_folder_knows_its_plain_cells() {
     }
     assert_eq!((Sweep::plain(&at).unwrap(), fs::read(at.join("sweep.json")).unwrap()), (plain, written));
     // A folder that does not say.
-    for missing in ["seed", "trajectory"] {
+    for missing in ["seed", "guidance", "trajectory"] {
         let mut known = settings(&[]);
         known.shift_remove(missing);
         fs::write(at.join("sweep.json"), serde_json::to_string(&known).unwrap()).unwrap();

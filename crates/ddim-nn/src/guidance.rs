@@ -57,8 +57,8 @@ impl Guidance {
         Ok(Self { rescale, ..self })
     }
 
-    /// Whether it changes anything at a level of T.
-    fn acts_at(&self, level: f64, levels: usize) -> bool {
+    /// Whether it changes anything, and takes a second evaluation, at a level of T.
+    pub fn acts_at(&self, level: f64, levels: usize) -> bool {
         // A share such as 0.57 times T is a little beside the level that is meant.
         const ROUNDING: f64 = 1e-6;
         let [from, to] = self.interval.map(|share| share * levels as f64);

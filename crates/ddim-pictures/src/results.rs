@@ -97,6 +97,7 @@ mod tests {
             solver: cell.solver.to_string(),
             trajectory: cell.trajectory,
             eta: sigma_name(&cell.sigma),
+            guidance: cell.guidance,
             seed: cell.seed,
             count: 7,
             fid: 1.125 + i as f64,
@@ -109,7 +110,7 @@ mod tests {
     }
 
     fn row(solver: Solver, sigma: Sigma) -> Row {
-        Row { solver, trajectory: "uniform".into(), sigma }
+        Row { solver, trajectory: "uniform".into(), sigma, guidance: 1.0 }
     }
 
     #[test]

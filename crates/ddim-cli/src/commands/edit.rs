@@ -96,7 +96,7 @@ fn parse_repaint(text: &str) -> std::result::Result<engine::Repaint, String> {
 pub(crate) fn run(flags: &Flags) -> Result<()> {
     let only_default = flags.out.is_none() && flags.grid.is_none() && flags.save_npy.is_none();
     let request = engine::Edit {
-        model: engine::Model { classes: flags.to_class.clone().or(flags.class.classes.clone()), ..flags.common.model(&flags.class) },
+        model: engine::Model { classes: flags.to_class.clone().or(flags.class.choice.classes.clone()), ..flags.common.model(&flags.class) },
         input: flags.input.clone(),
         count: flags.count,
         preparation: flags.preparation.preparing(),

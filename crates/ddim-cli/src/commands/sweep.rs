@@ -1,21 +1,21 @@
 //! `ddim sweep`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, ClipArgs, Common, InceptionArgs, PreparationArgs, SpacingParser};
+use crate::flags::{ClassChoice, ClipArgs, Common, GuidanceShape, InceptionArgs, PreparationArgs, SpacingParser};
 use crate::front::{report, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
 
-/// FID and KID over numbers of steps, solvers, trajectories and amounts of noise (Table 1 of the paper).
+/// FID and KID over numbers of steps, solvers, trajectories, amounts of noise and guidance (Table 1 of the paper).
 ///
-/// The columns are --steps, the rows all combinations of --trajectory, --solver and --eta. Every cell of a seed starts from the same --count latents,
+/// The columns are --steps, the rows all combinations of --trajectory, --solver, --eta and --guidance. Every cell of a seed starts from the same --count latents,
 /// so that what differs between two cells is what they are called by. With several seeds each cell is drawn for each, and the table has their mean
 /// and ± their standard deviation. The figure has FID against evaluations of the network, which is what a solver costs.
 ///
 /// Takes the images' Inception features as they come, and compares them with the reference, which is
 /// prepared as for training. Everything is kept in --out: the same command goes on where it was stopped, however it was, and asking for more
-/// steps, solvers, trajectories, amounts of noise or seeds computes those alone. Model, reference and Inception are known again by checksums of what they hold: with others
+/// steps, solvers, trajectories, amounts of noise, guidance or seeds computes those alone. Model, reference and Inception are known again by checksums of what they hold: with others
 /// the folder is refused. Numbers of one seed come with their standard error over the images of a cell (of KID: and of the reference). Sigma hat is the
 /// authors' ddpm_noisy: predicted images are clipped and the noise derived again, unless --no-clip says otherwise. Writes table.md, table.csv, table.json, fid, kid and seconds (.svg, .png) and grid.png.
 #[derive(Debug, Args)]
@@ -24,6 +24,7 @@ use std::path::PathBuf;
   ddim sweep --reference emoji/ --count 200 --steps 5,10,20 --eta 0,1      minutes, with the built-in model
   ddim sweep --model fashion --reference fashion-mnist --fit pad --background black --count 10000
   ddim sweep --model fashion --reference fashion-mnist --fit pad --background black --steps 5,10,20 --eta 0 --solver ddim,ipndm,unipc --seed 0,1,2 --count 2000
+  ddim sweep --model fashion --reference fashion-mnist --fit pad --background black --steps 20 --eta 0 --guidance 1,1.5,2 --classes each
   ddim sweep --model ./ddpm-cifar10-32 --reference cifar-10-batches-bin --count 50000 --trajectory quadratic --steps 10,20,50,100,1000")]
 pub(crate) struct Flags {
     /// Real images, or their statistics: what `ddim fid` takes.
@@ -55,7 +56,12 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) clip: ClipArgs,
     #[command(flatten)]
-    pub(crate) class: ClassArgs,
+    pub(crate) class: ClassChoice,
+    /// Scales of classifier-free guidance, for models trained with label dropout: rows. 1 is the class alone; others take two evaluations a step.
+    #[arg(long, value_name = "W1,W2,...", value_delimiter = ',', default_values_t = [1.0], allow_negative_numbers = true)]
+    pub(crate) guidance: Vec<f64>,
+    #[command(flatten)]
+    pub(crate) guidance_shape: GuidanceShape,
     /// The folder of the sweep.
     #[arg(long, value_name = "DIR", default_value = "sweep", help_heading = "Output")]
     pub(crate) out: PathBuf,
@@ -81,12 +87,13 @@ fn parse_sigma(text: &str) -> std::result::Result<engine::Eta, String> {
 
 pub(crate) fn run(flags: &Flags) -> Result<()> {
     let request = engine::Sweep {
-        model: flags.common.model(&flags.class),
+        model: flags.common.guided_model(&flags.class, &flags.guidance_shape, 1.0),
         reference: flags.reference.clone(),
         reference_limit: flags.reference_limit,
         preparation: flags.preparation.preparing(),
         steps: flags.steps.clone(),
         eta: flags.eta.clone(),
+        guidance: flags.guidance.clone(),
         count: flags.count,
         solver: flags.solver.clone(),
         trajectory: flags.trajectory.clone(),

@@ -1,0 +1,71 @@
+//! The Inception network, what computes with it, and the references that it looks at.
+
+use crate::error::Result;
+use crate::job::Watch;
+use ddim_data::ImageSet;
+use ddim_eval::{Images, KeptFeatures, features, set_checksum};
+use ddim_nn::{Inception, Precision};
+use std::path::Path;
+
+/// The Inception network, downloaded once where nobody has it.
+pub(crate) fn load_inception(file: Option<&Path>, watch: &Watch<'_>) -> Result<Inception> {
+    let load = |path: &Path| match watch.device() {
+        // What measures is the same for all that is measured.
+        Some(device) => Inception::load_on(path, &*device.in_precision(Precision::F32)?),
+        None => Inception::load(path),
+    };
+    let mut known = None;
+    let inception = ddim_eval::load_inception(file, &load, &mut |come, total| {
+        let before = known.replace(come).unwrap_or_else(|| {
+            watch.begin("downloading Inception", "bytes", total as usize);
+            0
+        });
+        watch.advance((come - before) as usize);
+        watch.check().map_err(ddim_eval::Error::observer)
+    });
+    if known.is_some() {
+        watch.end();
+    }
+    Ok(inception?)
+}
+
+/// What features are computed by, between which their last digits may differ: the version, and the vectors or the device.
+pub(crate) fn computed_by(watch: &Watch<'_>) -> String {
+    let by = watch.device().map_or_else(|| ddim_nn::vectors().to_owned(), |device| device.described());
+    format!("ddim {}, {by}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The checksum of a reference, told as it is read: that may take a while.
+pub(crate) fn reference_checksum(reference: &Images, watch: &Watch<'_>) -> Result<String> {
+    let total = if let Images::Set(set) = reference { set.len() } else { 0 };
+    watch.begin("reading the reference", "images", total);
+    let checksum = reference.checksum(&mut |n| {
+        watch.advance(n);
+        watch.check().map_err(ddim_eval::Error::observer)
+    })?;
+    watch.end();
+    Ok(checksum)
+}
+
+/// The features of a reference, which are kept for the next time. Its images are told to `watch` as they are done; that features cannot be
+/// kept is said to `warn`.
+pub(crate) fn reference_features(
+    inception: &Inception,
+    set: &ImageSet,
+    watch: &Watch<'_>,
+    warn: &mut dyn FnMut(String),
+) -> ddim_eval::Result<Vec<f32>> {
+    let check = || watch.check().map_err(ddim_eval::Error::observer);
+    let checksum = set_checksum(set, &mut |_| check())?;
+    let kept = KeptFeatures::of(&checksum, inception.checksum(), &computed_by(watch), set.len());
+    if let Some(features) = kept.read() {
+        watch.advance(set.len());
+        return Ok(features);
+    }
+    let features = features(inception, set, &mut |n| {
+        watch.advance(n);
+        check()
+    })?;
+    kept.write(&features).unwrap_or_else(|error| warn(error.to_string()));
+    Ok(features)
+}
