@@ -4,7 +4,8 @@
     pip install torch diffusers safetensors numpy && python conformance/make_ddim.py
 
 Writes conformance/ddim.safetensors (latents, images and the results of every case) and conformance/ddim.json (the scheduler's
-configuration of each case). The network was trained to predict noise; read as `sample` or `v_prediction` it draws nothing, but a loop
+configuration of each case). The two images have the classes 3 and 10, the null class of label dropout. The network was
+trained to predict noise; read as `sample` or `v_prediction` it draws nothing, but a loop
 over it is as good a check. DDIMInverseScheduler reads v at the level that the step leaves, not at the one that the network was told, where it
 determines eps: it is given eps here. Made with torch 2.15.0, diffusers 0.42.1, f32 on the CPU.
 """
@@ -19,6 +20,7 @@ torch.manual_seed(0)
 x_T = torch.randn(2, 1, 32, 32)
 images = torch.tanh(2 * torch.nn.functional.interpolate(torch.randn(2, 1, 8, 8), size=32, mode="bilinear"))
 plain = dict(clip_sample=False, timestep_spacing="leading", prediction_type="epsilon")
+classes = torch.tensor([3, 10])
 cases = {}
 for steps in (10, 20, 50):
     for spacing in ("leading", "trailing"):
@@ -44,7 +46,7 @@ with torch.no_grad():
         scheduler.set_timesteps(steps)
         x = x_T
         for t in scheduler.timesteps:
-            x = scheduler.step(net(x, t).sample, t, x, eta=0.0, **kwargs).prev_sample
+            x = scheduler.step(net(x, t, class_labels=classes).sample, t, x, eta=0.0, **kwargs).prev_sample
         tensors[name] = x
         configs[name] = dict(kind="sample", steps=steps, rederive=bool(kwargs), scheduler=dict(scheduler.config) | {"_class_name": "DDIMScheduler"})
         print(f"{name}: max|x| {x.abs().max():.3f}")
@@ -56,7 +58,7 @@ with torch.no_grad():
             inverse.set_timesteps(20)
             x = images
             for t in inverse.timesteps:
-                output, a = net(x, t).sample, inverse.alphas_cumprod[t]
+                output, a = net(x, t, class_labels=classes).sample, inverse.alphas_cumprod[t]
                 if kind == "v_prediction":
                     output = a.sqrt() * output + (1 - a).sqrt() * x
                 x = inverse.step(output, t, x).prev_sample

@@ -13,5 +13,9 @@ pub const CONFIG: &str = include_str!("unet/config.json");
 pub const SCHEDULER: &str = include_str!("scheduler/scheduler_config.json");
 /// `unet/diffusion_pytorch_model.safetensors`: the weights, f16.
 pub const SAFETENSORS: &[u8] = include_bytes!("unet/diffusion_pytorch_model.safetensors");
+/// `classes.json`: what its classes are called, and how many images each was trained on.
+pub const CLASSES: &str = "[]";
+/// `sampling.json`: how its images look best.
+pub const SAMPLING: &str = "{}";
 /// `tuned.json`: timesteps for few steps, as `ddim tune` found them for these weights.
 pub const TUNED: &str = include_str!("tuned.json");

@@ -193,8 +193,9 @@ pub(crate) struct ClassArgs {
 pub(crate) struct ClassChoice {
     /// For models trained with classes, by number or name: one for all images, or several that they take in turn (0,2,cat); each, all
     /// classes in turn; random, by the seed and the number of the image; data, those of the images that are read (edit, encode, reconstruct, nll); reference,
-    /// at random as often as the reference has them (sweep); or a text file with one per line. cat+dog and 0.3*cat+0.7*dog mix classes: weights are divided by
-    /// their sum. --class is the same.
+    /// at random as often as the reference has them (sweep); none, for models trained with label dropout; or a text file with one per line. cat+dog and
+    /// 0.3*cat+0.7*dog mix classes: weights are divided by their sum. --class is the same [default: each of sample and consistency, reference or each of sweep,
+    /// else none].
     #[arg(long, alias = "class", value_name = "K,...|each|random|data|FILE")]
     pub(crate) classes: Option<PathBuf>,
 }
@@ -204,9 +205,9 @@ pub(crate) struct ClassChoice {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct GuidanceArgs {
     /// Classifier-free guidance, for models trained with label dropout: 1 is the class alone, more exaggerates what sets it apart from no class, and takes two
-    /// evaluations a step; diffusers' guidance_scale.
-    #[arg(long, value_name = "W", default_value_t = 1.0, allow_negative_numbers = true)]
-    pub(crate) guidance: f64,
+    /// evaluations a step; diffusers' guidance_scale [default: 1; of sample and consistency what the model's sampling.json says].
+    #[arg(long, value_name = "W", allow_negative_numbers = true)]
+    pub(crate) guidance: Option<f64>,
     #[command(flatten)]
     pub(crate) shape: GuidanceShape,
 }
@@ -240,14 +241,14 @@ impl Common {
         self.guided_model(&classes.choice, &classes.guidance.shape, classes.guidance.guidance)
     }
 
-    pub(crate) fn guided_model(&self, classes: &ClassChoice, shape: &GuidanceShape, scale: f64) -> engine::Model {
+    pub(crate) fn guided_model(&self, classes: &ClassChoice, shape: &GuidanceShape, scale: Option<f64>) -> engine::Model {
         engine::Model {
             model: self.model.clone(),
             scheduler: self.choices.scheduler.clone(),
             raw: self.choices.raw,
             size: self.size,
             classes: classes.classes.clone(),
-            guidance: shape.of_scale(scale),
+            guidance: scale.map(|scale| shape.of_scale(scale)),
             batch_size: self.batch_size,
         }
     }

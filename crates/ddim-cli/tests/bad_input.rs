@@ -214,8 +214,15 @@ fn flags() {
 
     let classes = with_model("learned_classes");
     let base = &["sample", "--model", "model", "-q", "--steps", "1"];
-    refused(classes.path(), base, 2, &["--class"]);
     refused(classes.path(), &with(base, &["--class", "5"]), 2, &["0 to 4"]);
+    // Each in turn, unless it is told of one that stands for none; what encodes has to know.
+    common::ok(classes.path(), &with(base, &["--count", "5", "--save-npy", "each.npy"]));
+    refused(
+        classes.path(),
+        &["encode", "--model", "model", "--input", "each.npy", "-q", "--save-npy", "x.npy"],
+        2,
+        &["--classes is missing"],
+    );
     let identity = with_model("class_identity");
     refused(identity.path(), base, 2, &["--class", "class_embed_type is identity"]);
 }

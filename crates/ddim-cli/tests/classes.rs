@@ -217,3 +217,47 @@ fn classes_of_data() {
         ["sweep", "--model", "model", "--reference", "a/cat", "--count", "2", "--steps", "1", "--eta", "0", "-q", "--classes", "reference"];
     common::refused(dir, &sweep, 2, &["--classes: reference: a/cat has no classes"]);
 }
+
+/// Where nobody says otherwise: images of a seed are of each class in turn, guided as the model says; what reads images or latents has no class.
+#[test]
+fn what_is_drawn_where_nothing_is_said() {
+    let folder = pets();
+    let dir = folder.path();
+    let plain = draw(dir, &["--classes", "each"]);
+    assert_eq!(draw(dir, &[]), plain);
+    let guided = draw(dir, &["--classes", "each", "--guidance", "2.5"]);
+    fs::write(dir.join("model/sampling.json"), r#"{"guidance": 2.5, "of another version": true}"#).unwrap();
+    assert_eq!(draw(dir, &[]), guided);
+    assert_eq!(draw(dir, &["--guidance", "1"]), plain);
+    // As the caption has it, so that a command does the same wherever it is said again.
+    let sample = ["sample", "--model", "model", "--count", "2", "--steps", "1", "--json", "-q", "--out"];
+    let report = json(&ok(dir, &[&sample[..], &["a"]].concat()));
+    assert_eq!((&report["guidance"], &report["classes"]), (&json!(2.5), &json!([0, 1])));
+    assert!(has(&dir.join("a/00001.png"), " --classes each --guidance 2.5"));
+    ok(dir, &[&sample[..], &["b", "--guidance", "1"]].concat());
+    assert!(has(&dir.join("b/00001.png"), " --classes each --guidance 1"));
+    let copied = json(&ok(dir, &["convert", "model", "copy", "--json"]));
+    assert_eq!(copied["files"], json!(["copy"]));
+    assert_eq!(json(&ok(dir, &["info", "copy", "--json"]))["guidance"], json!(2.5));
+
+    // No class is one of its own, and what it says is not guided.
+    let none = draw(dir, &["--classes", "none"]);
+    assert_eq!(draw(dir, &["--classes", "4", "--guidance", "1"]), none);
+    assert!(none != plain && draw(dir, &["--classes", "none", "--guidance", "4"]) == none);
+    // What is encoded and decoded again is that image.
+    ok(dir, &["sample", "--model", "model", "--count", "2", "--steps", "20", "--save-npy", "x.npy", "-q"]);
+    let x = floats(&dir.join("x.npy"));
+    ok(dir, &["encode", "--model", "model", "--input", "x.npy", "--steps", "200", "--save-npy", "z.npy", "-q"]);
+    let decoded = |flags: &[&str]| {
+        let args = ["sample", "--model", "model", "--latents", "z.npy", "--steps", "200", "--no-clip", "--save-npy", "y.npy", "-q"];
+        ok(dir, &[&args[..], flags].concat());
+        floats(&dir.join("y.npy")).iter().zip(&x).map(|(a, b)| (a - b).powi(2)).sum::<f32>() / x.len() as f32
+    };
+    let (same, other) = (decoded(&[]), decoded(&["--classes", "each", "--guidance", "2.5"]));
+    assert!(same < 0.1 * other, "{same} {other}");
+
+    for (text, words) in [("3", ["sampling.json", "expected"]), (r#"{"guidance": -1}"#, ["guidance is -1", "0 or more"])] {
+        fs::write(dir.join("model/sampling.json"), text).unwrap();
+        refused(dir, &["sample", "--model", "model", "-q"], 1, &words);
+    }
+}

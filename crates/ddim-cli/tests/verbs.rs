@@ -82,7 +82,8 @@ fn latents_of_encode_decode_with_sample() {
         ["encode", "--model", "fashion", "--input", images.to_str().unwrap(), "--save-npy", "x_T.npy", "--steps", "50", "--json", "-q"];
     let object = json(&ok(folder.path(), &encode));
     assert_eq!(object["inputs"].as_array().unwrap().len(), 16);
-    assert!((object["latent_std"].as_f64().unwrap() - 1.0).abs() < 0.2, "{object}");
+    // Below 1: what is black in all images has no noise of which the network could tell.
+    assert!((0.5..1.1).contains(&object["latent_std"].as_f64().unwrap()), "{object}");
     ok(folder.path(), &["sample", "--model", "fashion", "--latents", "x_T.npy", "--steps", "50", "--no-clip", "--out", "again", "-q"]);
     let mut square = 0.0;
     for i in 0..16 {
@@ -128,7 +129,8 @@ fn interpolation_is_smooth_and_starts_at_its_ends() {
         "-q",
     ];
     ok(dir, &line);
-    ok(dir, &["sample", "--model", "fashion", "--seed", "7", "--count", "1", "--steps", "20", "--save-npy", "end.npy", "-q"]);
+    let end = ["sample", "--model", "fashion", "--classes", "none", "--seed", "7", "--count", "1", "--steps", "20"];
+    ok(dir, &[&end[..], &["--save-npy", "end.npy", "-q"]].concat());
     let x = floats(&dir.join("line.npy"));
     let frames: Vec<&[f32]> = x.chunks(1024).collect();
     let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();

@@ -25,19 +25,21 @@ pub struct Model {
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub size: Option<[usize; 2]>,
     /// For a model with classes: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`) with commas between; `each`, `random`; `data`, those of the images
-    /// that are read; `reference`, drawn as often as a reference has them; or a text file with one per line.
+    /// that are read; `reference`, drawn as often as a reference has them; `none`, of a model whose training dropped labels; or a text file with one
+    /// per line. None: where images are drawn from a seed alone `each`, of a sweep `reference` where it has classes, else `none`.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub classes: Option<PathBuf>,
-    /// How far it goes beyond what it says without a class.
-    pub guidance: Guidance,
+    /// How far it goes beyond what it says without a class. None: where images are drawn from a seed alone as the model's `sampling.json` says, else
+    /// not at all.
+    pub guidance: Option<Guidance>,
     /// Images in memory at once. On the processor it changes no result; on another device, the last bits.
     pub batch_size: BatchSize,
 }
 
 impl Default for Model {
     fn default() -> Self {
-        let (model, guidance) = (crate::models::DEFAULT.into(), Guidance::default());
-        Self { model, scheduler: None, raw: false, size: None, classes: None, guidance, batch_size: BatchSize::default() }
+        let model = crate::models::DEFAULT.into();
+        Self { model, scheduler: None, raw: false, size: None, classes: None, guidance: None, batch_size: BatchSize::default() }
     }
 }
 
@@ -89,6 +91,11 @@ impl Guidance {
 }
 
 impl Model {
+    /// What was asked for.
+    pub(crate) fn guidance(&self) -> Guidance {
+        self.guidance.unwrap_or_default()
+    }
+
     /// What the loader of a model is told.
     pub(crate) fn choices(&self) -> ddim_nn::Choices {
         ddim_nn::Choices { scheduler: self.scheduler.clone(), raw: self.raw, ..ddim_nn::Choices::default() }

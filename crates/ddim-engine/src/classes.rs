@@ -1,20 +1,22 @@
 //! Which classes the images of a conditional model have: `classes` of a request in numbers.
 
+use crate::class_words::{DATA, Kind, Known, Mixture, Reader, normalised};
 use crate::error::{Error, Result};
 use crate::job::Watch;
 use ddim::noise::{Draw, Key};
-use ddim_nn::{Condition, Pipeline};
-use std::collections::BTreeMap;
+use ddim_nn::{Condition, Network};
 use std::ops::Range;
 use std::path::Path;
 
-/// What an image is to show: classes by their numbers, ascending, with shares that sum to 1. One class has the share 1.
-pub(crate) type Mixture = Vec<(usize, f64)>;
-
-/// The classes of the images that a request reads.
-pub(crate) const DATA: &str = "data";
-/// Classes drawn as often as the images of a reference have them.
-pub(crate) const REFERENCE: &str = "reference";
+/// What a model is for, as far as classes are concerned.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Purpose {
+    /// Images from a seed alone.
+    Drawing,
+    /// Images will tell: [`DATA`] or [`REFERENCE`].
+    Shown(&'static str),
+    Other,
+}
 
 /// The classes of every image: a function of its number alone, whatever the batches.
 #[derive(Debug, Clone)]
@@ -23,19 +25,6 @@ pub(crate) struct Classes {
     /// As a flag of the command line: ` --classes 0,2`.
     flag: String,
     known: Known,
-}
-
-#[derive(Debug, Clone)]
-enum Kind {
-    None,
-    /// Images take them in turn.
-    Turns(Vec<Mixture>),
-    /// Of so many.
-    Random(usize),
-    /// At random, by how many images have a class below the next.
-    Drawn(Vec<u64>),
-    /// What only images will tell: [`DATA`] or [`REFERENCE`].
-    Awaited(&'static str),
 }
 
 impl Classes {
@@ -51,9 +40,19 @@ impl Classes {
         Self::new(field, value, &self.known, watch)
     }
 
-    /// Whether the request said none.
+    /// Whether images are to have no class.
     pub(crate) fn is_none(&self) -> bool {
         matches!(self.kind, Kind::None)
+    }
+
+    /// Whether the model can do without.
+    pub(crate) fn can_be_none(&self) -> bool {
+        self.known.null.is_some()
+    }
+
+    /// Whether it has classes that images can take in turn.
+    pub(crate) fn can_be_each(&self) -> bool {
+        self.known.has_some()
     }
 
     /// What images have yet to tell: [`DATA`], [`REFERENCE`], or nothing.
@@ -116,8 +115,26 @@ impl Classes {
 
     /// Those of images of a seed, as their network is told.
     pub(crate) fn condition(&self, seed: u64, images: Range<usize>) -> Condition {
+        if self.is_none() {
+            return self.known.null.map_or(Condition::None, |null| Condition::Labels(vec![null; images.len()]));
+        }
         let all: Option<Vec<Mixture>> = images.map(|image| self.of(seed, image)).collect();
-        all.filter(|_| !self.is_none()).map_or(Condition::None, condition)
+        all.map_or(Condition::None, condition)
+    }
+
+    /// Whether a network takes these of a request's `field`.
+    pub(crate) fn check(&self, field: &str, purpose: Purpose, network: &Network, model: &str) -> Result<()> {
+        if let Some(word) = self.awaited().filter(|word| purpose != Purpose::Shown(word)) {
+            let of = if word == DATA { "images that are read (edit, encode, reconstruct, nll)" } else { "the reference of a sweep" };
+            return Err(Error::field(field, format!("{word}: the classes of {of}, and there are none here: expected classes")));
+        }
+        if network.is_conditional() || !self.is_none() {
+            network.with_condition(self.examples()).map_err(|e| Error::field(field, e))?;
+        }
+        if network.is_conditional() && self.is_none() && !self.can_be_none() {
+            return Err(Error::request(format!("`{field}` is missing: {model} was trained with classes")));
+        }
+        Ok(())
     }
 
     /// Something of every kind that images may be given, for a network to refuse.
@@ -170,166 +187,10 @@ pub(crate) fn mixed<'a>(parts: impl IntoIterator<Item = (&'a Mixture, f64)>) -> 
     normalised(terms)
 }
 
-/// Labels by their weights, each once, with shares that sum to 1.
-fn normalised(terms: impl Iterator<Item = (usize, f64)>) -> Mixture {
-    let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
-    terms.filter(|(_, weight)| *weight > 0.0).for_each(|(label, weight)| *sums.entry(label).or_default() += weight);
-    let total: f64 = sums.values().sum();
-    sums.into_iter().map(|(label, sum)| (label, sum / total)).collect()
-}
-
-/// What is known of a model's classes.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Known {
-    names: Vec<String>,
-    /// Rows of its table, the null class among them.
-    count: Option<usize>,
-    /// How many stand for something.
-    real: Option<usize>,
-}
-
-impl Known {
-    pub(crate) fn of(pipeline: &Pipeline) -> Self {
-        Self::new(&pipeline.classes, pipeline.classes_count(), pipeline.null_class())
-    }
-
-    fn new(names: &[String], count: Option<usize>, null: Option<usize>) -> Self {
-        // A class without a name may stand for none, as where labels were dropped in training.
-        let real = if names.is_empty() { null.or(count) } else { Some(names.len()) };
-        Self { names: names.to_vec(), count, real }
-    }
-
-    /// The model's numbers of classes of images: by name where the images' classes have names that the model knows; else the same numbers.
-    fn numbers_of(&self, classes: impl Iterator<Item = usize>, names: &[String], watch: &Watch<'_>) -> Result<BTreeMap<usize, usize>> {
-        let reader = Reader { field: FIELD, known: self, watch };
-        let mut numbers = BTreeMap::new();
-        for class in classes {
-            if numbers.contains_key(&class) {
-                continue;
-            }
-            let called = names.get(class).map(|name| reader.label(name).map_err(|wrong| format!("of the images, {wrong}")));
-            let number = match called {
-                Some(Ok(number)) => number,
-                Some(Err(wrong)) if !self.names.is_empty() => return Err(Error::field(FIELD, wrong)),
-                _ => class,
-            };
-            if let Some(count) = self.count.filter(|count| number >= *count) {
-                return Err(Error::field(FIELD, format!("class {number} of the images: expected 0 to {}", count - 1)));
-            }
-            numbers.insert(class, number);
-        }
-        Ok(numbers)
-    }
-}
-
-/// The field of a request that says the classes of all.
-pub(crate) const FIELD: &str = "classes";
-
-/// Words into numbers.
-struct Reader<'a, 'w> {
-    field: &'a str,
-    known: &'a Known,
-    watch: &'a Watch<'w>,
-}
-
-impl Reader<'_, '_> {
-    fn read(&self, value: &Path) -> Result<Kind> {
-        let text = value.to_str();
-        if let Some(word) = text.and_then(|text| [DATA, REFERENCE].into_iter().find(|word| *word == text)) {
-            return Ok(Kind::Awaited(word));
-        }
-        if let Some(word @ ("each" | "random")) = text {
-            let unknown = || Error::field(self.field, format!("{word}: the model does not say how many classes it has: expected numbers"));
-            let count = self.known.real.filter(|count| *count > 0).ok_or_else(unknown)?;
-            return Ok(if word == "each" { Kind::Turns((0..count).map(|k| vec![(k, 1.0)]).collect()) } else { Kind::Random(count) });
-        }
-        let wrong = match text.map(|text| self.list(text)) {
-            Some(Ok(turns)) => return Ok(Kind::Turns(turns)),
-            Some(Err(message)) => message,
-            None => format!("{}: no such file", value.display()),
-        };
-        if value.is_file() { self.file(value).map(Kind::Turns) } else { Err(Error::field(self.field, wrong)) }
-    }
-
-    /// Items with commas between; a name may hold commas itself.
-    fn list(&self, text: &str) -> std::result::Result<Vec<Mixture>, String> {
-        if let Some(label) = self.known.names.iter().position(|name| text.contains(',') && name == text) {
-            return Ok(vec![vec![(label, 1.0)]]);
-        }
-        text.split(',').map(|item| self.item(item.trim())).collect()
-    }
-
-    /// A text file with one item a line.
-    fn file(&self, path: &Path) -> Result<Vec<Mixture>> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
-        let items = text
-            .trim_end()
-            .lines()
-            .enumerate()
-            .map(|(i, line)| self.item(line.trim()).map_err(|message| Error::file(path, format!("line {}: {message}", i + 1))));
-        let items = items.collect::<Result<Vec<_>>>()?;
-        if items.is_empty() {
-            return Err(Error::file(path, "no classes in it: expected one per line"));
-        }
-        Ok(items)
-    }
-
-    /// A label, or several with their weights: `cat+dog`, `0.3*cat+0.7*dog`.
-    fn item(&self, item: &str) -> std::result::Result<Mixture, String> {
-        match self.label(item) {
-            Ok(label) => Ok(vec![(label, 1.0)]),
-            // A name may hold either sign itself.
-            Err(_) if item.contains(['+', '*']) => {
-                let terms = item.split('+').map(|term| self.term(term.trim())).collect::<std::result::Result<Vec<_>, _>>()?;
-                Ok(normalised(terms.into_iter()))
-            }
-            Err(wrong) => Err(wrong),
-        }
-    }
-
-    fn term(&self, term: &str) -> std::result::Result<(usize, f64), String> {
-        let Some((weight, name)) = term.split_once('*') else { return Ok((self.label(term)?, 1.0)) };
-        // Of sensible size, so that sums are too.
-        match weight.trim().parse::<f64>() {
-            Ok(weight) if (1e-6..=1e6).contains(&weight) => Ok((self.label(name.trim())?, weight)),
-            _ => Err(format!(
-                "{term:?}: expected a weight above 0 and a class, as 0.3*{}",
-                self.known.names.first().map_or("1", |name| name)
-            )),
-        }
-    }
-
-    fn label(&self, item: &str) -> std::result::Result<usize, String> {
-        let Known { names, count, .. } = self.known;
-        let named = names.iter().position(|name| name == item || name.split(',').any(|one| one.trim() == item));
-        match (item.parse::<usize>(), named) {
-            (Ok(label), named) if count.is_none_or(|count| label < count) => {
-                if let Some(other) = named.filter(|other| *other != label) {
-                    let called = format!("class number {item}; the class that is called {item} has number {other}");
-                    self.watch.note(format!("`{}` {item}: {called}", self.field));
-                }
-                Ok(label)
-            }
-            (_, Some(named)) if !item.is_empty() => Ok(named),
-            _ => Err(format!("{item:?}: expected {}", self.expected())),
-        }
-    }
-
-    fn expected(&self) -> String {
-        const SHOWN: usize = 10;
-        let Known { names, count, .. } = self.known;
-        let number = count.map_or("numbers".to_owned(), |count| format!("0 to {}", count - 1));
-        let more = if names.len() > SHOWN { ", ..." } else { "" };
-        match &names[..] {
-            [] => format!("{number}, each, random, or a file of them"),
-            names => format!("{number} or a name ({}{more}), each, random, or a file of them", names[..names.len().min(SHOWN)].join(", ")),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::class_words::{FIELD, REFERENCE};
     use crate::job::Control;
 
     fn names(names: &[&str]) -> Vec<String> {
@@ -371,10 +232,19 @@ mod tests {
             assert!(error.starts_with("`classes`: ") && error.contains(word), "{error}");
         }
         assert!(classes("each", &[], None).unwrap_err().contains("how many"));
-        // The row that stands for no class is none of them, named or not.
+        // The row that stands for no class is none of them, named or not; it is what images have that are to have none.
         let known = Known::new(&[], Some(3), Some(2));
-        let each = with(|watch| Classes::new(FIELD, Some("each".as_ref()), &known, watch)).unwrap();
-        assert_eq!(each.labels(0, 0..4).unwrap(), [0, 1, 0, 1]);
+        let said = |value: Option<&str>| with(|watch| Classes::new(FIELD, value.map(Path::new), &known, watch)).unwrap();
+        assert_eq!(said(Some("each")).labels(0, 0..4).unwrap(), [0, 1, 0, 1]);
+        for (none, flag) in [(said(None), ""), (said(Some("none")), " --classes none")] {
+            assert!(none.is_none() && none.labels(0, 0..2).is_none() && none.flag() == flag);
+            assert_eq!(none.condition(0, 3..5), Condition::Labels(vec![2, 2]));
+        }
+        assert!(classes("none", &pets, Some(3)).unwrap_err().contains("\"none\""));
+        // A class that is called so is that class.
+        let known = Known::new(&names(&["none", "some"]), Some(3), Some(2));
+        let called = with(|watch| Classes::new(FIELD, Some("none".as_ref()), &known, watch)).unwrap();
+        assert_eq!(called.labels(0, 0..2).unwrap(), [0, 0]);
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Request for Consistency {
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConsistencyReport> {
         check_paths(&[("inception", self.inception.as_deref())], &[], &[("grid", self.grid.as_deref())])?;
-        let session = Session::new(&self.model, watch)?;
+        let (session, _) = Session::drawing(&self.model, None, watch)?;
         let count = check_count(self.count)?;
         if self.steps.is_empty() {
             return Err(Error::field("steps", "none: expected one number or more"));

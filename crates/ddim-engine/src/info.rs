@@ -41,6 +41,8 @@ pub struct InfoReport {
     pub classes: Option<usize>,
     /// The class that stands for none, by which it can be guided.
     pub null_class: Option<usize>,
+    /// The scale of guidance that it is drawn with where nobody says otherwise, as its `sampling.json` says.
+    pub guidance: Option<f64>,
     /// What they are called, as far as that is known.
     pub class_names: Vec<String>,
     /// Images of each that it was trained on, where that is known.
@@ -91,6 +93,7 @@ impl Request for Info {
             parameters: pipeline.parameters(),
             classes: pipeline.classes_count(),
             null_class: pipeline.null_class(),
+            guidance: pipeline.sampling.guidance,
             predicts_variances: pipeline.config.predicts_variances(),
             channels: pipeline.config.in_channels,
             size: pipeline.config.sample_size.map(SampleSize::dims),

@@ -1,7 +1,8 @@
 //! Walks between latents (appendix D.5).
 
 use crate::choices::{Clipping, Model};
-use crate::classes::{Mixture, mixed};
+use crate::class_words::Mixture;
+use crate::classes::mixed;
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, animation_format, check_drawable, check_paths, joined, shown};

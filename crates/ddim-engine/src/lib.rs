@@ -27,6 +27,7 @@ mod axes;
 mod batches;
 mod bench;
 mod choices;
+mod class_words;
 mod classes;
 mod clock;
 mod consistency;
@@ -34,6 +35,7 @@ mod convert;
 mod device;
 mod edit;
 mod encode;
+mod encoded;
 mod error;
 mod fid;
 #[cfg(not(target_family = "wasm"))]

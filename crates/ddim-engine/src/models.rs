@@ -20,6 +20,8 @@ macro_rules! built_in {
             scheduler: $model::SCHEDULER,
             // In a browser weights are files of their own: `weights_in_memory`.
             safetensors: if ddim_weights::memory::ONLY { &[] } else { $model::SAFETENSORS },
+            classes: $model::CLASSES,
+            sampling: $model::SAMPLING,
         }
     };
 }

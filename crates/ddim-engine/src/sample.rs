@@ -164,7 +164,7 @@ impl Request for Sample {
             &[("out", files.out.as_deref()), ("trace", files.trace.as_deref())],
             &[("grid", files.grid.as_deref()), ("save_npy", files.save_npy.as_deref()), ("animate", files.animate.as_deref())],
         )?;
-        let (session, given) = Session::with_latents(&self.model, self.latents.as_deref(), watch)?;
+        let (session, given) = Session::drawing(&self.model, self.latents.as_deref(), watch)?;
         let (shape, dim) = (session.shape(), session.dim());
         let trajectory = plan::chosen(&session, self.timesteps.as_deref(), self.trajectory.as_ref(), self.steps, self.solver)?;
         let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip, self.solver)?;
@@ -257,7 +257,7 @@ impl Request for Sample {
             size: [shape[1], shape[2]],
             classes: session.classes.labels(self.seed, images.clone()),
             mixtures: session.classes.mixtures(self.seed, images),
-            guidance: self.model.guidance.scale,
+            guidance: session.guidance_scale(),
             files: shown(&written),
             shape,
             images: if asked_for_arrays { kept } else { Vec::new() },

@@ -1,8 +1,10 @@
 //! A model that requests work with: its network, what its scheduler says, and runs over batches.
 
 use crate::batches::{self, BatchSize};
-use crate::choices::{Clipping, Model, Preparing};
-use crate::classes::{Classes, DATA, FIELD, Known, REFERENCE};
+use crate::choices::{self, Clipping, Model, Preparing};
+use crate::class_words::{DATA, EACH, FIELD, Known, REFERENCE};
+use crate::classes::{Classes, Purpose};
+use crate::encoded::Encoded;
 use crate::error::{Error, Result};
 use crate::inputs;
 use crate::job::Watch;
@@ -28,6 +30,8 @@ pub(crate) struct Session<'w, 'b> {
     pub(crate) guidance: Option<Guidance>,
     /// The class that stands for none.
     null: Option<usize>,
+    /// The scale of guidance where nobody says one.
+    usual_guidance: f64,
     choice: Model,
     batch_size: usize,
     watch: &'w Watch<'b>,
@@ -35,25 +39,31 @@ pub(crate) struct Session<'w, 'b> {
 
 impl<'w, 'b> Session<'w, 'b> {
     pub(crate) fn new(choice: &Model, watch: &'w Watch<'b>) -> Result<Self> {
-        Self::open(choice, None, None, watch).map(|(session, _)| session)
+        Self::open(choice, None, Purpose::Other, watch).map(|(session, _)| session)
+    }
+
+    /// The same for images from noise: of a seed, where nobody says otherwise, of each class in turn and guided as the model's `sampling.json` says.
+    pub(crate) fn drawing(choice: &Model, latents: Option<&Path>, watch: &'w Watch<'b>) -> Result<(Self, Option<Vec<f32>>)> {
+        let purpose = if latents.is_none() { Purpose::Drawing } else { Purpose::Other };
+        Self::open(choice, latents, purpose, watch)
     }
 
     /// The same for latents of a file, which also say the size of the images.
     pub(crate) fn with_latents(choice: &Model, latents: Option<&Path>, watch: &'w Watch<'b>) -> Result<(Self, Option<Vec<f32>>)> {
-        Self::open(choice, latents, None, watch)
+        Self::open(choice, latents, Purpose::Other, watch)
     }
 
     /// The same where classes may be those of images that [`read`](Self::read) reads.
     pub(crate) fn of_data(choice: &Model, watch: &'w Watch<'b>) -> Result<Self> {
-        Self::open(choice, None, Some(DATA), watch).map(|(session, _)| session)
+        Self::open(choice, None, Purpose::Shown(DATA), watch).map(|(session, _)| session)
     }
 
     /// The same where classes may be drawn as often as those of a reference, which [`see`](Self::see) is shown.
     pub(crate) fn of_reference(choice: &Model, watch: &'w Watch<'b>) -> Result<Self> {
-        Self::open(choice, None, Some(REFERENCE), watch).map(|(session, _)| session)
+        Self::open(choice, None, Purpose::Shown(REFERENCE), watch).map(|(session, _)| session)
     }
 
-    fn open(choice: &Model, latents: Option<&Path>, shown: Option<&str>, watch: &'w Watch<'b>) -> Result<(Self, Option<Vec<f32>>)> {
+    fn open(choice: &Model, latents: Option<&Path>, purpose: Purpose, watch: &'w Watch<'b>) -> Result<(Self, Option<Vec<f32>>)> {
         if choice.batch_size == BatchSize::Of(0) {
             return Err(Error::field("batch_size", "0: expected 1 or more"));
         }
@@ -67,15 +77,21 @@ impl<'w, 'b> Session<'w, 'b> {
             let what = "does not say the size of its images (sample_size is null)";
             return Err(Error::request(format!("`size` is missing: {model} {what}")));
         }
-        let classes = Classes::new(FIELD, choice.classes.as_deref(), &Known::of(&pipeline), watch)?;
-        let null = pipeline.null_class();
-        let guidance = choice.guidance.with_null(null, &model)?;
+        let (known, null, mut choice) = (Known::of(&pipeline), pipeline.null_class(), choice.clone());
+        let mut usual_guidance = 1.0;
+        if purpose == Purpose::Drawing {
+            choice.classes = choice.classes.or_else(|| known.has_some().then(|| EACH.into()));
+            usual_guidance = pipeline.sampling.guidance.filter(|_| null.is_some()).unwrap_or(1.0);
+            choice.guidance = choice.guidance.or(Some(choices::Guidance { scale: usual_guidance, ..choices::Guidance::default() }));
+        }
+        let classes = Classes::new(FIELD, choice.classes.as_deref(), &known, watch)?;
+        let guidance = choice.guidance().with_null(null, &model)?;
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = watch.network(pipeline)?;
-        check_classes(FIELD, &classes, shown, &network, &model)?;
+        classes.check(FIELD, purpose, &network, &model)?;
         let latents = latents.map(|(latents, _)| latents);
         let batch_size = batches::prepared(&network, choice.batch_size, 1 + usize::from(guidance.is_some()), watch)?;
-        Ok((Self { batch_size, model, network, scheduler, schedule, classes, guidance, null, choice: choice.clone(), watch }, latents))
+        Ok((Self { batch_size, model, network, scheduler, schedule, classes, guidance, null, usual_guidance, choice, watch }, latents))
     }
 
     /// The same model under the classes that `field` of a request says, or its own where that says none, and without guidance.
@@ -83,15 +99,15 @@ impl<'w, 'b> Session<'w, 'b> {
         let mut other = Self { guidance: None, ..self.clone() };
         if classes.is_some() {
             other.classes = self.classes.instead(field, classes, self.watch)?;
-            check_classes(field, &other.classes, Some(DATA), &self.network, &self.model)?;
+            other.classes.check(field, Purpose::Shown(DATA), &self.network, &self.model)?;
         }
         Ok(other)
     }
 
     /// The same model guided by another scale.
     pub(crate) fn guided(&self, scale: f64) -> Result<Self> {
-        let guidance = crate::choices::Guidance { scale, ..self.choice.guidance };
-        let choice = Model { guidance, ..self.choice.clone() };
+        let guidance = choices::Guidance { scale, ..self.choice.guidance() };
+        let choice = Model { guidance: Some(guidance), ..self.choice.clone() };
         Ok(Self { guidance: guidance.with_null(self.null, &self.model)?, choice, ..self.clone() })
     }
 
@@ -131,12 +147,16 @@ impl<'w, 'b> Session<'w, 'b> {
         Ok(())
     }
 
-    /// Takes the classes of a reference, where the request says so.
+    /// Takes the classes of a reference, where the request says so; where it says nothing, those of the reference if it has any, else each in turn.
     pub(crate) fn see(&mut self, reference: &Images, path: &Path) -> Result<()> {
+        let counts = if let Images::Set(set) = reference { set.class_counts() } else { None };
+        if self.choice.classes.is_none() && self.classes.can_be_each() {
+            let word = if counts.is_some() { REFERENCE } else { EACH };
+            self.classes = self.classes.instead(FIELD, Some(word.as_ref()), self.watch)?;
+        }
         if self.classes.awaited() != Some(REFERENCE) {
             return Ok(());
         }
-        let counts = if let Images::Set(set) = reference { set.class_counts() } else { None };
         let missing = || Error::field(FIELD, format!("reference: {} has no classes, or not all of its images have", path.display()));
         let (counts, names) = counts.ok_or_else(missing)?;
         self.classes = self.classes.drawn_as(&counts, &names, self.watch)?;
@@ -170,7 +190,7 @@ impl<'w, 'b> Session<'w, 'b> {
                 return Err(Error::field("trajectory", format!("{found}: expected another kind")));
             }
             Some(spacing) => spacing.trajectory(&self.schedule.truncated(top)?, self.scheduler.steps_offset, steps, |file| {
-                tuned::trajectory(&self.choice.model, file, &self.tuned_for(), (solver, steps, &self.choice.guidance.flags()))
+                tuned::trajectory(&self.choice.model, file, &self.tuned_for(), (solver, steps, &self.choice.guidance().flags()))
             })?,
         };
         Ok(made.widened(levels)?)
@@ -189,7 +209,7 @@ impl<'w, 'b> Session<'w, 'b> {
     /// Eq. 12 over `trajectory`, clipped as the request and the model say.
     pub(crate) fn sampler(&self, trajectory: &Trajectory, sigma: &Sigma, clipping: Clipping, solver: Solver) -> Result<Sampler> {
         if self.guidance.is_some() {
-            let [from, to] = self.choice.guidance.interval;
+            let [from, to] = self.choice.guidance().interval;
             let total = self.schedule.levels() as f64;
             if !trajectory.levels().iter().any(|level| (from..=to).contains(&(*level as f64 / total))) {
                 self.watch.note(format!(
@@ -367,53 +387,15 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// Classes and guidance as flags of the command line.
     pub(crate) fn class_flags(&self) -> String {
-        format!("{}{}", self.classes.flag(), self.choice.guidance.flags())
-    }
-}
-
-/// What images became.
-#[derive(Default)]
-pub(crate) struct Encoded {
-    /// [n, c, h, w].
-    pub(crate) latents: Vec<f32>,
-    /// Of the network, for all images together.
-    pub(crate) evaluations: usize,
-    /// Images of which a step did not come within the tolerance.
-    pub(crate) unsettled: usize,
-    /// By which the last iteration changed the worst of them, a root mean square.
-    change: f64,
-}
-
-impl Encoded {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.latents.extend(other.latents);
-        self.evaluations += other.evaluations;
-        self.unsettled += other.unsettled;
-        self.change = self.change.max(other.change);
+        let guidance = self.choice.guidance();
+        let none = if guidance.scale == 1.0 && self.usual_guidance != 1.0 { " --guidance 1" } else { "" };
+        format!("{}{}{none}", self.classes.flag(), guidance.flags())
     }
 
-    /// Says which images did not settle.
-    pub(crate) fn note(&self, images: usize, watch: &Watch<'_>) {
-        if self.unsettled > 0 {
-            let (of, change) = (self.unsettled, self.change);
-            watch.note(format!("`inversion`: {of} of {images} images are not within the tolerance: the last iteration still changed them by up to {change:.1e}"));
-        }
+    /// How far the network goes beyond no class: 1 is not at all.
+    pub(crate) fn guidance_scale(&self) -> f64 {
+        self.choice.guidance().scale
     }
-}
-
-/// Whether a network takes the classes of a request's `field`; `shown` is what images will tell.
-fn check_classes(field: &str, classes: &Classes, shown: Option<&str>, network: &Network, model: &str) -> Result<()> {
-    if let Some(word) = classes.awaited().filter(|word| shown != Some(*word)) {
-        let of = if word == DATA { "images that are read (edit, encode, reconstruct, nll)" } else { "the reference of a sweep" };
-        return Err(Error::field(field, format!("{word}: the classes of {of}, and there are none here: expected classes")));
-    }
-    if network.is_conditional() || !classes.is_none() {
-        network.with_condition(classes.examples()).map_err(|e| Error::field(field, e))?;
-    }
-    if network.is_conditional() && classes.is_none() {
-        return Err(Error::request(format!("`{field}` is missing: {model} was trained with classes")));
-    }
-    Ok(())
 }
 
 /// Reads latents of any size that a network takes, or of the one given; also the shape [c, h, w] of one.

@@ -144,7 +144,7 @@ impl Request for Sweep {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SweepReport> {
         let folders = [("out", Some(&*self.out)), ("save_images", self.save_images.as_deref())];
         check_paths(&[("reference", Some(&*self.reference)), ("inception", self.inception.as_deref())], &folders, &[])?;
-        let guidances = if self.guidance.is_empty() { vec![self.model.guidance.scale] } else { self.guidance.clone() };
+        let guidances = if self.guidance.is_empty() { vec![self.model.guidance().scale] } else { self.guidance.clone() };
         let mut session = Session::of_reference(&self.guided_most(&guidances), watch)?;
         check_count(self.count)?;
         if self.count < 2 {
@@ -286,7 +286,7 @@ impl Sweep {
     /// The model, guided where any row is: what is prepared for images that are evaluated twice has room for all.
     fn guided_most(&self, guidances: &[f64]) -> Model {
         let scale = guidances.iter().copied().find(|scale| *scale != 1.0).unwrap_or(1.0);
-        Model { guidance: Guidance { scale, ..self.model.guidance }, ..self.model.clone() }
+        Model { guidance: Some(Guidance { scale, ..self.model.guidance() }), ..self.model.clone() }
     }
 
     /// Of each place of the table, row after row, and the evaluations of each: what does not exist is refused before anything is computed.
@@ -353,7 +353,7 @@ fn settings(
     let mut settings = as_object(json!({
         "weights": session.network.checksum(), "reference_images": reference.count(),
         "reference_prepared": prepared, "count": request.count, "seed": plain.seed, "trajectory": plain.trajectory,
-        "guidance": plain.guidance, "guidance_interval": request.model.guidance.interval, "guidance_rescale": request.model.guidance.rescale,
+        "guidance": plain.guidance, "guidance_interval": request.model.guidance().interval, "guidance_rescale": request.model.guidance().rescale,
         "flags": (session.guided(1.0)?.flags(request.clip, Solver::Ddim) + &session.precision_flag()).trim(),
     }));
     // A file of classes may change.

@@ -140,7 +140,7 @@ impl Request for Tune {
                 })?;
                 seconds += watch.end();
                 let entry = TunedTrajectory {
-                    guidance: self.model.guidance.flags(),
+                    guidance: self.model.guidance().flags(),
                     ..entry(solver, &tuned, names[tuned.start], &starts[tuned.start], [self.count, self.held_out])
                 };
                 tell(&entry, watch);

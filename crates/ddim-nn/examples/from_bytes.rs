@@ -12,6 +12,8 @@ const EMOJI: EmbeddedPipeline<'_> = EmbeddedPipeline {
     config: ddim_model_emoji::CONFIG,
     scheduler: ddim_model_emoji::SCHEDULER,
     safetensors: ddim_model_emoji::SAFETENSORS,
+    classes: ddim_model_emoji::CLASSES,
+    sampling: ddim_model_emoji::SAMPLING,
 };
 
 /// Seconds since some moment.

@@ -11,6 +11,8 @@ const EMOJI: EmbeddedPipeline<'_> = EmbeddedPipeline {
     config: ddim_model_emoji::CONFIG,
     scheduler: ddim_model_emoji::SCHEDULER,
     safetensors: ddim_model_emoji::SAFETENSORS,
+    classes: ddim_model_emoji::CLASSES,
+    sampling: ddim_model_emoji::SAMPLING,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,6 +1,8 @@
 //! Pipelines on disk: folders, as Python diffusers writes and reads them, and files of weights alone.
 
 use crate::authors;
+use crate::classes::{CLASSES, as_classes, classes_of};
+use crate::defaults::{SAMPLING, SamplingDefaults};
 use crate::error::{Error, Result, read_text};
 use crate::pipeline::{Choices, Pipeline, SAFETENSORS, SCHEDULER_CONFIG, UNET_CONFIG, given_scheduler, part};
 use crate::scheduler::{SchedulerClass, SchedulerConfig};
@@ -15,8 +17,6 @@ const UNET: &str = "unet";
 /// The averaged weights beside it, in what accelerate's training scripts leave.
 const UNET_AVERAGE: &str = "unet_ema";
 const CONFIG: &str = "config.json";
-/// The classes, a JSON list in the order of their numbers: [`Class`].
-const CLASSES: &str = "classes.json";
 /// What a run of `ddim train` keeps beside its averaged weights, the weights themselves among it.
 const TRAINING_STATE: &str = "training_state.safetensors";
 impl Pipeline {
@@ -50,8 +50,13 @@ impl Pipeline {
         let (scheduler, scheduler_class) = scheduler(&folder, index.exists(), choices, &mut notes)?;
         let path = folder.join(CLASSES);
         if path.exists() {
-            (classes, class_counts) = read_classes(&path)?;
+            (classes, class_counts) = classes_of(&read_text(&path)?, &path)?;
         }
+        let path_of_defaults = folder.join(SAMPLING);
+        let sampling = match path_of_defaults.exists() {
+            true => SamplingDefaults::read(&read_text(&path_of_defaults)?, &path_of_defaults)?,
+            false => SamplingDefaults::default(),
+        };
         if let Some(rows) =
             config.num_class_embeds.filter(|rows| config.class_embed_type.is_none() && *rows < classes.len().max(class_counts.len()))
         {
@@ -76,7 +81,7 @@ impl Pipeline {
             pipeline.unet = themselves(&pipeline.unet, &state)?;
             pipeline.weights_file = state;
         }
-        Self { scheduler_class, classes, class_counts, notes, ..pipeline }.sized(choices)
+        Self { scheduler_class, classes, class_counts, sampling, notes, ..pipeline }.sized(choices)
     }
 
     /// Loads one file of weights, safetensors or PyTorch's, under whatever is wrapped around its state dict: that of diffusers' U-Net, with
@@ -167,9 +172,11 @@ impl Pipeline {
             (SCHEDULER_CONFIG, as_json(serde_json::to_value(self.scheduler.for_diffusers()))?),
             (SAFETENSORS, to_safetensors(&self.unet, dtype)?),
         ];
-        let classes: Vec<Class> = (0..self.classes.len().max(self.class_counts.len())).map(|k| self.class(k)).collect();
-        if !classes.is_empty() {
-            files.push((CLASSES, as_json(serde_json::to_value(classes))?));
+        if let Some(classes) = as_classes(&self.classes, &self.class_counts) {
+            files.push((CLASSES, as_json(classes)?));
+        }
+        if self.sampling != SamplingDefaults::default() {
+            files.push((SAMPLING, as_json(serde_json::to_value(self.sampling))?));
         }
         let more = more.iter().map(|(file, bytes)| (*file, bytes.as_slice()));
         for (file, bytes) in files.iter().map(|(file, bytes)| (*file, bytes.as_slice())).chain(more) {
@@ -187,13 +194,6 @@ impl Pipeline {
         std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(io)?;
         Ok(())
     }
-
-    fn class(&self, k: usize) -> Class {
-        match (self.classes.get(k).cloned(), self.class_counts.get(k)) {
-            (Some(name), None) => Class::Name(name),
-            (name, images) => Class::Counted { name, images: images.copied() },
-        }
-    }
 }
 
 /// A safetensors file of the network's weights, as diffusers writes it.
@@ -203,37 +203,6 @@ impl Pipeline {
 fn to_safetensors(unet: &UNet, dtype: WeightsDtype) -> Result<Vec<u8>> {
     let tensors = unet.parameters().map(|(name, shape, range)| (name, shape, &unet.values()[range]));
     Ok(ddim_weights::to_safetensors(tensors, dtype)?)
-}
-
-/// A class in `classes.json`.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(untagged)]
-enum Class {
-    Name(String),
-    #[serde(rename_all = "lowercase")]
-    Counted {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        name: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        images: Option<usize>,
-    },
-}
-
-/// Names and numbers of images; either is empty where no class has one.
-fn read_classes(path: &Path) -> Result<(Vec<String>, Vec<usize>)> {
-    let classes: Vec<Class> = from_json(&read_text(path)?, path)?;
-    let (names, counts): (Vec<Option<String>>, Vec<Option<usize>>) = classes
-        .into_iter()
-        .map(|class| match class {
-            Class::Name(name) => (Some(name), None),
-            Class::Counted { name, images } => (name, images),
-        })
-        .unzip();
-    let named = names.iter().any(Option::is_some);
-    let names =
-        if named { names.into_iter().enumerate().map(|(k, name)| name.unwrap_or_else(|| k.to_string())).collect() } else { Vec::new() };
-    let counted = counts.iter().any(Option::is_some);
-    Ok((names, if counted { counts.into_iter().map(|count| count.unwrap_or(0)).collect() } else { Vec::new() }))
 }
 
 /// Checks a `model_index.json`; returns the names of classes that some pipelines have in theirs.

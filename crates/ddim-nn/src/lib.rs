@@ -18,10 +18,12 @@
 mod authors;
 #[cfg(feature = "burn")]
 mod burn_executor;
+mod classes;
 mod condition;
 #[cfg(test)]
 #[path = "../../ddim-weights/src/damage.rs"]
 mod damage;
+mod defaults;
 mod device;
 mod error;
 mod executor;
@@ -46,6 +48,7 @@ mod weights;
 pub use burn_executor::BurnNetwork;
 pub use condition::Condition;
 pub use ddim_kernels::{check_vectors, vectors};
+pub use defaults::SamplingDefaults;
 pub use device::{Device, Learner};
 pub use error::{Error, ErrorKind, Result};
 pub use executor::{Executor, GraphModule};

@@ -1,5 +1,7 @@
 //! A network with its scheduler, and what is known of both: from memory here, from the disk in folder.rs.
 
+use crate::classes::{CLASSES, classes_of};
+use crate::defaults::{SAMPLING, SamplingDefaults};
 use crate::error::{Error, Result, built_in, read_text};
 use crate::scheduler::SchedulerConfig;
 use crate::unet::{SampleSize, UNet, UNetConfig};
@@ -39,6 +41,8 @@ pub struct Pipeline {
     pub classes: Vec<String>,
     /// How many images of each class it was trained on, held out ones included; empty where that is not known.
     pub class_counts: Vec<usize>,
+    /// How its images look best, as its `sampling.json` says.
+    pub sampling: SamplingDefaults,
     /// The file that the weights came from.
     pub weights_file: PathBuf,
     /// What was assumed or chosen, a line each.
@@ -69,6 +73,10 @@ pub struct EmbeddedPipeline<'a> {
     pub scheduler: &'a str,
     /// `unet/diffusion_pytorch_model.safetensors`.
     pub safetensors: &'a [u8],
+    /// `classes.json`; `[]` of a network without classes.
+    pub classes: &'a str,
+    /// `sampling.json`; `{}` of one that says nothing.
+    pub sampling: &'a str,
 }
 
 impl Pipeline {
@@ -119,10 +127,12 @@ impl Pipeline {
             Some(given) => given_scheduler(given)?,
             None => SchedulerConfig::read(files.scheduler, &built_in(files.name, SCHEDULER_CONFIG))?,
         };
+        let (classes, class_counts) = classes_of(files.classes, &built_in(files.name, CLASSES))?;
+        let sampling = SamplingDefaults::read(files.sampling, &built_in(files.name, SAMPLING))?;
         let path = built_in(files.name, SAFETENSORS);
         let state = parse_safetensors(files.safetensors, &path)?;
         let pipeline = Self::assemble(config, scheduler, state, path)?;
-        Self { scheduler_class, ..pipeline }.sized(choices)
+        Self { scheduler_class, classes, class_counts, sampling, ..pipeline }.sized(choices)
     }
 
     pub(crate) fn assemble(config: UNetConfig, scheduler: SchedulerConfig, state: StateDict, weights_file: PathBuf) -> Result<Self> {
@@ -139,6 +149,7 @@ impl Pipeline {
             scheduler_class: String::new(),
             classes: Vec::new(),
             class_counts: Vec::new(),
+            sampling: SamplingDefaults::default(),
             weights_file: PathBuf::from("untrained"),
             notes: Vec::new(),
         }

@@ -3,7 +3,7 @@
 
 use ddim::noise::Batch;
 use ddim::{Encoder, Encoding, Sampler, Sampling, Sigma};
-use ddim_nn::{EmbeddedPipeline, Network, Pipeline, SchedulerConfig};
+use ddim_nn::{Condition, EmbeddedPipeline, Network, Pipeline, SchedulerConfig};
 use safetensors::SafeTensors;
 use std::path::Path;
 
@@ -13,6 +13,8 @@ const FASHION: EmbeddedPipeline<'_> = EmbeddedPipeline {
     config: ddim_model_fashion::CONFIG,
     scheduler: ddim_model_fashion::SCHEDULER,
     safetensors: ddim_model_fashion::SAFETENSORS,
+    classes: ddim_model_fashion::CLASSES,
+    sampling: ddim_model_fashion::SAMPLING,
 };
 
 #[test]
@@ -28,6 +30,7 @@ fn loops_equal_diffusers() {
     for (name, case) in cases {
         let scheduler = SchedulerConfig::from_json(&case["scheduler"].to_string(), Path::new(&name)).unwrap();
         let network = Network::new(Pipeline { scheduler: scheduler.clone(), ..pipeline.clone() }).unwrap();
+        let network = network.with_condition(Condition::Labels(vec![3, 10])).unwrap();
         let trajectory = scheduler.trajectory(case["steps"].as_u64().unwrap() as usize).unwrap();
         let schedule = scheduler.schedule();
         let x = if case["kind"] == "encode" {
@@ -56,5 +59,6 @@ fn an_embedded_pipeline_is_the_folder() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/fashion");
     let loaded = Pipeline::load(&folder).unwrap();
     assert_eq!((embedded.config, embedded.scheduler), (loaded.config.clone(), loaded.scheduler.clone()));
-    assert_eq!(loaded.parameters(), 2_239_825);
+    assert_eq!((&embedded.classes, &embedded.class_counts, embedded.sampling), (&loaded.classes, &loaded.class_counts, loaded.sampling));
+    assert_eq!((loaded.parameters(), loaded.null_class(), loaded.classes[9].as_str()), (2_241_233, Some(10), "ankle boot"));
 }

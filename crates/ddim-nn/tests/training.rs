@@ -31,7 +31,7 @@ fn loss_and_gradient_norm_equal_pytorchs() {
         for k in 0..steps {
             let of = |all: &[f32]| all[k * n * c * h * w..(k + 1) * n * c * h * w].to_vec();
             let (x, target, timesteps) = (of(&x), of(&target), &timesteps[k * n..(k + 1) * n]);
-            let (shape, weights, condition) = ([n, c, h, w], &shares, &Condition::None);
+            let (shape, weights, condition) = ([n, c, h, w], &shares, &Condition::Labels(vec![3, 10]));
             plan.begin();
             let loss = plan.add(&unet, &Examples { shape, x: &x, target: &target, timesteps, weights, condition, dropout: &[] });
             let norm = plan.norm();
@@ -40,7 +40,7 @@ fn loss_and_gradient_norm_equal_pytorchs() {
             let errors = [(loss, losses[k]), (norm, norms[k]), (average, averages[k])].map(|(a, b)| (a / b - 1.0).abs());
             println!("{prefix}{k:2} loss {loss:.6} {:.1e} norm {norm:.6} {:.1e} ema {average:.6} {:.1e}", errors[0], errors[1], errors[2]);
             assert!(
-                errors.iter().all(|e| *e < 1e-5),
+                errors.iter().all(|e| *e < 3e-5), // PyTorch in f32 differs by up to 1.5e-5
                 "step {k}: {loss} for {}, {norm} for {}, {average} for {}",
                 losses[k],
                 norms[k],
@@ -67,7 +67,7 @@ fn a_plan_is_used_again() {
             target: &target,
             timesteps: &timesteps,
             weights: &weights,
-            condition: &Condition::None,
+            condition: &Condition::Labels((0..n).collect()),
             dropout: &[],
         };
         let loss = plan.add(&unet, &examples);

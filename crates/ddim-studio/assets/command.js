@@ -16,7 +16,7 @@ const FLAGS = ["model", "count", "first", "seeds", "frames", "rows", "cols", "st
  * @param {"sample"|"consistency"|"interpolate"} verb @param {Record<string, unknown>} v
  */
 export function command(verb, v) {
-  const usual = { trajectory: "", solver: "ddim", classes: "", guidance: 1, grid: "", ...USUAL[verb] };
+  const usual = { trajectory: "", solver: "ddim", classes: "", grid: "", ...USUAL[verb] };
   const words = ["ddim", verb];
   for (const name of FLAGS) {
     if (name === "eta" && v.hat) words.push("--sigma-hat");

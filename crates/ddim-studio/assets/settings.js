@@ -15,8 +15,10 @@ const CLIPS = [["model", "the model's way"], ["on", "to the range"], ["off", "ne
 const SETTINGS = { model: "", steps: 50, eta: 0, hat: false, solver: "ddim", trajectory: "", seed: 0, classes: "", guidance: 1, clip: "model", rederive: false };
 
 /** Those of `names`, as they are at first. @param {string[]} names */
-export const defaults = (names, models) =>
-  Object.fromEntries(names.map((name) => [name, name === "model" ? models[0].model : SETTINGS[name]]));
+export const defaults = (names, models) => {
+  const own = { model: models[0].model, guidance: models[0].guidance ?? 1 };
+  return Object.fromEntries(names.map((name) => [name, own[name] ?? SETTINGS[name]]));
+};
 
 /** The report about a served model. */
 export const modelOf = (models, v) => models.find((info) => info.model === v.model) ?? models[0];
@@ -28,7 +30,7 @@ export const className = (info, k) => info.class_names?.[k] ?? String(k);
 /** What a request calls a class: its name, unless that would read as several, a mixture, or a word of the requests. */
 export function classValue(info, k) {
   const name = className(info, k);
-  return /[,+*]|^\s|\s$/.test(name) || ["each", "random", "data", "reference"].includes(name) || /^\d+$/.test(name) ? String(k) : name;
+  return /[,+*]|^\s|\s$/.test(name) || ["each", "random", "none", "data", "reference"].includes(name) || /^\d+$/.test(name) ? String(k) : name;
 }
 
 /** `model` of a request. */
@@ -36,7 +38,8 @@ export function modelRequest(v, models) {
   const info = modelOf(models, v);
   const request = { model: info.model };
   if (info.classes) request.classes = v.classes || "each";
-  if (info.classes && hasNull(info) && v.guidance !== undefined && v.guidance !== 1) request.guidance = { scale: v.guidance };
+  // Said, even where it is 1: a model may have another of its own.
+  if (info.classes && hasNull(info) && v.guidance !== undefined) request.guidance = { scale: v.guidance };
   return request;
 }
 

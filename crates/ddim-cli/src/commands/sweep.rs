@@ -87,7 +87,7 @@ fn parse_sigma(text: &str) -> std::result::Result<engine::Eta, String> {
 
 pub(crate) fn run(flags: &Flags) -> Result<()> {
     let request = engine::Sweep {
-        model: flags.common.guided_model(&flags.class, &flags.guidance_shape, 1.0),
+        model: flags.common.guided_model(&flags.class, &flags.guidance_shape, Some(1.0)),
         reference: flags.reference.clone(),
         reference_limit: flags.reference_limit,
         preparation: flags.preparation.preparing(),

@@ -1,9 +1,10 @@
 //! The way of an edit: up to a level, by noise or by encoding, and down again.
 
+use crate::encoded::Encoded;
 use crate::error::Result;
 use crate::inversion::Inversion;
 use crate::job::Watch;
-use crate::session::{Encoded, Session};
+use crate::session::Session;
 use ddim::noise::Batch;
 use ddim::{BdiaPair, Known, Sampler, Sampling, Trajectory};
 

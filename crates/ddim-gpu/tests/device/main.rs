@@ -128,14 +128,26 @@ fn built_in() -> [Pipeline; 2] {
         config: ddim_model_fashion::CONFIG,
         scheduler: ddim_model_fashion::SCHEDULER,
         safetensors: ddim_model_fashion::SAFETENSORS,
+        classes: ddim_model_fashion::CLASSES,
+        sampling: ddim_model_fashion::SAMPLING,
     };
     let emoji = EmbeddedPipeline {
         name: ddim_model_emoji::NAME,
         config: ddim_model_emoji::CONFIG,
         scheduler: ddim_model_emoji::SCHEDULER,
         safetensors: ddim_model_emoji::SAFETENSORS,
+        classes: ddim_model_emoji::CLASSES,
+        sampling: ddim_model_emoji::SAMPLING,
     };
     [fashion, emoji].map(|files| Pipeline::embedded(&files).unwrap())
+}
+
+/// A network for n images, of other classes where it takes any.
+fn of_classes(network: &Network, n: usize) -> Network {
+    match network.is_conditional() {
+        true => network.with_condition(ddim_nn::Condition::Labels((0..n).collect())).unwrap(),
+        false => network.clone(),
+    }
 }
 
 /// Ten steps from keyed noise.
@@ -143,10 +155,7 @@ fn sampled(pipeline: &Pipeline, network: &Network, n: usize) -> Vec<f32> {
     let trajectory = pipeline.scheduler.trajectory(10).unwrap();
     let sampler = Sampler::new(&pipeline.scheduler.schedule(), &trajectory, &Sigma::Eta(0.0)).unwrap();
     let sampler = sampler.with_clip(pipeline.scheduler.clip()).unwrap();
-    let network = match network.is_conditional() {
-        true => network.with_condition(ddim_nn::Condition::Labels((0..n).collect())).unwrap(),
-        false => network.clone(),
-    };
+    let network = of_classes(network, n);
     let batch = Batch { seed: 3, first: 0 };
     Sampling::new(&sampler, &network, batch.latents(network.dim(), n), batch).unwrap().finish().unwrap()
 }
@@ -172,13 +181,13 @@ fn a_batch_of_any_size(gpu: &Gpu) {
         let x = Batch { seed: 1, first: 0 }.latents(dim, n);
         let levels: Vec<f64> = (0..n).map(|i| 1.0 + 100.0 * i as f64).collect();
         let (mut a, mut b) = (vec![0.0; n * dim], vec![0.0; n * dim]);
-        here.predict(&x, &levels, &mut a).unwrap();
-        there.predict(&x, &levels, &mut b).unwrap();
+        of_classes(&here, n).predict(&x, &levels, &mut a).unwrap();
+        of_classes(&there, n).predict(&x, &levels, &mut b).unwrap();
         assert!(difference(&b, &a) < 1e-4, "{n} images");
     }
     // What a network says on the processor it says there.
     let mut out = vec![0.0; dim];
-    assert!(there.predict(&vec![0.0; dim], &[0.0], &mut out).is_err());
+    assert!(of_classes(&there, 1).predict(&vec![0.0; dim], &[0.0], &mut out).is_err());
 }
 
 fn features_are_the_processors(gpu: &Gpu, weights: &Path) {
@@ -208,7 +217,7 @@ fn what_goes_wrong_is_an_error(gpu: &Gpu) {
     let x = Batch { seed: 1, first: 0 }.latents(network.dim(), 2);
     let predicted = || {
         let mut out = vec![0.0; x.len()];
-        network.predict(&x, &[500.0; 2], &mut out).map(|()| out)
+        of_classes(&network, 2).predict(&x, &[500.0; 2], &mut out).map(|()| out)
     };
     let before = predicted().unwrap();
     let size = gpu.wgpu().limits().max_buffer_size + 1;
@@ -247,7 +256,7 @@ fn a_device_that_is_lost(gpu: &Gpu) {
     let mut learner = training::begun(gpu);
     gpu.wgpu().destroy();
     let mut out = vec![0.0; network.dim()];
-    let error = network.predict(&vec![0.0; network.dim()], &[1.0], &mut out).unwrap_err();
+    let error = of_classes(&network, 1).predict(&vec![0.0; network.dim()], &[1.0], &mut out).unwrap_err();
     println!("{error}");
     assert!(error.kind() == ErrorKind::Device && !error.to_string().contains('\n'), "{error}");
     let error = training::step(&mut learner).unwrap_err();

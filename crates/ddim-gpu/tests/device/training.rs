@@ -118,7 +118,7 @@ pub(crate) fn twenty_steps_are_the_processors(gpu: &Gpu) {
             target: &target[part],
             timesteps: &all_timesteps[k * n..(k + 1) * n],
             weights: &[0.9, 0.1],
-            condition: &Condition::None,
+            condition: &Condition::Labels(vec![3, 10]),
             dropout: &[],
         };
         plan.begin();

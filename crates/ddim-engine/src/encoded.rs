@@ -1,0 +1,33 @@
+//! What comes of encoding, and what it took.
+
+use crate::job::Watch;
+
+/// What images became.
+#[derive(Default)]
+pub(crate) struct Encoded {
+    /// [n, c, h, w].
+    pub(crate) latents: Vec<f32>,
+    /// Of the network, for all images together.
+    pub(crate) evaluations: usize,
+    /// Images of which a step did not come within the tolerance.
+    pub(crate) unsettled: usize,
+    /// By which the last iteration changed the worst of them, a root mean square.
+    pub(crate) change: f64,
+}
+
+impl Encoded {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.latents.extend(other.latents);
+        self.evaluations += other.evaluations;
+        self.unsettled += other.unsettled;
+        self.change = self.change.max(other.change);
+    }
+
+    /// Says which images did not settle.
+    pub(crate) fn note(&self, images: usize, watch: &Watch<'_>) {
+        if self.unsettled > 0 {
+            let (of, change) = (self.unsettled, self.change);
+            watch.note(format!("`inversion`: {of} of {images} images are not within the tolerance: the last iteration still changed them by up to {change:.1e}"));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What a model's classes are called, and how many images each was trained on, as a file.
+
+use crate::error::Result;
+use ddim_weights::from_json;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The classes, a JSON list in the order of their numbers: [`Class`].
+pub(crate) const CLASSES: &str = "classes.json";
+
+/// A class in `classes.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Class {
+    Name(String),
+    #[serde(rename_all = "lowercase")]
+    Counted {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        images: Option<usize>,
+    },
+}
+
+/// Names and numbers of images from the text of `classes.json`; either is empty where no class has one.
+pub(crate) fn classes_of(text: &str, path: &Path) -> Result<(Vec<String>, Vec<usize>)> {
+    let classes: Vec<Class> = from_json(text, path)?;
+    let (names, counts): (Vec<Option<String>>, Vec<Option<usize>>) = classes
+        .into_iter()
+        .map(|class| match class {
+            Class::Name(name) => (Some(name), None),
+            Class::Counted { name, images } => (name, images),
+        })
+        .unzip();
+    let named = names.iter().any(Option::is_some);
+    let names =
+        if named { names.into_iter().enumerate().map(|(k, name)| name.unwrap_or_else(|| k.to_string())).collect() } else { Vec::new() };
+    let counted = counts.iter().any(Option::is_some);
+    Ok((names, if counted { counts.into_iter().map(|count| count.unwrap_or(0)).collect() } else { Vec::new() }))
+}
+
+/// The value of `classes.json`; none where nothing is known.
+pub(crate) fn as_classes(names: &[String], counts: &[usize]) -> Option<serde_json::Result<serde_json::Value>> {
+    let class = |k: usize| match (names.get(k).cloned(), counts.get(k)) {
+        (Some(name), None) => Class::Name(name),
+        (name, images) => Class::Counted { name, images: images.copied() },
+    };
+    let classes: Vec<Class> = (0..names.len().max(counts.len())).map(class).collect();
+    (!classes.is_empty()).then(|| serde_json::to_value(classes))
+}

@@ -1,0 +1,42 @@
+//! What a model says about how its images look best.
+
+use crate::error::{Error, Result};
+use ddim_weights::from_json;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Where it says so.
+pub(crate) const SAMPLING: &str = "sampling.json";
+
+/// What images are drawn with where nobody says otherwise: a model's `sampling.json`, as transformers' `generation_config.json`.
+///
+/// ```
+/// use ddim_nn::SamplingDefaults;
+///
+/// let defaults = SamplingDefaults::read(r#"{"guidance": 1.5}"#, "sampling.json".as_ref())?;
+/// assert_eq!(defaults.guidance, Some(1.5));
+/// assert!(SamplingDefaults::read(r#"{"guidance": -1}"#, "sampling.json".as_ref()).is_err());
+/// # Ok::<(), ddim_nn::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct SamplingDefaults {
+    /// The scale of classifier-free guidance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f64>,
+}
+
+impl SamplingDefaults {
+    /// Reads the text of `sampling.json`; `path` is for messages.
+    ///
+    /// # Errors
+    /// Another kind of text, or a scale that is no number from 0 on.
+    pub fn read(text: &str, path: &Path) -> Result<Self> {
+        let defaults: Self = from_json(text, path)?;
+        match defaults.guidance {
+            Some(scale) if !(0.0..=f64::MAX).contains(&scale) => {
+                Err(Error::config(path, format!("guidance is {scale}: expected a number, 0 or more")))
+            }
+            _ => Ok(defaults),
+        }
+    }
+}
