@@ -462,6 +462,28 @@ fn a_sweep_of_classes() {
     let twice = sweep("reference", &["--out", "a", "--guidance", "2,1,2"]);
     refused(dir, &twice.iter().map(String::as_str).collect::<Vec<_>>(), 2, &["--guidance", "2 twice"]);
     assert_ne!(fid(run(&sweep("hen+cat", &["--out", "e"]))), hens);
+
+    // Where the reference has classes enough, images are drawn of them, and looked at for them.
+    for (class, k) in [("cat", 0u8), ("hen", 9)] {
+        fs::create_dir_all(dir.join("both").join(class)).unwrap();
+        for i in 0..12u8 {
+            let pixel = |x: u32, y: u32| image::Luma([(x as u8).wrapping_mul(3 + i).wrapping_add(y as u8 * 20 * k)]);
+            image::GrayImage::from_fn(8, 8, pixel).save(dir.join(format!("both/{class}/{i}.png"))).unwrap();
+        }
+    }
+    let args = ["sweep", "--model", "model", "--reference", "both", &weights, "--count", "9", "--steps", "2", "--eta", "0", "-q", "--json"];
+    let report = json(&ok(dir, &[&args[..], &["--out", "f"]].concat()));
+    let cell = &report["cells"][0];
+    let counts: Vec<(u64, u64)> =
+        cell["classes"].as_array().unwrap().iter().map(|c| (c["class"].as_u64().unwrap(), c["count"].as_u64().unwrap())).collect();
+    assert!(matches!(counts[..], [(0, cats), (3, hens)] if cats + hens == 9), "{report}");
+    let shares: f64 =
+        cell["classes"].as_array().unwrap().iter().map(|c| c["accuracy"].as_f64().unwrap() * c["count"].as_f64().unwrap()).sum();
+    assert!((cell["accuracy"].as_f64().unwrap() - shares / 9.0).abs() < 1e-12, "{report}");
+    let csv = fs::read_to_string(dir.join("f/classes.csv")).unwrap();
+    assert!(csv.lines().count() == 3 && csv.contains("\n3,\"hen\",") && csv.contains("\n0,\"cat\","), "{csv}");
+    assert!(fs::read_to_string(dir.join("f/table.md")).unwrap().contains("% of real images that it did not learn from"));
+    assert_eq!(json(&ok(dir, &[&args[..], &["--out", "f", "--classes", "reference"]].concat()))["cells"], report["cells"]);
 }
 
 fn bad_sets_that_are_found_later() {

@@ -131,15 +131,12 @@ impl ImageSet {
     }
 
     /// How many images each class has, and what the classes are called, as far as they have names. None where not every image has a class.
-    pub fn class_counts(&self) -> Option<(Vec<usize>, Vec<String>)> {
+    pub fn labels(&self) -> Option<(Vec<usize>, Vec<String>)> {
         let (labels, names) = match &self.images {
             Images::Pictures(pictures, _) => (pictures.classes.iter().copied().collect::<Option<Vec<_>>>()?, pictures.class_names.clone()),
             Images::Memory(data) => data.unasked.clone()?,
         };
-        let most = labels.iter().max().map_or(0, |most| most + 1);
-        let mut counts = vec![0; most.max(names.len())];
-        labels.iter().for_each(|&label| counts[label] += 1);
-        Some((counts, names))
+        Some((labels, names))
     }
 
     /// Height and width.

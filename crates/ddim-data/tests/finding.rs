@@ -414,11 +414,11 @@ fn classes_beside_the_numbers() {
         assert!(read(&path.join("dog"), fit, None, BadFiles::Stop).unwrap_err().to_string().contains("no labels"));
     }
     let set = |path: &Path, limit| ImageSet::open(path, Look::Prepared(SMALL), limit, BadFiles::Stop, &[]).unwrap();
-    assert_eq!(set(path, None).class_counts(), Some((vec![1, 2], vec!["cat".to_owned(), "dog".to_owned()])));
-    assert_eq!(set(path, Some(2)).class_counts().unwrap().0, [1, 1]);
-    assert_eq!(set(&path.join("dog"), None).class_counts(), None);
+    assert_eq!(set(path, None).labels(), Some((vec![0, 1, 1], vec!["cat".to_owned(), "dog".to_owned()])));
+    assert_eq!(set(path, Some(2)).labels().unwrap().0, [0, 1]);
+    assert_eq!(set(&path.join("dog"), None).labels(), None);
     save(path.join("cover.png"), 4);
-    assert_eq!(set(path, None).class_counts(), None);
+    assert_eq!(set(path, None).labels(), None);
 
     // IDX files have their labels beside them.
     let idx = |sizes: &[u8], data: &[u8]| {
@@ -427,9 +427,9 @@ fn classes_beside_the_numbers() {
     };
     let images = path.join("train-images-idx3-ubyte");
     fs::write(&images, idx(&[3, 8, 8], &[7; 192])).unwrap();
-    assert_eq!(set(&images, None).class_counts(), None);
+    assert_eq!(set(&images, None).labels(), None);
     fs::write(path.join("train-labels-idx1-ubyte"), idx(&[3], &[4, 0, 4])).unwrap();
-    assert_eq!(set(&images, None).class_counts(), Some((vec![1, 0, 0, 0, 2], Vec::new())));
+    assert_eq!(set(&images, None).labels(), Some((vec![4, 0, 4], Vec::new())));
     let inputs = read_labelled_inputs(&images, [1, 8, 8], None, None, Some(2), BadFiles::Stop).unwrap();
     assert_eq!((inputs.labels, inputs.images.len()), (Some(vec![4, 0]), 128));
 }

@@ -82,17 +82,27 @@ impl Classes {
 
     /// Classes of images that were read, whose data call them `names`.
     pub(crate) fn of_data(&self, labels: &[usize], names: &[String], watch: &Watch<'_>) -> Result<Self> {
-        let numbers = self.known.numbers_of(labels.iter().copied(), names, watch)?;
-        Ok(self.with_each(labels.iter().map(|label| vec![(numbers[label], 1.0)]).collect()))
+        let numbers = self.numbered(labels, names, watch)?;
+        Ok(self.with_each(numbers.into_iter().map(|number| vec![(number, 1.0)]).collect()))
     }
 
-    /// Classes drawn as often as `counts` has them, of data that call them `names`.
-    pub(crate) fn drawn_as(&self, counts: &[usize], names: &[String], watch: &Watch<'_>) -> Result<Self> {
-        let there = (0..counts.len()).filter(|class| counts[*class] > 0);
-        let numbers = self.known.numbers_of(there, names, watch)?;
-        let most = numbers.values().max().map_or(0, |most| most + 1);
+    /// The model's numbers of `labels`, which data call `names`.
+    pub(crate) fn numbered(&self, labels: &[usize], names: &[String], watch: &Watch<'_>) -> Result<Vec<usize>> {
+        let numbers = self.known.numbers_of(labels.iter().copied(), names, watch)?;
+        Ok(labels.iter().map(|label| numbers[label]).collect())
+    }
+
+    /// What the model calls its classes; empty where it does not say.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.known.names
+    }
+
+    /// Classes drawn as often as `labels` has them, of data that call them `names`.
+    pub(crate) fn drawn_as(&self, labels: &[usize], names: &[String], watch: &Watch<'_>) -> Result<Self> {
+        let numbers = self.numbered(labels, names, watch)?;
+        let most = numbers.iter().max().map_or(0, |most| most + 1);
         let mut below = vec![0; most];
-        numbers.iter().for_each(|(class, number)| below[*number] += counts[*class] as u64);
+        numbers.iter().for_each(|number| below[*number] += 1);
         for i in 1..most {
             below[i] += below[i - 1];
         }
@@ -302,7 +312,8 @@ mod tests {
             assert_eq!(nameless.of_data(&[0, 1], &names(&["a", "b"]), watch).unwrap().labels(0, 0..2), Some(vec![0, 1]));
 
             let drawn = read(REFERENCE, &["cat", "dog", "hen"], Some(4)).unwrap();
-            let drawn = drawn.drawn_as(&[30, 0, 10], &names(&["hen", "cow", "cat"]), watch).unwrap();
+            let labels: Vec<usize> = (0..40).map(|i| if i % 4 == 3 { 2 } else { 0 }).collect();
+            let drawn = drawn.drawn_as(&labels, &names(&["hen", "cow", "cat"]), watch).unwrap();
             let labels = drawn.labels(5, 0..4000).unwrap();
             let of = |label: usize| labels.iter().filter(|found| **found == label).count();
             // Four standard deviations of the binomial are 110.

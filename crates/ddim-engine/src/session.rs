@@ -149,18 +149,25 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// Takes the classes of a reference, where the request says so; where it says nothing, those of the reference if it has any, else each in turn.
     pub(crate) fn see(&mut self, reference: &Images, path: &Path) -> Result<()> {
-        let counts = if let Images::Set(set) = reference { set.class_counts() } else { None };
+        let labels = if let Images::Set(set) = reference { set.labels() } else { None };
         if self.choice.classes.is_none() && self.classes.can_be_each() {
-            let word = if counts.is_some() { REFERENCE } else { EACH };
+            let word = if labels.is_some() { REFERENCE } else { EACH };
             self.classes = self.classes.instead(FIELD, Some(word.as_ref()), self.watch)?;
         }
         if self.classes.awaited() != Some(REFERENCE) {
             return Ok(());
         }
         let missing = || Error::field(FIELD, format!("reference: {} has no classes, or not all of its images have", path.display()));
-        let (counts, names) = counts.ok_or_else(missing)?;
-        self.classes = self.classes.drawn_as(&counts, &names, self.watch)?;
+        let (labels, names) = labels.ok_or_else(missing)?;
+        self.classes = self.classes.drawn_as(&labels, &names, self.watch)?;
         Ok(())
+    }
+
+    /// The class of each image of a reference, as the model numbers it. None where they have none, or others than the model.
+    pub(crate) fn labels_of(&self, reference: &Images) -> Option<Vec<usize>> {
+        let Images::Set(set) = reference else { return None };
+        let (labels, names) = set.labels().filter(|_| self.classes.can_be_each())?;
+        self.classes.numbered(&labels, &names, self.watch).ok()
     }
 
     /// [c, h, w] of one image.

@@ -220,10 +220,12 @@ impl Request for Sweep {
             watch.check().map_err(ddim_eval::Error::observer)
         };
         let reference_images = reference.count();
+        let reference_labels = session.labels_of(&reference);
         let reference = match reference {
             Images::Statistics(statistics) => SweepReference::new(statistics)?,
             Images::Set(set) => sweep.reference(
                 set.len(),
+                reference_labels.as_deref(),
                 &KeptFeatures::of(&checksum, inception.checksum(), &computed_by, set.len()),
                 &mut |range| features_of_bytes(&inception, &set.read(range.clone())?, set.size(), range.start),
                 &mut observe,
@@ -232,6 +234,7 @@ impl Request for Sweep {
         let mut results = Vec::with_capacity(cells.len());
         for (i, cell) in cells.iter().enumerate() {
             let (sampler, seed, session) = (sampler_of(i), cell.seed, session.guided(cell.guidance)?);
+            let labels = session.classes.labels(seed, 0..self.count);
             let images = self.save_images.as_ref().map(|folder| cell_folder(folder, cell));
             images.iter().try_for_each(|folder| create_folder(folder))?;
             let sample = |range: std::ops::Range<usize>| -> Result<Vec<f32>> {
@@ -248,6 +251,7 @@ impl Request for Sweep {
                 cell,
                 evaluations[i / self.seed.len()],
                 self.count,
+                labels.as_deref(),
                 &reference,
                 &inception,
                 &mut sample,
@@ -265,9 +269,12 @@ impl Request for Sweep {
         settings.insert("computed_by".into(), json!(sweep.computed_by()));
         let written = WrittenTable { command: "sweep", data: &data, settings: &settings, cells: &table.results, warnings: &warnings };
         let object = serde_json::to_string_pretty(&written).map_err(Error::failure)?;
-        let markdown = table.to_markdown(reference_images, &warnings);
+        let markdown = table.to_markdown(reference_images, reference.held_out_accuracy(), &warnings);
         write(&file("table.md"), markdown.as_bytes())?;
         write(&file("table.csv"), table.to_csv().as_bytes())?;
+        if let Some(classes) = table.to_classes_csv(session.classes.names()) {
+            write(&file("classes.csv"), classes.as_bytes())?;
+        }
         write(&file("table.json"), format!("{object}\n").as_bytes())?;
         let times = cells.iter().map(|cell| Ok(sweep.seconds(cell)?)).collect::<Result<Vec<_>>>()?;
         let kid = table.results.iter().any(|cell| cell.kid.is_some()).then(|| ("kid", kid_chart(&table, &title)));

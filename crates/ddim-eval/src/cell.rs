@@ -67,6 +67,27 @@ pub struct CellResult {
     pub kid: Option<f64>,
     /// Its standard error over the images of both.
     pub kid_error: Option<f64>,
+    /// The share of images in which a classifier of the reference ([`Probe`](crate::Probe)) finds the class that they were drawn for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// The same and KID of each class, against the reference's images of that class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassResult>,
+}
+
+/// What came out of one class of a cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassResult {
+    /// The class, as the model numbers it.
+    pub class: usize,
+    /// Images that were drawn for it.
+    pub count: usize,
+    /// The share of them in which the classifier finds it.
+    pub accuracy: f64,
+    /// Against the reference's images of the class. None where either has fewer than 2.
+    pub kid: Option<f64>,
+    /// Its standard error over the images of both.
+    pub kid_error: Option<f64>,
 }
 
 /// What files say that know of no guidance.

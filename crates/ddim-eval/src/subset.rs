@@ -12,7 +12,12 @@ pub fn compared(features: &[f32], dim: usize, seed: u64, which: u64) -> Vec<f32>
     if count <= MOST_COMPARED {
         return features.to_vec();
     }
-    chosen(count, MOST_COMPARED, seed, which).into_iter().flat_map(|i| &features[i * dim..(i + 1) * dim]).copied().collect()
+    compared_images(count, seed, which).into_iter().flat_map(|i| &features[i * dim..(i + 1) * dim]).copied().collect()
+}
+
+/// The numbers of the images whose features [`compared`] returns, of `count`.
+pub(crate) fn compared_images(count: usize, seed: u64, which: u64) -> Vec<usize> {
+    if count <= MOST_COMPARED { (0..count).collect() } else { chosen(count, MOST_COMPARED, seed, which) }
 }
 
 /// `size` of 0..count without replacement, from the least on.

@@ -8,10 +8,8 @@ use crate::cache::KeptFeatures;
 use crate::cell::{Cell, CellResult, Plain, sigma_name};
 use crate::error::{Error, Result};
 use crate::features::features_of_images;
-use crate::frechet::Reference;
-use crate::kernel::KernelReference;
+use crate::reference::SweepReference;
 use crate::statistics::{Statistics, npy, to_npz};
-use crate::subset::compared;
 use ddim_data::{Npz, npy_numbers};
 use ddim_nn::Inception;
 use ddim_weights::{TEMPORARY, lock_folder, write_file};
@@ -21,23 +19,6 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// What cells are compared with.
-#[derive(Debug)]
-pub struct SweepReference {
-    fid: Reference,
-    kid: Option<KernelReference>,
-}
-
-impl SweepReference {
-    /// Of statistics alone, which have no KID.
-    ///
-    /// # Errors
-    /// As [`Reference::new`].
-    pub fn new(statistics: Statistics) -> Result<Self> {
-        Ok(Self { fid: Reference::new(statistics)?, kid: None })
-    }
-}
 
 /// What a sweep tells whoever waits for it.
 #[derive(Debug)]
@@ -150,13 +131,14 @@ impl Sweep {
     }
 
     /// The reference: what is here already, or the statistics and some features of `count` images, whose features are `kept` or `features` takes
-    /// them.
+    /// them, and whose classes are `labels`, where they have any.
     ///
     /// # Errors
     /// What `features` and `observe` say, and files that cannot be read or written.
     pub fn reference(
         &self,
         count: usize,
+        labels: Option<&[usize]>,
         kept: &KeptFeatures,
         features: &mut dyn FnMut(Range<usize>) -> Result<Vec<f32>>,
         observe: &mut dyn FnMut(SweepEvent<'_>) -> Result<()>,
@@ -178,22 +160,15 @@ impl Sweep {
                     all
                 }
             };
-            let statistics = Statistics::of(&all, Inception::FEATURES)?;
-            let kept = compared(&all, Inception::FEATURES, 0, 1);
-            let shape = [(kept.len() / Inception::FEATURES) as u64, Inception::FEATURES as u64];
-            let [mean, covariance, count] = statistics.arrays();
-            self.write("reference.npz", &to_npz(&[mean, covariance, count, ("features", npy(&kept, &shape))]))?;
+            self.write("reference.npz", &SweepReference::file_of(&all, labels)?)?;
         }
         remove_folder(&parts)?;
         // As it was written, so that a run that goes on has the same numbers.
-        let fid = Reference::new(Statistics::read(&path)?)?;
-        let kept = floats(&mut Npz::open(&path)?, "features", &path)?;
-        let kept: Vec<f32> = kept.into_iter().map(|x| x as f32).collect();
-        Ok(SweepReference { fid, kid: Some(KernelReference::new(&kept, Inception::FEATURES, 0)?) })
+        SweepReference::read(&path)
     }
 
-    /// One cell: FID and KID of `count` images, of which `sample` makes a range ([n, c, h, w], the same for the same number) and says how often
-    /// the network is evaluated for each.
+    /// One cell: FID and KID of `count` images, of which `sample` makes a range ([n, c, h, w], the same for the same number); the network is
+    /// evaluated `evaluations` times for each. `labels` are the classes that they are drawn for, numbered as those of the reference.
     ///
     /// # Errors
     /// What `sample` and `observe` say, files that cannot be read or written, images without features.
@@ -203,6 +178,7 @@ impl Sweep {
         cell: &Cell,
         evaluations: usize,
         count: usize,
+        labels: Option<&[usize]>,
         reference: &SweepReference,
         inception: &Inception,
         sample: &mut dyn FnMut(Range<usize>) -> Result<Vec<f32>>,
@@ -235,9 +211,26 @@ impl Sweep {
         let fid_error = reference.fid.error(&statistics, &all.features)?;
         let kid = reference.kid.as_ref().map(|reference| reference.distance(&all.features)).transpose()?;
         let (kid, kid_error) = (kid.map(|kid| kid.distance), kid.and_then(|kid| kid.error));
+        let by_class = labels.map(|labels| reference.by_class(&all.features, labels)).transpose()?.flatten();
+        let (accuracy, classes) = by_class.map_or((None, Vec::new()), |(accuracy, classes)| (Some(accuracy), classes));
         let (solver, trajectory, eta) = (cell.solver.to_string(), cell.trajectory.clone(), sigma_name(&cell.sigma));
         let &Cell { steps, guidance, seed, .. } = cell;
-        let result = CellResult { steps, evaluations, solver, trajectory, eta, guidance, seed, count, fid, fid_error, kid, kid_error };
+        let result = CellResult {
+            steps,
+            evaluations,
+            solver,
+            trajectory,
+            eta,
+            guidance,
+            seed,
+            count,
+            fid,
+            fid_error,
+            kid,
+            kid_error,
+            accuracy,
+            classes,
+        };
         let mut timings = self.timings()?;
         timings.insert(name.clone(), all.seconds);
         self.write("timings.json", format!("{:#}\n", serde_json::json!(timings)).as_bytes())?;

@@ -1,6 +1,6 @@
 //! Table 1 as text.
 
-use crate::cell::{Cell, CellResult, Row, sigma_name};
+use crate::cell::{Cell, CellResult, ClassResult, Row, sigma_name};
 use ddim::{Sigma, Solver};
 
 /// η or σ̂ in words that any font has.
@@ -30,15 +30,16 @@ pub fn plus_minus(value: f64, error: Option<f64>, decimals: usize) -> String {
 ///     let (evaluations, solver, trajectory, eta, guidance, count) = (steps, "ddim".into(), "uniform".into(), "0".into(), 1.0, 1000);
 ///     CellResult {
 ///         steps, evaluations, solver, trajectory, eta, guidance, seed, count, fid, fid_error: Some(0.25), kid: None, kid_error: None,
+///         accuracy: None, classes: vec![],
 ///     }
 /// };
 /// let results = vec![result(10, 0, 13.5), result(20, 0, 6.75)];
 /// let table = Table { steps: vec![10, 20], rows: rows.clone(), seeds: vec![0], results };
-/// assert!(table.to_markdown(None, &[]).contains("13.50 ± 0.25"));
+/// assert!(table.to_markdown(None, None, &[]).contains("13.50 ± 0.25"));
 /// assert_eq!(table.to_csv().lines().count(), 3);
 /// // Of more seeds, the mean and how far they lie apart.
 /// let table = Table { steps: vec![10], rows, seeds: vec![0, 1], results: vec![result(10, 0, 13.0), result(10, 1, 14.0)] };
-/// assert!(table.to_markdown(None, &[]).contains("13.50 ± 0.71"));
+/// assert!(table.to_markdown(None, None, &[]).contains("13.50 ± 0.71"));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
@@ -68,6 +69,8 @@ pub struct Entry {
     pub kid: Option<f64>,
     /// What stands behind ±.
     pub kid_error: Option<f64>,
+    /// The share of images that show their class, where all cells have it.
+    pub accuracy: Option<f64>,
 }
 
 impl Table {
@@ -107,8 +110,9 @@ impl Table {
     }
 
     /// In Markdown, as the paper prints it: FID, and KID times 1000 where there is one, with ± one standard error over images or, of several seeds,
-    /// ± the standard deviation over seeds. `against` says how many images the reference has, where that is known; `warnings` stand below.
-    pub fn to_markdown(&self, against: Option<usize>, warnings: &[String]) -> String {
+    /// ± the standard deviation over seeds; then how many images show their class, where they have one. `against` says how many images the
+    /// reference has, where that is known, and `held_out` how well the classifier finds classes of real ones; `warnings` stand below.
+    pub fn to_markdown(&self, against: Option<usize>, held_out: Option<f64>, warnings: &[String]) -> String {
         let mut text = self.numbers(|entry| plus_minus(entry.fid, entry.fid_error, 2));
         let n = self.results.first().map_or(0, |cell| cell.count);
         let of = against.map_or("statistics".to_owned(), |m| format!("{m} images"));
@@ -123,6 +127,15 @@ impl Table {
             let thousandths =
                 |entry: &Entry| entry.kid.map_or(String::new(), |kid| plus_minus(1e3 * kid, entry.kid_error.map(|error| 1e3 * error), 2));
             text += &format!("\n{}\nKID × 1000 of the same{kid_errors}.\n", self.numbers(thousandths));
+        }
+        if self.results.iter().any(|cell| cell.accuracy.is_some()) {
+            let percent = |entry: &Entry| entry.accuracy.map_or(String::new(), |share| format!("{:.1}", 100.0 * share));
+            let real = held_out
+                .map_or(String::new(), |share| format!(", and of {:.1} % of real images that it did not learn from", 100.0 * share));
+            text += &format!(
+                "\n{}\nPer cent of the images whose class a linear classifier of the reference's features finds{real}.\n",
+                self.numbers(percent)
+            );
         }
         text += &self.evaluations();
         warnings.iter().for_each(|warning| text += &format!("\nWarning: {warning}.\n"));
@@ -170,19 +183,36 @@ impl Table {
         let head = "steps,evaluations,eta,count,fid,fid_error,kid,kid_error,solver,trajectory,seed,guidance\n".to_owned();
         std::iter::once(head).chain(self.results.iter().map(line)).collect()
     }
+
+    /// One line per class of each cell, of every seed, with its name where `names` has one; none where images have no classes.
+    pub fn to_classes_csv(&self, names: &[String]) -> Option<String> {
+        let lines = self.results.iter().flat_map(|cell| cell.classes.iter().map(move |class| (cell, class)));
+        let line = |(cell, of): (&CellResult, &ClassResult)| {
+            let CellResult { steps, eta, solver, trajectory, seed, guidance, .. } = cell;
+            let ClassResult { class, count, accuracy, .. } = of;
+            let [kid, kid_error] = [of.kid, of.kid_error].map(|x| x.map_or(String::new(), |x| x.to_string()));
+            let name = names.get(*class).map_or(String::new(), |name| format!("\"{}\"", name.replace('"', "\"\"")));
+            format!("{class},{name},{count},{accuracy},{kid},{kid_error},{steps},{eta},{solver},{trajectory},{seed},{guidance}\n")
+        };
+        let head = "class,name,count,accuracy,kid,kid_error,steps,eta,solver,trajectory,seed,guidance\n";
+        let text: String = lines.map(line).collect();
+        (!text.is_empty()).then(|| head.to_owned() + &text)
+    }
 }
 
 impl Entry {
     /// Of the cells of one place, a seed each.
     fn of(cells: &[CellResult]) -> Self {
         let CellResult { steps, evaluations, fid, fid_error, kid, kid_error, .. } = cells[0];
+        let accuracies = cells.iter().map(|cell| cell.accuracy).collect::<Option<Vec<_>>>();
+        let accuracy = accuracies.map(|all| all.iter().sum::<f64>() / all.len() as f64);
         if cells.len() == 1 {
-            return Self { steps, evaluations, fid, fid_error, kid, kid_error };
+            return Self { steps, evaluations, fid, fid_error, kid, kid_error, accuracy };
         }
         let (fid, fid_error) = mean_and_deviation(&cells.iter().map(|cell| cell.fid).collect::<Vec<_>>());
         let kid = cells.iter().map(|cell| cell.kid).collect::<Option<Vec<_>>>().map(|kids| mean_and_deviation(&kids));
         let fid_error = Some(fid_error);
-        Self { steps, evaluations, fid, fid_error, kid: kid.map(|kid| kid.0), kid_error: kid.map(|kid| kid.1) }
+        Self { steps, evaluations, fid, fid_error, kid: kid.map(|kid| kid.0), kid_error: kid.map(|kid| kid.1), accuracy }
     }
 }
 
@@ -216,6 +246,8 @@ mod tests {
             fid_error: (i > 0).then_some(0.25),
             kid: Some(0.0625),
             kid_error: Some(0.001),
+            accuracy: None,
+            classes: Vec::new(),
         };
         let results = Table::cells(steps, &rows, seeds).into_iter().enumerate().map(result).collect();
         Table { steps: steps.to_vec(), rows, seeds: seeds.to_vec(), results }
@@ -226,7 +258,7 @@ mod tests {
         let sigmas = [Sigma::Eta(0.0), Sigma::Eta(0.2), Sigma::Hat];
         let mut table = table(&[10, 20], sigmas.map(|sigma| row(Solver::Ddim, "uniform", sigma)).into(), &[0]);
         assert_eq!(
-            table.to_markdown(Some(40), &["few".into()]),
+            table.to_markdown(Some(40), None, &["few".into()]),
             "| S | 10 | 20 |\n|---|---|---|\n| η = 0 | 1.12 | 2.12 ± 0.25 |\n| η = 0.2 | 3.12 ± 0.25 | 4.12 ± 0.25 |\n\
              | σ hat | 5.12 ± 0.25 | 6.12 ± 0.25 |\n\nFID of N = 7 images per cell against 40 images, ± one standard error over the images of the \
              cell.\n\n| S | 10 | 20 |\n|---|---|---|\n| η = 0 | 62.50 ± 1.00 | 62.50 ± 1.00 |\n| η = 0.2 | 62.50 ± 1.00 | 62.50 ± 1.00 |\n\
@@ -238,7 +270,7 @@ mod tests {
         let lines = "10,10,0,7,1.125,,0.0625,0.001,ddim,uniform,0,1\n20,20,0,7,2.125,0.25,0.0625,0.001,ddim,uniform,0,1\n10,10,0.2,7,";
         assert!(csv.starts_with(&format!("{head}{lines}")), "{csv}");
         table.results.iter_mut().for_each(|cell| (cell.kid, cell.kid_error) = (None, None));
-        let text = table.to_markdown(None, &[]);
+        let text = table.to_markdown(None, None, &[]);
         assert!(text.ends_with("per cell against statistics, ± one standard error over the images of the cell.\n"), "{text}");
     }
 
@@ -271,11 +303,22 @@ mod tests {
         let first = table.row(0)[0];
         assert_eq!((first.fid, first.fid_error, first.kid, first.evaluations), (2.125, Some(1.0), Some(0.0625), 10));
         assert!(table.row(1)[1] == Entry { steps: 20, evaluations: 39, fid: 11.125, fid_error: Some(1.0), ..first }, "{:?}", table.row(1));
-        let text = table.to_markdown(Some(40), &[]);
+        let text = table.to_markdown(Some(40), None, &[]);
         assert!(text.contains("| ddim | 2.12 ± 1.00 | 5.12 ± 1.00 |\n| heun | 8.12 ± 1.00 | 11.12 ± 1.00 |\n"), "{text}");
         assert!(text.contains("7 images per cell against 40 images: the mean of 3 seeds ± the standard deviation over seeds."), "{text}");
         assert!(text.contains("of the same, likewise over seeds.\n\nThe network is evaluated S times for an image, but by heun 19, 39.\n"));
         assert!(table.to_csv().lines().skip(1).map(|line| line.rsplit(',').nth(1).unwrap()).eq(["4", "2", "9"].repeat(4)));
+        assert_eq!(table.to_classes_csv(&[]), None);
+        // Of images with classes, the share that shows them.
+        for (i, cell) in table.results.iter_mut().enumerate() {
+            cell.accuracy = Some(0.5 + 0.1 * (i % 3) as f64);
+            cell.classes = vec![ClassResult { class: 1, count: 7, accuracy: 0.5, kid: Some(0.25), kid_error: None }];
+        }
+        assert!((table.row(0)[0].accuracy.unwrap() - 0.6).abs() < 1e-12);
+        let text = table.to_markdown(Some(40), Some(0.875), &[]);
+        assert!(text.contains("| ddim | 60.0 | 60.0 |\n| heun | 60.0 | 60.0 |\n") && text.contains("of 87.5 % of real images"), "{text}");
+        let csv = table.to_classes_csv(&["a".into(), "a \"b\"".into()]).unwrap();
+        assert!(csv.lines().count() == 13 && csv.contains("\n1,\"a \"\"b\"\"\",7,0.5,0.25,,10,0,ddim,uniform,2,1\n"), "{csv}");
         // One cell without KID leaves its place without.
         table.results[0].kid = None;
         assert_eq!((table.row(0)[0].kid, table.row(0)[1].kid.is_some()), (None, true));

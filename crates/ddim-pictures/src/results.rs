@@ -104,6 +104,8 @@ mod tests {
             fid_error: (i > 0).then_some(0.25),
             kid: (i != 1).then_some(0.5),
             kid_error: None,
+            accuracy: None,
+            classes: Vec::new(),
         };
         let results = Table::cells(steps, &rows, seeds).into_iter().enumerate().map(result).collect();
         Table { steps: steps.to_vec(), rows, seeds: seeds.to_vec(), results }

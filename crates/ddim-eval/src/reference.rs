@@ -1,0 +1,119 @@
+//! What the cells of a sweep are compared with: its statistics, features for KID, and where its images have classes a classifier.
+
+use crate::cell::ClassResult;
+use crate::error::{Error, ErrorKind, Result};
+use crate::frechet::Reference;
+use crate::kernel::KernelReference;
+use crate::probe::{Probe, share};
+use crate::statistics::{Statistics, npy, to_npz};
+use crate::subset::{compared, compared_images};
+use ddim_data::Npz;
+use ddim_nn::Inception;
+use std::path::Path;
+
+/// What cells are compared with.
+#[derive(Debug)]
+pub struct SweepReference {
+    pub(crate) fid: Reference,
+    pub(crate) kid: Option<KernelReference>,
+    labelled: Option<Labelled>,
+}
+
+#[derive(Debug)]
+struct Labelled {
+    probe: Probe,
+    /// Of each class, where there are enough images of it.
+    kid: Vec<Option<KernelReference>>,
+}
+
+/// The seed of the subset that is compared.
+const SEED: u64 = 0;
+
+impl SweepReference {
+    /// Of statistics alone, which have no KID.
+    ///
+    /// # Errors
+    /// As [`Reference::new`].
+    pub fn new(statistics: Statistics) -> Result<Self> {
+        Ok(Self { fid: Reference::new(statistics)?, kid: None, labelled: None })
+    }
+
+    /// The share of real images, held out, in which the classifier finds their class.
+    pub fn held_out_accuracy(&self) -> Option<f64> {
+        self.labelled.as_ref().map(|labelled| labelled.probe.held_out())
+    }
+
+    /// What a file keeps of features [n, 2048], and of their classes where there are any.
+    pub(crate) fn file_of(features: &[f32], labels: Option<&[usize]>) -> Result<Vec<u8>> {
+        let dim = Inception::FEATURES;
+        let statistics = Statistics::of(features, dim)?;
+        let kept = compared(features, dim, SEED, 1);
+        let [mean, covariance, count] = statistics.arrays();
+        let mut arrays = vec![mean, covariance, count, ("features", npy(&kept, &[(kept.len() / dim) as u64, dim as u64]))];
+        // Of few images no classes can be learnt.
+        let probe = match labels.map(|labels| Probe::fit(features, labels, dim)) {
+            Some(Err(e)) if e.kind() == ErrorKind::Data => None,
+            other => other.transpose()?,
+        };
+        if let Some((labels, probe)) = labels.zip(probe) {
+            let of_kept: Vec<i64> = compared_images(labels.len(), SEED, 1).into_iter().map(|i| labels[i] as i64).collect();
+            arrays.push(("labels", npy(&of_kept, &[of_kept.len() as u64])));
+            let k = probe.bias.len() as u64;
+            arrays.push(("probe_mean", npy(&probe.mean, &[dim as u64])));
+            arrays.push(("probe_weights", npy(&probe.weights, &[k, dim as u64])));
+            arrays.push(("probe_bias", npy(&probe.bias, &[k])));
+            arrays.push(("probe_held_out", npy(&[probe.held_out], &[1])));
+        }
+        Ok(to_npz(&arrays))
+    }
+
+    /// Reads what [`file_of`](Self::file_of) made.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let dim = Inception::FEATURES;
+        let fid = Reference::new(Statistics::read(path)?)?;
+        let mut archive = Npz::open(path)?;
+        let mut array = |name: &str| Ok::<_, Error>(archive.numbers(name)?.map(|array| array.data));
+        let missing = |name: &str| Error::sweep(path, format!("no array {name}"));
+        let kept: Vec<f32> = array("features")?.ok_or_else(|| missing("features"))?.into_iter().map(|x| x as f32).collect();
+        let labelled = match array("labels")? {
+            None => None,
+            Some(labels) => {
+                let mut part = |name: &str| array(name)?.ok_or_else(|| missing(name));
+                let (mean, weights, bias) = (part("probe_mean")?, part("probe_weights")?, part("probe_bias")?);
+                let held_out = part("probe_held_out")?.first().copied().unwrap_or(f64::NAN);
+                if labels.len() * dim != kept.len() || mean.len() != dim || weights.len() != bias.len() * dim {
+                    return Err(Error::sweep(path, "labels and a probe of other sizes: expected those of the features"));
+                }
+                let of_class = |class: usize| {
+                    let rows = kept.chunks_exact(dim).zip(&labels).filter(|(_, label)| **label == class as f64);
+                    let features: Vec<f32> = rows.flat_map(|(x, _)| x).copied().collect();
+                    (features.len() >= 2 * dim).then(|| KernelReference::new(&features, dim, SEED)).transpose()
+                };
+                let kid = (0..bias.len()).map(of_class).collect::<Result<_>>()?;
+                Some(Labelled { probe: Probe { mean, weights, bias, held_out }, kid })
+            }
+        };
+        Ok(Self { fid, kid: Some(KernelReference::new(&kept, dim, SEED)?), labelled })
+    }
+
+    /// How well images with `features` [n, 2048] show the classes that they were drawn for: all of them, and class by class.
+    pub(crate) fn by_class(&self, features: &[f32], labels: &[usize]) -> Result<Option<(f64, Vec<ClassResult>)>> {
+        let Some(Labelled { probe, kid }) = &self.labelled else { return Ok(None) };
+        let dim = Inception::FEATURES;
+        let found = probe.classes(features);
+        let mut classes = Vec::new();
+        for class in 0..=labels.iter().copied().max().unwrap_or(0) {
+            let at: Vec<usize> = (0..labels.len()).filter(|i| labels[*i] == class).collect();
+            if at.is_empty() {
+                continue;
+            }
+            let of_class: Vec<f32> = at.iter().flat_map(|i| &features[i * dim..(i + 1) * dim]).copied().collect();
+            let reference = kid.get(class).and_then(Option::as_ref).filter(|_| at.len() >= 2);
+            let distance = reference.map(|reference| reference.distance(&of_class)).transpose()?;
+            let accuracy = at.iter().filter(|i| found[**i] == class).count() as f64 / at.len() as f64;
+            let (kid, kid_error) = (distance.map(|kid| kid.distance), distance.and_then(|kid| kid.error));
+            classes.push(ClassResult { class, count: at.len(), accuracy, kid, kid_error });
+        }
+        Ok(Some((share(&found, labels), classes)))
+    }
+}
