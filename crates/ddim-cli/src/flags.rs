@@ -194,8 +194,8 @@ pub(crate) struct ClassChoice {
     /// For models trained with classes, by number or name: one for all images, or several that they take in turn (0,2,cat); each, all
     /// classes in turn; random, by the seed and the number of the image; data, those of the images that are read (edit, encode, reconstruct, nll); reference,
     /// at random as often as the reference has them (sweep); none, for models trained with label dropout; or a text file with one per line. cat+dog and
-    /// 0.3*cat+0.7*dog mix classes: weights are divided by their sum. --class is the same [default: each of sample and consistency, reference or each of sweep,
-    /// else none].
+    /// 0.3*cat+0.7*dog mix classes: weights are divided by their sum. --class is the same [default: each of sample, consistency and tune, reference or each of
+    /// sweep, else none].
     #[arg(long, alias = "class", value_name = "K,...|each|random|data|FILE")]
     pub(crate) classes: Option<PathBuf>,
 }
@@ -205,7 +205,7 @@ pub(crate) struct ClassChoice {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct GuidanceArgs {
     /// Classifier-free guidance, for models trained with label dropout: 1 is the class alone, more exaggerates what sets it apart from no class, and takes two
-    /// evaluations a step; diffusers' guidance_scale [default: 1; of sample and consistency what the model's sampling.json says].
+    /// evaluations a step; diffusers' guidance_scale [default: 1; of sample, consistency and tune what the model's sampling.json says].
     #[arg(long, value_name = "W", allow_negative_numbers = true)]
     pub(crate) guidance: Option<f64>,
     #[command(flatten)]

@@ -240,6 +240,14 @@ fn what_is_drawn_where_nothing_is_said() {
     assert_eq!(copied["files"], json!(["copy"]));
     assert_eq!(json(&ok(dir, &["info", "copy", "--json"]))["guidance"], json!(2.5));
 
+    // Timesteps are tuned for what is drawn.
+    let tune = ["tune", "--model", "model", "--solver", "ddim", "--steps", "2", "--count", "2", "--held-out", "2", "--passes", "1", "-q"];
+    ok(dir, &tune);
+    assert!(has(&dir.join("model/tuned.json"), "--guidance 2.5"));
+    let tuned = ["sample", "--model", "model", "--count", "1", "--steps", "2", "--trajectory", "tuned", "--save-npy", "t.npy", "-q"];
+    ok(dir, &tuned);
+    refused(dir, &[&tuned[..], &["--guidance", "1"]].concat(), 2, &["nothing for solver ddim and 2 steps", "--guidance 2.5"]);
+
     // No class is one of its own, and what it says is not guided.
     let none = draw(dir, &["--classes", "none"]);
     assert_eq!(draw(dir, &["--classes", "4", "--guidance", "1"]), none);

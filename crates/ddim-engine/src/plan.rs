@@ -115,7 +115,7 @@ impl Request for Plan {
     type Report = PlanReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<PlanReport> {
-        let session = Session::new(&self.model, watch)?;
+        let (session, _) = Session::drawing(&self.model, None, watch)?;
         let trajectory = chosen(&session, self.timesteps.as_deref(), self.trajectory.as_ref(), self.steps, self.solver)?;
         let sampler = session.sampler(&trajectory, &self.eta.into(), crate::Clipping::default(), self.solver)?;
         let levels = session.schedule.levels();

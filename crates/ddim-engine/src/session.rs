@@ -38,11 +38,7 @@ pub(crate) struct Session<'w, 'b> {
 }
 
 impl<'w, 'b> Session<'w, 'b> {
-    pub(crate) fn new(choice: &Model, watch: &'w Watch<'b>) -> Result<Self> {
-        Self::open(choice, None, Purpose::Other, watch).map(|(session, _)| session)
-    }
-
-    /// The same for images from noise: of a seed, where nobody says otherwise, of each class in turn and guided as the model's `sampling.json` says.
+    /// A model for images from noise: of a seed, where nobody says otherwise, of each class in turn and guided as the model's `sampling.json` says.
     pub(crate) fn drawing(choice: &Model, latents: Option<&Path>, watch: &'w Watch<'b>) -> Result<(Self, Option<Vec<f32>>)> {
         let purpose = if latents.is_none() { Purpose::Drawing } else { Purpose::Other };
         Self::open(choice, latents, purpose, watch)
@@ -197,7 +193,7 @@ impl<'w, 'b> Session<'w, 'b> {
                 return Err(Error::field("trajectory", format!("{found}: expected another kind")));
             }
             Some(spacing) => spacing.trajectory(&self.schedule.truncated(top)?, self.scheduler.steps_offset, steps, |file| {
-                tuned::trajectory(&self.choice.model, file, &self.tuned_for(), (solver, steps, &self.choice.guidance().flags()))
+                tuned::trajectory(&self.choice.model, file, &self.tuned_for(), (solver, steps, &self.guidance_flags()))
             })?,
         };
         Ok(made.widened(levels)?)
@@ -394,9 +390,13 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// Classes and guidance as flags of the command line.
     pub(crate) fn class_flags(&self) -> String {
-        let guidance = self.choice.guidance();
-        let none = if guidance.scale == 1.0 && self.usual_guidance != 1.0 { " --guidance 1" } else { "" };
-        format!("{}{}{none}", self.classes.flag(), guidance.flags())
+        let none = if self.guidance_scale() == 1.0 && self.usual_guidance != 1.0 { " --guidance 1" } else { "" };
+        format!("{}{}{none}", self.classes.flag(), self.guidance_flags())
+    }
+
+    /// Guidance alone, by which tuned timesteps are found again.
+    pub(crate) fn guidance_flags(&self) -> String {
+        self.choice.guidance().flags()
     }
 
     /// How far the network goes beyond no class: 1 is not at all.

@@ -100,7 +100,7 @@ impl Request for Tune {
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<TuneReport> {
         check_paths(&[], &[], &[("out", self.out.as_deref())])?;
-        let session = Session::new(&self.model, watch)?;
+        let (session, _) = Session::drawing(&self.model, None, watch)?;
         self.check(session.schedule.levels())?;
         let all = self.count + self.held_out;
         let tuned_for = session.tuned_for();
@@ -140,7 +140,7 @@ impl Request for Tune {
                 })?;
                 seconds += watch.end();
                 let entry = TunedTrajectory {
-                    guidance: self.model.guidance().flags(),
+                    guidance: session.guidance_flags(),
                     ..entry(solver, &tuned, names[tuned.start], &starts[tuned.start], [self.count, self.held_out])
                 };
                 tell(&entry, watch);

@@ -82,7 +82,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         rows.push(("classes", each.collect::<Vec<_>>().join(", ")));
     }
     rows.extend(found.null_class.map(|null| ("null class", format!("{null}, which stands for none: --guidance"))));
-    rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}, where sample and consistency are told of no other"))));
+    rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}, where sample, consistency and tune are told of no other"))));
     rows.extend(found.notes.iter().map(|note| ("note", note.clone())));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();
     report(&flags.output, &found, &human)

@@ -8,6 +8,7 @@ const MODEL_INDEX: &str = "model_index.json";
 const CONFIG: &str = "config.json";
 const SCHEDULER: &str = "scheduler/scheduler_config.json";
 const CLASSES: &str = "classes.json";
+const SAMPLING: &str = "sampling.json";
 const TRAINING_STATE: &str = "training_state.safetensors";
 /// How the names of the weights begin.
 const STEM: &str = "diffusion_pytorch_model";
@@ -57,7 +58,7 @@ pub(super) fn choose(names: &[String], raw: bool) -> std::result::Result<Choice,
     let flat = SCHEDULER.rsplit('/').next().filter(|name| !has_folder("scheduler") && has(name));
     let scheduler = if has(SCHEDULER) { Some(SCHEDULER) } else { flat };
     small.extend(scheduler.map(str::to_owned));
-    small.extend(has(CLASSES).then(|| CLASSES.to_owned()));
+    small.extend([CLASSES, SAMPLING].into_iter().filter(|name| has(name)).map(str::to_owned));
     let mut weights = vec![weights];
     let state = raw && has(TRAINING_STATE);
     if state {
@@ -149,8 +150,11 @@ mod tests {
         let (files, whole) = chosen(&flat, false).unwrap();
         assert_eq!(files, ["model_index.json", "config.json", "scheduler_config.json", WEIGHTS]);
         assert!(whole);
-        let (files, whole) = chosen(&["config.json", WEIGHTS, "classes.json"], false).unwrap();
-        assert_eq!((files, whole), (vec!["config.json".to_owned(), "classes.json".to_owned(), WEIGHTS.to_owned()], true));
+        let (files, whole) = chosen(&["config.json", WEIGHTS, "classes.json", "sampling.json"], false).unwrap();
+        assert_eq!(
+            (files, whole),
+            (vec!["config.json".to_owned(), "classes.json".to_owned(), "sampling.json".to_owned(), WEIGHTS.to_owned()], true)
+        );
     }
 
     #[test]
