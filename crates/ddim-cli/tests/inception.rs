@@ -482,7 +482,7 @@ fn a_sweep_of_classes() {
     assert!((cell["accuracy"].as_f64().unwrap() - shares / 9.0).abs() < 1e-12, "{report}");
     let csv = fs::read_to_string(dir.join("f/classes.csv")).unwrap();
     assert!(csv.lines().count() == 3 && csv.contains("\n3,\"hen\",") && csv.contains("\n0,\"cat\","), "{csv}");
-    assert!(fs::read_to_string(dir.join("f/table.md")).unwrap().contains("% of real images that it did not learn from"));
+    assert!(fs::read_to_string(dir.join("f/table.md")).unwrap().contains("% of the real images that it did not learn from"));
     assert_eq!(json(&ok(dir, &[&args[..], &["--out", "f", "--classes", "reference"]].concat()))["cells"], report["cells"]);
 }
 

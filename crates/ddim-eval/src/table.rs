@@ -130,11 +130,12 @@ impl Table {
         }
         if self.results.iter().any(|cell| cell.accuracy.is_some()) {
             let percent = |entry: &Entry| entry.accuracy.map_or(String::new(), |share| format!("{:.1}", 100.0 * share));
-            let real = held_out
-                .map_or(String::new(), |share| format!(", and of {:.1} % of real images that it did not learn from", 100.0 * share));
+            let real = |share| format!(" It finds that of {:.1} % of the real images that it did not learn from.", 100.0 * share);
             text += &format!(
-                "\n{}\nPer cent of the images whose class a linear classifier of the reference's features finds{real}.\n",
-                self.numbers(percent)
+                "\n{}\nAccuracy in percent: images in which a linear classifier of the reference's features finds the class that they were drawn \
+                 for.{}\n",
+                self.numbers(percent),
+                held_out.map_or(String::new(), real)
             );
         }
         text += &self.evaluations();
@@ -316,7 +317,7 @@ mod tests {
         }
         assert!((table.row(0)[0].accuracy.unwrap() - 0.6).abs() < 1e-12);
         let text = table.to_markdown(Some(40), Some(0.875), &[]);
-        assert!(text.contains("| ddim | 60.0 | 60.0 |\n| heun | 60.0 | 60.0 |\n") && text.contains("of 87.5 % of real images"), "{text}");
+        assert!(text.contains("| ddim | 60.0 | 60.0 |\n| heun | 60.0 | 60.0 |\n") && text.contains("of 87.5 % of the real images"), "{text}");
         let csv = table.to_classes_csv(&["a".into(), "a \"b\"".into()]).unwrap();
         assert!(csv.lines().count() == 13 && csv.contains("\n1,\"a \"\"b\"\"\",7,0.5,0.25,,10,0,ddim,uniform,2,1\n"), "{csv}");
         // One cell without KID leaves its place without.

@@ -39,13 +39,14 @@ pub(crate) async fn a_drag_starts_anew(page: Page) -> Page {
     browser.click("draw-count-64").await;
     page.drawn().await;
     browser.run(WATCH).await;
-    // As a slider moves under a pointer: many values, a few milliseconds from each other.
+    // As a slider moves under a pointer: many values, a few milliseconds from each other. It passes hundreds of steps, which take longer than any
+    // pause, and ends at few.
     let script = "
         const done = arguments[arguments.length - 1], slider = document.querySelector(\"[data-testid='draw-steps']\");
         const [from, to] = [Number(slider.min), Number(slider.max)];
         let i = 0;
         const move = () => {
-            slider.value = from + (to - from) * (0.4 + 0.01 * i);
+            slider.value = from + (to - from) * (i < 19 ? 0.8 + 0.005 * i : 0.3);
             slider.dispatchEvent(new Event('input', { bubbles: true }));
             ++i < 20 ? setTimeout(move, i % 7 ? 15 : 150) : done(performance.now());
         };
