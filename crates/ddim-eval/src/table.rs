@@ -317,7 +317,10 @@ mod tests {
         }
         assert!((table.row(0)[0].accuracy.unwrap() - 0.6).abs() < 1e-12);
         let text = table.to_markdown(Some(40), Some(0.875), &[]);
-        assert!(text.contains("| ddim | 60.0 | 60.0 |\n| heun | 60.0 | 60.0 |\n") && text.contains("of 87.5 % of the real images"), "{text}");
+        assert!(
+            text.contains("| ddim | 60.0 | 60.0 |\n| heun | 60.0 | 60.0 |\n") && text.contains("of 87.5 % of the real images"),
+            "{text}"
+        );
         let csv = table.to_classes_csv(&["a".into(), "a \"b\"".into()]).unwrap();
         assert!(csv.lines().count() == 13 && csv.contains("\n1,\"a \"\"b\"\"\",7,0.5,0.25,,10,0,ddim,uniform,2,1\n"), "{csv}");
         // One cell without KID leaves its place without.
