@@ -252,6 +252,9 @@ fn what_is_drawn_where_nothing_is_said() {
     let none = draw(dir, &["--classes", "none"]);
     assert_eq!(draw(dir, &["--classes", "4", "--guidance", "1"]), none);
     assert!(none != plain && draw(dir, &["--classes", "none", "--guidance", "4"]) == none);
+    let report = json(&ok(dir, &[&sample[..], &["c", "--classes", "none"]].concat()));
+    assert_eq!((&report["guidance"], &report["classes"]), (&json!(1.0), &json!(null)));
+    assert!(has(&dir.join("c/00001.png"), " --classes none, image 1") && !has(&dir.join("c/00001.png"), "guidance"));
     // What is encoded and decoded again is that image.
     ok(dir, &["sample", "--model", "model", "--count", "2", "--steps", "20", "--save-npy", "x.npy", "-q"]);
     let x = floats(&dir.join("x.npy"));

@@ -77,10 +77,13 @@ impl<'w, 'b> Session<'w, 'b> {
         let mut usual_guidance = 1.0;
         if purpose == Purpose::Drawing {
             choice.classes = choice.classes.or_else(|| known.has_some().then(|| EACH.into()));
+        }
+        let classes = Classes::new(FIELD, choice.classes.as_deref(), &known, watch)?;
+        // Without a class there is nothing to go beyond.
+        if purpose == Purpose::Drawing && !classes.is_none() {
             usual_guidance = pipeline.sampling.guidance.filter(|_| null.is_some()).unwrap_or(1.0);
             choice.guidance = choice.guidance.or(Some(choices::Guidance { scale: usual_guidance, ..choices::Guidance::default() }));
         }
-        let classes = Classes::new(FIELD, choice.classes.as_deref(), &known, watch)?;
         let guidance = choice.guidance().with_null(null, &model)?;
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = watch.network(pipeline)?;
