@@ -130,7 +130,7 @@ impl ImageSet {
         }
     }
 
-    /// How many images each class has, and what the classes are called, as far as they have names. None where not every image has a class.
+    /// The class of each image, and what the classes are called, as far as they have names. None where not every image has a class.
     pub fn labels(&self) -> Option<(Vec<usize>, Vec<String>)> {
         let (labels, names) = match &self.images {
             Images::Pictures(pictures, _) => (pictures.classes.iter().copied().collect::<Option<Vec<_>>>()?, pictures.class_names.clone()),

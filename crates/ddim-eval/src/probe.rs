@@ -5,7 +5,7 @@ use crate::statistics::Statistics;
 use faer::{Mat, MatRef, Side, prelude::Solve};
 use rayon::prelude::*;
 
-/// Of so many real images one is held out.
+/// Of so many real images of a class one is held out.
 const HELD_OUT: usize = 10;
 
 /// What is added to the variances of the classes' shared covariance, as a share of their mean: features are more than they differ in.
@@ -37,7 +37,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Of features [n, d] and the class of each; every tenth image is held out. A class without images is never found.
+    /// Of features [n, d] and the class of each; every tenth image of a class is held out. A class without images is never found.
     ///
     /// # Errors
     /// Fewer than 20 images, or fewer than 2 classes among them.
@@ -48,7 +48,15 @@ impl Probe {
         let n = labels.len();
         assert_eq!(features.len(), n * dim, "labels of other features");
         let classes = labels.iter().max().map_or(0, |most| most + 1);
-        let trained = |i: usize| !i.is_multiple_of(HELD_OUT);
+        let mut seen = vec![0usize; classes];
+        let is_trained: Vec<bool> = labels
+            .iter()
+            .map(|class| {
+                seen[*class] += 1;
+                !seen[*class].is_multiple_of(HELD_OUT)
+            })
+            .collect();
+        let trained = |i: usize| is_trained[i];
         let mut counts = vec![0.0; classes];
         (0..n).filter(|i| trained(*i)).for_each(|i| counts[labels[i]] += 1.0);
         if n < 2 * HELD_OUT || counts.iter().filter(|count| **count > 0.0).count() < 2 {
@@ -82,7 +90,8 @@ impl Probe {
         let mut probe = Self { bias: bias.collect(), mean, weights, held_out: 0.0 };
         let (held, of): (Vec<&[f32]>, Vec<usize>) =
             features.chunks_exact(dim).zip(labels).enumerate().filter(|(i, _)| !trained(*i)).map(|(_, (x, label))| (x, *label)).unzip();
-        probe.held_out = share(&probe.classes(&held.concat()), &of);
+        // Classes of fewer than ten images have none.
+        probe.held_out = if of.is_empty() { f64::NAN } else { share(&probe.classes(&held.concat()), &of) };
         Ok(probe)
     }
 
@@ -162,6 +171,10 @@ mod tests {
         let features = |n: usize| (0..2 * n).map(|i| (i as f32).sin()).collect::<Vec<_>>();
         assert!(Probe::fit(&features(19), &[0; 19], 2).unwrap_err().to_string().contains("19 images"));
         assert!(Probe::fit(&features(40), &[3; 40], 2).unwrap_err().to_string().contains("2 classes"));
+        // Classes in turn, as many as one of which is held out: of each some are learnt from.
+        let (turns, labels): (Vec<f32>, Vec<usize>) = (0..400).map(|i| (100.0 * (i % 10) as f32 + (i as f32).sin(), i % 10)).unzip();
+        let probe = Probe::fit(&turns, &labels, 1).unwrap();
+        assert!(probe.classes(&turns) == labels && probe.held_out() == 1.0, "{}", probe.held_out());
         // A class number without images is never found.
         let labels: Vec<usize> = (0..40).map(|i| if i % 2 == 0 { 0 } else { 3 }).collect();
         let probe = Probe::fit(&features(40), &labels, 2).unwrap();

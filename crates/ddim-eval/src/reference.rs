@@ -40,7 +40,7 @@ impl SweepReference {
 
     /// The share of real images, held out, in which the classifier finds their class.
     pub fn held_out_accuracy(&self) -> Option<f64> {
-        self.labelled.as_ref().map(|labelled| labelled.probe.held_out())
+        self.labelled.as_ref().map(|labelled| labelled.probe.held_out()).filter(|share| share.is_finite())
     }
 
     /// What a file keeps of features [n, 2048], and of their classes where there are any.
