@@ -132,11 +132,10 @@ impl ImageSet {
 
     /// The class of each image, and what the classes are called, as far as they have names. None where not every image has a class.
     pub fn labels(&self) -> Option<(Vec<usize>, Vec<String>)> {
-        let (labels, names) = match &self.images {
-            Images::Pictures(pictures, _) => (pictures.classes.iter().copied().collect::<Option<Vec<_>>>()?, pictures.class_names.clone()),
-            Images::Memory(data) => data.unasked.clone()?,
-        };
-        Some((labels, names))
+        match &self.images {
+            Images::Pictures(pictures, _) => Some((pictures.classes.iter().copied().collect::<Option<_>>()?, pictures.class_names.clone())),
+            Images::Memory(data) => data.unasked.clone(),
+        }
     }
 
     /// Height and width.

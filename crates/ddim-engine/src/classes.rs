@@ -45,9 +45,9 @@ impl Classes {
         matches!(self.kind, Kind::None)
     }
 
-    /// Whether the model can do without.
-    pub(crate) fn can_be_none(&self) -> bool {
-        self.known.null.is_some()
+    /// The class that stands for none, by which the model can do without.
+    pub(crate) fn null(&self) -> Option<usize> {
+        self.known.null
     }
 
     /// Whether it has classes that images can take in turn.
@@ -141,7 +141,7 @@ impl Classes {
         if network.is_conditional() || !self.is_none() {
             network.with_condition(self.examples()).map_err(|e| Error::field(field, e))?;
         }
-        if network.is_conditional() && self.is_none() && !self.can_be_none() {
+        if network.is_conditional() && self.is_none() && self.null().is_none() {
             return Err(Error::request(format!("`{field}` is missing: {model} was trained with classes")));
         }
         Ok(())

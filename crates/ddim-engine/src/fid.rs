@@ -2,7 +2,7 @@
 
 use crate::choices::Preparing;
 use crate::error::{Error, Result};
-use crate::inception::{load_inception, reference_features};
+use crate::inception::{counted, load_inception, reference_features};
 use crate::inputs::say;
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths, shown};
@@ -176,10 +176,7 @@ impl Request for Fid {
                 (Images::Set(set), Some(inception)) => {
                     let found = match is_reference {
                         true => reference_features(inception, &set, watch, &mut |warning| unkept.push(warning))?,
-                        false => features(inception, &set, &mut |n| {
-                            watch.advance(n);
-                            watch.check().map_err(ddim_eval::Error::observer)
-                        })?,
+                        false => features(inception, &set, &mut counted(watch))?,
                     };
                     unturned += set.unturned();
                     Ok(Found::Features(found))

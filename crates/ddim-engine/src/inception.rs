@@ -29,6 +29,14 @@ pub(crate) fn load_inception(file: Option<&Path>, watch: &Watch<'_>) -> Result<I
     Ok(inception?)
 }
 
+/// Tells `watch` how much more is done, and ends the work where it says so.
+pub(crate) fn counted<'a>(watch: &'a Watch<'_>) -> impl FnMut(usize) -> ddim_eval::Result<()> + 'a {
+    |n| {
+        watch.advance(n);
+        watch.check().map_err(ddim_eval::Error::observer)
+    }
+}
+
 /// What features are computed by, between which their last digits may differ: the version, and the vectors or the device.
 pub(crate) fn computed_by(watch: &Watch<'_>) -> String {
     let by = watch.device().map_or_else(|| ddim_nn::vectors().to_owned(), |device| device.described());
@@ -39,10 +47,7 @@ pub(crate) fn computed_by(watch: &Watch<'_>) -> String {
 pub(crate) fn reference_checksum(reference: &Images, watch: &Watch<'_>) -> Result<String> {
     let total = if let Images::Set(set) = reference { set.len() } else { 0 };
     watch.begin("reading the reference", "images", total);
-    let checksum = reference.checksum(&mut |n| {
-        watch.advance(n);
-        watch.check().map_err(ddim_eval::Error::observer)
-    })?;
+    let checksum = reference.checksum(&mut counted(watch))?;
     watch.end();
     Ok(checksum)
 }
@@ -55,17 +60,13 @@ pub(crate) fn reference_features(
     watch: &Watch<'_>,
     warn: &mut dyn FnMut(String),
 ) -> ddim_eval::Result<Vec<f32>> {
-    let check = || watch.check().map_err(ddim_eval::Error::observer);
-    let checksum = set_checksum(set, &mut |_| check())?;
+    let checksum = set_checksum(set, &mut |_| watch.check().map_err(ddim_eval::Error::observer))?;
     let kept = KeptFeatures::of(&checksum, inception.checksum(), &computed_by(watch), set.len());
     if let Some(features) = kept.read() {
         watch.advance(set.len());
         return Ok(features);
     }
-    let features = features(inception, set, &mut |n| {
-        watch.advance(n);
-        check()
-    })?;
+    let features = features(inception, set, &mut counted(watch))?;
     kept.write(&features).unwrap_or_else(|error| warn(error.to_string()));
     Ok(features)
 }

@@ -2,6 +2,7 @@
 
 use crate::choices::{Model, Preparing};
 use crate::error::{Error, Result};
+use crate::inception::counted;
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths, shown};
 use crate::reports::DataReport;
@@ -143,11 +144,7 @@ impl Request for Nll {
         watch.begin("evaluating", "image-steps", count * (trajectory.len() + 1));
         let network = |images: Range<usize>| session.network_for(self.seed, images).map_err(ddim_eval::Error::observer);
         let batch = (self.seed, session.batch_size());
-        let mut observe = |n| {
-            watch.advance(n);
-            watch.check().map_err(ddim_eval::Error::observer)
-        };
-        let found = likelihood(&session.schedule, &trajectory, &sigmas, &images, batch, &network, &mut observe)?;
+        let found = likelihood(&session.schedule, &trajectory, &sigmas, &images, batch, &network, &mut counted(watch))?;
         let seconds = watch.end();
 
         let spacing = session.spacing_name(self.trajectory.as_ref());

@@ -28,8 +28,6 @@ pub(crate) struct Session<'w, 'b> {
     pub(crate) schedule: NoiseSchedule,
     pub(crate) classes: Classes,
     pub(crate) guidance: Option<Guidance>,
-    /// The class that stands for none.
-    null: Option<usize>,
     /// The scale of guidance where nobody says one.
     usual_guidance: f64,
     choice: Model,
@@ -73,7 +71,7 @@ impl<'w, 'b> Session<'w, 'b> {
             let what = "does not say the size of its images (sample_size is null)";
             return Err(Error::request(format!("`size` is missing: {model} {what}")));
         }
-        let (known, null, mut choice) = (Known::of(&pipeline), pipeline.null_class(), choice.clone());
+        let (known, mut choice) = (Known::of(&pipeline), choice.clone());
         let mut usual_guidance = 1.0;
         if purpose == Purpose::Drawing {
             choice.classes = choice.classes.or_else(|| known.has_some().then(|| EACH.into()));
@@ -81,16 +79,16 @@ impl<'w, 'b> Session<'w, 'b> {
         let classes = Classes::new(FIELD, choice.classes.as_deref(), &known, watch)?;
         // Without a class there is nothing to go beyond.
         if purpose == Purpose::Drawing && !classes.is_none() {
-            usual_guidance = pipeline.sampling.guidance.filter(|_| null.is_some()).unwrap_or(1.0);
+            usual_guidance = pipeline.sampling.guidance.filter(|_| classes.null().is_some()).unwrap_or(1.0);
             choice.guidance = choice.guidance.or(Some(choices::Guidance { scale: usual_guidance, ..choices::Guidance::default() }));
         }
-        let guidance = choice.guidance().with_null(null, &model)?;
+        let guidance = choice.guidance().with_null(classes.null(), &model)?;
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = watch.network(pipeline)?;
         classes.check(FIELD, purpose, &network, &model)?;
         let latents = latents.map(|(latents, _)| latents);
         let batch_size = batches::prepared(&network, choice.batch_size, 1 + usize::from(guidance.is_some()), watch)?;
-        Ok((Self { batch_size, model, network, scheduler, schedule, classes, guidance, null, usual_guidance, choice, watch }, latents))
+        Ok((Self { batch_size, model, network, scheduler, schedule, classes, guidance, usual_guidance, choice, watch }, latents))
     }
 
     /// The same model under the classes that `field` of a request says, or its own where that says none, and without guidance.
@@ -107,7 +105,7 @@ impl<'w, 'b> Session<'w, 'b> {
     pub(crate) fn guided(&self, scale: f64) -> Result<Self> {
         let guidance = choices::Guidance { scale, ..self.choice.guidance() };
         let choice = Model { guidance: Some(guidance), ..self.choice.clone() };
-        Ok(Self { guidance: guidance.with_null(self.null, &self.model)?, choice, ..self.clone() })
+        Ok(Self { guidance: guidance.with_null(self.classes.null(), &self.model)?, choice, ..self.clone() })
     }
 
     /// How often the network is evaluated for an image: as the sampler does, and where guidance acts under no class as well.

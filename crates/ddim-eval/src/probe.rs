@@ -49,26 +49,22 @@ impl Probe {
         assert_eq!(features.len(), n * dim, "labels of other features");
         let classes = labels.iter().max().map_or(0, |most| most + 1);
         let mut seen = vec![0usize; classes];
-        let is_trained: Vec<bool> = labels
-            .iter()
-            .map(|class| {
-                seen[*class] += 1;
-                !seen[*class].is_multiple_of(HELD_OUT)
-            })
-            .collect();
-        let trained = |i: usize| is_trained[i];
+        type Rows<'a> = Vec<(&'a [f32], usize)>;
+        let (learnt, held): (Rows<'_>, Rows<'_>) = features.chunks_exact(dim).zip(labels.iter().copied()).partition(|(_, class)| {
+            seen[*class] += 1;
+            !seen[*class].is_multiple_of(HELD_OUT)
+        });
         let mut counts = vec![0.0; classes];
-        (0..n).filter(|i| trained(*i)).for_each(|i| counts[labels[i]] += 1.0);
+        learnt.iter().for_each(|(_, class)| counts[*class] += 1.0);
         if n < 2 * HELD_OUT || counts.iter().filter(|count| **count > 0.0).count() < 2 {
             let expected = format!("expected {} images of 2 classes at least", 2 * HELD_OUT);
             return Err(Error::new(ErrorKind::Data, format!("{n} images to learn classes from: {expected}")));
         }
-        let learnt: Vec<f32> = features.chunks_exact(dim).enumerate().filter(|(i, _)| trained(*i)).flat_map(|(_, x)| x).copied().collect();
-        let Statistics { count, mean, covariance } = Statistics::of(&learnt, dim)?;
+        let rows_of = |rows: &Rows<'_>| rows.iter().flat_map(|(x, _)| *x).copied().collect::<Vec<f32>>();
+        let Statistics { count, mean, covariance } = Statistics::of(&rows_of(&learnt), dim)?;
         // By class, of what lies around the common mean.
         let mut means = Mat::<f64>::zeros(dim, classes);
-        for (i, x) in features.chunks_exact(dim).enumerate().filter(|(i, _)| trained(*i)) {
-            let class = labels[i];
+        for (x, class) in learnt {
             x.iter().zip(&mean).enumerate().for_each(|(j, (x, mean))| means[(j, class)] += (f64::from(*x) - mean) / counts[class]);
         }
         let total = MatRef::from_row_major_slice(&covariance, dim, dim);
@@ -88,10 +84,9 @@ impl Probe {
             (counts[class] / count as f64).ln() - 0.5 * square
         });
         let mut probe = Self { bias: bias.collect(), mean, weights, held_out: 0.0 };
-        let (held, of): (Vec<&[f32]>, Vec<usize>) =
-            features.chunks_exact(dim).zip(labels).enumerate().filter(|(i, _)| !trained(*i)).map(|(_, (x, label))| (x, *label)).unzip();
+        let of: Vec<usize> = held.iter().map(|(_, class)| *class).collect();
         // Classes of fewer than ten images have none.
-        probe.held_out = if of.is_empty() { f64::NAN } else { share(&probe.classes(&held.concat()), &of) };
+        probe.held_out = if of.is_empty() { f64::NAN } else { share(&probe.classes(&rows_of(&held)), &of) };
         Ok(probe)
     }
 

@@ -26,6 +26,11 @@ struct Labelled {
     kid: Vec<Option<KernelReference>>,
 }
 
+/// The numbers of an array that one of our files must have.
+pub(crate) fn floats(archive: &mut Npz, name: &str, path: &Path) -> Result<Vec<f64>> {
+    Ok(archive.numbers(name)?.ok_or_else(|| Error::sweep(path, format!("no array {name}")))?.data)
+}
+
 /// The seed of the subset that is compared.
 const SEED: u64 = 0;
 
@@ -72,13 +77,11 @@ impl SweepReference {
         let dim = Inception::FEATURES;
         let fid = Reference::new(Statistics::read(path)?)?;
         let mut archive = Npz::open(path)?;
-        let mut array = |name: &str| Ok::<_, Error>(archive.numbers(name)?.map(|array| array.data));
-        let missing = |name: &str| Error::sweep(path, format!("no array {name}"));
-        let kept: Vec<f32> = array("features")?.ok_or_else(|| missing("features"))?.into_iter().map(|x| x as f32).collect();
-        let labelled = match array("labels")? {
+        let kept: Vec<f32> = floats(&mut archive, "features", path)?.into_iter().map(|x| x as f32).collect();
+        let labelled = match archive.numbers("labels")?.map(|array| array.data) {
             None => None,
             Some(labels) => {
-                let mut part = |name: &str| array(name)?.ok_or_else(|| missing(name));
+                let mut part = |name: &str| floats(&mut archive, name, path);
                 let (mean, weights, bias) = (part("probe_mean")?, part("probe_weights")?, part("probe_bias")?);
                 let held_out = part("probe_held_out")?.first().copied().unwrap_or(f64::NAN);
                 if labels.len() * dim != kept.len() || mean.len() != dim || weights.len() != bias.len() * dim {

@@ -8,7 +8,7 @@ use crate::cache::KeptFeatures;
 use crate::cell::{Cell, CellResult, Plain, sigma_name};
 use crate::error::{Error, Result};
 use crate::features::features_of_images;
-use crate::reference::SweepReference;
+use crate::reference::{SweepReference, floats};
 use crate::statistics::{Statistics, npy, to_npz};
 use ddim_data::{Npz, npy_numbers};
 use ddim_nn::Inception;
@@ -349,11 +349,6 @@ fn collect(
         observe(n)?;
     }
     Ok(all)
-}
-
-/// The numbers of an array that one of our files must have.
-fn floats(archive: &mut Npz, name: &str, path: &Path) -> Result<Vec<f64>> {
-    Ok(archive.numbers(name)?.ok_or_else(|| Error::sweep(path, format!("no array {name}")))?.data)
 }
 
 fn read_part(path: &Path, n: usize) -> Result<Part> {
