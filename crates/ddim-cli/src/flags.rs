@@ -84,7 +84,7 @@ pub(crate) struct TrajectoryArgs {
     /// How the S timesteps are chosen from the T of training [default: what the model's scheduler_config.json says]. The DDIM authors' uniform, range(0, T, T // S),
     /// and quadratic, int(linspace(0, sqrt(0.8 T), S)^2); quadratic-full, the paper's, up to T itself; diffusers' leading, trailing and linspace;
     /// power:P, levels T (1 - i/S)^P, of which 1.5 suits few steps; log-snr and karras:RHO (7), even in the log-SNR and in sigma^(1/RHO); tuned, what `ddim tune` found
-    /// for this model, solver and S (ipndm, unipc and ddim at 5 and 10 steps for the built-in models), or tuned:FILE.
+    /// for this model, solver, S and guidance (for the built-in models ipndm, unipc and ddim at 5 and 10 steps, guided as `ddim sample` does), or tuned:FILE.
     #[arg(long, value_name = "KIND", value_parser = SpacingParser, hide_possible_values = true)]
     pub(crate) trajectory: Option<engine::Spacing>,
 }
@@ -205,7 +205,7 @@ pub(crate) struct ClassChoice {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct GuidanceArgs {
     /// Classifier-free guidance, for models trained with label dropout: 1 is the class alone, more exaggerates what sets it apart from no class, and takes two
-    /// evaluations a step; diffusers' guidance_scale [default: 1; of sample, consistency and tune what the model's sampling.json says].
+    /// evaluations per step; diffusers' guidance_scale [default: 1; of sample, consistency and tune what the model's sampling.json says, but for --latents].
     #[arg(long, value_name = "W", allow_negative_numbers = true)]
     pub(crate) guidance: Option<f64>,
     #[command(flatten)]
@@ -217,10 +217,10 @@ pub(crate) struct GuidanceArgs {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct GuidanceShape {
     /// Guide at levels from A T to B T alone, with 0 the images and 1 the noise: the middle, as 0.1,0.7, keeps more variety [default: 0,1].
-    #[arg(long, value_name = "A,B", value_parser = parse_interval, requires = "guidance", allow_hyphen_values = true)]
+    #[arg(long, value_name = "A,B", value_parser = parse_interval, allow_hyphen_values = true)]
     pub(crate) guidance_interval: Option<[f64; 2]>,
     /// How much of each prediction's standard deviation is brought back to that without guidance, from 0 to 1: against colours that are too strong.
-    #[arg(long, value_name = "P", default_value_t = 0.0, requires = "guidance", allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
     pub(crate) guidance_rescale: f64,
 }
 
@@ -230,8 +230,8 @@ fn parse_interval(text: &str) -> Result<[f64; 2], String> {
 }
 
 impl GuidanceShape {
-    /// With this scale.
-    fn of_scale(&self, scale: f64) -> engine::Guidance {
+    /// With this scale, or the model's.
+    fn of_scale(&self, scale: Option<f64>) -> engine::Guidance {
         engine::Guidance { scale, interval: self.guidance_interval.unwrap_or([0.0, 1.0]), rescale: self.guidance_rescale }
     }
 }
@@ -248,7 +248,7 @@ impl Common {
             raw: self.choices.raw,
             size: self.size,
             classes: classes.classes.clone(),
-            guidance: scale.map(|scale| shape.of_scale(scale)),
+            guidance: shape.of_scale(scale),
             batch_size: self.batch_size,
         }
     }

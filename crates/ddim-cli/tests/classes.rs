@@ -96,8 +96,8 @@ fn guidance_that_there_is_not() {
         (&["--guidance", "3", "--guidance-interval", "0.5"], &["--guidance-interval", "as 0.1,0.7"]),
         (&["--guidance", "3", "--guidance-rescale", "2"], &["--guidance-rescale: ", "2", "0 to 1"]),
         (&["--guidance", "1", "--guidance-rescale", "2"], &["--guidance-rescale: ", "2", "0 to 1"]),
-        (&["--guidance-rescale", "0.5"], &["--guidance"]),
-        (&["--guidance-interval", "0,1"], &["--guidance"]),
+        (&["--guidance-rescale", "0.5"], &["--guidance-rescale: 0.5", "nothing is guided", "--guidance as well"]),
+        (&["--guidance-interval", "0.1,0.7"], &["--guidance-interval: 0.1,0.7", "nothing is guided", "--guidance as well"]),
     ];
     for (flags, words) in cases {
         refused(dir, &[&base[..], flags].concat(), 2, words);
@@ -229,6 +229,10 @@ fn what_is_drawn_where_nothing_is_said() {
     fs::write(dir.join("model/sampling.json"), r#"{"guidance": 2.5, "of another version": true}"#).unwrap();
     assert_eq!(draw(dir, &[]), guided);
     assert_eq!(draw(dir, &["--guidance", "1"]), plain);
+    // How it guides may be said without saying how far.
+    let within = draw(dir, &["--guidance-interval", "0,0.5"]);
+    assert_eq!(draw(dir, &["--guidance", "2.5", "--guidance-interval", "0,0.5"]), within);
+    assert_ne!(within, guided);
     // As the caption has it, so that a command does the same wherever it is said again.
     let sample = ["sample", "--model", "model", "--count", "2", "--steps", "1", "--json", "-q", "--out"];
     let report = json(&ok(dir, &[&sample[..], &["a"]].concat()));

@@ -484,6 +484,20 @@ fn a_sweep_of_classes() {
     assert!(csv.lines().count() == 3 && csv.contains("\n3,\"hen\",") && csv.contains("\n0,\"cat\","), "{csv}");
     assert!(fs::read_to_string(dir.join("f/table.md")).unwrap().contains("% of the real images that it did not learn from"));
     assert_eq!(json(&ok(dir, &[&args[..], &["--out", "f", "--classes", "reference"]].concat()))["cells"], report["cells"]);
+    // The same images under other classes are another sweep; where the model does not know one, images are drawn of its own, and that is said.
+    let each = [&args[..], &["--classes", "each"]].concat();
+    ok(dir, &[&each[..], &["--out", "g"]].concat());
+    fs::rename(dir.join("both/hen"), dir.join("both/dog")).unwrap();
+    refused(dir, &[&each[..], &["--out", "g"]].concat(), 1, &["g: another sweep: reference_classes is"]);
+    fs::rename(dir.join("both/dog"), dir.join("both/fox")).unwrap();
+    refused(dir, &[&args[..], &["--classes", "reference", "--out", "h"]].concat(), 2, &["--classes: ", "\"fox\""]);
+    let run = ddim(dir, &[&args[..], &["--out", "h"]].concat());
+    assert!(run.code == 0 && run.stderr.contains("no accuracy") && run.stderr.contains("\"fox\""), "{}", run.stderr);
+    assert_eq!(json(&run)["cells"][0].get("accuracy"), None);
+    // Classes that cannot be learnt.
+    let few = ["--reference", "real", "--out", "i", "--classes", "each"];
+    let run = ddim(dir, &[&["sweep", "--model", "model", &weights, "--count", "2", "--steps", "1", "--eta", "0"][..], &few].concat());
+    assert!(run.code == 0 && run.stderr.contains("too few images of the reference"), "{}", run.stderr);
 }
 
 fn bad_sets_that_are_found_later() {

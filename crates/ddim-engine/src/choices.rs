@@ -29,9 +29,8 @@ pub struct Model {
     /// per line. None: where images are drawn from a seed alone `each`, of a sweep `reference` where it has classes, else `none`.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub classes: Option<PathBuf>,
-    /// How far it goes beyond what it says without a class. None: where images are drawn from a seed alone as the model's `sampling.json` says, else
-    /// not at all.
-    pub guidance: Option<Guidance>,
+    /// How far it goes beyond what it says without a class.
+    pub guidance: Guidance,
     /// Images in memory at once. On the processor it changes no result; on another device, the last bits.
     pub batch_size: BatchSize,
 }
@@ -39,7 +38,15 @@ pub struct Model {
 impl Default for Model {
     fn default() -> Self {
         let model = crate::models::DEFAULT.into();
-        Self { model, scheduler: None, raw: false, size: None, classes: None, guidance: None, batch_size: BatchSize::default() }
+        Self {
+            model,
+            scheduler: None,
+            raw: false,
+            size: None,
+            classes: None,
+            guidance: Guidance::default(),
+            batch_size: BatchSize::default(),
+        }
     }
 }
 
@@ -48,8 +55,9 @@ impl Default for Model {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Guidance {
-    /// w of out(none) + w (out(class) - out(none)): 1, the default, is the class alone, and costs one evaluation where others cost two.
-    pub scale: f64,
+    /// w of out(none) + w (out(class) - out(none)): 1 is the class alone, and costs one evaluation where others cost two. None: where images are drawn
+    /// from a seed alone what the model's `sampling.json` says, else 1.
+    pub scale: Option<f64>,
     /// Guided are levels t from the first to the second alone, as shares t/T.
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub interval: [f64; 2],
@@ -60,27 +68,42 @@ pub struct Guidance {
 
 impl Default for Guidance {
     fn default() -> Self {
-        Self { scale: 1.0, interval: [0.0, 1.0], rescale: 0.0 }
+        Self { scale: None, interval: [0.0, 1.0], rescale: 0.0 }
     }
 }
 
 impl Guidance {
+    /// w, of a request that is complete.
+    pub(crate) fn scale(self) -> f64 {
+        self.scale.unwrap_or(1.0)
+    }
+
     /// With the class that stands for none, if there is one; `whose` model it is. None where it changes nothing.
     pub(crate) fn with_null(self, null: Option<usize>, whose: &str) -> Result<Option<ddim_nn::Guidance>> {
         let in_field = |field: &'static str| move |e: ddim_nn::Error| Error::field(field, &e).because(e);
-        let guidance = ddim_nn::Guidance::new(self.scale, null.unwrap_or(0)).map_err(in_field("guidance"))?;
+        let scale = self.scale();
+        // Whoever says how to guide, and not how far, expects to be guided.
+        if self.scale.is_none() {
+            let [from, to] = self.interval;
+            let interval = ([from, to] != [0.0, 1.0]).then(|| ("guidance_interval", format!("{from},{to}")));
+            let rescale = (self.rescale != 0.0).then(|| ("guidance_rescale", self.rescale.to_string()));
+            if let Some((field, value)) = interval.or(rescale) {
+                return Err(Error::field(field, format!("{value}, and nothing is guided: expected `guidance` as well")));
+            }
+        }
+        let guidance = ddim_nn::Guidance::new(scale, null.unwrap_or(0)).map_err(in_field("guidance"))?;
         let guidance = guidance.with_interval(self.interval).map_err(in_field("guidance_interval"))?;
         let guidance = guidance.with_rescale(self.rescale).map_err(in_field("guidance_rescale"))?;
-        if self.scale != 1.0 && null.is_none() {
+        if scale != 1.0 && null.is_none() {
             let expected = "expected one trained with label dropout, which has one row more than it has classes";
-            return Err(Error::field("guidance", format!("{}: {whose} has no class that stands for none: {expected}", self.scale)));
+            return Err(Error::field("guidance", format!("{scale}: {whose} has no class that stands for none: {expected}")));
         }
-        Ok((self.scale != 1.0).then_some(guidance))
+        Ok((scale != 1.0).then_some(guidance))
     }
 
     /// As flags of the command line, after a space; empty where it changes nothing.
     pub(crate) fn flags(self) -> String {
-        let Self { scale, interval: [from, to], rescale } = self;
+        let (scale, [from, to], rescale) = (self.scale(), self.interval, self.rescale);
         if scale == 1.0 {
             return String::new();
         }
@@ -91,11 +114,6 @@ impl Guidance {
 }
 
 impl Model {
-    /// What was asked for.
-    pub(crate) fn guidance(&self) -> Guidance {
-        self.guidance.unwrap_or_default()
-    }
-
     /// What the loader of a model is told.
     pub(crate) fn choices(&self) -> ddim_nn::Choices {
         ddim_nn::Choices { scheduler: self.scheduler.clone(), raw: self.raw, ..ddim_nn::Choices::default() }

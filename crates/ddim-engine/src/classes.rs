@@ -97,16 +97,15 @@ impl Classes {
         &self.known.names
     }
 
-    /// Classes drawn as often as `labels` has them, of data that call them `names`.
-    pub(crate) fn drawn_as(&self, labels: &[usize], names: &[String], watch: &Watch<'_>) -> Result<Self> {
-        let numbers = self.numbered(labels, names, watch)?;
+    /// Classes drawn as often as `numbers` has them.
+    pub(crate) fn drawn_as(&self, numbers: &[usize]) -> Self {
         let most = numbers.iter().max().map_or(0, |most| most + 1);
         let mut below = vec![0; most];
         numbers.iter().for_each(|number| below[*number] += 1);
         for i in 1..most {
             below[i] += below[i - 1];
         }
-        Ok(Self { kind: Kind::Drawn(below), ..self.clone() })
+        Self { kind: Kind::Drawn(below), ..self.clone() }
     }
 
     /// The classes of an image of a seed.
@@ -313,7 +312,7 @@ mod tests {
 
             let drawn = read(REFERENCE, &["cat", "dog", "hen"], Some(4)).unwrap();
             let labels: Vec<usize> = (0..40).map(|i| if i % 4 == 3 { 2 } else { 0 }).collect();
-            let drawn = drawn.drawn_as(&labels, &names(&["hen", "cow", "cat"]), watch).unwrap();
+            let drawn = drawn.drawn_as(&drawn.numbered(&labels, &names(&["hen", "cow", "cat"]), watch).unwrap());
             let labels = drawn.labels(5, 0..4000).unwrap();
             let of = |label: usize| labels.iter().filter(|found| **found == label).count();
             // Four standard deviations of the binomial are 110.

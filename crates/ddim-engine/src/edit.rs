@@ -1,6 +1,6 @@
 //! Images changed: drawn again from some of their noise, within a mask, under another class, or by another model.
 
-use crate::choices::{Clipping, Eta, Model, Preparing};
+use crate::choices::{Clipping, Eta, Guidance, Model, Preparing};
 use crate::encoded::Encoded;
 use crate::error::{Error, Result};
 use crate::inputs;
@@ -275,7 +275,7 @@ impl Request for Edit {
             trajectory: decoder.spacing_name(self.trajectory.as_ref()),
             classes: decoder.classes.labels(self.seed, 0..total),
             mixtures: decoder.classes.mixtures(self.seed, 0..total),
-            guidance: self.model.guidance().scale,
+            guidance: self.model.guidance.scale(),
             seed: self.seed,
             rms: results::difference(images, &edits, dim, self.variations),
             seconds,
@@ -326,7 +326,7 @@ impl Edit {
         let encoder = match &self.to_model {
             None => decoder.under("from_class", self.from_class.as_deref())?,
             Some(_) => {
-                let model = Model { classes: self.from_class.clone(), guidance: None, ..self.model.clone() };
+                let model = Model { classes: self.from_class.clone(), guidance: Guidance::default(), ..self.model.clone() };
                 Session::of_data(&model, watch).map_err(|e| e.renamed("classes", "from_class"))?
             }
         };

@@ -80,9 +80,9 @@ impl<'w, 'b> Session<'w, 'b> {
         // Without a class there is nothing to go beyond.
         if purpose == Purpose::Drawing && !classes.is_none() {
             usual_guidance = pipeline.sampling.guidance.filter(|_| classes.null().is_some()).unwrap_or(1.0);
-            choice.guidance = choice.guidance.or(Some(choices::Guidance { scale: usual_guidance, ..choices::Guidance::default() }));
+            choice.guidance.scale = choice.guidance.scale.or((usual_guidance != 1.0).then_some(usual_guidance));
         }
-        let guidance = choice.guidance().with_null(classes.null(), &model)?;
+        let guidance = choice.guidance.with_null(classes.null(), &model)?;
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = watch.network(pipeline)?;
         classes.check(FIELD, purpose, &network, &model)?;
@@ -103,8 +103,8 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// The same model guided by another scale.
     pub(crate) fn guided(&self, scale: f64) -> Result<Self> {
-        let guidance = choices::Guidance { scale, ..self.choice.guidance() };
-        let choice = Model { guidance: Some(guidance), ..self.choice.clone() };
+        let guidance = choices::Guidance { scale: Some(scale), ..self.choice.guidance };
+        let choice = Model { guidance, ..self.choice.clone() };
         Ok(Self { guidance: guidance.with_null(self.classes.null(), &self.model)?, choice, ..self.clone() })
     }
 
@@ -144,27 +144,34 @@ impl<'w, 'b> Session<'w, 'b> {
         Ok(())
     }
 
-    /// Takes the classes of a reference, where the request says so; where it says nothing, those of the reference if it has any, else each in turn.
-    pub(crate) fn see(&mut self, reference: &Images, path: &Path) -> Result<()> {
+    /// Takes the classes of a reference, where the request says so; where it says nothing, those of the reference if it has the model's, else each in
+    /// turn. What comes back is the class of each image of the reference, as the model numbers it, where they have any.
+    pub(crate) fn see(&mut self, reference: &Images, path: &Path) -> Result<Option<Vec<usize>>> {
         let labels = if let Images::Set(set) = reference { set.labels() } else { None };
-        if self.choice.classes.is_none() && self.classes.can_be_each() {
-            let word = if labels.is_some() { REFERENCE } else { EACH };
+        let can_be_each = self.classes.can_be_each();
+        let numbered = labels.filter(|_| can_be_each).map(|(labels, names)| self.classes.numbered(&labels, &names, self.watch));
+        if self.choice.classes.is_none() && can_be_each {
+            let word = if let Some(Ok(_)) = numbered { REFERENCE } else { EACH };
             self.classes = self.classes.instead(FIELD, Some(word.as_ref()), self.watch)?;
         }
-        if self.classes.awaited() != Some(REFERENCE) {
-            return Ok(());
+        match (numbered, self.classes.awaited() == Some(REFERENCE)) {
+            (Some(Ok(numbers)), awaited) => {
+                if awaited {
+                    self.classes = self.classes.drawn_as(&numbers);
+                }
+                Ok(Some(numbers))
+            }
+            (Some(Err(wrong)), true) => Err(wrong),
+            (Some(Err(wrong)), false) => {
+                self.watch.note(format!("the classes of the reference are not the model's, and there is no accuracy: {wrong}"));
+                Ok(None)
+            }
+            (None, true) => {
+                let found = format!("reference: {} has no classes, or not all of its images have", path.display());
+                Err(Error::field(FIELD, found))
+            }
+            (None, false) => Ok(None),
         }
-        let missing = || Error::field(FIELD, format!("reference: {} has no classes, or not all of its images have", path.display()));
-        let (labels, names) = labels.ok_or_else(missing)?;
-        self.classes = self.classes.drawn_as(&labels, &names, self.watch)?;
-        Ok(())
-    }
-
-    /// The class of each image of a reference, as the model numbers it. None where they have none, or others than the model.
-    pub(crate) fn labels_of(&self, reference: &Images) -> Option<Vec<usize>> {
-        let Images::Set(set) = reference else { return None };
-        let (labels, names) = set.labels().filter(|_| self.classes.can_be_each())?;
-        self.classes.numbered(&labels, &names, self.watch).ok()
     }
 
     /// [c, h, w] of one image.
@@ -213,7 +220,7 @@ impl<'w, 'b> Session<'w, 'b> {
     /// Eq. 12 over `trajectory`, clipped as the request and the model say.
     pub(crate) fn sampler(&self, trajectory: &Trajectory, sigma: &Sigma, clipping: Clipping, solver: Solver) -> Result<Sampler> {
         if self.guidance.is_some() {
-            let [from, to] = self.choice.guidance().interval;
+            let [from, to] = self.choice.guidance.interval;
             let total = self.schedule.levels() as f64;
             if !trajectory.levels().iter().any(|level| (from..=to).contains(&(*level as f64 / total))) {
                 self.watch.note(format!(
@@ -397,12 +404,12 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// Guidance alone, by which tuned timesteps are found again.
     pub(crate) fn guidance_flags(&self) -> String {
-        self.choice.guidance().flags()
+        self.choice.guidance.flags()
     }
 
     /// How far the network goes beyond no class: 1 is not at all.
     pub(crate) fn guidance_scale(&self) -> f64 {
-        self.choice.guidance().scale
+        self.choice.guidance.scale()
     }
 }
 

@@ -144,7 +144,7 @@ impl Request for Sweep {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SweepReport> {
         let folders = [("out", Some(&*self.out)), ("save_images", self.save_images.as_deref())];
         check_paths(&[("reference", Some(&*self.reference)), ("inception", self.inception.as_deref())], &folders, &[])?;
-        let guidances = if self.guidance.is_empty() { vec![self.model.guidance().scale] } else { self.guidance.clone() };
+        let guidances = if self.guidance.is_empty() { vec![self.model.guidance.scale()] } else { self.guidance.clone() };
         let mut session = Session::of_reference(&self.guided_most(&guidances), watch)?;
         check_count(self.count)?;
         if self.count < 2 {
@@ -171,7 +171,7 @@ impl Request for Sweep {
         let reference =
             Images::open(&self.reference, Look::Prepared(prepared), self.reference_limit, self.preparation.bad_files(), &besides)?;
         reference.check_features(&self.reference)?;
-        session.see(&reference, &self.reference)?;
+        let reference_labels = session.see(&reference, &self.reference)?;
         let report = if let Images::Set(set) = &reference { Some(set.report()) } else { None };
         report.iter().for_each(|report| say(report, watch));
         let data = report.map(DataReport::from);
@@ -182,7 +182,7 @@ impl Request for Sweep {
             let session = session.guided(cell.guidance)?;
             used_folder::images(&cell_folder(folder, cell), Some(self.count), |i| caption(&session, self, cell, i))?;
         }
-        let mut settings = settings(&session, self, &plain, &prepared, &reference)?;
+        let mut settings = settings(&session, self, &plain, &prepared, (&reference, reference_labels.as_deref()))?;
         ddim_eval::Sweep::check(&self.out, &settings)?;
         let checksum = reference_checksum(&reference, watch)?;
         settings.insert("reference_checksum".into(), checksum.clone().into());
@@ -220,7 +220,6 @@ impl Request for Sweep {
             watch.check().map_err(ddim_eval::Error::observer)
         };
         let reference_images = reference.count();
-        let reference_labels = session.labels_of(&reference);
         let reference = match reference {
             Images::Statistics(statistics) => SweepReference::new(statistics)?,
             Images::Set(set) => sweep.reference(
@@ -231,6 +230,9 @@ impl Request for Sweep {
                 &mut observe,
             )?,
         };
+        if reference_labels.is_some() && !reference.knows_classes() {
+            watch.note("there are too few images of the reference to learn its classes from, and there is no accuracy");
+        }
         let mut results = Vec::with_capacity(cells.len());
         for (i, cell) in cells.iter().enumerate() {
             let (sampler, seed, session) = (sampler_of(i), cell.seed, session.guided(cell.guidance)?);
@@ -292,8 +294,9 @@ impl Request for Sweep {
 impl Sweep {
     /// The model, guided where any row is: what is prepared for images that are evaluated twice has room for all.
     fn guided_most(&self, guidances: &[f64]) -> Model {
-        let scale = guidances.iter().copied().find(|scale| *scale != 1.0).unwrap_or(1.0);
-        Model { guidance: Some(Guidance { scale, ..self.model.guidance() }), ..self.model.clone() }
+        let said = if self.guidance.is_empty() { self.model.guidance.scale } else { Some(1.0) };
+        let scale = guidances.iter().copied().find(|scale| *scale != 1.0).or(said);
+        Model { guidance: Guidance { scale, ..self.model.guidance }, ..self.model.clone() }
     }
 
     /// Of each place of the table, row after row, and the evaluations of each: what does not exist is refused before anything is computed.
@@ -349,7 +352,7 @@ fn settings(
     request: &Sweep,
     plain: &Plain,
     prepared: &Preparation,
-    reference: &Images,
+    (reference, reference_labels): (&Images, Option<&[usize]>),
 ) -> Result<Map<String, Value>> {
     let [h, w] = prepared.size;
     let [r, g, b] = prepared.background;
@@ -360,13 +363,15 @@ fn settings(
     let mut settings = as_object(json!({
         "weights": session.network.checksum(), "reference_images": reference.count(),
         "reference_prepared": prepared, "count": request.count, "seed": plain.seed, "trajectory": plain.trajectory,
-        "guidance": plain.guidance, "guidance_interval": request.model.guidance().interval, "guidance_rescale": request.model.guidance().rescale,
+        "guidance": plain.guidance, "guidance_interval": request.model.guidance.interval, "guidance_rescale": request.model.guidance.rescale,
         "flags": (session.guided(1.0)?.flags(request.clip, Solver::Ddim) + &session.precision_flag()).trim(),
     }));
+    let as_bytes = |labels: &[usize]| -> Vec<u8> { labels.iter().flat_map(|label| (*label as u64).to_le_bytes()).collect() };
+    settings.insert("reference_classes".into(), json!(reference_labels.map(|labels| ddim_weights::checksum_of(&as_bytes(labels)))));
     // A file of classes may change.
     let (labels, mixtures) = (session.classes.labels(plain.seed, 0..request.count), session.classes.mixtures(plain.seed, 0..request.count));
     if labels.is_some() || mixtures.is_some() {
-        let mut bytes: Vec<u8> = labels.iter().flatten().flat_map(|label| (*label as u64).to_le_bytes()).collect();
+        let mut bytes = labels.as_deref().map(as_bytes).unwrap_or_default();
         let mixed = mixtures.iter().flatten().flatten();
         bytes.extend(mixed.flat_map(|(label, share)| [(*label as u64).to_le_bytes(), share.to_le_bytes()]).flatten());
         settings.insert("classes".into(), ddim_weights::checksum_of(&bytes).into());

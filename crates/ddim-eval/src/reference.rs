@@ -43,6 +43,11 @@ impl SweepReference {
         Ok(Self { fid: Reference::new(statistics)?, kid: None, labelled: None })
     }
 
+    /// Whether there is a classifier of its classes: of fewer than 20 images, or of one class, there is none.
+    pub fn knows_classes(&self) -> bool {
+        self.labelled.is_some()
+    }
+
     /// The share of real images, held out, in which the classifier finds their class.
     pub fn held_out_accuracy(&self) -> Option<f64> {
         self.labelled.as_ref().map(|labelled| labelled.probe.held_out()).filter(|share| share.is_finite())

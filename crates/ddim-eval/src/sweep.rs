@@ -156,7 +156,10 @@ impl Sweep {
                 None => {
                     let mut make = |range: Range<usize>| Ok(Part { features: features(range)?, seconds: 0.0, shown: Vec::new() });
                     let all = collect(&parts, count, &mut make, &mut |n| observe(SweepEvent::Images(None, n)))?.features;
-                    kept.write(&all).or_else(|error| observe(SweepEvent::NotKept(error)))?;
+                    // Parts of a run by another version or processor are not what this one would compute.
+                    if self.computed_by.len() == 1 {
+                        kept.write(&all).or_else(|error| observe(SweepEvent::NotKept(error)))?;
+                    }
                     all
                 }
             };
@@ -298,13 +301,14 @@ fn check_new(folder: &Path) -> Result<()> {
 
 /// Whether settings are those that are known.
 fn compare(folder: &Path, known: &Map<String, Value>, settings: &Map<String, Value>) -> Result<()> {
-    if let Some(missing) = settings.keys().find(|key| !known.contains_key(*key)) {
+    // What a sweep has none of, it did not note.
+    let noted = |key: &String| known.get(key).unwrap_or(&Value::Null);
+    if let Some((missing, _)) = settings.iter().find(|(key, here)| !known.contains_key(*key) && !here.is_null()) {
         let message = format!("a sweep of an earlier version, which did not note {missing}: expected a new folder, or another --out");
         return Err(Error::sweep(folder, message));
     }
-    let different = settings.iter().filter(|(key, here)| known[*key] != **here);
-    let said: Vec<String> =
-        different.map(|(key, here)| format!("{key} is {} there and {} here", short(&known[key]), short(here))).collect();
+    let different = settings.iter().filter(|(key, here)| noted(key) != *here);
+    let said: Vec<String> = different.map(|(key, here)| format!("{key} is {} there and {} here", short(noted(key)), short(here))).collect();
     match said.is_empty() {
         true => Ok(()),
         false => Err(Error::sweep(folder, format!("another sweep: {}: expected the same, or another --out", said.join(", ")))),

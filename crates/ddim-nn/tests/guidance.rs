@@ -156,6 +156,21 @@ fn mixtures_are_sums_of_rows() {
     refused(&Network::new(pipeline("ddpm")).unwrap(), vec![(0, 1.0)], "without classes");
 }
 
+/// Classes that are added to a network change nothing before they are learnt.
+#[test]
+fn added_classes_say_nothing() {
+    let pipeline = pipeline("ddpm");
+    let unet = pipeline.unet.with_classes(5).unwrap();
+    let with = Pipeline::new(unet, pipeline.scheduler.clone());
+    assert!(with.unet.with_classes(5).unwrap_err().to_string().contains("with classes"));
+    assert!(pipeline.unet.with_classes(0).unwrap_err().to_string().contains("num_class_embeds"));
+    let without = Network::new(pipeline).unwrap();
+    let [c, h, w] = without.shape();
+    let x = Batch { seed: 1, first: 0 }.latents(c * h * w, 2);
+    let network = Network::new(with).unwrap().with_condition(Condition::Labels(vec![0, 4])).unwrap();
+    assert_eq!(predict(&network, &x, &[3.0, 700.0]), predict(&without, &x, &[3.0, 700.0]));
+}
+
 #[test]
 fn guidance_needs_classes() {
     let guidance = Some(Guidance::new(3.0, NULL).unwrap());

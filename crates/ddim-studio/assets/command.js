@@ -47,7 +47,7 @@ export function parseCommand(caption) {
   const words = split(line);
   if (words[0] !== "ddim" || words[1] !== "sample") return null;
   // Everything that is not said is as usual.
-  const settings = { model: "emoji", count: 64, first: 0, steps: 50, eta: 0, hat: false, trajectory: "", solver: "ddim", seed: 0, classes: "", guidance: 1, clip: "model", rederive: false };
+  const settings = { model: "emoji", count: 64, first: 0, steps: 50, eta: 0, hat: false, trajectory: "", solver: "ddim", seed: 0, classes: "", guidance: null, clip: "model", rederive: false };
   const unknown = [];
   for (let i = 2; i < words.length; i++) {
     const name = words[i].replace(/^--/, "");

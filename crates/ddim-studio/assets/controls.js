@@ -57,16 +57,17 @@ const clamp = (x, min, max) => Math.min(max, Math.max(min, x));
 /**
  * A slider and a number beside it.
  * @param {{label: string, topic?: string, min: number, max: number, step?: number, stops?: number[], testid: string}} options
- *   stops: where the slider may stand; the number takes whatever lies between
+ *   stops: where the slider may stand; the number takes whatever lies between; own: what is shown where there is no value
  */
-export function slider(state, key, { label, topic, min, max, step = 1, stops, testid, field = key }) {
+export function slider(state, key, { label, topic, min, max, step = 1, stops, testid, field = key, own = () => min }) {
   const [id, rangeId] = [freshId("number"), freshId("range")];
   const number = el("input", { type: "number", id, min, max, step: stops ? 1 : step, "data-testid": `${testid}-number`, inputmode: "decimal" });
   const range = el("input", {
     type: "range", id: rangeId, min: stops ? 0 : min, max: stops ? stops.length - 1 : max, step: stops ? 1 : step, "aria-label": label, "data-testid": testid,
   });
   const nearest = (value) => stops.reduce((best, stop, i) => (Math.abs(Math.log(stop / value)) < Math.abs(Math.log(stops[best] / value)) ? i : best), 0);
-  const update = ({ [key]: value }) => {
+  const update = (values) => {
+    const value = values[key] ?? own(values);
     if (document.activeElement !== number || Number(number.value) !== value) number.value = value;
     range.value = stops ? nearest(Math.max(value, 1)) : value;
     range.setAttribute("aria-valuetext", String(value));
@@ -79,9 +80,11 @@ export function slider(state, key, { label, topic, min, max, step = 1, stops, te
     if (number.value !== "" && value >= min && value <= max) state.set({ [key]: stops || step === 1 ? Math.round(value) : value });
   });
   number.addEventListener("change", () => {
-    const value = number.value === "" ? state.values[key] : clamp(Number(number.value), min, max);
-    state.set({ [key]: stops || step === 1 ? Math.round(value) : value });
-    number.value = state.values[key];
+    if (number.value !== "") {
+      const value = clamp(Number(number.value), min, max);
+      state.set({ [key]: stops || step === 1 ? Math.round(value) : value });
+    }
+    number.value = state.values[key] ?? own(state.values);
   });
   state.watch(update);
   update(state.values);

@@ -11,14 +11,11 @@ const SOLVERS = [
 const TRAJECTORIES = ["uniform", "quadratic", "quadratic-full", "leading", "trailing", "linspace", "power:1.5", "log-snr", "karras:7"];
 const CLIPS = [["model", "the model's way"], ["on", "to the range"], ["off", "never"]];
 
-/** What the tabs share, as it is at first. */
-const SETTINGS = { model: "", steps: 50, eta: 0, hat: false, solver: "ddim", trajectory: "", seed: 0, classes: "", guidance: 1, clip: "model", rederive: false };
+/** What the tabs share, as it is at first. No guidance is the model's own. */
+const SETTINGS = { model: "", steps: 50, eta: 0, hat: false, solver: "ddim", trajectory: "", seed: 0, classes: "", guidance: null, clip: "model", rederive: false };
 
 /** Those of `names`, as they are at first. @param {string[]} names */
-export const defaults = (names, models) => {
-  const own = { model: models[0].model, guidance: models[0].guidance ?? 1 };
-  return Object.fromEntries(names.map((name) => [name, own[name] ?? SETTINGS[name]]));
-};
+export const defaults = (names, models) => Object.fromEntries(names.map((name) => [name, name === "model" ? models[0].model : SETTINGS[name]]));
 
 /** The report about a served model. */
 export const modelOf = (models, v) => models.find((info) => info.model === v.model) ?? models[0];
@@ -39,7 +36,7 @@ export function modelRequest(v, models) {
   const request = { model: info.model };
   if (info.classes) request.classes = v.classes || "each";
   // Said, even where it is 1: a model may have another of its own.
-  if (info.classes && hasNull(info) && v.guidance !== undefined) request.guidance = { scale: v.guidance };
+  if (info.classes && hasNull(info) && typeof v.guidance === "number") request.guidance = { scale: v.guidance };
   return request;
 }
 
@@ -82,7 +79,9 @@ export function settingsControls(state, models, tab, names) {
     seed: () => whole(state, "seed", { label: "Seed", topic: "seed", testid: `${tab}-seed`, dice: true }),
     classes: () => classPicker(state, models, { key: "classes", label: "Class", topic: "classes", testid: `${tab}-classes` }),
     guidance: () => {
-      const element = slider(state, "guidance", { label: "Guidance w", topic: "guidance", min: 0, max: 8, step: 0.1, testid: `${tab}-guidance` });
+      // What is drawn from noise, a model may say.
+      const own = (v) => (tab === "draw" ? modelOf(models, v).guidance : null) ?? 1;
+      const element = slider(state, "guidance", { label: "Guidance w", topic: "guidance", min: 0, max: 8, step: 0.1, testid: `${tab}-guidance`, own });
       const update = (v) => (element.hidden = !(modelOf(models, v).classes && hasNull(modelOf(models, v))));
       state.watch(update);
       update(state.values);

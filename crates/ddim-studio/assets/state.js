@@ -38,7 +38,8 @@ export function typed(texts, defaults) {
   const read = (text, standard, [low, high] = [-Infinity, Infinity]) => {
     if (text === undefined) return standard;
     if (typeof standard === "boolean") return text === "1" || text === "true";
-    if (typeof standard === "number") return text.trim() !== "" && Number(text) >= low && Number(text) <= high ? Number(text) : standard;
+    // A number that is the model's own where nobody says one.
+    if (typeof standard === "number" || standard === null) return text.trim() !== "" && Number(text) >= low && Number(text) <= high ? Number(text) : standard;
     if (Array.isArray(standard)) return numbers(text)?.filter((x) => x >= low && x <= high).slice(0, 10) ?? standard;
     return text;
   };

@@ -398,6 +398,36 @@ fn fine_tuning_records_its_model_and_needs_it_no_more() {
     }
 }
 
+/// A model that knows no classes learns those of the data: its network begins as it was, and goes on as any other.
+#[test]
+fn classes_are_added_to_a_model() {
+    let folder = TempDir::new().unwrap();
+    pictures(folder.path(), 23, 8);
+    let at = |name: &str| folder.path().join(name);
+    let first = train(Run::create(&at("first"), settings(folder.path(), &[]), &Pipeline::load).unwrap()).unwrap();
+    fs::rename(first.checkpoint.unwrap(), at("model")).unwrap();
+    fs::write(at("labels.txt"), (0..23).map(|i| format!("{}\n", i % 3)).collect::<String>()).unwrap();
+    let labelled = |more: &[(&str, &str)]| {
+        let mut all = settings(folder.path(), more);
+        all.set_path("model", &at("model")).unwrap();
+        all.set_path("data.labels", &at("labels.txt")).unwrap();
+        all.set("objective.label_dropout", "0.2").unwrap();
+        all
+    };
+    let whole = train(Run::create(&at("whole"), labelled(&[("steps", "6")]), &Pipeline::load).unwrap()).unwrap();
+    let config = Settings::of_run(&at("whole/config.toml")).unwrap().resolve().unwrap();
+    assert_eq!(config.network["num_class_embeds"].as_integer(), Some(4));
+    let (before, after) = (Pipeline::load(&at("model")).unwrap(), Pipeline::load(&whole.checkpoint.unwrap()).unwrap());
+    assert_eq!((before.config.num_class_embeds, after.config.num_class_embeds), (None, Some(4)));
+    let (_, shape, range) = after.unet.parameters().find(|(name, ..)| *name == "class_embedding.weight").unwrap();
+    assert!(after.unet.values()[range.clone()].chunks(shape[1]).all(|row| row.iter().any(|x| *x != 0.0)), "all were learnt from");
+    // Stopped on the way, it ends with the same bytes.
+    train(Run::create(&at("part"), labelled(&[("steps", "3"), ("optimizer.decay_steps", "6")]), &Pipeline::load).unwrap()).unwrap();
+    train(Run::resume(&at("part"), &changes(&[("steps", "6")]), &Pipeline::load).unwrap()).unwrap();
+    let weights = |run: &str| result(&at(run)).0.into_iter().filter(|(name, _)| name.ends_with("safetensors")).collect::<Vec<_>>();
+    assert_eq!(weights("part"), weights("whole"));
+}
+
 /// The file of labels is copied: a run goes on when it is gone, and is not changed by a change of it.
 #[test]
 fn a_run_has_its_labels() {

@@ -50,7 +50,8 @@ pub(crate) struct Flags {
     /// The seed of latents and of noise.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Start from these latents (f32, [n, c, h, w]) instead of the seed's; --count defaults to all of them.
+    /// Start from these latents (f32, [n, c, h, w]) instead of the seed's; --count defaults to all of them. They may be those of images: there is no class and
+    /// no guidance but what is said.
     #[arg(long, value_name = "x_T.npy")]
     pub(crate) latents: Option<PathBuf>,
     #[command(flatten)]

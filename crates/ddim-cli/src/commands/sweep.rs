@@ -13,11 +13,14 @@ use std::path::PathBuf;
 /// so that what differs between two cells is what they are called by. With several seeds each cell is drawn for each, and the table has their mean
 /// and ± their standard deviation. The figure has FID against evaluations of the network, which is what a solver costs.
 ///
+/// Where the reference has the model's classes, images are drawn of them as often as it has them (--classes), and a second table says of how many a
+/// linear classifier of the reference finds the class that they were drawn for; classes.csv has that and KID class by class.
+///
 /// Takes the images' Inception features as they come, and compares them with the reference, which is
-/// prepared as for training. Everything is kept in --out: the same command goes on where it was stopped, however it was, and asking for more
+/// prepared as for training, and whose features are kept in ddim's cache (DDIM_CACHE) where it has 256 images or more. Everything is kept in --out: the same command goes on where it was stopped, however it was, and asking for more
 /// steps, solvers, trajectories, amounts of noise, guidance or seeds computes those alone. Model, reference and Inception are known again by checksums of what they hold: with others
 /// the folder is refused. Numbers of one seed come with their standard error over the images of a cell (of KID: and of the reference). Sigma hat is the
-/// authors' ddpm_noisy: predicted images are clipped and the noise derived again, unless --no-clip says otherwise. Writes table.md, table.csv, table.json, fid, kid and seconds (.svg, .png) and grid.png.
+/// authors' ddpm_noisy: predicted images are clipped and the noise derived again, unless --no-clip says otherwise. Writes table.md, table.csv, table.json, fid, kid and seconds (.svg, .png) and grid.png, and with classes classes.csv.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
@@ -57,8 +60,9 @@ pub(crate) struct Flags {
     pub(crate) clip: ClipArgs,
     #[command(flatten)]
     pub(crate) class: ClassChoice,
-    /// Scales of classifier-free guidance, for models trained with label dropout: rows. 1 is the class alone; others take two evaluations a step.
-    #[arg(long, value_name = "W1,W2,...", value_delimiter = ',', default_values_t = [1.0], allow_negative_numbers = true)]
+    /// Scales of classifier-free guidance, for models trained with label dropout: rows. 1 is the class alone; others take two evaluations per step
+    /// [default: 1, whatever the model's sampling.json says].
+    #[arg(long, value_name = "W1,W2,...", value_delimiter = ',', allow_negative_numbers = true)]
     pub(crate) guidance: Vec<f64>,
     #[command(flatten)]
     pub(crate) guidance_shape: GuidanceShape,
@@ -87,7 +91,7 @@ fn parse_sigma(text: &str) -> std::result::Result<engine::Eta, String> {
 
 pub(crate) fn run(flags: &Flags) -> Result<()> {
     let request = engine::Sweep {
-        model: flags.common.guided_model(&flags.class, &flags.guidance_shape, Some(1.0)),
+        model: flags.common.guided_model(&flags.class, &flags.guidance_shape, None),
         reference: flags.reference.clone(),
         reference_limit: flags.reference_limit,
         preparation: flags.preparation.preparing(),

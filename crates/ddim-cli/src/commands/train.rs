@@ -48,7 +48,8 @@ pub(crate) struct Flags {
     /// Show the settings, the size of the network, and the memory and time that it takes; train nothing.
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
-    /// Start from this model's weights, with its network, size and scheduler: a built-in model, a pipeline folder, another run, or a model of the hub.
+    /// Start from this model's weights, with its network, size and scheduler: a built-in model, a pipeline folder, another run, or a model of the hub. Where it
+    /// has no classes, --labels adds them.
     #[arg(long, value_name = "NAME|DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
     /// Steps of the optimizer, in all.

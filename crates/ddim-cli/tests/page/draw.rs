@@ -139,6 +139,23 @@ pub(crate) async fn the_command_draws_the_same(page: Page) -> Page {
     assert_eq!(words[..2], ["ddim", "sample"], "{command}");
     common::ok(folder.path(), &[&words[1..], &["--out", "out"]].concat());
     assert!(fs::read(folder.path().join("page.png")).unwrap() == fs::read(folder.path().join("out/00000.png")).unwrap(), "{command}");
+
+    // Another model has guidance of its own: the page shows it, and draws with it as the command does, which need not say it.
+    browser.run("window.before = document.querySelector(\"[data-testid='draw-gallery'] img\").src;").await;
+    browser
+        .run("const e = document.querySelector(\"[data-testid='draw-model']\"); e.value = 'fashion'; e.dispatchEvent(new Event('change'));")
+        .await;
+    browser.until("document.querySelector(\"[data-testid='draw-gallery'] img\")?.src != window.before").await;
+    page.drawn().await;
+    assert_eq!(browser.value("draw-guidance-number").await, "2");
+    page.save("[data-testid='draw-gallery'] img", &folder.path().join("page.png")).await;
+    let command = browser.text("draw-command").await;
+    assert!(command.contains("--model fashion") && !command.contains("--guidance"), "{command}");
+    let words: Vec<&str> = command.split_whitespace().collect();
+    common::ok(folder.path(), &[&words[1..], &["--out", "fashion"]].concat());
+    assert!(fs::read(folder.path().join("page.png")).unwrap() == fs::read(folder.path().join("fashion/00000.png")).unwrap(), "{command}");
+    page.set("draw-guidance-number", "1").await;
+    browser.until("document.querySelector(\"[data-testid='draw-command']\").textContent.includes('--guidance 1')").await;
     page
 }
 

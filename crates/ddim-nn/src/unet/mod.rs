@@ -19,6 +19,8 @@ use crate::graph::{Conv, Graph, Initial, Norm, Parameters, Scope};
 use blocks::{DownBlock, MidBlock, UpBlock};
 use embedding::Embedding;
 use resnet::conv3x3;
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The network: its definition and its weights. See [`UNetConfig`] for what it can be.
@@ -105,7 +107,7 @@ impl UNet {
     }
 
     /// Names in PyTorch's state dict, shapes, and where the numbers of each lie in [`values`](Self::values).
-    pub fn parameters(&self) -> impl ExactSizeIterator<Item = (&str, &[usize], std::ops::Range<usize>)> {
+    pub fn parameters(&self) -> impl ExactSizeIterator<Item = (&str, &[usize], Range<usize>)> {
         self.parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice(), p.range.clone()))
     }
 
@@ -120,6 +122,37 @@ impl UNet {
         }
         let Self { config, modules, parameters, .. } = self;
         Ok(Self { config: config.clone(), modules: modules.clone(), parameters: parameters.clone(), values })
+    }
+
+    /// The same network with classes, `rows` of them, that it has yet to learn: their embeddings are zeros, and whatever the label, its output is what
+    /// it was, to the bit.
+    ///
+    /// ```
+    /// use ddim_nn::{UNet, UNetConfig};
+    ///
+    /// let unet = UNet::initialised(&UNetConfig::preset("tiny").unwrap(), 0)?;
+    /// let with_classes = unet.with_classes(10)?;
+    /// let (_, shape, range) = with_classes.parameters().find(|(name, ..)| *name == "class_embedding.weight").unwrap();
+    /// assert_eq!(shape, [10, 128]);
+    /// assert!(with_classes.values()[range].iter().all(|x| *x == 0.0));
+    /// # Ok::<(), ddim_nn::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A network that has classes already, or no rows.
+    pub fn with_classes(&self, rows: usize) -> Result<Self> {
+        if self.config.is_conditional() {
+            return Err(Error::input("a network with classes: expected one without"));
+        }
+        let unet = Self::without_values(&UNetConfig { num_class_embeds: Some(rows), ..self.config.clone() })?;
+        let ours: HashMap<&str, Range<usize>> = self.parameters().map(|(name, _, range)| (name, range)).collect();
+        let mut values = vec![0.0; unet.parameters.len()];
+        for (name, _, range) in unet.parameters() {
+            if let Some(ours) = ours.get(name) {
+                values[range].copy_from_slice(&self.values[ours.clone()]);
+            }
+        }
+        unet.with_values(values)
     }
 
     /// What an executor takes, for images of `size` [h, w].

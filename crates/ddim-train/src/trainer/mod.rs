@@ -125,9 +125,13 @@ impl Trainer {
         if dropped > 0 && classes.is_none() {
             return Err(Error::config("objective.label_dropout without labels: expected data.labels"));
         }
-        // A network that there is already has the classes that it has.
-        let made = matches!(start, Start::Initialised);
-        let network = config.network_config(data.shape[0], classes.filter(|_| made))?;
+        // A network that there is already has the classes that it has, or none yet.
+        let knows = match &start {
+            Start::Initialised => false,
+            Start::From(unet) => unet.config().is_conditional(),
+            Start::Checkpoint => true,
+        };
+        let network = config.network_config(data.shape[0], classes.filter(|_| !knows))?;
         let scheduler = config.scheduler.clone();
         check(&network, &data, classes)?;
         let mut all: Vec<usize> = (0..data.len()).collect();
@@ -145,7 +149,10 @@ impl Trainer {
             )));
         }
         let unet = match start {
-            Start::From(unet) => *unet,
+            Start::From(unet) => match network.num_class_embeds {
+                Some(rows) if !unet.config().is_conditional() => unet.with_classes(rows)?,
+                _ => *unet,
+            },
             Start::Initialised | Start::Checkpoint => UNet::initialised(&network, config.seed)?,
         };
         let schedule = scheduler.schedule();
