@@ -6,7 +6,7 @@ use crate::statistics::Statistics;
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side, linalg::matmul::matmul};
 use rayon::prelude::*;
 
-/// A reference, with the root of its covariance: made once, for any number of distances.
+/// A reference, with its covariance as a product: made once, for any number of distances.
 ///
 /// ```
 /// use ddim_eval::{Reference, Statistics};
@@ -22,8 +22,8 @@ use rayon::prelude::*;
 /// ```
 pub struct Reference {
     statistics: Statistics,
-    /// [d, d], symmetric.
-    root: Vec<f64>,
+    /// L [d, r], column after column, of Σ = L Lᵀ.
+    factor: Vec<f64>,
 }
 
 impl std::fmt::Debug for Reference {
@@ -36,12 +36,15 @@ impl std::fmt::Debug for Reference {
 const ROUNDING: f64 = 1e-14;
 
 impl Reference {
-    /// Takes the root.
+    /// Factors the covariance.
     ///
     /// # Errors
     /// What is no covariance: not symmetric, not finite, or with eigenvalues below 0 by more than rounding.
     pub fn new(statistics: Statistics) -> Result<Self> {
         statistics.check(f64::EPSILON).map_err(|e| Error::new(ErrorKind::Data, e))?;
+        if let Some(factor) = few_images_factor(&statistics) {
+            return Ok(Self { statistics, factor });
+        }
         let d = statistics.dim();
         let covariance = MatRef::from_row_major_slice(&statistics.covariance, d, d);
         let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|e| not_converged(&e))?;
@@ -49,8 +52,8 @@ impl Reference {
         check_eigenvalues(values[0], values[d - 1])?;
         // A covariance has no negative eigenvalues: those that are found are rounding.
         let scaled = Mat::from_fn(d, d, |i, j| vectors[(i, j)] * values[j].max(0.0).sqrt());
-        let root = product(scaled.as_ref(), vectors.transpose());
-        Ok(Self { statistics, root })
+        let factor = product(scaled.as_ref(), vectors.transpose());
+        Ok(Self { statistics, factor })
     }
 
     /// The statistics.
@@ -60,8 +63,8 @@ impl Reference {
 
     /// ‖μ_a - μ_b‖² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½), never below 0.
     ///
-    /// The trace of the root is the sum of the roots of the eigenvalues of Σ_a^½ Σ_b Σ_a^½, which is symmetric and has the eigenvalues of
-    /// Σ_a Σ_b: defined for singular covariances too, and without imaginary parts. Where the numbers of images are known and few, as many
+    /// The trace of the root is the sum of the roots of the eigenvalues of Lᵀ Σ_b L, where Σ_a = L Lᵀ, which is symmetric and has the eigenvalues of
+    /// Σ_a Σ_b that are not 0: defined for singular covariances too, and without imaginary parts. Where the numbers of images are known and few, as many
     /// eigenvalues as they allow are counted: the others are 0, and rounding would add its root.
     ///
     /// # Errors
@@ -73,12 +76,19 @@ impl Reference {
             return Err(Error::new(ErrorKind::Data, format!("features of {} numbers, and of {d}: expected the same", a.dim())));
         }
         let between: f64 = a.mean.iter().zip(&b.mean).map(|(a, b)| (a - b).powi(2)).sum();
-        let values = MatRef::from_column_major_slice(&self.seen(b), d, d).self_adjoint_eigenvalues(Side::Lower);
+        // Of the product by the smaller of both factors.
+        let (ours, theirs) = (self.factor(), few_images_factor(b));
+        let seen = match theirs.as_deref().map(|factor| columns(factor, d)).filter(|theirs| theirs.ncols() < ours.ncols()) {
+            Some(theirs) => seen(theirs, a),
+            None => seen(ours, b),
+        };
+        let size = seen.len().isqrt();
+        let values = if size == 0 { Ok(Vec::new()) } else { columns(&seen, size).self_adjoint_eigenvalues(Side::Lower) };
         let values = values.map_err(|e| not_converged(&e))?;
-        // From the least on.
-        check_eigenvalues(values[0], values[d - 1])?;
         // They come from the least on. A number of images may be wrong: what is clearly no rounding is counted.
-        let (rounding, rank) = (values[d - 1] * f64::EPSILON * d as f64, self.rank(b));
+        let [least, most] = [values.first(), values.last()].map(|value| value.copied().unwrap_or(0.0));
+        check_eigenvalues(least, most)?;
+        let (rounding, rank) = (most * f64::EPSILON * d as f64, self.rank(b));
         let counted = values.iter().rev().enumerate().filter(|(k, value)| *k < rank || **value > rounding);
         let root: f64 = counted.map(|(_, value)| value.max(0.0).sqrt()).sum();
         let distance = between + trace(a) + trace(b) - 2.0 * root;
@@ -92,12 +102,9 @@ impl Reference {
         Ok(if distance > 0.0 { distance } else { 0.0 })
     }
 
-    /// Σ_a^½ Σ_b Σ_a^½ [d, d].
-    fn seen(&self, b: &Statistics) -> Vec<f64> {
-        let d = b.dim();
-        let root = MatRef::from_column_major_slice(&self.root, d, d);
-        let half = product(root, MatRef::from_row_major_slice(&b.covariance, d, d));
-        product(MatRef::from_column_major_slice(&half, d, d), root)
+    /// L.
+    fn factor(&self) -> MatRef<'_, f64> {
+        columns(&self.factor, self.statistics.dim())
     }
 
     /// How many eigenvalues of Σ_a Σ_b may be above 0: n images have a covariance of rank n - 1.
@@ -110,7 +117,7 @@ impl Reference {
     /// out in turn (the jackknife, which errs to the large side if at all). The reference is taken as it is. None for fewer than 3 images.
     ///
     /// Leaving an image out takes a matrix of rank one from the covariance. With t_k the share of the image in each eigenvalue λ_k of
-    /// Σ_a^½ Σ_b Σ_a^½ = M, M - c z zᵀ has the resolvent's trace of M and Σ t λ/(λ + s)² / (1 - Σ t λ/(λ + s)) more (Sherman and Morrison), and
+    /// Lᵀ Σ_b L = M, M - c z zᵀ has the resolvent's trace of M and Σ t λ/(λ + s)² / (1 - Σ t λ/(λ + s)) more (Sherman and Morrison), and
     /// tr M^½ = (1/π) ∫ s^-½ tr M (M + s)⁻¹ ds: one decomposition for all images, that of the images' products where they are fewer than d.
     ///
     /// # Errors
@@ -144,26 +151,29 @@ impl Reference {
     }
 
     /// The eigenvalues of M that are above 0, and the share of each image in each of them, t [n, k]: c (u_k·z)²/λ_k, where the image's
-    /// distance from the mean is z after Σ_a^½ and c = n/(n - 1)².
+    /// distance from the mean is z after Lᵀ and c = n/(n - 1)².
     fn shares(&self, b: &Statistics, features: &[f32]) -> Result<(Vec<f64>, Vec<f64>)> {
         let (n, d) = (b.count, b.dim());
         let n_f = n as f64;
         let centred = |rows: &[f32]| -> Vec<f64> {
             rows.chunks_exact(d).flat_map(|row| row.iter().zip(&b.mean).map(|(x, mean)| f64::from(*x) - mean)).collect()
         };
-        let root = MatRef::from_column_major_slice(&self.root, d, d);
+        let factor = self.factor();
+        if factor.ncols() == 0 {
+            return Ok((Vec::new(), Vec::new()));
+        }
         let (matrix, size) = if n <= d {
-            // As columns [d, n].
+            // As columns [r, n].
             let rows = centred(features);
-            let moved = product(root, MatRef::from_row_major_slice(&rows, n, d).transpose());
-            let moved = MatRef::from_column_major_slice(&moved, d, n);
+            let moved = product(factor.transpose(), MatRef::from_row_major_slice(&rows, n, d).transpose());
+            let moved = columns(&moved, factor.ncols());
             let mut products = product(moved.transpose(), moved);
             products.iter_mut().for_each(|x| *x /= n_f - 1.0);
             (products, n)
         } else {
-            (self.seen(b), d)
+            (seen(factor, b), factor.ncols())
         };
-        let eigen = MatRef::from_column_major_slice(&matrix, size, size).self_adjoint_eigen(Side::Lower).map_err(|e| not_converged(&e))?;
+        let eigen = columns(&matrix, size).self_adjoint_eigen(Side::Lower).map_err(|e| not_converged(&e))?;
         let (vectors, all) = (eigen.U(), eigen.S().column_vector());
         let least = all[size - 1] * ROUNDING * size as f64;
         let kept: Vec<usize> = (size.saturating_sub(self.rank(b))..size).filter(|&k| all[k] > least.max(0.0)).collect();
@@ -176,8 +186,8 @@ impl Reference {
                 shares.iter_mut().enumerate().for_each(|(k, share)| *share = n_f / (n_f - 1.0) * vectors[(i, k)].powi(2));
             }
         } else if k > 0 {
-            let turned = product(root, vectors.as_ref());
-            let turned = MatRef::from_column_major_slice(&turned, d, k);
+            let turned = product(factor, vectors.as_ref());
+            let turned = columns(&turned, d);
             shares.par_chunks_mut(PANEL * k).zip(features.par_chunks(PANEL * d)).for_each(|(shares, rows)| {
                 let count = rows.len() / d;
                 let rows = centred(rows);
@@ -190,6 +200,49 @@ impl Reference {
         }
         Ok((values, shares))
     }
+}
+
+/// L [d, r], column after column, of the covariance L Lᵀ of at most d/4 images, which has a rank of r < n: Cholesky's columns, those of the largest pivots
+/// first, which cost what a few eigenvalues do. None of more images, and where the product is not the covariance: a number of images may be wrong.
+fn few_images_factor(statistics: &Statistics) -> Option<Vec<f64>> {
+    let (d, covariance) = (statistics.dim(), &statistics.covariance);
+    let most = statistics.count.checked_sub(1).filter(|most| *most * 4 <= d)?;
+    let mut left: Vec<f64> = (0..d).map(|i| covariance[i * d + i]).collect();
+    let largest = left.iter().copied().fold(0.0, f64::max);
+    let mut factor: Vec<f64> = Vec::with_capacity(most * d);
+    for _ in 0..most {
+        let (pivot, &value) = left.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
+        if value <= f64::EPSILON * d as f64 * largest {
+            break;
+        }
+        let mut column = covariance[pivot * d..][..d].to_vec();
+        for known in factor.chunks_exact(d) {
+            let share = known[pivot];
+            column.iter_mut().zip(known).for_each(|(x, known)| *x -= share * known);
+        }
+        let scale = 1.0 / value.sqrt();
+        column.iter_mut().for_each(|x| *x *= scale);
+        left.iter_mut().zip(&column).for_each(|(left, x)| *left -= x * x);
+        factor.extend(column);
+    }
+    let made = product(columns(&factor, d), columns(&factor, d).transpose());
+    let far = made.iter().zip(covariance).map(|(made, there)| (made - there).abs()).fold(0.0, f64::max);
+    (far <= 1e-11 * largest).then_some(factor)
+}
+
+/// Lᵀ Σ L [r, r].
+fn seen(factor: MatRef<'_, f64>, statistics: &Statistics) -> Vec<f64> {
+    let d = statistics.dim();
+    if factor.ncols() == 0 {
+        return Vec::new();
+    }
+    let half = product(factor.transpose(), MatRef::from_row_major_slice(&statistics.covariance, d, d));
+    product(columns(&half, factor.ncols()), factor)
+}
+
+/// A matrix that lies column after column.
+fn columns(data: &[f64], rows: usize) -> MatRef<'_, f64> {
+    MatRef::from_column_major_slice(data, rows, data.len().checked_div(rows).unwrap_or(0))
 }
 
 /// What statistics that are kept as f16 explain; files are held to what their own type does.

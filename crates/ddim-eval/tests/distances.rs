@@ -232,6 +232,42 @@ fn the_error_is_that_of_leaving_out_each_image() {
     assert!(found < 1e-9, "{found}");
 }
 
+/// Few images are told by their number, and their covariances are factored by fewer columns: the same distances and errors as where the number is not
+/// known, or is wrong.
+#[test]
+fn few_images_have_the_distances_of_any() {
+    let d = 48;
+    let of = |n: usize, seed: u64| (features(n, d, seed), Statistics::of(&features(n, d, seed), d).unwrap());
+    let any = |s: &Statistics, count: usize| Statistics { count, ..s.clone() };
+    for (n, m) in [(2, 2), (3, 9), (9, 3), (13, 13), (5, 300), (300, 5), (300, 13)] {
+        let ((x, b), (_, a)) = (of(n, 2), of(m, 1));
+        let found = Reference::new(a.clone()).unwrap();
+        let distance = found.distance(&b).unwrap();
+        let expected = Reference::new(any(&a, 0)).unwrap();
+        for other in [b.clone(), any(&b, 0), any(&b, 2), any(&b, 1000)] {
+            let expected = expected.distance(&other).unwrap();
+            // Where no number says which eigenvalues are 0, the roots of their rounding are counted.
+            assert!((distance / expected - 1.0).abs() < 1e-6, "{n} against {m}: {distance}, {expected}");
+        }
+        let wrong = Reference::new(any(&a, 2)).unwrap().distance(&b).unwrap();
+        assert!((distance / wrong - 1.0).abs() < 1e-6, "{n} against {m} said to be 2: {distance}, {wrong}");
+        let errors = [found, expected].map(|reference| reference.error(&b, &x).unwrap());
+        assert!(n == 2 || (errors[0].unwrap() / errors[1].unwrap() - 1.0).abs() < 1e-5, "{n} against {m}: {errors:?}");
+    }
+    // The same image twice, a number that is always the same, and images that are all the same.
+    let (mut x, _) = of(9, 3);
+    x.copy_within(..d, d);
+    x.chunks_mut(d).for_each(|row| row[7] = 2.0);
+    let b = Statistics::of(&x, d).unwrap();
+    let same = Statistics::of(&x[..d].repeat(4), d).unwrap();
+    for a in [of(9, 4).1, of(300, 4).1, same.clone(), b.clone()] {
+        for b in [&b, &same] {
+            let [found, expected] = [a.clone(), any(&a, 0)].map(|a| frechet_distance(&a, b).unwrap());
+            assert!((found - expected).abs() < 1e-6 * (1.0 + expected), "{found}, {expected}");
+        }
+    }
+}
+
 /// The error is how FID differs between sets of other images: from fewer of them than numbers to many, near the reference and far from it.
 #[test]
 fn the_error_is_the_spread_over_other_images() {
