@@ -543,10 +543,12 @@ fn sixteen_images_are_learned_by_heart() {
     for (key, value) in [
         ("network.sample_size", "8"),
         ("data.flip", "false"),
-        ("steps", "4000"),
+        ("network.block_out_channels", "[16, 32]"),
+        ("network.norm_num_groups", "8"),
+        ("steps", "6000"),
         ("output.log_every", "500"),
         ("output.preview_every", "0"),
-        ("output.checkpoint_every", "4000"),
+        ("output.checkpoint_every", "6000"),
     ] {
         all.set(key, value).unwrap();
     }
