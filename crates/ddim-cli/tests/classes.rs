@@ -233,6 +233,8 @@ fn what_is_drawn_where_nothing_is_said() {
     let within = draw(dir, &["--guidance-interval", "0,0.5"]);
     assert_eq!(draw(dir, &["--guidance", "2.5", "--guidance-interval", "0,0.5"]), within);
     assert_ne!(within, guided);
+    let null = r#"{ "model": { "model": "model", "guidance": null }, "count": 1, "steps": 1 }"#;
+    assert_eq!(serde_json::from_str::<ddim_engine::Sample>(null).unwrap().model.guidance, ddim_engine::Guidance::default());
     // As the caption has it, so that a command does the same wherever it is said again.
     let sample = ["sample", "--model", "model", "--count", "2", "--steps", "1", "--json", "-q", "--out"];
     let report = json(&ok(dir, &[&sample[..], &["a"]].concat()));

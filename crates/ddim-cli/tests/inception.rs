@@ -497,7 +497,19 @@ fn a_sweep_of_classes() {
     // Classes that cannot be learnt.
     let few = ["--reference", "real", "--out", "i", "--classes", "each"];
     let run = ddim(dir, &[&["sweep", "--model", "model", &weights, "--count", "2", "--steps", "1", "--eta", "0"][..], &few].concat());
-    assert!(run.code == 0 && run.stderr.contains("too few images of the reference"), "{}", run.stderr);
+    assert!(run.code == 0 && run.stderr.contains("fewer than 20 images, or one class alone"), "{}", run.stderr);
+    assert!(fs::read_to_string(dir.join("i/table.md")).unwrap().contains("one class alone"));
+    // A model that cannot do without a class draws those of the reference, where nothing is said.
+    fs::write(dir.join("model/classes.json"), r#"["cat", "dog", "cow", "fox", "owl"]"#).unwrap();
+    let report = json(&ok(dir, &[&args[..], &["--out", "j"]].concat()));
+    assert_eq!(report["cells"][0]["classes"].as_array().unwrap().len(), 2, "{report}");
+    // One that takes any number for a class does so where it is asked to.
+    let numbers = with_model("class_timestep");
+    for (from, to) in [("both/cat", "0"), ("both/fox", "7")] {
+        common::copy(&dir.join(from), &numbers.path().join("real").join(to));
+    }
+    let args = ["sweep", "--model", "model", "--reference", "real", &weights, "--count", "2", "--steps", "1", "--eta", "0", "-q"];
+    ok(numbers.path(), &[&args[..], &["--classes", "reference"]].concat());
 }
 
 fn bad_sets_that_are_found_later() {

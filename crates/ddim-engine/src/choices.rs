@@ -26,10 +26,12 @@ pub struct Model {
     pub size: Option<[usize; 2]>,
     /// For a model with classes: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`) with commas between; `each`, `random`; `data`, those of the images
     /// that are read; `reference`, drawn as often as a reference has them; `none`, of a model whose training dropped labels; or a text file with one
-    /// per line. None: where images are drawn from a seed alone `each`, of a sweep `reference` where it has classes, else `none`.
+    /// per line. None: where images are drawn from a seed alone `each`, of a sweep `reference` where it has
+    /// the model's classes and else `each`, of the rest `none`.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub classes: Option<PathBuf>,
-    /// How far it goes beyond what it says without a class.
+    /// How far it goes beyond what it says without a class. In JSON null is as usual.
+    #[serde(deserialize_with = "or_as_usual")]
     pub guidance: Guidance,
     /// Images in memory at once. On the processor it changes no result; on another device, the last bits.
     pub batch_size: BatchSize,
@@ -73,24 +75,27 @@ impl Default for Guidance {
 }
 
 impl Guidance {
-    /// w, of a request that is complete.
+    /// w: 1 where none is said.
     pub(crate) fn scale(self) -> f64 {
         self.scale.unwrap_or(1.0)
+    }
+
+    /// Where and how it acts, by the fields that say something else than usual.
+    fn shape(self) -> impl Iterator<Item = (&'static str, String)> {
+        let [from, to] = self.interval;
+        let interval = ([from, to] != [0.0, 1.0]).then(|| ("guidance_interval", format!("{from},{to}")));
+        let rescale = (self.rescale != 0.0).then(|| ("guidance_rescale", self.rescale.to_string()));
+        interval.into_iter().chain(rescale)
     }
 
     /// With the class that stands for none, if there is one; `whose` model it is. None where it changes nothing.
     pub(crate) fn with_null(self, null: Option<usize>, whose: &str) -> Result<Option<ddim_nn::Guidance>> {
         let in_field = |field: &'static str| move |e: ddim_nn::Error| Error::field(field, &e).because(e);
-        let scale = self.scale();
         // Whoever says how to guide, and not how far, expects to be guided.
-        if self.scale.is_none() {
-            let [from, to] = self.interval;
-            let interval = ([from, to] != [0.0, 1.0]).then(|| ("guidance_interval", format!("{from},{to}")));
-            let rescale = (self.rescale != 0.0).then(|| ("guidance_rescale", self.rescale.to_string()));
-            if let Some((field, value)) = interval.or(rescale) {
-                return Err(Error::field(field, format!("{value}, and nothing is guided: expected `guidance` as well")));
-            }
+        if let (None, Some((field, value))) = (self.scale, self.shape().next()) {
+            return Err(Error::field(field, format!("{value}, and nothing is guided: expected `guidance` as well")));
         }
+        let scale = self.scale();
         let guidance = ddim_nn::Guidance::new(scale, null.unwrap_or(0)).map_err(in_field("guidance"))?;
         let guidance = guidance.with_interval(self.interval).map_err(in_field("guidance_interval"))?;
         let guidance = guidance.with_rescale(self.rescale).map_err(in_field("guidance_rescale"))?;
@@ -103,14 +108,17 @@ impl Guidance {
 
     /// As flags of the command line, after a space; empty where it changes nothing.
     pub(crate) fn flags(self) -> String {
-        let (scale, [from, to], rescale) = (self.scale(), self.interval, self.rescale);
-        if scale == 1.0 {
+        if self.scale() == 1.0 {
             return String::new();
         }
-        let interval = if [from, to] == [0.0, 1.0] { String::new() } else { format!(" --guidance-interval {from},{to}") };
-        let rescale = if rescale == 0.0 { String::new() } else { format!(" --guidance-rescale {rescale}") };
-        format!(" --guidance {scale}{interval}{rescale}")
+        let shape = self.shape().map(|(field, value)| format!(" --{} {value}", field.replace('_', "-")));
+        format!(" --guidance {}{}", self.scale(), shape.collect::<String>())
     }
+}
+
+/// What is null is as usual.
+fn or_as_usual<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> std::result::Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl Model {

@@ -1,6 +1,6 @@
 //! Which classes the images of a conditional model have: `classes` of a request in numbers.
 
-use crate::class_words::{DATA, Kind, Known, Mixture, Reader, normalised};
+use crate::class_words::{DATA, Kind, Known, Mixture, REFERENCE, Reader, normalised};
 use crate::error::{Error, Result};
 use crate::job::Watch;
 use ddim::noise::{Draw, Key};
@@ -140,7 +140,9 @@ impl Classes {
         if network.is_conditional() || !self.is_none() {
             network.with_condition(self.examples()).map_err(|e| Error::field(field, e))?;
         }
-        if network.is_conditional() && self.is_none() && self.null().is_none() {
+        // A reference has yet to be seen.
+        let later = purpose == Purpose::Shown(REFERENCE) && self.can_be_each();
+        if network.is_conditional() && self.is_none() && self.null().is_none() && !later {
             return Err(Error::request(format!("`{field}` is missing: {model} was trained with classes")));
         }
         Ok(())
@@ -199,7 +201,7 @@ pub(crate) fn mixed<'a>(parts: impl IntoIterator<Item = (&'a Mixture, f64)>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::class_words::{FIELD, REFERENCE};
+    use crate::class_words::FIELD;
     use crate::job::Control;
 
     fn names(names: &[&str]) -> Vec<String> {

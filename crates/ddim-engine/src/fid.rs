@@ -5,9 +5,10 @@ use crate::error::{Error, Result};
 use crate::inception::{counted, load_inception, reference_features};
 use crate::inputs::say;
 use crate::job::{Request, Within};
+use crate::nearest::{self, NearestPair, nearest_images};
 use crate::output::{OutputFile, check_paths, shown};
 use crate::reports::DataReport;
-use ddim_data::Look;
+use ddim_data::{ImageSet, Look};
 use ddim_eval::{Images, MOST_COMPARED, Reference, Statistics, compared, features, few_images, kernel_distance, precision_recall};
 use ddim_nn::Inception;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,8 @@ pub struct Fid {
     pub also: Vec<PathBuf>,
     /// Where the statistics of A go, as pytorch-fid writes them.
     pub save_stats: Option<PathBuf>,
+    /// Where a picture (.png) of the images of A goes that lie closest to one of B, each beside that one.
+    pub nearest: Option<PathBuf>,
     /// Only the first so many images of each set.
     pub limit: Option<usize>,
     /// [height, width] that images are made, as for a model. None: they are taken as they are.
@@ -88,6 +91,10 @@ pub struct FidReport {
     pub precision: Option<f64>,
     /// The share of B that A covers.
     pub recall: Option<f64>,
+    /// The share of A that lies closer to an image of B than any other image of B does, where the nearest were asked for.
+    pub copies: Option<f64>,
+    /// The images of A that lie closest to one of B, the closest first: 64 at most.
+    pub nearest: Vec<NearestPair>,
     /// Of the subsets.
     pub seed: u64,
     /// Images whose features were taken.
@@ -122,7 +129,11 @@ impl Request for Fid {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<FidReport> {
         let read = [("a", Some(&*self.a)), ("b", self.b.as_deref()), ("inception", self.inception.as_deref())];
         let also = self.also.iter().map(|path| ("also", Some(&**path)));
-        check_paths(&read.into_iter().chain(also).collect::<Vec<_>>(), &[], &[("save_stats", self.save_stats.as_deref())])?;
+        check_paths(
+            &read.into_iter().chain(also).collect::<Vec<_>>(),
+            &[],
+            &[("save_stats", self.save_stats.as_deref()), ("nearest", self.nearest.as_deref())],
+        )?;
         let look = match self.size {
             Some([h, w]) if !SIZES.contains(&h) || !SIZES.contains(&w) => {
                 return Err(Error::field("size", format!("{h}x{w}: expected N or HxW, {} to {}", SIZES.start(), SIZES.end())));
@@ -152,7 +163,11 @@ impl Request for Fid {
         if let (Some(path), Some(reference)) = (&self.b, &reference) {
             check_counts("B", &[path], std::slice::from_ref(reference))?;
         }
-        let file = OutputFile::create_optional(self.save_stats.as_ref())?;
+        if self.nearest.is_some() {
+            nearest::check(&parts, reference.as_ref())?;
+        }
+        let [file, pairs_file] = [&self.save_stats, &self.nearest].map(|path| OutputFile::create_optional(path.as_ref()));
+        let (file, pairs_file) = (file?, pairs_file?);
         let mut warnings = Vec::new();
         let mut warn = |warning: String| {
             watch.warn(&*warning);
@@ -171,24 +186,24 @@ impl Request for Fid {
         watch.begin("features", "images", to_do);
         let mut unturned = 0;
         let mut unkept = Vec::new();
-        let mut look = |images: Images, is_reference: bool| -> ddim_eval::Result<Found> {
+        let mut look = |images: &Images, is_reference: bool| -> ddim_eval::Result<Found> {
             match (images, &network) {
                 (Images::Set(set), Some(inception)) => {
                     let found = match is_reference {
-                        true => reference_features(inception, &set, watch, &mut |warning| unkept.push(warning))?,
-                        false => features(inception, &set, &mut counted(watch))?,
+                        true => reference_features(inception, set, watch, &mut |warning| unkept.push(warning))?,
+                        false => features(inception, set, &mut counted(watch))?,
                     };
                     unturned += set.unturned();
                     Ok(Found::Features(found))
                 }
-                (Images::Statistics(statistics), _) => Ok(Found::Statistics(statistics)),
+                (Images::Statistics(statistics), _) => Ok(Found::Statistics(statistics.clone())),
                 (Images::Set(_), None) => unreachable!("there are images to look at"),
             }
         };
         // Errors say of which set they are.
         let of = |which: &'static str| move |error: ddim_eval::Error| Error::from(error).of(which);
-        let a = parts.into_iter().map(|part| look(part, false)).collect::<ddim_eval::Result<Vec<_>>>().and_then(side).map_err(of("A"))?;
-        let b = reference.map(|images| look(images, true).and_then(|found| side(vec![found]))).transpose().map_err(of("B"))?;
+        let a = parts.iter().map(|part| look(part, false)).collect::<ddim_eval::Result<Vec<_>>>().and_then(side).map_err(of("A"))?;
+        let b = reference.as_ref().map(|images| look(images, true).and_then(|found| side(vec![found]))).transpose().map_err(of("B"))?;
         let looked = watch.end();
         unkept.into_iter().for_each(&mut warn);
         if unturned > 0 {
@@ -213,14 +228,27 @@ impl Request for Fid {
             precision_recall(&a, &b, Inception::FEATURES)
         });
         let judged = judged.transpose()?;
+        let sets: Vec<&ImageSet> = parts.iter().chain(&reference).filter_map(set_of).collect();
+        let (pairs_file, near) =
+            match (pairs_file, sets.split_last(), a.features.as_ref().zip(b.as_ref().and_then(|b| b.features.as_ref()))) {
+                (Some(file), Some((set_b, sets_a)), Some((of_a, of_b))) => {
+                    let near = nearest_images((sets_a, of_a), (set_b, of_b), watch)?;
+                    let caption = format!(
+                        "images of {} that are closest to one of {}",
+                        path_text(&self.a),
+                        self.b.as_deref().map_or(String::new(), path_text)
+                    );
+                    (Some(file.commit(&near.picture.to_png(&caption))?), Some(near))
+                }
+                _ => (None, None),
+            };
         let file = file.map(|file| file.commit(&a.statistics.to_npz())).transpose()?;
 
         let counts = [Some(&a), b.as_ref()].map(|side| side.map(|side| side.statistics.count).filter(|n| *n > 0));
-        let path = |path: &PathBuf| path.display().to_string();
         Ok(FidReport {
-            a: path(&self.a),
+            a: path_text(&self.a),
             also: shown(&self.also),
-            b: self.b.as_ref().map(path),
+            b: self.b.as_deref().map(path_text),
             count_a: counts[0],
             count_b: counts[1],
             fid: fid.map(|fid| fid.0),
@@ -230,13 +258,15 @@ impl Request for Fid {
             kid_counts: kid.map(|kid| kid.counts),
             precision: judged.map(|found| found.precision),
             recall: judged.map(|found| found.recall),
+            copies: near.as_ref().map(|near| near.copies),
+            nearest: near.map_or_else(Vec::new, |near| near.pairs),
             seed: self.seed,
             images: to_do,
             seconds: looked,
             images_per_second: (to_do > 0).then(|| to_do as f64 / looked),
             warnings,
             data: reports.into_inner(),
-            files: shown(file.as_slice()),
+            files: shown(&file.into_iter().chain(pairs_file).collect::<Vec<_>>()),
         })
     }
 }
@@ -275,11 +305,19 @@ fn side(parts: Vec<Found>) -> ddim_eval::Result<Side> {
     Ok(Side { statistics: statistics.try_fold(first, |whole, part| whole.merged(&part))?, features: None })
 }
 
-fn set_len(images: &Images) -> Option<usize> {
+fn set_of(images: &Images) -> Option<&ImageSet> {
     match images {
-        Images::Set(set) => Some(set.len()),
+        Images::Set(set) => Some(set),
         Images::Statistics(_) => None,
     }
+}
+
+fn set_len(images: &Images) -> Option<usize> {
+    set_of(images).map(ImageSet::len)
+}
+
+fn path_text(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// What may mislead, in words.

@@ -47,6 +47,7 @@ mod interpolate;
 mod inversion;
 mod job;
 mod models;
+mod nearest;
 #[cfg(not(target_family = "wasm"))]
 mod nll;
 mod output;
@@ -98,6 +99,7 @@ pub use interpolate::{Interpolate, InterpolateReport};
 pub use inversion::Inversion;
 pub use job::{Control, Engine, Event, Job, NoteKind, Request};
 pub use models::{DEFAULT as DEFAULT_MODEL, built_in};
+pub use nearest::NearestPair;
 #[cfg(not(target_family = "wasm"))]
 pub use nll::{BoundReport, Nll, NllReport};
 pub use plan::{Plan, PlanReport, PlannedStep};

@@ -145,13 +145,15 @@ impl<'w, 'b> Session<'w, 'b> {
     }
 
     /// Takes the classes of a reference, where the request says so; where it says nothing, those of the reference if it has the model's, else each in
-    /// turn. What comes back is the class of each image of the reference, as the model numbers it, where they have any.
-    pub(crate) fn see(&mut self, reference: &Images, path: &Path) -> Result<Option<Vec<usize>>> {
+    /// turn. What comes back is the class of each image of the reference, as the model numbers it, where they have any; and what is wrong with those of
+    /// others.
+    pub(crate) fn see(&mut self, reference: &Images, path: &Path) -> Result<(Option<Vec<usize>>, Option<Error>)> {
         let labels = if let Images::Set(set) = reference { set.labels() } else { None };
-        let can_be_each = self.classes.can_be_each();
-        let numbered = labels.filter(|_| can_be_each).map(|(labels, names)| self.classes.numbered(&labels, &names, self.watch));
+        let (awaited, can_be_each) = (self.classes.awaited() == Some(REFERENCE), self.classes.can_be_each());
+        let numbered = labels.filter(|_| awaited || can_be_each);
+        let numbered = numbered.map(|(labels, names)| self.classes.numbered(&labels, &names, self.watch));
         if self.choice.classes.is_none() && can_be_each {
-            let word = if let Some(Ok(_)) = numbered { REFERENCE } else { EACH };
+            let word = if matches!(numbered, Some(Ok(_))) { REFERENCE } else { EACH };
             self.classes = self.classes.instead(FIELD, Some(word.as_ref()), self.watch)?;
         }
         match (numbered, self.classes.awaited() == Some(REFERENCE)) {
@@ -159,18 +161,15 @@ impl<'w, 'b> Session<'w, 'b> {
                 if awaited {
                     self.classes = self.classes.drawn_as(&numbers);
                 }
-                Ok(Some(numbers))
+                Ok((Some(numbers), None))
             }
+            (Some(Err(wrong)), false) => Ok((None, Some(wrong))),
             (Some(Err(wrong)), true) => Err(wrong),
-            (Some(Err(wrong)), false) => {
-                self.watch.note(format!("the classes of the reference are not the model's, and there is no accuracy: {wrong}"));
-                Ok(None)
-            }
+            (None, false) => Ok((None, None)),
             (None, true) => {
                 let found = format!("reference: {} has no classes, or not all of its images have", path.display());
                 Err(Error::field(FIELD, found))
             }
-            (None, false) => Ok(None),
         }
     }
 

@@ -77,7 +77,8 @@ pub struct Sweep {
     pub seed: Vec<u64>,
     /// What is done to the predicted x_0; σ̂ clips and derives ε again unless this says not to clip.
     pub clip: Clipping,
-    /// The folder of the sweep: table.md, .csv and .json, fid, kid and seconds (.svg, .png), grid.png.
+    /// The folder of the sweep: table.md, .csv and .json, fid, kid and seconds (.svg, .png), grid.png; where images are drawn of the reference's classes
+    /// classes.csv, with the accuracy and KID of each.
     pub out: PathBuf,
     /// A folder for every image of every cell.
     pub save_images: Option<PathBuf>,
@@ -113,7 +114,7 @@ impl Default for Sweep {
 pub struct SweepReport {
     /// What was left out of the reference; of statistics nothing is known.
     pub data: Option<DataReport>,
-    /// What all cells share: trajectory and seed as well, where there is one.
+    /// What all cells share: trajectory, guidance and seed as well, where there is one.
     pub settings: Map<String, Value>,
     /// The cells: row after row of steps, in each place seed after seed.
     pub cells: Vec<CellResult>,
@@ -171,7 +172,7 @@ impl Request for Sweep {
         let reference =
             Images::open(&self.reference, Look::Prepared(prepared), self.reference_limit, self.preparation.bad_files(), &besides)?;
         reference.check_features(&self.reference)?;
-        let reference_labels = session.see(&reference, &self.reference)?;
+        let (reference_labels, other_classes) = session.see(&reference, &self.reference)?;
         let report = if let Images::Set(set) = &reference { Some(set.report()) } else { None };
         report.iter().for_each(|report| say(report, watch));
         let data = report.map(DataReport::from);
@@ -182,7 +183,7 @@ impl Request for Sweep {
             let session = session.guided(cell.guidance)?;
             used_folder::images(&cell_folder(folder, cell), Some(self.count), |i| caption(&session, self, cell, i))?;
         }
-        let mut settings = settings(&session, self, &plain, &prepared, (&reference, reference_labels.as_deref()))?;
+        let mut settings = settings(&session, self, &plain, &prepared, &reference, reference_labels.as_deref())?;
         ddim_eval::Sweep::check(&self.out, &settings)?;
         let checksum = reference_checksum(&reference, watch)?;
         settings.insert("reference_checksum".into(), checksum.clone().into());
@@ -193,7 +194,14 @@ impl Request for Sweep {
         let computed_by = computed_by(watch);
         let sweep = ddim_eval::Sweep::open(&self.out, &settings, &names, &computed_by, session.shape())?;
         self.save_images.iter().try_for_each(|folder| create_folder(folder))?;
-        let warnings = warnings(self, &reference, sweep.computed_by());
+        let mut warnings = warnings(self, &reference, sweep.computed_by());
+        // Whether images show the class that they were drawn for, where they were drawn for one.
+        let drawn_for_one = session.classes.labels(self.seed[0], 0..self.count).is_some();
+        warnings.extend(
+            other_classes
+                .filter(|_| drawn_for_one)
+                .map(|wrong| format!("the classes of the reference are not the model's, and there is no accuracy: {wrong}")),
+        );
         warnings.iter().for_each(|warning| watch.warn(warning));
 
         let looked = match &reference {
@@ -230,8 +238,10 @@ impl Request for Sweep {
                 &mut observe,
             )?,
         };
-        if reference_labels.is_some() && !reference.knows_classes() {
-            watch.note("there are too few images of the reference to learn its classes from, and there is no accuracy");
+        if drawn_for_one && reference_labels.is_some() && !reference.knows_classes() {
+            let why = "the reference has fewer than 20 images, or one class alone, to learn its classes from: there is no accuracy";
+            watch.warn(why);
+            warnings.push(why.to_owned());
         }
         let mut results = Vec::with_capacity(cells.len());
         for (i, cell) in cells.iter().enumerate() {
@@ -352,7 +362,8 @@ fn settings(
     request: &Sweep,
     plain: &Plain,
     prepared: &Preparation,
-    (reference, reference_labels): (&Images, Option<&[usize]>),
+    reference: &Images,
+    reference_labels: Option<&[usize]>,
 ) -> Result<Map<String, Value>> {
     let [h, w] = prepared.size;
     let [r, g, b] = prepared.background;

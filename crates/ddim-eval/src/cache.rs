@@ -191,6 +191,33 @@ mod tests {
         assert_eq!(there(), [true, false, false, false, true]);
     }
 
+    /// Parts of a run by another version are used, and their features not said to be this one's.
+    #[test]
+    fn features_of_two_versions_are_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = match serde_json::json!({ "trajectory": "uniform", "guidance": 1.0, "seed": 0 }) {
+            serde_json::Value::Object(settings) => settings,
+            _ => unreachable!(),
+        };
+        let n = 40;
+        let kept = KeptFeatures::within(Some(folder.path().join("features")), "a", 1, "2", n);
+        let taken = |name: &str, by: &str, at_most: usize| {
+            let sweep = crate::Sweep::open(&folder.path().join(name), &settings, &serde_json::Map::new(), by, [1, 8, 8]).unwrap();
+            let mut features = |range: std::ops::Range<usize>| {
+                if range.end > at_most {
+                    return Err(Error::new(ErrorKind::Data, "stopped"));
+                }
+                Ok(range.flat_map(|i| (0..Inception::FEATURES).map(move |j| ((i * 7 + j) as f32).sin())).collect())
+            };
+            sweep.reference(n, None, &kept, &mut features, &mut |_| Ok(())).is_ok()
+        };
+        assert!(!taken("parts", "1", 32) && taken("parts", "2", n));
+        assert_eq!(kept.read(), None);
+        // Where the other version took none, all are this one's.
+        assert!(!taken("none", "1", 0) && taken("none", "2", n));
+        assert!(kept.read().is_some());
+    }
+
     #[test]
     fn a_folder_that_cannot_be_is_said() {
         let folder = tempfile::tempdir().unwrap();

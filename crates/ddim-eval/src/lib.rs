@@ -25,7 +25,7 @@ pub use features::{Images, features, features_of_bytes, features_of_images, set_
 pub use frechet::{Reference, frechet_distance};
 pub use kernel::{KernelDistance, KernelReference, kernel_distance};
 pub use likelihood::{Bound, Likelihood, likelihood};
-pub use neighbours::{NEIGHBOURS, PrecisionRecall, precision_recall};
+pub use neighbours::{NEIGHBOURS, Nearest, PrecisionRecall, nearest, precision_recall};
 pub use probe::Probe;
 pub use reference::SweepReference;
 pub use statistics::{Moments, Statistics, few_images};

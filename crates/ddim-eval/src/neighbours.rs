@@ -1,4 +1,5 @@
-//! Improved precision and recall (arXiv 1904.06991): how many images of one set lie among those of the other.
+//! Improved precision and recall (arXiv 1904.06991): how many images of one set lie among those of the other. Nearest images, and how many are copies
+//! (as of arXiv 2102.08921).
 
 use crate::error::{Error, ErrorKind, Result};
 use faer::{Accum, Mat, MatRef, Par, linalg::matmul::matmul};
@@ -45,6 +46,64 @@ pub fn precision_recall(images: &[f32], reference: &[f32], dim: usize) -> Result
         }
     }
     Ok(PrecisionRecall { precision: inside(images, reference, dim), recall: inside(reference, images, dim) })
+}
+
+/// The image of a reference that lies nearest to an image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Nearest {
+    /// Which.
+    pub index: usize,
+    /// How far it is, in features.
+    pub distance: f64,
+    /// How far it is from the nearest other image of the reference; ∞ where there is none.
+    pub radius: f64,
+}
+
+impl Nearest {
+    /// Whether the image lies closer to it than any other of the reference does: then it is no image of its own (Alaa et al., arXiv 2102.08921, who call
+    /// the share of all others authenticity). Where the reference has an image twice, nothing is closer.
+    pub fn is_copy(&self) -> bool {
+        self.distance < self.radius
+    }
+}
+
+/// Of `reference`, features [m, d], the image nearest to each of `images` [n, d].
+///
+/// # Panics
+/// On a reference without images.
+///
+/// ```
+/// let reference = [0.0, 10.0, 11.0];
+/// let found = ddim_eval::nearest(&[4.0, 10.4], &reference, 1);
+/// assert_eq!((found[0].index, found[0].distance, found[0].radius), (0, 4.0, 10.0));
+/// assert!(found[0].is_copy() && found[1].is_copy());
+/// assert!(!ddim_eval::nearest(&[8.0], &reference, 1)[0].is_copy());
+/// ```
+pub fn nearest(images: &[f32], reference: &[f32], dim: usize) -> Vec<Nearest> {
+    assert!(reference.len() >= dim, "a reference without images");
+    let reference_squares = squares(reference, dim);
+    let row = |i: usize| &reference[i * dim..(i + 1) * dim];
+    // Which is nearest, by products of single precision; how far, by itself.
+    let nearest_to = |rows: &[f32], other_than: &[Option<usize>]| -> Vec<Option<(usize, f64)>> {
+        let distances = distances(rows, reference, &reference_squares, dim);
+        let of = |(i, (x, not)): (usize, (&[f32], &Option<usize>))| {
+            let others = (0..reference_squares.len()).filter(|j| Some(*j) != *not);
+            let index = others.min_by(|&j, &k| distances[(j, i)].total_cmp(&distances[(k, i)]))?;
+            let square: f64 = x.iter().zip(row(index)).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+            Some((index, square.sqrt()))
+        };
+        rows.chunks_exact(dim).zip(other_than).enumerate().map(of).collect()
+    };
+    let found = images.par_chunks(ROWS * dim).flat_map_iter(|rows| {
+        let of_rows: Vec<(usize, f64)> = nearest_to(rows, &vec![None; rows.len() / dim]).into_iter().flatten().collect();
+        let theirs: Vec<f32> = of_rows.iter().flat_map(|(index, _)| row(*index)).copied().collect();
+        let themselves: Vec<Option<usize>> = of_rows.iter().map(|(index, _)| Some(*index)).collect();
+        let radii = nearest_to(&theirs, &themselves);
+        let both = of_rows.into_iter().zip(radii);
+        both.map(|((index, distance), other)| Nearest { index, distance, radius: other.map_or(f64::INFINITY, |(_, radius)| radius) })
+            .collect::<Vec<_>>()
+    });
+    found.collect()
 }
 
 /// The share of `points` within the manifold of `set`.
@@ -116,6 +175,33 @@ mod tests {
         assert!(precision_recall(&images[..3], &reference, 1).is_err());
         let same = precision_recall(&reference, &reference, 1).unwrap();
         assert_eq!((same.precision, same.recall), (1.0, 1.0));
+    }
+
+    /// The nearest of more points than a task takes, against the definition; points that lie twice, and one alone.
+    #[test]
+    fn the_nearest() {
+        let dim = 5;
+        let points = |n: usize, seed: u64| ddim::noise::Batch { seed, first: 0 }.latents::<f32>(dim, n);
+        let (images, mut reference) = (points(600, 1), points(300, 2));
+        reference.copy_within(..dim, 7 * dim);
+        let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+        let found = nearest(&images, &reference, dim);
+        for (x, found) in images.chunks(dim).zip(&found) {
+            let to = |x: &[f32], not: usize| {
+                let all = reference.chunks(dim).enumerate().filter(|(j, _)| *j != not).map(|(_, y)| distance(x, y));
+                all.fold(f64::INFINITY, f64::min)
+            };
+            let at = &reference[found.index * dim..][..dim];
+            assert!((found.distance - to(x, usize::MAX)).abs() < 1e-4 && (found.distance - distance(x, at)).abs() < 1e-12);
+            assert!((found.radius - to(at, found.index)).abs() < 1e-4, "{found:?}");
+        }
+        let copies = found.iter().filter(|found| found.is_copy()).count();
+        assert!(copies > 100 && copies < 500, "{copies}");
+        let itself = nearest(&reference, &reference, dim);
+        assert!(itself.iter().enumerate().all(|(i, found)| found.distance == 0.0 && (found.index == i || [0, 7].contains(&i))));
+        assert!(!itself[0].is_copy() && itself[0].radius == 0.0 && itself[1].is_copy());
+        let alone = nearest(&images[..dim], &reference[..dim], dim)[0];
+        assert!(alone.radius == f64::INFINITY && alone.is_copy());
     }
 
     /// More points than a task takes, in several dimensions, against the definition.

@@ -154,10 +154,11 @@ impl Sweep {
                     features
                 }
                 None => {
+                    let resumed = parts.read_dir().is_ok_and(|mut entries| entries.next().is_some());
                     let mut make = |range: Range<usize>| Ok(Part { features: features(range)?, seconds: 0.0, shown: Vec::new() });
                     let all = collect(&parts, count, &mut make, &mut |n| observe(SweepEvent::Images(None, n)))?.features;
                     // Parts of a run by another version or processor are not what this one would compute.
-                    if self.computed_by.len() == 1 {
+                    if !resumed || self.computed_by.len() == 1 {
                         kept.write(&all).or_else(|error| observe(SweepEvent::NotKept(error)))?;
                     }
                     all

@@ -80,7 +80,8 @@ export function slider(state, key, { label, topic, min, max, step = 1, stops, te
     if (number.value !== "" && value >= min && value <= max) state.set({ [key]: stops || step === 1 ? Math.round(value) : value });
   });
   number.addEventListener("change", () => {
-    if (number.value !== "") {
+    if (number.value === "" && state.defaults[key] === null) state.set({ [key]: null });
+    else if (number.value !== "") {
       const value = clamp(Number(number.value), min, max);
       state.set({ [key]: stops || step === 1 ? Math.round(value) : value });
     }

@@ -79,8 +79,8 @@ export function settingsControls(state, models, tab, names) {
     seed: () => whole(state, "seed", { label: "Seed", topic: "seed", testid: `${tab}-seed`, dice: true }),
     classes: () => classPicker(state, models, { key: "classes", label: "Class", topic: "classes", testid: `${tab}-classes` }),
     guidance: () => {
-      // What is drawn from noise, a model may say.
-      const own = (v) => (tab === "draw" ? modelOf(models, v).guidance : null) ?? 1;
+      // What is drawn from noise of a class, a model may say.
+      const own = (v) => (tab === "draw" && v.classes !== "none" ? modelOf(models, v).guidance : null) ?? 1;
       const element = slider(state, "guidance", { label: "Guidance w", topic: "guidance", min: 0, max: 8, step: 0.1, testid: `${tab}-guidance`, own });
       const update = (v) => (element.hidden = !(modelOf(models, v).classes && hasNull(modelOf(models, v))));
       state.watch(update);

@@ -2,7 +2,7 @@
 
 /**
  * Values that can be watched.
- * @param {Record<string, number|string|boolean|number[]>} defaults types of values are those of defaults
+ * @param {Record<string, number|string|boolean|number[]|null>} defaults types of values are those of defaults; null is a number that the model says
  */
 export function store(defaults) {
   const values = { ...defaults };

@@ -426,6 +426,28 @@ fn classes_are_added_to_a_model() {
     train(Run::resume(&at("part"), &changes(&[("steps", "6")]), &Pipeline::load).unwrap()).unwrap();
     let weights = |run: &str| result(&at(run)).0.into_iter().filter(|(name, _)| name.ends_with("safetensors")).collect::<Vec<_>>();
     assert_eq!(weights("part"), weights("whole"));
+    // Its settings make the same run.
+    let mut again = Settings::preset("tiny").unwrap();
+    again.over(&fs::read_to_string(at("whole/config.toml")).unwrap(), "config.toml").unwrap();
+    train(Run::create(&at("again"), again, &Pipeline::load).unwrap()).unwrap();
+    assert_eq!(weights("again"), weights("whole"));
+    // More rows than the data need are taken; before its first step a run takes other labels, or none, whether its model is there or not.
+    let rows = |run: &str| {
+        let network = Settings::of_run(&at(run).join("config.toml")).unwrap().resolve().unwrap().network;
+        network.get("num_class_embeds").and_then(|rows| rows.as_integer())
+    };
+    drop(Run::create(&at("other"), labelled(&[("network.num_class_embeds", "20")]), &Pipeline::load).unwrap());
+    assert_eq!(rows("other"), Some(20));
+    drop(Run::create(&at("begun"), labelled(&[]), &Pipeline::load).unwrap());
+    fs::rename(at("model"), at("moved")).unwrap();
+    fs::write(at("seven.txt"), (0..23).map(|i| format!("{}\n", i % 7)).collect::<String>()).unwrap();
+    let mut seven = changes(&[]);
+    seven.set_path("data.labels", &at("seven.txt")).unwrap();
+    let none = changes(&[("data.labels", "none"), ("objective.label_dropout", "0")]);
+    for (asked, expected) in [(&seven, Some(8)), (&changes(&[("objective.label_dropout", "0")]), Some(7)), (&none, None)] {
+        drop(Run::resume(&at("begun"), asked, &Pipeline::load).unwrap());
+        assert_eq!(rows("begun"), expected);
+    }
 }
 
 /// The file of labels is copied: a run goes on when it is gone, and is not changed by a change of it.

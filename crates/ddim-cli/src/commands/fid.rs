@@ -19,6 +19,7 @@ use std::path::PathBuf;
   ddim fid samples/ cifar-10-batches-bin                 50,000 training images
   ddim fid cifar-10-batches-bin --save-stats train.npz   statistics for later, which pytorch-fid reads as well
   ddim fid samples/ train.npz --json
+  ddim fid samples/ photos/ --nearest pairs.png          does the model draw what it was trained on?
   ddim fid samples/ photos/ --size 64 --fit crop         both as a model of 64 x 64 sees them
   ddim fid part1.npz --also part2.npz --save-stats all.npz")]
 pub(crate) struct Flags {
@@ -34,6 +35,10 @@ pub(crate) struct Flags {
     /// Write the statistics of A, as pytorch-fid does.
     #[arg(long, value_name = "F.npz", help_heading = "Output")]
     pub(crate) save_stats: Option<PathBuf>,
+    /// Write a picture of the 64 images of A that lie closest to one of B, each beside that one, closest first; and say how many of A lie closer to an
+    /// image of B than any other of B does, which are copies rather than images of their own. For a model's images against those it was trained on.
+    #[arg(long, value_name = "F.png", help_heading = "Output")]
+    pub(crate) nearest: Option<PathBuf>,
     /// Only the first N images of each set.
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) limit: Option<usize>,
@@ -60,6 +65,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         b: flags.b.clone(),
         also: flags.also.clone(),
         save_stats: flags.save_stats.clone(),
+        nearest: flags.nearest.clone(),
         limit: flags.limit,
         size: flags.size,
         preparation: flags.preparation.preparing(),
@@ -82,6 +88,9 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     }
     if let (Some(precision), Some(recall)) = (found.precision, found.recall) {
         human += &format!("precision  {precision:.4}\nrecall     {recall:.4}\n");
+    }
+    if let Some(copies) = found.copies {
+        human += &format!("copies     {copies:.4}\n");
     }
     if let Some(rate) = found.images_per_second {
         human += &format!("features of {} in {:.1} s, {rate:.1} images/s\n", images(found.images), found.seconds);

@@ -21,7 +21,10 @@ const PRESETS: [(&str, &str); 5] = [
 ];
 
 /// Settings that "none" leaves to what a run finds.
-const FOUND: [&str; 5] = ["data.path", "network.in_channels", "network.out_channels", "network.num_class_embeds", "optimizer.decay_steps"];
+const FOUND: [&str; 5] = ["data.path", "network.in_channels", "network.out_channels", CLASSES, "optimizer.decay_steps"];
+
+/// Rows of a network's table of classes.
+const CLASSES: &str = "network.num_class_embeds";
 
 /// Settings as they are collected, not yet checked as a whole.
 ///
@@ -244,7 +247,9 @@ impl Settings {
         let own_size = of_model.get("network.sample_size").is_some();
         for key in self.given.iter().filter(|key| key.starts_with("network.") || key.starts_with("scheduler.")) {
             let (given, theirs) = (self.get(key), of_model.get(key));
-            if (key == "network.sample_size" && !own_size) || (given.is_none() && FOUND.contains(&key.as_str())) {
+            // A model without classes may be given some.
+            let added = key == CLASSES && theirs.is_none();
+            if added || (key == "network.sample_size" && !own_size) || (given.is_none() && FOUND.contains(&key.as_str())) {
                 continue;
             }
             let same = match (given, theirs) {
@@ -259,6 +264,9 @@ impl Settings {
         }
         if let (false, Some(size)) = (own_size, self.get("network.sample_size").filter(|_| self.is_given("network.sample_size"))) {
             of_model.insert("network.sample_size", size.clone());
+        }
+        if let (None, Some(rows)) = (of_model.get(CLASSES), self.get(CLASSES).filter(|_| self.is_given(CLASSES))) {
+            of_model.insert(CLASSES, rows.clone());
         }
         *self = of_model;
         Ok(())

@@ -18,6 +18,7 @@ use ddim_data::Labels;
 use ddim_nn::{Device, Pipeline};
 use ddim_weights::WeightsDtype;
 use folder::{BASE, CONFIG, LABELS, METRICS, PREVIEWS, lock, open_metrics, refuse_used, remove, same_file, unused_beside, write_whole};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -107,8 +108,14 @@ impl Run {
         if let Some(labels) = &labels {
             settings.insert("data.labels", crate::config::path_value(labels));
         }
-        let from_base = |_: &Path| Pipeline::load(base.as_deref().unwrap_or(folder));
-        let trainer = Trainer::begin(&mut settings, &[folder.to_owned()], if base.is_some() { &from_base } else { model })?;
+        // As it was loaded: training may add classes to it.
+        let started_from = RefCell::new(None);
+        let load = |path: &Path| {
+            let pipeline = if let Some(base) = &base { Pipeline::load(base)? } else { model(path)? };
+            *started_from.borrow_mut() = Some(Pipeline::new(pipeline.unet.clone(), pipeline.scheduler.clone()));
+            Ok(pipeline)
+        };
+        let trainer = Trainer::begin(&mut settings, &[folder.to_owned()], &load)?;
         if let Some(original) = original {
             settings.insert("data.labels", original);
         }
@@ -125,8 +132,8 @@ impl Run {
             remove(LABELS)?;
         }
         write_whole(&folder.join(CONFIG), settings.to_toml().as_bytes())?;
-        if base.is_none() && trainer.config().model.is_some() {
-            trainer.pipeline(0)?.save(&folder.join(BASE), WeightsDtype::F32)?;
+        if let Some(model) = started_from.take().filter(|_| base.is_none()) {
+            model.save(&folder.join(BASE), WeightsDtype::F32)?;
         }
         if let (None, Some(Labels::File(file))) = (&labels, &trainer.config().data.labels) {
             let bytes = std::fs::read(file).map_err(|e| Error::data(file, &e).because(e))?;

@@ -34,7 +34,7 @@ pub struct Stepped {
 pub(crate) enum Start {
     /// Nowhere: DDPM's initialisation, of a network for the data's channels and classes.
     Initialised,
-    /// A model.
+    /// A model, which gets the data's classes where it has none.
     From(Box<UNet>),
     /// A checkpoint, which is loaded next.
     Checkpoint,
@@ -422,7 +422,7 @@ fn check(network: &UNetConfig, data: &DataSet, classes: Option<usize>) -> Result
     }
     match (network.is_conditional(), classes) {
         (true, None) => Err(Error::config("a network with classes: expected data.labels")),
-        (false, Some(_)) => Err(Error::config("a network without classes: expected data.labels = \"none\"")),
+        (false, Some(_)) => Err(Error::config("a network without classes, and data.labels: expected both or neither")),
         (true, Some(classes)) => match network.num_class_embeds {
             Some(rows) if network.class_embed_type.is_none() && rows < classes => {
                 Err(Error::config(format!("network.num_class_embeds is {rows}: expected at least {classes}, as the labels need")))
