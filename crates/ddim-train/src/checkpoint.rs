@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::tally::Tally;
-use crate::trainer::Trainer;
-use ddim_nn::{SchedulerConfig, UNet, UNetConfig, from_training_state};
+use crate::trainer::{Start, Trainer};
+use ddim_nn::{Pipeline, SamplingDefaults, SchedulerConfig, UNet, UNetConfig, from_training_state};
 use ddim_weights::WeightsDtype;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -196,6 +196,14 @@ pub(crate) fn load(checkpoint: &Path, trainer: &mut Trainer) -> Result<Tally> {
 /// Sums of a checkpoint's run when it was saved.
 pub(crate) fn tally(checkpoint: &Path) -> Result<Tally> {
     Ok(StateFile::read(checkpoint)?.state()?.tally)
+}
+
+/// What training goes on from: a checkpoint that cannot be read is refused where its weights are loaded.
+pub(crate) fn start(path: &Path) -> Start {
+    match Pipeline::load(path) {
+        Ok(found) => Start::Checkpoint(found.classes, found.sampling),
+        Err(_) => Start::Checkpoint(Vec::new(), SamplingDefaults::default()),
+    }
 }
 
 /// A checkpoint's network and scheduler.

@@ -450,6 +450,70 @@ fn classes_are_added_to_a_model() {
     }
 }
 
+/// Classes that a model knows by name keep their numbers, whatever their order in the data; others take the places of those that the data has not.
+#[test]
+fn classes_of_a_model_keep_their_numbers() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let data = |name: &str, classes: &[(&str, u8)]| {
+        for (class, count) in classes {
+            fs::create_dir_all(at(name).join(class)).unwrap();
+            for i in 0..*count {
+                image::GrayImage::from_pixel(8, 8, image::Luma([9 * i])).save(at(name).join(class).join(format!("{i}.png"))).unwrap();
+            }
+        }
+    };
+    data("first", &[("ant", 6), ("bee", 5), ("cat", 4)]);
+    data("some", &[("cat", 7), ("ant", 6)]);
+    data("other", &[("bee", 7), ("aye", 3), ("yak", 5)]);
+    data("more", &[("a", 5), ("b", 5), ("c", 5), ("d", 5)]);
+    let of = |data: &str, dropout: &str, model: Option<&str>| {
+        let mut all = settings(folder.path(), &[("steps", "4"), ("data.labels", "data"), ("objective.label_dropout", dropout)]);
+        all.set_path("data.path", &at(data)).unwrap();
+        model.iter().for_each(|model| all.set_path("model", &at(model)).unwrap());
+        all
+    };
+    let first = train(Run::create(&at("run"), of("first", "0.2", None), &Pipeline::load).unwrap()).unwrap();
+    fs::rename(first.checkpoint.unwrap(), at("model")).unwrap();
+    fs::write(at("model/sampling.json"), r#"{"guidance": 1.5}"#).unwrap();
+    let trained = |run: &str| {
+        let pipeline = Pipeline::load(&checkpoints(&at(run)).unwrap().pop().unwrap().1).unwrap();
+        (pipeline.classes.join(" "), pipeline.class_counts.clone(), pipeline.null_class(), pipeline.sampling.guidance)
+    };
+    for (data, dropout, names, counts, said) in [
+        ("some", "0", "ant bee cat", [6, 0, 7], vec![]),
+        (
+            "other",
+            "0.1",
+            "aye bee yak",
+            [3, 7, 5],
+            vec!["classes that the model does not know: aye takes the place of ant, yak takes the place of cat"],
+        ),
+    ] {
+        let begun = Run::create(&at(data).with_extension("run"), of(data, dropout, Some("model")), &Pipeline::load).unwrap();
+        assert_eq!(remarks(begun).iter().filter(|line| !line.contains("average")).collect::<Vec<_>>(), said);
+        let run = format!("{data}.run");
+        train(Run::resume(&at(&run), &changes(&[]), &Pipeline::load).unwrap()).unwrap();
+        let expected = (names.to_owned(), counts.to_vec(), Some(3), Some(1.5));
+        assert_eq!(trained(&run), expected);
+        train(Run::resume(&at(&run), &changes(&[("steps", "6")]), &Pipeline::load).unwrap()).unwrap();
+        assert_eq!(trained(&run), expected);
+    }
+    // A class without images is not touched.
+    let row = |path: &Path, row: usize| {
+        let unet = Pipeline::load(path).unwrap().unet;
+        let (_, shape, range) = unet.parameters().find(|(name, ..)| *name == "class_embedding.weight").unwrap();
+        unet.values()[range][row * shape[1]..(row + 1) * shape[1]].to_vec()
+    };
+    let some = checkpoints(&at("some.run")).unwrap().pop().unwrap().1;
+    assert!(
+        [1, 3].into_iter().all(|k| row(&some, k) == row(&at("model"), k))
+            && [0, 2].into_iter().all(|k| row(&some, k) != row(&at("model"), k))
+    );
+    let error = Run::create(&at("no"), of("more", "0.1", Some("model")), &Pipeline::load).unwrap_err().to_string();
+    assert!(error.contains("network.num_class_embeds is 4: expected at least 5"), "{error}");
+}
+
 /// The file of labels is copied: a run goes on when it is gone, and is not changed by a change of it.
 #[test]
 fn a_run_has_its_labels() {

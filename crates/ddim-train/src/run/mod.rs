@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::events::EventFile;
 use crate::shell::quoted;
 use crate::tally::Tally;
-use crate::trainer::{Evaluated, Start, Trainer};
+use crate::trainer::{Evaluated, Trainer};
 use ddim_data::Labels;
 use ddim_nn::{Device, Pipeline};
 use ddim_weights::WeightsDtype;
@@ -112,7 +112,10 @@ impl Run {
         let started_from = RefCell::new(None);
         let load = |path: &Path| {
             let pipeline = if let Some(base) = &base { Pipeline::load(base)? } else { model(path)? };
-            *started_from.borrow_mut() = Some(Pipeline::new(pipeline.unet.clone(), pipeline.scheduler.clone()));
+            let Pipeline { unet, scheduler, classes, class_counts, sampling, .. } = &pipeline;
+            let (classes, class_counts, sampling) = (classes.clone(), class_counts.clone(), *sampling);
+            *started_from.borrow_mut() =
+                Some(Pipeline { classes, class_counts, sampling, ..Pipeline::new(unet.clone(), scheduler.clone()) });
             Ok(pipeline)
         };
         let trainer = Trainer::begin(&mut settings, &[folder.to_owned()], &load)?;
@@ -183,7 +186,7 @@ impl Run {
         if let (Some(Labels::File(file)), true) = (&mut of_copies.data.labels, folder.join(LABELS).exists()) {
             *file = folder.join(LABELS);
         }
-        let mut trainer = Trainer::new(of_copies, &[folder.to_owned()], Start::Checkpoint)?;
+        let mut trainer = Trainer::new(of_copies, &[folder.to_owned()], checkpoint::start(&last))?;
         let tally = checkpoint::load(&last, &mut trainer)?;
         remarks.extend(trainer.remarks());
         if settings != before && goes_on {

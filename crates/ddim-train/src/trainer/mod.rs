@@ -1,6 +1,7 @@
 //! The state of a run, and its steps. Everything random is keyed by the seed and the position in the run, so that the state is the weights,
 //! their averages, the optimizer's moments and a step number.
 
+mod classes;
 mod device;
 mod drawn;
 mod elsewhere;
@@ -11,10 +12,11 @@ use crate::error::{Error, ErrorKind, Result};
 use ddim::noise::{Batch, Draw, Key, Stream};
 use ddim::{NoiseSchedule, Prediction};
 use ddim_data::DataSet;
-use ddim_nn::{Adam, Condition, Ema, Pipeline, SchedulerConfig, TrainingPlan, UNet, UNetConfig, clipping};
+use ddim_nn::{Adam, Condition, Ema, Pipeline, SamplingDefaults, SchedulerConfig, TrainingPlan, UNet, UNetConfig, clipping};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
+use classes::{check, number_as};
 use drawn::{Drawn, noisy};
 use elsewhere::Elsewhere;
 pub use evaluate::Evaluated;
@@ -35,9 +37,9 @@ pub(crate) enum Start {
     /// Nowhere: DDPM's initialisation, of a network for the data's channels and classes.
     Initialised,
     /// A model, which gets the data's classes where it has none.
-    From(Box<UNet>),
-    /// A checkpoint, which is loaded next.
-    Checkpoint,
+    From(Box<Pipeline>),
+    /// A checkpoint, which is loaded next; what it calls its classes, and how it says that its images look best.
+    Checkpoint(Vec<String>, SamplingDefaults),
 }
 
 /// A network in training.
@@ -62,6 +64,10 @@ pub(crate) enum Start {
 pub struct Trainer {
     config: Config,
     data: DataSet,
+    /// Which classes of the data took the places of others of the model, in words.
+    replaced: Option<String>,
+    /// How images look best, as the model says that this started from.
+    sampling: SamplingDefaults,
     /// Of the data: every checkpoint has it.
     pub(crate) checksum: u32,
     /// Images to train on and images held out, by their indices.
@@ -107,7 +113,7 @@ impl Trainer {
             None => Start::Initialised,
             Some(pipeline) => {
                 settings.take_model(&pipeline.config, &pipeline.scheduler)?;
-                Start::From(Box::new(pipeline.unet))
+                Start::From(Box::new(pipeline))
             }
         };
         let trainer = Self::new(settings.resolve()?, besides, start)?;
@@ -119,7 +125,14 @@ impl Trainer {
     /// The state before the first step. The network is that of the configuration.
     pub(crate) fn new(config: Config, besides: &[PathBuf], start: Start) -> Result<Self> {
         let (size, channels) = config.image_size()?;
-        let data = DataSet::load(&config.data.request(size, channels, besides)?)?;
+        let mut data = DataSet::load(&config.data.request(size, channels, besides)?)?;
+        let checksum = data.checksum();
+        let (names, sampling) = match &start {
+            Start::Initialised => (&[][..], SamplingDefaults::default()),
+            Start::From(pipeline) => (&pipeline.classes[..], pipeline.sampling),
+            Start::Checkpoint(names, sampling) => (&names[..], *sampling),
+        };
+        let replaced = number_as(&mut data, names);
         let dropped = usize::from(config.objective.label_dropout > 0.0);
         let classes = data.labels.is_some().then_some(data.classes + dropped);
         if dropped > 0 && classes.is_none() {
@@ -128,8 +141,8 @@ impl Trainer {
         // A network that there is already has the classes that it has, or none yet.
         let knows = match &start {
             Start::Initialised => false,
-            Start::From(unet) => unet.config().is_conditional(),
-            Start::Checkpoint => true,
+            Start::From(pipeline) => pipeline.config.is_conditional(),
+            Start::Checkpoint(..) => true,
         };
         let network = config.network_config(data.shape[0], classes.filter(|_| !knows))?;
         let scheduler = config.scheduler.clone();
@@ -149,11 +162,11 @@ impl Trainer {
             )));
         }
         let unet = match start {
-            Start::From(unet) => match network.num_class_embeds {
-                Some(rows) if !unet.config().is_conditional() => unet.with_classes(rows)?,
-                _ => *unet,
+            Start::From(pipeline) => match network.num_class_embeds {
+                Some(rows) if !knows => pipeline.unet.with_classes(rows)?,
+                _ => pipeline.unet,
             },
-            Start::Initialised | Start::Checkpoint => UNet::initialised(&network, config.seed)?,
+            Start::Initialised | Start::Checkpoint(..) => UNet::initialised(&network, config.seed)?,
         };
         let schedule = scheduler.schedule();
         let prediction = scheduler.prediction();
@@ -165,8 +178,10 @@ impl Trainer {
         let (plan, order) = (None, None);
         Ok(Self {
             config,
-            checksum: data.checksum(),
+            checksum,
             data,
+            replaced,
+            sampling,
             trained,
             held: all,
             network,
@@ -192,7 +207,7 @@ impl Trainer {
 
     /// What should be said of these settings before they are trained with, a line each.
     pub fn remarks(&self) -> Vec<String> {
-        let mut found = Vec::new();
+        let mut found: Vec<String> = self.replaced.iter().cloned().collect();
         let Config { steps, ema, .. } = &self.config;
         let share = self.config.initial_share(0);
         // e^-3: three times the steps over which the average forgets.
@@ -213,7 +228,8 @@ impl Trainer {
         }
         if let (Some(rows), true) = (self.network.num_class_embeds, self.data.labels.is_some()) {
             let needed = self.data.classes + usize::from(self.config.objective.label_dropout > 0.0);
-            if needed < rows && self.network.class_embed_type.is_none() {
+            // The last row may stand for none.
+            if needed < rows && self.data.classes + 1 != rows && self.network.class_embed_type.is_none() {
                 found.push(format!("the data has {} classes, the network {rows}: taken as its first", self.data.classes));
             }
         }
@@ -402,6 +418,7 @@ impl Trainer {
             config: self.network.clone(),
             classes: self.data.class_names.clone(),
             class_counts: self.data.class_counts(),
+            sampling: self.sampling,
             ..Pipeline::new(unet, self.scheduler.clone())
         }
     }
@@ -411,27 +428,5 @@ impl Trainer {
 fn shuffle(items: &mut [usize], mut stream: Stream) {
     for i in (1..items.len()).rev() {
         items.swap(i, stream.below(i as u64 + 1) as usize);
-    }
-}
-
-fn check(network: &UNetConfig, data: &DataSet, classes: Option<usize>) -> Result<()> {
-    let c = data.shape[0];
-    if [network.in_channels, network.out_channels] != [c; 2] {
-        let (i, o) = (network.in_channels, network.out_channels);
-        return Err(Error::config(format!("a network of {i} channels in and {o} out, for images of {c}: expected the same")));
-    }
-    match (network.is_conditional(), classes) {
-        (true, None) => Err(Error::config("a network with classes: expected data.labels")),
-        (false, Some(_)) => Err(Error::config("a network without classes, and data.labels: expected both or neither")),
-        (true, Some(classes)) => match network.num_class_embeds {
-            Some(rows) if network.class_embed_type.is_none() && rows < classes => {
-                Err(Error::config(format!("network.num_class_embeds is {rows}: expected at least {classes}, as the labels need")))
-            }
-            _ if network.class_embed_type == Some(ddim_nn::ClassEmbedType::Identity) => {
-                Err(Error::config("class_embed_type is identity: expected a network that takes labels"))
-            }
-            _ => Ok(()),
-        },
-        (false, None) => Ok(()),
     }
 }
