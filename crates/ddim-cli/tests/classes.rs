@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{floats, json, npy, ok, refused, with_model};
+use common::{ddim, floats, json, npy, ok, refused, with_model};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -233,6 +233,24 @@ fn what_is_drawn_where_nothing_is_said() {
     let within = draw(dir, &["--guidance-interval", "0,0.5"]);
     assert_eq!(draw(dir, &["--guidance", "2.5", "--guidance-interval", "0,0.5"]), within);
     assert_ne!(within, guided);
+    // A guidance that has no effect is said to have none.
+    for (flags, said) in [
+        (&["--guidance", "1", "--guidance-rescale", "0.5"][..], "--guidance-rescale 0.5 has no effect"),
+        (&["--classes", "none", "--guidance", "2"], "--guidance has no effect: images of no class"),
+    ] {
+        let run = ddim(dir, &[&["sample", "--model", "model", "--count", "1", "--steps", "1", "--out", "noted"][..], flags].concat());
+        assert!(run.code == 0 && run.stderr.contains(said), "{}", run.stderr);
+        fs::remove_dir_all(dir.join("noted")).unwrap();
+    }
+    let names = fs::read(dir.join("model/classes.json")).unwrap();
+    fs::write(dir.join("model/classes.json"), r#"["cat", "wild dog", "cow", "hen", "fox"]"#).unwrap();
+    let run = ddim(dir, &["sample", "--model", "model", "--count", "1", "--steps", "1", "--out", "noted"]);
+    assert!(run.code == 0 && run.stderr.contains("sampling.json: guidance 2.5 has no effect"), "{}", run.stderr);
+    assert_eq!(json(&ok(dir, &["info", "model", "--json"]))["guidance"], json!(null));
+    // A caption is a command, whatever a class is called.
+    ok(dir, &["sample", "--model", "model", "--count", "1", "--steps", "1", "--out", "spaced", "--classes", "wild dog"]);
+    assert!(has(&dir.join("spaced/00000.png"), " --classes 'wild dog', image 0, class 1, wild dog ("));
+    fs::write(dir.join("model/classes.json"), names).unwrap();
     let null = r#"{ "model": { "model": "model", "guidance": null }, "count": 1, "steps": 1 }"#;
     assert_eq!(serde_json::from_str::<ddim_engine::Sample>(null).unwrap().model.guidance, ddim_engine::Guidance::default());
     // As the caption has it, so that a command does the same wherever it is said again.

@@ -484,6 +484,12 @@ fn a_sweep_of_classes() {
     assert!(csv.lines().count() == 3 && csv.contains("\n3,\"hen\",") && csv.contains("\n0,\"cat\","), "{csv}");
     assert!(fs::read_to_string(dir.join("f/table.md")).unwrap().contains("% of the real images that it did not learn from"));
     assert_eq!(json(&ok(dir, &[&args[..], &["--out", "f", "--classes", "reference"]].concat()))["cells"], report["cells"]);
+    // Classes that the reference has not are not counted, and that is said.
+    let some = json(&ok(dir, &[&args[..], &["--out", "k", "--classes", "hen,cow"]].concat()));
+    let [hens, cows] = [0, 1].map(|k| some["cells"][0]["classes"][k].clone());
+    assert!((hens["class"] == 3 || cows["class"] == 3) && some["warnings"].to_string().contains("no images of cow"), "{some}");
+    let of_hens = if hens["class"] == 3 { &hens } else { &cows };
+    assert_eq!(some["cells"][0]["accuracy"], of_hens["accuracy"]);
     // The same images under other classes are another sweep; where the model does not know one, images are drawn of its own, and that is said.
     let each = [&args[..], &["--classes", "each"]].concat();
     ok(dir, &[&each[..], &["--out", "g"]].concat());

@@ -81,7 +81,7 @@ impl Guidance {
     }
 
     /// Where and how it acts, by the fields that say something else than usual.
-    fn shape(self) -> impl Iterator<Item = (&'static str, String)> {
+    pub(crate) fn shape(self) -> impl Iterator<Item = (&'static str, String)> {
         let [from, to] = self.interval;
         let interval = ([from, to] != [0.0, 1.0]).then(|| ("guidance_interval", format!("{from},{to}")));
         let rescale = (self.rescale != 0.0).then(|| ("guidance_rescale", self.rescale.to_string()));

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::job::Watch;
 use ddim::noise::{Draw, Key};
 use ddim_nn::{Condition, Network};
+use ddim_train::quoted;
 use std::ops::Range;
 use std::path::Path;
 
@@ -32,7 +33,7 @@ impl Classes {
     pub(crate) fn new(field: &str, value: Option<&Path>, known: &Known, watch: &Watch<'_>) -> Result<Self> {
         let Some(value) = value else { return Ok(Self { kind: Kind::None, flag: String::new(), known: known.clone() }) };
         let kind = Reader { field, known, watch }.read(value)?;
-        Ok(Self { kind, flag: format!(" --{} {}", field.replace('_', "-"), value.display()), known: known.clone() })
+        Ok(Self { kind, flag: format!(" --{} {}", field.replace('_', "-"), quoted(value)), known: known.clone() })
     }
 
     /// What a request says in another `field` for the same model.
@@ -220,7 +221,7 @@ mod tests {
 
     fn classes(value: &str, names: &[&str], count: Option<usize>) -> std::result::Result<Vec<usize>, String> {
         let classes = read(value, names, count)?;
-        assert_eq!(classes.flag(), format!(" --classes {value}"));
+        assert_eq!(classes.flag(), format!(" --classes {}", quoted(Path::new(value))));
         Ok(classes.labels(3, 0..7).unwrap())
     }
 

@@ -3,8 +3,9 @@
 use crate::error::Result;
 use crate::job::Watch;
 use ddim_data::ImageSet;
-use ddim_eval::{Images, KeptFeatures, features, set_checksum};
+use ddim_eval::{Images, KeptFeatures, SweepReference, features, set_checksum};
 use ddim_nn::{Inception, Precision};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The Inception network, downloaded once where nobody has it.
@@ -69,4 +70,17 @@ pub(crate) fn reference_features(
     let features = features(inception, set, &mut counted(watch))?;
     kept.write(&features).unwrap_or_else(|error| warn(error.to_string()));
     Ok(features)
+}
+
+/// Why images that are `drawn` for classes count for no accuracy, or some of them.
+pub(crate) fn unknown_classes(names: &[String], reference: &SweepReference, drawn: &[usize]) -> Option<String> {
+    if !reference.knows_classes() {
+        let found = "the reference has fewer than 20 images, or one class alone, to learn its classes from";
+        return Some(format!("{found}: there is no accuracy"));
+    }
+    let unknown: BTreeSet<usize> = drawn.iter().copied().filter(|class| !reference.knows(*class)).collect();
+    let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
+    let names: Vec<String> = unknown.into_iter().map(name).collect();
+    (!names.is_empty())
+        .then(|| format!("the reference has no images of {}: those that are drawn for it count for no accuracy", names.join(", ")))
 }

@@ -93,7 +93,7 @@ impl Request for Info {
             parameters: pipeline.parameters(),
             classes: pipeline.classes_count(),
             null_class: pipeline.null_class(),
-            guidance: pipeline.sampling.guidance,
+            guidance: pipeline.usual_guidance(),
             predicts_variances: pipeline.config.predicts_variances(),
             channels: pipeline.config.in_channels,
             size: pipeline.config.sample_size.map(SampleSize::dims),

@@ -11,6 +11,7 @@ use crate::spacing::Spacing;
 use ddim::{Sigma, Solver};
 use ddim_data::npy_bytes;
 use ddim_pictures::{labelled, shown_frames};
+use ddim_train::quoted;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -157,7 +158,7 @@ impl Request for Interpolate {
         let source = self
             .latents
             .as_ref()
-            .map_or_else(|| format!("--seeds {}", joined(&self.seeds, ",")), |path| format!("--latents {}", path.display()));
+            .map_or_else(|| format!("--seeds {}", joined(&self.seeds, ",")), |path| format!("--latents {}", quoted(path)));
         let size = if ends.len() == 2 { format!("--frames {count}") } else { format!("--rows {} --cols {columns}", count / columns) };
         let spacing = session.spacing_name(self.trajectory.as_ref());
         let (model, flags) = (session.model_flags(), session.flags(self.clip, self.solver));

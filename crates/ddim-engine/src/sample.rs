@@ -12,6 +12,7 @@ use ddim::{Sampler, Sampling, Solver, Step, Trajectory};
 use ddim_data::npy_bytes;
 use ddim_nn::Guided;
 use ddim_pictures::{Picture, beside, shown_frames, single, square_columns};
+use ddim_train::quoted;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::ops::Range;
@@ -306,7 +307,7 @@ impl Sample {
             true => format!("--timesteps {}", joined(trajectory.timesteps(), ",")),
             false => format!("--steps {} --trajectory {}", self.steps, session.spacing_name(self.trajectory.as_ref())),
         };
-        let latents = self.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", p.display()));
+        let latents = self.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", quoted(p)));
         format!("{} {path} {noise} --seed {}{}{latents}", session.model_flags(), self.seed, session.flags(self.clip, self.solver))
     }
 }

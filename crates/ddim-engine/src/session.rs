@@ -16,6 +16,7 @@ use ddim::{Bdia, BdiaPair, BdiaRun, Encoder, Encoding, NoiseSchedule, Sampler, S
 use ddim_data::{Inputs, read_floats_any};
 use ddim_eval::Images;
 use ddim_nn::{Guidance, Guided, Network, SampleSize, SchedulerConfig, UNetConfig};
+use ddim_train::quoted;
 use std::ops::Range;
 use std::path::Path;
 
@@ -79,10 +80,16 @@ impl<'w, 'b> Session<'w, 'b> {
         let classes = Classes::new(FIELD, choice.classes.as_deref(), &known, watch)?;
         // Without a class there is nothing to go beyond.
         if purpose == Purpose::Drawing && !classes.is_none() {
-            usual_guidance = pipeline.sampling.guidance.filter(|_| classes.null().is_some()).unwrap_or(1.0);
+            usual_guidance = pipeline.usual_guidance().unwrap_or(1.0);
             choice.guidance.scale = choice.guidance.scale.or((usual_guidance != 1.0).then_some(usual_guidance));
         }
         let guidance = choice.guidance.with_null(classes.null(), &model)?;
+        // A reference has yet to say which classes there are.
+        if guidance.is_some() && classes.is_none() && (purpose != Purpose::Shown(REFERENCE) || choice.classes.is_some()) {
+            watch.note("`guidance` has no effect: images of no class are not guided");
+        } else if let (None, Some((field, value))) = (guidance, choice.guidance.shape().next()) {
+            watch.note(format!("`{field}` {value} has no effect: `guidance` is 1, and nothing is guided"));
+        }
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = watch.network(pipeline)?;
         classes.check(FIELD, purpose, &network, &model)?;
@@ -369,12 +376,12 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// The model and what decides what it is and says here, as flags of the command line.
     pub(crate) fn model_flags(&self) -> String {
-        let mut flags = format!("--model {}", self.model);
+        let mut flags = format!("--model {}", quoted(Path::new(&self.model)));
         if let Some([h, w]) = self.choice.size {
             flags += &format!(" --size {h}x{w}");
         }
         if let Some(path) = &self.choice.scheduler {
-            flags += &format!(" --scheduler {}", path.display());
+            flags += &format!(" --scheduler {}", quoted(path));
         }
         if self.choice.raw {
             flags += " --raw";

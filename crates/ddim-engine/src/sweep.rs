@@ -3,7 +3,7 @@
 use crate::axes::{check_axis, rows};
 use crate::choices::{Clipping, Eta, Guidance, Model, Preparing};
 use crate::error::{Error, Result};
-use crate::inception::{computed_by, load_inception, reference_checksum};
+use crate::inception::{computed_by, load_inception, reference_checksum, unknown_classes};
 use crate::inputs::say;
 use crate::job::{Request, Within};
 use crate::output::{check_paths, create_folder, write};
@@ -19,6 +19,7 @@ use ddim_eval::{
     few_images, plus_minus, sigma_name,
 };
 use ddim_pictures::{Picture, check_colours, fid_chart, kid_chart, labelled, time_chart};
+use ddim_train::quoted;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -196,10 +197,10 @@ impl Request for Sweep {
         self.save_images.iter().try_for_each(|folder| create_folder(folder))?;
         let mut warnings = warnings(self, &reference, sweep.computed_by());
         // Whether images show the class that they were drawn for, where they were drawn for one.
-        let drawn_for_one = session.classes.labels(self.seed[0], 0..self.count).is_some();
+        let drawn = session.classes.labels(self.seed[0], 0..self.count);
         warnings.extend(
             other_classes
-                .filter(|_| drawn_for_one)
+                .filter(|_| drawn.is_some())
                 .map(|wrong| format!("the classes of the reference are not the model's, and there is no accuracy: {wrong}")),
         );
         warnings.iter().for_each(|warning| watch.warn(warning));
@@ -238,10 +239,9 @@ impl Request for Sweep {
                 &mut observe,
             )?,
         };
-        if drawn_for_one && reference_labels.is_some() && !reference.knows_classes() {
-            let why = "the reference has fewer than 20 images, or one class alone, to learn its classes from: there is no accuracy";
-            watch.warn(why);
-            warnings.push(why.to_owned());
+        if let Some(why) = reference_labels.and(drawn).and_then(|drawn| unknown_classes(session.classes.names(), &reference, &drawn)) {
+            watch.warn(&*why);
+            warnings.push(why);
         }
         let mut results = Vec::with_capacity(cells.len());
         for (i, cell) in cells.iter().enumerate() {
@@ -427,7 +427,8 @@ fn warnings(request: &Sweep, reference: &Images, computed_by: &[String]) -> Vec<
 fn caption(session: &Session<'_, '_>, request: &Sweep, cell: &Cell, i: usize) -> String {
     let (steps, spacing, eta, seed) = (cell.steps, &cell.trajectory, sigma_name(&cell.sigma), cell.seed);
     let flags = session.flags(clipping(request, &cell.sigma), cell.solver);
-    format!("ddim sweep {} --steps {steps} --trajectory {spacing} --eta {eta} --seed {seed}{flags}, image {i}", session.model_flags())
+    let of = format!("{} --reference {} --count {}", session.model_flags(), quoted(&request.reference), request.count);
+    format!("ddim sweep {of} --steps {steps} --trajectory {spacing} --eta {eta} --seed {seed}{flags}, image {i}")
 }
 
 /// A few images of every cell of the first seed: a row for each of the table, a column for each S.

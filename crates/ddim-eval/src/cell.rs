@@ -67,7 +67,8 @@ pub struct CellResult {
     pub kid: Option<f64>,
     /// Its standard error over the images of both.
     pub kid_error: Option<f64>,
-    /// The share of images in which a classifier of the reference ([`Probe`](crate::Probe)) finds the class that they were drawn for.
+    /// The share of images in which a classifier of the reference ([`Probe`](crate::Probe)) finds the class that they were drawn for, of those whose class
+    /// the reference has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
     /// The same and KID of each class, against the reference's images of that class.
@@ -82,8 +83,8 @@ pub struct ClassResult {
     pub class: usize,
     /// Images that were drawn for it.
     pub count: usize,
-    /// The share of them in which the classifier finds it.
-    pub accuracy: f64,
+    /// The share of them in which the classifier finds it. None of a class that the reference has not.
+    pub accuracy: Option<f64>,
     /// Against the reference's images of the class. None where either has fewer than 2.
     pub kid: Option<f64>,
     /// Its standard error over the images of both.

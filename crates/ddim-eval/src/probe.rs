@@ -103,6 +103,11 @@ impl Probe {
         features.par_chunks_exact(dim).map(class).collect()
     }
 
+    /// Whether it has learnt a class: one without images is never found.
+    pub fn knows(&self, class: usize) -> bool {
+        self.bias.get(class).is_some_and(|bias| bias.is_finite())
+    }
+
     /// The share of real images, held out, whose class it finds.
     pub fn held_out(&self) -> f64 {
         self.held_out
@@ -174,5 +179,6 @@ mod tests {
         let labels: Vec<usize> = (0..40).map(|i| if i % 2 == 0 { 0 } else { 3 }).collect();
         let probe = Probe::fit(&features(40), &labels, 2).unwrap();
         assert!(probe.classes(&features(40)).iter().all(|class| [0, 3].contains(class)));
+        assert_eq!([0, 1, 2, 3, 4].map(|class| probe.knows(class)), [true, false, false, true, false]);
     }
 }

@@ -48,6 +48,11 @@ impl SweepReference {
         self.labelled.is_some()
     }
 
+    /// Whether it has learnt a class.
+    pub fn knows(&self, class: usize) -> bool {
+        self.labelled.as_ref().is_some_and(|labelled| labelled.probe.knows(class))
+    }
+
     /// The share of real images, held out, in which the classifier finds their class.
     pub fn held_out_accuracy(&self) -> Option<f64> {
         self.labelled.as_ref().map(|labelled| labelled.probe.held_out()).filter(|share| share.is_finite())
@@ -104,8 +109,9 @@ impl SweepReference {
         Ok(Self { fid, kid: Some(KernelReference::new(&kept, dim, SEED)?), labelled })
     }
 
-    /// How well images with `features` [n, 2048] show the classes that they were drawn for: all of them, and class by class.
-    pub(crate) fn by_class(&self, features: &[f32], labels: &[usize]) -> Result<Option<(f64, Vec<ClassResult>)>> {
+    /// How well images with `features` [n, 2048] show the classes that they were drawn for: all of those whose classes the reference has, and class by
+    /// class.
+    pub(crate) fn by_class(&self, features: &[f32], labels: &[usize]) -> Result<Option<(Option<f64>, Vec<ClassResult>)>> {
         let Some(Labelled { probe, kid }) = &self.labelled else { return Ok(None) };
         let dim = Inception::FEATURES;
         let found = probe.classes(features);
@@ -118,10 +124,12 @@ impl SweepReference {
             let of_class: Vec<f32> = at.iter().flat_map(|i| &features[i * dim..(i + 1) * dim]).copied().collect();
             let reference = kid.get(class).and_then(Option::as_ref).filter(|_| at.len() >= 2);
             let distance = reference.map(|reference| reference.distance(&of_class)).transpose()?;
-            let accuracy = at.iter().filter(|i| found[**i] == class).count() as f64 / at.len() as f64;
+            let known = probe.knows(class);
+            let accuracy = known.then(|| at.iter().filter(|i| found[**i] == class).count() as f64 / at.len() as f64);
             let (kid, kid_error) = (distance.map(|kid| kid.distance), distance.and_then(|kid| kid.error));
             classes.push(ClassResult { class, count: at.len(), accuracy, kid, kid_error });
         }
-        Ok(Some((share(&found, labels), classes)))
+        let (found, labels): (Vec<usize>, Vec<usize>) = found.into_iter().zip(labels).filter(|(_, label)| probe.knows(**label)).unzip();
+        Ok(Some(((!labels.is_empty()).then(|| share(&found, &labels)), classes)))
     }
 }

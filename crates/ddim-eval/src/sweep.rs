@@ -216,7 +216,7 @@ impl Sweep {
         let kid = reference.kid.as_ref().map(|reference| reference.distance(&all.features)).transpose()?;
         let (kid, kid_error) = (kid.map(|kid| kid.distance), kid.and_then(|kid| kid.error));
         let by_class = labels.map(|labels| reference.by_class(&all.features, labels)).transpose()?.flatten();
-        let (accuracy, classes) = by_class.map_or((None, Vec::new()), |(accuracy, classes)| (Some(accuracy), classes));
+        let (accuracy, classes) = by_class.unwrap_or_default();
         let (solver, trajectory, eta) = (cell.solver.to_string(), cell.trajectory.clone(), sigma_name(&cell.sigma));
         let &Cell { steps, guidance, seed, .. } = cell;
         let result = CellResult {

@@ -190,8 +190,8 @@ impl Table {
         let lines = self.results.iter().flat_map(|cell| cell.classes.iter().map(move |class| (cell, class)));
         let line = |(cell, of): (&CellResult, &ClassResult)| {
             let CellResult { steps, eta, solver, trajectory, seed, guidance, .. } = cell;
-            let ClassResult { class, count, accuracy, .. } = of;
-            let [kid, kid_error] = [of.kid, of.kid_error].map(|x| x.map_or(String::new(), |x| x.to_string()));
+            let ClassResult { class, count, .. } = of;
+            let [accuracy, kid, kid_error] = [of.accuracy, of.kid, of.kid_error].map(|x| x.map_or(String::new(), |x| x.to_string()));
             let name = names.get(*class).map_or(String::new(), |name| format!("\"{}\"", name.replace('"', "\"\"")));
             format!("{class},{name},{count},{accuracy},{kid},{kid_error},{steps},{eta},{solver},{trajectory},{seed},{guidance}\n")
         };
@@ -313,7 +313,7 @@ mod tests {
         // Of images with classes, the share that shows them.
         for (i, cell) in table.results.iter_mut().enumerate() {
             cell.accuracy = Some(0.5 + 0.1 * (i % 3) as f64);
-            cell.classes = vec![ClassResult { class: 1, count: 7, accuracy: 0.5, kid: Some(0.25), kid_error: None }];
+            cell.classes = vec![ClassResult { class: 1, count: 7, accuracy: Some(0.5), kid: Some(0.25), kid_error: None }];
         }
         assert!((table.row(0)[0].accuracy.unwrap() - 0.6).abs() < 1e-12);
         let text = table.to_markdown(Some(40), Some(0.875), &[]);

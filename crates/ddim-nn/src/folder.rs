@@ -81,7 +81,12 @@ impl Pipeline {
             pipeline.unet = themselves(&pipeline.unet, &state)?;
             pipeline.weights_file = state;
         }
-        Self { scheduler_class, classes, class_counts, sampling, notes, ..pipeline }.sized(choices)
+        let mut pipeline = Self { scheduler_class, classes, class_counts, sampling, notes, ..pipeline };
+        if let (Some(scale), None) = (sampling.guidance.filter(|scale| *scale != 1.0), pipeline.usual_guidance()) {
+            let found = format!("{}: guidance {scale} has no effect", path_of_defaults.display());
+            pipeline.notes.push(format!("{found}: the model has no class that stands for none, as {CLASSES} beside it would say"));
+        }
+        pipeline.sized(choices)
     }
 
     /// Loads one file of weights, safetensors or PyTorch's, under whatever is wrapped around its state dict: that of diffusers' U-Net, with

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 /// so that what differs between two cells is what they are called by. With several seeds each cell is drawn for each, and the table has their mean
 /// and ± their standard deviation. The figure has FID against evaluations of the network, which is what a solver costs.
 ///
-/// Where the reference has the model's classes, images are drawn of them as often as it has them (--classes), and a second table says of how many a
-/// linear classifier of the reference finds the class that they were drawn for; classes.csv has that and KID class by class.
+/// Where the reference has the model's classes, images are drawn of them as often as it has them unless --classes says otherwise, and another table says of
+/// how many a linear classifier of the reference finds the class that they were drawn for; classes.csv has that and KID class by class.
 ///
 /// Takes the images' Inception features as they come, and compares them with the reference, which is
 /// prepared as for training, and whose features are kept in ddim's cache (DDIM_CACHE) where it has 256 images or more. Everything is kept in --out: the same command goes on where it was stopped, however it was, and asking for more

@@ -124,7 +124,7 @@ impl UNet {
         Ok(Self { config: config.clone(), modules: modules.clone(), parameters: parameters.clone(), values })
     }
 
-    /// The same network with classes, `rows` of them, that it has yet to learn: their embeddings are zeros, and whatever the label, its output is what
+    /// The same network with classes, `rows` of them, that it has yet to learn: their embeddings, [rows, 4 · the first channels], are zeros, and whatever the label, its output is what
     /// it was, to the bit.
     ///
     /// ```
@@ -139,7 +139,7 @@ impl UNet {
     /// ```
     ///
     /// # Errors
-    /// A network that has classes already, or no rows.
+    /// A network that has classes already; no rows, or more than 2²⁴.
     pub fn with_classes(&self, rows: usize) -> Result<Self> {
         if self.config.is_conditional() {
             return Err(Error::input("a network with classes: expected one without"));

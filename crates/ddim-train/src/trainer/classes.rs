@@ -1,0 +1,58 @@
+//! The data's classes among those of the model that training starts from.
+
+use crate::error::{Error, Result};
+use ddim_data::DataSet;
+use ddim_nn::UNetConfig;
+
+/// Numbers the data's classes as a model that calls its own `names` does: those of the same name get its numbers, others take the places of those that
+/// the data has not, in turn, and that is what comes back, in words. Where the data has numbers alone, they are the model's.
+pub(super) fn number_as(data: &mut DataSet, names: &[String]) -> Option<String> {
+    let labels = data.labels.as_mut().filter(|_| !names.is_empty())?;
+    if data.class_names.is_empty() {
+        if data.classes <= names.len() {
+            (data.class_names, data.classes) = (names.to_vec(), names.len());
+        }
+        return None;
+    }
+    let theirs: Vec<Option<usize>> = data.class_names.iter().map(|name| names.iter().position(|known| known == name)).collect();
+    let mut free = (0..).filter(|row| !theirs.contains(&Some(*row)));
+    let mut all = names.to_vec();
+    let mut said = Vec::new();
+    let mut number = |(name, row): (&String, &Option<usize>)| {
+        row.unwrap_or_else(|| {
+            let row = free.next().expect("there is no end of them");
+            match all.get_mut(row) {
+                Some(known) => said.push(format!("{name} takes the place of {}", std::mem::replace(known, name.clone()))),
+                None => all.push(name.clone()),
+            }
+            row
+        })
+    };
+    let numbers: Vec<usize> = data.class_names.iter().zip(&theirs).map(&mut number).collect();
+    labels.iter_mut().for_each(|label| *label = numbers[*label]);
+    (data.classes, data.class_names) = (all.len(), all);
+    (!said.is_empty()).then(|| format!("classes that the model does not know: {}", said.join(", ")))
+}
+
+/// Whether a network is for images of the data, and for `classes` of them.
+pub(super) fn check(network: &UNetConfig, data: &DataSet, classes: Option<usize>) -> Result<()> {
+    let c = data.shape[0];
+    if [network.in_channels, network.out_channels] != [c; 2] {
+        let (i, o) = (network.in_channels, network.out_channels);
+        return Err(Error::config(format!("a network of {i} channels in and {o} out, for images of {c}: expected the same")));
+    }
+    match (network.is_conditional(), classes) {
+        (true, None) => Err(Error::config("a network with classes: expected data.labels")),
+        (false, Some(_)) => Err(Error::config("a network without classes, and data.labels: expected both or neither")),
+        (true, Some(classes)) => match network.num_class_embeds {
+            Some(rows) if network.class_embed_type.is_none() && rows < classes => {
+                Err(Error::config(format!("network.num_class_embeds is {rows}: expected at least {classes}, as the labels need")))
+            }
+            _ if network.class_embed_type == Some(ddim_nn::ClassEmbedType::Identity) => {
+                Err(Error::config("class_embed_type is identity: expected a network that takes labels"))
+            }
+            _ => Ok(()),
+        },
+        (false, None) => Ok(()),
+    }
+}
