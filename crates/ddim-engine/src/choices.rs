@@ -4,9 +4,10 @@ use crate::batches::BatchSize;
 use crate::error::{Error, Result};
 use ddim::{Clip, Sigma};
 use ddim_data::{BadFiles, Fit, Preparation};
+use ddim_train::quoted;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which model, and how it is run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -229,8 +230,14 @@ pub struct Preparing {
 }
 
 impl Preparing {
+    /// The first `count` images of `input`, prepared so, as flags of the command line.
+    pub(crate) fn flags_of(self, input: &Path, count: Option<usize>) -> String {
+        let count = count.map_or(String::new(), |count| format!(" --count {count}"));
+        format!("--input {}{count}{}", quoted(input), self.flags())
+    }
+
     /// As flags of the command line, after a space; empty where nothing is said.
-    pub(crate) fn flags(self) -> String {
+    fn flags(self) -> String {
         let fit = self.fit.map_or("", |fit| match fit {
             Fitting::Crop => " --fit crop",
             Fitting::Pad => " --fit pad",

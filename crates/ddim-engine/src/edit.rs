@@ -413,7 +413,7 @@ impl Edit {
             Eta::Value(eta) => format!("--eta {eta}"),
         };
         let path = |flag: &str, path: &Option<PathBuf>| path.as_ref().map_or(String::new(), |path| format!(" {flag} {}", quoted(path)));
-        let count = self.count.map_or(String::new(), |count| format!(" --count {count}"));
+        let input = self.preparation.flags_of(&self.input, self.count);
         let model = encoder.filter(|_| self.to_model.is_some()).map_or_else(|| session.model_flags(), Session::model_flags);
         let others = path("--to-model", &self.to_model) + &path("--from-class", &self.from_class) + &path("--mask", &self.mask);
         let Repaint { times, jump } = self.jumps(encoder.is_some());
@@ -421,9 +421,7 @@ impl Edit {
         let inversion = inversion.map_or(String::new(), |inversion| format!(" --inversion {inversion}"));
         let variations = if self.variations == 1 { String::new() } else { format!(" --variations {}", self.variations) };
         format!(
-            "{model} --input {}{count}{} --strength {strength} --steps {} --trajectory {} {noise} --seed {}{}{others}{repaint}{inversion}{variations}",
-            quoted(&self.input),
-            self.preparation.flags(),
+            "{model} {input} --strength {strength} --steps {} --trajectory {} {noise} --seed {}{}{others}{repaint}{inversion}{variations}",
             self.steps,
             session.spacing_name(self.trajectory.as_ref()),
             self.seed,

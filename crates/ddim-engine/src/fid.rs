@@ -220,7 +220,8 @@ impl Request for Fid {
             Ok((reference.distance(&a.statistics)?, error))
         });
         let fid = fid.transpose()?;
-        let pair = a.features.as_ref().zip(b.as_ref().and_then(|b| b.features.as_ref())).filter(|_| !self.fid_only);
+        let both = a.features.as_ref().zip(b.as_ref().and_then(|b| b.features.as_ref()));
+        let pair = both.filter(|_| !self.fid_only);
         let kid = pair.map(|(a, b)| kernel_distance(a, b, Inception::FEATURES, self.seed)).transpose()?;
         let judged = pair.filter(|(a, b)| a.len().min(b.len()) > ddim_eval::NEIGHBOURS * Inception::FEATURES);
         let judged = judged.map(|(a, b)| {
@@ -229,19 +230,16 @@ impl Request for Fid {
         });
         let judged = judged.transpose()?;
         let sets: Vec<&ImageSet> = parts.iter().chain(&reference).filter_map(set_of).collect();
-        let (pairs_file, near) =
-            match (pairs_file, sets.split_last(), a.features.as_ref().zip(b.as_ref().and_then(|b| b.features.as_ref()))) {
-                (Some(file), Some((set_b, sets_a)), Some((of_a, of_b))) => {
-                    let near = nearest_images((sets_a, of_a), (set_b, of_b), watch)?;
-                    let caption = format!(
-                        "images of {} that are closest to one of {}",
-                        path_text(&self.a),
-                        self.b.as_deref().map_or(String::new(), path_text)
-                    );
-                    (Some(file.commit(&near.picture.to_png(&caption))?), Some(near))
-                }
-                _ => (None, None),
-            };
+        let near = match (pairs_file, sets.split_last(), both) {
+            (Some(file), Some((set_b, sets_a)), Some((of_a, of_b))) => {
+                let near = nearest_images((sets_a, of_a), (set_b, of_b), watch)?;
+                let [a, b] = [Some(&*self.a), self.b.as_deref()].map(|path| path.map_or(String::new(), path_text));
+                let caption = format!("images of {a} that are closest to one of {b}");
+                Some((file.commit(&near.picture.to_png(&caption))?, near))
+            }
+            _ => None,
+        };
+        let (pairs_file, near) = near.unzip();
         let file = file.map(|file| file.commit(&a.statistics.to_npz())).transpose()?;
 
         let counts = [Some(&a), b.as_ref()].map(|side| side.map(|side| side.statistics.count).filter(|n| *n > 0));

@@ -11,7 +11,6 @@ use crate::session::Session;
 use crate::spacing::Spacing;
 use ddim::{BdiaPair, Sigma, Solver, Trajectory};
 use ddim_pictures::{check_drawable, grid, labelled};
-use ddim_train::quoted;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -176,8 +175,7 @@ impl Request for Reconstruct {
         let spacing = session.spacing_name(self.trajectory.as_ref());
         let (steps, flags) = (joined(&self.steps, ","), session.flags(Clipping::default(), self.solver));
         let (model, inversion) = (session.model_flags(), self.inversion.flag());
-        let limit = self.count.map_or(String::new(), |count| format!(" --count {count}"));
-        let input = format!("--input {}{limit}{}", quoted(&self.input), self.preparation.flags());
+        let input = self.preparation.flags_of(&self.input, self.count);
         let caption = format!("ddim reconstruct {model} {input} --steps {steps} --trajectory {spacing}{inversion}{flags}");
         let file = file.map(|file| file.commit(&labelled(&grid(&rows, shape, drawn)?, &[], &labels).to_png(&caption))).transpose()?;
         Ok(ReconstructReport {

@@ -77,11 +77,9 @@ impl Reference {
         }
         let between: f64 = a.mean.iter().zip(&b.mean).map(|(a, b)| (a - b).powi(2)).sum();
         // Of the product by the smaller of both factors.
-        let (ours, theirs) = (self.factor(), few_images_factor(b));
-        let seen = match theirs.as_deref().map(|factor| columns(factor, d)).filter(|theirs| theirs.ncols() < ours.ncols()) {
-            Some(theirs) => seen(theirs, a),
-            None => seen(ours, b),
-        };
+        let ours = self.factor();
+        let theirs = if b.count <= ours.ncols() { few_images_factor(b) } else { None };
+        let seen = theirs.map_or_else(|| seen(ours, b), |theirs| seen(columns(&theirs, d), a));
         let size = seen.len().isqrt();
         let values = if size == 0 { Ok(Vec::new()) } else { columns(&seen, size).self_adjoint_eigenvalues(Side::Lower) };
         let values = values.map_err(|e| not_converged(&e))?;

@@ -1,6 +1,6 @@
 //! What a model's classes are called, and how many images each was trained on, as a file.
 
-use crate::error::Result;
+use crate::error::{Result, read_text};
 use ddim_weights::from_json;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -37,6 +37,16 @@ pub(crate) fn classes_of(text: &str, path: &Path) -> Result<(Vec<String>, Vec<us
         if named { names.into_iter().enumerate().map(|(k, name)| name.unwrap_or_else(|| k.to_string())).collect() } else { Vec::new() };
     let counted = counts.iter().any(Option::is_some);
     Ok((names, if counted { counts.into_iter().map(|count| count.unwrap_or(0)).collect() } else { Vec::new() }))
+}
+
+/// What a folder's `classes.json` says, names and numbers of images as [`Pipeline::classes`](crate::Pipeline::classes) and
+/// [`Pipeline::class_counts`](crate::Pipeline::class_counts) have them, without the weights beside it. None where there is no such file.
+///
+/// # Errors
+/// A file that cannot be read, or is no list of classes.
+pub fn classes_in(folder: &Path) -> Result<Option<(Vec<String>, Vec<usize>)>> {
+    let path = folder.join(CLASSES);
+    if path.exists() { classes_of(&read_text(&path)?, &path).map(Some) } else { Ok(None) }
 }
 
 /// The value of `classes.json`; none where nothing is known.

@@ -1,6 +1,6 @@
 //! What a model says about how its images look best.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, read_text};
 use ddim_weights::from_json;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -26,6 +26,15 @@ pub struct SamplingDefaults {
 }
 
 impl SamplingDefaults {
+    /// What a folder's `sampling.json` says; nothing where there is none.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and a file that cannot be read.
+    pub fn of_folder(folder: &Path) -> Result<Self> {
+        let path = folder.join(SAMPLING);
+        if path.exists() { Self::read(&read_text(&path)?, &path) } else { Ok(Self::default()) }
+    }
+
     /// Reads the text of `sampling.json`; `path` is for messages.
     ///
     /// # Errors

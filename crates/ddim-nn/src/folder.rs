@@ -1,7 +1,7 @@
 //! Pipelines on disk: folders, as Python diffusers writes and reads them, and files of weights alone.
 
 use crate::authors;
-use crate::classes::{CLASSES, as_classes, classes_of};
+use crate::classes::{CLASSES, as_classes, classes_in};
 use crate::defaults::{SAMPLING, SamplingDefaults};
 use crate::error::{Error, Result, read_text};
 use crate::pipeline::{Choices, Pipeline, SAFETENSORS, SCHEDULER_CONFIG, UNET_CONFIG, given_scheduler, part};
@@ -49,14 +49,10 @@ impl Pipeline {
         let config = UNetConfig::from_json(&read_text(&path)?, &path)?;
         let (scheduler, scheduler_class) = scheduler(&folder, index.exists(), choices, &mut notes)?;
         let path = folder.join(CLASSES);
-        if path.exists() {
-            (classes, class_counts) = classes_of(&read_text(&path)?, &path)?;
+        if let Some(found) = classes_in(&folder)? {
+            (classes, class_counts) = found;
         }
-        let path_of_defaults = folder.join(SAMPLING);
-        let sampling = match path_of_defaults.exists() {
-            true => SamplingDefaults::read(&read_text(&path_of_defaults)?, &path_of_defaults)?,
-            false => SamplingDefaults::default(),
-        };
+        let sampling = SamplingDefaults::of_folder(&folder)?;
         if let Some(rows) =
             config.num_class_embeds.filter(|rows| config.class_embed_type.is_none() && *rows < classes.len().max(class_counts.len()))
         {
@@ -83,7 +79,7 @@ impl Pipeline {
         }
         let mut pipeline = Self { scheduler_class, classes, class_counts, sampling, notes, ..pipeline };
         if let (Some(scale), None) = (sampling.guidance.filter(|scale| *scale != 1.0), pipeline.usual_guidance()) {
-            let found = format!("{}: guidance {scale} has no effect", path_of_defaults.display());
+            let found = format!("{}: guidance {scale} has no effect", folder.join(SAMPLING).display());
             pipeline.notes.push(format!("{found}: the model has no class that stands for none, as {CLASSES} beside it would say"));
         }
         pipeline.sized(choices)

@@ -46,6 +46,7 @@ mod weights;
 
 #[cfg(feature = "burn")]
 pub use burn_executor::BurnNetwork;
+pub use classes::classes_in;
 pub use condition::Condition;
 pub use ddim_kernels::{check_vectors, vectors};
 pub use defaults::SamplingDefaults;

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::tally::Tally;
 use crate::trainer::{Start, Trainer};
-use ddim_nn::{Pipeline, SamplingDefaults, SchedulerConfig, UNet, UNetConfig, from_training_state};
+use ddim_nn::{SamplingDefaults, SchedulerConfig, UNet, UNetConfig, classes_in, from_training_state};
 use ddim_weights::WeightsDtype;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -198,12 +198,10 @@ pub(crate) fn tally(checkpoint: &Path) -> Result<Tally> {
     Ok(StateFile::read(checkpoint)?.state()?.tally)
 }
 
-/// What training goes on from: a checkpoint that cannot be read is refused where its weights are loaded.
-pub(crate) fn start(path: &Path) -> Start {
-    match Pipeline::load(path) {
-        Ok(found) => Start::Checkpoint(found.classes, found.sampling),
-        Err(_) => Start::Checkpoint(Vec::new(), SamplingDefaults::default()),
-    }
+/// What training goes on from, without the weights, which [`load`] reads.
+pub(crate) fn start(checkpoint: &Path) -> Result<Start> {
+    let names = classes_in(checkpoint)?.map_or_else(Vec::new, |(names, _)| names);
+    Ok(Start::Checkpoint(names, SamplingDefaults::of_folder(checkpoint)?))
 }
 
 /// A checkpoint's network and scheduler.

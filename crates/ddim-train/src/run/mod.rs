@@ -186,7 +186,7 @@ impl Run {
         if let (Some(Labels::File(file)), true) = (&mut of_copies.data.labels, folder.join(LABELS).exists()) {
             *file = folder.join(LABELS);
         }
-        let mut trainer = Trainer::new(of_copies, &[folder.to_owned()], checkpoint::start(&last))?;
+        let mut trainer = Trainer::new(of_copies, &[folder.to_owned()], checkpoint::start(&last)?)?;
         let tally = checkpoint::load(&last, &mut trainer)?;
         remarks.extend(trainer.remarks());
         if settings != before && goes_on {

@@ -127,10 +127,11 @@ impl Trainer {
         let (size, channels) = config.image_size()?;
         let mut data = DataSet::load(&config.data.request(size, channels, besides)?)?;
         let checksum = data.checksum();
-        let (names, sampling) = match &start {
-            Start::Initialised => (&[][..], SamplingDefaults::default()),
-            Start::From(pipeline) => (&pipeline.classes[..], pipeline.sampling),
-            Start::Checkpoint(names, sampling) => (&names[..], *sampling),
+        // A network that there is already has the classes that it has, or none yet.
+        let (names, sampling, knows) = match &start {
+            Start::Initialised => (&[][..], SamplingDefaults::default(), false),
+            Start::From(pipeline) => (&pipeline.classes[..], pipeline.sampling, pipeline.config.is_conditional()),
+            Start::Checkpoint(names, sampling) => (&names[..], *sampling, true),
         };
         let replaced = number_as(&mut data, names);
         let dropped = usize::from(config.objective.label_dropout > 0.0);
@@ -138,12 +139,6 @@ impl Trainer {
         if dropped > 0 && classes.is_none() {
             return Err(Error::config("objective.label_dropout without labels: expected data.labels"));
         }
-        // A network that there is already has the classes that it has, or none yet.
-        let knows = match &start {
-            Start::Initialised => false,
-            Start::From(pipeline) => pipeline.config.is_conditional(),
-            Start::Checkpoint(..) => true,
-        };
         let network = config.network_config(data.shape[0], classes.filter(|_| !knows))?;
         let scheduler = config.scheduler.clone();
         check(&network, &data, classes)?;
