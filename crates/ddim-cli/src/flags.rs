@@ -206,7 +206,7 @@ pub(crate) struct ClassChoice {
 pub(crate) struct GuidanceArgs {
     /// Classifier-free guidance, for models trained with label dropout: 1 is the class alone, more exaggerates what sets it apart from no class, and takes two
     /// evaluations per step; diffusers' guidance_scale [default: 1; of sample, consistency and tune what the model's sampling.json says, but for --latents].
-    #[arg(long, value_name = "W", allow_negative_numbers = true)]
+    #[arg(long, value_name = "W")]
     pub(crate) guidance: Option<f64>,
     #[command(flatten)]
     pub(crate) shape: GuidanceShape,
@@ -220,7 +220,7 @@ pub(crate) struct GuidanceShape {
     #[arg(long, value_name = "A,B", value_parser = parse_interval, allow_hyphen_values = true)]
     pub(crate) guidance_interval: Option<[f64; 2]>,
     /// How much of each prediction's standard deviation is brought back to that without guidance, from 0 to 1: against colours that are too strong.
-    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
     pub(crate) guidance_rescale: f64,
 }
 

@@ -75,6 +75,7 @@ pub(crate) fn steps(n: usize) -> String {
     counted(n, "step")
 }
 
-fn counted(n: usize, what: &str) -> String {
+/// So many of something, in words.
+pub(crate) fn counted(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

@@ -32,20 +32,26 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let whole = Cli::command().long_version(version());
-    let cli = match whole.clone().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+    let whole = negative_numbers(Cli::command().long_version(version()));
+    let result = match whole.clone().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli.command.run(whole).map(|()| ExitCode::SUCCESS),
+        Err(error) => refuse(&error),
     };
-    let result = cli.command.run(whole);
     let (code, message) = match result {
-        Ok(()) | Err(Error::ClosedPipe) => return ExitCode::SUCCESS,
+        Ok(code) => return code,
+        Err(Error::ClosedPipe) => return ExitCode::SUCCESS,
         Err(Error::Interrupted(signal)) => return signals::end(signal),
         Err(Error::Usage(message)) => (2, message),
         Err(Error::Setting(message) | Error::Failure(message)) => (1, message),
     };
     let _ = writeln!(std::io::stderr(), "error: {}", message.replace('\n', " "));
     ExitCode::from(code)
+}
+
+/// Numbers below 0 are values, and refused as such, with the flag's name; no flag is called like one.
+fn negative_numbers(command: clap::Command) -> clap::Command {
+    let allowed = |arg: clap::Arg| if arg.get_action().takes_values() { arg.allow_negative_numbers(true) } else { arg };
+    command.mut_args(allowed).mut_subcommands(negative_numbers)
 }
 
 /// What --version says; -V says the number alone. Answers to a report of a fault begin with this.
@@ -65,10 +71,10 @@ fn version() -> String {
 }
 
 /// Help and version go to standard output, which may be closed; a usage error is one line on standard error, and code 2.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse(error: &clap::Error) -> error::Result<ExitCode> {
     if !error.use_stderr() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let _ = error.print();
-        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        error.print().and_then(|()| std::io::stdout().flush()).map_err(Error::stdout)?;
+        return Ok(ExitCode::from(if error.use_stderr() { 2 } else { 0 }));
     }
     let text = error.render().to_string();
     // What is wrong and a tip; usage and a pointer to --help follow.
@@ -76,5 +82,5 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = line.trim_end_matches("; For more information, try '--help'.");
     let _ = writeln!(std::io::stderr(), "{line} (see --help)");
-    ExitCode::from(2)
+    Ok(ExitCode::from(2))
 }

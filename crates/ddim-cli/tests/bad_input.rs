@@ -452,6 +452,34 @@ fn a_closed_pipe_is_not_an_error() {
 /// Killed at any moment, a run leaves its outputs absent or whole.
 #[cfg(unix)]
 #[test]
+fn numbers_below_zero_are_refused_by_the_name_of_their_flag() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    for (verb, flag) in [
+        ("sample", "--steps"),
+        ("sample", "--count"),
+        ("sample", "--guidance-rescale"),
+        ("consistency", "--steps"),
+        ("sweep", "--count"),
+        ("train", "--batch-size"),
+        ("bench", "--batch"),
+    ] {
+        refused(dir, &[verb, flag, "-1"], 2, &[flag, "-1"]);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_said() {
+    for args in [&["--help"][..], &["sample", "--help"], &["--version"], &["help", "sweep"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = Command::cargo_bin("ddim").unwrap().args(args).stdout(full).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && error.starts_with("error: standard output: "), "{args:?}: {error}");
+    }
+}
+
+#[test]
 fn a_killed_run_leaves_no_partial_output() {
     let folder = with_model("ddpm");
     let args =

@@ -295,4 +295,18 @@ fn what_is_drawn_where_nothing_is_said() {
         fs::write(dir.join("model/sampling.json"), text).unwrap();
         refused(dir, &["sample", "--model", "model", "-q"], 1, &words);
     }
+    // A link to what is gone is no missing file, and a pipe is nothing to wait for.
+    #[cfg(unix)]
+    for file in ["sampling.json", "classes.json"] {
+        let kept = fs::read(dir.join("model").join(file)).unwrap();
+        fs::remove_file(dir.join("model").join(file)).unwrap();
+        std::os::unix::fs::symlink("gone", dir.join("model").join(file)).unwrap();
+        refused(dir, &["sample", "--model", "model", "-q"], 1, &[file]);
+        fs::remove_file(dir.join("model").join(file)).unwrap();
+        if std::process::Command::new("mkfifo").arg(dir.join("model").join(file)).status().is_ok_and(|made| made.success()) {
+            refused(dir, &["sample", "--model", "model", "-q"], 1, &[file, "expected a file"]);
+            fs::remove_file(dir.join("model").join(file)).unwrap();
+        }
+        fs::write(dir.join("model").join(file), kept).unwrap();
+    }
 }

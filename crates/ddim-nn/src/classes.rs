@@ -1,6 +1,6 @@
 //! What a model's classes are called, and how many images each was trained on, as a file.
 
-use crate::error::{Result, read_text};
+use crate::error::{Result, is_there, read_text};
 use ddim_weights::from_json;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -46,7 +46,7 @@ pub(crate) fn classes_of(text: &str, path: &Path) -> Result<(Vec<String>, Vec<us
 /// A file that cannot be read, or is no list of classes.
 pub fn classes_in(folder: &Path) -> Result<Option<(Vec<String>, Vec<usize>)>> {
     let path = folder.join(CLASSES);
-    if path.exists() { classes_of(&read_text(&path)?, &path).map(Some) } else { Ok(None) }
+    if is_there(&path) { classes_of(&read_text(&path)?, &path).map(Some) } else { Ok(None) }
 }
 
 /// The value of `classes.json`; none where nothing is known.

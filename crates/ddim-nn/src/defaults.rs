@@ -1,6 +1,6 @@
 //! What a model says about how its images look best.
 
-use crate::error::{Error, Result, read_text};
+use crate::error::{Error, Result, is_there, read_text};
 use ddim_weights::from_json;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -15,7 +15,9 @@ pub(crate) const SAMPLING: &str = "sampling.json";
 ///
 /// let defaults = SamplingDefaults::read(r#"{"guidance": 1.5}"#, "sampling.json".as_ref())?;
 /// assert_eq!(defaults.guidance, Some(1.5));
-/// assert!(SamplingDefaults::read(r#"{"guidance": -1}"#, "sampling.json".as_ref()).is_err());
+/// for wrong in [r#"{"guidance": -1}"#, r#"{"guidance": 1e300}"#] {
+///     assert!(SamplingDefaults::read(wrong, "sampling.json".as_ref()).is_err());
+/// }
 /// # Ok::<(), ddim_nn::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ impl SamplingDefaults {
     /// As [`read`](Self::read), and a file that cannot be read.
     pub fn of_folder(folder: &Path) -> Result<Self> {
         let path = folder.join(SAMPLING);
-        if path.exists() { Self::read(&read_text(&path)?, &path) } else { Ok(Self::default()) }
+        if is_there(&path) { Self::read(&read_text(&path)?, &path) } else { Ok(Self::default()) }
     }
 
     /// Reads the text of `sampling.json`; `path` is for messages.
@@ -42,7 +44,8 @@ impl SamplingDefaults {
     pub fn read(text: &str, path: &Path) -> Result<Self> {
         let defaults: Self = from_json(text, path)?;
         match defaults.guidance {
-            Some(scale) if !(0.0..=f64::MAX).contains(&scale) => {
+            // Images are computed in f32.
+            Some(scale) if !(0.0..=f64::from(f32::MAX)).contains(&scale) => {
                 Err(Error::config(path, format!("guidance is {scale}: expected a number, 0 or more")))
             }
             _ => Ok(defaults),

@@ -103,7 +103,16 @@ impl From<ddim_weights::Error> for Error {
 
 /// Reads a file that should hold text.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
+    // A pipe would wait for somebody to write into it.
+    if std::fs::metadata(path).is_ok_and(|found| !(found.is_file() || found.is_dir())) {
+        return Err(Error::config(path, "expected a file"));
+    }
     std::fs::read_to_string(path).map_err(|e| Error::io(path, &e).because(e))
+}
+
+/// Whether a name is taken: by a link that leads nowhere too, which is no missing file.
+pub(crate) fn is_there(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
 }
 
 /// A file name for messages about a model that is not on disk.

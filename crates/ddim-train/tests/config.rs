@@ -137,6 +137,25 @@ fn mistakes_are_named_in_one_line() {
     }
 }
 
+#[test]
+fn a_wrong_value_names_its_file() {
+    let error = |settings: &Settings| settings.resolve().unwrap_err().to_string();
+    for (text, key) in
+        [("[ema]\nwarmup = 300", "ema.warmup"), ("steps = 0", "steps is 0"), ("[optimizer]\nclip = -1", "optimizer.clip is -1")]
+    {
+        let mut settings = Settings::preset("tiny").unwrap();
+        settings.over(text, "mine.toml").unwrap();
+        settings.over("batch_size = 4", "other.toml").unwrap();
+        let found = error(&settings);
+        assert!(found.starts_with("mine.toml: ") && found.contains(key) && found.lines().count() == 1, "{found}");
+    }
+    // A flag comes after the file.
+    let mut settings = Settings::preset("tiny").unwrap();
+    settings.over("steps = 5", "mine.toml").unwrap();
+    settings.set("steps", "0").unwrap();
+    assert_eq!(error(&settings), "steps is 0: expected 1 or more");
+}
+
 /// `DDIM_FUZZ_CASES=1000000 cargo test --release --workspace --test config mutated` tries a million.
 #[test]
 fn mutated_settings() {

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::flags::{ClassArgs, ClipArgs, Common, PreparationArgs, SolverArgs, TrajectoryArgs};
-use crate::front::{images, lines, report, work};
+use crate::front::{counted, images, lines, report, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) preparation: PreparationArgs,
     /// How much is changed: 0 returns the image, 1 leaves nothing of it but what its latent keeps [default: 1 with --mask, --inversion, --from-class or --to-model, else 0.5].
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    #[arg(long, value_name = "P")]
     pub(crate) strength: Option<f64>,
     /// White is drawn, black stays, gray is drawn from that share of the levels on, and so changes less: an image of the model's size (or --fit) for all images, or
     /// one for each, in their order.
@@ -58,7 +58,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "S", default_value_t = 50)]
     pub(crate) steps: usize,
     /// Randomness of the way down: 0 is DDIM, 1 is DDPM.
-    #[arg(long, value_name = "E", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "E", default_value_t = 0.0)]
     pub(crate) eta: f64,
     #[command(flatten)]
     pub(crate) trajectory: TrajectoryArgs,
@@ -122,11 +122,11 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let drawn = work(&request, &flags.common.machine)?;
     let of = if drawn.variations > 1 { format!(", {} edits of each", drawn.variations) } else { String::new() };
     let human = format!(
-        "{}{of}, strength {} (from level {}), {} evaluations: {:.1} s; RMS difference {:.3}\n{}",
+        "{}{of}, strength {} (from level {}), {}: {:.1} s; RMS difference {:.3}\n{}",
         images(drawn.images),
         drawn.strength,
         drawn.level,
-        drawn.evaluations,
+        counted(drawn.evaluations, "evaluation"),
         drawn.seconds,
         drawn.rms,
         lines(&drawn.files)

@@ -35,7 +35,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "S", default_value_t = 50)]
     pub(crate) steps: usize,
     /// Randomness of the process: 0 is DDIM (the image is a function of its latent), 1 is DDPM.
-    #[arg(long, value_name = "E", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "E", default_value_t = 0.0)]
     pub(crate) eta: f64,
     /// DDPM's larger variance, the paper's sigma hat, instead of --eta.
     #[arg(long, conflicts_with = "eta")]

@@ -62,7 +62,7 @@ pub(crate) struct Flags {
     pub(crate) class: ClassChoice,
     /// Scales of classifier-free guidance, for models trained with label dropout: rows. 1 is the class alone; others take two evaluations per step
     /// [default: 1, whatever the model's sampling.json says].
-    #[arg(long, value_name = "W1,W2,...", value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(long, value_name = "W1,W2,...", value_delimiter = ',')]
     pub(crate) guidance: Vec<f64>,
     #[command(flatten)]
     pub(crate) guidance_shape: GuidanceShape,

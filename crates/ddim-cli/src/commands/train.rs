@@ -62,7 +62,7 @@ pub(crate) struct Flags {
     #[arg(long)]
     pub(crate) checkpoint_activations: bool,
     /// Adam's learning rate.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X")]
     pub(crate) learning_rate: Option<f64>,
     /// The seed of everything random.
     #[arg(long, value_name = "N")]

@@ -5,7 +5,7 @@ use super::typed::Config;
 use super::value::{LABELS_OF_DATA, NONE, PATHS, Written, alike, from_json, path_value, shown};
 use crate::error::{Error, ErrorKind, Result};
 use ddim_nn::{SchedulerConfig, UNetConfig};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -44,6 +44,8 @@ pub struct Settings {
     table: Table,
     /// What was set by a file or one by one, not by a preset: the keys of single values.
     given: BTreeSet<String>,
+    /// The files that single values are from, by their keys.
+    files: BTreeMap<String, String>,
     /// Whether a preset was chosen; else these are changes of a run that has its settings.
     whole: bool,
 }
@@ -75,7 +77,7 @@ impl Settings {
             return Err(Error::config(format!("preset {name}: expected one of {known}")));
         };
         let table = DEFAULTS.parse().expect("the defaults are TOML");
-        let mut settings = Self { table, given: BTreeSet::new(), whole: true };
+        let mut settings = Self { table, given: BTreeSet::new(), files: BTreeMap::new(), whole: true };
         settings.insert_network(&UNetConfig::preset(name).expect("each preset has a network"), &SchedulerConfig::default());
         // Of the data, unless they are said.
         for key in ["in_channels", "out_channels"] {
@@ -83,6 +85,7 @@ impl Settings {
         }
         settings.over(text, "the preset")?;
         settings.given.clear();
+        settings.files.clear();
         Ok(settings)
     }
 
@@ -120,7 +123,11 @@ impl Settings {
     /// Not TOML; a key that is not known, with the nearest that is.
     pub fn over(&mut self, text: &str, name: &str) -> Result<()> {
         let table: Table = text.parse().map_err(|e: toml::de::Error| Error::config(format!("{name}: {e}")).because(e))?;
-        self.lay_over(table).map_err(|e| Error::config(format!("{name}: {e}")))
+        let mut keys = Vec::new();
+        lay_over(&mut self.table, table, "", &mut keys).map_err(|e| Error::config(format!("{name}: {e}")))?;
+        self.given.extend(keys.iter().cloned());
+        self.files.extend(keys.into_iter().map(|key| (key, name.to_owned())));
+        Ok(())
     }
 
     /// [`over`](Self::over), from a file.
@@ -161,7 +168,13 @@ impl Settings {
             value = Value::Table(Table::from_iter([(part.to_owned(), value)]));
         }
         let Value::Table(table) = value else { unreachable!("wrapped in one table at least") };
-        self.lay_over(table).map_err(Error::config)
+        let mut keys = Vec::new();
+        lay_over(&mut self.table, table, "", &mut keys).map_err(Error::config)?;
+        for key in keys {
+            self.files.remove(&key);
+            self.given.insert(key);
+        }
+        Ok(())
     }
 
     /// Sets `key` to a path, Unicode or not.
@@ -170,10 +183,6 @@ impl Settings {
     /// As [`over`](Self::over).
     pub fn set_path(&mut self, key: &str, path: &Path) -> Result<()> {
         self.set_value(key, path_value(path))
-    }
-
-    fn lay_over(&mut self, table: Table) -> std::result::Result<(), String> {
-        lay_over(&mut self.table, table, "", &mut self.given)
     }
 
     /// Sets a key that there is, as what was found, not as what was asked for.
@@ -352,13 +361,23 @@ impl Settings {
     /// The settings, checked.
     ///
     /// # Errors
-    /// A value of another type or out of its range: the message names the key.
+    /// A value of another type or out of its range: the message names the key, and the file that it is from.
     pub fn resolve(&self) -> Result<Config> {
         let mut table = self.table.clone();
         without_none(&mut table);
-        let config: Config = table.try_into().map_err(|e: toml::de::Error| Error::config(&e).because(e))?;
-        config.check()?;
-        Ok(config)
+        let config: Result<Config> = table.try_into().map_err(|e: toml::de::Error| Error::config(&e).because(e));
+        config.and_then(|config| config.check().map(|()| config)).map_err(|error| {
+            let text = error.to_string();
+            let named = |key: &str| {
+                let own = text.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', ':']));
+                own || text.contains(&format!("in `{key}`"))
+            };
+            let file = self.files.iter().find(|(key, _)| named(key)).map(|(_, file)| file);
+            match file {
+                Some(file) => Error::config(format!("{file}: {text}")).because(error),
+                None => error,
+            }
+        })
     }
 
     /// As a file that makes the same run.
@@ -386,7 +405,8 @@ fn without_none(table: &mut Table) {
     }
 }
 
-fn lay_over(base: &mut Table, table: Table, prefix: &str, given: &mut BTreeSet<String>) -> std::result::Result<(), String> {
+/// Lays a table over another; `keys` gets those of the single values.
+fn lay_over(base: &mut Table, table: Table, prefix: &str, keys: &mut Vec<String>) -> std::result::Result<(), String> {
     for (key, value) in table {
         let Some(old) = base.get_mut(&key) else {
             let nearest = base.keys().max_by(|a, b| strsim::jaro_winkler(a, &key).total_cmp(&strsim::jaro_winkler(b, &key)));
@@ -396,7 +416,7 @@ fn lay_over(base: &mut Table, table: Table, prefix: &str, given: &mut BTreeSet<S
         let name = format!("{prefix}{key}");
         match (old, value) {
             (Value::Table(old), Value::Table(new)) => {
-                lay_over(old, new, &format!("{name}."), given)?;
+                lay_over(old, new, &format!("{name}."), keys)?;
                 continue;
             }
             (Value::Table(_), other) => return Err(format!("{name} is {other}: expected a table of settings")),
@@ -404,7 +424,7 @@ fn lay_over(base: &mut Table, table: Table, prefix: &str, given: &mut BTreeSet<S
             (old @ Value::Float(_), Value::Integer(n)) => *old = Value::Float(n as f64),
             (old, new) => *old = new,
         }
-        given.insert(name);
+        keys.push(name);
     }
     Ok(())
 }
