@@ -123,11 +123,7 @@ impl Settings {
     /// Not TOML; a key that is not known, with the nearest that is.
     pub fn over(&mut self, text: &str, name: &str) -> Result<()> {
         let table: Table = text.parse().map_err(|e: toml::de::Error| Error::config(format!("{name}: {e}")).because(e))?;
-        let mut keys = Vec::new();
-        lay_over(&mut self.table, table, "", &mut keys).map_err(|e| Error::config(format!("{name}: {e}")))?;
-        self.given.extend(keys.iter().cloned());
-        self.files.extend(keys.into_iter().map(|key| (key, name.to_owned())));
-        Ok(())
+        self.lay_over(table, Some(name)).map_err(|e| Error::config(format!("{name}: {e}")))
     }
 
     /// [`over`](Self::over), from a file.
@@ -168,13 +164,7 @@ impl Settings {
             value = Value::Table(Table::from_iter([(part.to_owned(), value)]));
         }
         let Value::Table(table) = value else { unreachable!("wrapped in one table at least") };
-        let mut keys = Vec::new();
-        lay_over(&mut self.table, table, "", &mut keys).map_err(Error::config)?;
-        for key in keys {
-            self.files.remove(&key);
-            self.given.insert(key);
-        }
-        Ok(())
+        self.lay_over(table, None).map_err(Error::config)
     }
 
     /// Sets `key` to a path, Unicode or not.
@@ -183,6 +173,24 @@ impl Settings {
     /// As [`over`](Self::over).
     pub fn set_path(&mut self, key: &str, path: &Path) -> Result<()> {
         self.set_value(key, path_value(path))
+    }
+
+    fn lay_over(&mut self, table: Table, file: Option<&str>) -> std::result::Result<(), String> {
+        let mut keys = Vec::new();
+        lay_over(&mut self.table, table, "", &mut keys)?;
+        for key in keys {
+            self.come_from(&key, file);
+            self.given.insert(key);
+        }
+        Ok(())
+    }
+
+    /// Notes the file that the value of a key is from now on from, or that it is from none.
+    fn come_from(&mut self, key: &str, file: Option<&str>) {
+        match file {
+            Some(file) => self.files.insert(key.to_owned(), file.to_owned()),
+            None => self.files.remove(key),
+        };
     }
 
     /// Sets a key that there is, as what was found, not as what was asked for.
@@ -354,6 +362,7 @@ impl Settings {
     pub(crate) fn give_all(&mut self, asked: &Self, differences: Vec<Difference>) {
         for Difference { key, value, .. } in differences {
             self.insert(&key, value);
+            self.come_from(&key, asked.files.get(&key).map(String::as_str));
         }
         self.given.extend(asked.given.iter().cloned());
     }
