@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::flags::{Machine, Output};
 use crate::progress::Progress;
 use crate::signals;
+use crate::terminal::for_stdout;
 use ddim_engine::{Control, Engine, ErrorKind, Event, Request};
 use serde::Serialize;
 use std::fmt::Display;
@@ -50,7 +51,7 @@ pub(crate) fn report(output: &Output, report: &impl Serialize, human: &str) -> R
     let written = if output.json {
         serde_json::to_writer(&mut out, report).map_err(Into::into).and_then(|()| writeln!(out))
     } else {
-        write!(out, "{human}")
+        write!(out, "{}", for_stdout(human))
     };
     written.and_then(|()| out.flush()).map_err(Error::stdout)
 }

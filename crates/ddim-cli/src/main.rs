@@ -6,6 +6,7 @@ mod flags;
 mod front;
 mod progress;
 mod signals;
+mod terminal;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use commands::Command;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         Err(Error::Usage(message)) => (2, message),
         Err(Error::Setting(message) | Error::Failure(message)) => (1, message),
     };
-    let _ = writeln!(std::io::stderr(), "error: {}", message.replace('\n', " "));
+    terminal::say(&format!("error: {}", message.replace('\n', " ")));
     ExitCode::from(code)
 }
 
@@ -81,6 +82,6 @@ fn refuse(error: &clap::Error) -> error::Result<ExitCode> {
     let said = text.split("\n\nUsage:").next().unwrap_or(&text).replace("\n\n", "; ");
     let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = line.trim_end_matches("; For more information, try '--help'.");
-    let _ = writeln!(std::io::stderr(), "{line} (see --help)");
+    terminal::say(&format!("{line} (see --help)"));
     Ok(ExitCode::from(2))
 }

@@ -1,9 +1,10 @@
 //! What the engine tells, on standard error: a bar with the time left on a terminal, a line now and then elsewhere; notes in any case.
 
 use crate::error::in_flags;
+use crate::terminal::say;
 use ddim_engine::Event;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 /// Seconds between plain lines.
@@ -25,18 +26,17 @@ impl Progress {
 
     pub(crate) fn show(&mut self, event: &Event) {
         match event {
-            // A closed standard error is no reason to stop.
-            Event::Note { kind, text } => self.bar.suspend(|| drop(writeln!(std::io::stderr(), "{kind}: {}", in_flags(text)))),
+            Event::Note { kind, text } => self.bar.suspend(|| say(&format!("{kind}: {}", in_flags(text)))),
             Event::Began { phase, unit, total } => self.begin(phase, unit, *total),
             Event::Progress { done, total, eta_seconds, .. } => {
                 self.bar.set_position(*done);
                 if !self.quiet && !self.terminal && self.last_line.elapsed() >= EVERY {
                     self.last_line = Instant::now();
                     let (percent, left) = (100 * done / (*total).max(1), eta_seconds.unwrap_or(0.0) as u64);
-                    let _ = writeln!(std::io::stderr(), "{}: {percent}%, about {left} s left", self.label);
+                    say(&format!("{}: {percent}%, about {left} s left", self.label));
                 }
             }
-            Event::Line { text } if !self.quiet => self.bar.suspend(|| drop(writeln!(std::io::stderr(), "{text}"))),
+            Event::Line { text } if !self.quiet => self.bar.suspend(|| say(text)),
             Event::Ended { .. } => self.bar.finish_and_clear(),
             _ => {}
         }

@@ -111,6 +111,23 @@ fn guidance_that_there_is_not() {
     ok(dir, &["sample", "--steps", "1", "--count", "1", "--guidance", "1", "-q", "--save-npy", "x.npy"]);
 }
 
+/// Names come from elsewhere: they are not to move a cursor, and a word that stands for several classes is said to where one is called so.
+#[test]
+fn classes_with_unusual_names() {
+    let folder = pets();
+    let dir = folder.path();
+    fs::write(dir.join("model/classes.json"), r#"["\u001b[2Jcat\u0007", "each", "cow", "random"]"#).unwrap();
+    let run = ddim(dir, &["sample", "--model", "model", "-q", "--classes", "hen"]);
+    assert!(run.code == 2 && run.stderr.contains(r"\u{1b}[2Jcat\u{7}, each") && !run.stderr.contains('\u{1b}'), "{}", run.stderr);
+    for (word, noted) in [("each", Some("has number 1")), ("random", Some("has number 3")), ("1", None)] {
+        let run =
+            ddim(dir, &["sample", "--model", "model", "-q", "--classes", word, "--count", "1", "--steps", "1", "--save-npy", "x.npy"]);
+        let note = format!("note: --classes {word}: not the class that is called {word}");
+        assert!(run.code == 0 && run.stderr.contains(&note) == noted.is_some(), "{}", run.stderr);
+        assert!(noted.is_none_or(|number| run.stderr.contains(number)), "{}", run.stderr);
+    }
+}
+
 #[test]
 fn mixed_classes() {
     let folder = pets();
@@ -125,6 +142,8 @@ fn mixed_classes() {
     let turns = of("cat+dog,cat");
     assert_eq!((&turns[..third], &turns[third..2 * third]), (&both[..third], &cat[third..2 * third]));
     fs::write(dir.join("labels.txt"), "cat+dog\ncat\n").unwrap();
+    assert_eq!(of("labels.txt"), turns);
+    fs::write(dir.join("labels.txt"), "\u{feff}cat+dog\r\ncat\r\n").unwrap();
     assert_eq!(of("labels.txt"), turns);
     for batch in ["1", "4"] {
         assert_eq!(draw(dir, &["--classes", "cat+dog,cat", "--batch-size", batch]), turns);
@@ -297,7 +316,7 @@ fn what_is_drawn_where_nothing_is_said() {
     }
     // A link to what is gone is no missing file, and a pipe is nothing to wait for.
     #[cfg(unix)]
-    for file in ["sampling.json", "classes.json"] {
+    for file in ["sampling.json", "classes.json", "model_index.json"] {
         let kept = fs::read(dir.join("model").join(file)).unwrap();
         fs::remove_file(dir.join("model").join(file)).unwrap();
         std::os::unix::fs::symlink("gone", dir.join("model").join(file)).unwrap();

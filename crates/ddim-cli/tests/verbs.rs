@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{floats, json, ok, refused, root, with_model};
+use common::{ddim, floats, json, ok, refused, root, with_model};
 use std::fs;
 use std::io::BufReader;
 use std::path::Path;
@@ -293,6 +293,19 @@ fn solvers_by_name() {
         [&["interpolate", "--frames", "3", "--grid", "i.png"][..], &["consistency", "--count", "1", "--steps", "2,4", "--grid", "c.png"]]
     {
         ok(dir, &[verb, &["--model", "model", "--solver", "dpmpp-2m", "-q"]].concat());
+    }
+}
+
+/// Where a trajectory has fewer timesteps than were asked for, that is said.
+#[test]
+fn fewer_steps_than_were_asked_for() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    for (trajectory, fewer) in [("power:9", true), ("quadratic-full", true), ("trailing", false)] {
+        let run = ddim(dir, &["sample", "--model", "model", "--count", "1", "--steps", "200", "--trajectory", trajectory, "--json", "-q"]);
+        let steps = json(&run)["steps"].as_u64().unwrap();
+        let note = format!("--steps 200: the trajectory has {steps} different timesteps");
+        assert!((steps < 200) == fewer && run.stderr.contains(&note) == fewer, "{trajectory}: {}", run.stderr);
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) const DATA: &str = "data";
 pub(crate) const REFERENCE: &str = "reference";
 /// All of a model in turn.
 pub(crate) const EACH: &str = "each";
+/// Any of a model.
+const RANDOM: &str = "random";
 /// No class, of a model whose training dropped labels.
 const NONE: &str = "none";
 
@@ -108,13 +110,18 @@ pub(crate) struct Reader<'a, 'w> {
 impl Reader<'_, '_> {
     pub(crate) fn read(&self, value: &Path) -> Result<Kind> {
         let text = value.to_str();
+        if let Some(word) = text.filter(|text| [DATA, REFERENCE, EACH, RANDOM].contains(text)) {
+            if let Some(number) = self.known.names.iter().position(|name| name == word) {
+                self.watch.note(format!("`{}` {word}: not the class that is called {word}, which has number {number}", self.field));
+            }
+        }
         if let Some(word) = text.and_then(|text| [DATA, REFERENCE].into_iter().find(|word| *word == text)) {
             return Ok(Kind::Awaited(word));
         }
         if text == Some(NONE) && self.known.null.is_some() && self.label(NONE).is_err() {
             return Ok(Kind::None);
         }
-        if let Some(word @ (EACH | "random")) = text {
+        if let Some(word @ (EACH | RANDOM)) = text {
             let unknown = || Error::field(self.field, format!("{word}: the model does not say how many classes it has: expected numbers"));
             let count = self.known.real.filter(|count| *count > 0).ok_or_else(unknown)?;
             return Ok(if word == EACH { Kind::Turns((0..count).map(|k| vec![(k, 1.0)]).collect()) } else { Kind::Random(count) });
@@ -139,6 +146,8 @@ impl Reader<'_, '_> {
     fn file(&self, path: &Path) -> Result<Vec<Mixture>> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
         let items = text
+            // Some editors begin a file with U+FEFF.
+            .trim_start_matches('\u{feff}')
             .trim_end()
             .lines()
             .enumerate()

@@ -70,7 +70,7 @@ pub struct EncodeReport {
     pub data: DataReport,
     /// S.
     pub steps: usize,
-    /// Evaluations per image, S but for inversions that iterate.
+    /// Evaluations per image, S but for inversions that iterate; guidance takes each twice.
     pub evaluations: f64,
     /// Images that did not come within the inversion's tolerance in some step.
     pub unsettled: usize,

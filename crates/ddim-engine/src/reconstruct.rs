@@ -120,7 +120,7 @@ pub struct ReconstructReport {
 pub struct Reconstruction {
     /// S, up and down.
     pub steps: usize,
-    /// Evaluations up, per image: S but for inversions that iterate.
+    /// Evaluations up, per image: S but for inversions that iterate; guidance takes each twice.
     pub evaluations: f64,
     /// Standard deviation of all numbers of the latents; of noise 1.
     pub latent_std: f64,

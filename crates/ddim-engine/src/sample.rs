@@ -133,7 +133,7 @@ pub struct SampleReport {
     pub seed: u64,
     /// What sampling took.
     pub seconds: f64,
-    /// Milliseconds per image-step. None where nothing was drawn.
+    /// Milliseconds per evaluation of the network for an image; a guided step, or one of `heun`, takes two. None where nothing was drawn.
     pub ms_per_image_step: Option<f64>,
     /// [height, width].
     pub size: [usize; 2],
@@ -242,7 +242,7 @@ impl Request for Sample {
         if let Some((file, format)) = animated {
             written.push(file.commit(&format.encode(&watcher.frames, true, &caption)?)?);
         }
-        let evaluations = missing.len() * sampler.evaluations();
+        let evaluations = missing.len() * session.evaluations(&sampler);
         Ok(SampleReport {
             raw: self.model.raw,
             first: images.start,

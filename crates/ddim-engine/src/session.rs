@@ -210,6 +210,9 @@ impl<'w, 'b> Session<'w, 'b> {
                 tuned::trajectory(&self.choice.model, file, &self.tuned_for(), (solver, steps, &self.guidance_flags()))
             })?,
         };
+        if made.len() < steps {
+            self.watch.note(format!("`steps` {steps}: the trajectory has {} different timesteps, which are all", made.len()));
+        }
         Ok(made.widened(levels)?)
     }
 

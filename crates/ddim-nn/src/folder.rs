@@ -3,7 +3,7 @@
 use crate::authors;
 use crate::classes::{CLASSES, as_classes, classes_in};
 use crate::defaults::{SAMPLING, SamplingDefaults};
-use crate::error::{Error, Result, read_text};
+use crate::error::{Error, Result, is_there, read_text};
 use crate::pipeline::{Choices, Pipeline, SAFETENSORS, SCHEDULER_CONFIG, UNET_CONFIG, given_scheduler, part};
 use crate::scheduler::{SchedulerClass, SchedulerConfig};
 use crate::unet::{UNet, UNetConfig};
@@ -42,12 +42,12 @@ impl Pipeline {
         }
         let folder = snapshot(folder)?;
         let index = folder.join(MODEL_INDEX);
-        let mut classes = if index.exists() { check_index(&index)? } else { Vec::new() };
+        let mut classes = if is_there(&index) { check_index(&index)? } else { Vec::new() };
         let (mut class_counts, mut notes) = (Vec::new(), Vec::new());
-        let unet = network_folder(&folder, index.exists(), choices.raw, &mut notes)?;
+        let unet = network_folder(&folder, is_there(&index), choices.raw, &mut notes)?;
         let path = unet.join(CONFIG);
         let config = UNetConfig::from_json(&read_text(&path)?, &path)?;
-        let (scheduler, scheduler_class) = scheduler(&folder, index.exists(), choices, &mut notes)?;
+        let (scheduler, scheduler_class) = scheduler(&folder, is_there(&index), choices, &mut notes)?;
         let path = folder.join(CLASSES);
         if let Some(found) = classes_in(&folder)? {
             (classes, class_counts) = found;
@@ -63,7 +63,7 @@ impl Pipeline {
         }
         let state = folder.join(TRAINING_STATE);
         let averaged = unet.file_name().is_some_and(|name| name == UNET_AVERAGE);
-        if choices.raw && !state.exists() && (averaged || !folder.join(UNET_AVERAGE).is_dir()) {
+        if choices.raw && !is_there(&state) && (averaged || !folder.join(UNET_AVERAGE).is_dir()) {
             let found = if averaged { "holds averaged weights alone" } else { "holds one set of weights" };
             return Err(Error::input(format!(
                 "{}: --raw: {found}: expected a model with averaged weights and those themselves",
@@ -73,7 +73,7 @@ impl Pipeline {
         let (unwrapped, weights_file) = read_folder(&unet)?;
         notes.extend(unwrapped.notes);
         let mut pipeline = Self::assemble(config, scheduler, unwrapped.state, weights_file)?;
-        if choices.raw && state.exists() {
+        if choices.raw && is_there(&state) {
             pipeline.unet = themselves(&pipeline.unet, &state)?;
             pipeline.weights_file = state;
         }
@@ -108,7 +108,7 @@ impl Pipeline {
                 Some(given) => given.clone(),
                 None => folder.join(CONFIG),
             };
-            if choices.config.is_none() && !file.exists() {
+            if choices.config.is_none() && !is_there(&file) {
                 let why = "the names are diffusers', whose shapes do not tell the network: expected its config.json in the same folder, or --config FILE";
                 return Err(Error::weights(path, why));
             }
@@ -229,7 +229,7 @@ fn snapshot(folder: &Path) -> Result<PathBuf> {
         return Ok(folder.to_owned());
     }
     let main = folder.join("refs/main");
-    if main.exists() {
+    if is_there(&main) {
         let name = read_text(&main)?;
         let name = name.trim();
         let snapshot = snapshots.join(name);
@@ -262,7 +262,7 @@ fn network_folder(folder: &Path, pipeline: bool, raw: bool, notes: &mut Vec<Stri
         // With its files in the folder itself, as the first pipelines have them.
         let flat = !unet.is_dir() && folder.join(CONFIG).is_file();
         let found = if flat { folder.to_owned() } else { unet };
-        return if found.join(CONFIG).exists() { Ok(found) } else { Err(without_config(&found)) };
+        return if is_there(&found.join(CONFIG)) { Ok(found) } else { Err(without_config(&found)) };
     }
     if folder.join(CONFIG).exists() {
         return Ok(folder.to_owned());
@@ -299,7 +299,7 @@ fn scheduler(folder: &Path, pipeline: bool, choices: &Choices, notes: &mut Vec<S
         return given_scheduler(given);
     }
     let own = part(folder, SCHEDULER_CONFIG);
-    if own.exists() || pipeline {
+    if is_there(&own) || pipeline {
         return SchedulerConfig::read(&read_text(&own)?, &own);
     }
     // A U-Net's folder in a pipeline's, or a checkpoint's in that of its run.

@@ -3,11 +3,12 @@
 use crate::error::{Error, Result, in_flags};
 use crate::flags::{Machine, parse_size};
 use crate::front::{self, ask, joined, lines, report};
+use crate::terminal::{printable, say};
 use clap::Args;
 use ddim_engine as engine;
 use ddim_engine::{ClassReport, Event, Metrics, Value};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -241,7 +242,7 @@ fn in_words(found: &engine::DryRunReport) -> String {
 /// Nothing was trained: said, since `--steps` asked for something.
 fn say_past_the_end(step: u64, steps: u64) {
     // A closed standard error is no reason to stop.
-    let _ = writeln!(std::io::stderr(), "the run is at step {step} already, past the {steps} that --steps asks for: nothing was trained");
+    say(&format!("the run is at step {step} already, past the {steps} that --steps asks for: nothing was trained"));
 }
 
 /// What a person sees of a run: a live line on a terminal, lines now and then elsewhere.
@@ -295,18 +296,15 @@ impl View {
 
     fn line(&self, text: &str) {
         if self.plain {
-            // A closed standard error is no reason to stop.
-            let _ = writeln!(std::io::stderr(), "{text}");
+            say(text);
         } else {
-            self.bar.println(text);
+            self.bar.println(printable(text));
         }
     }
 
     /// A line that `--quiet` does not hide.
     fn warn(&self, text: &str) {
-        self.bar.suspend(|| {
-            let _ = writeln!(std::io::stderr(), "{text}");
-        });
+        self.bar.suspend(|| say(text));
     }
 
     fn step(&mut self, step: u64, loss: f64, learning_rate: f64, memory: Option<u64>) {
