@@ -42,6 +42,18 @@ fn guidance() {
     assert_ne!(draw(&["--guidance", "3", "--guidance-rescale", "0.7"]), guided);
     // Nothing is visited between these levels.
     assert_eq!(draw(&["--guidance", "3", "--guidance-interval", "0.9,1"]), plain);
+    // No class is not guided, by whichever name.
+    for none in ["none", "4", "none,4"] {
+        let of = |flags: &[&str]| {
+            ddim(
+                dir,
+                &[&["sample", "--model", "model", "--count", "2", "--steps", "3", "--save-npy", "x.npy", "--classes", none][..], flags]
+                    .concat(),
+            )
+        };
+        let (plain, guided) = (of(&[]), of(&["--guidance", "3"]));
+        assert!(guided.stderr.contains("note: --guidance has no effect") && !plain.stderr.contains("--guidance"), "{}", guided.stderr);
+    }
     // Without guidance by any class, there is none.
     assert_eq!(draw(&["--guidance", "0"]), {
         let args = ["sample", "--model", "model", "--count", "6", "--steps", "5", "--save-npy", "x.npy", "-q", "--classes", "4"];
@@ -114,11 +126,28 @@ fn guidance_that_there_is_not() {
 /// Names come from elsewhere: they are not to move a cursor, and a word that stands for several classes is said to where one is called so.
 #[test]
 fn classes_with_unusual_names() {
+    // A model that has none says so, whatever is asked for.
+    let folder = with_model("ddpm");
+    for word in ["0", "each", "none", "cat,dog", "data"] {
+        refused(
+            folder.path(),
+            &["sample", "--model", "model", "--classes", word, "-q"],
+            2,
+            &["--classes: ", word, "the model has no classes"],
+        );
+    }
+
     let folder = pets();
     let dir = folder.path();
     fs::write(dir.join("model/classes.json"), r#"["\u001b[2Jcat\u0007", "each", "cow", "random"]"#).unwrap();
     let run = ddim(dir, &["sample", "--model", "model", "-q", "--classes", "hen"]);
     assert!(run.code == 2 && run.stderr.contains(r"\u{1b}[2Jcat\u{7}, each") && !run.stderr.contains('\u{1b}'), "{}", run.stderr);
+    let run = ddim(dir, &["sample", "--model", "model", "-q", "--classes", "cow,hen"]);
+    assert!(
+        run.code == 2 && run.stderr.contains("\"hen\": expected 0 to 4 or a name") && !run.stderr.contains("random, or"),
+        "{}",
+        run.stderr
+    );
     for (word, noted) in [("each", Some("has number 1")), ("random", Some("has number 3")), ("1", None)] {
         let run =
             ddim(dir, &["sample", "--model", "model", "-q", "--classes", word, "--count", "1", "--steps", "1", "--save-npy", "x.npy"]);

@@ -144,6 +144,17 @@ pub(crate) mod by_name {
     }
 }
 
+/// Beyond this a count is a typing error.
+const MOST_IMAGES: usize = 10_000_000;
+
+/// A count that can be worked with.
+pub(crate) fn check_count(count: usize) -> Result<usize> {
+    if (1..=MOST_IMAGES).contains(&count) {
+        return Ok(count);
+    }
+    Err(Error::field("count", format!("{count}: expected 1 to {MOST_IMAGES}")))
+}
+
 /// What is done to the predicted x_0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

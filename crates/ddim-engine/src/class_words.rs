@@ -54,22 +54,31 @@ pub(crate) struct Known {
     real: Option<usize>,
     /// The one that stands for nothing.
     pub(crate) null: Option<usize>,
+    /// Whether its network is told of no class at all.
+    lacks_classes: bool,
 }
 
 impl Known {
     pub(crate) fn of(pipeline: &Pipeline) -> Self {
-        Self::new(&pipeline.classes, pipeline.classes_count(), pipeline.null_class())
+        let known = Self::new(&pipeline.classes, pipeline.classes_count(), pipeline.null_class());
+        Self { lacks_classes: !pipeline.config.is_conditional(), ..known }
     }
 
     pub(crate) fn new(names: &[String], count: Option<usize>, null: Option<usize>) -> Self {
         // A class without a name may stand for none, as where labels were dropped in training.
         let real = if names.is_empty() { null.or(count) } else { Some(names.len()) };
-        Self { names: names.to_vec(), count, real, null }
+        Self { names: names.to_vec(), count, real, null, lacks_classes: false }
     }
 
     /// Whether it is known how many classes there are, and there are some.
     pub(crate) fn has_some(&self) -> bool {
         self.real.is_some_and(|count| count > 0)
+    }
+
+    /// The class of this name, or of several names with commas between of which this is one.
+    fn named(&self, item: &str) -> Option<usize> {
+        let whole = self.names.iter().position(|name| name == item);
+        whole.or_else(|| self.names.iter().position(|name| name.split(',').any(|one| one.trim() == item)))
     }
 
     /// The model's numbers of classes of images: by name where the images' classes have names that the model knows; else the same numbers.
@@ -85,7 +94,9 @@ impl Known {
             if numbers.contains_key(&class) {
                 continue;
             }
-            let called = names.get(class).map(|name| reader.label(name).map_err(|wrong| format!("of the images, {wrong}")));
+            // Names first: a folder called 1 is the class that is called 1, whatever its number.
+            let label = |name: &String| self.named(name).map_or_else(|| reader.label(name), Ok);
+            let called = names.get(class).map(|name| label(name).map_err(|wrong| format!("of the images, {wrong}")));
             let number = match called {
                 Some(Ok(number)) => number,
                 Some(Err(wrong)) if !self.names.is_empty() => return Err(Error::field(FIELD, wrong)),
@@ -110,15 +121,17 @@ pub(crate) struct Reader<'a, 'w> {
 impl Reader<'_, '_> {
     pub(crate) fn read(&self, value: &Path) -> Result<Kind> {
         let text = value.to_str();
+        if self.known.lacks_classes {
+            return Err(Error::field(self.field, format!("{}: the model has no classes", value.display())));
+        }
         if let Some(word) = text.filter(|text| [DATA, REFERENCE, EACH, RANDOM].contains(text)) {
-            if let Some(number) = self.known.names.iter().position(|name| name == word) {
-                self.watch.note(format!("`{}` {word}: not the class that is called {word}, which has number {number}", self.field));
-            }
+            self.not_the_class(word);
         }
         if let Some(word) = text.and_then(|text| [DATA, REFERENCE].into_iter().find(|word| *word == text)) {
             return Ok(Kind::Awaited(word));
         }
-        if text == Some(NONE) && self.known.null.is_some() && self.label(NONE).is_err() {
+        if text == Some(NONE) && self.known.null.is_some() {
+            self.not_the_class(NONE);
             return Ok(Kind::None);
         }
         if let Some(word @ (EACH | RANDOM)) = text {
@@ -128,9 +141,13 @@ impl Reader<'_, '_> {
         }
         let wrong = match text.map(|text| self.list(text)) {
             Some(Ok(turns)) => return Ok(Kind::Turns(turns)),
-            Some(Err(message)) => message,
+            Some(Err(message)) if text.is_some_and(|text| text.contains([',', '+', '*'])) => message,
+            Some(Err(message)) => format!("{message}, each, random, or a file of them"),
             None => format!("{}: no such file", value.display()),
         };
+        if value.is_dir() {
+            return Err(Error::field(self.field, format!("{}: a folder: expected a file of classes, one per line", value.display())));
+        }
         if value.is_file() { self.file(value).map(Kind::Turns) } else { Err(Error::field(self.field, wrong)) }
     }
 
@@ -184,10 +201,20 @@ impl Reader<'_, '_> {
         }
     }
 
+    /// Notes that a word does not stand for the class that is called so, where one is.
+    fn not_the_class(&self, word: &str) {
+        if let Some(number) = self.known.named(word) {
+            self.watch.note(format!("`{}` {word}: not the class that is called {word}, which has number {number}", self.field));
+        }
+    }
+
     fn label(&self, item: &str) -> std::result::Result<usize, String> {
-        let Known { names, count, .. } = self.known;
-        let named = names.iter().position(|name| name == item || name.split(',').any(|one| one.trim() == item));
-        match (item.parse::<usize>(), named) {
+        let Known { count, null, .. } = self.known;
+        if let Some(null) = null.filter(|_| item == NONE) {
+            self.not_the_class(NONE);
+            return Ok(null);
+        }
+        match (item.parse::<usize>(), self.known.named(item)) {
             (Ok(label), named) if count.is_none_or(|count| label < count) => {
                 if let Some(other) = named.filter(|other| *other != label) {
                     let called = format!("class number {item}; the class that is called {item} has number {other}");
@@ -205,10 +232,10 @@ impl Reader<'_, '_> {
         let Known { names, count, .. } = self.known;
         let number = count.map_or("numbers".to_owned(), |count| format!("0 to {}", count - 1));
         let more = if names.len() > SHOWN { ", ..." } else { "" };
-        let words = if self.known.null.is_some() { "each, random, none" } else { "each, random" };
+        let none = if self.known.null.is_some() { ", none" } else { "" };
         match &names[..] {
-            [] => format!("{number}, {words}, or a file of them"),
-            names => format!("{number} or a name ({}{more}), {words}, or a file of them", names[..names.len().min(SHOWN)].join(", ")),
+            [] => format!("{number}{none}"),
+            names => format!("{number} or a name ({}{more}){none}", names[..names.len().min(SHOWN)].join(", ")),
         }
     }
 }

@@ -46,6 +46,16 @@ impl Classes {
         matches!(self.kind, Kind::None)
     }
 
+    /// Whether there is nothing for guidance to go beyond: all images have no class, or the one that stands for none.
+    pub(crate) fn is_unguided(&self) -> bool {
+        let null = self.null();
+        match &self.kind {
+            Kind::None => true,
+            Kind::Turns(turns) => turns.iter().all(|mixture| null.is_some() && alone(mixture) == null),
+            _ => false,
+        }
+    }
+
     /// The class that stands for none, by which the model can do without.
     pub(crate) fn null(&self) -> Option<usize> {
         self.known.null
@@ -253,10 +263,12 @@ mod tests {
             assert_eq!(none.condition(0, 3..5), Condition::Labels(vec![2, 2]));
         }
         assert!(classes("none", &pets, Some(3)).unwrap_err().contains("\"none\""));
-        // A class that is called so is that class.
+        // Words go before classes that are called so, and one of several items may be none.
         let known = Known::new(&names(&["none", "some"]), Some(3), Some(2));
-        let called = with(|watch| Classes::new(FIELD, Some("none".as_ref()), &known, watch)).unwrap();
-        assert_eq!(called.labels(0, 0..2).unwrap(), [0, 0]);
+        let called = |value: &str| with(|watch| Classes::new(FIELD, Some(value.as_ref()), &known, watch)).unwrap();
+        assert!(called("none").is_none() && called("none").is_unguided());
+        assert!(called("2,none").is_unguided() && !called("0").is_unguided() && !called("some+none").is_unguided());
+        assert_eq!(called("some,none").labels(0, 0..2).unwrap(), [1, 2]);
     }
 
     #[test]
@@ -308,6 +320,9 @@ mod tests {
             assert_eq!((told.labels(9, 0..3), told.awaited()), (Some(vec![0, 2, 0]), None));
             assert_eq!(data.of_data(&[1, 3], &[], watch).unwrap().labels(0, 0..2), Some(vec![1, 3]));
             assert!(data.of_data(&[1, 4], &[], watch).unwrap_err().to_string().contains("0 to 3"));
+            // A name that is a number is a name first.
+            let numbered = read(DATA, &["1", "2", "3", "10"], Some(4)).unwrap();
+            assert_eq!(numbered.of_data(&[0, 1, 2], &names(&["3", "1", "10"]), watch).unwrap().labels(0, 0..3), Some(vec![2, 0, 3]));
             // Of a model without names, folders called by numbers have these numbers.
             let nameless = read(DATA, &[], Some(12)).unwrap();
             assert_eq!(nameless.of_data(&[0, 1], &names(&["10", "2"]), watch).unwrap().labels(0, 0..2), Some(vec![10, 2]));

@@ -1,11 +1,11 @@
 //! The same latents over many trajectories (section 5.2).
 
-use crate::choices::{Clipping, Model};
+use crate::choices::{Clipping, Model, check_count};
 use crate::error::{Error, Result};
 use crate::inception::load_inception;
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, check_paths, joined, shown};
-use crate::session::{Session, check_count};
+use crate::session::Session;
 use crate::spacing::Spacing;
 use ddim::{Sigma, Solver};
 use ddim_nn::Inception;

@@ -1,6 +1,6 @@
 //! Images changed: drawn again from some of their noise, within a mask, under another class, or by another model.
 
-use crate::choices::{Clipping, Eta, Guidance, Model, Preparing};
+use crate::choices::{Clipping, Eta, Guidance, Model, Preparing, check_count};
 use crate::encoded::Encoded;
 use crate::error::{Error, Result};
 use crate::inputs;
@@ -8,7 +8,7 @@ use crate::inversion::Inversion;
 use crate::job::{Request, Watch, Within};
 use crate::output::{OutputFile, check_drawable, check_paths, create_folder, shown};
 use crate::sample::write_singles;
-use crate::session::{Session, check_count};
+use crate::session::Session;
 use crate::spacing::Spacing;
 use crate::used_folder;
 use ddim::{Resampling, Solver};
@@ -178,6 +178,9 @@ impl Request for Edit {
         let way = self.way(encoder.as_ref(), &decoder, strength, watch)?;
         let labelled = decoder.awaits_labels() || encoder.as_ref().is_some_and(Session::awaits_labels);
         let inputs = inputs::read_with(&self.input, shape, self.preparation, self.count, labelled, watch)?;
+        if self.from_class.is_some() && self.model.classes.is_none() && self.to_model.is_none() {
+            watch.note("`to_class` is missing: decoded under no class");
+        }
         let in_field = |e: Error| if self.from_class.is_some() { e.renamed("classes", "from_class") } else { e };
         encoder.iter_mut().try_for_each(|encoder| encoder.label(&inputs, 1)).map_err(in_field)?;
         decoder.label(&inputs, self.variations)?;

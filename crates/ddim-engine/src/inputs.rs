@@ -4,7 +4,8 @@ use crate::choices::Preparing;
 use crate::error::{Error, Result};
 use crate::job::{Event, NoteKind, Watch};
 use crate::reports::ClassReport;
-use ddim_data::{DataSet, Inputs, LeftOut, Report, read_inputs, read_labelled_inputs};
+use ddim_data::{DataSet, Inputs, LeftOut, Report, read_floats_any, read_inputs, read_labelled_inputs};
+use ddim_nn::{SampleSize, UNetConfig};
 use std::path::Path;
 
 /// The first `limit` images of `path`, for a network of `shape`, as they are or prepared; with their classes where these are wanted.
@@ -24,6 +25,22 @@ pub(crate) fn read_with(
     let inputs = reading(path, shape, prepared, how.background, limit, how.bad_files())?;
     say(&inputs.report, watch);
     Ok(inputs)
+}
+
+/// Reads latents of any size that a network takes, or of the one given; also the shape [c, h, w] of one.
+pub(crate) fn read_latents(path: &Path, config: &UNetConfig, size: Option<[usize; 2]>) -> Result<(Vec<f32>, [usize; 3])> {
+    let (channels, m) = (config.in_channels, config.size_multiple());
+    let ([n, c, h, w], latents) = read_floats_any(path)?;
+    let fits = |n: usize| n > 0 && n.is_multiple_of(m);
+    if c == channels && size.map_or(fits(h) && fits(w), |size| [h, w] == size) {
+        return Ok((latents, [c, h, w]));
+    }
+    let expected = match (size, config.sample_size.map(SampleSize::dims)) {
+        (Some([h, w]), _) => format!("[n, {channels}, {h}, {w}]"),
+        (None, Some([h, w])) => format!("[n, {channels}, {h}, {w}], or other multiples of {m}"),
+        (None, None) => format!("[n, {channels}, h, w], h and w multiples of {m}"),
+    };
+    Err(Error::file(path, format!("an array of shape [{n}, {c}, {h}, {w}]: expected {expected}")))
 }
 
 /// Tells what was left out, and warnings.

@@ -8,6 +8,7 @@ use crate::reports::ClassReport;
 use ddim_nn::{Device, Network, Pipeline, Precision};
 use ddim_train::Metrics;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -200,6 +201,8 @@ struct Inner<'a> {
     began: Instant,
     done: u64,
     total: u64,
+    /// Notes that were told.
+    noted: BTreeSet<String>,
 }
 
 impl<'a> Watch<'a> {
@@ -208,7 +211,7 @@ impl<'a> Watch<'a> {
             control,
             device,
             stopped: AtomicBool::new(false),
-            inner: Mutex::new(Inner { tell, began: Instant::now(), done: 0, total: 0 }),
+            inner: Mutex::new(Inner { tell, began: Instant::now(), done: 0, total: 0, noted: BTreeSet::new() }),
         }
     }
 
@@ -253,8 +256,12 @@ impl<'a> Watch<'a> {
         Err(Error::cancelled("stopped"))
     }
 
+    /// Tells a note, once: what is said of a class may be found for each image of it.
     pub(crate) fn note(&self, text: impl Into<String>) {
-        self.tell(Event::Note { kind: NoteKind::Note, text: text.into() });
+        let text = text.into();
+        if self.with(|inner| inner.noted.insert(text.clone())) {
+            self.tell(Event::Note { kind: NoteKind::Note, text });
+        }
     }
 
     pub(crate) fn warn(&self, text: impl Into<String>) {

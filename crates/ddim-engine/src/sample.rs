@@ -1,11 +1,11 @@
 //! Drawing images from noise.
 
-use crate::choices::{Clipping, Eta, Model};
+use crate::choices::{Clipping, Eta, Model, check_count};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, animation_format, check_drawable, check_paths, create_folder, joined, shown, write};
 use crate::plan::{self, PlannedStep};
-use crate::session::{Session, check_count};
+use crate::session::Session;
 use crate::spacing::Spacing;
 use crate::used_folder;
 use ddim::{Sampler, Sampling, Solver, Step, Trajectory};

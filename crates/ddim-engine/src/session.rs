@@ -13,9 +13,9 @@ use crate::spacing::Spacing;
 use crate::tuned::{self, TunedFor};
 use ddim::noise::Batch;
 use ddim::{Bdia, BdiaPair, BdiaRun, Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Solver, Step, Trajectory};
-use ddim_data::{Inputs, read_floats_any};
+use ddim_data::Inputs;
 use ddim_eval::Images;
-use ddim_nn::{Guidance, Guided, Network, SampleSize, SchedulerConfig, UNetConfig};
+use ddim_nn::{Guidance, Guided, Network, SchedulerConfig};
 use ddim_train::quoted;
 use std::ops::Range;
 use std::path::Path;
@@ -63,7 +63,7 @@ impl<'w, 'b> Session<'w, 'b> {
             return Err(Error::field("batch_size", "0: expected 1 or more"));
         }
         let mut pipeline = models::load(&choice.model, &choice.choices(), watch)?;
-        let latents = latents.map(|path| read_latents(path, &pipeline.config, choice.size)).transpose()?;
+        let latents = latents.map(|path| inputs::read_latents(path, &pipeline.config, choice.size)).transpose()?;
         if let Some(size) = choice.size.or(latents.as_ref().map(|(_, [_, h, w])| [*h, *w])) {
             pipeline = pipeline.with_size(size).map_err(|e| Error::field("size", e))?;
         }
@@ -79,14 +79,15 @@ impl<'w, 'b> Session<'w, 'b> {
         }
         let classes = Classes::new(FIELD, choice.classes.as_deref(), &known, watch)?;
         // Without a class there is nothing to go beyond.
-        if purpose == Purpose::Drawing && !classes.is_none() {
+        if purpose == Purpose::Drawing && !classes.is_unguided() {
             usual_guidance = pipeline.usual_guidance().unwrap_or(1.0);
             choice.guidance.scale = choice.guidance.scale.or((usual_guidance != 1.0).then_some(usual_guidance));
         }
-        let guidance = choice.guidance.with_null(classes.null(), &model)?;
+        let mut guidance = choice.guidance.with_null(classes.null(), &model)?;
         // A reference has yet to say which classes there are.
-        if guidance.is_some() && classes.is_none() && (purpose != Purpose::Shown(REFERENCE) || choice.classes.is_some()) {
+        if guidance.is_some() && classes.is_unguided() && (purpose != Purpose::Shown(REFERENCE) || choice.classes.is_some()) {
             watch.note("`guidance` has no effect: images of no class are not guided");
+            (guidance, choice.guidance) = (None, choices::Guidance::default());
         } else if let (None, Some((field, value))) = (guidance, choice.guidance.shape().next()) {
             watch.note(format!("`{field}` {value} has no effect: `guidance` is 1, and nothing is guided"));
         }
@@ -112,7 +113,8 @@ impl<'w, 'b> Session<'w, 'b> {
     pub(crate) fn guided(&self, scale: f64) -> Result<Self> {
         let guidance = choices::Guidance { scale: Some(scale), ..self.choice.guidance };
         let choice = Model { guidance, ..self.choice.clone() };
-        Ok(Self { guidance: guidance.with_null(self.classes.null(), &self.model)?, choice, ..self.clone() })
+        let guidance = guidance.with_null(self.classes.null(), &self.model)?.filter(|_| !self.classes.is_unguided());
+        Ok(Self { guidance, choice, ..self.clone() })
     }
 
     /// How often the network is evaluated for an image: as the sampler does, and where guidance acts under no class as well.
@@ -420,31 +422,4 @@ impl<'w, 'b> Session<'w, 'b> {
     pub(crate) fn guidance_scale(&self) -> f64 {
         self.choice.guidance.scale()
     }
-}
-
-/// Reads latents of any size that a network takes, or of the one given; also the shape [c, h, w] of one.
-fn read_latents(path: &Path, config: &UNetConfig, size: Option<[usize; 2]>) -> Result<(Vec<f32>, [usize; 3])> {
-    let (channels, m) = (config.in_channels, config.size_multiple());
-    let ([n, c, h, w], latents) = read_floats_any(path)?;
-    let fits = |n: usize| n > 0 && n.is_multiple_of(m);
-    if c == channels && size.map_or(fits(h) && fits(w), |size| [h, w] == size) {
-        return Ok((latents, [c, h, w]));
-    }
-    let expected = match (size, config.sample_size.map(SampleSize::dims)) {
-        (Some([h, w]), _) => format!("[n, {channels}, {h}, {w}]"),
-        (None, Some([h, w])) => format!("[n, {channels}, {h}, {w}], or other multiples of {m}"),
-        (None, None) => format!("[n, {channels}, h, w], h and w multiples of {m}"),
-    };
-    Err(Error::file(path, format!("an array of shape [{n}, {c}, {h}, {w}]: expected {expected}")))
-}
-
-/// Beyond this a count is a typing error.
-const MOST_IMAGES: usize = 10_000_000;
-
-/// A count that can be worked with.
-pub(crate) fn check_count(count: usize) -> Result<usize> {
-    if (1..=MOST_IMAGES).contains(&count) {
-        return Ok(count);
-    }
-    Err(Error::field("count", format!("{count}: expected 1 to {MOST_IMAGES}")))
 }

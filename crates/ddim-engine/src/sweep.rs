@@ -1,7 +1,7 @@
 //! FID and KID over numbers of steps, solvers, trajectories, amounts of noise, guidance and seeds (Table 1).
 
 use crate::axes::{check_axis, rows};
-use crate::choices::{Clipping, Eta, Guidance, Model, Preparing};
+use crate::choices::{Clipping, Eta, Guidance, Model, Preparing, check_count};
 use crate::error::{Error, Result};
 use crate::inception::{computed_by, load_inception, reference_checksum, unknown_classes};
 use crate::inputs::say;
@@ -9,7 +9,7 @@ use crate::job::{Request, Within};
 use crate::output::{check_paths, create_folder, write};
 use crate::reports::DataReport;
 use crate::sample::write_singles;
-use crate::session::{Session, check_count};
+use crate::session::Session;
 use crate::spacing::Spacing;
 use crate::used_folder;
 use ddim::{Sampler, Sigma, Solver};

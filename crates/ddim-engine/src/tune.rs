@@ -1,11 +1,11 @@
 //! Trajectories made for one model: levels moved until few steps come nearest to what many find.
 
 use crate::axes::check_axis;
-use crate::choices::{Clipping, Model};
+use crate::choices::{Clipping, Model, check_count};
 use crate::error::{Error, Result};
 use crate::job::{Request, Watch, Within};
 use crate::output::{OutputFile, check_paths, shown, write};
-use crate::session::{Session, check_count};
+use crate::session::Session;
 use crate::spacing::Spacing;
 use crate::tuned::{self, TunedTrajectory};
 use ddim::noise::Batch;

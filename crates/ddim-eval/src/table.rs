@@ -90,13 +90,13 @@ impl Table {
     }
 
     /// What tells each row from the others, in words that any font has: the noise, where all have one solver and one trajectory. A solver that is
-    /// not DDIM's is always named.
+    /// not DDIM's is always named, and so is guidance.
     pub fn labels(&self) -> Vec<String> {
         let differ = |same: fn(&Row, &Row) -> bool| self.rows.iter().any(|row| !same(row, &self.rows[0]));
         let solvers = differ(|a, b| a.solver == b.solver) || self.rows.iter().any(|row| row.solver != Solver::Ddim);
         let trajectories = differ(|a, b| a.trajectory == b.trajectory);
-        let guidances = differ(|a, b| a.guidance == b.guidance);
-        let sigmas = differ(|a, b| a.sigma == b.sigma) || !(solvers || trajectories || guidances);
+        let guidances = self.rows.iter().any(|row| row.guidance != 1.0);
+        let sigmas = differ(|a, b| a.sigma == b.sigma) || !(solvers || trajectories || differ(|a, b| a.guidance == b.guidance));
         let label = |row: &Row| {
             let parts = [
                 solvers.then(|| row.solver.to_string()),

@@ -277,7 +277,7 @@ impl View {
                 let from = if *step > 0 { format!(", from step {step}") } else { String::new() };
                 self.line(&format!("{parameters} parameters, {data}, batches of {batch_size}{from}"));
                 found.iter().for_each(|found| self.line(&classes(found, *held_out)));
-                remarks.iter().for_each(|remark| self.line(remark));
+                remarks.iter().for_each(|remark| self.warn(&format!("note: {remark}")));
                 self.start(*step, *steps, *batch_size);
             }
             Event::Trained { step, loss, learning_rate, peak_memory_bytes } => self.step(*step, *loss, *learning_rate, *peak_memory_bytes),

@@ -186,6 +186,7 @@ impl Config {
             ("optimizer.epsilon", *epsilon, above(*epsilon), "a positive number"),
             ("optimizer.weight_decay", *weight_decay, *weight_decay >= 0.0 && weight_decay.is_finite(), "0 or more"),
             ("optimizer.clip", clip.unwrap_or(1.0), above(clip.unwrap_or(1.0)), "a positive number"),
+            ("objective.min_snr_gamma", self.objective.min_snr_gamma, above(self.objective.min_snr_gamma), "a positive number"),
             ("objective.label_dropout", self.objective.label_dropout, share(self.objective.label_dropout), "0 to below 1"),
             ("output.checkpoint_minutes", 0.0, self.output.checkpoint_minutes.is_none_or(above), "a positive number"),
         ];
@@ -202,6 +203,11 @@ impl Config {
             && !(ends.first().is_some_and(|[after, _]| *after == 0) && ends.is_sorted_by(|a, b| a[0] < b[0]))
         {
             return Err(Error::config("optimizer.decay_steps: expected [after step, end] in the order of the steps, the first after 0"));
+        }
+        let timesteps = self.scheduler.num_train_timesteps;
+        if self.output.preview_every > 0 && self.output.preview_steps > timesteps {
+            let found = self.output.preview_steps;
+            return Err(Error::config(format!("output.preview_steps is {found}: expected at most {timesteps}, the timesteps of training")));
         }
         self.weighting().weights(&self.scheduler.schedule(), self.scheduler.prediction())?;
         if self.network.get("sample_size").is_some_and(|size| size.as_str() != Some(NONE)) {

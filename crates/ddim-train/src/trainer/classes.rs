@@ -42,12 +42,12 @@ pub(super) fn check(network: &UNetConfig, data: &DataSet, classes: Option<usize>
         return Err(Error::config(format!("a network of {i} channels in and {o} out, for images of {c}: expected the same")));
     }
     match (network.is_conditional(), classes) {
-        (true, None) => Err(Error::config("a network with classes: expected data.labels")),
+        (true, None) => Err(Error::config("a network with classes, and none of the data: expected data.labels, as --labels data")),
         (false, Some(_)) => Err(Error::config("a network without classes, and data.labels: expected both or neither")),
         (true, Some(classes)) => match network.num_class_embeds {
-            Some(rows) if network.class_embed_type.is_none() && rows < classes => {
-                Err(Error::config(format!("network.num_class_embeds is {rows}: expected at least {classes}, as the labels need")))
-            }
+            Some(rows) if network.class_embed_type.is_none() && rows < classes => Err(Error::config(format!(
+                "network.num_class_embeds is {rows}: expected at least {classes}, one for each class of the data and of the model it begins from, and one for none where labels are dropped"
+            ))),
             _ if network.class_embed_type == Some(ddim_nn::ClassEmbedType::Identity) => {
                 Err(Error::config("class_embed_type is identity: expected a network that takes labels"))
             }
