@@ -80,6 +80,13 @@ fn refuse(error: &clap::Error) -> error::Result<ExitCode> {
     let text = error.render().to_string();
     // What is wrong and a tip; usage and a pointer to --help follow.
     let said = text.split("\n\nUsage:").next().unwrap_or(&text).replace("\n\n", "; ");
+    // What Rust says of numbers tells nobody what to write.
+    let said = said
+        .replace("invalid digit found in string", "expected a whole number, 0 or more")
+        .replace("cannot parse integer from empty string", "expected a whole number, 0 or more")
+        .replace("number too large to fit in target type", "expected a smaller number")
+        .replace("invalid float literal", "expected a number")
+        .replace("cannot parse float from empty string", "expected a number");
     let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = line.trim_end_matches("; For more information, try '--help'.");
     terminal::say(&format!("{line} (see --help)"));

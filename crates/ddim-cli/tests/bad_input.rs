@@ -322,6 +322,12 @@ fn latents() {
     npy(&file, "<f4", false, "(1, 3, 8, 8)", &good);
     let two = ["sample", "--model", "model", "--count", "2", "--latents", "x.npy"];
     refused(folder.path(), &two, 2, &["--count", "at most 1"]);
+    refused(
+        folder.path(),
+        &with(&two[..3], &["--latents", "x.npy", "--first", "1"]),
+        2,
+        &["--first: 1: expected at most 0", "1 latents", "x.npy"],
+    );
     refused(folder.path(), &["interpolate", "--model", "model", "--latents", "x.npy"], 2, &["1 latents"]);
     npy(&file, "<f4", false, "(2, 3, 8, 8)", &[0; 2 * 3 * 64 * 4]);
     refused(folder.path(), &["interpolate", "--model", "model", "--latents", "x.npy"], 2, &["zero"]);
@@ -399,6 +405,8 @@ fn outputs_are_not_each_other_nor_inputs() {
     fs::write(dir.join("a.npz"), Statistics { count: 3, mean: vec![0.5], covariance: vec![1.0] }.to_npz()).unwrap();
     let kept = [fs::read(dir.join("x.npy")).unwrap(), fs::read(dir.join("a.npz")).unwrap()];
     let here = ["--model", "model", "--steps", "1", "-q"];
+    // What is called a JPEG and is a PNG, some programs do not open.
+    refused(dir, &[&["sample", "--grid", "x.JPG"], &here[..]].concat(), 2, &["--grid: x.JPG", "a PNG", ".png"]);
     for (args, words) in [
         (&["sample", "--grid", "a.png", "--save-npy", "./a.png"][..], ["--save-npy: ", "what --grid writes"]),
         (&["sample", "--grid", "a.png", "--animate", "model/../a.png"], ["--animate: ", "what --grid writes"]),
@@ -449,8 +457,6 @@ fn a_closed_pipe_is_not_an_error() {
     assert!(folder.path().join("g.png").exists());
 }
 
-/// Killed at any moment, a run leaves its outputs absent or whole.
-#[cfg(unix)]
 #[test]
 fn numbers_below_zero_are_refused_by_the_name_of_their_flag() {
     let folder = with_model("ddpm");
@@ -466,6 +472,15 @@ fn numbers_below_zero_are_refused_by_the_name_of_their_flag() {
     ] {
         refused(dir, &[verb, flag, "-1"], 2, &[flag, "-1"]);
     }
+    // In words that say what to write.
+    for (flag, value, expected) in [
+        ("--count", "-1", "expected a whole number, 0 or more"),
+        ("--count", "", "expected a whole number, 0 or more"),
+        ("--seed", "99999999999999999999", "expected a smaller number"),
+        ("--guidance", "1,2", "expected a number"),
+    ] {
+        refused(dir, &["sample", flag, value], 2, &[flag, value, expected]);
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -479,6 +494,8 @@ fn help_that_cannot_be_written_is_said() {
     }
 }
 
+/// Killed at any moment, a run leaves its outputs absent or whole.
+#[cfg(unix)]
 #[test]
 fn a_killed_run_leaves_no_partial_output() {
     let folder = with_model("ddpm");

@@ -89,6 +89,11 @@ fn guidance() {
         ok(dir, &[verb, &model[..]].concat());
         assert!(fs::read(&file).unwrap() == without && without != with, "{verb:?}");
     }
+    let edit = ["edit", "--model", "model", "--input", "o", "--steps", "3", "-q", "--save-npy", "y.npy", "--from-class", "cat"];
+    for (more, noted) in [(&[][..], true), (&["--to-class", "none"], false)] {
+        let run = ddim(dir, &[&edit[..], more].concat());
+        assert!(run.code == 0 && run.stderr.contains("note: --to-class is missing: decoded under no class") == noted, "{}", run.stderr);
+    }
     let info = ok(dir, &["info", "model"]).stdout;
     assert!(info.contains("null class  4,"), "{info}");
     assert_eq!(json(&ok(dir, &["info", "model", "--json"]))["null_class"], json!(4));

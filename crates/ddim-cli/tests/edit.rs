@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{copy, edit as set, floats, json, npy, ok, refused, with_model};
+use common::{copy, ddim, edit as set, floats, json, npy, ok, refused, with_model};
 use std::fs;
 use std::path::Path;
 
@@ -41,6 +41,8 @@ fn strength_and_masks_at_their_limits() {
     let edit = |args: &[&str]| drawn(folder, &[&["edit", "--input", "x.npy"], args].concat());
     let sampled = drawn(folder, &["sample", "--count", "2"]);
     assert_eq!(edit(&["--strength", "0"]), images);
+    let run = ddim(folder, &["edit", "--input", "x.npy", "--strength", "0.0001", "--save-npy", "y.npy", "-q"]);
+    assert!(run.code == 0 && run.stderr.contains("note: --strength 0.0001: below the first timestep"), "{}", run.stderr);
     assert_eq!(edit(&["--strength", "1"]), sampled);
     assert_eq!(edit(&["--mask", "none.png"]), images);
     assert_eq!(edit(&["--mask", "all.png", "--repaint", "1"]), sampled);

@@ -356,6 +356,9 @@ impl Edit {
     fn way(&self, encoder: Option<&Session<'_, '_>>, session: &Session<'_, '_>, strength: f64, watch: &Watch<'_>) -> Result<Option<Way>> {
         let top = (strength * session.schedule.levels() as f64).round() as usize;
         if top == 0 {
+            if strength > 0.0 {
+                watch.note(format!("`strength` {strength}: below the first timestep, images stay as they are"));
+            }
             return Ok(None);
         }
         if self.steps > top && top < session.schedule.levels() {

@@ -35,6 +35,7 @@ pub(crate) fn read_latents(path: &Path, config: &UNetConfig, size: Option<[usize
     if c == channels && size.map_or(fits(h) && fits(w), |size| [h, w] == size) {
         return Ok((latents, [c, h, w]));
     }
+    let n = if n == 0 { "0 (no latents)".to_owned() } else { n.to_string() };
     let expected = match (size, config.sample_size.map(SampleSize::dims)) {
         (Some([h, w]), _) => format!("[n, {channels}, {h}, {w}]"),
         (None, Some([h, w])) => format!("[n, {channels}, {h}, {w}], or other multiples of {m}"),

@@ -61,12 +61,21 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
 /// Paths of a request, with their fields.
 pub(crate) type Named<'a> = [(&'static str, Option<&'a Path>)];
 
+/// Fields that name a PNG.
+const PNG_FIELDS: [&str; 2] = ["grid", "nearest"];
+/// Endings of other pictures.
+const OTHER_PICTURES: [&str; 9] = ["jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "svg", "avif"];
+
 /// The paths of a request against each other, before anything is read: what is read, the folders, and the files that are written. A file that is
 /// written twice, or read as well, would be lost without a word.
 pub(crate) fn check_paths(read: &Named<'_>, folders: &Named<'_>, written: &Named<'_>) -> Result<()> {
     let [read, folders, written] = [read, folders, written].map(given);
     if let Some((field, _)) = read.iter().chain(&folders).chain(&written).find(|(_, path)| path.as_os_str().is_empty()) {
         return Err(Error::field(field, "empty: expected a path"));
+    }
+    let is_other = |path: &Path| path.extension().is_some_and(|end| OTHER_PICTURES.iter().any(|other| end.eq_ignore_ascii_case(other)));
+    if let Some((field, path)) = written.iter().find(|(field, path)| PNG_FIELDS.contains(field) && is_other(path)) {
+        return Err(Error::field(field, format!("{}: a PNG is written: expected a name that ends in .png", path.display())));
     }
     for (field, folder) in &folders {
         let same = |(_, read): &&(&str, &Path)| read.is_dir() && read.canonicalize().ok() == folder.canonicalize().ok();

@@ -272,6 +272,10 @@ impl Sample {
     fn images(&self, latents: Option<usize>) -> Result<Range<usize>> {
         let first = self.first.unwrap_or(0);
         let left = latents.map(|n| n.saturating_sub(first));
+        if let (Some(0), Some(n)) = (left, latents.filter(|n| *n > 0)) {
+            let path = self.latents.as_deref().unwrap_or(Path::new(""));
+            return Err(Error::field("first", format!("{first}: expected at most {}, of the {n} latents in {}", n - 1, path.display())));
+        }
         let count = match (self.count, left) {
             (Some(count), Some(n)) if count > n => {
                 let path = self.latents.as_deref().unwrap_or(Path::new(""));

@@ -213,7 +213,7 @@ impl<'w, 'b> Session<'w, 'b> {
             })?,
         };
         if made.len() < steps {
-            self.watch.note(format!("`steps` {steps}: the trajectory has {} different timesteps, which are all", made.len()));
+            self.watch.note(format!("`steps` {steps}: several of the trajectory are the same timestep, {} are left", made.len()));
         }
         Ok(made.widened(levels)?)
     }

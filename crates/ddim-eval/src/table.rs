@@ -146,17 +146,17 @@ impl Table {
     /// Rows that evaluate the network more or less than S times for an image, among others.
     fn evaluations(&self) -> String {
         let first = &self.rows[0];
-        let other = |row: &Row| row.solver != Solver::Ddim || row.trajectory != first.trajectory || row.guidance != first.guidance;
+        let other = |row: &Row| row.solver != Solver::Ddim || row.trajectory != first.trajectory || row.guidance != 1.0;
         let compared = self.rows.iter().any(other);
         let of = |(row, label): (usize, &String)| {
             let entries = self.row(row);
             let counts: Vec<String> = entries.iter().map(|entry| entry.evaluations.to_string()).collect();
-            entries.iter().any(|entry| entry.evaluations != entry.steps).then(|| format!("{label} {}", counts.join(", ")))
+            entries.iter().any(|entry| entry.evaluations != entry.steps).then(|| format!("{label} ({})", counts.join(", ")))
         };
         let others: Vec<String> = self.labels().iter().enumerate().filter_map(of).filter(|_| compared).collect();
         match others.is_empty() {
             true => String::new(),
-            false => format!("\nThe network is evaluated S times for an image, but by {}.\n", others.join("; by ")),
+            false => format!("\nThe network is evaluated S times per image, except for: {}.\n", others.join("; ")),
         }
     }
 
@@ -290,6 +290,7 @@ mod tests {
         assert_eq!(labels(&[]), "");
         let guided = |guidance| Row { guidance, ..row(Solver::Ddim, "uniform", Sigma::Eta(0.5)) };
         assert_eq!(labels(&[guided(1.0), guided(1.5)]), "guidance 1; guidance 1.5");
+        assert_eq!(labels(&[guided(3.0)]), "η = 0.5, guidance 3");
         assert_eq!(
             labels(&[guided(2.0), row(Solver::Ipndm, "uniform", Sigma::Eta(0.0))]),
             "ddim, η = 0.5, guidance 2; ipndm, η = 0, guidance 1"
@@ -307,7 +308,9 @@ mod tests {
         let text = table.to_markdown(Some(40), None, &[]);
         assert!(text.contains("| ddim | 2.12 ± 1.00 | 5.12 ± 1.00 |\n| heun | 8.12 ± 1.00 | 11.12 ± 1.00 |\n"), "{text}");
         assert!(text.contains("7 images per cell against 40 images: the mean of 3 seeds ± the standard deviation over seeds."), "{text}");
-        assert!(text.contains("of the same, likewise over seeds.\n\nThe network is evaluated S times for an image, but by heun 19, 39.\n"));
+        assert!(
+            text.contains("of the same, likewise over seeds.\n\nThe network is evaluated S times per image, except for: heun (19, 39).\n")
+        );
         assert!(table.to_csv().lines().skip(1).map(|line| line.rsplit(',').nth(1).unwrap()).eq(["4", "2", "9"].repeat(4)));
         assert_eq!(table.to_classes_csv(&[]), None);
         // Of images with classes, the share that shows them.

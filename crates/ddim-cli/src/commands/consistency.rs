@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::flags::{ClassArgs, ClipArgs, Common, InceptionArgs, SolverArgs, TrajectoryArgs};
-use crate::front::{lines, report, work};
+use crate::front::{counted, lines, report, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     };
     let found = work(&request, &flags.common.machine)?;
     let what = "difference from the last column (root mean square, pixels in [0, 1])";
-    let mut human = format!("{} latents, {} trajectory; {what}\n", found.count, found.trajectory);
+    let mut human = format!("{}, {} trajectory; {what}\n", counted(found.count, "latent"), found.trajectory);
     let features = |distance: Option<f64>| distance.map_or(String::new(), |d| format!("  {d:8.3}"));
     human += if flags.features { "steps     RMS  features\n" } else { "steps     RMS\n" };
     for row in &found.rms_from_last {

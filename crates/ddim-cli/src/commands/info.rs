@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::flags::{ModelArgs, Output};
-use crate::front::{joined, report, work_on};
+use crate::front::{counted, joined, report, work_on};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -59,7 +59,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         ("weights", found.weights.clone()),
         ("images", format!("{size}, {} channel{}", config.in_channels, if config.in_channels == 1 { "" } else { "s" })),
         ("network", format!("UNet2DModel, {} parameters, {classes}", with_commas(found.parameters))),
-        ("channels", format!("{:?}, {} layers a block", config.block_out_channels, config.layers_per_block)),
+        ("channels", format!("{:?}, {} per block", config.block_out_channels, counted(config.layers_per_block, "layer"))),
         ("down", joined(&config.down_block_types, ", ")),
         ("middle", config.mid_block_type.map_or("none".to_owned(), |kind| kind.to_string())),
         ("up", joined(&config.up_block_types, ", ")),
@@ -82,7 +82,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         rows.push(("classes", each.collect::<Vec<_>>().join(", ")));
     }
     rows.extend(found.null_class.map(|null| ("null class", format!("{null}, which stands for none: --guidance"))));
-    rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}, where sample, consistency and tune are told of no other"))));
+    rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}, unless sample, consistency and tune are given another"))));
     rows.extend(found.notes.iter().map(|note| ("note", note.clone())));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();
     report(&flags.output, &found, &human)

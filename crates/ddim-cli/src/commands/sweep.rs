@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::flags::{ClassChoice, ClipArgs, Common, GuidanceShape, InceptionArgs, PreparationArgs, SpacingParser};
-use crate::front::{report, work};
+use crate::front::{counted, images, report, work};
 use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
@@ -110,6 +110,6 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let machine = &flags.common.machine;
     let found = work(&request, machine)?;
     let (cells, markdown) = (found.cells.len(), &found.markdown);
-    let human = format!("{markdown}\n{cells} cells of {} images: {:.1} s\n{}\n", flags.count, found.seconds, found.out);
+    let human = format!("{markdown}\n{} of {}: {:.1} s\n{}\n", counted(cells, "cell"), images(flags.count), found.seconds, found.out);
     report(&machine.output, &found, &human)
 }
