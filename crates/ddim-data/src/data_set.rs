@@ -161,6 +161,7 @@ impl DataSet {
             let first = report.left_out.last().map_or(String::new(), |left| format!(", the last: {left}"));
             return Err(Error::no_images(&request.path, format!("no images: all {n} were left out{first}")));
         }
+        report.warnings.extend(without_colours(&images));
         let class_names = if request.labels == Some(Labels::Data) { pictures.class_names } else { Vec::new() };
         let mut classes = 0;
         if let Some(labels) = &labels {
@@ -198,7 +199,8 @@ impl DataSet {
             }
             Some(Labels::File(path)) => (Some(read_labels(path, images.len(), request.limit)?), Vec::new()),
         };
-        let report = Report { left_out: Vec::new(), warnings: warnings.into_iter().map(Warning::Said).collect() };
+        let warnings = warnings.into_iter().map(Warning::Said).chain(without_colours(&images)).collect();
+        let report = Report { left_out: Vec::new(), warnings };
         let [h, w] = shape.size;
         Ok(Self { shape: [shape.channels, h, w], images, labels, classes: 0, class_names, report, unasked })
     }
@@ -247,7 +249,7 @@ impl DataSet {
     /// On an index out of range, or an output of another length.
     pub fn write(&self, index: usize, window: [f64; 2], mirrored: bool, mut jitter: impl FnMut() -> f64, out: &mut [f32]) {
         let [c, h, w] = self.shape;
-        let Stored { height, width, bytes } = &self.images[index];
+        let Stored { height, width, bytes, .. } = &self.images[index];
         let [top, left] = [(height - h, window[0]), (width - w, window[1])].map(|(room, at)| ((room + 1) as f64 * at) as usize);
         assert_eq!(out.len(), c * h * w);
         for y in 0..h {
@@ -260,6 +262,12 @@ impl DataSet {
             }
         }
     }
+}
+
+/// What is said of images whose colours one channel cannot have.
+fn without_colours(images: &[Stored]) -> Option<Warning> {
+    let n = images.iter().filter(|image| image.lost_colours).count();
+    (n > 0).then(|| Warning::Said(format!("{n} of {} images are in colour: made gray, for one channel", images.len())))
 }
 
 /// Of [`Labels::File`]: a number for each of `images`, or more where a limit was set.

@@ -56,6 +56,8 @@ pub(crate) struct Stored {
     pub(crate) height: usize,
     pub(crate) width: usize,
     pub(crate) bytes: Vec<u8>,
+    /// Whether it had colours that one channel has not.
+    pub(crate) lost_colours: bool,
 }
 
 /// A [`Preparation`] with the network's channels, 1 or 3, and the shorter side before a window is cut.
@@ -108,7 +110,9 @@ impl Shape {
         if self.channels == 1 {
             let gray: Vec<u8> = colours.pixels().map(|p| gray_of(p.0)).collect();
             let gray = ImageBuffer::<Luma<u8>, _>::from_raw(width, height, gray).expect("a byte a pixel");
-            self.fitted(&gray, Luma([gray_of(self.background)]))
+            // A gray JPEG in three components is off by some.
+            let lost_colours = colours.pixels().any(|Rgb([r, g, b])| r.max(g).max(b) - r.min(g).min(b) > 8);
+            Stored { lost_colours, ..self.fitted(&gray, Luma([gray_of(self.background)])) }
         } else {
             self.fitted(&colours, Rgb(self.background))
         }
@@ -125,6 +129,7 @@ impl Shape {
             height: image.height() as usize,
             width: image.width() as usize,
             bytes: image.into_raw(),
+            lost_colours: false,
         };
         // Sides rounded, and never below one pixel.
         let scaled = |factor: f64| [width, height].map(|side| ((f64::from(side) * factor).round() as u32).max(1));
@@ -158,7 +163,7 @@ impl Shape {
     /// Of raw bytes, interleaved, 1 or 3 channels.
     pub(crate) fn prepare_bytes(&self, [h, w]: [usize; 2], bytes: &[u8]) -> Stored {
         if [h, w] == self.size && bytes.len() == h * w * self.channels && self.fit != Fit::RandomCrop {
-            return Stored { height: h, width: w, bytes: bytes.to_vec() };
+            return Stored { height: h, width: w, bytes: bytes.to_vec(), lost_colours: false };
         }
         self.prepare(&image_of([h, w], bytes.to_vec()))
     }
@@ -193,7 +198,7 @@ mod tests {
             let image = DynamicImage::ImageRgb8(ImageBuffer::from_fn(w, h, |x, y| Rgb([((x + y) / 100) as u8; 3])));
             for fit in [Fit::Crop, Fit::RandomCrop, Fit::Pad, Fit::Stretch] {
                 let shape = Shape { size: [32, 32], channels: 3, fit, resize: 36, background: [0; 3] };
-                let Stored { height, width, bytes } = shape.prepare(&image);
+                let Stored { height, width, bytes, .. } = shape.prepare(&image);
                 assert!(
                     bytes.len() <= 3 * 36 * 36 * LONGEST as usize && height >= 32 && width >= 32,
                     "{w} x {h} {fit:?}: {height} x {width}"
