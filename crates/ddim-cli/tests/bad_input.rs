@@ -326,7 +326,7 @@ fn latents() {
         folder.path(),
         &with(&two[..3], &["--latents", "x.npy", "--first", "1"]),
         2,
-        &["--first: 1: expected at most 0", "1 latents", "x.npy"],
+        &["--first: 1: expected at most 0, as x.npy has 1"],
     );
     refused(folder.path(), &["interpolate", "--model", "model", "--latents", "x.npy"], 2, &["1 latents"]);
     npy(&file, "<f4", false, "(2, 3, 8, 8)", &[0; 2 * 3 * 64 * 4]);

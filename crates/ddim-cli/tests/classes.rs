@@ -92,7 +92,7 @@ fn guidance() {
     let edit = ["edit", "--model", "model", "--input", "o", "--steps", "3", "-q", "--save-npy", "y.npy", "--from-class", "cat"];
     for (more, noted) in [(&[][..], true), (&["--to-class", "none"], false)] {
         let run = ddim(dir, &[&edit[..], more].concat());
-        assert!(run.code == 0 && run.stderr.contains("note: --to-class is missing: decoded under no class") == noted, "{}", run.stderr);
+        assert!(run.code == 0 && run.stderr.contains("note: --classes is missing: decoded under no class") == noted, "{}", run.stderr);
     }
     let info = ok(dir, &["info", "model"]).stdout;
     assert!(info.contains("null class  4,"), "{info}");

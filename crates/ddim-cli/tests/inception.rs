@@ -338,7 +338,8 @@ fn a_sweep_over_solvers_trajectories_and_seeds() {
     let (mean, deviation) = (0.5 * (fid(4) + fid(5)), (fid(4) - fid(5)).abs() / 2f64.sqrt());
     assert!(text.contains(&format!("| heun, {own} | {mean:.2} ± {deviation:.2} |")), "{text}");
     assert!(
-        text.contains("the mean of 2 seeds ± the standard deviation over seeds") && text.contains(&format!("by heun, {own} 3, 5")),
+        text.contains("the mean of 2 seeds ± the standard deviation over seeds")
+            && text.contains(&format!("except for: heun, {own} (3, 5)")),
         "{text}"
     );
     let svg = fs::read_to_string(dir.join("s/fid.svg")).unwrap();
@@ -458,7 +459,7 @@ fn a_sweep_of_classes() {
     assert_eq!((&guided["settings"]["guidance"], both["settings"].get("guidance")), (&serde_json::json!(2.0), None));
     assert!(dir.join("a/cells/s0002-eta0-guidance2.json").is_file() && dir.join("d/cells/s0002-eta0.json").is_file());
     let text = fs::read_to_string(dir.join("a/table.md")).unwrap();
-    assert!(text.contains("\n| guidance 2 | ") && text.contains("but by guidance 2 4."), "{text}");
+    assert!(text.contains("\n| guidance 2 | ") && text.contains("except for: guidance 2 (4)."), "{text}");
     let twice = sweep("reference", &["--out", "a", "--guidance", "2,1,2"]);
     refused(dir, &twice.iter().map(String::as_str).collect::<Vec<_>>(), 2, &["--guidance", "2 twice"]);
     assert_ne!(fid(run(&sweep("hen+cat", &["--out", "e"]))), hens);
@@ -484,6 +485,12 @@ fn a_sweep_of_classes() {
     assert!(csv.lines().count() == 3 && csv.contains("\n3,\"hen\",") && csv.contains("\n0,\"cat\","), "{csv}");
     assert!(fs::read_to_string(dir.join("f/table.md")).unwrap().contains("% of the real images that it did not learn from"));
     assert_eq!(json(&ok(dir, &[&args[..], &["--out", "f", "--classes", "reference"]].concat()))["cells"], report["cells"]);
+    // Guided where the reference says which classes, and not where there is none.
+    let of = |flags: &[&str]| json(&ok(dir, &[&args[..], flags].concat()))["cells"][0].clone();
+    assert_eq!(of(&["--out", "two", "--guidance", "2"])["evaluations"], 4);
+    let none = |out: &str, guidance: &str| of(&["--out", out, "--classes", "none", "--guidance", guidance]);
+    let (plain, guided) = (none("none", "1"), none("none2", "2"));
+    assert!(guided["evaluations"] == 2 && guided["fid"] == plain["fid"], "{guided}");
     // Classes that the reference has not are not counted, and that is said.
     let some = json(&ok(dir, &[&args[..], &["--out", "k", "--classes", "hen,cow"]].concat()));
     let [hens, cows] = [0, 1].map(|k| some["cells"][0]["classes"][k].clone());

@@ -403,6 +403,7 @@ fn the_weights_themselves() {
     let dry = ok(path, &[&line[..], &["--dry-run"]].concat());
     assert!(dry.stdout.contains(words), "{}", dry.stdout);
     let json = ok(path, &[&line[..], &["--json"]].concat());
+    assert!(json.stderr.contains(&format!("note: {words}")), "{}", json.stderr);
     let said: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert!(said["remarks"][0].as_str().unwrap().starts_with(words), "{said}");
     let loud: Vec<_> = line.iter().copied().filter(|flag| *flag != "--quiet").chain(["--resume", "--steps", "21"]).collect();

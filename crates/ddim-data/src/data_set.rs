@@ -274,6 +274,9 @@ fn without_colours(images: &[Stored]) -> Option<Warning> {
 fn read_labels(path: &Path, images: usize, limit: Option<usize>) -> Result<Vec<usize>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::labels(path, &e).because(e))?;
     let mut labels: Vec<usize> = text
+        // Some editors begin a file with U+FEFF.
+        .strip_prefix('\u{feff}')
+        .unwrap_or(&text)
         .trim_end()
         .lines()
         .enumerate()

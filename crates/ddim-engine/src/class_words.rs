@@ -95,7 +95,7 @@ impl Known {
                 continue;
             }
             // Names first: a folder called 1 is the class that is called 1, whatever its number.
-            let label = |name: &String| self.named(name).map_or_else(|| reader.label(name), Ok);
+            let label = |name: &String| self.named(name).map_or_else(|| reader.number_or_name(name), Ok);
             let called = names.get(class).map(|name| label(name).map_err(|wrong| format!("of the images, {wrong}")));
             let number = match called {
                 Some(Ok(number)) => number,
@@ -164,7 +164,8 @@ impl Reader<'_, '_> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
         let items = text
             // Some editors begin a file with U+FEFF.
-            .trim_start_matches('\u{feff}')
+            .strip_prefix('\u{feff}')
+            .unwrap_or(&text)
             .trim_end()
             .lines()
             .enumerate()
@@ -209,11 +210,15 @@ impl Reader<'_, '_> {
     }
 
     fn label(&self, item: &str) -> std::result::Result<usize, String> {
-        let Known { count, null, .. } = self.known;
-        if let Some(null) = null.filter(|_| item == NONE) {
+        if let Some(null) = self.known.null.filter(|_| item == NONE) {
             self.not_the_class(NONE);
             return Ok(null);
         }
+        self.number_or_name(item)
+    }
+
+    fn number_or_name(&self, item: &str) -> std::result::Result<usize, String> {
+        let Known { count, .. } = self.known;
         match (item.parse::<usize>(), self.known.named(item)) {
             (Ok(label), named) if count.is_none_or(|count| label < count) => {
                 if let Some(other) = named.filter(|other| *other != label) {

@@ -178,8 +178,8 @@ impl Request for Edit {
         let way = self.way(encoder.as_ref(), &decoder, strength, watch)?;
         let labelled = decoder.awaits_labels() || encoder.as_ref().is_some_and(Session::awaits_labels);
         let inputs = inputs::read_with(&self.input, shape, self.preparation, self.count, labelled, watch)?;
-        if self.from_class.is_some() && self.model.classes.is_none() && self.to_model.is_none() {
-            watch.note("`to_class` is missing: decoded under no class");
+        if self.from_class.is_some() && self.model.classes.is_none() && decoder.network.is_conditional() {
+            watch.note("`classes` is missing: decoded under no class");
         }
         let in_field = |e: Error| if self.from_class.is_some() { e.renamed("classes", "from_class") } else { e };
         encoder.iter_mut().try_for_each(|encoder| encoder.label(&inputs, 1)).map_err(in_field)?;
@@ -249,7 +249,7 @@ impl Request for Edit {
                         encoded.add(part);
                     }
                 }
-                encoded.note(count, watch);
+                encoded.note(count, way.trajectory.len(), watch);
                 seconds = watch.end();
             }
         }
@@ -278,7 +278,7 @@ impl Request for Edit {
             trajectory: decoder.spacing_name(self.trajectory.as_ref()),
             classes: decoder.classes.labels(self.seed, 0..total),
             mixtures: decoder.classes.mixtures(self.seed, 0..total),
-            guidance: self.model.guidance.scale(),
+            guidance: decoder.guidance_scale(),
             seed: self.seed,
             rms: results::difference(images, &edits, dim, self.variations),
             seconds,

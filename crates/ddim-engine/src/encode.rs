@@ -70,7 +70,7 @@ pub struct EncodeReport {
     pub data: DataReport,
     /// S.
     pub steps: usize,
-    /// Evaluations per image, S but for inversions that iterate; guidance takes each twice.
+    /// Evaluations per image, S but for inversions that iterate, not counting guidance's second of each.
     pub evaluations: f64,
     /// Images that did not come within the inversion's tolerance in some step.
     pub unsettled: usize,
@@ -115,7 +115,7 @@ impl Request for Encode {
         watch.begin("encoding", "image-steps", inputs.names.len() * trajectory.len());
         let encoded = session.encode(&encoder, &inputs.images)?;
         let seconds = watch.end();
-        encoded.note(inputs.names.len(), watch);
+        encoded.note(inputs.names.len(), trajectory.len(), watch);
         let (evaluations, unsettled) = (encoded.evaluations as f64 / inputs.names.len() as f64, encoded.unsettled);
         let latents = encoded.latents;
         let (latent_mean, latent_std) = moments(&latents);

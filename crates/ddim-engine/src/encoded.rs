@@ -24,10 +24,10 @@ impl Encoded {
     }
 
     /// Says which images did not settle.
-    pub(crate) fn note(&self, images: usize, watch: &Watch<'_>) {
+    pub(crate) fn note(&self, images: usize, steps: usize, watch: &Watch<'_>) {
         if self.unsettled > 0 {
             let (of, change) = (self.unsettled, self.change);
-            watch.note(format!("`inversion`: {of} of {images} images are not within the tolerance: the last iteration still changed them by up to {change:.1e}"));
+            watch.note(format!("`inversion`: over {steps} steps {of} of {images} images are not within the tolerance: the last iteration still changed them by up to {change:.1e}"));
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::choices::Preparing;
 use crate::error::{Error, Result};
-use crate::job::{Event, NoteKind, Watch};
+use crate::event::{Event, NoteKind};
+use crate::job::Watch;
 use crate::reports::ClassReport;
 use ddim_data::{DataSet, Inputs, LeftOut, Report, read_floats_any, read_inputs, read_labelled_inputs};
 use ddim_nn::{SampleSize, UNetConfig};

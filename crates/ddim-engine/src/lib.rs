@@ -37,6 +37,7 @@ mod edit;
 mod encode;
 mod encoded;
 mod error;
+mod event;
 mod fid;
 #[cfg(not(target_family = "wasm"))]
 pub mod hub;
@@ -93,11 +94,12 @@ pub use device::{DeviceReport, DevicesReport, devices};
 pub use edit::{Edit, EditFiles, EditReport, Repaint};
 pub use encode::{Encode, EncodeReport};
 pub use error::{Error, ErrorKind, Result};
+pub use event::{Event, NoteKind};
 pub use fid::{Fid, FidReport};
 pub use info::{Info, InfoReport};
 pub use interpolate::{Interpolate, InterpolateReport};
 pub use inversion::Inversion;
-pub use job::{Control, Engine, Event, Job, NoteKind, Request};
+pub use job::{Control, Engine, Job, Request};
 pub use models::{DEFAULT as DEFAULT_MODEL, built_in};
 pub use nearest::NearestPair;
 #[cfg(not(target_family = "wasm"))]

@@ -44,7 +44,9 @@ pub(crate) fn built_in_tuned(model: &Path) -> Option<&'static str> {
 /// Loads a model, and tells what was assumed or chosen.
 pub(crate) fn load(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> {
     let pipeline = read(model, choices, watch)?;
-    pipeline.notes.iter().for_each(|note| watch.note(note));
+    // Of two models the same may have to be said.
+    let of = model.display();
+    pipeline.notes.iter().for_each(|note| watch.note(format!("{of}: {note}")));
     Ok(pipeline)
 }
 

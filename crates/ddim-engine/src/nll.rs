@@ -148,7 +148,7 @@ impl Request for Nll {
         let seconds = watch.end();
 
         let spacing = session.spacing_name(self.trajectory.as_ref());
-        let guided = self.model.guidance.flags().replace(" --", ", ");
+        let guided = session.guidance_flags().replace(" --", ", ");
         let title = format!("{}, {count} images, S = {}, {spacing}{guided}", session.model, trajectory.len());
         let file = file.map(|file| {
             let chart = likelihood_chart(&found, &sigmas, &title);

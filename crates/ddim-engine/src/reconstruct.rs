@@ -120,7 +120,7 @@ pub struct ReconstructReport {
 pub struct Reconstruction {
     /// S, up and down.
     pub steps: usize,
-    /// Evaluations up, per image: S but for inversions that iterate; guidance takes each twice.
+    /// Evaluations up, per image: S but for inversions that iterate, not counting guidance's second of each.
     pub evaluations: f64,
     /// Standard deviation of all numbers of the latents; of noise 1.
     pub latent_std: f64,
@@ -214,7 +214,7 @@ impl Reconstruct {
         };
         let encoded = session.encode(&session.encoder(trajectory, inversion)?, images)?;
         let count = images.len() / session.dim();
-        encoded.note(count, watch);
+        encoded.note(count, trajectory.len(), watch);
         // The inverse of an encoder: deterministic, and nothing is clipped.
         let unclipped = Clipping { clip: Some(false), rederive_epsilon: false };
         let decoder = session.sampler(trajectory, &Sigma::Eta(0.0), unclipped, self.solver)?;

@@ -274,7 +274,7 @@ impl Sample {
         let left = latents.map(|n| n.saturating_sub(first));
         if let (Some(0), Some(n)) = (left, latents.filter(|n| *n > 0)) {
             let path = self.latents.as_deref().unwrap_or(Path::new(""));
-            return Err(Error::field("first", format!("{first}: expected at most {}, of the {n} latents in {}", n - 1, path.display())));
+            return Err(Error::field("first", format!("{first}: expected at most {}, as {} has {n}", n - 1, path.display())));
         }
         let count = match (self.count, left) {
             (Some(count), Some(n)) if count > n => {

@@ -113,8 +113,13 @@ impl<'w, 'b> Session<'w, 'b> {
     pub(crate) fn guided(&self, scale: f64) -> Result<Self> {
         let guidance = choices::Guidance { scale: Some(scale), ..self.choice.guidance };
         let choice = Model { guidance, ..self.choice.clone() };
-        let guidance = guidance.with_null(self.classes.null(), &self.model)?.filter(|_| !self.classes.is_unguided());
-        Ok(Self { guidance, choice, ..self.clone() })
+        let guided = guidance.with_null(self.classes.null(), &self.model)?;
+        // Where nobody said which, a reference may have yet to say.
+        if self.classes.is_unguided() && choice.classes.is_some() {
+            let choice = Model { guidance: choices::Guidance::default(), ..choice };
+            return Ok(Self { guidance: None, choice, ..self.clone() });
+        }
+        Ok(Self { guidance: guided, choice, ..self.clone() })
     }
 
     /// How often the network is evaluated for an image: as the sampler does, and where guidance acts under no class as well.
@@ -193,7 +198,12 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// The S timesteps that a request asks for, to be run by `solver`.
     pub(crate) fn trajectory(&self, spacing: Option<&Spacing>, steps: usize, solver: Solver) -> Result<Trajectory> {
-        self.trajectory_below(self.schedule.levels(), spacing, steps, solver)
+        let made = self.trajectory_below(self.schedule.levels(), spacing, steps, solver)?;
+        if made.len() < steps {
+            let kind = self.spacing_name(spacing);
+            self.watch.note(format!("`steps` {steps}: several timesteps of {kind} are the same, {} are left", made.len()));
+        }
+        Ok(made)
     }
 
     /// S timesteps as a request asks for them, of the levels up to `top` alone.
@@ -212,9 +222,6 @@ impl<'w, 'b> Session<'w, 'b> {
                 tuned::trajectory(&self.choice.model, file, &self.tuned_for(), (solver, steps, &self.guidance_flags()))
             })?,
         };
-        if made.len() < steps {
-            self.watch.note(format!("`steps` {steps}: several of the trajectory are the same timestep, {} are left", made.len()));
-        }
         Ok(made.widened(levels)?)
     }
 

@@ -2,8 +2,9 @@
 
 use crate::device;
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::inputs;
-use crate::job::{Event, Request, Watch, Within};
+use crate::job::{Request, Watch, Within};
 use crate::models;
 use crate::output::{check_paths, create_folder, write};
 use crate::reports::{ClassReport, DataReport};

@@ -110,7 +110,7 @@ impl Request for Tune {
         let sampler = |trajectory: &Trajectory, solver| session.sampler(trajectory, &Sigma::Eta(0.0), Clipping::default(), solver);
         let starts = self.steps.iter().map(|&steps| starts(&session, steps)).collect::<Result<Vec<_>>>()?;
 
-        let many = session.trajectory(Some(&REFERENCE), self.reference_steps, Solver::UniPc)?;
+        let many = session.trajectory_below(session.schedule.levels(), Some(&REFERENCE), self.reference_steps, Solver::UniPc)?;
         watch.begin("drawing the reference", "image-steps", all * many.len());
         let latents = session.latents(self.seed, 0, all);
         let images = session.sample(&sampler(&many, Solver::UniPc)?, &latents, (self.seed, 0))?;
@@ -191,7 +191,7 @@ impl Tune {
 fn starts(session: &Session<'_, '_>, steps: usize) -> Result<Vec<(String, Trajectory)>> {
     let mut starts: Vec<(String, Trajectory)> = Vec::new();
     for spacing in [Some(&Spacing::Power(1.5)), None, Some(&Spacing::LogSnr)] {
-        let trajectory = session.trajectory(spacing, steps, Solver::Ddim)?;
+        let trajectory = session.trajectory_below(session.schedule.levels(), spacing, steps, Solver::Ddim)?;
         // Where levels meet, a spacing has fewer steps than were asked for.
         if trajectory.len() == steps && starts.iter().all(|(_, other)| *other != trajectory) {
             starts.push((session.spacing_name(spacing), trajectory));

@@ -148,7 +148,7 @@ pub(crate) fn kept(path: &Path, expected: &TunedFor) -> Result<Vec<TunedTrajecto
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(Error::io(path, e)),
     };
-    let expected_file = "expected another file, or that this one is moved away";
+    let expected_file = "expected another file, or move this one away";
     let found: File = serde_json::from_str(&text)
         .map_err(|e| Error::field("out", format!("{} is no file of ddim tune ({e}): {expected_file}", path.display())).because(e))?;
     match expected.other(&found.tuned_for) {

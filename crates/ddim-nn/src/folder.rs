@@ -225,7 +225,7 @@ fn check_index(path: &Path) -> Result<Vec<String>> {
 /// folder is its own.
 fn snapshot(folder: &Path) -> Result<PathBuf> {
     let snapshots = folder.join("snapshots");
-    if !snapshots.is_dir() || folder.join(MODEL_INDEX).exists() || folder.join(CONFIG).exists() {
+    if !snapshots.is_dir() || is_there(&folder.join(MODEL_INDEX)) || is_there(&folder.join(CONFIG)) {
         return Ok(folder.to_owned());
     }
     let main = folder.join("refs/main");
@@ -252,7 +252,7 @@ fn snapshot(folder: &Path) -> Result<PathBuf> {
 /// Where the network of a model folder is. Of `unet_ema/` and `unet/` without a pipeline around them, the average is taken.
 fn network_folder(folder: &Path, pipeline: bool, raw: bool, notes: &mut Vec<String>) -> Result<PathBuf> {
     let (unet, average) = (folder.join(UNET), folder.join(UNET_AVERAGE));
-    if average.join(CONFIG).exists() && !pipeline && !raw {
+    if is_there(&average.join(CONFIG)) && !pipeline && !raw {
         if unet.is_dir() {
             notes.push(format!("the averaged weights, {} (--raw takes {})", average.display(), unet.display()));
         }
@@ -264,10 +264,10 @@ fn network_folder(folder: &Path, pipeline: bool, raw: bool, notes: &mut Vec<Stri
         let found = if flat { folder.to_owned() } else { unet };
         return if is_there(&found.join(CONFIG)) { Ok(found) } else { Err(without_config(&found)) };
     }
-    if folder.join(CONFIG).exists() {
+    if is_there(&folder.join(CONFIG)) {
         return Ok(folder.to_owned());
     }
-    if average.join(CONFIG).exists() {
+    if is_there(&average.join(CONFIG)) {
         return Ok(average);
     }
     Err(without_config(folder))
@@ -309,7 +309,7 @@ fn scheduler(folder: &Path, pipeline: bool, choices: &Choices, notes: &mut Vec<S
         name == UNET || name == UNET_AVERAGE || name.starts_with("checkpoint-")
     };
     let around = whole.ancestors().take(2).take_while(|folder| is_part(folder)).filter_map(Path::parent);
-    if let Some(path) = around.map(|folder| folder.join(SCHEDULER_CONFIG)).find(|path| path.exists()) {
+    if let Some(path) = around.map(|folder| folder.join(SCHEDULER_CONFIG)).find(|path| is_there(path)) {
         notes.push(format!("the scheduler is that of the pipeline around it, {}", path.display()));
         return SchedulerConfig::read(&read_text(&path)?, &path);
     }

@@ -126,7 +126,7 @@ fn mistakes_are_named_in_one_line() {
         ("[ema]\nrates = []", "ema.rates is empty"),
         ("[data]\nfit = \"squeeze\"", "fit"),
         ("[data]\nbackground = \"pinkish\"", "expected a colour"),
-        ("[objective]\nmin_snr_gamma = -2.0", "objective.min_snr_gamma is -2: expected a positive number"),
+        ("[objective]\nmin_snr_gamma = -2.0\nweighting = \"min-snr\"", "objective.min_snr_gamma is -2: expected a positive number"),
         ("[output]\npreview_steps = 1001", "output.preview_steps is 1001: expected at most 1000"),
         ("[scheduler]\nbeta_end = 3.0", "beta"),
         ("[scheduler]\nprediction_type = \"noise\"", "prediction type \"noise\""),

@@ -200,7 +200,7 @@ fn data_and_network_must_go_together() {
     refused(&[("data.holdout", "23")], "data.holdout is 23: expected fewer than the 23 images");
     refused(&[("network.sample_size", "9")], "sample_size is [9, 9]: expected multiples of 2");
     refused(&[("network.in_channels", "4")], "a network of 4 channels: expected 1 (gray) or 3 (colours)");
-    refused(&[("network.num_class_embeds", "4")], "a network with classes: expected data.labels");
+    refused(&[("network.num_class_embeds", "4")], "a network with classes, and none of the data: expected data.labels");
     refused(&[("objective.label_dropout", "0.1")], "objective.label_dropout without labels");
     refused(&[("data.labels", "data")], "no labels");
 }

@@ -57,7 +57,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let mut rows = vec![
         ("model", found.model.clone()),
         ("weights", found.weights.clone()),
-        ("images", format!("{size}, {} channel{}", config.in_channels, if config.in_channels == 1 { "" } else { "s" })),
+        ("images", format!("{size}, {}", counted(config.in_channels, "channel"))),
         ("network", format!("UNet2DModel, {} parameters, {classes}", with_commas(found.parameters))),
         ("channels", format!("{:?}, {} per block", config.block_out_channels, counted(config.layers_per_block, "layer"))),
         ("down", joined(&config.down_block_types, ", ")),

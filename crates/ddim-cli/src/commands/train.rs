@@ -241,7 +241,6 @@ fn in_words(found: &engine::DryRunReport) -> String {
 
 /// Nothing was trained: said, since `--steps` asked for something.
 fn say_past_the_end(step: u64, steps: u64) {
-    // A closed standard error is no reason to stop.
     say(&format!("the run is at step {step} already, past the {steps} that --steps asks for: nothing was trained"));
 }
 

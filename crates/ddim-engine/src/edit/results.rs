@@ -33,7 +33,7 @@ pub struct EditReport {
     pub level: usize,
     /// Code timesteps in the order in which they were visited, without jumps.
     pub timesteps: Vec<usize>,
-    /// Evaluations of an edit on its way down, jumps included; guidance takes each twice.
+    /// Evaluations of an edit on its way down, jumps included, not counting guidance's second of each.
     pub evaluations: usize,
     /// Randomness.
     pub eta: Eta,

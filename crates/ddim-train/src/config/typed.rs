@@ -177,6 +177,7 @@ impl Config {
             return Err(Error::config(format!("accumulate is {}: expected a divisor of batch_size, {}", self.accumulate, self.batch_size)));
         }
         let Optimizer { learning_rate, betas, epsilon, weight_decay, clip, .. } = &self.optimizer;
+        let Objective { weighting, min_snr_gamma: gamma, .. } = &self.objective;
         let above = |value: f64| value > 0.0 && value.is_finite();
         let share = |value: f64| (0.0..1.0).contains(&value);
         let ranges = [
@@ -186,7 +187,7 @@ impl Config {
             ("optimizer.epsilon", *epsilon, above(*epsilon), "a positive number"),
             ("optimizer.weight_decay", *weight_decay, *weight_decay >= 0.0 && weight_decay.is_finite(), "0 or more"),
             ("optimizer.clip", clip.unwrap_or(1.0), above(clip.unwrap_or(1.0)), "a positive number"),
-            ("objective.min_snr_gamma", self.objective.min_snr_gamma, above(self.objective.min_snr_gamma), "a positive number"),
+            ("objective.min_snr_gamma", *gamma, !matches!(weighting, WeightingName::MinSnr) || above(*gamma), "a positive number"),
             ("objective.label_dropout", self.objective.label_dropout, share(self.objective.label_dropout), "0 to below 1"),
             ("output.checkpoint_minutes", 0.0, self.output.checkpoint_minutes.is_none_or(above), "a positive number"),
         ];

@@ -237,13 +237,13 @@ impl Run {
         // Time spent in steps since the last line of metrics, and their images.
         let (mut busy, mut done) = (Duration::ZERO, 0);
         while self.trainer.step < self.config.steps && !stop.load(Ordering::Relaxed) {
-            let begin = Instant::now();
+            let (begin, before) = (Instant::now(), self.trainer.step);
             let stepped = self.trainer.step();
             busy += begin.elapsed();
             done += self.config.batch_size;
             let step = self.trainer.step;
-            let healthy = stepped.and_then(|stepped| self.tally.add(&stepped, step).map(|()| stepped));
-            let stepped = healthy.map_err(|e| self.diverged(e))?;
+            let healthy = stepped.and_then(|stepped| self.tally.add(&stepped, step, self.trainer.largest_weight()).map(|()| stepped));
+            let stepped = healthy.map_err(|e| self.diverged(e, before))?;
             if let Some(remark) = self.trainer.remark() {
                 observe(Event::Remark(&remark))?;
             }
@@ -319,8 +319,8 @@ impl Run {
         Error::new(ErrorKind::Network, format!("after step {}: {error}; {next}", self.trainer.step)).because(error)
     }
 
-    /// What went wrong, and a command that goes on from what there is, with a lower learning rate.
-    fn diverged(&self, error: Error) -> Error {
+    /// What went wrong with the weights of step `failed`, and a command that goes on from what there is, with a lower learning rate.
+    fn diverged(&self, error: Error, failed: u64) -> Error {
         if error.kind() != ErrorKind::Diverged {
             return error;
         }
@@ -330,8 +330,8 @@ impl Run {
             let next = format!("{} --learning-rate {rate:.1e}", self.resume_command());
             return Error::new(ErrorKind::Diverged, format!("{error}; there is no checkpoint yet, start again with {next}")).because(error);
         }
-        // The weights of this very step are what failed; those saved while the loss grew are no better.
-        let good = |(step, path): &&(u64, PathBuf)| *step < self.trainer.step && checkpoint::tally(path).is_ok_and(|tally| tally.is_low());
+        // Those saved while the loss grew are no better.
+        let good = |(step, path): &&(u64, PathBuf)| *step < failed && checkpoint::tally(path).is_ok_and(|tally| tally.is_low());
         let good = all.iter().rev().find(good).map(|(_, path)| path.clone());
         let own = |name: &str| Some(self.folder.join(name)).filter(|path| path.exists());
         let flag = |name: &str, path: Option<PathBuf>| path.map_or(String::new(), |path| format!(" --{name} {}", quoted(&path)));

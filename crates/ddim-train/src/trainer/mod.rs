@@ -246,6 +246,11 @@ impl Trainer {
         &self.network
     }
 
+    /// The largest weight of a timestep in the objective.
+    pub(crate) fn largest_weight(&self) -> f64 {
+        self.weights.iter().copied().fold(0.0, f64::max)
+    }
+
     /// The number of weights.
     pub fn parameters(&self) -> usize {
         self.unet.values().len()
