@@ -238,7 +238,7 @@ fn other_numbers_and_names() {
     both.insert("step".into(), Array { dtype: Dtype::I64, shape: vec![1], data: vec![0; 8] });
     write(&path, &both);
     assert_eq!(sampled(dir, &[]), expected);
-    assert!(ok(dir, SAMPLE).stderr.contains("note: the averaged weights, ema_model."));
+    assert!(ok(dir, SAMPLE).stderr.contains(": the averaged weights, ema_model."));
     let mut two = named("a.");
     two.extend(named("b."));
     write(&path, &two);
@@ -276,12 +276,12 @@ fn networks_without_a_scheduler() {
     copy(&dir.join("model"), &dir.join("whole"));
     fs::copy(dir.join("cosine.json"), dir.join("whole/scheduler/scheduler_config.json")).unwrap();
     let run = ok(dir, &with(&["--model", "whole/unet"]));
-    assert!(run.stderr.contains("note: the scheduler is that of the pipeline around it"), "{}", run.stderr);
+    assert!(run.stderr.contains("note: whole/unet: the scheduler is that of the pipeline around it"), "{}", run.stderr);
     assert_eq!(floats(&dir.join("x.npy")), cosine);
 
     copy(&dir.join("model/unet"), &dir.join("alone"));
     let run = ok(dir, &with(&["--model", "alone"]));
-    assert!(run.stderr.contains("note: no scheduler with it: DDPM's") && run.stderr.contains("--scheduler"), "{}", run.stderr);
+    assert!(run.stderr.contains("note: alone: no scheduler with it: DDPM's") && run.stderr.contains("--scheduler"), "{}", run.stderr);
     assert_eq!(floats(&dir.join("x.npy")), expected);
     assert!(ok(dir, &["info", "alone"]).stdout.contains("note        no scheduler"));
     for given in ["cosine.json", "whole", "whole/scheduler"] {
@@ -301,7 +301,7 @@ fn networks_without_a_scheduler() {
     write(&raw, &other);
     fs::write(dir.join("run/checkpoint-500/optimizer.bin"), "x").unwrap();
     let run = ok(dir, &with(&["--model", "run/checkpoint-500"]));
-    assert!(run.stderr.contains("note: the averaged weights, run/checkpoint-500/unet_ema"), "{}", run.stderr);
+    assert!(run.stderr.contains(": the averaged weights, run/checkpoint-500/unet_ema"), "{}", run.stderr);
     assert_eq!(floats(&dir.join("x.npy")), expected);
     assert_ne!(sampled(dir, &["--model", "run/checkpoint-500", "--raw"]), expected);
     refused(dir, &with(&["--model", "run"]), 1, &["run", "checkpoint-500"]);
@@ -366,7 +366,7 @@ fn lone_files() {
     fs::copy(dir.join(SAFETENSORS), dir.join("lone.ckpt")).unwrap();
     refused(dir, &["convert", "lone.ckpt", "c"], 1, &["lone.ckpt", "config.json", "--config"]);
     let run = ok(dir, &["convert", "lone.ckpt", "c", "--config", CONFIG, "--size", "8x16"]);
-    assert!(run.stderr.contains("note: no scheduler"), "{}", run.stderr);
+    assert!(run.stderr.contains(": no scheduler"), "{}", run.stderr);
     assert!(same_weights(&dir.join("a"), &dir.join("c")));
     assert_eq!(info(dir, "c")["size"], json!([8, 16]));
     ok(dir, &["convert", "lone.ckpt", "d", "--config", "model", "--scheduler", "model"]);
@@ -378,7 +378,7 @@ fn lone_files() {
     let authors = root().join("conformance/authors/model.ckpt");
     let authors = authors.to_str().unwrap();
     let average = ok(dir, &["convert", authors, "average"]);
-    assert!(average.stderr.contains("note: the averaged weights"), "{}", average.stderr);
+    assert!(average.stderr.contains(": the averaged weights"), "{}", average.stderr);
     assert!(ok(dir, &["convert", authors, "raw", "--raw"]).stderr.is_empty());
     assert!(!same_weights(&dir.join("average"), &dir.join("raw")));
     refused(dir, &["convert", "model/model_index.json", "f"], 1, &["model_index.json", "neither safetensors"]);
