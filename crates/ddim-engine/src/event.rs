@@ -72,7 +72,7 @@ pub enum Event {
         /// Images in it.
         count: usize,
     },
-    /// What was asked for by [`Control::preview`].
+    /// What was asked for by [`Control::preview`](crate::Control::preview).
     Preview {
         /// The code timestep that the network was evaluated at.
         timestep: usize,
