@@ -316,3 +316,20 @@ impl<R> Drop for Job<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_told_once() {
+        let mut told = Vec::new();
+        let mut tell = |event: Event| told.push(event);
+        let watch = Watch::new(Control::default(), None, &mut tell);
+        ["one", "two", "one", "two"].into_iter().for_each(|text| watch.note(text));
+        ["three", "three"].into_iter().for_each(|text| watch.warn(text));
+        drop(watch);
+        let texts = told.iter().map(|event| if let Event::Note { text, .. } = event { text.as_str() } else { "" });
+        assert_eq!(texts.collect::<Vec<_>>(), ["one", "two", "three", "three"]);
+    }
+}
