@@ -124,17 +124,15 @@ impl Reader<'_, '_> {
         if self.known.lacks_classes {
             return Err(Error::field(self.field, format!("{}: the model has no classes", value.display())));
         }
-        if let Some(word) = text.filter(|text| [DATA, REFERENCE, EACH, RANDOM].contains(text)) {
+        let is_word = |text: &&str| [DATA, REFERENCE, EACH, RANDOM].contains(text) || (*text == NONE && self.known.null.is_some());
+        if let Some(word) = text.filter(is_word) {
             self.not_the_class(word);
-        }
-        if let Some(word) = text.and_then(|text| [DATA, REFERENCE].into_iter().find(|word| *word == text)) {
-            return Ok(Kind::Awaited(word));
-        }
-        if text == Some(NONE) && self.known.null.is_some() {
-            self.not_the_class(NONE);
-            return Ok(Kind::None);
-        }
-        if let Some(word @ (EACH | RANDOM)) = text {
+            match word {
+                DATA => return Ok(Kind::Awaited(DATA)),
+                REFERENCE => return Ok(Kind::Awaited(REFERENCE)),
+                NONE => return Ok(Kind::None),
+                _ => {}
+            }
             let unknown = || Error::field(self.field, format!("{word}: the model does not say how many classes it has: expected numbers"));
             let count = self.known.real.filter(|count| *count > 0).ok_or_else(unknown)?;
             return Ok(if word == EACH { Kind::Turns((0..count).map(|k| vec![(k, 1.0)]).collect()) } else { Kind::Random(count) });

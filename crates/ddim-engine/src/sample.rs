@@ -272,15 +272,14 @@ impl Sample {
     fn images(&self, latents: Option<usize>) -> Result<Range<usize>> {
         let first = self.first.unwrap_or(0);
         let left = latents.map(|n| n.saturating_sub(first));
+        let path = self.latents.as_deref().unwrap_or(Path::new("")).display();
         if let (Some(0), Some(n)) = (left, latents.filter(|n| *n > 0)) {
-            let path = self.latents.as_deref().unwrap_or(Path::new(""));
-            return Err(Error::field("first", format!("{first}: expected at most {}, as {} has {n}", n - 1, path.display())));
+            return Err(Error::field("first", format!("{first}: expected at most {}, as {path} has {n}", n - 1)));
         }
         let count = match (self.count, left) {
             (Some(count), Some(n)) if count > n => {
-                let path = self.latents.as_deref().unwrap_or(Path::new(""));
                 let from = if first > 0 { format!(" from number {first} on") } else { String::new() };
-                return Err(Error::field("count", format!("{count}: expected at most {n}, the latents in {}{from}", path.display())));
+                return Err(Error::field("count", format!("{count}: expected at most {n}, the latents in {path}{from}")));
             }
             (count, left) => check_count(count.or(left).unwrap_or(DEFAULT_COUNT))?,
         };

@@ -233,6 +233,7 @@ impl Run {
         let mut metrics_file = open_metrics(&folder.join(METRICS), step)?;
         let mut events = EventFile::create(&folder, step).map_err(|e| Error::run(&folder, &e).because(e))?;
         let output = self.config.output.clone();
+        let largest_weight = self.trainer.largest_weight();
         let mut last_saved = Instant::now();
         // Time spent in steps since the last line of metrics, and their images.
         let (mut busy, mut done) = (Duration::ZERO, 0);
@@ -242,7 +243,7 @@ impl Run {
             busy += begin.elapsed();
             done += self.config.batch_size;
             let step = self.trainer.step;
-            let healthy = stepped.and_then(|stepped| self.tally.add(&stepped, step, self.trainer.largest_weight()).map(|()| stepped));
+            let healthy = stepped.and_then(|stepped| self.tally.add(&stepped, step, largest_weight).map(|()| stepped));
             let stepped = healthy.map_err(|e| self.diverged(e, before))?;
             if let Some(remark) = self.trainer.remark() {
                 observe(Event::Remark(&remark))?;
