@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Lays out the emoji of the npm package emoji-datasource-google by the groups of its own metadata, a folder each, as `ddim train --labels data` reads them.
+"""Lays out the emoji of the npm package emoji-datasource-google by the sub-groups of its own metadata, a folder each, as `ddim train --labels data` reads them.
 
     npm pack emoji-datasource-google@16.0.0 && tar xzf emoji-datasource-google-16.0.0.tgz
     python3 models/emoji/groups.py package emoji
 
-A folder is called as the first word of the group: smileys, people, animals, food, travel, activities, objects, symbols, flags. The skin tones alone, five
-images in a group "Component", are symbols.
+A folder is called as the sub-group is: animal-mammal, country-flag, face-smiling, food-fruit, and "sky & weather" is sky-weather.
 """
 
 import json
@@ -18,8 +17,7 @@ if len(sys.argv) != 3:
 package, out = map(Path, sys.argv[1:])
 count = 0
 for emoji in json.loads((package / "emoji.json").read_text(encoding="utf-8")):
-    group = emoji["category"].split()[0].lower()
-    folder = out / ("symbols" if group == "component" else group)
+    folder = out / emoji["subcategory"].replace(" & ", "-")
     folder.mkdir(parents=True, exist_ok=True)
     for image in [emoji, *emoji.get("skin_variations", {}).values()]:
         if image.get("has_img_google"):
@@ -27,5 +25,5 @@ for emoji in json.loads((package / "emoji.json").read_text(encoding="utf-8")):
             count += 1
 there = len(list((package / "img/google/64").glob("*.png")))
 if count != there:
-    sys.exit(f"{count} images have a group, of {there} in {package}")
-print(f"{count} images in {out}: " + ", ".join(f"{len(list(f.iterdir()))} {f.name}" for f in sorted(out.iterdir())))
+    sys.exit(f"{count} images have a sub-group, of {there} in {package}")
+print(f"{count} images of {len(list(out.iterdir()))} sub-groups in {out}")

@@ -160,15 +160,37 @@ fn mixtures_are_sums_of_rows() {
 #[test]
 fn added_classes_say_nothing() {
     let pipeline = pipeline("ddpm");
-    let unet = pipeline.unet.with_classes(5).unwrap();
+    let unet = pipeline.unet.with_classes(&[None; 5]).unwrap();
     let with = Pipeline::new(unet, pipeline.scheduler.clone());
-    assert!(with.unet.with_classes(5).unwrap_err().to_string().contains("with classes"));
-    assert!(pipeline.unet.with_classes(0).unwrap_err().to_string().contains("num_class_embeds"));
+    assert!(pipeline.unet.with_classes(&[]).unwrap_err().to_string().contains("num_class_embeds"));
+    assert!(pipeline.unet.with_classes(&[Some(0)]).unwrap_err().to_string().contains("class 0: expected one of the network's 0"));
     let without = Network::new(pipeline).unwrap();
     let [c, h, w] = without.shape();
     let x = Batch { seed: 1, first: 0 }.latents(c * h * w, 2);
     let network = Network::new(with).unwrap().with_condition(Condition::Labels(vec![0, 4])).unwrap();
     assert_eq!(predict(&network, &x, &[3.0, 700.0]), predict(&without, &x, &[3.0, 700.0]));
+}
+
+/// A class says what that of the other table said which it is from.
+#[test]
+fn classes_come_from_a_table() {
+    let pipeline = pipeline("learned_classes");
+    let other = Pipeline::new(pipeline.unet.with_classes(&[Some(3), None, Some(0)]).unwrap(), pipeline.scheduler.clone());
+    assert!(other.unet.with_classes(&[Some(3)]).unwrap_err().to_string().contains("class 3: expected one of the network's 3"));
+    let (before, after) = (Network::new(pipeline).unwrap(), Network::new(other).unwrap());
+    let [c, h, w] = before.shape();
+    let x = Batch { seed: 1, first: 0 }.latents(c * h * w, 1);
+    let of = |network: &Network, label: usize| {
+        let network = network.clone().with_condition(Condition::Labels(vec![label])).unwrap();
+        predict(&network, &x, &[300.0])
+    };
+    for (was, is) in [(3, 0), (0, 2)] {
+        assert_eq!(of(&before, was), of(&after, is));
+    }
+    assert!((0..4).all(|label| of(&before, label) != of(&after, 1)));
+    for name in ["class_timestep", "class_identity"] {
+        assert!(self::pipeline(name).unet.with_classes(&[None]).unwrap_err().to_string().contains("no table"));
+    }
 }
 
 #[test]

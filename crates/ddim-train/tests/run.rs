@@ -510,7 +510,32 @@ fn classes_of_a_model_keep_their_numbers() {
         [1, 3].into_iter().all(|k| row(&some, k) == row(&at("model"), k))
             && [0, 2].into_iter().all(|k| row(&some, k) != row(&at("model"), k))
     );
-    let error = Run::create(&at("no"), of("more", "0.1", Some("model")), &Pipeline::load).unwrap_err().to_string();
+    // More classes than the model has: its table grows.
+    let begun = Run::create(&at("more.run"), of("more", "0.1", Some("model")), &Pipeline::load).unwrap();
+    let said = remarks(begun).into_iter().find(|line| line.contains("does not know"));
+    let expected =
+        "classes that the model does not know: a takes the place of ant, b takes the place of bee, c takes the place of cat, new: d";
+    assert_eq!(said.as_deref(), Some(expected));
+    train(Run::resume(&at("more.run"), &changes(&[]), &Pipeline::load).unwrap()).unwrap();
+    assert_eq!(trained("more.run"), ("a b c d".to_owned(), vec![5; 4], Some(4), Some(1.5)));
+    // Its settings make the same run, and rows may be left over.
+    let weights = |run: &str| result(&at(run)).0.into_iter().filter(|(name, _)| name.ends_with("safetensors")).collect::<Vec<_>>();
+    let mut again = Settings::preset("tiny").unwrap();
+    again.over(&fs::read_to_string(at("more.run/config.toml")).unwrap(), "config.toml").unwrap();
+    train(Run::create(&at("again"), again, &Pipeline::load).unwrap()).unwrap();
+    assert_eq!(weights("again"), weights("more.run"));
+    let with = |rows: &str| {
+        let mut all = of("more", "0.1", Some("model"));
+        all.set("network.num_class_embeds", rows).unwrap();
+        Run::create(&at("rows"), all, &Pipeline::load)
+    };
+    drop(with("9").unwrap());
+    assert_eq!(Settings::of_run(&at("rows/config.toml")).unwrap().resolve().unwrap().network["num_class_embeds"].as_integer(), Some(9));
+    fs::remove_dir_all(at("rows")).unwrap();
+    assert!(with("3").unwrap_err().to_string().contains("network.num_class_embeds is 3, the model's 4"));
+    let mut few = of("more", "0.1", None);
+    few.set("network.num_class_embeds", "4").unwrap();
+    let error = Run::create(&at("few"), few, &Pipeline::load).unwrap_err().to_string();
     assert!(error.contains("network.num_class_embeds is 4: expected at least 5"), "{error}");
 }
 

@@ -59,6 +59,9 @@ impl TimestepEmbedding {
     }
 }
 
+/// The parameter of a table of classes, [classes, width].
+pub(super) const CLASS_TABLE: &str = "class_embedding.weight";
+
 /// diffusers' `class_embedding`.
 #[derive(Debug)]
 enum ClassEmbedding {

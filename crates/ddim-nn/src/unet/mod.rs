@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::executor::GraphModule;
 use crate::graph::{Conv, Graph, Initial, Norm, Parameters, Scope};
 use blocks::{DownBlock, MidBlock, UpBlock};
-use embedding::Embedding;
+use embedding::{CLASS_TABLE, Embedding};
 use resnet::conv3x3;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -124,14 +124,14 @@ impl UNet {
         Ok(Self { config: config.clone(), modules: modules.clone(), parameters: parameters.clone(), values })
     }
 
-    /// The same network with classes, `rows` of them, that it has yet to learn: their embeddings, [rows, 4 · the first channels], are zeros, and whatever the label, its output is what
-    /// it was, to the bit.
+    /// The same network with another table of classes: embedding i of it, of 4 · the first channels, is this network's of class `from[i]`, or zeros for a class that it has yet to learn.
+    /// Of a network without classes all are zeros, and whatever the label, its output is what it was, to the bit.
     ///
     /// ```
     /// use ddim_nn::{UNet, UNetConfig};
     ///
     /// let unet = UNet::initialised(&UNetConfig::preset("tiny").unwrap(), 0)?;
-    /// let with_classes = unet.with_classes(10)?;
+    /// let with_classes = unet.with_classes(&[None; 10])?;
     /// let (_, shape, range) = with_classes.parameters().find(|(name, ..)| *name == "class_embedding.weight").unwrap();
     /// assert_eq!(shape, [10, 128]);
     /// assert!(with_classes.values()[range].iter().all(|x| *x == 0.0));
@@ -139,17 +139,31 @@ impl UNet {
     /// ```
     ///
     /// # Errors
-    /// A network that has classes already; no rows, or more than 2²⁴.
-    pub fn with_classes(&self, rows: usize) -> Result<Self> {
-        if self.config.is_conditional() {
-            return Err(Error::input("a network with classes: expected one without"));
+    /// A network with embeddings of classes that are no table; a class that it has not; no classes, or more than 2²⁴.
+    pub fn with_classes(&self, from: &[Option<usize>]) -> Result<Self> {
+        if self.config.class_embed_type.is_some() {
+            return Err(Error::input(
+                "a network with embeddings of its classes that are no table: expected one with a table, or without classes",
+            ));
         }
-        let unet = Self::without_values(&UNetConfig { num_class_embeds: Some(rows), ..self.config.clone() })?;
+        let known = self.config.num_class_embeds.unwrap_or(0);
+        if let Some(class) = from.iter().flatten().find(|class| **class >= known) {
+            return Err(Error::input(format!("class {class}: expected one of the network's {known}")));
+        }
+        let unet = Self::without_values(&UNetConfig { num_class_embeds: Some(from.len()), ..self.config.clone() })?;
         let ours: HashMap<&str, Range<usize>> = self.parameters().map(|(name, _, range)| (name, range)).collect();
         let mut values = vec![0.0; unet.parameters.len()];
-        for (name, _, range) in unet.parameters() {
-            if let Some(ours) = ours.get(name) {
-                values[range].copy_from_slice(&self.values[ours.clone()]);
+        for (name, shape, range) in unet.parameters() {
+            let Some(ours) = ours.get(name) else { continue };
+            let ours = &self.values[ours.clone()];
+            if name != CLASS_TABLE {
+                values[range].copy_from_slice(ours);
+                continue;
+            }
+            for (row, from) in values[range].chunks_exact_mut(shape[1]).zip(from) {
+                if let Some(class) = from {
+                    row.copy_from_slice(&ours[class * shape[1]..][..shape[1]]);
+                }
             }
         }
         unet.with_values(values)

@@ -261,11 +261,16 @@ impl Settings {
     pub(crate) fn take_model(&mut self, network: &UNetConfig, scheduler: &SchedulerConfig) -> Result<()> {
         let mut of_model = self.clone();
         of_model.insert_network(network, scheduler);
+        let more =
+            |given: Option<&Value>, theirs: Option<&Value>| match (given.and_then(Value::as_integer), theirs.and_then(Value::as_integer)) {
+                (Some(given), Some(theirs)) => given > theirs,
+                (given, theirs) => given.is_some() && theirs.is_none(),
+            };
         let own_size = of_model.get("network.sample_size").is_some();
         for key in self.given.iter().filter(|key| key.starts_with("network.") || key.starts_with("scheduler.")) {
             let (given, theirs) = (self.get(key), of_model.get(key));
-            // A model without classes may be given some.
-            let added = key == CLASSES && theirs.is_none();
+            // A model may be given more classes.
+            let added = key == CLASSES && more(given, theirs);
             if added || (key == "network.sample_size" && !own_size) || (given.is_none() && FOUND.contains(&key.as_str())) {
                 continue;
             }
@@ -282,7 +287,7 @@ impl Settings {
         if let (false, Some(size)) = (own_size, self.get("network.sample_size").filter(|_| self.is_given("network.sample_size"))) {
             of_model.insert("network.sample_size", size.clone());
         }
-        if let (None, Some(rows)) = (of_model.get(CLASSES), self.get(CLASSES).filter(|_| self.is_given(CLASSES))) {
+        if let Some(rows) = self.get(CLASSES).filter(|rows| self.is_given(CLASSES) && more(Some(*rows), of_model.get(CLASSES))) {
             of_model.insert(CLASSES, rows.clone());
         }
         *self = of_model;

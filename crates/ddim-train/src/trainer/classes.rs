@@ -2,10 +2,13 @@
 
 use crate::error::{Error, Result};
 use ddim_data::DataSet;
-use ddim_nn::UNetConfig;
+use ddim_nn::{Pipeline, UNetConfig};
+
+/// How many new classes are named in what is said of them.
+const SHOWN: usize = 8;
 
 /// Numbers the data's classes as a model that calls its own `names` does: those of the same name get its numbers, others take the places of those that
-/// the data has not, in turn, and that is what comes back, in words. Where the data has numbers alone, they are the model's.
+/// the data has not, in turn, or new ones, and that is what comes back, in words. Where the data has numbers alone, they are the model's.
 pub(super) fn number_as(data: &mut DataSet, names: &[String]) -> Option<String> {
     let labels = data.labels.as_mut().filter(|_| !names.is_empty())?;
     if data.class_names.is_empty() {
@@ -17,13 +20,16 @@ pub(super) fn number_as(data: &mut DataSet, names: &[String]) -> Option<String> 
     let theirs: Vec<Option<usize>> = data.class_names.iter().map(|name| names.iter().position(|known| known == name)).collect();
     let mut free = (0..).filter(|row| !theirs.contains(&Some(*row)));
     let mut all = names.to_vec();
-    let mut said = Vec::new();
+    let (mut said, mut new) = (Vec::new(), Vec::new());
     let mut number = |(name, row): (&String, &Option<usize>)| {
         row.unwrap_or_else(|| {
             let row = free.next().expect("there is no end of them");
             match all.get_mut(row) {
                 Some(known) => said.push(format!("{name} takes the place of {}", std::mem::replace(known, name.clone()))),
-                None => all.push(name.clone()),
+                None => {
+                    new.push(name.clone());
+                    all.push(name.clone());
+                }
             }
             row
         })
@@ -31,7 +37,20 @@ pub(super) fn number_as(data: &mut DataSet, names: &[String]) -> Option<String> 
     let numbers: Vec<usize> = data.class_names.iter().zip(&theirs).map(&mut number).collect();
     labels.iter_mut().for_each(|label| *label = numbers[*label]);
     (data.classes, data.class_names) = (all.len(), all);
+    match new.len() {
+        0 => {}
+        1..=SHOWN => said.push(format!("new: {}", new.join(", "))),
+        many => said.push(format!("{many} new ones")),
+    }
     (!said.is_empty()).then(|| format!("classes that the model does not know: {}", said.join(", ")))
+}
+
+/// From which class of a model's table each of `rows` classes begins: its own from themselves, new ones from its class for none, which goes last; from zeros
+/// where it has neither.
+pub(super) fn rows_from(model: &Pipeline, rows: usize) -> Vec<Option<usize>> {
+    let none = model.null_class();
+    let known = none.or(model.classes_count()).unwrap_or(0);
+    (0..rows).map(|row| if row < known { Some(row) } else { none }).collect()
 }
 
 /// Whether a network is for images of the data, and for `classes` of them.
@@ -46,7 +65,7 @@ pub(super) fn check(network: &UNetConfig, data: &DataSet, classes: Option<usize>
         (false, Some(_)) => Err(Error::config("a network without classes, and data.labels: expected both or neither")),
         (true, Some(classes)) => match network.num_class_embeds {
             Some(rows) if network.class_embed_type.is_none() && rows < classes => Err(Error::config(format!(
-                "network.num_class_embeds is {rows}: expected at least {classes}, one for each class of the data and of the model it begins from, and one for none where labels are dropped"
+                "network.num_class_embeds is {rows}: expected at least {classes}, one for each class of the data, and one for none where labels are dropped"
             ))),
             _ if network.class_embed_type == Some(ddim_nn::ClassEmbedType::Identity) => {
                 Err(Error::config("class_embed_type is identity: expected a network that takes labels"))

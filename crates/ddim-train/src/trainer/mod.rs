@@ -16,7 +16,7 @@ use ddim_nn::{Adam, Condition, Ema, Pipeline, SamplingDefaults, SchedulerConfig,
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
-use classes::{check, number_as};
+use classes::{check, number_as, rows_from};
 use drawn::{Drawn, noisy};
 use elsewhere::Elsewhere;
 pub use evaluate::Evaluated;
@@ -36,7 +36,7 @@ pub struct Stepped {
 pub(crate) enum Start {
     /// Nowhere: DDPM's initialisation, of a network for the data's channels and classes.
     Initialised,
-    /// A model, which gets the data's classes where it has none.
+    /// A model, which gets those of the data's classes that it has not.
     From(Box<Pipeline>),
     /// A checkpoint, which is loaded next; what it calls its classes, and how it says that its images look best.
     Checkpoint(Vec<String>, SamplingDefaults),
@@ -139,7 +139,13 @@ impl Trainer {
         if dropped > 0 && classes.is_none() {
             return Err(Error::config("objective.label_dropout without labels: expected data.labels"));
         }
-        let network = config.network_config(data.shape[0], classes.filter(|_| !knows))?;
+        let mut network = config.network_config(data.shape[0], classes.filter(|_| !knows))?;
+        if let Start::From(pipeline) = &start
+            && let (Some(classes), Some(rows)) = (classes, pipeline.classes_count())
+            && network.num_class_embeds == Some(rows)
+        {
+            network.num_class_embeds = Some(rows.max(classes));
+        }
         let scheduler = config.scheduler.clone();
         check(&network, &data, classes)?;
         let mut all: Vec<usize> = (0..data.len()).collect();
@@ -158,7 +164,7 @@ impl Trainer {
         }
         let unet = match start {
             Start::From(pipeline) => match network.num_class_embeds {
-                Some(rows) if !knows => pipeline.unet.with_classes(rows)?,
+                Some(rows) if pipeline.config.num_class_embeds != Some(rows) => pipeline.unet.with_classes(&rows_from(&pipeline, rows))?,
                 _ => pipeline.unet,
             },
             Start::Initialised | Start::Checkpoint(..) => UNet::initialised(&network, config.seed)?,
