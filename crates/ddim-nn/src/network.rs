@@ -9,6 +9,7 @@ use crate::plan::{Inputs, Profile, Weights};
 use crate::unet::{ClassEmbedType, SampleSize, TimeEmbeddingType, UNetConfig};
 use ddim::denoiser::check_batch;
 use ddim::{Denoiser, Prediction};
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// A network with all that a sampler must know of it: the size of its images and what it predicts.
@@ -209,6 +210,12 @@ impl Network {
 /// Pixels of the images that are evaluated together: enough for the kernels, and what they need at once stays small.
 const MOST_PIXELS: usize = 16 * 32 * 32;
 
+/// Fewer are not put on a thread of their own: each group reads all weights.
+const LEAST_PIXELS: usize = MOST_PIXELS / 2;
+
+/// Those of all groups that are evaluated at a time, for their memory.
+const PIXELS_AT_A_TIME: usize = 4 * MOST_PIXELS;
+
 impl Network {
     /// Images from `first` of `n`: their timesteps, and which of the distinct embeddings each has.
     fn evaluate(&self, x: &[f32], timesteps: &[f32], [first, n]: [usize; 2], profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
@@ -279,24 +286,36 @@ impl Network {
     pub fn predict_profiled(&self, x_t: &[f32], levels: &[f64], mut profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
         let dim = self.dim();
         let n = self.check(x_t, levels, out)?;
-        let group = match self.compiled.runner {
-            Runner::Here(_) => (MOST_PIXELS / (self.size[0] * self.size[1])).max(1),
-            Runner::Elsewhere(_) => n.max(1),
-        };
         // The one place where a level becomes the network's timestep.
         let timesteps: Vec<f32> = levels.iter().map(|level| (level - 1.0) as f32).collect();
         let whole = self.config.out_channels * self.size[0] * self.size[1];
-        let mut with_variances = Vec::new();
-        for (g, ((x, out), timesteps)) in x_t.chunks(group * dim).zip(out.chunks_mut(group * dim)).zip(timesteps.chunks(group)).enumerate()
-        {
+        let evaluate = |first: usize, x: &[f32], timesteps: &[f32], profile: Option<&mut Profile>, out: &mut [f32]| {
             if whole == dim {
-                self.evaluate(x, timesteps, [g * group, n], profile.as_deref_mut(), out)?;
-                continue;
+                return self.evaluate(x, timesteps, [first, n], profile, out);
             }
-            with_variances.resize(timesteps.len() * whole, 0.0);
-            self.evaluate(x, timesteps, [g * group, n], profile.as_deref_mut(), &mut with_variances)?;
+            let mut with_variances = vec![0.0; timesteps.len() * whole];
+            self.evaluate(x, timesteps, [first, n], profile, &mut with_variances)?;
             out.chunks_exact_mut(dim).zip(with_variances.chunks_exact(whole)).for_each(|(out, all)| out.copy_from_slice(&all[..dim]));
+            Ok(())
+        };
+        if let Runner::Elsewhere(_) = self.compiled.runner {
+            return evaluate(0, x_t, &timesteps, profile, out);
         }
-        Ok(())
+        let images = |pixels: usize| (pixels / (self.size[0] * self.size[1])).max(1);
+        let most = images(MOST_PIXELS);
+        if profile.is_some() {
+            let parts = x_t.chunks(most * dim).zip(out.chunks_mut(most * dim)).zip(timesteps.chunks(most));
+            return parts
+                .enumerate()
+                .try_for_each(|(g, ((x, out), timesteps))| evaluate(g * most, x, timesteps, profile.as_deref_mut(), out));
+        }
+        // Groups on threads of their own wait for one another once, the threads of one group at every operation.
+        let at_a_time = images(PIXELS_AT_A_TIME);
+        let parts = x_t.chunks(at_a_time * dim).zip(out.chunks_mut(at_a_time * dim)).zip(timesteps.chunks(at_a_time));
+        parts.enumerate().try_for_each(|(part, ((x, out), timesteps))| {
+            let group = timesteps.len().div_ceil(rayon::current_num_threads()).clamp(images(LEAST_PIXELS), most);
+            let groups = x.par_chunks(group * dim).zip(out.par_chunks_mut(group * dim)).zip(timesteps.par_chunks(group));
+            groups.enumerate().try_for_each(|(g, ((x, out), timesteps))| evaluate(part * at_a_time + g * group, x, timesteps, None, out))
+        })
     }
 }

@@ -53,3 +53,28 @@ fn conditions_are_checked() {
     assert!(network.with_condition(Condition::Labels(vec![5])).is_err());
     assert!(network.with_condition(Condition::Embeddings(vec![0.0; 64])).is_err());
 }
+
+/// A batch is evaluated in groups, some at a time and on as many threads as there are: each image has its own level and class, and the bits that it has alone.
+#[test]
+fn groups_of_a_batch_are_its_images() {
+    let network = network("learned_classes");
+    let (n, dim) = (1100, network.dim());
+    let labels: Vec<usize> = (0..n).map(|i| i * i % 5).collect();
+    let levels: Vec<f64> = (0..n).map(|i| (1 + i * 37 % 1000) as f64).collect();
+    let x = ddim::noise::Batch { seed: 0, first: 0 }.latents(dim, n);
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let network = network.with_condition(Condition::Labels(labels.clone())).unwrap();
+        let mut out = vec![0f32; n * dim];
+        pool.install(|| network.predict(&x, &levels, &mut out)).unwrap();
+        out
+    };
+    let found = on(1);
+    assert!([2, 3, 7].into_iter().all(|threads| on(threads) == found));
+    for i in [0, 1, 127, 128, 333, 1023, 1024, 1099] {
+        let alone = network.with_condition(Condition::Labels(vec![labels[i]])).unwrap();
+        let mut out = vec![0f32; dim];
+        alone.predict(&x[i * dim..(i + 1) * dim], &levels[i..=i], &mut out).unwrap();
+        assert_eq!(out, found[i * dim..(i + 1) * dim], "image {i}");
+    }
+}
