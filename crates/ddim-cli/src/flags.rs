@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use ddim_engine as engine;
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Flags of every verb.
 #[derive(Debug, Args)]
@@ -97,7 +98,7 @@ impl TypedValueParser for SpacingParser {
     type Value = engine::Spacing;
 
     fn parse_ref(&self, command: &clap::Command, arg: Option<&clap::Arg>, value: &OsStr) -> Result<Self::Value, clap::Error> {
-        let parser = clap::builder::StringValueParser::new().try_map(|text| text.parse::<engine::Spacing>());
+        let parser = clap::builder::StringValueParser::new().try_map(|text| text.trim().parse::<engine::Spacing>());
         parser.parse_ref(command, arg, value)
     }
 
@@ -222,6 +223,11 @@ pub(crate) struct GuidanceShape {
     /// How much of each prediction's standard deviation is brought back to that without guidance, from 0 to 1: against colours that are too strong.
     #[arg(long, value_name = "P", default_value_t = 0.0)]
     pub(crate) guidance_rescale: f64,
+}
+
+/// One of a list; spaces around it are none of it.
+pub(crate) fn parse_item<T: FromStr>(text: &str) -> Result<T, T::Err> {
+    text.trim().parse()
 }
 
 fn parse_interval(text: &str) -> Result<[f64; 2], String> {

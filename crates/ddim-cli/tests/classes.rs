@@ -124,8 +124,11 @@ fn guidance_that_there_is_not() {
     let words = ["--guidance: 3: model has no class that stands for none", "label dropout"];
     refused(dir, &[&base[..], &["--guidance", "3"]].concat(), 2, &words);
     ok(dir, &[&base[..], &["--guidance", "1", "--save-npy", "x.npy"]].concat());
-    refused(dir, &["sample", "--steps", "1", "--count", "1", "--guidance", "2", "-q"], 2, &["--guidance: 2: emoji has no class"]);
-    ok(dir, &["sample", "--steps", "1", "--count", "1", "--guidance", "1", "-q", "--save-npy", "x.npy"]);
+    // A model without classes.
+    let folder = with_model("ddpm");
+    let base = ["sample", "--model", "model", "--steps", "1", "--count", "1", "-q", "--save-npy", "x.npy"];
+    refused(folder.path(), &[&base[..], &["--guidance", "2"]].concat(), 2, &["--guidance: 2: model has no class"]);
+    ok(folder.path(), &[&base[..], &["--guidance", "1"]].concat());
 }
 
 /// Names come from elsewhere: they are not to move a cursor, and a word that stands for several classes is said to where one is called so.

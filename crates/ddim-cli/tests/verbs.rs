@@ -100,7 +100,7 @@ fn a_latent_decides_its_picture() {
     let folder = tempfile::tempdir().unwrap();
     let run = ok(
         folder.path(),
-        &["consistency", "--model", "fashion", "--count", "4", "--steps", "10,20,50,100", "--grid", "c.png", "--json", "-q"],
+        &["consistency", "--model", "fashion", "--count", "4", "--steps", "10, 20,50,100", "--grid", "c.png", "--json", "-q"],
     );
     let object = json(&run);
     let others = object["rms_between_latents"].as_f64().unwrap();
@@ -186,7 +186,7 @@ fn animations_of_two_formats() {
 fn traces_hold_every_step() {
     let folder = with_model("ddpm");
     let dir = folder.path();
-    let args = ["sample", "--model", "model", "--count", "3", "--timesteps", "900,500,20", "--trace", "t", "--save-npy", "x.npy", "-q"];
+    let args = ["sample", "--model", "model", "--count", "3", "--timesteps", "900, 500,20 ", "--trace", "t", "--save-npy", "x.npy", "-q"];
     ok(dir, &[&args[..], &["--batch-size", "2", "--animate", "a.gif"]].concat());
     let trace = dir.join("t");
     let mut names: Vec<_> = trace.read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();

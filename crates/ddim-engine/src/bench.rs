@@ -162,7 +162,7 @@ impl Request for Bench {
                         return Ok(learner.update(&mut adam, clipping(norm, 1.0), &[], k)?);
                     };
                     plan.begin();
-                    plan.add_profiled(&unet, &examples, counts.then_some(&mut profile));
+                    plan.add_profiled(&unet, &examples, (counts && self.profile).then_some(&mut profile));
                     let added = Instant::now();
                     let (scale, k) = (clipping(plan.norm(), 1.0), adam.steps + 1);
                     adam.step(&mut unet, plan.gradients(), scale, &mut [], k);
@@ -175,7 +175,9 @@ impl Request for Bench {
             None => {
                 let mut out = vec![0.0; x.len()];
                 let levels = vec![level as f64; n];
-                measure(watch, |counts| Ok(network.predict_profiled(&x, &levels, counts.then_some(&mut profile), &mut out)?))?
+                measure(watch, |counts| {
+                    Ok(network.predict_profiled(&x, &levels, (counts && self.profile).then_some(&mut profile), &mut out)?)
+                })?
             }
         };
         // After the network's, so that it counts from no cold start.

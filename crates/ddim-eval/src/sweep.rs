@@ -309,10 +309,28 @@ fn compare(folder: &Path, known: &Map<String, Value>, settings: &Map<String, Val
         return Err(Error::sweep(folder, message));
     }
     let different = settings.iter().filter(|(key, here)| noted(key) != *here);
-    let said: Vec<String> = different.map(|(key, here)| format!("{key} is {} there and {} here", short(noted(key)), short(here))).collect();
+    let said: Vec<String> = different.map(|(key, here)| difference(key, noted(key), here)).collect();
     match said.is_empty() {
         true => Ok(()),
         false => Err(Error::sweep(folder, format!("another sweep: {}: expected the same, or another --out", said.join(", ")))),
+    }
+}
+
+/// Settings that are checksums, and what of.
+const CHECKSUMS: [(&str, &str); 5] = [
+    ("weights", "the model's weights"),
+    ("classes", "the classes that are drawn"),
+    ("reference_classes", "the classes of the reference"),
+    ("reference_checksum", "the images of the reference"),
+    ("inception_checksum", "Inception's weights"),
+];
+
+/// What is different about a setting, in words.
+fn difference(key: &str, there: &Value, here: &Value) -> String {
+    match CHECKSUMS.iter().find(|(known, _)| *known == key) {
+        Some((_, what)) if !there.is_null() && !here.is_null() => format!("{what} are others"),
+        Some((_, what)) => format!("{what} are known {} alone", if here.is_null() { "there" } else { "here" }),
+        None => format!("{key} is {} there and {} here", short(there), short(here)),
     }
 }
 

@@ -4,6 +4,7 @@ use crate::condition::Condition;
 use crate::plan::{Backward, Inputs, Profile};
 use crate::unet::UNet;
 use ddim_kernels as kernels;
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// Inputs of a network and what it should say, n of each.
@@ -28,6 +29,9 @@ pub struct Examples<'a> {
 /// Pixels of the images whose gradients are computed together, and summed before others are added: so that no bit of a sum depends on the memory
 /// or the machines that a batch is spread over.
 const PIXELS_TOGETHER: usize = 16 * 32 * 32;
+
+/// Bytes of groups that are computed at a time, about, where these are several.
+const GROUPS_BYTES: usize = 1 << 30;
 
 /// A network's plan for training, with the gradients of a batch.
 ///
@@ -58,8 +62,16 @@ const PIXELS_TOGETHER: usize = 16 * 32 * 32;
 /// # Ok::<(), ddim_nn::Error>(())
 /// ```
 pub struct TrainingPlan {
-    backward: Backward,
+    /// One for each group that is computed at a time.
+    groups: Vec<Group>,
+    checkpoint: bool,
     size: [usize; 2],
+    gradients: Vec<f32>,
+}
+
+/// The plan of a group of images, and their gradients.
+struct Group {
+    backward: Backward,
     gradients: Vec<f32>,
 }
 
@@ -82,7 +94,7 @@ impl TrainingPlan {
     }
 
     fn of(unet: &UNet, size: [usize; 2], checkpoint: bool) -> Self {
-        Self { backward: Backward::new(unet, size, checkpoint), size, gradients: vec![0.0; unet.values().len()] }
+        Self { groups: vec![Group::new(unet, size, checkpoint)], checkpoint, size, gradients: vec![0.0; unet.values().len()] }
     }
 
     /// Begins a batch: gradients are 0.
@@ -91,7 +103,8 @@ impl TrainingPlan {
     }
 
     /// Adds the gradients of Σ weight · mean (prediction - target)² over the images, and returns that sum. With weights 1/n, and the noise as
-    /// target, L_simple. Images go through in groups of a fixed number of pixels, counted from the first.
+    /// target, L_simple. Images go through in groups of a fixed number of pixels, counted from the first; some groups at a time, on threads of their own,
+    /// and their sums are added one after the other.
     ///
     /// # Panics
     /// On lengths that do not go together, images that the plan is not for, or another network than that of [`new`](Self::new).
@@ -99,35 +112,40 @@ impl TrainingPlan {
         self.add_profiled(unet, examples, None)
     }
 
-    /// [`add`](Self::add), adding to a profile where one is given.
+    /// [`add`](Self::add), adding to a profile where one is given, which sees one group at a time.
     ///
     /// # Panics
     /// As `add`.
     pub fn add_profiled(&mut self, unet: &UNet, examples: &Examples<'_>, mut profile: Option<&mut Profile>) -> f64 {
-        let Examples { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
+        let Examples { shape: [n, c, h, w], x, timesteps, weights, dropout, .. } = *examples;
         assert_eq!([h, w], self.size, "images of the plan's size");
         assert_eq!(unet.values().len(), self.gradients.len(), "the network of the plan");
         assert!(x.len() == n * c * h * w && timesteps.len() == n && weights.len() == n && (dropout.is_empty() || dropout.len() == n));
-        let outputs = target.len() / n.max(1);
         let together = Self::images_together(self.size);
+        let at_a_time = if profile.is_some() { 1 } else { self.groups_at_a_time().min(n.div_ceil(together)) };
+        while self.groups.len() < at_a_time {
+            self.groups.push(Group::new(unet, self.size, self.checkpoint));
+        }
+        let ranges: Vec<Range<usize>> = (0..n).step_by(together).map(|first| first..n.min(first + together)).collect();
+        let Self { groups, gradients, .. } = self;
         let mut total = 0.0;
-        let values = unet.values();
         // On a thread of the pool: else each operation would wait for one to wake up.
         rayon::scope(|_| {
-            for first in (0..n).step_by(together) {
-                let range = first..n.min(first + together);
-                let kinds: Vec<usize> = (0..range.len()).collect();
-                let condition = condition.of(range.clone(), n);
-                let inputs = Inputs {
-                    x: &x[range.start * c * h * w..range.end * c * h * w],
-                    interleaved: false,
-                    timesteps: &timesteps[range.clone()].iter().map(|&t| t as f32).collect::<Vec<_>>(),
-                    condition: &condition,
-                    kinds: &kinds,
-                    dropout: dropout.get(range.clone()).unwrap_or_default(),
+            for ranges in ranges.chunks(at_a_time.max(1)) {
+                let groups = &mut groups[..ranges.len()];
+                let sums: Vec<f64> = match profile.as_deref_mut() {
+                    Some(profile) => vec![groups[0].squared_error(unet, examples, ranges[0].clone(), Some(profile))],
+                    None => {
+                        let pairs = groups.par_iter_mut().zip(ranges);
+                        pairs.map(|(group, range)| group.squared_error(unet, examples, range.clone(), None)).collect()
+                    }
                 };
-                let target = &target[range.start * outputs..range.end * outputs];
-                total += self.backward.squared_error(values, &inputs, target, &weights[range], &mut self.gradients, profile.as_deref_mut());
+                total = sums.iter().fold(total, |total, sum| total + sum);
+                gradients.par_chunks_mut(1 << 14).enumerate().for_each(|(part, gradients)| {
+                    for group in &*groups {
+                        gradients.iter_mut().zip(&group.gradients[part << 14..]).for_each(|(sum, of_group)| *sum += of_group);
+                    }
+                });
             }
         });
         total
@@ -138,6 +156,17 @@ impl TrainingPlan {
         (PIXELS_TOGETHER / (h * w)).max(1)
     }
 
+    /// The number of images that [`add`](Self::add) has in memory at a time, where it is given so many: it grows with the threads, and no bit of a result depends on it.
+    pub fn images_at_a_time(&self) -> usize {
+        self.groups_at_a_time() * Self::images_together(self.size)
+    }
+
+    fn groups_at_a_time(&self) -> usize {
+        // What images are computed of, and its gradients; those of the parameters.
+        let numbers = 2 * Self::images_together(self.size) * self.groups[0].backward.plan().numbers_per_image() + self.gradients.len();
+        (GROUPS_BYTES / (numbers * size_of::<f32>())).clamp(1, rayon::current_num_threads())
+    }
+
     /// Of all parameters, in the order of [`UNet::values`].
     pub fn gradients(&self) -> &[f32] {
         &self.gradients
@@ -146,6 +175,31 @@ impl TrainingPlan {
     /// Over all parameters.
     pub fn norm(&self) -> f64 {
         kernels::sum_of_squares(&self.gradients).sqrt()
+    }
+}
+
+impl Group {
+    fn new(unet: &UNet, size: [usize; 2], checkpoint: bool) -> Self {
+        Self { backward: Backward::new(unet, size, checkpoint), gradients: vec![0.0; unet.values().len()] }
+    }
+
+    /// Finds the gradients of these images; the error of them.
+    fn squared_error(&mut self, unet: &UNet, examples: &Examples<'_>, range: Range<usize>, profile: Option<&mut Profile>) -> f64 {
+        let Examples { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
+        let outputs = target.len() / n;
+        let kinds: Vec<usize> = (0..range.len()).collect();
+        let condition = condition.of(range.clone(), n);
+        let inputs = Inputs {
+            x: &x[range.start * c * h * w..range.end * c * h * w],
+            interleaved: false,
+            timesteps: &timesteps[range.clone()].iter().map(|&t| t as f32).collect::<Vec<_>>(),
+            condition: &condition,
+            kinds: &kinds,
+            dropout: dropout.get(range.clone()).unwrap_or_default(),
+        };
+        let target = &target[range.start * outputs..range.end * outputs];
+        self.gradients.fill(0.0);
+        self.backward.squared_error(unet.values(), &inputs, target, &weights[range], &mut self.gradients, profile)
     }
 }
 

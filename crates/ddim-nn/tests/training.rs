@@ -138,6 +138,41 @@ fn activations_computed_again_give_the_same_bits() {
     }
 }
 
+/// Groups of a batch are computed on threads of their own: no bit depends on their number, and a sum is that of its groups, one after the other.
+#[test]
+fn groups_are_summed_in_order() {
+    let unet = networks().remove(1);
+    let (n, together, len) = (700, TrainingPlan::images_together([8, 8]), 3 * 64);
+    assert!(n > 2 * together);
+    let numbers = |phase: f32| -> Vec<f32> { (0..n * len).map(|i| (i as f32 * 0.37 + phase).sin()).collect() };
+    let (x, target, timesteps) = (numbers(0.0), numbers(1.0), (0..n).map(|i| i * 7 % 1000).collect::<Vec<_>>());
+    let add = |plan: &mut TrainingPlan, range: Range<usize>| {
+        let n = range.len();
+        let examples = Examples {
+            shape: [n, 3, 8, 8],
+            x: &x[range.start * len..range.end * len],
+            target: &target[range.start * len..range.end * len],
+            timesteps: &timesteps[range.clone()],
+            weights: &vec![1.0 / 700.0; n],
+            condition: &Condition::Labels(range.clone().map(|i| i % 4).collect()),
+            dropout: &range.map(|i| i as u64).collect::<Vec<_>>(),
+        };
+        plan.add(&unet, &examples)
+    };
+    let on = |threads: usize, ranges: &[Range<usize>]| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut plan = TrainingPlan::new(&unet, [8, 8]);
+        let loss = pool.install(|| ranges.iter().cloned().map(|range| add(&mut plan, range)).fold(0.0, |sum, loss| sum + loss));
+        (loss, plan.gradients().to_vec())
+    };
+    let ranges: Vec<Range<usize>> = (0..n).step_by(together).map(|first| first..n.min(first + together)).collect();
+    let found = on(1, &ranges);
+    assert!(found.1.iter().any(|g| *g != 0.0));
+    for threads in [1, 2, 3, 5] {
+        assert!(on(threads, &[0..n]) == found, "{threads} threads");
+    }
+}
+
 /// Of the loss along a direction through each parameter's numbers, for each parameter of a whole network.
 #[test]
 fn gradients_equal_finite_differences() {

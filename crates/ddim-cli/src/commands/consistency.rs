@@ -1,7 +1,7 @@
 //! `ddim consistency`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, ClipArgs, Common, InceptionArgs, SolverArgs, TrajectoryArgs};
+use crate::flags::{ClassArgs, ClipArgs, Common, InceptionArgs, SolverArgs, TrajectoryArgs, parse_item};
 use crate::front::{counted, lines, report, work};
 use clap::Args;
 use ddim_engine as engine;
@@ -25,7 +25,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) count: usize,
     /// Numbers of steps, one a column.
-    #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100, 1000])]
+    #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100, 1000], value_parser = parse_item::<usize>)]
     pub(crate) steps: Vec<usize>,
     #[command(flatten)]
     pub(crate) trajectory: TrajectoryArgs,

@@ -1,7 +1,7 @@
 //! `ddim interpolate`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, ClipArgs, Common, SolverArgs, TrajectoryArgs};
+use crate::flags::{ClassArgs, ClipArgs, Common, SolverArgs, TrajectoryArgs, parse_item};
 use crate::front::{images, lines, report, steps, work};
 use clap::Args;
 use ddim_engine as engine;
@@ -20,7 +20,7 @@ use std::path::PathBuf;
   ddim interpolate --model RUN --classes boot,shirt --seeds 1,2      from class to class")]
 pub(crate) struct Flags {
     /// Two seeds, or four for a grid: top left, top right, bottom left, bottom right. The latent of a seed is that of its image 0.
-    #[arg(long, value_name = "A,B[,C,D]", value_delimiter = ',', default_values_t = [0, 1], conflicts_with = "latents")]
+    #[arg(long, value_name = "A,B[,C,D]", value_delimiter = ',', default_values_t = [0, 1], value_parser = parse_item::<u64>, conflicts_with = "latents")]
     pub(crate) seeds: Vec<u64>,
     /// Two latents (or four), f32 [n, c, h, w], instead of seeds.
     #[arg(long, value_name = "two.npy")]

@@ -1,7 +1,7 @@
 //! `ddim nll`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, Common, PreparationArgs, TrajectoryArgs};
+use crate::flags::{ClassArgs, Common, PreparationArgs, TrajectoryArgs, parse_item};
 use crate::front::{images, lines, report, steps, work};
 use clap::Args;
 use ddim_engine as engine;
@@ -29,7 +29,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "S", default_value_t = 100)]
     pub(crate) steps: usize,
     /// Processes: numbers above 0, up to 1.
-    #[arg(long, value_name = "E1,E2,...", value_delimiter = ',', default_values_t = [0.2, 0.5, 1.0])]
+    #[arg(long, value_name = "E1,E2,...", value_delimiter = ',', default_values_t = [0.2, 0.5, 1.0], value_parser = parse_item::<f64>)]
     pub(crate) eta: Vec<f64>,
     /// The seed of the noise.
     #[arg(long, value_name = "N", default_value_t = 0)]

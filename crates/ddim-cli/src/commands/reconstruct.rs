@@ -1,7 +1,7 @@
 //! `ddim reconstruct`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, Common, InversionArgs, PreparationArgs, SolverArgs, TrajectoryArgs};
+use crate::flags::{ClassArgs, Common, InversionArgs, PreparationArgs, SolverArgs, TrajectoryArgs, parse_item};
 use crate::front::{lines, report, work};
 use clap::Args;
 use ddim_engine as engine;
@@ -27,7 +27,7 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) preparation: PreparationArgs,
     /// Numbers of steps, the same up and down.
-    #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100])]
+    #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100], value_parser = parse_item::<usize>)]
     pub(crate) steps: Vec<usize>,
     #[command(flatten)]
     pub(crate) trajectory: TrajectoryArgs,

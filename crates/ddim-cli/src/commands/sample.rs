@@ -1,7 +1,7 @@
 //! `ddim sample`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, ClipArgs, Common, SolverArgs, TrajectoryArgs};
+use crate::flags::{ClassArgs, ClipArgs, Common, SolverArgs, TrajectoryArgs, parse_item};
 use crate::front::{images, lines, report, steps, work};
 use clap::Args;
 use ddim_engine as engine;
@@ -45,7 +45,7 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) solver: SolverArgs,
     /// Exactly these code timesteps (0 to T - 1), descending, instead of --steps.
-    #[arg(long, value_name = "T1,T2,...", value_delimiter = ',', conflicts_with_all = ["steps", "trajectory"])]
+    #[arg(long, value_name = "T1,T2,...", value_delimiter = ',', value_parser = parse_item::<usize>, conflicts_with_all = ["steps", "trajectory"])]
     pub(crate) timesteps: Option<Vec<usize>>,
     /// The seed of latents and of noise.
     #[arg(long, value_name = "N", default_value_t = 0)]

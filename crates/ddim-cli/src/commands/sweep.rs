@@ -1,7 +1,7 @@
 //! `ddim sweep`
 
 use crate::error::Result;
-use crate::flags::{ClassChoice, ClipArgs, Common, GuidanceShape, InceptionArgs, PreparationArgs, SpacingParser};
+use crate::flags::{ClassChoice, ClipArgs, Common, GuidanceShape, InceptionArgs, PreparationArgs, SpacingParser, parse_item};
 use crate::front::{counted, images, report, work};
 use clap::Args;
 use ddim_engine as engine;
@@ -39,7 +39,7 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) preparation: PreparationArgs,
     /// Numbers of steps S: the columns.
-    #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100])]
+    #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100], value_parser = parse_item::<usize>)]
     pub(crate) steps: Vec<usize>,
     /// Amounts of noise: rows. Numbers from 0 to 1, and hat. Solvers that add none, as ipndm and unipc, want 0 alone.
     #[arg(long, value_name = "E1,E2,...,hat", value_delimiter = ',', default_values = ["0", "0.2", "0.5", "1", "hat"], value_parser = parse_sigma)]
@@ -48,10 +48,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) count: usize,
     /// Seeds of latents and of noise. Of several, the table has the mean and the standard deviation.
-    #[arg(long, value_name = "N1,N2,...", value_delimiter = ',', default_values_t = [0])]
+    #[arg(long, value_name = "N1,N2,...", value_delimiter = ',', default_values_t = [0], value_parser = parse_item::<u64>)]
     pub(crate) seed: Vec<u64>,
     /// How a step uses what the network said before: rows. The names that `ddim sample --solver` takes.
-    #[arg(long, value_name = "NAME1,NAME2,...", value_delimiter = ',', default_values = ["ddim"])]
+    #[arg(long, value_name = "NAME1,NAME2,...", value_delimiter = ',', default_values = ["ddim"], value_parser = parse_item::<engine::Solver>)]
     pub(crate) solver: Vec<engine::Solver>,
     /// How the S timesteps are chosen from the T of training: rows [default: what the model's scheduler_config.json says].
     #[arg(long, value_name = "KIND1,KIND2,...", value_delimiter = ',', value_parser = SpacingParser, hide_possible_values = true)]
@@ -62,7 +62,7 @@ pub(crate) struct Flags {
     pub(crate) class: ClassChoice,
     /// Scales of classifier-free guidance, for models trained with label dropout: rows. 1 is the class alone; others take two evaluations per step
     /// [default: 1, whatever the model's sampling.json says].
-    #[arg(long, value_name = "W1,W2,...", value_delimiter = ',')]
+    #[arg(long, value_name = "W1,W2,...", value_delimiter = ',', value_parser = parse_item::<f64>)]
     pub(crate) guidance: Vec<f64>,
     #[command(flatten)]
     pub(crate) guidance_shape: GuidanceShape,

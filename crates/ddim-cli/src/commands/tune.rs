@@ -1,7 +1,7 @@
 //! `ddim tune`
 
 use crate::error::Result;
-use crate::flags::{ClassArgs, Common};
+use crate::flags::{ClassArgs, Common, parse_item};
 use crate::front::{joined, lines, report, work};
 use clap::Args;
 use ddim_engine as engine;
@@ -23,10 +23,10 @@ use std::path::PathBuf;
   ddim sample --model google/ddpm-cifar10-32 --trajectory tuned:cifar.json --solver unipc --steps 8")]
 pub(crate) struct Flags {
     /// Numbers of steps, from 2, each with timesteps of its own.
-    #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [5, 10])]
+    #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [5, 10], value_parser = parse_item::<usize>)]
     pub(crate) steps: Vec<usize>,
     /// Solvers, each with timesteps of its own; encode and reconstruct use those of ddim.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_values_t = [engine::Solver::Ipndm, engine::Solver::UniPc])]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_values_t = [engine::Solver::Ipndm, engine::Solver::UniPc], value_parser = parse_item::<engine::Solver>)]
     pub(crate) solver: Vec<engine::Solver>,
     /// Latents to search on.
     #[arg(long, value_name = "N", default_value_t = 128)]

@@ -143,6 +143,10 @@ impl Backward {
         Self { plan, first_uses, arena: Arena::default(), found: Gradients::default() }
     }
 
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// Adds the gradients of Σ share · mean (prediction - target)² over the images to `gradients`, in the order of all parameters, whose numbers are
     /// `values`; what the sum is.
     pub(crate) fn squared_error(

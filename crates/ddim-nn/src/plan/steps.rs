@@ -133,6 +133,15 @@ pub(crate) struct Plan {
     pub(super) output: View,
 }
 
+impl Plan {
+    /// Numbers of an image that are in memory at once.
+    pub(crate) fn numbers_per_image(&self) -> usize {
+        let of = |buffers: &[usize]| buffers.iter().map(|&buffer| self.buffers[buffer]).sum::<usize>();
+        let inner: Vec<usize> = self.segments.iter().map(|segment| of(&segment.inner)).collect();
+        self.buffers.iter().sum::<usize>() - inner.iter().sum::<usize>() + inner.iter().max().copied().unwrap_or(0)
+    }
+}
+
 /// Weights packed for the kernels of a plan.
 pub(crate) struct Packed {
     pub(super) convs: Vec<PackedConv2d>,

@@ -317,6 +317,14 @@ impl Trainer {
         self.update(clipping(norm, 1.0), 0.0, 1)
     }
 
+    /// The images of a step that are in memory at a time on the processor, where a batch has so many.
+    pub fn images_at_a_time(&mut self) -> usize {
+        let plan = self.plan();
+        let n = plan.images_at_a_time();
+        self.plan = Some(plan);
+        n
+    }
+
     /// The gradients of the objective of `n` images from a position of the run; that objective, and their norm.
     fn gradients(&mut self, position: u64, n: usize) -> Result<[f64; 2]> {
         let share = 1.0 / n as f64;
@@ -326,10 +334,8 @@ impl Trainer {
                 return found;
             }
         }
-        // However a batch is spread, these are summed one after the other.
-        let [_, h, w] = self.data.shape;
-        let part = TrainingPlan::images_together([h, w]);
         let mut plan = self.plan();
+        let part = plan.images_at_a_time();
         let mut loss = 0.0;
         for first in (0..n).step_by(part) {
             let drawn = self.drawn(position + first as u64, part.min(n - first), share);
