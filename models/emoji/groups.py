@@ -3,7 +3,7 @@
 
     npm pack emoji-datasource-google@16.0.0 && tar xzf emoji-datasource-google-16.0.0.tgz
     python3 models/emoji/groups.py package emoji-groups
-    python3 models/emoji/groups.py package emoji-groups --coarse
+    python3 models/emoji/groups.py package emoji-coarse --coarse
 
 A folder is called as the sub-group is, one of 99: animal-mammal, country-flag, face-smiling; "sky & weather" is sky-weather. With --coarse it is called as the
 first word of the group, one of 9: smileys, people, animals, food, travel, activities, objects, symbols, flags; the skin tones alone, five images, are symbols.
@@ -21,6 +21,8 @@ def main():
     if len(paths) != 2 or any(path.startswith("-") for path in paths):
         sys.exit(__doc__)
     package, out = map(Path, paths)
+    if out.exists() and any(out.iterdir()):
+        sys.exit(f"{out}: expected a new folder, or an empty one")
     images = package / "img/google/64"
     count = 0
     for emoji in json.loads((package / "emoji.json").read_text(encoding="utf-8")):

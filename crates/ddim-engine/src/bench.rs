@@ -151,7 +151,7 @@ impl Request for Bench {
                 let mut elsewhere = watch.device().map(|device| device.learner(&unet, [h, w], &adam, &[])).transpose()?;
                 let new = if self.checkpoint_activations { TrainingPlan::checkpointed } else { TrainingPlan::new };
                 let mut plan = if elsewhere.is_none() { Some(new(&unet, [h, w])) } else { None };
-                measure(watch, |counts| {
+                measure(watch, self.profile, |profiled| {
                     let (timesteps, weights) = (vec![level - 1; n], vec![1.0 / n as f32; n]);
                     let (shape, condition, dropout) = ([n, c, h, w], &condition, &vec![0; n]);
                     let examples = Examples { shape, x: &x, target: &target, timesteps: &timesteps, weights: &weights, condition, dropout };
@@ -162,11 +162,11 @@ impl Request for Bench {
                         return Ok(learner.update(&mut adam, clipping(norm, 1.0), &[], k)?);
                     };
                     plan.begin();
-                    plan.add_profiled(&unet, &examples, (counts && self.profile).then_some(&mut profile));
+                    plan.add_profiled(&unet, &examples, profiled.then_some(&mut profile));
                     let added = Instant::now();
                     let (scale, k) = (clipping(plan.norm(), 1.0), adam.steps + 1);
                     adam.step(&mut unet, plan.gradients(), scale, &mut [], k);
-                    if counts {
+                    if profiled {
                         profile.add("optimizer", added.elapsed(), 0);
                     }
                     Ok(())
@@ -175,8 +175,8 @@ impl Request for Bench {
             None => {
                 let mut out = vec![0.0; x.len()];
                 let levels = vec![level as f64; n];
-                measure(watch, |counts| {
-                    Ok(network.predict_profiled(&x, &levels, (counts && self.profile).then_some(&mut profile), &mut out)?)
+                measure(watch, self.profile, |profiled| {
+                    Ok(network.predict_profiled(&x, &levels, profiled.then_some(&mut profile), &mut out)?)
                 })?
             }
         };
@@ -200,7 +200,7 @@ impl Request for Bench {
             let seconds = share.time.as_secs_f64();
             KindReport {
                 kind: share.kind.to_string(),
-                ms_per_image_step: per_image(seconds / runs as f64),
+                ms_per_image_step: per_image(seconds / LEAST as f64),
                 share: seconds / total,
                 effective_gflops: gflops(share.multiply_adds as f64, seconds),
             }
@@ -237,19 +237,23 @@ struct Measured {
     cpu: Option<f64>,
 }
 
-/// Runs once for nothing, and then as often as it takes; `run` is told whether it counts.
-fn measure(watch: &Watch<'_>, mut run: impl FnMut(bool) -> Result<()>) -> Result<Measured> {
+/// Runs once for nothing, and then as often as it takes. To profile, [`LEAST`] times more, which `run` is told: a profile sees one micro-batch at a time.
+fn measure(watch: &Watch<'_>, profile: bool, mut run: impl FnMut(bool) -> Result<()>) -> Result<Measured> {
     run(false)?;
     let mut times = Vec::new();
     let (begin, cpu_begin) = (Instant::now(), usage().map(|u| u.cpu_seconds));
     while times.len() < LEAST || begin.elapsed().as_secs_f64() < SECONDS {
         watch.check()?;
         let start = Instant::now();
-        run(true)?;
+        run(false)?;
         times.push(start.elapsed().as_secs_f64());
     }
     let runs = times.len();
     let cpu = usage().zip(cpu_begin).map(|(used, begin)| (used.cpu_seconds - begin) / runs as f64);
+    for _ in 0..if profile { LEAST } else { 0 } {
+        watch.check()?;
+        run(true)?;
+    }
     times.sort_by(f64::total_cmp);
     Ok(Measured { runs, wall: times[runs / 2], cpu })
 }

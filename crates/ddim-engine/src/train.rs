@@ -273,11 +273,14 @@ impl Request for DryRun {
         // What memory a step takes grows with the images that go through together: two sizes give the slope.
         let part = config.batch_size.min(ddim_nn::TrainingPlan::images_together([h, w]));
         // On a device whole batches go through, and it says what that takes.
-        let sizes = match config.batch_size.min(trainer.images_at_a_time()) {
-            _ if watch.device().is_some() => [config.batch_size; 2],
-            // Several groups at a time are not large.
-            several if several > part => [several; 2],
-            _ => TRIED.map(|n| n.min(part)),
+        let sizes = if watch.device().is_some() {
+            [config.batch_size; 2]
+        } else {
+            match config.batch_size.min(trainer.images_at_a_time()) {
+                // The memory of several at a time is bounded: they are measured as they are.
+                several if several > part => [several; 2],
+                _ => TRIED.map(|n| n.min(part)),
+            }
         };
         let mut found = Vec::new();
         for n in sizes {

@@ -321,15 +321,14 @@ const CHECKSUMS: [(&str, &str); 5] = [
     ("weights", "the model's weights"),
     ("classes", "the classes that are drawn"),
     ("reference_classes", "the classes of the reference"),
-    ("reference_checksum", "the images of the reference"),
+    ("reference_checksum", "the contents of the reference"),
     ("inception_checksum", "Inception's weights"),
 ];
 
 /// What is different about a setting, in words.
 fn difference(key: &str, there: &Value, here: &Value) -> String {
     match CHECKSUMS.iter().find(|(known, _)| *known == key) {
-        Some((_, what)) if !there.is_null() && !here.is_null() => format!("{what} are others"),
-        Some((_, what)) => format!("{what} are known {} alone", if here.is_null() { "there" } else { "here" }),
+        Some((_, what)) => format!("{what} differ"),
         None => format!("{key} is {} there and {} here", short(there), short(here)),
     }
 }

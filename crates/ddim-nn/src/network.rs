@@ -286,6 +286,9 @@ impl Network {
     pub fn predict_profiled(&self, x_t: &[f32], levels: &[f64], mut profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
         let dim = self.dim();
         let n = self.check(x_t, levels, out)?;
+        if n == 0 {
+            return Ok(());
+        }
         // The one place where a level becomes the network's timestep.
         let timesteps: Vec<f32> = levels.iter().map(|level| (level - 1.0) as f32).collect();
         let whole = self.config.out_channels * self.size[0] * self.size[1];
@@ -309,11 +312,11 @@ impl Network {
                 .enumerate()
                 .try_for_each(|(g, ((x, out), timesteps))| evaluate(g * most, x, timesteps, profile.as_deref_mut(), out));
         }
-        // Groups on threads of their own wait for one another once, the threads of one group at every operation.
         let at_a_time = images(PIXELS_AT_A_TIME);
         let parts = x_t.chunks(at_a_time * dim).zip(out.chunks_mut(at_a_time * dim)).zip(timesteps.chunks(at_a_time));
         parts.enumerate().try_for_each(|(part, ((x, out), timesteps))| {
-            let group = timesteps.len().div_ceil(rayon::current_num_threads()).clamp(images(LEAST_PIXELS), most);
+            let n = timesteps.len();
+            let group = n.div_ceil(rayon::current_num_threads().min(n / images(LEAST_PIXELS)).max(n.div_ceil(most)));
             let groups = x.par_chunks(group * dim).zip(out.par_chunks_mut(group * dim)).zip(timesteps.par_chunks(group));
             groups.enumerate().try_for_each(|(g, ((x, out), timesteps))| evaluate(part * at_a_time + g * group, x, timesteps, None, out))
         })

@@ -30,8 +30,11 @@ pub struct Examples<'a> {
 /// or the machines that a batch is spread over.
 const PIXELS_TOGETHER: usize = 16 * 32 * 32;
 
-/// Bytes of groups that are computed at a time, about, where these are several.
-const GROUPS_BYTES: usize = 1 << 30;
+/// Bytes of micro-batches that are computed at a time, about, where these are several.
+const BYTES_AT_A_TIME: usize = 1 << 30;
+
+/// Gradients that are summed together.
+const PART: usize = 1 << 14;
 
 /// A network's plan for training, with the gradients of a batch.
 ///
@@ -62,15 +65,18 @@ const GROUPS_BYTES: usize = 1 << 30;
 /// # Ok::<(), ddim_nn::Error>(())
 /// ```
 pub struct TrainingPlan {
-    /// One for each group that is computed at a time.
-    groups: Vec<Group>,
+    /// One for each that is computed at a time.
+    micro_batches: Vec<MicroBatch>,
     checkpoint: bool,
     size: [usize; 2],
     gradients: Vec<f32>,
+    loss: f64,
+    /// Whether nothing was added yet.
+    begun: bool,
 }
 
-/// The plan of a group of images, and their gradients.
-struct Group {
+/// The plan of a micro-batch, and its gradients where they do not go straight to those of the batch.
+struct MicroBatch {
     backward: Backward,
     gradients: Vec<f32>,
 }
@@ -94,16 +100,18 @@ impl TrainingPlan {
     }
 
     fn of(unet: &UNet, size: [usize; 2], checkpoint: bool) -> Self {
-        Self { groups: vec![Group::new(unet, size, checkpoint)], checkpoint, size, gradients: vec![0.0; unet.values().len()] }
+        let micro_batches = vec![MicroBatch::new(unet, size, checkpoint)];
+        Self { micro_batches, checkpoint, size, gradients: vec![0.0; unet.values().len()], loss: 0.0, begun: true }
     }
 
-    /// Begins a batch: gradients are 0.
+    /// Begins a batch: gradients are 0, and so is the loss.
     pub fn begin(&mut self) {
         self.gradients.fill(0.0);
+        (self.loss, self.begun) = (0.0, true);
     }
 
     /// Adds the gradients of Σ weight · mean (prediction - target)² over the images, and returns that sum. With weights 1/n, and the noise as
-    /// target, L_simple. Images go through in groups of a fixed number of pixels, counted from the first; some groups at a time, on threads of their own,
+    /// target, L_simple. Images go through in micro-batches of a fixed number of pixels, counted from the first; some at a time, on threads of their own,
     /// and their sums are added one after the other.
     ///
     /// # Panics
@@ -112,7 +120,7 @@ impl TrainingPlan {
         self.add_profiled(unet, examples, None)
     }
 
-    /// [`add`](Self::add), adding to a profile where one is given, which sees one group at a time.
+    /// [`add`](Self::add), adding to a profile where one is given, which sees one micro-batch at a time.
     ///
     /// # Panics
     /// As `add`.
@@ -122,33 +130,49 @@ impl TrainingPlan {
         assert_eq!(unet.values().len(), self.gradients.len(), "the network of the plan");
         assert!(x.len() == n * c * h * w && timesteps.len() == n && weights.len() == n && (dropout.is_empty() || dropout.len() == n));
         let together = Self::images_together(self.size);
-        let at_a_time = if profile.is_some() { 1 } else { self.groups_at_a_time().min(n.div_ceil(together)) };
-        while self.groups.len() < at_a_time {
-            self.groups.push(Group::new(unet, self.size, self.checkpoint));
+        let at_a_time = if profile.is_some() { 1 } else { self.micro_batches_at_a_time().min(n.div_ceil(together)) };
+        while self.micro_batches.len() < at_a_time {
+            self.micro_batches.push(MicroBatch::new(unet, self.size, self.checkpoint));
         }
         let ranges: Vec<Range<usize>> = (0..n).step_by(together).map(|first| first..n.min(first + together)).collect();
-        let Self { groups, gradients, .. } = self;
-        let mut total = 0.0;
+        let Self { micro_batches, gradients, loss, begun, .. } = self;
+        let mut added = 0.0;
         // On a thread of the pool: else each operation would wait for one to wake up.
         rayon::scope(|_| {
             for ranges in ranges.chunks(at_a_time.max(1)) {
-                let groups = &mut groups[..ranges.len()];
-                let sums: Vec<f64> = match profile.as_deref_mut() {
-                    Some(profile) => vec![groups[0].squared_error(unet, examples, ranges[0].clone(), Some(profile))],
-                    None => {
-                        let pairs = groups.par_iter_mut().zip(ranges);
-                        pairs.map(|(group, range)| group.squared_error(unet, examples, range.clone(), None)).collect()
-                    }
+                let micro_batches = &mut micro_batches[..ranges.len()];
+                // What is added to nothing goes there at once.
+                let straight = usize::from(std::mem::take(begun));
+                let (one, others) = micro_batches.split_at_mut(straight);
+                let mut tasks: Vec<(&mut Backward, &mut [f32], Range<usize>)> = Vec::new();
+                if let Some(one) = one.first_mut() {
+                    tasks.push((&mut one.backward, gradients, ranges[0].clone()));
+                }
+                for (MicroBatch { backward, gradients: own }, range) in others.iter_mut().zip(&ranges[straight..]) {
+                    own.clear();
+                    own.resize(unet.values().len(), 0.0);
+                    tasks.push((backward, own, range.clone()));
+                }
+                let run = |(backward, gradients, range): (&mut Backward, &mut [f32], Range<usize>), profile: Option<&mut Profile>| {
+                    squared_error(backward, unet, examples, range, gradients, profile)
                 };
-                total = sums.iter().fold(total, |total, sum| total + sum);
-                gradients.par_chunks_mut(1 << 14).enumerate().for_each(|(part, gradients)| {
-                    for group in &*groups {
-                        gradients.iter_mut().zip(&group.gradients[part << 14..]).for_each(|(sum, of_group)| *sum += of_group);
+                let losses: Vec<f64> = match profile.as_deref_mut() {
+                    Some(profile) => tasks.into_iter().map(|task| run(task, Some(&mut *profile))).collect(),
+                    None => tasks.into_par_iter().map(|task| run(task, None)).collect(),
+                };
+                for of_one in losses {
+                    added += of_one;
+                    *loss += of_one;
+                }
+                let others = &micro_batches[straight..];
+                gradients.par_chunks_mut(PART).enumerate().for_each(|(part, gradients)| {
+                    for other in others {
+                        gradients.iter_mut().zip(&other.gradients[part * PART..]).for_each(|(sum, of_one)| *sum += of_one);
                     }
                 });
             }
         });
-        total
+        added
     }
 
     /// The number of images of this size whose gradients are computed together.
@@ -158,13 +182,23 @@ impl TrainingPlan {
 
     /// The number of images that [`add`](Self::add) has in memory at a time, where it is given so many: it grows with the threads, and no bit of a result depends on it.
     pub fn images_at_a_time(&self) -> usize {
-        self.groups_at_a_time() * Self::images_together(self.size)
+        self.micro_batches_at_a_time() * Self::images_together(self.size)
     }
 
-    fn groups_at_a_time(&self) -> usize {
+    fn micro_batches_at_a_time(&self) -> usize {
+        // Who keeps few activations has no memory to spare.
+        if self.checkpoint {
+            return 1;
+        }
         // What images are computed of, and its gradients; those of the parameters.
-        let numbers = 2 * Self::images_together(self.size) * self.groups[0].backward.plan().numbers_per_image() + self.gradients.len();
-        (GROUPS_BYTES / (numbers * size_of::<f32>())).clamp(1, rayon::current_num_threads())
+        let per_image = 2 * self.micro_batches[0].backward.plan().numbers_per_image();
+        let bytes = (Self::images_together(self.size) * per_image + self.gradients.len()) * size_of::<f32>();
+        (BYTES_AT_A_TIME / bytes).clamp(1, rayon::current_num_threads())
+    }
+
+    /// What [`add`](Self::add) returned since [`begin`](Self::begin), summed micro-batch by micro-batch: no bit of it depends on how a batch was spread over calls.
+    pub fn loss(&self) -> f64 {
+        self.loss
     }
 
     /// Of all parameters, in the order of [`UNet::values`].
@@ -178,29 +212,35 @@ impl TrainingPlan {
     }
 }
 
-impl Group {
+impl MicroBatch {
     fn new(unet: &UNet, size: [usize; 2], checkpoint: bool) -> Self {
-        Self { backward: Backward::new(unet, size, checkpoint), gradients: vec![0.0; unet.values().len()] }
+        Self { backward: Backward::new(unet, size, checkpoint), gradients: Vec::new() }
     }
+}
 
-    /// Finds the gradients of these images; the error of them.
-    fn squared_error(&mut self, unet: &UNet, examples: &Examples<'_>, range: Range<usize>, profile: Option<&mut Profile>) -> f64 {
-        let Examples { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
-        let outputs = target.len() / n;
-        let kinds: Vec<usize> = (0..range.len()).collect();
-        let condition = condition.of(range.clone(), n);
-        let inputs = Inputs {
-            x: &x[range.start * c * h * w..range.end * c * h * w],
-            interleaved: false,
-            timesteps: &timesteps[range.clone()].iter().map(|&t| t as f32).collect::<Vec<_>>(),
-            condition: &condition,
-            kinds: &kinds,
-            dropout: dropout.get(range.clone()).unwrap_or_default(),
-        };
-        let target = &target[range.start * outputs..range.end * outputs];
-        self.gradients.fill(0.0);
-        self.backward.squared_error(unet.values(), &inputs, target, &weights[range], &mut self.gradients, profile)
-    }
+/// Adds the gradients of some of the images to `gradients`; their part of the sum.
+fn squared_error(
+    backward: &mut Backward,
+    unet: &UNet,
+    examples: &Examples<'_>,
+    range: Range<usize>,
+    gradients: &mut [f32],
+    profile: Option<&mut Profile>,
+) -> f64 {
+    let Examples { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
+    let outputs = target.len() / n;
+    let kinds: Vec<usize> = (0..range.len()).collect();
+    let condition = condition.of(range.clone(), n);
+    let inputs = Inputs {
+        x: &x[range.start * c * h * w..range.end * c * h * w],
+        interleaved: false,
+        timesteps: &timesteps[range.clone()].iter().map(|&t| t as f32).collect::<Vec<_>>(),
+        condition: &condition,
+        kinds: &kinds,
+        dropout: dropout.get(range.clone()).unwrap_or_default(),
+    };
+    let target = &target[range.start * outputs..range.end * outputs];
+    backward.squared_error(unet.values(), &inputs, target, &weights[range], gradients, profile)
 }
 
 /// What gradients of this norm are scaled by to be clipped: clip / (norm + 1e-6) if that is below 1, as PyTorch's `clip_grad_norm_` does.

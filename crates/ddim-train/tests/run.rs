@@ -2,7 +2,7 @@
 
 use ddim::noise::{Batch, Draw, Key};
 use ddim_nn::{Condition, Network, Pipeline};
-use ddim_train::{Error, Event, Outcome, Run, Settings, checkpoints};
+use ddim_train::{Error, Event, Outcome, Run, Settings, Trainer, checkpoints};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -512,10 +512,11 @@ fn classes_of_a_model_keep_their_numbers() {
     );
     // More classes than the model has: its table grows.
     let begun = Run::create(&at("more.run"), of("more", "0.1", Some("model")), &Pipeline::load).unwrap();
-    let said = remarks(begun).into_iter().find(|line| line.contains("does not know"));
-    let expected =
-        "classes that the model does not know: a takes the place of ant, b takes the place of bee, c takes the place of cat, new: d";
-    assert_eq!(said.as_deref(), Some(expected));
+    let expected = [
+        "classes that the model does not know: a takes the place of ant, b takes the place of bee, c takes the place of cat, new: d",
+        "the model's table of classes grows from 4 to 5 rows",
+    ];
+    assert_eq!(remarks(begun)[..2], expected);
     train(Run::resume(&at("more.run"), &changes(&[]), &Pipeline::load).unwrap()).unwrap();
     assert_eq!(trained("more.run"), ("a b c d".to_owned(), vec![5; 4], Some(4), Some(1.5)));
     // Its settings make the same run, and rows may be left over.
@@ -533,6 +534,22 @@ fn classes_of_a_model_keep_their_numbers() {
     assert_eq!(Settings::of_run(&at("rows/config.toml")).unwrap().resolve().unwrap().network["num_class_embeds"].as_integer(), Some(9));
     fs::remove_dir_all(at("rows")).unwrap();
     assert!(with("3").unwrap_err().to_string().contains("network.num_class_embeds is 3, the model's 4"));
+    assert!(with("4").unwrap_err().to_string().contains("network.num_class_embeds is 4: expected at least 5"));
+    // Numbers alone are the model's classes, and more of them new ones. They begin as the model's for none, and so does a class in another's place.
+    fs::write(at("labels.txt"), (0..20).map(|i| format!("{}\n", i % 6)).collect::<String>()).unwrap();
+    let begins = |run: &str, data: &str, labels: Option<&str>| {
+        let mut all = of(data, "0.1", Some("model"));
+        all.set("steps", "1").unwrap();
+        all.set("optimizer.learning_rate", "1e-30").unwrap();
+        labels.iter().for_each(|labels| all.set_path("data.labels", &at(labels)).unwrap());
+        train(Run::create(&at(run), all, &Pipeline::load).unwrap()).unwrap().checkpoint.unwrap()
+    };
+    let was = |class: usize| row(&at("model"), class);
+    let numbered = begins("numbered", "more", Some("labels.txt"));
+    assert_eq!(Pipeline::load(&numbered).unwrap().classes.join(" "), "ant bee cat 3 4 5");
+    assert!([0, 1, 2, 3, 3, 3, 3].map(was) == std::array::from_fn(|class| row(&numbered, class)));
+    let placed = begins("placed", "other", None);
+    assert!([3, 1, 3, 3].map(was) == std::array::from_fn(|class| row(&placed, class)));
     let mut few = of("more", "0.1", None);
     few.set("network.num_class_embeds", "4").unwrap();
     let error = Run::create(&at("few"), few, &Pipeline::load).unwrap_err().to_string();
@@ -699,4 +716,28 @@ fn sixteen_images_are_learned_by_heart() {
     let distinct = drawn.iter().map(|d| d.1).collect::<std::collections::BTreeSet<_>>().len();
     println!("loss {loss:.4}, distances from the nearest picture: median {:.3}, worst {:.3}; {distinct} pictures", errors[16], errors[31]);
     assert!(errors[16] < 0.08 && errors[26] < 0.25 && distinct >= 8, "{drawn:?}");
+}
+
+/// However many micro-batches are computed at a time, and with activations computed again or not: the same losses and weights.
+#[test]
+fn threads_change_no_step() {
+    let folder = TempDir::new().unwrap();
+    pictures(folder.path(), 30, 64);
+    // Five micro-batches of four images.
+    let settings = settings(folder.path(), &[("network.sample_size", "64"), ("batch_size", "20")]);
+    let on = |threads: usize, checkpoint: bool| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut trainer = Trainer::begin(&mut settings.clone(), &[], &Pipeline::load).unwrap();
+            trainer.checkpoint_activations(checkpoint);
+            let steps: Vec<_> = (0..3).map(|_| trainer.step().unwrap()).collect();
+            (steps, trainer.images_at_a_time(), trainer.pipeline(0).unwrap().unet.values().to_vec())
+        })
+    };
+    let (steps, at_a_time, values) = on(1, false);
+    assert_eq!(at_a_time, 4);
+    for (threads, checkpoint, expected) in [(2, false, 8), (3, false, 12), (3, true, 4)] {
+        let found = on(threads, checkpoint);
+        assert!(found.1 == expected && found.0 == steps && found.2 == values, "{threads} threads, {checkpoint}");
+    }
 }

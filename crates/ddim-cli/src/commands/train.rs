@@ -49,8 +49,8 @@ pub(crate) struct Flags {
     /// Show the settings, the size of the network, and the memory and time that it takes; train nothing.
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
-    /// Start from this model's weights, with its network, size and scheduler: a built-in model, a pipeline folder, another run, or a model of the hub. --labels
-    /// adds the classes that it has not.
+    /// Start from this model's weights, with its network, size and scheduler: a built-in model, a pipeline folder, another run, or a model of the hub. With --labels
+    /// it learns the classes of the data, and keeps those that it knows by name.
     #[arg(long, value_name = "NAME|DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
     /// Steps of the optimizer, in all.

@@ -59,9 +59,6 @@ impl TimestepEmbedding {
     }
 }
 
-/// The parameter of a table of classes, [classes, width].
-pub(super) const CLASS_TABLE: &str = "class_embedding.weight";
-
 /// diffusers' `class_embedding`.
 #[derive(Debug)]
 enum ClassEmbedding {
@@ -92,6 +89,14 @@ impl Embedding {
             (None, None) => None,
         };
         Self { time_proj, time_embedding, class_embedding, dim }
+    }
+
+    /// The table of classes, [classes, width], where there is one.
+    pub(super) fn class_table(&self) -> Option<ParameterId> {
+        match self.class_embedding {
+            Some(ClassEmbedding::Table(table)) => Some(table),
+            _ => None,
+        }
     }
 
     pub(crate) fn forward(&self, g: &mut Graph) -> Id {

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::executor::GraphModule;
 use crate::graph::{Conv, Graph, Initial, Norm, Parameters, Scope};
 use blocks::{DownBlock, MidBlock, UpBlock};
-use embedding::{CLASS_TABLE, Embedding};
+use embedding::Embedding;
 use resnet::conv3x3;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -153,10 +153,11 @@ impl UNet {
         let unet = Self::without_values(&UNetConfig { num_class_embeds: Some(from.len()), ..self.config.clone() })?;
         let ours: HashMap<&str, Range<usize>> = self.parameters().map(|(name, _, range)| (name, range)).collect();
         let mut values = vec![0.0; unet.parameters.len()];
+        let table = unet.modules.embedding.class_table().map(|id| unet.parameters.get(id).range.clone());
         for (name, shape, range) in unet.parameters() {
             let Some(ours) = ours.get(name) else { continue };
             let ours = &self.values[ours.clone()];
-            if name != CLASS_TABLE {
+            if Some(&range) != table.as_ref() {
                 values[range].copy_from_slice(ours);
                 continue;
             }

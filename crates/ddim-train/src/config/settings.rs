@@ -287,8 +287,10 @@ impl Settings {
         if let (false, Some(size)) = (own_size, self.get("network.sample_size").filter(|_| self.is_given("network.sample_size"))) {
             of_model.insert("network.sample_size", size.clone());
         }
-        if let Some(rows) = self.get(CLASSES).filter(|rows| self.is_given(CLASSES) && more(Some(*rows), of_model.get(CLASSES))) {
-            of_model.insert(CLASSES, rows.clone());
+        if network.num_class_embeds.is_none() || network.class_embed_type.is_none() {
+            // The rows of a table are found with the data's classes.
+            let rows = self.get(CLASSES).filter(|_| self.is_given(CLASSES)).cloned();
+            of_model.insert(CLASSES, rows.unwrap_or_else(|| NONE.into()));
         }
         *self = of_model;
         Ok(())

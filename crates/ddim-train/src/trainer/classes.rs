@@ -7,23 +7,32 @@ use ddim_nn::{Pipeline, UNetConfig};
 /// How many new classes are named in what is said of them.
 const SHOWN: usize = 8;
 
+/// What became of the data's classes.
+#[derive(Debug, Default)]
+pub(super) struct Numbered {
+    /// Those that the model does not know, by their numbers.
+    pub(super) unknown: Vec<usize>,
+    /// The same in words, where there are some.
+    pub(super) said: Option<String>,
+}
+
 /// Numbers the data's classes as a model that calls its own `names` does: those of the same name get its numbers, others take the places of those that
-/// the data has not, in turn, or new ones, and that is what comes back, in words. Where the data has numbers alone, they are the model's.
-pub(super) fn number_as(data: &mut DataSet, names: &[String]) -> Option<String> {
-    let labels = data.labels.as_mut().filter(|_| !names.is_empty())?;
+/// the data has not, in turn, or new ones. Where the data has numbers alone, they are the model's, and more of them are called by their numbers.
+pub(super) fn number_as(data: &mut DataSet, names: &[String]) -> Numbered {
+    let Some(labels) = data.labels.as_mut().filter(|_| !names.is_empty()) else { return Numbered::default() };
     if data.class_names.is_empty() {
-        if data.classes <= names.len() {
-            (data.class_names, data.classes) = (names.to_vec(), names.len());
-        }
-        return None;
+        data.classes = data.classes.max(names.len());
+        data.class_names = names.iter().cloned().chain((names.len()..data.classes).map(|class| class.to_string())).collect();
+        return Numbered { unknown: (names.len()..data.classes).collect(), said: None };
     }
     let theirs: Vec<Option<usize>> = data.class_names.iter().map(|name| names.iter().position(|known| known == name)).collect();
     let mut free = (0..).filter(|row| !theirs.contains(&Some(*row)));
     let mut all = names.to_vec();
-    let (mut said, mut new) = (Vec::new(), Vec::new());
+    let (mut said, mut new, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     let mut number = |(name, row): (&String, &Option<usize>)| {
         row.unwrap_or_else(|| {
             let row = free.next().expect("there is no end of them");
+            unknown.push(row);
             match all.get_mut(row) {
                 Some(known) => said.push(format!("{name} takes the place of {}", std::mem::replace(known, name.clone()))),
                 None => {
@@ -42,15 +51,16 @@ pub(super) fn number_as(data: &mut DataSet, names: &[String]) -> Option<String> 
         1..=SHOWN => said.push(format!("new: {}", new.join(", "))),
         many => said.push(format!("{many} new ones")),
     }
-    (!said.is_empty()).then(|| format!("classes that the model does not know: {}", said.join(", ")))
+    let said = (!said.is_empty()).then(|| format!("classes that the model does not know: {}", said.join(", ")));
+    Numbered { unknown, said }
 }
 
-/// From which class of a model's table each of `rows` classes begins: its own from themselves, new ones from its class for none, which goes last; from zeros
-/// where it has neither.
-pub(super) fn rows_from(model: &Pipeline, rows: usize) -> Vec<Option<usize>> {
+/// From which class of a model's table each of `rows` classes begins: those that it knows from themselves, others from its class for none, which goes last;
+/// from zeros where it has none.
+pub(super) fn rows_from(model: &Pipeline, rows: usize, unknown: &[usize]) -> Vec<Option<usize>> {
     let none = model.null_class();
     let known = none.or(model.classes_count()).unwrap_or(0);
-    (0..rows).map(|row| if row < known { Some(row) } else { none }).collect()
+    (0..rows).map(|row| if row < known && !unknown.contains(&row) { Some(row) } else { none }).collect()
 }
 
 /// Whether a network is for images of the data, and for `classes` of them.

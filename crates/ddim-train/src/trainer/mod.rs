@@ -64,8 +64,8 @@ pub(crate) enum Start {
 pub struct Trainer {
     config: Config,
     data: DataSet,
-    /// Which classes of the data took the places of others of the model, in words.
-    replaced: Option<String>,
+    /// What becomes of the classes of the model that this started from, a line each.
+    class_changes: Vec<String>,
     /// How images look best, as the model says that this started from.
     sampling: SamplingDefaults,
     /// Of the data: every checkpoint has it.
@@ -133,19 +133,19 @@ impl Trainer {
             Start::From(pipeline) => (&pipeline.classes[..], pipeline.sampling, pipeline.config.is_conditional()),
             Start::Checkpoint(names, sampling) => (&names[..], *sampling, true),
         };
-        let replaced = number_as(&mut data, names);
+        let numbered = number_as(&mut data, names);
+        let mut class_changes: Vec<String> = numbered.said.into_iter().collect();
         let dropped = usize::from(config.objective.label_dropout > 0.0);
         let classes = data.labels.is_some().then_some(data.classes + dropped);
         if dropped > 0 && classes.is_none() {
             return Err(Error::config("objective.label_dropout without labels: expected data.labels"));
         }
-        let mut network = config.network_config(data.shape[0], classes.filter(|_| !knows))?;
-        if let Start::From(pipeline) = &start
-            && let (Some(classes), Some(rows)) = (classes, pipeline.classes_count())
-            && network.num_class_embeds == Some(rows)
-        {
-            network.num_class_embeds = Some(rows.max(classes));
-        }
+        // A table of classes grows where it has to.
+        let rows = match &start {
+            Start::From(pipeline) if pipeline.classes_count().is_some() => pipeline.classes_count().max(classes),
+            _ => classes.filter(|_| !knows),
+        };
+        let network = config.network_config(data.shape[0], rows)?;
         let scheduler = config.scheduler.clone();
         check(&network, &data, classes)?;
         let mut all: Vec<usize> = (0..data.len()).collect();
@@ -164,7 +164,12 @@ impl Trainer {
         }
         let unet = match start {
             Start::From(pipeline) => match network.num_class_embeds {
-                Some(rows) if pipeline.config.num_class_embeds != Some(rows) => pipeline.unet.with_classes(&rows_from(&pipeline, rows))?,
+                Some(rows) if pipeline.config.num_class_embeds != Some(rows) || !numbered.unknown.is_empty() => {
+                    if let Some(before) = pipeline.classes_count().filter(|before| *before < rows) {
+                        class_changes.push(format!("the model's table of classes grows from {before} to {rows} rows"));
+                    }
+                    pipeline.unet.with_classes(&rows_from(&pipeline, rows, &numbered.unknown))?
+                }
                 _ => pipeline.unet,
             },
             Start::Initialised | Start::Checkpoint(..) => UNet::initialised(&network, config.seed)?,
@@ -181,7 +186,7 @@ impl Trainer {
             config,
             checksum,
             data,
-            replaced,
+            class_changes,
             sampling,
             trained,
             held: all,
@@ -208,7 +213,7 @@ impl Trainer {
 
     /// What should be said of these settings before they are trained with, a line each.
     pub fn remarks(&self) -> Vec<String> {
-        let mut found: Vec<String> = self.replaced.iter().cloned().collect();
+        let mut found: Vec<String> = self.class_changes.clone();
         let Config { steps, ema, .. } = &self.config;
         let share = self.config.initial_share(0);
         // e^-3: three times the steps over which the average forgets.
@@ -319,10 +324,8 @@ impl Trainer {
 
     /// The images of a step that are in memory at a time on the processor, where a batch has so many.
     pub fn images_at_a_time(&mut self) -> usize {
-        let plan = self.plan();
-        let n = plan.images_at_a_time();
-        self.plan = Some(plan);
-        n
+        let plan = self.take_plan();
+        self.plan.insert(plan).images_at_a_time()
     }
 
     /// The gradients of the objective of `n` images from a position of the run; that objective, and their norm.
@@ -334,25 +337,22 @@ impl Trainer {
                 return found;
             }
         }
-        let mut plan = self.plan();
+        let mut plan = self.take_plan();
+        plan.begin();
         let part = plan.images_at_a_time();
-        let mut loss = 0.0;
         for first in (0..n).step_by(part) {
             let drawn = self.drawn(position + first as u64, part.min(n - first), share);
-            loss += plan.add(&self.unet, &drawn.examples());
+            plan.add(&self.unet, &drawn.examples());
         }
-        let norm = plan.norm();
+        let found = [plan.loss(), plan.norm()];
         self.plan = Some(plan);
-        Ok([loss, norm])
+        Ok(found)
     }
 
-    /// The plan, at the beginning of a batch.
-    fn plan(&mut self) -> TrainingPlan {
+    fn take_plan(&mut self) -> TrainingPlan {
         let [_, h, w] = self.data.shape;
         let new = if self.checkpoint_activations { TrainingPlan::checkpointed } else { TrainingPlan::new };
-        let mut plan = self.plan.take().unwrap_or_else(|| new(&self.unet, [h, w]));
-        plan.begin();
-        plan
+        self.plan.take().unwrap_or_else(|| new(&self.unet, [h, w]))
     }
 
     /// The optimizer's part of step `k`, and the averages'.
