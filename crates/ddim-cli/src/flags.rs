@@ -98,7 +98,7 @@ impl TypedValueParser for SpacingParser {
     type Value = engine::Spacing;
 
     fn parse_ref(&self, command: &clap::Command, arg: Option<&clap::Arg>, value: &OsStr) -> Result<Self::Value, clap::Error> {
-        let parser = clap::builder::StringValueParser::new().try_map(|text| text.trim().parse::<engine::Spacing>());
+        let parser = clap::builder::StringValueParser::new().try_map(|text| parse_item::<engine::Spacing>(&text));
         parser.parse_ref(command, arg, value)
     }
 

@@ -301,24 +301,22 @@ impl Network {
             out.chunks_exact_mut(dim).zip(with_variances.chunks_exact(whole)).for_each(|(out, all)| out.copy_from_slice(&all[..dim]));
             Ok(())
         };
-        if let Runner::Elsewhere(_) = self.compiled.runner {
-            return evaluate(0, x_t, &timesteps, profile, out);
-        }
         let images = |pixels: usize| (pixels / (self.size[0] * self.size[1])).max(1);
         let most = images(MOST_PIXELS);
-        if profile.is_some() {
-            let parts = x_t.chunks(most * dim).zip(out.chunks_mut(most * dim)).zip(timesteps.chunks(most));
-            return parts
-                .enumerate()
-                .try_for_each(|(g, ((x, out), timesteps))| evaluate(g * most, x, timesteps, profile.as_deref_mut(), out));
-        }
-        let at_a_time = images(PIXELS_AT_A_TIME);
+        let (at_a_time, together) = match self.compiled.runner {
+            Runner::Elsewhere(_) => (n, true),
+            Runner::Here(_) if profile.is_some() => (most, true),
+            Runner::Here(_) => (images(PIXELS_AT_A_TIME), false),
+        };
         let parts = x_t.chunks(at_a_time * dim).zip(out.chunks_mut(at_a_time * dim)).zip(timesteps.chunks(at_a_time));
         parts.enumerate().try_for_each(|(part, ((x, out), timesteps))| {
-            let n = timesteps.len();
+            let (first, n) = (part * at_a_time, timesteps.len());
+            if together {
+                return evaluate(first, x, timesteps, profile.as_deref_mut(), out);
+            }
             let group = n.div_ceil(rayon::current_num_threads().min(n / images(LEAST_PIXELS)).max(n.div_ceil(most)));
             let groups = x.par_chunks(group * dim).zip(out.par_chunks_mut(group * dim)).zip(timesteps.par_chunks(group));
-            groups.enumerate().try_for_each(|(g, ((x, out), timesteps))| evaluate(part * at_a_time + g * group, x, timesteps, None, out))
+            groups.enumerate().try_for_each(|(g, ((x, out), timesteps))| evaluate(first + g * group, x, timesteps, None, out))
         })
     }
 }

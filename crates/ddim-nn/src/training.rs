@@ -142,29 +142,30 @@ impl TrainingPlan {
             for ranges in ranges.chunks(at_a_time.max(1)) {
                 let micro_batches = &mut micro_batches[..ranges.len()];
                 // What is added to nothing goes there at once.
-                let straight = usize::from(std::mem::take(begun));
-                let (one, others) = micro_batches.split_at_mut(straight);
-                let mut tasks: Vec<(&mut Backward, &mut [f32], Range<usize>)> = Vec::new();
-                if let Some(one) = one.first_mut() {
-                    tasks.push((&mut one.backward, gradients, ranges[0].clone()));
+                let straight = std::mem::take(begun);
+                if straight {
+                    std::mem::swap(gradients, &mut micro_batches[0].gradients);
                 }
-                for (MicroBatch { backward, gradients: own }, range) in others.iter_mut().zip(&ranges[straight..]) {
-                    own.clear();
-                    own.resize(unet.values().len(), 0.0);
-                    tasks.push((backward, own, range.clone()));
+                let others = usize::from(straight)..;
+                for other in &mut micro_batches[others.clone()] {
+                    other.gradients.clear();
+                    other.gradients.resize(unet.values().len(), 0.0);
                 }
-                let run = |(backward, gradients, range): (&mut Backward, &mut [f32], Range<usize>), profile: Option<&mut Profile>| {
-                    squared_error(backward, unet, examples, range, gradients, profile)
-                };
                 let losses: Vec<f64> = match profile.as_deref_mut() {
-                    Some(profile) => tasks.into_iter().map(|task| run(task, Some(&mut *profile))).collect(),
-                    None => tasks.into_par_iter().map(|task| run(task, None)).collect(),
+                    Some(profile) => vec![micro_batches[0].squared_error(unet, examples, ranges[0].clone(), Some(profile))],
+                    None => {
+                        let pairs = micro_batches.par_iter_mut().zip(ranges);
+                        pairs.map(|(micro_batch, range)| micro_batch.squared_error(unet, examples, range.clone(), None)).collect()
+                    }
                 };
                 for of_one in losses {
                     added += of_one;
                     *loss += of_one;
                 }
-                let others = &micro_batches[straight..];
+                if straight {
+                    std::mem::swap(gradients, &mut micro_batches[0].gradients);
+                }
+                let others = &micro_batches[others];
                 gradients.par_chunks_mut(PART).enumerate().for_each(|(part, gradients)| {
                     for other in others {
                         gradients.iter_mut().zip(&other.gradients[part * PART..]).for_each(|(sum, of_one)| *sum += of_one);
@@ -216,31 +217,24 @@ impl MicroBatch {
     fn new(unet: &UNet, size: [usize; 2], checkpoint: bool) -> Self {
         Self { backward: Backward::new(unet, size, checkpoint), gradients: Vec::new() }
     }
-}
 
-/// Adds the gradients of some of the images to `gradients`; their part of the sum.
-fn squared_error(
-    backward: &mut Backward,
-    unet: &UNet,
-    examples: &Examples<'_>,
-    range: Range<usize>,
-    gradients: &mut [f32],
-    profile: Option<&mut Profile>,
-) -> f64 {
-    let Examples { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
-    let outputs = target.len() / n;
-    let kinds: Vec<usize> = (0..range.len()).collect();
-    let condition = condition.of(range.clone(), n);
-    let inputs = Inputs {
-        x: &x[range.start * c * h * w..range.end * c * h * w],
-        interleaved: false,
-        timesteps: &timesteps[range.clone()].iter().map(|&t| t as f32).collect::<Vec<_>>(),
-        condition: &condition,
-        kinds: &kinds,
-        dropout: dropout.get(range.clone()).unwrap_or_default(),
-    };
-    let target = &target[range.start * outputs..range.end * outputs];
-    backward.squared_error(unet.values(), &inputs, target, &weights[range], gradients, profile)
+    /// Adds the gradients of these images to its own; their part of the sum.
+    fn squared_error(&mut self, unet: &UNet, examples: &Examples<'_>, range: Range<usize>, profile: Option<&mut Profile>) -> f64 {
+        let Examples { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
+        let outputs = target.len() / n;
+        let kinds: Vec<usize> = (0..range.len()).collect();
+        let condition = condition.of(range.clone(), n);
+        let inputs = Inputs {
+            x: &x[range.start * c * h * w..range.end * c * h * w],
+            interleaved: false,
+            timesteps: &timesteps[range.clone()].iter().map(|&t| t as f32).collect::<Vec<_>>(),
+            condition: &condition,
+            kinds: &kinds,
+            dropout: dropout.get(range.clone()).unwrap_or_default(),
+        };
+        let target = &target[range.start * outputs..range.end * outputs];
+        self.backward.squared_error(unet.values(), &inputs, target, &weights[range], &mut self.gradients, profile)
+    }
 }
 
 /// What gradients of this norm are scaled by to be clipped: clip / (norm + 1e-6) if that is below 1, as PyTorch's `clip_grad_norm_` does.

@@ -261,16 +261,12 @@ impl Settings {
     pub(crate) fn take_model(&mut self, network: &UNetConfig, scheduler: &SchedulerConfig) -> Result<()> {
         let mut of_model = self.clone();
         of_model.insert_network(network, scheduler);
-        let more =
-            |given: Option<&Value>, theirs: Option<&Value>| match (given.and_then(Value::as_integer), theirs.and_then(Value::as_integer)) {
-                (Some(given), Some(theirs)) => given > theirs,
-                (given, theirs) => given.is_some() && theirs.is_none(),
-            };
         let own_size = of_model.get("network.sample_size").is_some();
         for key in self.given.iter().filter(|key| key.starts_with("network.") || key.starts_with("scheduler.")) {
             let (given, theirs) = (self.get(key), of_model.get(key));
             // A model may be given more classes.
-            let added = key == CLASSES && more(given, theirs);
+            let [rows, known] = [given, theirs].map(|value| value.and_then(Value::as_integer));
+            let added = key == CLASSES && rows > known;
             if added || (key == "network.sample_size" && !own_size) || (given.is_none() && FOUND.contains(&key.as_str())) {
                 continue;
             }

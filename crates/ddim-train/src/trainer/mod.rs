@@ -163,14 +163,14 @@ impl Trainer {
             )));
         }
         let unet = match start {
-            Start::From(pipeline) => match network.num_class_embeds {
-                Some(rows) if pipeline.config.num_class_embeds != Some(rows) || !numbered.unknown.is_empty() => {
+            Start::From(pipeline) => match network.num_class_embeds.filter(|_| network.class_embed_type.is_none()) {
+                Some(rows) => {
                     if let Some(before) = pipeline.classes_count().filter(|before| *before < rows) {
                         class_changes.push(format!("the model's table of classes grows from {before} to {rows} rows"));
                     }
                     pipeline.unet.with_classes(&rows_from(&pipeline, rows, &numbered.unknown))?
                 }
-                _ => pipeline.unet,
+                None => pipeline.unet,
             },
             Start::Initialised | Start::Checkpoint(..) => UNet::initialised(&network, config.seed)?,
         };
