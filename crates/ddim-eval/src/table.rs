@@ -71,6 +71,8 @@ pub struct Entry {
     pub kid_error: Option<f64>,
     /// The share of images that show their class, where all cells have it.
     pub accuracy: Option<f64>,
+    /// What stands behind ±.
+    pub accuracy_error: Option<f64>,
 }
 
 impl Table {
@@ -109,18 +111,20 @@ impl Table {
         self.rows.iter().map(label).collect()
     }
 
-    /// In Markdown, as the paper prints it: FID, and KID times 1000 where there is one, with ± one standard error over images or, of several seeds,
-    /// ± the standard deviation over seeds; then how many images show their class, where they have one. `against` says how many images the
+    /// In Markdown, as the paper prints it: FID, KID times 1000 where there is one, and how many images show their class, where they have one; with ±
+    /// one standard error over images or, of several seeds, ± the standard deviation over seeds. `against` says how many images the
     /// reference has, where that is known, and `held_out` how well the classifier finds classes of real ones; `warnings` stand below.
     pub fn to_markdown(&self, against: Option<usize>, held_out: Option<f64>, warnings: &[String]) -> String {
         let mut text = self.numbers(|entry| plus_minus(entry.fid, entry.fid_error, 2));
         let n = self.results.first().map_or(0, |cell| cell.count);
         let of = against.map_or("statistics".to_owned(), |m| format!("{m} images"));
         let seeds = self.seeds.len();
-        let [errors, kid_errors] = if seeds > 1 {
-            [format!(": the mean of {seeds} seeds ± the standard deviation over seeds"), ", likewise over seeds".to_owned()]
+        let [errors, kid_errors, accuracy_errors] = if seeds > 1 {
+            let all = format!(": the mean of {seeds} seeds ± the standard deviation over seeds");
+            [all, ", likewise over seeds".to_owned(), ", likewise over seeds".to_owned()]
         } else {
-            [", ± one standard error over the images of the cell", ", ± one standard error over the images of both"].map(str::to_owned)
+            let over = ["the images of the cell", "the images of both", "the images of the cell"];
+            over.map(|images| format!(", ± one standard error over {images}"))
         };
         text += &format!("\nFID of N = {n} images per cell against {of}{errors}.\n");
         if self.results.iter().any(|cell| cell.kid.is_some()) {
@@ -129,11 +133,13 @@ impl Table {
             text += &format!("\n{}\nKID × 1000 of the same{kid_errors}.\n", self.numbers(thousandths));
         }
         if self.results.iter().any(|cell| cell.accuracy.is_some()) {
-            let percent = |entry: &Entry| entry.accuracy.map_or(String::new(), |share| format!("{:.1}", 100.0 * share));
+            let percent = |entry: &Entry| {
+                entry.accuracy.map_or(String::new(), |share| plus_minus(100.0 * share, entry.accuracy_error.map(|error| 100.0 * error), 1))
+            };
             let real = |share| format!(" It finds that of {:.1} % of the real images that it did not learn from.", 100.0 * share);
             text += &format!(
                 "\n{}\nAccuracy in percent: images in which a linear classifier of the reference's features finds the class that they were drawn \
-                 for.{}\n",
+                 for{accuracy_errors}.{}\n",
                 self.numbers(percent),
                 held_out.map_or(String::new(), real)
             );
@@ -204,16 +210,20 @@ impl Table {
 impl Entry {
     /// Of the cells of one place, a seed each.
     fn of(cells: &[CellResult]) -> Self {
-        let CellResult { steps, evaluations, fid, fid_error, kid, kid_error, .. } = cells[0];
-        let accuracies = cells.iter().map(|cell| cell.accuracy).collect::<Option<Vec<_>>>();
-        let accuracy = accuracies.map(|all| all.iter().sum::<f64>() / all.len() as f64);
-        if cells.len() == 1 {
-            return Self { steps, evaluations, fid, fid_error, kid, kid_error, accuracy };
+        let CellResult { steps, evaluations, fid, fid_error, kid, kid_error, accuracy, .. } = cells[0];
+        if let [cell] = cells {
+            // Of those whose class the reference has.
+            let known: usize = cell.classes.iter().filter(|class| class.accuracy.is_some()).map(|class| class.count).sum();
+            let accuracy_error = accuracy.filter(|_| known > 0).map(|share| (share * (1.0 - share) / known as f64).sqrt());
+            return Self { steps, evaluations, fid, fid_error, kid, kid_error, accuracy, accuracy_error };
         }
+        let over_seeds = |of: fn(&CellResult) -> Option<f64>| {
+            let values = cells.iter().map(of).collect::<Option<Vec<_>>>();
+            values.map(|values| mean_and_deviation(&values)).unzip()
+        };
         let (fid, fid_error) = mean_and_deviation(&cells.iter().map(|cell| cell.fid).collect::<Vec<_>>());
-        let kid = cells.iter().map(|cell| cell.kid).collect::<Option<Vec<_>>>().map(|kids| mean_and_deviation(&kids));
-        let fid_error = Some(fid_error);
-        Self { steps, evaluations, fid, fid_error, kid: kid.map(|kid| kid.0), kid_error: kid.map(|kid| kid.1), accuracy }
+        let ((kid, kid_error), (accuracy, accuracy_error)) = (over_seeds(|cell| cell.kid), over_seeds(|cell| cell.accuracy));
+        Self { steps, evaluations, fid, fid_error: Some(fid_error), kid, kid_error, accuracy, accuracy_error }
     }
 }
 
@@ -321,9 +331,14 @@ mod tests {
         assert!((table.row(0)[0].accuracy.unwrap() - 0.6).abs() < 1e-12);
         let text = table.to_markdown(Some(40), Some(0.875), &[]);
         assert!(
-            text.contains("| ddim | 60.0 | 60.0 |\n| heun | 60.0 | 60.0 |\n") && text.contains("of 87.5 % of the real images"),
+            text.contains("| ddim | 60.0 ± 10.0 | 60.0 ± 10.0 |\n| heun | 60.0 ± 10.0 | 60.0 ± 10.0 |\n")
+                && text.contains("for, likewise over seeds. It finds that of 87.5 % of the real images"),
             "{text}"
         );
+        // Of one seed, the standard error of a share: √(0.5 · 0.5 / 7).
+        let one = Table { seeds: vec![4], results: table.results.iter().step_by(3).cloned().collect(), ..table.clone() };
+        assert!((one.row(0)[0].accuracy_error.unwrap() - (0.25_f64 / 7.0).sqrt()).abs() < 1e-15);
+        assert!(one.to_markdown(None, None, &[]).contains("| ddim | 50.0 ± 18.9 | 50.0 ± 18.9 |"));
         let csv = table.to_classes_csv(&["a".into(), "a \"b\"".into()]).unwrap();
         assert!(csv.lines().count() == 13 && csv.contains("\n1,\"a \"\"b\"\"\",7,0.5,0.25,,10,0,ddim,uniform,2,1\n"), "{csv}");
         // One cell without KID leaves its place without.

@@ -5,7 +5,7 @@
 
 use ddim::noise::Batch;
 use ddim::{Denoiser, Encoder, Encoding, Sampler, Sampling, Sigma};
-use ddim_nn::{EmbeddedPipeline, Network, Pipeline};
+use ddim_nn::{Condition, EmbeddedPipeline, Network, Pipeline};
 
 const EMOJI: EmbeddedPipeline<'_> = EmbeddedPipeline {
     name: ddim_model_emoji::NAME,
@@ -20,7 +20,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pipeline = std::env::args().nth(1).map_or_else(|| Pipeline::embedded(&EMOJI), |folder| Pipeline::load(folder.as_ref()))?;
     let (schedule, trajectory) = (pipeline.scheduler.schedule(), pipeline.scheduler.trajectory(20)?);
     let (encoder, sampler) = (Encoder::new(&schedule, &trajectory)?, Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0))?);
-    let network = Network::new(pipeline)?;
+    // Of a model with classes, none of them.
+    let condition = pipeline.null_class().map_or(Condition::None, |null| Condition::Labels(vec![null]));
+    let network = Network::new(pipeline)?.with_condition(condition)?;
 
     // Something to edit: the first image of seed 3.
     let batch = Batch { seed: 3, first: 0 };

@@ -5,7 +5,7 @@
 
 use ddim::noise::Batch;
 use ddim::{Denoiser, Sampler, Sampling, Sigma};
-use ddim_nn::{EmbeddedPipeline, Network, Pipeline};
+use ddim_nn::{Condition, EmbeddedPipeline, Network, Pipeline};
 
 const EMOJI: EmbeddedPipeline<'_> = EmbeddedPipeline {
     name: ddim_model_emoji::NAME,
@@ -31,7 +31,8 @@ fn main() {
     let pipeline = Pipeline::embedded(&EMOJI).expect("it is whole");
     let trajectory = pipeline.scheduler.trajectory(steps).expect("steps of the schedule");
     let sampler = Sampler::new(&pipeline.scheduler.schedule(), &trajectory, &Sigma::Eta(0.0)).expect("a trajectory of the schedule");
-    let network = Network::new(pipeline).expect("a network");
+    let condition = pipeline.null_class().map_or(Condition::None, |null| Condition::Labels(vec![null]));
+    let network = Network::new(pipeline).and_then(|network| network.with_condition(condition)).expect("a network");
     let batch = Batch { seed: 0, first: 0 };
     let mut x = Vec::new();
     for _ in 0..repeats {

@@ -4,7 +4,7 @@
 
 use ddim::noise::Batch;
 use ddim::{Denoiser, Sampler, Sampling, Sigma, to_byte};
-use ddim_nn::{EmbeddedPipeline, Network, Pipeline};
+use ddim_nn::{Condition, EmbeddedPipeline, Network, Pipeline};
 
 const EMOJI: EmbeddedPipeline<'_> = EmbeddedPipeline {
     name: ddim_model_emoji::NAME,
@@ -22,6 +22,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (schedule, trajectory) = (pipeline.scheduler.schedule(), pipeline.scheduler.trajectory(steps)?);
     let sampler = Sampler::new(&schedule, &trajectory, &Sigma::Eta(0.0))?.with_clip(pipeline.scheduler.clip())?;
     let network = Network::new(pipeline)?;
+    // Of a model with classes, an image of each of the first two.
+    let condition = if network.is_conditional() { Condition::Labels(vec![0, 1]) } else { Condition::None };
+    let network = network.with_condition(condition)?;
 
     let batch = Batch { seed: 0, first: 0 };
     let mut sampling = Sampling::new(&sampler, &network, batch.latents(network.dim(), 2), batch)?;
