@@ -4,11 +4,14 @@
     npm pack emoji-datasource-google@16.0.0 && tar xzf emoji-datasource-google-16.0.0.tgz
     python3 models/emoji/groups.py package emoji-groups
     python3 models/emoji/groups.py package emoji-coarse --coarse
+    python3 models/emoji/groups.py package emoji-even --repeat 3
 
 A folder is called as the sub-group is, one of 99: animal-mammal, country-flag, face-smiling; "sky & weather" is sky-weather. With --coarse it is called as the
 first word of the group, one of 9: smileys, people, animals, food, travel, activities, objects, symbols, flags; the skin tones alone, five images, are symbols.
+With --repeat N, emoji that come in one colour of skin alone are there N times: people and hands come in six, and are more than half of all images.
 """
 
+import argparse
 import json
 import shutil
 import sys
@@ -16,11 +19,15 @@ from pathlib import Path
 
 
 def main():
-    coarse = "--coarse" in sys.argv[1:]
-    paths = [word for word in sys.argv[1:] if word != "--coarse"]
-    if len(paths) != 2 or any(path.startswith("-") for path in paths):
-        sys.exit(__doc__)
-    package, out = map(Path, paths)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("package", type=Path, help="the unpacked npm package")
+    parser.add_argument("out", type=Path, help="a new folder, or an empty one")
+    parser.add_argument("--coarse", action="store_true", help="nine groups instead of 99 sub-groups")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="emoji without skin tones N times")
+    args = parser.parse_args()
+    package, out = args.package, args.out
+    if args.repeat < 1:
+        parser.error(f"--repeat {args.repeat}: expected 1 or more")
     if out.exists() and any(out.iterdir()):
         sys.exit(f"{out}: expected a new folder, or an empty one")
     images = package / "img/google/64"
@@ -28,16 +35,19 @@ def main():
     for emoji in json.loads((package / "emoji.json").read_text(encoding="utf-8")):
         group = emoji["category"].split()[0].lower()
         coarse_name = "symbols" if group == "component" else group
-        folder = out / (coarse_name if coarse else emoji["subcategory"].replace(" & ", "-"))
+        folder = out / (coarse_name if args.coarse else emoji["subcategory"].replace(" & ", "-"))
         folder.mkdir(parents=True, exist_ok=True)
-        for image in [emoji, *emoji.get("skin_variations", {}).values()]:
+        variations = emoji.get("skin_variations", {}).values()
+        for image in [emoji, *variations]:
             if image.get("has_img_google"):
-                shutil.copy(images / image["image"], folder)
                 count += 1
+                for k in range(1 if variations else args.repeat):
+                    path = images / image["image"]
+                    shutil.copy(path, folder / (f"{path.stem}-{k + 1}.png" if k else path.name))
     there = len(list(images.glob("*.png")))
     if count != there:
         sys.exit(f"{count} images have a group, of {there} in {package}")
-    print(f"{count} images in {len(list(out.iterdir()))} folders of {out}")
+    print(f"{count} emoji in {len(list(out.iterdir()))} folders of {out}")
 
 
 main()
