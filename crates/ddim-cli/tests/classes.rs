@@ -274,6 +274,46 @@ fn classes_of_data() {
     common::refused(dir, &sweep, 2, &["--classes: reference: a/cat has no classes"]);
 }
 
+/// A model may say which classes are drawn.
+#[test]
+fn classes_that_a_model_draws() {
+    let folder = pets();
+    let dir = folder.path();
+    let says = |text: &str| fs::write(dir.join("model/sampling.json"), text).unwrap();
+    let each = draw(dir, &[]);
+    says(r#"{"classes": "hen, cat+dog"}"#);
+    let drawn = draw(dir, &[]);
+    assert!(drawn != each && drawn == draw(dir, &["--classes", "hen,cat+dog"]) && draw(dir, &["--classes", "each"]) == each);
+    ok(dir, &["sample", "--model", "model", "--count", "2", "--steps", "1", "--out", "o", "-q"]);
+    assert!(has(&dir.join("o/00000.png"), " --classes 'hen, cat+dog', image 0, class 3, hen ("));
+    ok(dir, &["convert", "model", "copy", "-q"]);
+    for model in ["model", "copy"] {
+        assert_eq!(json(&ok(dir, &["info", model, "--json"]))["drawn_classes"], json!("hen, cat+dog"));
+    }
+    assert!(ok(dir, &["info", "model"]).stdout.contains("draws       hen, cat+dog in turn, unless"));
+    // What is read has none, whatever a model draws.
+    let encode = ["encode", "--model", "model", "--input", "o", "--steps", "3", "-q", "--save-npy", "z.npy"];
+    ok(dir, &encode);
+    let without = floats(&dir.join("z.npy"));
+    ok(dir, &[&encode[..], &["--classes", "none"]].concat());
+    assert_eq!(floats(&dir.join("z.npy")), without);
+    for (text, words) in [
+        (r#"{"classes": "fox"}"#, ["model: sampling.json: classes: \"fox\"", "cat, dog"]),
+        (r#"{"classes": "data"}"#, ["sampling.json: classes: data", "expected classes"]),
+        (r#"{"classes": ["cat"]}"#, ["sampling.json: classes: ", "string"]),
+        ("[]", ["sampling.json", "map"]),
+    ] {
+        says(text);
+        refused(dir, &["sample", "--model", "model", "-q"], 1, &words);
+    }
+    says(r#"{"classes": "fox"}"#);
+    assert_eq!(draw(dir, &["--classes", "each"]), each);
+    // Without classes there is nothing to choose from.
+    let folder = with_model("ddpm");
+    fs::write(folder.path().join("model/sampling.json"), r#"{"classes": "cat"}"#).unwrap();
+    ok(folder.path(), &["sample", "--model", "model", "--count", "1", "--steps", "1", "-q", "--out", "o"]);
+}
+
 /// Where nobody says otherwise: images of a seed are of each class in turn, guided as the model says; what reads images or latents has no class.
 #[test]
 fn what_is_drawn_where_nothing_is_said() {

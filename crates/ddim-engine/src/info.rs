@@ -43,6 +43,8 @@ pub struct InfoReport {
     pub null_class: Option<usize>,
     /// The scale of guidance that it is drawn with where nobody says otherwise, as its `sampling.json` says.
     pub guidance: Option<f64>,
+    /// The classes that images have in turn where nobody says otherwise, as its `sampling.json` says; none where that is each.
+    pub drawn_classes: Option<String>,
     /// What they are called, as far as that is known.
     pub class_names: Vec<String>,
     /// Images of each that it was trained on, where that is known.
@@ -94,6 +96,7 @@ impl Request for Info {
             classes: pipeline.classes_count(),
             null_class: pipeline.null_class(),
             guidance: pipeline.usual_guidance(),
+            drawn_classes: pipeline.sampling.classes.clone(),
             predicts_variances: pipeline.config.predicts_variances(),
             channels: pipeline.config.in_channels,
             size: pipeline.config.sample_size.map(SampleSize::dims),

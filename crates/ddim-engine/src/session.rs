@@ -18,7 +18,7 @@ use ddim_eval::Images;
 use ddim_nn::{Guidance, Guided, Network, SchedulerConfig};
 use ddim_train::quoted;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A model, ready to be evaluated.
 #[derive(Clone)]
@@ -37,7 +37,8 @@ pub(crate) struct Session<'w, 'b> {
 }
 
 impl<'w, 'b> Session<'w, 'b> {
-    /// A model for images from noise: of a seed, where nobody says otherwise, of each class in turn and guided as the model's `sampling.json` says.
+    /// A model for images from noise: of a seed, where nobody says otherwise, of each class in turn, or of those that the model's `sampling.json` says, and
+    /// guided as it says.
     pub(crate) fn drawing(choice: &Model, latents: Option<&Path>, watch: &'w Watch<'b>) -> Result<(Self, Option<Vec<f32>>)> {
         let purpose = if latents.is_none() { Purpose::Drawing } else { Purpose::Other };
         Self::open(choice, latents, purpose, watch)
@@ -74,10 +75,17 @@ impl<'w, 'b> Session<'w, 'b> {
         }
         let (known, mut choice) = (Known::of(&pipeline), choice.clone());
         let mut usual_guidance = 1.0;
+        let usual = pipeline.sampling.classes.clone();
+        let usual = usual.filter(|_| purpose == Purpose::Drawing && choice.classes.is_none() && pipeline.config.is_conditional());
+        // Nobody asked for what is wrong there.
+        let as_said = |e: Error| match usual {
+            Some(_) => Error::failure(format!("{model}: sampling.json: {}", e.to_string().replace('`', ""))).because(e),
+            None => e,
+        };
         if purpose == Purpose::Drawing {
-            choice.classes = choice.classes.or_else(|| known.has_some().then(|| EACH.into()));
+            choice.classes = choice.classes.or_else(|| usual.as_deref().or(known.has_some().then_some(EACH)).map(PathBuf::from));
         }
-        let classes = Classes::new(FIELD, choice.classes.as_deref(), &known, watch)?;
+        let classes = Classes::new(FIELD, choice.classes.as_deref(), &known, watch).map_err(as_said)?;
         // Without a class there is nothing to go beyond.
         if purpose == Purpose::Drawing && !classes.is_unguided() {
             usual_guidance = pipeline.usual_guidance().unwrap_or(1.0);
@@ -93,7 +101,7 @@ impl<'w, 'b> Session<'w, 'b> {
         }
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = watch.network(pipeline)?;
-        classes.check(FIELD, purpose, &network, &model)?;
+        classes.check(FIELD, purpose, &network, &model).map_err(as_said)?;
         let latents = latents.map(|(latents, _)| latents);
         let batch_size = batches::prepared(&network, choice.batch_size, 1 + usize::from(guidance.is_some()), watch)?;
         Ok((Self { batch_size, model, network, scheduler, schedule, classes, guidance, usual_guidance, choice, watch }, latents))

@@ -1,7 +1,7 @@
 //! What a model says about how its images look best.
 
 use crate::error::{Error, Result, is_there, read_text};
-use ddim_weights::from_json;
+use ddim_weights::{from_json, from_value};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -13,18 +13,21 @@ pub(crate) const SAMPLING: &str = "sampling.json";
 /// ```
 /// use ddim_nn::SamplingDefaults;
 ///
-/// let defaults = SamplingDefaults::read(r#"{"guidance": 1.5}"#, "sampling.json".as_ref())?;
-/// assert_eq!(defaults.guidance, Some(1.5));
-/// for wrong in [r#"{"guidance": -1}"#, r#"{"guidance": 1e300}"#] {
+/// let defaults = SamplingDefaults::read(r#"{"guidance": 1.5, "classes": "cat,dog"}"#, "sampling.json".as_ref())?;
+/// assert_eq!((defaults.guidance, defaults.classes.as_deref()), (Some(1.5), Some("cat,dog")));
+/// for wrong in [r#"{"guidance": -1}"#, r#"{"guidance": 1e300}"#, r#"{"classes": ["cat"]}"#, "[]"] {
 ///     assert!(SamplingDefaults::read(wrong, "sampling.json".as_ref()).is_err());
 /// }
 /// # Ok::<(), ddim_nn::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SamplingDefaults {
     /// The scale of classifier-free guidance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance: Option<f64>,
+    /// Classes that images have in turn, as `ddim sample --classes` takes them: names, numbers and mixtures, with commas between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<String>,
 }
 
 impl SamplingDefaults {
@@ -40,9 +43,11 @@ impl SamplingDefaults {
     /// Reads the text of `sampling.json`; `path` is for messages.
     ///
     /// # Errors
-    /// Another kind of text, or a scale that is no number from 0 on.
+    /// Another kind of text, or a scale that is no number from 0 on. Classes are not looked up: names are the model's.
     pub fn read(text: &str, path: &Path) -> Result<Self> {
-        let defaults: Self = from_json(text, path)?;
+        // A struct would be read from a list as well.
+        let object: serde_json::Map<String, serde_json::Value> = from_json(text, path)?;
+        let defaults: Self = from_value(object.into(), path)?;
         match defaults.guidance {
             // Images are computed in f32.
             Some(scale) if !(0.0..=f64::from(f32::MAX)).contains(&scale) => {

@@ -78,7 +78,7 @@ impl Pipeline {
             pipeline.weights_file = state;
         }
         let mut pipeline = Self { scheduler_class, classes, class_counts, sampling, notes, ..pipeline };
-        if let (Some(scale), None) = (sampling.guidance.filter(|scale| *scale != 1.0), pipeline.usual_guidance()) {
+        if let (Some(scale), None) = (pipeline.sampling.guidance.filter(|scale| *scale != 1.0), pipeline.usual_guidance()) {
             let found = format!("{}: guidance {scale} has no effect", folder.join(SAMPLING).display());
             pipeline.notes.push(format!("{found}: the model has no class that stands for none, as {CLASSES} beside it would say"));
         }
@@ -177,7 +177,7 @@ impl Pipeline {
             files.push((CLASSES, as_json(classes)?));
         }
         if self.sampling != SamplingDefaults::default() {
-            files.push((SAMPLING, as_json(serde_json::to_value(self.sampling))?));
+            files.push((SAMPLING, as_json(serde_json::to_value(&self.sampling))?));
         }
         let more = more.iter().map(|(file, bytes)| (*file, bytes.as_slice()));
         for (file, bytes) in files.iter().map(|(file, bytes)| (*file, bytes.as_slice())).chain(more) {

@@ -59,6 +59,6 @@ fn an_embedded_pipeline_is_the_folder() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/fashion");
     let loaded = Pipeline::load(&folder).unwrap();
     assert_eq!((embedded.config, embedded.scheduler), (loaded.config.clone(), loaded.scheduler.clone()));
-    assert_eq!((&embedded.classes, &embedded.class_counts, embedded.sampling), (&loaded.classes, &loaded.class_counts, loaded.sampling));
+    assert_eq!((&embedded.classes, &embedded.class_counts, &embedded.sampling), (&loaded.classes, &loaded.class_counts, &loaded.sampling));
     assert_eq!((loaded.parameters(), loaded.null_class(), loaded.classes[9].as_str()), (2_241_233, Some(10), "ankle boot"));
 }

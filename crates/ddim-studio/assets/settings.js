@@ -30,11 +30,14 @@ export function classValue(info, k) {
   return /[,+*]|^\s|\s$/.test(name) || ["each", "random", "none", "data", "reference"].includes(name) || /^\d+$/.test(name) ? String(k) : name;
 }
 
-/** `model` of a request. */
-export function modelRequest(v, models) {
+/** What a model draws of a seed where no class is chosen. */
+export const drawnClasses = (v, models) => modelOf(models, v).drawn_classes ?? "each";
+
+/** `model` of a request; of `usual` classes where none is chosen. */
+export function modelRequest(v, models, usual = "each") {
   const info = modelOf(models, v);
   const request = { model: info.model };
-  if (info.classes) request.classes = v.classes || "each";
+  if (info.classes) request.classes = v.classes || usual;
   // Said, even where it is 1: a model may have another of its own.
   if (info.classes && hasNull(info) && typeof v.guidance === "number") request.guidance = { scale: v.guidance };
   return request;
@@ -44,16 +47,16 @@ const hasNull = (info) => info.null_class !== null && info.null_class !== undefi
 
 /** What requests that sample have in common. */
 export function samplingRequest(v, models) {
-  const request = { model: modelRequest(v, models), steps: v.steps, seed: v.seed, solver: v.solver, trajectory: v.trajectory || null };
+  const request = { model: modelRequest(v, models, drawnClasses(v, models)), steps: v.steps, seed: v.seed, solver: v.solver, trajectory: v.trajectory || null };
   if (v.eta !== undefined) request.eta = v.hat ? "hat" : v.eta;
   if (v.clip !== undefined) request.clip = { clip: v.clip === "model" ? null : v.clip === "on", rederive_epsilon: v.rederive ?? false };
   return request;
 }
 
 /** Settings as flags of the command line: a request's, where models without classes have none. */
-export function commandSettings(v, models) {
+export function commandSettings(v, models, usual = "each") {
   const { classes, guidance, ...rest } = v;
-  const model = modelRequest(v, models);
+  const model = modelRequest(v, models, usual);
   return { ...rest, model: model.model, classes: model.classes, guidance: model.guidance?.scale };
 }
 
@@ -77,7 +80,7 @@ export function settingsControls(state, models, tab, names) {
       label: "Trajectory τ", topic: "trajectory", options: [["", "the model's"], ...TRAJECTORIES.map((name) => [name, name])], testid: `${tab}-trajectory`,
     }),
     seed: () => whole(state, "seed", { label: "Seed", topic: "seed", testid: `${tab}-seed`, dice: true }),
-    classes: () => classPicker(state, models, { key: "classes", label: "Class", topic: "classes", testid: `${tab}-classes` }),
+    classes: () => classPicker(state, models, { key: "classes", label: "Class", topic: "classes", testid: `${tab}-classes`, own: tab !== "interpolate" }),
     guidance: () => {
       // What is drawn from noise of a class, a model may say.
       const own = (v) => (tab === "draw" && v.classes !== "none" ? modelOf(models, v).guidance : null) ?? 1;
@@ -93,8 +96,8 @@ export function settingsControls(state, models, tab, names) {
   return names.map((name) => make[name]());
 }
 
-/** Classes as buttons: any of them, or each in turn, or at random. Hidden for models without. */
-export function classPicker(state, models, { key, label, topic, testid, single = false, field = key }) {
+/** Classes as buttons: any of them, or those that the model draws by itself (`own`), or each in turn, or at random. Hidden for models without. */
+export function classPicker(state, models, { key, label, topic, testid, single = false, own = false, field = key }) {
   const group = freshId("group");
   const chips = el("div", { class: "chips", role: "group", "aria-labelledby": group });
   const about = topic ? why(topic, label) : null;
@@ -103,7 +106,7 @@ export function classPicker(state, models, { key, label, topic, testid, single =
   let drawn = null;
   const chosen = () => state.values[key].split(",").filter(Boolean);
   const press = (value) => {
-    if (single || value === "" || value === "random") return state.set({ [key]: value });
+    if (single || ["", "each", "random"].includes(value)) return state.set({ [key]: value });
     const list = chosen().filter((c) => c !== "random" && c !== "each");
     const next = list.includes(value) ? list.filter((c) => c !== value) : [...list, value];
     state.set({ [key]: next.join(",") });
@@ -113,12 +116,13 @@ export function classPicker(state, models, { key, label, topic, testid, single =
     element.hidden = !info.classes;
     if (drawn !== info) {
       drawn = info;
-      const special = single ? [] : [["", "each in turn"], ["random", "random"]];
+      const each = own && info.drawn_classes ? [["", "the model's"], ["each", "each in turn"]] : [["", "each in turn"]];
+      const special = single ? [] : [...each, ["random", "random"]];
       const names = Array.from({ length: classCount(info) }, (_, k) => [classValue(info, k), className(info, k)]);
       chips.replaceChildren(...[...special, ...names].map(([value, text]) =>
-        el("button", { type: "button", class: "chip", "data-value": value, "data-testid": `${testid}-${value || "each"}`, text, onclick: () => press(value) })));
+        el("button", { type: "button", class: "chip", "data-value": value, "data-testid": `${testid}-${value || (each.length > 1 ? "own" : "each")}`, text, onclick: () => press(value) })));
     }
-    const list = v[key] === "each" ? [] : chosen();
+    const list = v[key] === "each" && !(own && info.drawn_classes) ? [] : chosen();
     for (const chip of chips.children) {
       const value = chip.dataset.value;
       chip.setAttribute("aria-pressed", String(value === "" ? list.length === 0 : list.includes(value)));

@@ -1,7 +1,7 @@
 //! Whole runs: the same bytes however they are interrupted, the end of those that go wrong, and the chain from images to the same images.
 
 use ddim::noise::{Batch, Draw, Key};
-use ddim_nn::{Condition, Network, Pipeline};
+use ddim_nn::{Condition, Network, Pipeline, SamplingDefaults};
 use ddim_train::{Error, Event, Outcome, Run, Settings, Trainer, checkpoints};
 use std::collections::BTreeMap;
 use std::fs;
@@ -475,18 +475,21 @@ fn classes_of_a_model_keep_their_numbers() {
     };
     let first = train(Run::create(&at("run"), of("first", "0.2", None), &Pipeline::load).unwrap()).unwrap();
     fs::rename(first.checkpoint.unwrap(), at("model")).unwrap();
-    fs::write(at("model/sampling.json"), r#"{"guidance": 1.5}"#).unwrap();
+    fs::write(at("model/sampling.json"), r#"{"guidance": 1.5, "classes": "cat,ant"}"#).unwrap();
     let trained = |run: &str| {
         let pipeline = Pipeline::load(&checkpoints(&at(run)).unwrap().pop().unwrap().1).unwrap();
-        (pipeline.classes.join(" "), pipeline.class_counts.clone(), pipeline.null_class(), pipeline.sampling.guidance)
+        (pipeline.classes.join(" "), pipeline.class_counts.clone(), pipeline.null_class(), pipeline.sampling)
     };
-    for (data, dropout, names, counts, said) in [
-        ("some", "0", "ant bee cat", [6, 0, 7], vec![]),
+    // Classes that are drawn where nobody says which are kept with the classes alone.
+    let sampling = |classes: Option<&str>| SamplingDefaults { guidance: Some(1.5), classes: classes.map(str::to_owned) };
+    for (data, dropout, names, counts, drawn, said) in [
+        ("some", "0", "ant bee cat", [6, 0, 7], Some("cat,ant"), vec![]),
         (
             "other",
             "0.1",
             "aye bee yak",
             [3, 7, 5],
+            None,
             vec!["classes that the model does not know: aye takes the place of ant, yak takes the place of cat"],
         ),
     ] {
@@ -494,7 +497,7 @@ fn classes_of_a_model_keep_their_numbers() {
         assert_eq!(remarks(begun).iter().filter(|line| !line.contains("average")).collect::<Vec<_>>(), said);
         let run = format!("{data}.run");
         train(Run::resume(&at(&run), &changes(&[]), &Pipeline::load).unwrap()).unwrap();
-        let expected = (names.to_owned(), counts.to_vec(), Some(3), Some(1.5));
+        let expected = (names.to_owned(), counts.to_vec(), Some(3), sampling(drawn));
         assert_eq!(trained(&run), expected);
         train(Run::resume(&at(&run), &changes(&[("steps", "6")]), &Pipeline::load).unwrap()).unwrap();
         assert_eq!(trained(&run), expected);
@@ -518,7 +521,7 @@ fn classes_of_a_model_keep_their_numbers() {
     ];
     assert_eq!(remarks(begun)[..2], expected);
     train(Run::resume(&at("more.run"), &changes(&[]), &Pipeline::load).unwrap()).unwrap();
-    assert_eq!(trained("more.run"), ("a b c d".to_owned(), vec![5; 4], Some(4), Some(1.5)));
+    assert_eq!(trained("more.run"), ("a b c d".to_owned(), vec![5; 4], Some(4), sampling(None)));
     // Its settings make the same run, and rows may be left over.
     let weights = |run: &str| result(&at(run)).0.into_iter().filter(|(name, _)| name.ends_with("safetensors")).collect::<Vec<_>>();
     let mut again = Settings::preset("tiny").unwrap();

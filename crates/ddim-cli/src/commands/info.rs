@@ -76,13 +76,19 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     if known > 0 {
         let each = (0..known).map(|k| {
             let name = found.class_names.get(k).map_or(String::new(), |name| format!(" {name}"));
-            let count = found.class_counts.get(k).map_or(String::new(), |n| format!(" ({n} images)"));
+            let count = found.class_counts.get(k).map_or(String::new(), |n| format!(" ({})", counted(*n, "image")));
             format!("{k}{name}{count}")
         });
         rows.push(("classes", each.collect::<Vec<_>>().join(", ")));
     }
     rows.extend(found.null_class.map(|null| ("null class", format!("{null}, which stands for none: --guidance"))));
     rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}, unless sample, consistency and tune are given another"))));
+    rows.extend(
+        found
+            .drawn_classes
+            .iter()
+            .map(|classes| ("draws", format!("{classes} in turn, unless sample, consistency and tune are given others"))),
+    );
     rows.extend(found.notes.iter().map(|note| ("note", note.clone())));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();
     report(&flags.output, &found, &human)

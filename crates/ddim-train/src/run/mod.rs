@@ -113,7 +113,7 @@ impl Run {
         let load = |path: &Path| {
             let pipeline = if let Some(base) = &base { Pipeline::load(base)? } else { model(path)? };
             let Pipeline { unet, scheduler, classes, class_counts, sampling, .. } = &pipeline;
-            let (classes, class_counts, sampling) = (classes.clone(), class_counts.clone(), *sampling);
+            let (classes, class_counts, sampling) = (classes.clone(), class_counts.clone(), sampling.clone());
             *started_from.borrow_mut() =
                 Some(Pipeline { classes, class_counts, sampling, ..Pipeline::new(unet.clone(), scheduler.clone()) });
             Ok(pipeline)

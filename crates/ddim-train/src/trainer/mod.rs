@@ -130,10 +130,12 @@ impl Trainer {
         // A network that there is already has the classes that it has, or none yet.
         let (names, sampling, knows) = match &start {
             Start::Initialised => (&[][..], SamplingDefaults::default(), false),
-            Start::From(pipeline) => (&pipeline.classes[..], pipeline.sampling, pipeline.config.is_conditional()),
-            Start::Checkpoint(names, sampling) => (&names[..], *sampling, true),
+            Start::From(pipeline) => (&pipeline.classes[..], pipeline.sampling.clone(), pipeline.config.is_conditional()),
+            Start::Checkpoint(names, sampling) => (&names[..], sampling.clone(), true),
         };
         let numbered = number_as(&mut data, names);
+        // Other classes may lack those that its images had.
+        let sampling = SamplingDefaults { classes: sampling.classes.filter(|_| data.class_names == names), ..sampling };
         let mut class_changes: Vec<String> = numbered.said.into_iter().collect();
         let dropped = usize::from(config.objective.label_dropout > 0.0);
         let classes = data.labels.is_some().then_some(data.classes + dropped);
@@ -430,7 +432,7 @@ impl Trainer {
             config: self.network.clone(),
             classes: self.data.class_names.clone(),
             class_counts: self.data.class_counts(),
-            sampling: self.sampling,
+            sampling: self.sampling.clone(),
             ..Pipeline::new(unet, self.scheduler.clone())
         }
     }
