@@ -8,7 +8,8 @@
 
 A folder is called as the sub-group is, one of 99: animal-mammal, country-flag, face-smiling; "sky & weather" is sky-weather. With --coarse it is called as the
 first word of the group, one of 9: smileys, people, animals, food, travel, activities, objects, symbols, flags; the skin tones alone, five images, are symbols.
-With --repeat N, emoji that come in one colour of skin alone are there N times: people and hands come in six, and are more than half of all images.
+With --repeat N, emoji without skin tones are there N times: people and hands have six images or more, and are more than half of all. Copies of one image may be
+trained on and held out: set data.holdout to 0, and measure FID against a folder without --repeat.
 """
 
 import argparse

@@ -195,8 +195,8 @@ pub(crate) struct ClassChoice {
     /// For models trained with classes, by number or name: one for all images, or several that they take in turn (0,2,cat); each, all
     /// classes in turn; random, by the seed and the number of the image; data, those of the images that are read (edit, encode, reconstruct, nll); reference,
     /// at random as often as the reference has them (sweep); none, for models trained with label dropout; or a text file with one per line. cat+dog and
-    /// 0.3*cat+0.7*dog mix classes: weights are divided by their sum. --class is the same [default: of sample, consistency and tune what the model's
-    /// sampling.json says, or each; of sweep reference or each; else none].
+    /// 0.3*cat+0.7*dog mix classes: weights are divided by their sum. --class is the same [default: of sample, consistency and tune those of the
+    /// model's sampling.json, or each, but for --latents; of sweep reference or each; else none].
     #[arg(long, alias = "class", value_name = "K,...|each|random|data|FILE")]
     pub(crate) classes: Option<PathBuf>,
 }

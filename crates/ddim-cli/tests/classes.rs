@@ -281,16 +281,27 @@ fn classes_that_a_model_draws() {
     let dir = folder.path();
     let says = |text: &str| fs::write(dir.join("model/sampling.json"), text).unwrap();
     let each = draw(dir, &[]);
-    says(r#"{"classes": "hen, cat+dog"}"#);
-    let drawn = draw(dir, &[]);
-    assert!(drawn != each && drawn == draw(dir, &["--classes", "hen,cat+dog"]) && draw(dir, &["--classes", "each"]) == each);
+    says(r#"{"classes": "hen, cat+dog", "guidance": 1.5}"#);
+    // A file of that name is none of the model's.
+    fs::write(dir.join("fox"), "cat\n").unwrap();
+    let drawn = draw(dir, &["--guidance", "1"]);
+    assert!(drawn != each && drawn == draw(dir, &["--classes", "hen,cat+dog", "--guidance", "1"]));
     ok(dir, &["sample", "--model", "model", "--count", "2", "--steps", "1", "--out", "o", "-q"]);
-    assert!(has(&dir.join("o/00000.png"), " --classes 'hen, cat+dog', image 0, class 3, hen ("));
+    assert!(has(&dir.join("o/00000.png"), " --classes 'hen, cat+dog' --guidance 1.5, image 0, class 3, hen ("));
     ok(dir, &["convert", "model", "copy", "-q"]);
     for model in ["model", "copy"] {
         assert_eq!(json(&ok(dir, &["info", model, "--json"]))["drawn_classes"], json!("hen, cat+dog"));
     }
     assert!(ok(dir, &["info", "model"]).stdout.contains("draws       hen, cat+dog in turn, unless"));
+    // Latents that are given have none, other verbs that draw have them.
+    ok(dir, &["sample", "--model", "model", "--count", "2", "--steps", "2", "--classes", "none", "--save-npy", "n.npy", "-q"]);
+    let latents = ["sample", "--model", "model", "--latents", "n.npy", "--steps", "2", "--save-npy", "l.npy", "-q"];
+    ok(dir, &latents);
+    let plain = floats(&dir.join("l.npy"));
+    ok(dir, &[&latents[..], &["--classes", "none"]].concat());
+    assert_eq!(floats(&dir.join("l.npy")), plain);
+    ok(dir, &["consistency", "--model", "model", "--count", "2", "--steps", "1,2", "--grid", "c.png", "-q"]);
+    assert!(has(&dir.join("c.png"), " --classes 'hen, cat+dog'"));
     // What is read has none, whatever a model draws.
     let encode = ["encode", "--model", "model", "--input", "o", "--steps", "3", "-q", "--save-npy", "z.npy"];
     ok(dir, &encode);
@@ -298,8 +309,10 @@ fn classes_that_a_model_draws() {
     ok(dir, &[&encode[..], &["--classes", "none"]].concat());
     assert_eq!(floats(&dir.join("z.npy")), without);
     for (text, words) in [
-        (r#"{"classes": "fox"}"#, ["model: sampling.json: classes: \"fox\"", "cat, dog"]),
-        (r#"{"classes": "data"}"#, ["sampling.json: classes: data", "expected classes"]),
+        (r#"{"classes": "fox"}"#, ["sampling.json: classes: \"fox\": expected 0 to 4 or a name (cat, dog", ", none"]),
+        (r#"{"classes": "random"}"#, ["sampling.json: classes: \"random\"", "expected"]),
+        (r#"{"classes": ""}"#, ["sampling.json: classes: nothing in it", "expected classes"]),
+        (r#"{"classes": "cat", "classes": "dog"}"#, ["sampling.json: ", "duplicate"]),
         (r#"{"classes": ["cat"]}"#, ["sampling.json: classes: ", "string"]),
         ("[]", ["sampling.json", "map"]),
     ] {
@@ -311,7 +324,9 @@ fn classes_that_a_model_draws() {
     // Without classes there is nothing to choose from.
     let folder = with_model("ddpm");
     fs::write(folder.path().join("model/sampling.json"), r#"{"classes": "cat"}"#).unwrap();
-    ok(folder.path(), &["sample", "--model", "model", "--count", "1", "--steps", "1", "-q", "--out", "o"]);
+    let run = ddim(folder.path(), &["sample", "--model", "model", "--count", "1", "--steps", "1", "--out", "o"]);
+    assert!(run.code == 0 && run.stderr.contains("sampling.json: classes have no effect: the model has none"), "{}", run.stderr);
+    assert_eq!(json(&ok(folder.path(), &["info", "model", "--json"]))["drawn_classes"], json!(null));
 }
 
 /// Where nobody says otherwise: images of a seed are of each class in turn, guided as the model says; what reads images or latents has no class.

@@ -27,8 +27,8 @@ pub struct Model {
     pub size: Option<[usize; 2]>,
     /// For a model with classes: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`) with commas between; `each`, `random`; `data`, those of the images
     /// that are read; `reference`, drawn as often as a reference has them; `none`, of a model whose training dropped labels; or a text file with one
-    /// per line. None: where images are drawn from a seed alone `each`, of a sweep `reference` where it has
-    /// the model's classes and else `each`, of the rest `none`.
+    /// per line. None: where images are drawn from a seed alone those that the model's `sampling.json` lists, else
+    /// `each`; of a sweep `reference` where it has the model's classes and else `each`; of the rest `none`.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub classes: Option<PathBuf>,
     /// How far it goes beyond what it says without a class. In JSON null is as usual.

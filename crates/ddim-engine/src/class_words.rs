@@ -150,7 +150,7 @@ impl Reader<'_, '_> {
     }
 
     /// Items with commas between; a name may hold commas itself.
-    fn list(&self, text: &str) -> std::result::Result<Vec<Mixture>, String> {
+    pub(crate) fn list(&self, text: &str) -> std::result::Result<Vec<Mixture>, String> {
         if let Some(label) = self.known.names.iter().position(|name| text.contains(',') && name == text) {
             return Ok(vec![vec![(label, 1.0)]]);
         }

@@ -1,6 +1,6 @@
 //! Which classes the images of a conditional model have: `classes` of a request in numbers.
 
-use crate::class_words::{DATA, Kind, Known, Mixture, REFERENCE, Reader, normalised};
+use crate::class_words::{DATA, FIELD, Kind, Known, Mixture, REFERENCE, Reader, normalised};
 use crate::error::{Error, Result};
 use crate::job::Watch;
 use ddim::noise::{Draw, Key};
@@ -34,6 +34,12 @@ impl Classes {
         let Some(value) = value else { return Ok(Self { kind: Kind::None, flag: String::new(), known: known.clone() }) };
         let kind = Reader { field, known, watch }.read(value)?;
         Ok(Self { kind, flag: format!(" --{} {}", field.replace('_', "-"), quoted(value)), known: known.clone() })
+    }
+
+    /// What a model's `file` lists for images that nobody says the classes of: names, numbers and mixtures, and no words or files.
+    pub(crate) fn listed(file: &Path, list: &str, known: &Known, watch: &Watch<'_>) -> Result<Self> {
+        let turns = Reader { field: FIELD, known, watch }.list(list).map_err(|wrong| Error::file(file, format!("classes: {wrong}")))?;
+        Ok(Self { kind: Kind::Turns(turns), flag: format!(" --classes {}", quoted(list.as_ref())), known: known.clone() })
     }
 
     /// What a request says in another `field` for the same model.

@@ -43,7 +43,7 @@ pub struct InfoReport {
     pub null_class: Option<usize>,
     /// The scale of guidance that it is drawn with where nobody says otherwise, as its `sampling.json` says.
     pub guidance: Option<f64>,
-    /// The classes that images have in turn where nobody says otherwise, as its `sampling.json` says; none where that is each.
+    /// The classes that images of a seed have in turn where nobody says otherwise, as its `sampling.json` says. Null: each of them.
     pub drawn_classes: Option<String>,
     /// What they are called, as far as that is known.
     pub class_names: Vec<String>,
@@ -96,7 +96,7 @@ impl Request for Info {
             classes: pipeline.classes_count(),
             null_class: pipeline.null_class(),
             guidance: pipeline.usual_guidance(),
-            drawn_classes: pipeline.sampling.classes.clone(),
+            drawn_classes: pipeline.usual_classes().map(str::to_owned),
             predicts_variances: pipeline.config.predicts_variances(),
             channels: pipeline.config.in_channels,
             size: pipeline.config.sample_size.map(SampleSize::dims),

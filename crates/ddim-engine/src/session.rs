@@ -18,7 +18,7 @@ use ddim_eval::Images;
 use ddim_nn::{Guidance, Guided, Network, SchedulerConfig};
 use ddim_train::quoted;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A model, ready to be evaluated.
 #[derive(Clone)]
@@ -75,17 +75,17 @@ impl<'w, 'b> Session<'w, 'b> {
         }
         let (known, mut choice) = (Known::of(&pipeline), choice.clone());
         let mut usual_guidance = 1.0;
-        let usual = pipeline.sampling.classes.clone();
-        let usual = usual.filter(|_| purpose == Purpose::Drawing && choice.classes.is_none() && pipeline.config.is_conditional());
-        // Nobody asked for what is wrong there.
-        let as_said = |e: Error| match usual {
-            Some(_) => Error::failure(format!("{model}: sampling.json: {}", e.to_string().replace('`', ""))).because(e),
-            None => e,
+        let classes = match pipeline.usual_classes().filter(|_| purpose == Purpose::Drawing && choice.classes.is_none()) {
+            Some(list) => {
+                choice.classes = Some(list.into());
+                Classes::listed(&choice.model.join("sampling.json"), list, &known, watch)?
+            }
+            None => {
+                let each = purpose == Purpose::Drawing && known.has_some();
+                choice.classes = choice.classes.or_else(|| each.then(|| EACH.into()));
+                Classes::new(FIELD, choice.classes.as_deref(), &known, watch)?
+            }
         };
-        if purpose == Purpose::Drawing {
-            choice.classes = choice.classes.or_else(|| usual.as_deref().or(known.has_some().then_some(EACH)).map(PathBuf::from));
-        }
-        let classes = Classes::new(FIELD, choice.classes.as_deref(), &known, watch).map_err(as_said)?;
         // Without a class there is nothing to go beyond.
         if purpose == Purpose::Drawing && !classes.is_unguided() {
             usual_guidance = pipeline.usual_guidance().unwrap_or(1.0);
@@ -101,7 +101,7 @@ impl<'w, 'b> Session<'w, 'b> {
         }
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = watch.network(pipeline)?;
-        classes.check(FIELD, purpose, &network, &model).map_err(as_said)?;
+        classes.check(FIELD, purpose, &network, &model)?;
         let latents = latents.map(|(latents, _)| latents);
         let batch_size = batches::prepared(&network, choice.batch_size, 1 + usize::from(guidance.is_some()), watch)?;
         Ok((Self { batch_size, model, network, scheduler, schedule, classes, guidance, usual_guidance, choice, watch }, latents))

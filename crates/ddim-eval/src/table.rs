@@ -123,7 +123,7 @@ impl Table {
             let all = format!(": the mean of {seeds} seeds ± the standard deviation over seeds");
             [all, ", likewise over seeds".to_owned(), ", likewise over seeds".to_owned()]
         } else {
-            let over = ["the images of the cell", "the images of both", "the images of the cell"];
+            let over = ["the images of the cell", "the images of both", "the images of those classes"];
             over.map(|images| format!(", ± one standard error over {images}"))
         };
         text += &format!("\nFID of N = {n} images per cell against {of}{errors}.\n");
@@ -212,9 +212,11 @@ impl Entry {
     fn of(cells: &[CellResult]) -> Self {
         let CellResult { steps, evaluations, fid, fid_error, kid, kid_error, accuracy, .. } = cells[0];
         if let [cell] = cells {
-            // Of those whose class the reference has.
+            // Of those whose class the reference has. None at 0 and 1, where the estimate says that there is no error.
             let known: usize = cell.classes.iter().filter(|class| class.accuracy.is_some()).map(|class| class.count).sum();
-            let accuracy_error = accuracy.filter(|_| known > 0).map(|share| (share * (1.0 - share) / known as f64).sqrt());
+            let accuracy_error = accuracy
+                .filter(|share| known > 0 && *share > 0.0 && *share < 1.0)
+                .map(|share| (share * (1.0 - share) / known as f64).sqrt());
             return Self { steps, evaluations, fid, fid_error, kid, kid_error, accuracy, accuracy_error };
         }
         let over_seeds = |of: fn(&CellResult) -> Option<f64>| {
@@ -335,7 +337,9 @@ mod tests {
                 && text.contains("for, likewise over seeds. It finds that of 87.5 % of the real images"),
             "{text}"
         );
-        // Of one seed, the standard error of a share: √(0.5 · 0.5 / 7).
+        // Of one seed, the standard error of a share of those whose class the reference has: √(0.5 · 0.5 / 7).
+        let unknown = ClassResult { class: 2, count: 5, accuracy: None, kid: None, kid_error: None };
+        table.results.iter_mut().for_each(|cell| cell.classes.push(unknown.clone()));
         let one = Table { seeds: vec![4], results: table.results.iter().step_by(3).cloned().collect(), ..table.clone() };
         assert!((one.row(0)[0].accuracy_error.unwrap() - (0.25_f64 / 7.0).sqrt()).abs() < 1e-15);
         assert!(one.to_markdown(None, None, &[]).contains("| ddim | 50.0 ± 18.9 | 50.0 ± 18.9 |"));

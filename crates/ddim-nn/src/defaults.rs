@@ -1,7 +1,7 @@
 //! What a model says about how its images look best.
 
 use crate::error::{Error, Result, is_there, read_text};
-use ddim_weights::{from_json, from_value};
+use ddim_weights::from_json;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub(crate) const SAMPLING: &str = "sampling.json";
 ///
 /// let defaults = SamplingDefaults::read(r#"{"guidance": 1.5, "classes": "cat,dog"}"#, "sampling.json".as_ref())?;
 /// assert_eq!((defaults.guidance, defaults.classes.as_deref()), (Some(1.5), Some("cat,dog")));
-/// for wrong in [r#"{"guidance": -1}"#, r#"{"guidance": 1e300}"#, r#"{"classes": ["cat"]}"#, "[]"] {
+/// for wrong in [r#"{"guidance": -1}"#, r#"{"guidance": 1e300}"#, r#"{"classes": ["cat"]}"#, r#"{"classes": " "}"#, "[]"] {
 ///     assert!(SamplingDefaults::read(wrong, "sampling.json".as_ref()).is_err());
 /// }
 /// # Ok::<(), ddim_nn::Error>(())
@@ -25,7 +25,7 @@ pub struct SamplingDefaults {
     /// The scale of classifier-free guidance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance: Option<f64>,
-    /// Classes that images have in turn, as `ddim sample --classes` takes them: names, numbers and mixtures, with commas between.
+    /// Classes that images have in turn, with commas between: names, numbers, and mixtures as `cat+dog` and `0.3*cat+0.7*dog`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<String>,
 }
@@ -43,11 +43,14 @@ impl SamplingDefaults {
     /// Reads the text of `sampling.json`; `path` is for messages.
     ///
     /// # Errors
-    /// Another kind of text, or a scale that is no number from 0 on. Classes are not looked up: names are the model's.
+    /// Another kind of text, a scale that is no number from 0 on, or a list of no classes. They are not looked up: names are the model's.
     pub fn read(text: &str, path: &Path) -> Result<Self> {
-        // A struct would be read from a list as well.
-        let object: serde_json::Map<String, serde_json::Value> = from_json(text, path)?;
-        let defaults: Self = from_value(object.into(), path)?;
+        // A list would be read as a struct's fields in turn.
+        from_json::<serde_json::Map<String, serde_json::Value>>(text, path)?;
+        let defaults: Self = from_json(text, path)?;
+        if defaults.classes.as_ref().is_some_and(|classes| classes.trim().is_empty()) {
+            return Err(Error::config(path, "classes: nothing in it: expected classes with commas between"));
+        }
         match defaults.guidance {
             // Images are computed in f32.
             Some(scale) if !(0.0..=f64::from(f32::MAX)).contains(&scale) => {

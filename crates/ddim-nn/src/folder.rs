@@ -82,6 +82,9 @@ impl Pipeline {
             let found = format!("{}: guidance {scale} has no effect", folder.join(SAMPLING).display());
             pipeline.notes.push(format!("{found}: the model has no class that stands for none, as {CLASSES} beside it would say"));
         }
+        if pipeline.sampling.classes.is_some() && pipeline.usual_classes().is_none() {
+            pipeline.notes.push(format!("{}: classes have no effect: the model has none", folder.join(SAMPLING).display()));
+        }
         pipeline.sized(choices)
     }
 

@@ -175,6 +175,11 @@ impl Pipeline {
         (known > 0 && self.classes_count() == Some(known + 1)).then_some(known)
     }
 
+    /// The classes that its [`sampling`](Self::sampling) lists, where the network takes any.
+    pub fn usual_classes(&self) -> Option<&str> {
+        self.sampling.classes.as_deref().filter(|_| self.classes_count().is_some())
+    }
+
     /// The scale of guidance that its [`sampling`](Self::sampling) says, where there is a class that stands for none to guide away from.
     pub fn usual_guidance(&self) -> Option<f64> {
         self.sampling.guidance.filter(|_| self.null_class().is_some())

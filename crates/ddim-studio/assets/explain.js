@@ -10,7 +10,7 @@ export const EXPLAIN = {
   trajectory: { words: "Which S of the T levels: the dots on the curve below. Quadratic has more of them near the picture; the paper takes it for CIFAR-10, and even spacing for the rest.", equation: "trajectory" },
   seed: { words: "All randomness comes from this number and the picture's own: the latent, and with η > 0 the noise of each step. The same seed draws the same pictures, on any machine that counts alike." },
   first: { words: "The number of the first picture of the seed. Picture k is the same whatever is drawn beside it." },
-  classes: { words: "What is drawn, for a network that was told what it saw. With several, pictures take them in turn." },
+  classes: { words: "What is drawn, for a network that was told what it saw. With several, pictures take them in turn. Where none is chosen, a model may have some that it draws by itself." },
   guidance: { words: "How far to go beyond what the network says without a class: more of what the class is about, less variety. 1 is the class alone; anything else asks the network twice.", equation: "guidance" },
   clip: { words: "Whether the predicted picture is kept in the range that pictures have, at each step. The paper's DDIM does not." },
   rederive: { words: "After clipping, the noise is computed again from the clipped picture, so that the two fit together." },

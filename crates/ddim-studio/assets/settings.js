@@ -11,7 +11,7 @@ const SOLVERS = [
 const TRAJECTORIES = ["uniform", "quadratic", "quadratic-full", "leading", "trailing", "linspace", "power:1.5", "log-snr", "karras:7"];
 const CLIPS = [["model", "the model's way"], ["on", "to the range"], ["off", "never"]];
 
-/** What the tabs share, as it is at first. No guidance is the model's own. */
+/** What the tabs share, as it is at first. No guidance and no classes are the model's own. */
 const SETTINGS = { model: "", steps: 50, eta: 0, hat: false, solver: "ddim", trajectory: "", seed: 0, classes: "", guidance: null, clip: "model", rederive: false };
 
 /** Those of `names`, as they are at first. @param {string[]} names */
@@ -30,14 +30,11 @@ export function classValue(info, k) {
   return /[,+*]|^\s|\s$/.test(name) || ["each", "random", "none", "data", "reference"].includes(name) || /^\d+$/.test(name) ? String(k) : name;
 }
 
-/** What a model draws of a seed where no class is chosen. */
-export const drawnClasses = (v, models) => modelOf(models, v).drawn_classes ?? "each";
-
-/** `model` of a request; of `usual` classes where none is chosen. */
-export function modelRequest(v, models, usual = "each") {
+/** `model` of a request. Where no class is chosen and the model has some that it draws by itself, these are left to it (`own`). */
+export function modelRequest(v, models, own = false) {
   const info = modelOf(models, v);
   const request = { model: info.model };
-  if (info.classes) request.classes = v.classes || usual;
+  if (info.classes && (v.classes || !(own && info.drawn_classes))) request.classes = v.classes || "each";
   // Said, even where it is 1: a model may have another of its own.
   if (info.classes && hasNull(info) && typeof v.guidance === "number") request.guidance = { scale: v.guidance };
   return request;
@@ -47,16 +44,16 @@ const hasNull = (info) => info.null_class !== null && info.null_class !== undefi
 
 /** What requests that sample have in common. */
 export function samplingRequest(v, models) {
-  const request = { model: modelRequest(v, models, drawnClasses(v, models)), steps: v.steps, seed: v.seed, solver: v.solver, trajectory: v.trajectory || null };
+  const request = { model: modelRequest(v, models, true), steps: v.steps, seed: v.seed, solver: v.solver, trajectory: v.trajectory || null };
   if (v.eta !== undefined) request.eta = v.hat ? "hat" : v.eta;
   if (v.clip !== undefined) request.clip = { clip: v.clip === "model" ? null : v.clip === "on", rederive_epsilon: v.rederive ?? false };
   return request;
 }
 
 /** Settings as flags of the command line: a request's, where models without classes have none. */
-export function commandSettings(v, models, usual = "each") {
+export function commandSettings(v, models, own = false) {
   const { classes, guidance, ...rest } = v;
-  const model = modelRequest(v, models, usual);
+  const model = modelRequest(v, models, own);
   return { ...rest, model: model.model, classes: model.classes, guidance: model.guidance?.scale };
 }
 
@@ -104,7 +101,7 @@ export function classPicker(state, models, { key, label, topic, testid, single =
   const element = el("div", { class: "control", "data-field": field },
     el("div", { class: "head" }, el("span", { class: "name", id: group, text: label }), about?.button ?? null), chips, el("p", { class: "error", id: freshId("error"), hidden: true }), about?.text ?? null);
   let drawn = null;
-  const chosen = () => state.values[key].split(",").filter(Boolean);
+  const chosen = () => state.values[key].split(",").map((name) => name.trim()).filter(Boolean);
   const press = (value) => {
     if (single || ["", "each", "random"].includes(value)) return state.set({ [key]: value });
     const list = chosen().filter((c) => c !== "random" && c !== "each");

@@ -4,7 +4,7 @@ import { slider, text } from "./controls.js";
 import { duration, el, picture, short } from "./dom.js";
 import { keeper } from "./job.js";
 import { runner, tool } from "./runner.js";
-import { commandSettings, defaults, drawnClasses, modelRequest, settingsControls } from "./settings.js";
+import { commandSettings, defaults, modelRequest, settingsControls } from "./settings.js";
 import { numbers, store } from "./state.js";
 
 export const title = "Consistency";
@@ -26,7 +26,7 @@ export function create(panel, { backend, models }) {
   function draw() {
     jobs.guard(async () => {
       const v = { ...state.values };
-      const request = { model: modelRequest(v, models, drawnClasses(v, models)), seed: v.seed, count: v.count, steps: v.steps, solver: v.solver, trajectory: v.trajectory || null };
+      const request = { model: modelRequest(v, models, true), seed: v.seed, count: v.count, steps: v.steps, solver: v.solver, trajectory: v.trajectory || null };
       const result = await jobs.run("consistency", request);
       if (!result) return;
       keep(result);
@@ -50,7 +50,7 @@ export function create(panel, { backend, models }) {
   return tool(panel, {
     tab: "consistency", topic: "consistency", heading: "One latent, many trajectories", runner: jobs, state,
     controls: [model, seed, count, steps, classes, solver, trajectory], content: [el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table of pictures" }, table), summary], draw,
-    command: () => command("consistency", { ...commandSettings(state.values, models, drawnClasses(state.values, models)), grid: "consistency.png" }),
+    command: () => command("consistency", { ...commandSettings(state.values, models, true), grid: "consistency.png" }),
   });
 }
 

@@ -5,7 +5,7 @@ import { announce, copy, debounce, duration, el } from "./dom.js";
 import { charts, frames, gallery, weights } from "./draw-parts.js";
 import { keeper, latest } from "./job.js";
 import { note } from "./runner.js";
-import { commandSettings, defaults, drawnClasses, samplingRequest, settingsControls } from "./settings.js";
+import { commandSettings, defaults, samplingRequest, settingsControls } from "./settings.js";
 import { store } from "./state.js";
 
 /** How long after the last movement the drawing starts, in ms, and how long it waits while one goes on moving. */
@@ -63,7 +63,7 @@ export function create(panel, { backend, models, shareLink }) {
   );
 
   const request = () => ({ ...samplingRequest(state.values, models), count: state.values.count, first: state.values.first || null });
-  const commandLine = () => command("sample", commandSettings(state.values, models, drawnClasses(state.values, models)));
+  const commandLine = () => command("sample", commandSettings(state.values, models, true));
 
   /** The frame that is shown, or the step that was just taken. */
   function mark(frame) {
@@ -214,6 +214,7 @@ export function create(panel, { backend, models, shareLink }) {
       }
       if (![1, 4, 16, 64].includes(settings.count)) settings.count = [4, 16, 64].find((n) => n >= settings.count) ?? 64;
       // What the model says anyway is the same picture.
+      if (settings.classes && settings.classes === models.find((info) => info.model === settings.model).drawn_classes) settings.classes = "";
       state.set(settings);
       return notes.length ? `Settings restored, but ${notes.join("; ")}.` : "Settings restored from the picture.";
     },

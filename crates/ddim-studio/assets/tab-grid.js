@@ -2,7 +2,7 @@
 import { button, segments, text } from "./controls.js";
 import { duration, el, picture } from "./dom.js";
 import { runner, tool } from "./runner.js";
-import { defaults, drawnClasses, modelRequest, settingsControls } from "./settings.js";
+import { defaults, modelRequest, settingsControls } from "./settings.js";
 import { numbers, store } from "./state.js";
 
 export const title = "Grid";
@@ -71,7 +71,7 @@ export function create(panel, { backend, models }) {
       });
       for (const { S, row, cell } of list) {
         cell.classList.add("running");
-        const request = { model: modelRequest(v, models, drawnClasses(v, models)), count: v.count, steps: S, eta: row.eta, solver: row.solver, seed: v.seed, trajectory: v.trajectory || null };
+        const request = { model: modelRequest(v, models, true), count: v.count, steps: S, eta: row.eta, solver: row.solver, seed: v.seed, trajectory: v.trajectory || null };
         let found;
         try {
           found = await jobs.run("sample", request);

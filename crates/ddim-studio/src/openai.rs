@@ -55,7 +55,7 @@ pub(crate) struct Images {
     steps: Option<usize>,
     /// Not OpenAI's: randomness. Absent: 0.
     eta: Option<Eta>,
-    /// Not OpenAI's: how far the model goes beyond what it says without a class. Absent: 1, which is the class alone.
+    /// Not OpenAI's: how far the model goes beyond what it says without a class. Absent: what the model's `sampling.json` says, or 1, which is the class alone.
     guidance: Option<f64>,
     /// Not OpenAI's: how a step uses what the network said before. Absent: `ddim`.
     solver: Option<String>,

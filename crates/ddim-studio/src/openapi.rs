@@ -39,7 +39,8 @@ const WORDS: [(&str, &str, &str); 13] = [
     (
         "Model",
         "classes",
-        "For a model with classes: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`) with commas between; or `each`, or `random`.",
+        "For a model with classes: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`) with commas between; or `each`, or `random`. \
+         Null: where images are drawn from a seed alone the model's `drawn_classes`, else `each`; of the rest no class.",
     ),
     ("Guidance", "", "Classifier-free guidance, of a model whose training left a class that stands for none."),
     (

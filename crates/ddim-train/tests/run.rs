@@ -466,6 +466,7 @@ fn classes_of_a_model_keep_their_numbers() {
     data("first", &[("ant", 6), ("bee", 5), ("cat", 4)]);
     data("some", &[("cat", 7), ("ant", 6)]);
     data("other", &[("bee", 7), ("aye", 3), ("yak", 5)]);
+    data("added", &[("ant", 5), ("bee", 5), ("cat", 5), ("dog", 5)]);
     data("more", &[("a", 5), ("b", 5), ("c", 5), ("d", 5)]);
     let of = |data: &str, dropout: &str, model: Option<&str>| {
         let mut all = settings(folder.path(), &[("steps", "4"), ("data.labels", "data"), ("objective.label_dropout", dropout)]);
@@ -480,7 +481,8 @@ fn classes_of_a_model_keep_their_numbers() {
         let pipeline = Pipeline::load(&checkpoints(&at(run)).unwrap().pop().unwrap().1).unwrap();
         (pipeline.classes.join(" "), pipeline.class_counts.clone(), pipeline.null_class(), pipeline.sampling)
     };
-    // Classes that are drawn where nobody says which are kept with the classes alone.
+    const LOST: &str = "the model's list of classes that are drawn by default is dropped: the classes are others";
+    // What is drawn by default is kept while the classes stay the same.
     let sampling = |classes: Option<&str>| SamplingDefaults { guidance: Some(1.5), classes: classes.map(str::to_owned) };
     for (data, dropout, names, counts, drawn, said) in [
         ("some", "0", "ant bee cat", [6, 0, 7], Some("cat,ant"), vec![]),
@@ -490,7 +492,7 @@ fn classes_of_a_model_keep_their_numbers() {
             "aye bee yak",
             [3, 7, 5],
             None,
-            vec!["classes that the model does not know: aye takes the place of ant, yak takes the place of cat"],
+            vec!["classes that the model does not know: aye takes the place of ant, yak takes the place of cat", LOST],
         ),
     ] {
         let begun = Run::create(&at(data).with_extension("run"), of(data, dropout, Some("model")), &Pipeline::load).unwrap();
@@ -517,11 +519,16 @@ fn classes_of_a_model_keep_their_numbers() {
     let begun = Run::create(&at("more.run"), of("more", "0.1", Some("model")), &Pipeline::load).unwrap();
     let expected = [
         "classes that the model does not know: a takes the place of ant, b takes the place of bee, c takes the place of cat, new: d",
+        LOST,
         "the model's table of classes grows from 4 to 5 rows",
     ];
-    assert_eq!(remarks(begun)[..2], expected);
+    assert_eq!(remarks(begun)[..3], expected);
     train(Run::resume(&at("more.run"), &changes(&[]), &Pipeline::load).unwrap()).unwrap();
     assert_eq!(trained("more.run"), ("a b c d".to_owned(), vec![5; 4], Some(4), sampling(None)));
+    let begun = Run::create(&at("added.run"), of("added", "0.1", Some("model")), &Pipeline::load).unwrap();
+    assert!(!remarks(begun).iter().any(|line| line == LOST));
+    train(Run::resume(&at("added.run"), &changes(&[]), &Pipeline::load).unwrap()).unwrap();
+    assert_eq!(trained("added.run"), ("ant bee cat dog".to_owned(), vec![5; 4], Some(4), sampling(Some("cat,ant"))));
     // Its settings make the same run, and rows may be left over.
     let weights = |run: &str| result(&at(run)).0.into_iter().filter(|(name, _)| name.ends_with("safetensors")).collect::<Vec<_>>();
     let mut again = Settings::preset("tiny").unwrap();

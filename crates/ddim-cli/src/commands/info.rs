@@ -87,7 +87,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         found
             .drawn_classes
             .iter()
-            .map(|classes| ("draws", format!("{classes} in turn, unless sample, consistency and tune are given others"))),
+            .map(|classes| ("draws", format!("{classes} in turn, unless sample, consistency and tune are given other classes"))),
     );
     rows.extend(found.notes.iter().map(|note| ("note", note.clone())));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use ddim_data::DataSet;
-use ddim_nn::{Pipeline, UNetConfig};
+use ddim_nn::{Pipeline, SamplingDefaults, UNetConfig};
 
 /// How many new classes are named in what is said of them.
 const SHOWN: usize = 8;
@@ -53,6 +53,16 @@ pub(super) fn number_as(data: &mut DataSet, names: &[String]) -> Numbered {
     }
     let said = (!said.is_empty()).then(|| format!("classes that the model does not know: {}", said.join(", ")));
     Numbered { unknown, said }
+}
+
+/// How images of a model look best, when its classes have become `others`, and what is lost of it: names that it lists may be gone, and numbers may stand for
+/// other classes. More classes change nothing.
+pub(super) fn sampling_after(sampling: SamplingDefaults, names: &[String], others: &[String]) -> (SamplingDefaults, Option<String>) {
+    if sampling.classes.is_none() || (!names.is_empty() && others.starts_with(names)) {
+        return (sampling, None);
+    }
+    let lost = "the model's list of classes that are drawn by default is dropped: the classes are others".to_owned();
+    (SamplingDefaults { classes: None, ..sampling }, Some(lost))
 }
 
 /// From which class of a model's table each of `rows` classes begins: those that it knows from themselves, others from its class for none, which goes last;

@@ -16,7 +16,7 @@ use ddim_nn::{Adam, Condition, Ema, Pipeline, SamplingDefaults, SchedulerConfig,
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
-use classes::{check, number_as, rows_from};
+use classes::{check, number_as, rows_from, sampling_after};
 use drawn::{Drawn, noisy};
 use elsewhere::Elsewhere;
 pub use evaluate::Evaluated;
@@ -134,9 +134,9 @@ impl Trainer {
             Start::Checkpoint(names, sampling) => (&names[..], sampling.clone(), true),
         };
         let numbered = number_as(&mut data, names);
-        // Other classes may lack those that its images had.
-        let sampling = SamplingDefaults { classes: sampling.classes.filter(|_| data.class_names == names), ..sampling };
         let mut class_changes: Vec<String> = numbered.said.into_iter().collect();
+        let (sampling, lost) = sampling_after(sampling, names, &data.class_names);
+        class_changes.extend(lost);
         let dropped = usize::from(config.objective.label_dropout > 0.0);
         let classes = data.labels.is_some().then_some(data.classes + dropped);
         if dropped > 0 && classes.is_none() {
