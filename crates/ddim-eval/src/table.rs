@@ -339,8 +339,8 @@ mod tests {
         );
         // Of one seed, the standard error of a share of those whose class the reference has: √(0.5 · 0.5 / 7).
         let unknown = ClassResult { class: 2, count: 5, accuracy: None, kid: None, kid_error: None };
-        table.results.iter_mut().for_each(|cell| cell.classes.push(unknown.clone()));
-        let one = Table { seeds: vec![4], results: table.results.iter().step_by(3).cloned().collect(), ..table.clone() };
+        let mut one = Table { seeds: vec![4], results: table.results.iter().step_by(3).cloned().collect(), ..table.clone() };
+        one.results.iter_mut().for_each(|cell| cell.classes.push(unknown.clone()));
         assert!((one.row(0)[0].accuracy_error.unwrap() - (0.25_f64 / 7.0).sqrt()).abs() < 1e-15);
         assert!(one.to_markdown(None, None, &[]).contains("| ddim | 50.0 ± 18.9 | 50.0 ± 18.9 |"));
         let csv = table.to_classes_csv(&["a".into(), "a \"b\"".into()]).unwrap();
