@@ -42,8 +42,8 @@ def main():
         for image in [emoji, *variations]:
             if image.get("has_img_google"):
                 count += 1
+                path = images / image["image"]
                 for k in range(1 if variations else args.repeat):
-                    path = images / image["image"]
                     shutil.copy(path, folder / (f"{path.stem}-{k + 1}.png" if k else path.name))
     there = len(list(images.glob("*.png")))
     if count != there:

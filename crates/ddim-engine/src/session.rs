@@ -75,16 +75,14 @@ impl<'w, 'b> Session<'w, 'b> {
         }
         let (known, mut choice) = (Known::of(&pipeline), choice.clone());
         let mut usual_guidance = 1.0;
-        let classes = match pipeline.usual_classes().filter(|_| purpose == Purpose::Drawing && choice.classes.is_none()) {
-            Some(list) => {
-                choice.classes = Some(list.into());
-                Classes::listed(&choice.model.join("sampling.json"), list, &known, watch)?
-            }
-            None => {
-                let each = purpose == Purpose::Drawing && known.has_some();
-                choice.classes = choice.classes.or_else(|| each.then(|| EACH.into()));
-                Classes::new(FIELD, choice.classes.as_deref(), &known, watch)?
-            }
+        let unsaid = purpose == Purpose::Drawing && choice.classes.is_none();
+        let listed = pipeline.usual_classes().filter(|_| unsaid);
+        if unsaid {
+            choice.classes = listed.or(known.has_some().then_some(EACH)).map(Into::into);
+        }
+        let classes = match listed {
+            Some(list) => Classes::listed(&choice.model.join("sampling.json"), list, &known, watch)?,
+            None => Classes::new(FIELD, choice.classes.as_deref(), &known, watch)?,
         };
         // Without a class there is nothing to go beyond.
         if purpose == Purpose::Drawing && !classes.is_unguided() {

@@ -34,7 +34,8 @@ export function classValue(info, k) {
 export function modelRequest(v, models, own = false) {
   const info = modelOf(models, v);
   const request = { model: info.model };
-  if (info.classes && (v.classes || !(own && info.drawn_classes))) request.classes = v.classes || "each";
+  const classes = v.classes || (own && info.drawn_classes ? "" : "each");
+  if (info.classes && classes) request.classes = classes;
   // Said, even where it is 1: a model may have another of its own.
   if (info.classes && hasNull(info) && typeof v.guidance === "number") request.guidance = { scale: v.guidance };
   return request;
@@ -110,16 +111,17 @@ export function classPicker(state, models, { key, label, topic, testid, single =
   };
   const update = (v) => {
     const info = modelOf(models, v);
+    const listed = Boolean(own && info.drawn_classes);
     element.hidden = !info.classes;
     if (drawn !== info) {
       drawn = info;
-      const each = own && info.drawn_classes ? [["", "the model's"], ["each", "each in turn"]] : [["", "each in turn"]];
+      const each = listed ? [["", "the model's"], ["each", "each in turn"]] : [["", "each in turn"]];
       const special = single ? [] : [...each, ["random", "random"]];
       const names = Array.from({ length: classCount(info) }, (_, k) => [classValue(info, k), className(info, k)]);
       chips.replaceChildren(...[...special, ...names].map(([value, text]) =>
-        el("button", { type: "button", class: "chip", "data-value": value, "data-testid": `${testid}-${value || (each.length > 1 ? "own" : "each")}`, text, onclick: () => press(value) })));
+        el("button", { type: "button", class: "chip", "data-value": value, "data-testid": `${testid}-${value || (listed ? "own" : "each")}`, text, onclick: () => press(value) })));
     }
-    const list = v[key] === "each" && !(own && info.drawn_classes) ? [] : chosen();
+    const list = v[key] === "each" && !listed ? [] : chosen();
     for (const chip of chips.children) {
       const value = chip.dataset.value;
       chip.setAttribute("aria-pressed", String(value === "" ? list.length === 0 : list.includes(value)));

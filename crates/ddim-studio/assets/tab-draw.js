@@ -214,7 +214,7 @@ export function create(panel, { backend, models, shareLink }) {
       }
       if (![1, 4, 16, 64].includes(settings.count)) settings.count = [4, 16, 64].find((n) => n >= settings.count) ?? 64;
       // What the model says anyway is the same picture.
-      if (settings.classes && settings.classes === models.find((info) => info.model === settings.model).drawn_classes) settings.classes = "";
+      if (settings.classes === models.find((info) => info.model === settings.model).drawn_classes) settings.classes = "";
       state.set(settings);
       return notes.length ? `Settings restored, but ${notes.join("; ")}.` : "Settings restored from the picture.";
     },
