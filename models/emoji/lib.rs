@@ -14,8 +14,8 @@ pub const SCHEDULER: &str = include_str!("scheduler/scheduler_config.json");
 /// `unet/diffusion_pytorch_model.safetensors`: the weights, f16.
 pub const SAFETENSORS: &[u8] = include_bytes!("unet/diffusion_pytorch_model.safetensors");
 /// `classes.json`: what its classes are called, and how many images each was trained on.
-pub const CLASSES: &str = "[]";
+pub const CLASSES: &str = include_str!("classes.json");
 /// `sampling.json`: how its images look best.
-pub const SAMPLING: &str = "{}";
+pub const SAMPLING: &str = include_str!("sampling.json");
 /// `tuned.json`: timesteps for few steps, as `ddim tune` found them for these weights.
 pub const TUNED: &str = include_str!("tuned.json");

@@ -8,6 +8,9 @@ use std::path::Path;
 
 const FAST: &[&str] = &["--steps", "3", "-q"];
 
+/// What `edit` draws where everything is drawn anew: it has no class where none is said, and no guidance.
+const SAMPLE: &[&str] = &["sample", "--count", "2", "--classes", "none", "--guidance", "1"];
+
 /// What `ddim` writes with `args` and --save-npy, whose shape is [n, 3, 32, 32].
 fn drawn(folder: &Path, args: &[&str]) -> Vec<f32> {
     ok(folder, &[args, FAST, &["--save-npy", "drawn.npy"]].concat());
@@ -39,7 +42,7 @@ fn strength_and_masks_at_their_limits() {
     let (folder, images) = with_images();
     let folder = folder.path();
     let edit = |args: &[&str]| drawn(folder, &[&["edit", "--input", "x.npy"], args].concat());
-    let sampled = drawn(folder, &["sample", "--count", "2"]);
+    let sampled = drawn(folder, SAMPLE);
     assert_eq!(edit(&["--strength", "0"]), images);
     let run = ddim(folder, &["edit", "--input", "x.npy", "--strength", "0.0001", "--save-npy", "y.npy", "-q"]);
     assert!(run.code == 0 && run.stderr.contains("note: --strength 0.0001: below the first timestep"), "{}", run.stderr);
@@ -47,7 +50,7 @@ fn strength_and_masks_at_their_limits() {
     assert_eq!(edit(&["--mask", "none.png"]), images);
     assert_eq!(edit(&["--mask", "all.png", "--repaint", "1"]), sampled);
     let noisy = ["--eta", "1", "--seed", "9"];
-    assert_eq!(edit(&[&noisy[..], &["--strength", "1"]].concat()), drawn(folder, &[&["sample", "--count", "2"], &noisy[..]].concat()));
+    assert_eq!(edit(&[&noisy[..], &["--strength", "1"]].concat()), drawn(folder, &[SAMPLE, &noisy[..]].concat()));
     // The upper half stays to the bit, the lower does not.
     let half = edit(&["--mask", "half.png", "--solver", "unipc"]);
     for (row, (a, b)) in half.chunks(32).zip(images.chunks(32)).enumerate() {
@@ -107,7 +110,7 @@ fn what_cannot_be_edited() {
         (&["--inversion", "newton"], 2, &["--inversion", "newton", "anderson"]),
         (&["--inversion", "anderson:0"], 2, &["--inversion", "anderson:0"]),
         (&["--to-model", "fashion"], 2, &["--to-model", "1x32x32", "3x32x32"]),
-        (&["--from-class", "3"], 2, &["class"]),
+        (&["--from-class", "dog"], 2, &["--from-class", "dog", "0 to 99"]),
         (&["--variations", "0"], 2, &["--variations", "0"]),
         (&["--inversion", "bdia", "--clip"], 2, &["--clip", "bdia"]),
         (&["--inversion", "anderson:1001"], 2, &["--inversion", "1001"]),

@@ -237,12 +237,15 @@ fn a_run_is_a_model() {
     let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
     assert_eq!(read("a.npy"), read("b.npy"));
     // And the start of another run, whose first loss is that of a trained network.
-    let more = ok(
-        folder.path(),
-        &["train", "--data", "data.npy", "--model", "run", "--out", "more", "--steps", "2", "--batch-size", "16", "--json", "-q"],
-    );
+    let args = ["train", "--data", "data.npy", "--model", "run", "--out", "more", "--steps", "2", "--batch-size", "16", "--json", "-q"];
+    let more = ok(folder.path(), &args);
+    assert!(!more.stderr.contains("preset"), "{}", more.stderr);
     let said: serde_json::Value = serde_json::from_str(&more.stdout).unwrap();
     assert!(said["metrics"]["loss"].as_f64().unwrap() < 0.99, "{said}");
+    // A preset is its settings then, which is said.
+    let preset = ["train", "--data", "data.npy", "--model", "run", "--out", "nothing", "--preset", "tiny", "--dry-run"];
+    let preset = ok(folder.path(), &preset).stderr;
+    assert!(preset.contains("note: --preset tiny: its settings, and the network of --model run"), "{preset}");
     let dry = ok(folder.path(), &with(&["--out", "nothing", "--dry-run"]));
     assert!(dry.stdout.contains("block_out_channels = [8, 16]") && dry.stdout.contains("# a step"), "{}", dry.stdout);
     assert!(!folder.path().join("nothing").exists());

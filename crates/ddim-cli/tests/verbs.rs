@@ -43,8 +43,13 @@ fn the_default_run_draws_a_grid() {
     let grid = image::open(folder.path().join("sample.png")).unwrap();
     assert_eq!((grid.width(), grid.height()), (2 * 66 + 2, 2 * 66 + 2));
     let bytes = fs::read(folder.path().join("sample.png")).unwrap();
-    let caption = "ddim sample --count 4 --model emoji --steps 2 --trajectory leading --eta 0 --seed 0";
-    assert!(bytes.windows(caption.len()).any(|w| w == caption.as_bytes()));
+    // With the classes and the guidance that the model lists.
+    let listed: serde_json::Value = serde_json::from_str(&fs::read_to_string(root().join("models/emoji/sampling.json")).unwrap()).unwrap();
+    let (classes, guidance) = (listed["classes"].as_str().unwrap(), listed["guidance"].as_f64().unwrap());
+    let caption = format!(
+        "ddim sample --count 4 --model emoji --steps 2 --trajectory leading --eta 0 --seed 0 --classes {classes} --guidance {guidance}"
+    );
+    assert!(bytes.windows(caption.len()).any(|w| w == caption.as_bytes()), "{caption}");
 }
 
 /// Real test images of Fashion-MNIST: the error of encode -> decode falls with S (Table 2).

@@ -117,6 +117,7 @@ impl Request for Train {
         } else {
             Run::create(&self.out, self.settings(Some("small"))?, &load)?
         };
+        self.say_network(watch);
         run.checkpoint_activations(self.checkpoint_activations);
         if let Some(device) = watch.device() {
             run.train_on(device.clone());
@@ -191,6 +192,13 @@ impl Train {
         Ok(settings)
     }
 
+    /// Says that a preset's network is not what is trained, where a model's is.
+    fn say_network(&self, watch: &Watch<'_>) {
+        if let (Some(preset), Some(model)) = (&self.preset, &self.model) {
+            watch.note(format!("--preset {preset}: its settings, and the network of --model {}", model.display()));
+        }
+    }
+
     fn lay_over(&self, settings: &mut Settings) -> Result<()> {
         if let Some(file) = &self.config {
             settings.over_file(file)?;
@@ -263,6 +271,7 @@ impl Request for DryRun {
         }
         let mut settings = self.0.settings(Some("small"))?;
         let mut trainer = Trainer::begin(&mut settings, std::slice::from_ref(&self.0.out), &|model: &Path| load(model, watch))?;
+        self.0.say_network(watch);
         trainer.checkpoint_activations(self.0.checkpoint_activations);
         if let Some(device) = watch.device() {
             trainer.train_on(device.clone());

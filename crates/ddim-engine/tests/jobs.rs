@@ -159,7 +159,7 @@ fn errors_name_the_field() {
         (Sample { count: Some(0), ..Sample::default() }, "`count`: 0"),
         (Sample { timesteps: Some(vec![5, 5]), ..Sample::default() }, "`timesteps`: "),
         (Sample { model: Model { batch_size: 0.into(), ..Model::default() }, ..Sample::default() }, "`batch_size`: 0"),
-        (Sample { model: Model { classes: Some("1".into()), ..Model::default() }, ..Sample::default() }, "`classes`: "),
+        (Sample { model: Model { classes: Some("dog".into()), ..Model::default() }, ..Sample::default() }, "`classes`: "),
     ] {
         let (kind, text) = field(run(&request).unwrap_err());
         assert!(kind == ErrorKind::Request && text.starts_with(begins), "{text}");

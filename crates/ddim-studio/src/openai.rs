@@ -195,8 +195,10 @@ fn asked(images: &Images, models: &[Served]) -> Result<Value, Problem> {
         return Err(Problem::field("n", format!("{n}: expected 1 to {MOST}")));
     }
     let mut request = json!({ "model": { "model": served.name }, "count": n });
-    if let Some(class) = class(images.prompt.as_deref().unwrap_or_default().trim(), served)? {
-        request["model"]["classes"] = json!(class);
+    // Without a prompt it is drawn as `ddim sample` draws it.
+    let prompt = images.prompt.as_deref().unwrap_or_default().trim();
+    if !prompt.is_empty() {
+        request["model"]["classes"] = json!(class(prompt, served)?);
     }
     if let Some(size) = size(images.size.as_deref().unwrap_or("auto"), served)? {
         request["model"]["size"] = json!(size);
@@ -216,14 +218,14 @@ fn asked(images: &Images, models: &[Served]) -> Result<Value, Problem> {
     Ok(request)
 }
 
-/// The number of the class that a prompt names; none of a model without classes.
-fn class(prompt: &str, served: &Served) -> Result<Option<String>, Problem> {
+/// The number of the class that a prompt names.
+fn class(prompt: &str, served: &Served) -> Result<String, Problem> {
     let (name, info) = (&served.name, &served.info);
     let names = &info.class_names;
     let refused =
         |expected: String| Err(Problem::field("prompt", format!("{prompt:?}: the model {name} reads no text: expected {expected}")));
     let Some(rows) = info.classes else {
-        return if prompt.is_empty() { Ok(None) } else { refused("nothing, as it has no classes".to_owned()) };
+        return refused("nothing, as it has no classes".to_owned());
     };
     // Without the class that stands for none.
     let count = if names.is_empty() { info.null_class.unwrap_or(rows) } else { names.len() };
@@ -232,7 +234,7 @@ fn class(prompt: &str, served: &Served) -> Result<Option<String>, Problem> {
     let alike = alike.next().filter(|_| alike.next().is_none());
     let number = || prompt.parse::<usize>().ok().filter(|number| *number < count);
     if let Some(found) = names.iter().position(|name| name == prompt).or(alike).or_else(number) {
-        return Ok(Some(found.to_string()));
+        return Ok(found.to_string());
     }
     let last = count.saturating_sub(1);
     refused(match names.len() {

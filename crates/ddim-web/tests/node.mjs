@@ -61,7 +61,7 @@ const tests = {
     assert.ok(x_t.startsWith("data:image/png;base64,") && x_0.startsWith("data:image/png;base64,") && step === 1);
     assert.ok(one.answer.report.seconds > 0, "there is a clock");
     // What the command line would write: the settings are in the picture.
-    assert.match(png(one.images[0]).texts, /ddim sample --model emoji --steps 4 .*--eta 1 --seed 7/);
+    assert.match(png(one.images[0]).texts, /ddim sample --model emoji --steps 4 .*--eta 1 --seed 7 --classes .* --guidance /);
   },
   "each kind of job gives its images"() {
     const drawn = job("sample", { count: 1, steps: 3 });

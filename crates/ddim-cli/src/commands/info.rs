@@ -79,7 +79,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
             let count = found.class_counts.get(k).map_or(String::new(), |n| format!(" ({})", counted(*n, "image")));
             format!("{k}{name}{count}")
         });
-        rows.push(("classes", each.collect::<Vec<_>>().join(", ")));
+        rows.push(("classes", in_lines(each)));
     }
     rows.extend(found.null_class.map(|null| ("null class", format!("{null}, which stands for none: --guidance"))));
     rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}, unless sample, consistency and tune are given another"))));
@@ -92,6 +92,23 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     rows.extend(found.notes.iter().map(|note| ("note", note.clone())));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();
     report(&flags.output, &found, &human)
+}
+
+/// A list as the value of a row: lines of about a terminal's width, below one another.
+fn in_lines(items: impl Iterator<Item = String>) -> String {
+    let mut lines = vec![String::new()];
+    for item in items {
+        let line = lines.last_mut().expect("there is one from the start");
+        if line.is_empty() {
+            *line = item;
+        } else if line.chars().count() + item.chars().count() < 120 {
+            *line += &format!(", {item}");
+        } else {
+            line.push(',');
+            lines.push(item);
+        }
+    }
+    lines.join(&format!("\n{:12}", ""))
 }
 
 fn devices(output: &Output) -> Result<()> {

@@ -29,23 +29,25 @@ fn error(answer: &Answer) -> Value {
     json["error"].clone()
 }
 
-/// A server with a model that is built in, which has no classes, and a small one of four classes whose fifth row stands for none. And where that lies.
-fn both() -> (Server, TempDir) {
+/// A server with the built-in emoji, whose `sampling.json` lists classes and a guidance, a small model without classes, and one of four whose fifth row stands for
+/// none. And where the last lies.
+fn three() -> (Server, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/unet/learned_classes");
+    let unet = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/unet");
     for file in ["model_index.json", "scheduler/scheduler_config.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors"] {
         let to = folder.path().join(file);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        std::fs::copy(from.join(file), to).unwrap();
+        std::fs::copy(unet.join("learned_classes").join(file), to).unwrap();
     }
     std::fs::write(folder.path().join("classes.json"), r#"["cat", "dog", "cow", "hen"]"#).unwrap();
+    let plain = ServedModel { name: "plain".to_owned(), model: unet.join("ddpm") };
     let pets = ServedModel { name: "pets".to_owned(), model: folder.path().to_owned() };
-    (server(|config| config.models.push(pets)), folder)
+    (server(|config| config.models.extend([plain, pets])), folder)
 }
 
 #[test]
 fn images_are_those_of_a_job_with_the_same_settings() {
-    let (server, _folder) = both();
+    let (server, _folder) = three();
     let answer =
         generate(&server, &json!({ "prompt": "", "n": 2, "seed": 7, "steps": 3, "eta": 0.5, "size": "32x32", "user": "somebody" }));
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -78,11 +80,11 @@ fn images_are_those_of_a_job_with_the_same_settings() {
 
 #[test]
 fn what_has_no_meaning_is_refused_in_their_words() {
-    let (server, _folder) = both();
+    let (server, _folder) = three();
     let with_classes = |field: &str, value: Value| json!({ "model": "pets", "prompt": "3", "steps": 1, field: value });
     for (body, status, param) in [
         (json!({ "prompt": "a cat in the rain" }), 400, "prompt"),
-        (json!({ "model": "pets" }), 400, "prompt"),
+        (json!({ "model": "plain", "prompt": "cat" }), 400, "prompt"),
         (json!({ "model": "pets", "prompt": "a red hen" }), 400, "prompt"),
         (json!({ "model": "pets", "prompt": "each" }), 400, "prompt"),
         (json!({ "model": "pets", "prompt": "4" }), 400, "prompt"),
@@ -105,7 +107,7 @@ fn what_has_no_meaning_is_refused_in_their_words() {
         (with_classes("solver", json!("euler")), 400, "solver"),
         (with_classes("negative_prompt", json!("blurry")), 400, "negative_prompt"),
         // Found out by the job.
-        (json!({ "steps": 1, "guidance": 3 }), 400, "guidance"),
+        (json!({ "model": "plain", "steps": 1, "guidance": 3 }), 400, "guidance"),
         (json!({ "steps": 1, "eta": 2 }), 400, "eta"),
     ] {
         let answer = generate(&server, &body);
@@ -156,12 +158,12 @@ fn all_errors_have_their_shape() {
 
 #[test]
 fn models_are_listed() {
-    let (server, _folder) = both();
+    let (server, _folder) = three();
     let list = server.get("/v1/models").json();
     assert_eq!(list["object"], "list");
     let ids: Vec<&str> = list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["emoji", "pets"]);
-    assert_eq!(server.get("/v1/models/pets").json(), list["data"][1]);
+    assert_eq!(ids, ["emoji", "plain", "pets"]);
+    assert_eq!(server.get("/v1/models/pets").json(), list["data"][2]);
     let missing = server.get("/v1/models/a/b");
     assert_eq!((missing.status, &error(&missing)["code"]), (404, &json!("model_not_found")));
 }
@@ -224,8 +226,8 @@ fn a_stop_is_told() {
 
 #[test]
 fn sizes_are_width_by_height() {
-    let (server, folder) = both();
-    // Both models are square: one that is not.
+    let (server, folder) = three();
+    // All models are square: one that is not.
     let config = folder.path().join("unet/config.json");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("\"sample_size\": 8", "\"sample_size\": [8, 16]")).unwrap();
@@ -262,7 +264,7 @@ fn the_document_is_served() {
 
 #[test]
 fn answers_are_as_the_document_says() {
-    let (server, _folder) = both();
+    let (server, _folder) = three();
     let document = server.get("/api/v1/openapi.json").json();
     let check = |schema: &str, answer: &Answer| {
         let mut root = document.clone();
