@@ -26,6 +26,8 @@ with tempfile.TemporaryDirectory() as work:
     for name, channels in (("emoji", 3), ("fashion", 1)):
         run("convert", name, work / name)
         model = UNet2DModel.from_pretrained(work / name / "unet").eval()
+        # What `ddim sample --latents` draws: no class, for which the last row of the table stands.
+        classes = torch.full((4,), model.config.num_class_embeds - 1)
         config = json.loads((work / name / "scheduler/scheduler_config.json").read_text())
         x_T = np.random.default_rng(1).standard_normal((4, channels, 32, 32)).astype(np.float32)
         np.save(work / "x.npy", x_T)
@@ -36,7 +38,7 @@ with tempfile.TemporaryDirectory() as work:
                 x = torch.from_numpy(x_T)
                 with torch.no_grad():
                     for t in scheduler.timesteps:
-                        x = scheduler.step(model(x, t).sample, t, x).prev_sample
+                        x = scheduler.step(model(x, t, class_labels=classes).sample, t, x).prev_sample
                 timesteps = ",".join(str(int(t)) for t in scheduler.timesteps)
                 run("sample", "--model", work / name, "--latents", work / "x.npy", "--solver", solver, "--timesteps", timesteps, "--no-clip",
                     "--save-npy", work / "ours.npy")

@@ -3,7 +3,7 @@
 //! The weights are licensed under MIT or Apache 2.0, as this crate; they were trained on Fashion-MNIST, © Zalando SE, under the MIT licence.
 //! Its card, with the recipe and what to expect, is the README.md beside this file.
 //!
-//! `ddim_nn::EmbeddedPipeline` takes all four; on disk they are what diffusers loads.
+//! `ddim_nn::EmbeddedPipeline` takes these; on disk they are what diffusers loads.
 
 /// What it is called.
 pub const NAME: &str = "fashion";

@@ -421,3 +421,16 @@ fn what_is_drawn_where_nothing_is_said() {
         fs::write(dir.join("model").join(file), kept).unwrap();
     }
 }
+
+/// A hundred names are read more easily in lines.
+#[test]
+fn info_has_long_lists_in_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = ok(folder.path(), &["info", "emoji"]).stdout;
+    let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+    let lists = text.lines().filter(|line| line.ends_with(',')).count();
+    assert!(widest <= 150 && lists >= 20, "{widest} {lists}");
+    for item in ["\nclasses     0 alphanum (39 images), 1 ", ", 98 zodiac (13 images)\n", "\ndraws       face-smiling, person-role, "] {
+        assert!(text.contains(item), "{item}: {text}");
+    }
+}

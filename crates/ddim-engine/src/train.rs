@@ -195,7 +195,7 @@ impl Train {
     /// Says that a preset's network is not what is trained, where a model's is.
     fn say_network(&self, watch: &Watch<'_>) {
         if let (Some(preset), Some(model)) = (&self.preset, &self.model) {
-            watch.note(format!("--preset {preset}: its settings, and the network of --model {}", model.display()));
+            watch.note(format!("`preset` {preset}: its settings, and the network of `model` {}", model.display()));
         }
     }
 

@@ -21,7 +21,7 @@ export const defaults = (names, models) => Object.fromEntries(names.map((name) =
 export const modelOf = (models, v) => models.find((info) => info.model === v.model) ?? models[0];
 
 /** Classes that can be drawn: a network trained with dropped labels has one more, which stands for none. */
-const classCount = (info) => (info.classes ?? 0) - (info.null_class === null || info.null_class === undefined ? 0 : 1);
+const classCount = (info) => (info.classes ?? 0) - (hasNull(info) ? 1 : 0);
 export const className = (info, k) => info.class_names?.[k] ?? String(k);
 
 /** What a request calls a class: its name, unless that would read as several, a mixture, or a word of the requests. */
@@ -30,18 +30,27 @@ export function classValue(info, k) {
   return /[,+*]|^\s|\s$/.test(name) || ["each", "random", "none", "data", "reference"].includes(name) || /^\d+$/.test(name) ? String(k) : name;
 }
 
-/** `model` of a request. Where no class is chosen and the model has some that it draws by itself, these are left to it (`own`). */
+const classValues = (info) => Array.from({ length: Math.max(0, classCount(info)) }, (_, k) => classValue(info, k));
+
+/** The classes that were chosen, without those of another model: a choice outlasts a change of model. */
+export function chosenClasses(text, models, info) {
+  const own = classValues(info);
+  const foreign = (name) => !own.includes(name) && models.some((other) => other !== info && classValues(other).includes(name));
+  return text.split(",").map((name) => name.trim()).filter((name) => name && !foreign(name));
+}
+
+/** `model` of a request. Where no class is chosen it is left to the engine: classes that the model draws by itself (`own`), or else none, where it knows that. */
 export function modelRequest(v, models, own = false) {
   const info = modelOf(models, v);
   const request = { model: info.model };
-  const classes = v.classes || (own && info.drawn_classes ? "" : "each");
+  const classes = chosenClasses(v.classes ?? "", models, info).join(",") || ((own ? info.drawn_classes : hasNull(info)) ? "" : "each");
   if (info.classes && classes) request.classes = classes;
   // Said, even where it is 1: a model may have another of its own.
   if (info.classes && hasNull(info) && typeof v.guidance === "number") request.guidance = { scale: v.guidance };
   return request;
 }
 
-const hasNull = (info) => info.null_class !== null && info.null_class !== undefined;
+export const hasNull = (info) => info.null_class !== null && info.null_class !== undefined;
 
 /** What requests that sample have in common. */
 export function samplingRequest(v, models) {
@@ -94,15 +103,16 @@ export function settingsControls(state, models, tab, names) {
   return names.map((name) => make[name]());
 }
 
-/** Classes as buttons: any of them, or those that the model draws by itself (`own`), or each in turn, or at random. Hidden for models without. */
-export function classPicker(state, models, { key, label, topic, testid, single = false, own = false, field = key }) {
+/** Classes as buttons: any of them, or those that the model draws by itself (`own`) or else none, or each in turn, or at random; `unset` is what it means, besides none, where
+ * nothing is chosen. Hidden for models without. */
+export function classPicker(state, models, { key, label, topic, testid, single = false, own = false, unset = null, field = key }) {
   const group = freshId("group");
   const chips = el("div", { class: "chips", role: "group", "aria-labelledby": group });
   const about = topic ? why(topic, label) : null;
   const element = el("div", { class: "control", "data-field": field },
     el("div", { class: "head" }, el("span", { class: "name", id: group, text: label }), about?.button ?? null), chips, el("p", { class: "error", id: freshId("error"), hidden: true }), about?.text ?? null);
   let drawn = null;
-  const chosen = () => state.values[key].split(",").map((name) => name.trim()).filter(Boolean);
+  const chosen = () => chosenClasses(state.values[key], models, modelOf(models, state.values));
   const press = (value) => {
     if (single || ["", "each", "random"].includes(value)) return state.set({ [key]: value });
     const list = chosen().filter((c) => c !== "random" && c !== "each");
@@ -111,17 +121,18 @@ export function classPicker(state, models, { key, label, topic, testid, single =
   };
   const update = (v) => {
     const info = modelOf(models, v);
-    const listed = Boolean(own && info.drawn_classes);
+    const usual = unset ? "unset" : own && info.drawn_classes ? "own" : !own && hasNull(info) ? "none" : "each";
     element.hidden = !info.classes;
     if (drawn !== info) {
       drawn = info;
-      const each = listed ? [["", "the model's"], ["each", "each in turn"]] : [["", "each in turn"]];
-      const special = single ? [] : [...each, ["random", "random"]];
+      const none = hasNull(info) ? [["none", "none"]] : [];
+      const first = { unset: [["", unset], ...none], own: [["", "the model's"]], none: [["", "none"]], each: [] }[usual];
+      const special = single ? first : [...first, [usual === "each" ? "" : "each", "each in turn"], ["random", "random"]];
       const names = Array.from({ length: classCount(info) }, (_, k) => [classValue(info, k), className(info, k)]);
       chips.replaceChildren(...[...special, ...names].map(([value, text]) =>
-        el("button", { type: "button", class: "chip", "data-value": value, "data-testid": `${testid}-${value || (listed ? "own" : "each")}`, text, onclick: () => press(value) })));
+        el("button", { type: "button", class: "chip", "data-value": value, "data-testid": `${testid}-${value || usual}`, text, onclick: () => press(value) })));
     }
-    const list = v[key] === "each" && !listed ? [] : chosen();
+    const list = v[key] === "each" && usual === "each" ? [] : chosen();
     for (const chip of chips.children) {
       const value = chip.dataset.value;
       chip.setAttribute("aria-pressed", String(value === "" ? list.length === 0 : list.includes(value)));

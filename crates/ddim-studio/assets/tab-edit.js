@@ -30,8 +30,8 @@ export function create(panel, { backend, models, pictures }) {
   const [model, steps, eta, seed, guidance, solver, trajectory] = settingsControls(state, models, "edit", names);
   const strength = slider(state, "strength", { label: "Strength", topic: "strength", min: 0, max: 1, step: 0.01, testid: "edit-strength" });
   const variations = slider(state, "variations", { label: "Variations", topic: "variations", min: 1, max: 16, testid: "edit-variations" });
-  const from = classPicker(state, models, { key: "from", label: "Class of the image", topic: "imageClass", testid: "edit-from", single: true, field: "from_class" });
-  const to = classPicker(state, models, { key: "classes", label: "Class to draw", topic: "targetClass", testid: "edit-to", single: true, field: "classes to_class" });
+  const from = classPicker(state, models, { key: "from", label: "Class of the image", topic: "imageClass", testid: "edit-from", single: true, unset: "not said", field: "from_class" });
+  const to = classPicker(state, models, { key: "classes", label: "Class to draw", topic: "targetClass", testid: "edit-to", single: true, unset: "the image's", field: "classes to_class" });
 
   /** Width and height of the model's images. */
   const sizeOf = () => [...(modelOf(models, state.values).size ?? [32, 32])].reverse();

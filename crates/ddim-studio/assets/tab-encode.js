@@ -5,7 +5,7 @@ import { duration, el, picture, short, show } from "./dom.js";
 import { dataUrlOf, difference, imageInput, pixels } from "./image-input.js";
 import { keeper } from "./job.js";
 import { runner, tool } from "./runner.js";
-import { classPicker, classValue, defaults, modelOf, modelRequest, settingsControls, STOPS } from "./settings.js";
+import { classPicker, classValue, defaults, hasNull, modelOf, modelRequest, settingsControls, STOPS } from "./settings.js";
 import { numbers, store } from "./state.js";
 
 export const title = "Encode";
@@ -58,7 +58,7 @@ export function create(panel, { backend, models, pictures }) {
 
   const withClass = (v) => {
     const info = modelOf(models, v);
-    return modelRequest({ ...v, classes: info.classes ? v.classes || classValue(info, 0) : "" }, models);
+    return modelRequest({ ...v, classes: v.classes || (info.classes && !hasNull(info) ? classValue(info, 0) : "") }, models);
   };
 
   function again(changed) {

@@ -13,7 +13,7 @@
 //! | `GET /api/v1/jobs/{id}/images/{n}.png`, `…/grid.png`, `…/result.npy` | what was drawn, byte for byte as the command line writes it |
 //! | `GET /api/v1/runs`, `…/{name}`, `…/{name}/previews/{file}` | runs of training: their metrics and previews |
 //! | `GET /api/v1/openapi.json` | all of this as an OpenAPI document |
-//! | `POST /v1/images/generations`, `GET /v1/models` | OpenAI's API of images, where the prompt is the name of a class |
+//! | `POST /v1/images/generations`, `GET /v1/models` | OpenAI's API of images, where the prompt is the name of a class, or empty |
 //!
 //! Files that the engine would read (`input`, `mask`, `latents`) are data URLs in base64 in the same fields. What is wrong is said as
 //! `{"error": "one line", "field": "steps"}`, under `/v1/` as OpenAI says it.

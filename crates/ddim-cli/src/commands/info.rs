@@ -7,6 +7,9 @@ use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
 
+/// Where the values of the rows begin.
+const INDENT: usize = 12;
+
 /// Say what a model is: network, size, schedule, and the defaults that follow.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -83,32 +86,35 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     }
     rows.extend(found.null_class.map(|null| ("null class", format!("{null}, which stands for none: --guidance"))));
     rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}, unless sample, consistency and tune are given another"))));
-    rows.extend(
-        found
-            .drawn_classes
-            .iter()
-            .map(|classes| ("draws", format!("{classes} in turn, unless sample, consistency and tune are given other classes"))),
-    );
+    rows.extend(found.drawn_classes.iter().map(|classes| {
+        (
+            "draws",
+            format!(
+                "{} in turn, unless sample, consistency and tune are given other classes",
+                in_lines(classes.split(',').map(str::to_owned))
+            ),
+        )
+    }));
     rows.extend(found.notes.iter().map(|note| ("note", note.clone())));
-    let human: String = rows.iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect();
+    let human: String = rows.iter().map(|(name, value)| format!("{name:<width$} {value}\n", width = INDENT - 1)).collect();
     report(&flags.output, &found, &human)
 }
 
-/// A list as the value of a row: lines of about a terminal's width, below one another.
+/// A list as the value of a row: lines of at most 120 columns, below one another.
 fn in_lines(items: impl Iterator<Item = String>) -> String {
     let mut lines = vec![String::new()];
     for item in items {
         let line = lines.last_mut().expect("there is one from the start");
         if line.is_empty() {
             *line = item;
-        } else if line.chars().count() + item.chars().count() < 120 {
+        } else if INDENT + line.chars().count() + ", ,".len() + item.chars().count() <= 120 {
             *line += &format!(", {item}");
         } else {
             line.push(',');
             lines.push(item);
         }
     }
-    lines.join(&format!("\n{:12}", ""))
+    lines.join(&format!("\n{:INDENT$}", ""))
 }
 
 fn devices(output: &Output) -> Result<()> {

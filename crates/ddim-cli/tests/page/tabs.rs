@@ -60,8 +60,8 @@ pub(crate) async fn interpolation_follows_the_pointer(page: Page) -> Page {
         return [shown.size, document.querySelector(\"[data-testid='interpolate-caption']\").textContent];";
     let found = browser.run(script).await;
     assert_eq!(found, serde_json::json!([7, "1.00 across, 1.00 down"]));
-    // The corner is the latent of its seed: the picture that `sample` draws.
-    let (_folder, file) = drawn(&["--steps", "20", "--seed", "3"]);
+    // The corner is the latent of its seed: the picture that `sample` draws of it, without a class as `interpolate` does.
+    let (_folder, file) = drawn(&["--steps", "20", "--seed", "3", "--classes", "none", "--guidance", "1"]);
     let pixels = |file: &std::path::Path| image::open(file).unwrap().into_rgb8().into_raw();
     let shown = tempfile::tempdir().unwrap();
     page.save("[data-testid='interpolate-large']", &shown.path().join("corner.png")).await;

@@ -122,6 +122,8 @@ fn what_has_no_meaning_is_refused_in_their_words() {
     {
         assert_eq!(generate(&server, &with_classes(field, json!(value))).status, 200, "{field}");
     }
+    // Without a prompt, of whatever classes `sample` draws.
+    assert_eq!(generate(&server, &json!({ "model": "pets", "steps": 1 })).status, 200);
     for body in ["", "[]", "null", "{", r#"{"n": 1} x"#, &"[".repeat(1000)] {
         let answer = server.ask("POST", "/v1/images/generations", &[JSON], body);
         assert_eq!(answer.status, 400, "{body:.20}");
