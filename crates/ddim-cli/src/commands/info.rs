@@ -91,7 +91,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
             "draws",
             format!(
                 "{} in turn, unless sample, consistency and tune are given other classes",
-                in_lines(classes.split(',').map(str::to_owned))
+                in_lines(classes.split(',').map(|item| item.trim().to_owned()))
             ),
         )
     }));
