@@ -88,6 +88,11 @@ impl Page {
         self.browser.type_into(id, &format!("{value}\n")).await;
     }
 
+    /// Whether a button that stays pressed is.
+    pub(crate) async fn is_pressed(&self, id: &str) -> bool {
+        self.browser.run(&format!("return document.querySelector(\"[data-testid='{id}']\").ariaPressed;")).await == "true"
+    }
+
     /// The bytes of a picture that the page shows, written to a file.
     pub(crate) async fn save(&self, selector: &str, file: &Path) {
         let script = format!(

@@ -26,6 +26,7 @@ pub(crate) async fn an_upload_is_encoded_and_decoded(page: Page) -> Page {
     browser.choose("encode-file", &file).await;
     browser.until("Number(document.querySelector(\"[data-testid='encode-mse']\")?.textContent) > 0").await;
     settled(&page, "encode").await;
+    assert!(page.is_pressed("encode-class-none").await);
     // The page's error is that of the pictures that the command line writes.
     common::ok(folder.path(), &["encode", "--input", file.to_str().unwrap(), "--steps", "20", "--save-npy", "x_T.npy"]);
     common::ok(folder.path(), &["sample", "--latents", "x_T.npy", "--steps", "20", "--out", "decoded"]);
@@ -48,6 +49,7 @@ pub(crate) async fn interpolation_follows_the_pointer(page: Page) -> Page {
     browser.click("tab-interpolate").await;
     browser.until("document.querySelectorAll(\"[data-testid='interpolate-map'] img\").length === 49").await;
     settled(&page, "interpolate").await;
+    assert!(page.is_pressed("interpolate-classes-none").await);
     // From one corner to another.
     let script = "
         const field = document.querySelector(\"[data-testid='interpolate-field']\"), box = field.getBoundingClientRect(), large = document.querySelector(\"[data-testid='interpolate-large']\");
@@ -79,6 +81,7 @@ pub(crate) async fn an_edit_stays_outside_its_mask(page: Page) -> Page {
     browser.choose("edit-file", &file).await;
     browser.until("document.querySelectorAll(\"[data-testid='edit-results'] img\").length === 1").await;
     settled(&page, "edit").await;
+    assert!(page.is_pressed("edit-from-unset").await && page.is_pressed("edit-to-unset").await);
     // The lower half, by numbers: as whoever cannot brush does.
     browser.run("document.querySelector(\"[data-testid='edit-rect-left']\").closest('details').open = true;").await;
     for (name, value) in [("left", "0"), ("top", "16"), ("width", "32"), ("height", "16")] {
