@@ -134,7 +134,8 @@ if (reference) {
       levels = a.levels.reduce((most, x, j) => Math.max(most, Math.abs(x - b.levels[j])), levels);
     });
     console.log(`  against the native engine: at most ${most.toExponential(1)} on [-1, 1], ${levels} levels`);
-    assert.ok(most < 1e-4 && levels <= 1);
+    // Guidance 2, the model's own, is 2 ε - ε of none: it makes differences in the last bits some three times as large.
+    assert.ok(most < 3e-4 && levels <= 1);
   };
 }
 assert.ok(existsSync(join(folder, "models/models.json")));
