@@ -92,10 +92,10 @@ export function slider(state, key, { label, topic, min, max, step = 1, stops, te
   return control(field, { label, topic, labelFor: id, side: number }, range);
 }
 
-/** One of several. @param {[string, string][]} options values and what they are called */
-export function choice(state, key, { label, topic, options, testid, field = key }) {
+/** One of several; with it the settings in `besides` are set. @param {[string, string][]} options values and what they are called */
+export function choice(state, key, { label, topic, options, testid, field = key, besides = {} }) {
   const id = freshId("select");
-  const select = el("select", { id, "data-testid": testid, onchange: () => state.set({ [key]: select.value }) });
+  const select = el("select", { id, "data-testid": testid, onchange: () => state.set({ [key]: select.value, ...besides }) });
   const fill = (list) => {
     select.replaceChildren(...list.map(([value, text]) => el("option", { value, text })));
     update(state.values);

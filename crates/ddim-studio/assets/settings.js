@@ -30,20 +30,11 @@ export function classValue(info, k) {
   return /[,+*]|^\s|\s$/.test(name) || ["each", "random", "none", "data", "reference"].includes(name) || /^\d+$/.test(name) ? String(k) : name;
 }
 
-const classValues = (info) => Array.from({ length: Math.max(0, classCount(info)) }, (_, k) => classValue(info, k));
-
-/** The classes that were chosen, without those of another model: a choice outlasts a change of model. */
-export function chosenClasses(text, models, info) {
-  const own = classValues(info);
-  const foreign = (name) => !own.includes(name) && models.some((other) => other !== info && classValues(other).includes(name));
-  return text.split(",").map((name) => name.trim()).filter((name) => name && !foreign(name));
-}
-
 /** `model` of a request. Where no class is chosen it is left to the engine: classes that the model draws by itself (`own`), or else none, where it knows that. */
 export function modelRequest(v, models, own = false) {
   const info = modelOf(models, v);
   const request = { model: info.model };
-  const classes = chosenClasses(v.classes ?? "", models, info).join(",") || ((own ? info.drawn_classes : hasNull(info)) ? "" : "each");
+  const classes = v.classes || ((own ? info.drawn_classes : hasNull(info)) ? "" : "each");
   if (info.classes && classes) request.classes = classes;
   // Said, even where it is 1: a model may have another of its own.
   if (info.classes && hasNull(info) && typeof v.guidance === "number") request.guidance = { scale: v.guidance };
@@ -70,7 +61,10 @@ export function commandSettings(v, models, own = false) {
 /** Controls of settings by name. @param {string} tab of their test ids */
 export function settingsControls(state, models, tab, names) {
   const make = {
-    model: () => choice(state, "model", { label: "Model", topic: "model", options: models.map((m) => [m.model, m.model]), testid: `${tab}-model`, field: "model" }),
+    // Another model has other classes; a tab takes those of its settings that it has.
+    model: () => choice(state, "model", {
+      label: "Model", topic: "model", options: models.map((m) => [m.model, m.model]), testid: `${tab}-model`, field: "model", besides: { classes: "", from: "" },
+    }),
     steps: () => slider(state, "steps", { label: "Steps S", topic: "steps", min: 1, max: 1000, stops: STOPS, testid: `${tab}-steps`, field: "steps timesteps" }),
     eta: () => {
       const element = slider(state, "eta", { label: "Noise η", topic: "eta", min: 0, max: 1, step: 0.01, testid: `${tab}-eta`, field: "eta sigma" });
@@ -112,7 +106,7 @@ export function classPicker(state, models, { key, label, topic, testid, single =
   const element = el("div", { class: "control", "data-field": field },
     el("div", { class: "head" }, el("span", { class: "name", id: group, text: label }), about?.button ?? null), chips, el("p", { class: "error", id: freshId("error"), hidden: true }), about?.text ?? null);
   let drawn = null;
-  const chosen = () => chosenClasses(state.values[key], models, modelOf(models, state.values));
+  const chosen = () => state.values[key].split(",").map((name) => name.trim()).filter(Boolean);
   const press = (value) => {
     if (single || ["", "each", "random"].includes(value)) return state.set({ [key]: value });
     const list = chosen().filter((c) => c !== "random" && c !== "each");

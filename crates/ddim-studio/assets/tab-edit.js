@@ -33,6 +33,9 @@ export function create(panel, { backend, models, pictures }) {
   const from = classPicker(state, models, { key: "from", label: "Class of the image", topic: "imageClass", testid: "edit-from", single: true, unset: "not said", field: "from_class" });
   const to = classPicker(state, models, { key: "classes", label: "Class to draw", topic: "targetClass", testid: "edit-to", single: true, unset: "the image's", field: "classes to_class" });
 
+  /** Whether the image is encoded under one class and decoded under another. */
+  const translates = (v) => Boolean(modelOf(models, v).classes && v.from && v.classes && v.from !== v.classes);
+
   /** Width and height of the model's images. */
   const sizeOf = () => [...(modelOf(models, state.values).size ?? [32, 32])].reverse();
 
@@ -49,14 +52,13 @@ export function create(panel, { backend, models, pictures }) {
     jobs.guard(async () => {
       const v = { ...state.values };
       const mask = painter.dataUrl();
-      const info = modelOf(models, v);
-      const translates = Boolean(info.classes && v.from && v.classes && v.from !== v.classes);
+      const translated = translates(v);
       const request = {
         model: modelRequest({ ...v, classes: v.classes || v.from }, models), input: image, preparation: { fit: "crop" },
         // From the image's own latent there is no strength but the whole way.
-        strength: translates ? 1 : v.strength, steps: v.steps, eta: v.eta, seed: v.seed, solver: v.solver, trajectory: v.trajectory || null,
-        variations: translates && v.eta === 0 ? 1 : v.variations,
-        ...(translates ? { from_class: v.from } : {}), ...(mask ? { mask } : {}),
+        strength: translated ? 1 : v.strength, steps: v.steps, eta: v.eta, seed: v.seed, solver: v.solver, trajectory: v.trajectory || null,
+        variations: translated && v.eta === 0 ? 1 : v.variations,
+        ...(translated ? { from_class: v.from } : {}), ...(mask ? { mask } : {}),
       };
       const found = await jobs.run("edit", request);
       if (!found) return;
@@ -67,14 +69,13 @@ export function create(panel, { backend, models, pictures }) {
       edits.classList.toggle("single", request.variations === 1);
       edits.replaceChildren(...found.images.slice(originals).map((url, i) => el("li", {},
         el("a", { href: url, download: `edit-${v.seed}-${i}.png`, title: `Save edit ${i}` }, picture(`Edit ${i}`, { src: url })))));
-      const words = mask ? "within the mask" : translates ? `from class ${v.from} to ${v.classes}` : `at strength ${v.strength}`;
+      const words = mask ? "within the mask" : translated ? `from class ${v.from} to ${v.classes}` : `at strength ${v.strength}`;
       jobs.say(`${request.variations} ${request.variations === 1 ? "edit" : "edits"} ${words} in ${duration(found.report.seconds)}`, true);
     });
   }
 
   const update = (v) => {
-    const translates = Boolean(modelOf(models, v).classes && v.from && v.classes && v.from !== v.classes);
-    for (const input of strength.querySelectorAll("input")) input.disabled = translates;
+    for (const input of strength.querySelectorAll("input")) input.disabled = translates(v);
   };
   state.watch(update);
   update(state.values);

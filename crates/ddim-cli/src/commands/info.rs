@@ -86,15 +86,10 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     }
     rows.extend(found.null_class.map(|null| ("null class", format!("{null}, which stands for none: --guidance"))));
     rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}, unless sample, consistency and tune are given another"))));
-    rows.extend(found.drawn_classes.iter().map(|classes| {
-        (
-            "draws",
-            format!(
-                "{} in turn, unless sample, consistency and tune are given other classes",
-                in_lines(classes.split(',').map(|item| item.trim().to_owned()))
-            ),
-        )
-    }));
+    if let Some(classes) = &found.drawn_classes {
+        let listed = in_lines(classes.split(',').map(|class| class.trim().to_owned()));
+        rows.push(("draws", format!("{listed} in turn, unless sample, consistency and tune are given other classes")));
+    }
     rows.extend(found.notes.iter().map(|note| ("note", note.clone())));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<width$} {value}\n", width = INDENT - 1)).collect();
     report(&flags.output, &found, &human)

@@ -143,7 +143,9 @@ pub(crate) async fn the_command_draws_the_same(page: Page) -> Page {
     assert!(!command.contains("--classes"), "{command}");
     assert!(page.is_pressed("draw-classes-own").await);
 
-    // Another model has guidance of its own: the page shows it, and draws with it as the command does, which need not say it.
+    // Another model has other classes, and guidance of its own: the page shows it, and draws with it as the command does, which need not say it.
+    browser.click("draw-classes-heart").await;
+    page.drawn().await;
     browser.run("window.before = document.querySelector(\"[data-testid='draw-gallery'] img\").src;").await;
     browser
         .run("const e = document.querySelector(\"[data-testid='draw-model']\"); e.value = 'fashion'; e.dispatchEvent(new Event('change'));")
@@ -153,7 +155,7 @@ pub(crate) async fn the_command_draws_the_same(page: Page) -> Page {
     assert_eq!(browser.value("draw-guidance-number").await, "2");
     page.save("[data-testid='draw-gallery'] img", &folder.path().join("page.png")).await;
     let command = browser.text("draw-command").await;
-    assert!(command.contains("--model fashion") && !command.contains("--guidance"), "{command}");
+    assert!(command.contains("--model fashion") && !command.contains("--guidance") && !command.contains("heart"), "{command}");
     let words: Vec<&str> = command.split_whitespace().collect();
     common::ok(folder.path(), &[&words[1..], &["--out", "fashion"]].concat());
     assert!(fs::read(folder.path().join("page.png")).unwrap() == fs::read(folder.path().join("fashion/00000.png")).unwrap(), "{command}");
