@@ -122,7 +122,8 @@ const tests = {
 };
 if (reference) {
   tests["images are the native engine's"] = () => {
-    const { images, array } = job("sample", { count: 4, steps: 10, seed: 3 });
+    // Without guidance, which is a difference of two evaluations and makes those of their last bits larger.
+    const { images, array } = job("sample", { model: { guidance: { scale: 1 } }, count: 4, steps: 10, seed: 3 });
     const [ours, theirs] = [numbers(array), numbers(new Uint8Array(readFileSync(join(reference, "x.npy"))))];
     assert.equal(ours.length, theirs.length);
     const most = ours.reduce((most, x, i) => Math.max(most, Math.abs(x - theirs[i])), 0);
@@ -134,8 +135,7 @@ if (reference) {
       levels = a.levels.reduce((most, x, j) => Math.max(most, Math.abs(x - b.levels[j])), levels);
     });
     console.log(`  against the native engine: at most ${most.toExponential(1)} on [-1, 1], ${levels} levels`);
-    // Guidance 2, the model's own, is 2 ε - ε of none: it makes differences in the last bits some three times as large.
-    assert.ok(most < 3e-4 && levels <= 1);
+    assert.ok(most < 1e-4 && levels <= 1);
   };
 }
 assert.ok(existsSync(join(folder, "models/models.json")));
