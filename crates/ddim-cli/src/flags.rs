@@ -10,7 +10,7 @@ use std::str::FromStr;
 /// Flags of every verb.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// A built-in model (emoji, fashion), a diffusers pipeline folder (model_index.json, unet/, scheduler/), a run of `ddim train`, or a model of
+    /// A built-in model (emoji, fashion, cifar10), a diffusers pipeline folder (model_index.json, unet/, scheduler/), a run of `ddim train`, or a model of
     /// the Hugging Face hub (google/ddpm-cifar10-32, with @REVISION where it is not main), which is downloaded once into the hub's own cache.
     /// Also a U-Net's folder alone, a checkpoint of accelerate's scripts (checkpoint-N), and a model's folder in the hub's cache.
     #[arg(long, value_name = "NAME|DIR|ORG/NAME", default_value = engine::DEFAULT_MODEL, help_heading = "Everywhere")]
@@ -85,7 +85,7 @@ pub(crate) struct TrajectoryArgs {
     /// How the S timesteps are chosen from the T of training [default: what the model's scheduler_config.json says]. The DDIM authors' uniform, range(0, T, T // S),
     /// and quadratic, int(linspace(0, sqrt(0.8 T), S)^2); quadratic-full, the paper's, up to T itself; diffusers' leading, trailing and linspace;
     /// power:P, levels T (1 - i/S)^P, of which 1.5 suits few steps; log-snr and karras:RHO (7), even in the log-SNR and in sigma^(1/RHO); tuned, what `ddim tune` found
-    /// for this model, solver, S and guidance (for the built-in models ipndm, unipc and ddim at 5 and 10 steps, guided as `ddim sample` does), or tuned:FILE.
+    /// for this model, solver, S and guidance (for emoji and fashion ipndm, unipc and ddim at 5 and 10 steps, guided as `ddim sample` does), or tuned:FILE.
     #[arg(long, value_name = "KIND", value_parser = SpacingParser, hide_possible_values = true)]
     pub(crate) trajectory: Option<engine::Spacing>,
 }

@@ -201,7 +201,7 @@ fn flags() {
     for (flags, code, word) in cases {
         refused(folder.path(), &with(base, flags), *code, &[word]);
     }
-    refused(folder.path(), &["sample", "--model", "nothing", "-q"], 1, &["nothing", "emoji, fashion"]);
+    refused(folder.path(), &["sample", "--model", "nothing", "-q"], 1, &["nothing", "emoji, fashion, cifar10"]);
     refused(folder.path(), &["sample", "--model", "model/model_index.json", "-q"], 1, &["a file", "pipeline folder"]);
     refused(folder.path(), &["interpolate", "--model", "model", "--seeds", "1,2,3"], 2, &["3 seeds"]);
     refused(folder.path(), &["interpolate", "--model", "model", "--frames", "0"], 2, &["--frames"]);

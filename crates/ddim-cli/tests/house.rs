@@ -428,7 +428,7 @@ fn long_files_say_why() {
 #[test]
 fn built_in_models_are_in_the_binary_once() {
     let binary = fs::read(assert_cmd::cargo::cargo_bin("ddim")).unwrap();
-    for model in ["emoji", "fashion"] {
+    for model in ["emoji", "fashion", "cifar10"] {
         let weights = fs::read(crates().join(format!("../models/{model}/unet/diffusion_pytorch_model.safetensors"))).unwrap();
         let part = &weights[weights.len() / 2..][..64];
         let times = binary.windows(part.len()).filter(|window| *window == part).count();

@@ -29,7 +29,7 @@ macro_rules! built_in {
 /// What `Tune` has found for them, a file each.
 const TUNED: [(&str, &str); 2] = [(ddim_model_emoji::NAME, ddim_model_emoji::TUNED), (ddim_model_fashion::NAME, ddim_model_fashion::TUNED)];
 
-static BUILT_IN: [EmbeddedPipeline; 2] = [built_in!(ddim_model_emoji), built_in!(ddim_model_fashion)];
+static BUILT_IN: [EmbeddedPipeline; 3] = [built_in!(ddim_model_emoji), built_in!(ddim_model_fashion), built_in!(ddim_model_cifar10)];
 
 /// Names of the models that are built in.
 pub fn built_in() -> impl Iterator<Item = &'static str> {

@@ -104,7 +104,7 @@ pub(crate) fn trajectory(
             Some(text) => (model.display().to_string(), text.to_owned()),
             None => {
                 let expected = "expected tuned:FILE, which ddim tune writes where `out` says";
-                return Err(error(format!("{} is a model of the hub, without a folder of ours: {expected}", model.display())));
+                return Err(error(format!("{} has nothing tuned, nor a folder of ours: {expected}", model.display())));
             }
         },
     };

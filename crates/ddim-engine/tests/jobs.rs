@@ -166,7 +166,7 @@ fn errors_name_the_field() {
     }
     let (kind, text) =
         field(run(&Sample { model: Model { model: "nothing".into(), ..Model::default() }, ..Sample::default() }).unwrap_err());
-    assert!(kind == ErrorKind::Other && text.contains("emoji, fashion") && text.contains("org/name"), "{text}");
+    assert!(kind == ErrorKind::Other && text.contains("emoji, fashion, cifar10") && text.contains("org/name"), "{text}");
     for (device, threads) in [("cpu", Some(0)), ("tpu", None), ("gpu", None)] {
         assert!(Engine::new(device, threads).is_err());
     }

@@ -60,7 +60,7 @@ try {
   await inPage("while (!window.ready) await new Promise((r) => setTimeout(r, 10));");
 
   const models = await inPage("return (await backend.models()).map(({ model }) => model);");
-  assert.deepEqual(models, ["emoji", "fashion"]);
+  assert.deepEqual(models, ["emoji", "fashion", "cifar10"]);
 
   const first = await inPage(`
     const begin = performance.now();

@@ -122,7 +122,7 @@ fn one_evaluation_equals_diffusers(gpu: &Gpu) {
     assert!(failures.is_empty(), "{failures:?}");
 }
 
-fn built_in() -> [Pipeline; 2] {
+fn built_in() -> [Pipeline; 3] {
     let fashion = EmbeddedPipeline {
         name: ddim_model_fashion::NAME,
         config: ddim_model_fashion::CONFIG,
@@ -139,7 +139,15 @@ fn built_in() -> [Pipeline; 2] {
         classes: ddim_model_emoji::CLASSES,
         sampling: ddim_model_emoji::SAMPLING,
     };
-    [fashion, emoji].map(|files| Pipeline::embedded(&files).unwrap())
+    let cifar10 = EmbeddedPipeline {
+        name: ddim_model_cifar10::NAME,
+        config: ddim_model_cifar10::CONFIG,
+        scheduler: ddim_model_cifar10::SCHEDULER,
+        safetensors: ddim_model_cifar10::SAFETENSORS,
+        classes: ddim_model_cifar10::CLASSES,
+        sampling: ddim_model_cifar10::SAMPLING,
+    };
+    [fashion, emoji, cifar10].map(|files| Pipeline::embedded(&files).unwrap())
 }
 
 /// A network for n images, of other classes where it takes any.
@@ -174,7 +182,7 @@ fn samples_of_built_in_models_are_the_processors(gpu: &Gpu) {
 }
 
 fn a_batch_of_any_size(gpu: &Gpu) {
-    let [pipeline, _] = built_in();
+    let [pipeline, ..] = built_in();
     let (here, there) = (Network::new(pipeline.clone()).unwrap(), gpu.network(pipeline).unwrap());
     let dim = here.dim();
     for n in [1, 3, 5] {
@@ -204,7 +212,7 @@ fn features_are_the_processors(gpu: &Gpu, weights: &Path) {
 
 /// Images whose largest value is no buffer of any device.
 fn what_does_not_fit_is_said_before(gpu: &Gpu) {
-    let [pipeline, _] = built_in();
+    let [pipeline, ..] = built_in();
     let error = gpu.network(pipeline.with_size([16384, 16384]).unwrap()).map(|_| ()).unwrap_err().to_string();
     println!("{error}");
     assert!(error.starts_with("images of 16384x16384 need a buffer of ") && error.contains("as the device has"), "{error}");
@@ -212,7 +220,7 @@ fn what_does_not_fit_is_said_before(gpu: &Gpu) {
 
 /// What a driver objects to while a network is evaluated; the numbers of the framework look as if nothing had been.
 fn what_goes_wrong_is_an_error(gpu: &Gpu) {
-    let [pipeline, _] = built_in();
+    let [pipeline, ..] = built_in();
     let network = gpu.network(pipeline).unwrap();
     let x = Batch { seed: 1, first: 0 }.latents(network.dim(), 2);
     let predicted = || {
@@ -251,7 +259,7 @@ fn what_goes_wrong_is_an_error(gpu: &Gpu) {
 }
 
 fn a_device_that_is_lost(gpu: &Gpu) {
-    let [pipeline, _] = built_in();
+    let [pipeline, ..] = built_in();
     let network = gpu.network(pipeline.clone()).unwrap();
     let mut learner = training::begun(gpu);
     gpu.wgpu().destroy();

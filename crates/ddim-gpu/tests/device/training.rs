@@ -103,7 +103,7 @@ pub(crate) fn twenty_steps_are_the_processors(gpu: &Gpu) {
         golden.tensor("timesteps").unwrap().data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as usize).collect();
     let [steps, n, c, h, w]: [usize; 5] = golden.tensor("x").unwrap().shape().try_into().unwrap();
     let (x, target) = (f32s("x"), f32s("target"));
-    let [fashion, _] = built_in();
+    let [fashion, ..] = built_in();
     let mut unet = fashion.unet;
     let mut adam = Adam { weight_decay: 0.01, ..Adam::new(2e-4) };
     let mut ema = [Ema::new(0.8, true, &unet)];
