@@ -23,7 +23,7 @@ def run(*args):
 worst = 0.0
 with tempfile.TemporaryDirectory() as work:
     work = pathlib.Path(work)
-    for name, channels in (("emoji", 3), ("fashion", 1)):
+    for name, channels in (("emoji", 3), ("fashion", 1), ("cifar10", 3)):
         run("convert", name, work / name)
         model = UNet2DModel.from_pretrained(work / name / "unet").eval()
         # What `ddim sample --latents` draws: no class, for which the last row of the table stands.

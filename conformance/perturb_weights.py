@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""A model with errors of a size of one's choice: every weight matrix and kernel of a pipeline folder, f16, plus Gaussian noise of X times its root mean square.
+r"""A model with errors of a size of one's choice: every weight matrix and kernel of a pipeline folder, f16, plus Gaussian noise of X times its root mean square.
 
-    ddim convert fashion fashion --dtype f16
-    python3 conformance/perturb_weights.py fashion perturbed 0.06
-    ddim sweep --model ./perturbed --reference fashion-mnist --fit pad --background black --classes each --guidance 1 --count 2000 --steps 20 --eta 0,1
+    ddim convert fashion clean --dtype f16
+    python3 conformance/perturb_weights.py clean noise-0.06 0.06
+    ddim sweep --model ./noise-0.06 --reference train-images-idx3-ubyte.gz --reference-limit 5000 --fit pad --background black --classes each --guidance 1 \
+        --count 2000 --steps 20 --eta 0,1 --out sweep-0.06
 
-What docs/reproduce.md says of networks' errors and η was measured so. Needs nothing but Python.
+What docs/reproduce.md says of networks' errors and η was measured this way. Needs nothing but Python.
 """
 
 import json
@@ -20,6 +21,8 @@ def main():
     if len(sys.argv) != 4:
         sys.exit(__doc__)
     source, out, share = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+    if out.exists():
+        sys.exit(f"{out}: is there already: expected a new folder")
     shutil.copytree(source, out)
     path = out / "unet/diffusion_pytorch_model.safetensors"
     data = bytearray(path.read_bytes())

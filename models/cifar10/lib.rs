@@ -1,6 +1,6 @@
 //! CIFAR-10, 32×32 in colour: a small diffusion model that is built into `ddim`, as the files of a diffusers pipeline folder.
 //!
-//! The weights are licensed under MIT or Apache 2.0, as this crate; they were trained on CIFAR-10 (Krizhevsky, 2009), which states no licence.
+//! The weights are licensed under MIT or Apache 2.0, as this crate; they were trained on CIFAR-10 (Krizhevsky, 2009), whose author states no licence.
 //! Its card, with the recipe and what to expect, is the README.md beside this file.
 //!
 //! `ddim_nn::EmbeddedPipeline` takes these; on disk they are what diffusers loads.

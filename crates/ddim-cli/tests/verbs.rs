@@ -368,6 +368,17 @@ fn built_in_models_are_tuned() {
     }
 }
 
+/// A folder of the same name is another model.
+#[test]
+fn trajectories_of_built_in_models_go_to_no_folder_of_their_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for model in ["emoji", "fashion", "cifar10"] {
+        fs::create_dir(folder.path().join(model)).unwrap();
+        refused(folder.path(), &["tune", "--model", model, "--steps", "2", "-q"], 2, &["--out is missing", model, "is built in"]);
+        assert_eq!(fs::read_dir(folder.path().join(model)).unwrap().count(), 0, "{model}");
+    }
+}
+
 #[test]
 fn bench_reports_time_and_shares() {
     let folder = with_model("ddpm");

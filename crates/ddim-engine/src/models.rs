@@ -36,6 +36,11 @@ pub fn built_in() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|model| model.name)
 }
 
+/// Whether a model is built in: a folder of the same name is another.
+pub(crate) fn is_built_in(model: &Path) -> bool {
+    built_in().any(|name| Path::new(name) == model)
+}
+
 /// The trajectories that were tuned for a built-in model.
 pub(crate) fn built_in_tuned(model: &Path) -> Option<&'static str> {
     TUNED.iter().find(|(name, _)| Path::new(name) == model).map(|(_, text)| *text)

@@ -1,7 +1,7 @@
 //! Files of tuned trajectories: what `Tune` writes beside a model, and `Spacing::Tuned` reads.
 
 use crate::error::{Error, Result};
-use crate::models::built_in_tuned;
+use crate::models::{built_in_tuned, is_built_in};
 use ddim::{NoiseSchedule, Solver, Trajectory};
 use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
@@ -104,7 +104,7 @@ pub(crate) fn trajectory(
             Some(text) => (model.display().to_string(), text.to_owned()),
             None => {
                 let expected = "expected tuned:FILE, which ddim tune writes where `out` says";
-                return Err(error(format!("{} has nothing tuned, nor a folder of ours: {expected}", model.display())));
+                return Err(error(format!("nothing is tuned for {}, which {}: {expected}", model.display(), without_folder(model))));
             }
         },
     };
@@ -130,14 +130,18 @@ pub(crate) fn trajectory(
 
 /// The file in a model's own folder. None of what is built in or on the hub.
 fn own(model: &Path) -> Option<PathBuf> {
-    (built_in_tuned(model).is_none() && model.is_dir()).then(|| model.join(NAME))
+    (!is_built_in(model) && model.is_dir()).then(|| model.join(NAME))
+}
+
+/// Why a model has no folder of its own.
+fn without_folder(model: &Path) -> &'static str {
+    if is_built_in(model) { "is built in" } else { "is a model of the hub" }
 }
 
 /// Where a model's trajectories are to be written.
 pub(crate) fn place(model: &Path, out: Option<&Path>) -> Result<PathBuf> {
     out.map(Path::to_owned).or_else(|| own(model)).ok_or_else(|| {
-        let what = if built_in_tuned(model).is_some() { "is built in" } else { "is a model of the hub" };
-        Error::request(format!("`out` is missing: {} {what}: expected a file to write to", model.display()))
+        Error::request(format!("`out` is missing: {} {}: expected a file to write to", model.display(), without_folder(model)))
     })
 }
 

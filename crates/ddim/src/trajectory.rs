@@ -135,7 +135,7 @@ impl Trajectory {
     }
 
     /// Levels round(T (1 - i/S)^p), i = 0..S: evenly spaced for p = 1 (`trailing` but for its rounding), denser towards the image above. p = 1.5 was
-    /// best for all solvers on the built-in models.
+    /// best for all solvers on the built-in models of emoji and garments.
     ///
     /// # Errors
     /// S outside 1..=T, T above [`MOST_LEVELS`], or a p that is not a positive number.
