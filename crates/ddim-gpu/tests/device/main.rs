@@ -12,7 +12,7 @@ mod training;
 use ddim::noise::Batch;
 use ddim::{Denoiser, Sampler, Sampling, Sigma};
 use ddim_gpu::{Gpu, devices, wgpu};
-use ddim_nn::{EmbeddedPipeline, Error, ErrorKind, Inception, Network, Pipeline, Precision, SampleSize};
+use ddim_nn::{Error, ErrorKind, Inception, Network, Pipeline, Precision, SampleSize};
 use goldens::{Golden, difference, folders, golden};
 use libtest_mimic::{Arguments, Completion, Trial};
 use std::path::Path;
@@ -123,31 +123,8 @@ fn one_evaluation_equals_diffusers(gpu: &Gpu) {
 }
 
 fn built_in() -> [Pipeline; 3] {
-    let fashion = EmbeddedPipeline {
-        name: ddim_model_fashion::NAME,
-        config: ddim_model_fashion::CONFIG,
-        scheduler: ddim_model_fashion::SCHEDULER,
-        safetensors: ddim_model_fashion::SAFETENSORS,
-        classes: ddim_model_fashion::CLASSES,
-        sampling: ddim_model_fashion::SAMPLING,
-    };
-    let emoji = EmbeddedPipeline {
-        name: ddim_model_emoji::NAME,
-        config: ddim_model_emoji::CONFIG,
-        scheduler: ddim_model_emoji::SCHEDULER,
-        safetensors: ddim_model_emoji::SAFETENSORS,
-        classes: ddim_model_emoji::CLASSES,
-        sampling: ddim_model_emoji::SAMPLING,
-    };
-    let cifar10 = EmbeddedPipeline {
-        name: ddim_model_cifar10::NAME,
-        config: ddim_model_cifar10::CONFIG,
-        scheduler: ddim_model_cifar10::SCHEDULER,
-        safetensors: ddim_model_cifar10::SAFETENSORS,
-        classes: ddim_model_cifar10::CLASSES,
-        sampling: ddim_model_cifar10::SAMPLING,
-    };
-    [fashion, emoji, cifar10].map(|files| Pipeline::embedded(&files).unwrap())
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    ["fashion", "emoji", "cifar10"].map(|name| Pipeline::load(&models.join(name)).unwrap())
 }
 
 /// A network for n images, of other classes where it takes any.
