@@ -37,6 +37,9 @@ pub(crate) struct ModelArgs {
     /// Of a model that has averaged weights as well (a run, checkpoint-N, an authors' checkpoint), the weights themselves.
     #[arg(long)]
     pub(crate) raw: bool,
+    /// Of a run of ddim train or a checkpoint of one, the average of this rate [default: the first of its ema.rates].
+    #[arg(long, value_name = "RATE", conflicts_with = "raw")]
+    pub(crate) ema: Option<f64>,
 }
 
 /// Height and width: N or HxW.
@@ -252,6 +255,7 @@ impl Common {
             model: self.model.clone(),
             scheduler: self.choices.scheduler.clone(),
             raw: self.choices.raw,
+            ema: self.choices.ema,
             size: self.size,
             classes: classes.classes.clone(),
             guidance: shape.of_scale(scale),
@@ -263,7 +267,13 @@ impl Common {
 impl ModelArgs {
     /// A model whose size and classes do not matter.
     pub(crate) fn model(&self, model: &std::path::Path) -> engine::Model {
-        engine::Model { model: model.to_owned(), scheduler: self.scheduler.clone(), raw: self.raw, ..engine::Model::default() }
+        engine::Model {
+            model: model.to_owned(),
+            scheduler: self.scheduler.clone(),
+            raw: self.raw,
+            ema: self.ema,
+            ..engine::Model::default()
+        }
     }
 }
 

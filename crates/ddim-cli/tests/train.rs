@@ -437,6 +437,41 @@ fn the_weights_themselves() {
     refused(path, &["sample", "--raw", "--count", "1"], 1, &["emoji", "--raw"]);
 }
 
+/// Each average of a run is within reach, by its rate.
+#[test]
+fn an_average_by_its_rate() {
+    let folder = data();
+    let path = folder.path();
+    ok(path, &with(&["--out", "run", "--set", "steps=12", "--set", "ema.rates=[0.5, 0.9]"]));
+    let sampled = |model: &[&str]| {
+        ok(path, &[&["sample", "--count", "2", "--steps", "3", "--save-npy", "x.npy", "-q"], model].concat());
+        std::fs::read(path.join("x.npy")).unwrap()
+    };
+    let first = sampled(&["--model", "run"]);
+    let second = sampled(&["--model", "run", "--ema", "0.9"]);
+    assert!(first == sampled(&["--model", "run", "--ema", "0.5"]) && first != second);
+    assert!(second != sampled(&["--model", "run", "--raw"]));
+    ok(path, &["convert", "run", "slow", "--ema", "0.9"]);
+    assert!(second == sampled(&["--model", "slow"]));
+    // The numbers are those of the state.
+    let state = std::fs::read(path.join("run/checkpoints/step-00000012/training_state.safetensors")).unwrap();
+    let slow = std::fs::read(path.join("slow/unet/diffusion_pytorch_model.safetensors")).unwrap();
+    let [state, slow] = [&state, &slow].map(|bytes| safetensors::SafeTensors::deserialize(bytes).unwrap());
+    for (name, tensor) in slow.tensors().into_iter().filter(|(_, tensor)| tensor.shape().len() != 2) {
+        assert!(state.tensor(&format!("ema.1.{name}")).unwrap().data() == tensor.data(), "{name}");
+    }
+    ok(path, &["sample", "--model", "run", "--ema", "0.9", "--count", "1", "--steps", "2", "--grid", "captioned.png", "-q"]);
+    let captioned = std::fs::read(path.join("captioned.png")).unwrap();
+    assert!(captioned.windows(10).any(|bytes| bytes == b" --ema 0.9"));
+
+    refused(path, &["convert", "run", "no", "--ema", "0.99"], 1, &["--ema 0.99: expected one of 0.5, 0.9"]);
+    refused(path, &["convert", "slow", "no", "--ema", "0.9"], 1, &["slow: --ema 0.9: holds no training_state.safetensors"]);
+    refused(path, &["sample", "--ema", "0.9", "--count", "1"], 1, &["--ema 0.9: the built-in model emoji has one set of weights"]);
+    refused(path, &["convert", "run", "no", "--ema", "0.9", "--raw"], 2, &["--ema", "--raw", "cannot be used with"]);
+    let file = "slow/unet/diffusion_pytorch_model.safetensors";
+    refused(path, &["convert", file, "no", "--ema", "0.9"], 1, &[file, "--ema 0.9: a file of weights"]);
+}
+
 /// What TensorBoard reads: files in the order of the runs, each beginning behind the last step that it keeps.
 #[test]
 fn tensorboard_keeps_the_step_of_a_resume() {
@@ -526,6 +561,15 @@ fn bad_input() {
     refused(path, &with(&["--out", "run", "--resume", "--dry-run"]), 2, &["--resume", "--dry-run", "cannot be used with"]);
     refused(path, &["train", "--data", "data.npy", "--out", "run", "--size", "9999"], 2, &["--size: expected a number from 1 to 4096"]);
     refused(path, &with(&["--out", "run", "--set", "steps"]), 2, &["--set steps: expected KEY=VALUE"]);
+    for (pair, words) in [
+        ("steps=abc", "--set steps: invalid type: string \"abc\", expected u64"),
+        ("batch_size=0", "--set batch_size is 0: expected 1 or more"),
+        ("ema.rates=[]", "--set ema.rates is empty: expected one rate or more"),
+        ("network.norm_num_groups=0", "--set network.norm_num_groups is 0: expected a number from 1"),
+        ("scheduler.beta_schedule=foo", "--set scheduler.beta_schedule: beta schedule \"foo\": expected one of linear, scaled_linear"),
+    ] {
+        refused(path, &["train", "--data", "data.npy", "--out", "run", "--preset", "tiny", "--size", "8", "--set", pair], 2, &[words]);
+    }
     refused(path, &with(&["--out", "run", "--set", "foo=1"]), 2, &["--set foo=1: no setting is called foo"]);
     refused(
         path,

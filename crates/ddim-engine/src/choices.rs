@@ -22,6 +22,8 @@ pub struct Model {
     pub scheduler: Option<PathBuf>,
     /// Of a model that has averaged weights as well, the weights themselves.
     pub raw: bool,
+    /// Of a run of training or a checkpoint of one, the average of this rate, one of its `ema.rates`. None: the first.
+    pub ema: Option<f64>,
     /// [height, width] where they are not the model's own.
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub size: Option<[usize; 2]>,
@@ -45,6 +47,7 @@ impl Default for Model {
             model,
             scheduler: None,
             raw: false,
+            ema: None,
             size: None,
             classes: None,
             guidance: Guidance::default(),
@@ -125,7 +128,7 @@ fn or_as_usual<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
 impl Model {
     /// What the loader of a model is told.
     pub(crate) fn choices(&self) -> ddim_nn::Choices {
-        ddim_nn::Choices { scheduler: self.scheduler.clone(), raw: self.raw, ..ddim_nn::Choices::default() }
+        ddim_nn::Choices { scheduler: self.scheduler.clone(), raw: self.raw, ema: self.ema, ..ddim_nn::Choices::default() }
     }
 }
 

@@ -320,7 +320,7 @@ impl Edit {
 
     /// What encodes, where something does, and what decodes.
     fn sessions<'w, 'b>(&self, encodes: bool, watch: &'w Watch<'b>) -> Result<(Option<Session<'w, 'b>>, Session<'w, 'b>)> {
-        let other = |model: &PathBuf| Model { model: model.clone(), raw: false, scheduler: None, ..self.model.clone() };
+        let other = |model: &PathBuf| Model { model: model.clone(), raw: false, ema: None, scheduler: None, ..self.model.clone() };
         let decoder = Session::of_data(&self.to_model.as_ref().map_or_else(|| self.model.clone(), other), watch)?;
         if !encodes {
             return Ok((None, decoder));

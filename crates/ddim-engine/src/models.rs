@@ -102,7 +102,7 @@ fn weights_in_memory(name: &str) -> Result<std::sync::Arc<[u8]>> {
 #[cfg(not(target_family = "wasm"))]
 fn from_hub(id: &str, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> {
     let mut options = hub::Options::from_env()?;
-    options.raw = choices.raw;
+    options.raw = choices.raw || choices.ema.is_some();
     let (mut known, mut said) = (None::<(u64, u64)>, String::new());
     let fetched = hub::fetch(&id.parse()?, &options, &mut |progress| {
         match progress {

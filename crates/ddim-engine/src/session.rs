@@ -404,6 +404,9 @@ impl<'w, 'b> Session<'w, 'b> {
         if self.choice.raw {
             flags += " --raw";
         }
+        if let Some(rate) = self.choice.ema {
+            flags += &format!(" --ema {rate}");
+        }
         flags + &self.precision_flag()
     }
 

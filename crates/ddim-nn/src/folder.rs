@@ -19,6 +19,9 @@ const UNET_AVERAGE: &str = "unet_ema";
 const CONFIG: &str = "config.json";
 /// What a run of `ddim train` keeps beside its averaged weights, the weights themselves among it.
 const TRAINING_STATE: &str = "training_state.safetensors";
+/// In it, the rates of `ema.0`, `ema.1`, ...
+const EMA_RATES: &str = "ema.rates";
+
 impl Pipeline {
     /// Loads what diffusers saved: a pipeline folder (`model_index.json`, `unet/`, `scheduler/`), one of the hub's cache, the folder of a
     /// U-Net alone, or a checkpoint of accelerate's training scripts (`unet_ema/`, `unet/`). Weights are safetensors, else `.bin`, whole or
@@ -34,7 +37,7 @@ impl Pipeline {
     /// [`load`](Self::load), with what the folder leaves open.
     ///
     /// # Errors
-    /// As `load`; `raw` where there is one set of weights only.
+    /// As `load`; `raw` where there is one set of weights only; `ema` where there is no average of that rate; both.
     pub fn load_with(folder: &Path, choices: &Choices) -> Result<Self> {
         if !folder.is_dir() {
             let found = if folder.exists() { "a file" } else { "nothing" };
@@ -70,11 +73,19 @@ impl Pipeline {
                 folder.display()
             )));
         }
+        match choices.ema {
+            Some(_) if choices.raw => return Err(Error::input("--raw and --ema: expected one of them")),
+            Some(rate) if !is_there(&state) => {
+                let found = format!("{}: --ema {rate}: holds no {TRAINING_STATE}", folder.display());
+                return Err(Error::input(format!("{found}: expected a run of ddim train, or a checkpoint of one")));
+            }
+            _ => {}
+        }
         let (unwrapped, weights_file) = read_folder(&unet)?;
         notes.extend(unwrapped.notes);
         let mut pipeline = Self::assemble(config, scheduler, unwrapped.state, weights_file)?;
-        if choices.raw && is_there(&state) {
-            pipeline.unet = themselves(&pipeline.unet, &state)?;
+        if (choices.raw || choices.ema.is_some()) && is_there(&state) {
+            pipeline.unet = kept(&pipeline.unet, &state, choices.ema)?;
             pipeline.weights_file = state;
         }
         let mut pipeline = Self { scheduler_class, classes, class_counts, sampling, notes, ..pipeline };
@@ -97,8 +108,12 @@ impl Pipeline {
     /// nothing clipped.
     ///
     /// # Errors
-    /// Another kind of file; tensors of another network.
+    /// Another kind of file; tensors of another network; `ema`, whose averages are a checkpoint's.
     pub fn load_file(path: &Path, choices: &Choices) -> Result<Self> {
+        if let Some(rate) = choices.ema {
+            let found = format!("{}: --ema {rate}: a file of weights", path.display());
+            return Err(Error::input(format!("{found}: expected a run of ddim train, or a checkpoint of one")));
+        }
         let Unwrapped { mut state, mut notes } = read_file(path, choices.raw)?;
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -322,13 +337,29 @@ fn scheduler(folder: &Path, pipeline: bool, choices: &Choices, notes: &mut Vec<S
     Ok((SchedulerConfig::default(), String::new()))
 }
 
-/// The network with the weights themselves, which the state of a run has.
-fn themselves(unet: &UNet, path: &Path) -> Result<UNet> {
+/// The network with other weights that a run keeps in its state: those themselves, or their average of the rate `ema`.
+fn kept(unet: &UNet, path: &Path, ema: Option<f64>) -> Result<UNet> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e).because(e))?;
     let mut state = parse_safetensors(&bytes, path)?;
+    let prefix = match ema {
+        None => "weights".to_owned(),
+        Some(rate) => {
+            let rates = state.remove(EMA_RATES).map_or_else(Vec::new, |array| array.data);
+            let Some(which) = rates.iter().position(|found| *found == rate as f32) else {
+                let known = rates.iter().map(f32::to_string).collect::<Vec<_>>().join(", ");
+                let expected = match rates.len() {
+                    0 => "does not say the rates of its averages: expected a checkpoint of this version".to_owned(),
+                    1 => format!("expected {known}"),
+                    _ => format!("expected one of {known}"),
+                };
+                return Err(Error::input(format!("{}: --ema {rate}: {expected}", path.display())));
+            };
+            format!("ema.{which}")
+        }
+    };
     let mut values = Vec::with_capacity(unet.values().len());
     for (name, shape, range) in unet.parameters() {
-        let key = format!("weights.{name}");
+        let key = format!("{prefix}.{name}");
         let array = state.remove(&key).ok_or_else(|| Error::weights(path, format!("tensor {key} is missing")))?;
         if array.data.len() != range.len() {
             return Err(Error::weights(path, format!("tensor {key} has {} numbers: expected {}", array.data.len(), range.len())));

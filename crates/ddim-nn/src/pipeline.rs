@@ -56,6 +56,8 @@ pub struct Choices {
     pub scheduler: Option<PathBuf>,
     /// Of a model that has averaged weights as well, the weights themselves.
     pub raw: bool,
+    /// Of a checkpoint of `ddim train`, the average of this rate, one of its `ema.rates`, not of the first of them.
+    pub ema: Option<f64>,
     /// The `config.json` of a network whose weights are given alone.
     pub config: Option<PathBuf>,
     /// [height, width] of the images, where the files do not tell.
@@ -119,6 +121,12 @@ impl Pipeline {
         if choices.raw {
             return Err(Error::input(format!(
                 "--raw: the built-in model {} has one set of weights: expected one with averages too",
+                files.name
+            )));
+        }
+        if let Some(rate) = choices.ema {
+            return Err(Error::input(format!(
+                "--ema {rate}: the built-in model {} has one set of weights: expected a run of ddim train, or a checkpoint of one",
                 files.name
             )));
         }

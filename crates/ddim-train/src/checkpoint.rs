@@ -103,6 +103,10 @@ fn to_bytes(trainer: &Trainer, tally: &Tally) -> Result<Vec<u8>> {
     for (kind, values) in kinds.filter(|(_, values)| !values.is_empty()) {
         arrays.extend(unet.parameters().map(|(name, shape, range)| (format!("{kind}.{name}"), shape, bytes_of(&values[range]))));
     }
+    // Whose rate an average is, for whoever samples with another than the first (`ddim_nn::Choices::ema`).
+    let rates: Vec<f32> = trainer.averages.iter().map(|average| average.rate as f32).collect();
+    let count = [rates.len()];
+    arrays.push(("ema.rates".to_owned(), &count, bytes_of(&rates)));
     let views = arrays.iter().map(|(name, shape, bytes)| {
         let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).expect("as many bytes as numbers");
         (name.as_str(), view)

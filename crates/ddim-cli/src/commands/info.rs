@@ -21,7 +21,7 @@ pub(crate) struct Flags {
     #[arg(value_name = "NAME|DIR|ORG/NAME", default_value = engine::DEFAULT_MODEL)]
     pub(crate) model: PathBuf,
     /// Say instead which devices there are: the processor and, in a build with the feature gpu, graphics processors with their drivers.
-    #[arg(long, conflicts_with_all = ["model", "scheduler", "raw"])]
+    #[arg(long, conflicts_with_all = ["model", "scheduler", "raw", "ema"])]
     pub(crate) devices: bool,
     #[command(flatten)]
     pub(crate) choices: ModelArgs,
@@ -87,8 +87,11 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     rows.extend(found.null_class.map(|null| ("null class", format!("{null}, which stands for none: --guidance"))));
     rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}, unless sample, consistency and tune are given another"))));
     if let Some(classes) = &found.drawn_classes {
-        let listed = in_lines(classes.split(',').map(|class| class.trim().to_owned()));
-        rows.push(("draws", format!("{listed} in turn, unless sample, consistency and tune are given other classes")));
+        let mut listed: Vec<String> = classes.split(',').map(|class| class.trim().to_owned()).collect();
+        if let Some(last) = listed.last_mut() {
+            *last += " in turn, unless sample, consistency and tune are given other classes";
+        }
+        rows.push(("draws", in_lines(listed.into_iter())));
     }
     rows.extend(found.notes.iter().map(|note| ("note", note.clone())));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<width$} {value}\n", width = INDENT - 1)).collect();

@@ -119,13 +119,14 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         settings: named.iter().map(|(key, _, value)| ((*key).to_owned(), value.clone())).collect(),
         checkpoint_activations: flags.checkpoint_activations,
     };
+    let given = given(&named, &request.set);
     let engine = front::engine(&flags.machine)?;
     let mut view = View::new(flags.machine.output.quiet);
     if flags.dry_run {
-        let (found, _) = asked_of(&engine, &engine::DryRun(request), &mut view, &named)?;
+        let (found, _) = asked_of(&engine, &engine::DryRun(request), &mut view, &given)?;
         return report(&flags.machine.output, &found, &in_words(&found));
     }
-    let (outcome, asked) = asked_of(&engine, &request, &mut view, &named)?;
+    let (outcome, asked) = asked_of(&engine, &request, &mut view, &given)?;
     view.finish();
     if outcome.finished && outcome.step > outcome.steps {
         say_past_the_end(outcome.step, outcome.steps);
@@ -149,10 +150,10 @@ fn asked_of<R: engine::Request>(
     engine: &engine::Engine,
     request: &R,
     view: &mut View,
-    named: &[Named],
+    given: &[Given],
 ) -> Result<(R::Report, Option<i32>)> {
     ask(engine, request, &mut |event| view.show(&event)).map_err(|error| match error {
-        Error::Setting(message) => by_flag(&message, named),
+        Error::Setting(message) => by_flag(&message, given),
         error => error,
     })
 }
@@ -192,15 +193,24 @@ fn named(flags: &Flags) -> Result<Vec<Named>> {
     Ok(named.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value?))).collect())
 }
 
+/// A setting that a flag gave: what config.toml calls it, and the flag's words.
+type Given = (String, String);
+
+/// All of those, a flag of its own before --set, as the former wins.
+fn given(named: &[Named], set: &[(String, String)]) -> Vec<Given> {
+    let own = named.iter().map(|(key, flag, _)| ((*key).to_owned(), format!("--{flag}")));
+    own.chain(set.iter().map(|(key, _)| (key.clone(), format!("--set {key}")))).collect()
+}
+
 /// What is wrong with a setting, by the flag that gave it where one did.
-fn by_flag(error: &str, named: &[Named]) -> Error {
-    // Messages begin with the setting, or with the file that it stands in; what the network's own reader says, with its table.
-    let plain = error.replacen("[network]: ", "network.", 1);
+fn by_flag(error: &str, given: &[Given]) -> Error {
+    // Messages begin with the setting, or with the file that it stands in; what the network's and the scheduler's own readers say, with their table.
+    let plain = error.replacen("[network]: ", "network.", 1).replacen("[scheduler]: ", "scheduler.", 1).replacen(" in `scheduler`", "", 1);
     let begins = |key: &str| plain.strip_prefix(key).filter(|rest| rest.starts_with([' ', ':', '='])).map(str::to_owned);
     // The TOML reader says it at the end.
     let ends = |key: &str| plain.strip_suffix(&format!(" in `{key}`")).map(|said| format!(": {said}"));
-    match named.iter().find_map(|(key, flag, _)| Some((begins(key).or_else(|| ends(key))?, flag))) {
-        Some((rest, flag)) => Error::Usage(format!("--{flag}{rest}")),
+    match given.iter().find_map(|(key, flag)| Some((begins(key).or_else(|| ends(key))?, flag))) {
+        Some((rest, flag)) => Error::Usage(format!("{flag}{rest}")),
         None => Error::failure(error),
     }
 }
