@@ -2,7 +2,7 @@
 
 use super::decay::{Decay, DecayEnd};
 use super::value::{NONE, optional_labels, optional_labels_value, optional_path, optional_path_value, to_json};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use ddim::objective::Weighting;
 use ddim_data::{BadFiles, Fit, Labels, Preparation, Request, parse_colour};
 use ddim_nn::{Ema, SchedulerConfig, TimeEmbeddingType, UNetConfig};
@@ -248,7 +248,8 @@ impl Config {
         if let Some(classes) = classes {
             default(&mut network, "num_class_embeds", classes as i64);
         }
-        Ok(UNetConfig::from_json(&to_json(&network, "UNet2DModel"), Path::new("[network]"))?)
+        UNetConfig::from_json(&to_json(&network, "UNet2DModel"), Path::new("[network]"))
+            .map_err(|e| Error::new(ErrorKind::Config, &e).because(e))
     }
 
     /// Height and width of the images, and their channels where the configuration says them.
