@@ -32,7 +32,7 @@ fn belongs(verb: &str, flag: &str) -> Option<&'static str> {
     let training = verb == "train";
     Some(match flag {
         "size" if verb == "fid" || training => "Data",
-        "size" | "scheduler" | "raw" => "Everywhere",
+        "size" | "scheduler" | "raw" | "ema" => "Everywhere",
         "seed" if verb == "fid" => "Data",
         "count" if matches!(verb, "nll" | "reconstruct" | "edit") => "Data",
         "out" | "grid" | "save-npy" | "save-stats" | "save-images" | "trace" | "animate" | "plot" | "no-labels" | "features" => "Output",

@@ -305,7 +305,7 @@ fn networks_without_a_scheduler() {
     assert_eq!(floats(&dir.join("x.npy")), expected);
     assert_ne!(sampled(dir, &["--model", "run/checkpoint-500", "--raw"]), expected);
     refused(dir, &with(&["--model", "run"]), 1, &["run", "checkpoint-500"]);
-    refused(dir, &with(&["--raw"]), 1, &["--raw", "one set of weights"]);
+    refused(dir, &with(&["--raw"]), 2, &["--raw", "one set of weights"]);
     fs::remove_dir_all(dir.join("run/checkpoint-500/unet_ema")).unwrap();
     assert_ne!(sampled(dir, &["--model", "run/checkpoint-500"]), expected);
     // The pipeline that the script saves at its end lies around its checkpoints.

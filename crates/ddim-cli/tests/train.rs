@@ -433,8 +433,8 @@ fn the_weights_themselves() {
     for (name, tensor) in converted.tensors().into_iter().filter(|(_, tensor)| tensor.shape().len() != 2) {
         assert!(state.tensor(&format!("weights.{name}")).unwrap().data() == tensor.data(), "{name}");
     }
-    refused(path, &["convert", "average", "no", "--raw"], 1, &["average", "--raw", "one set of weights"]);
-    refused(path, &["sample", "--raw", "--count", "1"], 1, &["emoji", "--raw"]);
+    refused(path, &["convert", "average", "no", "--raw"], 2, &["average", "--raw", "one set of weights"]);
+    refused(path, &["sample", "--raw", "--count", "1"], 2, &["emoji", "--raw"]);
 }
 
 /// Each average of a run is within reach, by its rate.
@@ -461,15 +461,35 @@ fn an_average_by_its_rate() {
         assert!(state.tensor(&format!("ema.1.{name}")).unwrap().data() == tensor.data(), "{name}");
     }
     ok(path, &["sample", "--model", "run", "--ema", "0.9", "--count", "1", "--steps", "2", "--grid", "captioned.png", "-q"]);
+    let report =
+        ok(path, &["sample", "--model", "run", "--ema", "0.9", "--count", "1", "--steps", "2", "--out", "images", "--json"]).stdout;
+    assert!(report.contains("\"raw\":false,\"ema\":0.9,"), "{report}");
     let captioned = std::fs::read(path.join("captioned.png")).unwrap();
     assert!(captioned.windows(10).any(|bytes| bytes == b" --ema 0.9"));
 
-    refused(path, &["convert", "run", "no", "--ema", "0.99"], 1, &["--ema 0.99: expected one of 0.5, 0.9"]);
-    refused(path, &["convert", "slow", "no", "--ema", "0.9"], 1, &["slow: --ema 0.9: holds no training_state.safetensors"]);
-    refused(path, &["sample", "--ema", "0.9", "--count", "1"], 1, &["--ema 0.9: the built-in model emoji has one set of weights"]);
+    refused(path, &["convert", "run", "no", "--ema", "0.99"], 2, &["--ema: ", "no average with the rate 0.99: expected one of 0.5, 0.9"]);
+    refused(path, &["convert", "slow", "no", "--ema", "0.9"], 2, &["--ema: slow: holds no training_state.safetensors"]);
+    refused(path, &["sample", "--ema", "0.9", "--count", "1"], 2, &["--ema: the built-in model emoji has one set of weights"]);
     refused(path, &["convert", "run", "no", "--ema", "0.9", "--raw"], 2, &["--ema", "--raw", "cannot be used with"]);
     let file = "slow/unet/diffusion_pytorch_model.safetensors";
-    refused(path, &["convert", file, "no", "--ema", "0.9"], 1, &[file, "--ema 0.9: a file of weights"]);
+    refused(path, &["convert", file, "no", "--ema", "0.9"], 2, &["--ema: ", file, "a file of weights"]);
+
+    // A run whose first average is not past its beginning says which is.
+    let young = ["--set", "ema.rates=[0.9999, 0.5, 0.6]", "--set", "ema.warmup=false", "--dry-run"];
+    let said = ok(path, &[&with(&["--out", "young", "--set", "steps=12"])[..], &young].concat()).stdout;
+    assert!(said.contains("--raw samples the weights themselves, --ema 0.6 another average"), "{said}");
+
+    // States of before the rates were kept.
+    let state = path.join("run/checkpoints/step-00000012/training_state.safetensors");
+    let bytes = std::fs::read(&state).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let before: Vec<_> = file.tensors().into_iter().filter(|(name, _)| name != "ema.rates").collect();
+    safetensors::serialize_to_file(before, header.metadata().clone(), &state).unwrap();
+    refused(path, &["convert", "run", "no", "--ema", "0.9"], 2, &["--ema: ", "before checkpoints said the rates", "--resume"]);
+    assert!(first == sampled(&["--model", "run"]));
+    ok(path, &["train", "--out", "run", "--resume", "--steps", "13", "-q"]);
+    ok(path, &["convert", "run", "no", "--ema", "0.9"]);
 }
 
 /// What TensorBoard reads: files in the order of the runs, each beginning behind the last step that it keeps.
@@ -566,9 +586,22 @@ fn bad_input() {
         ("batch_size=0", "--set batch_size is 0: expected 1 or more"),
         ("ema.rates=[]", "--set ema.rates is empty: expected one rate or more"),
         ("network.norm_num_groups=0", "--set network.norm_num_groups is 0: expected a number from 1"),
+        ("network.block_out_channels=[-1, 2]", "--set network.block_out_channels[0]: invalid value: integer `-1`, expected usize"),
+        ("network.act_fn=foo", "--set network.act_fn: \"foo\": expected silu, mish, gelu, relu"),
+        ("scheduler.beta_start=2", "--set scheduler.beta_start: beta 2"),
+        ("seed=none", "--set seed is none: expected a value"),
+        ("ema.rates=none", "--set ema.rates is none: expected a value"),
+        ("ema={rates=[2]}", "--set ema.rates has 2: expected numbers from 0 to below 1"),
+        ("ema.rates=[0.5", "error: --set ema.rates=[0.5: expected a value as TOML writes it"),
+        ("output.preview_count=9223372036854775807", "--set output.preview_count is 9223372036854775807: expected at most 4096"),
+        ("data.resize=100000000", "--set data.resize is 100000000: expected at most 4096"),
+        ("output.checkpoint_minutes=-1", "--set output.checkpoint_minutes is -1: expected a positive number"),
         ("scheduler.beta_schedule=foo", "--set scheduler.beta_schedule: beta schedule \"foo\": expected one of linear, scaled_linear"),
     ] {
-        refused(path, &["train", "--data", "data.npy", "--out", "run", "--preset", "tiny", "--size", "8", "--set", pair], 2, &[words]);
+        let line = ["train", "--data", "data.npy", "--out", "run", "--preset", "tiny", "--size", "8", "--set", pair];
+        refused(path, &line, 2, &[words]);
+        // A place in a text that nobody wrote.
+        assert!(!ddim(path, &line).stderr.contains(" at line "), "{pair}");
     }
     refused(path, &with(&["--out", "run", "--set", "foo=1"]), 2, &["--set foo=1: no setting is called foo"]);
     refused(
@@ -585,6 +618,13 @@ fn bad_input() {
     let resume = ["train", "--out", "run", "--resume", "-q"];
     let other = ddim(path, &[&resume[..], &["--batch-size", "8"]].concat());
     assert!(other.code == 1 && other.stderr.contains("batch_size is 8, there 16: expected the same, to resume"), "{}", other.stderr);
+    refused(path, &[&resume[..], &["--steps", "0"]].concat(), 2, &["error: --steps is 0: expected 1 or more"]);
+    refused(path, &[&resume[..], &["--set", "output.keep=0"]].concat(), 2, &["error: --set output.keep is 0: expected 1 or more"]);
     let longer = ok(path, &[&resume[..], &["--steps", "4"]].concat());
     assert!(longer.stdout.contains("done at step 4 of 4"), "{}", longer.stdout);
+    // A file that somebody edited.
+    let config = path.join("run/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("rates = [0.99]", "rates = [0.9]")).unwrap();
+    refused(path, &[&resume[..], &["--steps", "5"]].concat(), 1, &["ema.rates was [0.99], and is [0.9] in config.toml"]);
 }

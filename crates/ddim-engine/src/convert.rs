@@ -75,7 +75,7 @@ impl Request for Convert {
         let source = &self.model.model;
         let choices = Choices { config: self.config.clone(), size: self.model.size, ..self.model.choices() };
         let pipeline = if source.is_file() {
-            Pipeline::load_file(source, &choices)?
+            Pipeline::load_file(source, &choices).map_err(models::in_field(&choices))?
         } else if self.config.is_some() {
             return Err(Error::field("config", "a folder has its own config.json: expected a file of weights as the source"));
         } else {

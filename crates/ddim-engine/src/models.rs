@@ -46,6 +46,12 @@ pub(crate) fn built_in_tuned(model: &Path) -> Option<&'static str> {
     TUNED.iter().find(|(name, _)| Path::new(name) == model).map(|(_, text)| *text)
 }
 
+/// What is wrong with the choice of weights, of the field that chose.
+pub(crate) fn in_field(choices: &Choices) -> impl Fn(ddim_nn::Error) -> Error + Copy + use<> {
+    let field = if choices.ema.is_some() { "ema" } else { "raw" };
+    move |e| if e.kind() == ddim_nn::ErrorKind::Choice { Error::field(field, &e).because(e) } else { e.into() }
+}
+
 /// Loads a model, and tells what was assumed or chosen.
 pub(crate) fn load(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> {
     let pipeline = read(model, choices, watch)?;
@@ -61,9 +67,9 @@ pub(crate) fn read(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result
     if let Some(files) = BUILT_IN.iter().find(|m| Path::new(m.name) == model) {
         if ddim_weights::memory::ONLY {
             let safetensors = &*weights_in_memory(files.name)?;
-            return Ok(Pipeline::embedded_with(&EmbeddedPipeline { safetensors, ..*files }, choices)?);
+            return Pipeline::embedded_with(&EmbeddedPipeline { safetensors, ..*files }, choices).map_err(in_field(choices));
         }
-        let mut pipeline = Pipeline::embedded_with(files, choices)?;
+        let mut pipeline = Pipeline::embedded_with(files, choices).map_err(in_field(choices))?;
         if is_model(model) {
             pipeline.notes.push(format!("{0}: the model that is built in; the folder {0} is `model` ./{0}", files.name));
         }
@@ -84,11 +90,11 @@ pub(crate) fn read(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result
     }
     // A run of `ddim train` stands for its last checkpoint.
     match ddim_train::checkpoints(model)?.last() {
-        Some((_, checkpoint)) => Ok(Pipeline::load_with(checkpoint, choices)?),
+        Some((_, checkpoint)) => Pipeline::load_with(checkpoint, choices).map_err(in_field(choices)),
         None if model.join(RUN).is_file() && !is_pipeline(model) => {
             Err(Error::file(model, "a run without a checkpoint yet: expected one that has reached its first"))
         }
-        None => Ok(Pipeline::load_with(model, choices)?),
+        None => Pipeline::load_with(model, choices).map_err(in_field(choices)),
     }
 }
 
@@ -102,7 +108,7 @@ fn weights_in_memory(name: &str) -> Result<std::sync::Arc<[u8]>> {
 #[cfg(not(target_family = "wasm"))]
 fn from_hub(id: &str, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> {
     let mut options = hub::Options::from_env()?;
-    options.raw = choices.raw || choices.ema.is_some();
+    (options.raw, options.state) = (choices.raw, choices.ema.is_some());
     let (mut known, mut said) = (None::<(u64, u64)>, String::new());
     let fetched = hub::fetch(&id.parse()?, &options, &mut |progress| {
         match progress {
@@ -127,7 +133,7 @@ fn from_hub(id: &str, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> 
     if known.is_some() {
         watch.end();
     }
-    let mut pipeline = Pipeline::load_with(&fetched.folder, choices)?;
+    let mut pipeline = Pipeline::load_with(&fetched.folder, choices).map_err(in_field(choices))?;
     pipeline.notes.splice(0..0, fetched.notes);
     Ok(pipeline)
 }

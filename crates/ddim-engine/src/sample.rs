@@ -113,6 +113,8 @@ pub struct SampleReport {
     pub model: String,
     /// Whether its weights themselves were taken, not their average.
     pub raw: bool,
+    /// The rate of the average that was taken, where the request said one.
+    pub ema: Option<f64>,
     /// The number of the first image.
     pub first: usize,
     /// Images of the request.
@@ -245,6 +247,7 @@ impl Request for Sample {
         let evaluations = missing.len() * session.evaluations(&sampler);
         Ok(SampleReport {
             raw: self.model.raw,
+            ema: self.model.ema,
             first: images.start,
             count: images.len(),
             drawn: missing.len(),

@@ -204,7 +204,12 @@ impl Train {
             settings.over_file(file)?;
         }
         for (key, value) in &self.set {
-            settings.set(key, value).map_err(|e| Error::request(format!("`set` {key}={value}: {e}")).because(e))?;
+            let pair = format!("{key}={value}: ");
+            let named = |e: ddim_train::Error| {
+                let what = e.to_string();
+                Error::request(format!("`set` {pair}{}", what.strip_prefix(&pair).unwrap_or(&what))).because(e)
+            };
+            settings.set(key, value).map_err(named)?;
         }
         for (key, value) in &self.settings {
             settings.set_value(key, value.clone())?;

@@ -140,6 +140,26 @@ fn a_whole_model_comes_once() {
     assert_eq!(case.hub.requests().len(), 0);
 }
 
+/// The averages of a run are in its state, which comes where they are wanted; where there is none, nothing comes.
+#[test]
+fn the_state_of_a_run_comes_where_its_averages_are_wanted() {
+    const STATE: &str = "training_state.safetensors";
+    let mut case = Case::new();
+    case.options.state = true;
+    let line = case.error(ErrorKind::Request);
+    assert!(line.contains("`ema`: org/emoji") && line.contains("has no training_state.safetensors"), "{line}");
+    assert!(weight_ranges(&case.hub.requests()).is_empty());
+
+    let mut case = Case::of(&[files(), vec![(STATE.to_owned(), b"a state".to_vec())]].concat());
+    assert!(!case.fetch().unwrap().folder.join(STATE).exists());
+    case.options.state = true;
+    let fetched = case.fetch_id(&format!("org/emoji@{COMMIT}")).unwrap();
+    assert_eq!(std::fs::read(fetched.folder.join(STATE)).unwrap(), b"a state");
+    case.hub.requests();
+    assert_eq!(case.fetch_id(&format!("org/emoji@{COMMIT}")).unwrap(), fetched);
+    assert_eq!(case.hub.requests().len(), 0);
+}
+
 #[test]
 fn revisions_and_new_commits() {
     let case = Case::new();

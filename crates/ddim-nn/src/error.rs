@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Weights,
     /// A batch, timestep or class label that the network does not take.
     Input,
+    /// Weights that a model has not, of those that [`Choices`](crate::Choices) may ask for: `raw`, `ema`.
+    Choice,
     /// A schedule, trajectory or deviation: an error of [`ddim`].
     Mathematics,
     /// The device that a network is evaluated on.
@@ -54,6 +56,10 @@ impl Error {
 
     pub(crate) fn input(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Input, message.into())
+    }
+
+    pub(crate) fn choice(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Choice, message.into())
     }
 
     /// An error of whoever chose the model, in their words, and with it as the source.

@@ -66,26 +66,23 @@ impl Pipeline {
         }
         let state = folder.join(TRAINING_STATE);
         let averaged = unet.file_name().is_some_and(|name| name == UNET_AVERAGE);
-        if choices.raw && !is_there(&state) && (averaged || !folder.join(UNET_AVERAGE).is_dir()) {
-            let found = if averaged { "holds averaged weights alone" } else { "holds one set of weights" };
-            return Err(Error::input(format!(
-                "{}: --raw: {found}: expected a model with averaged weights and those themselves",
-                folder.display()
-            )));
+        if choices.raw && choices.ema.is_some() {
+            return Err(Error::choice("the weights themselves, and an average of them: expected one of the two"));
         }
-        match choices.ema {
-            Some(_) if choices.raw => return Err(Error::input("--raw and --ema: expected one of them")),
-            Some(rate) if !is_there(&state) => {
-                let found = format!("{}: --ema {rate}: holds no {TRAINING_STATE}", folder.display());
-                return Err(Error::input(format!("{found}: expected a run of ddim train, or a checkpoint of one")));
-            }
-            _ => {}
+        let one_set = averaged || !folder.join(UNET_AVERAGE).is_dir();
+        if let Some(expected) = choices.expected().filter(|_| !is_there(&state) && (one_set || choices.ema.is_some())) {
+            let found = match (choices.ema, averaged) {
+                (Some(_), _) => format!("holds no {TRAINING_STATE}"),
+                (None, true) => "holds averaged weights alone".to_owned(),
+                (None, false) => "holds one set of weights".to_owned(),
+            };
+            return Err(Error::choice(format!("{}: {found}: expected {expected}", folder.display())));
         }
         let (unwrapped, weights_file) = read_folder(&unet)?;
         notes.extend(unwrapped.notes);
         let mut pipeline = Self::assemble(config, scheduler, unwrapped.state, weights_file)?;
         if (choices.raw || choices.ema.is_some()) && is_there(&state) {
-            pipeline.unet = kept(&pipeline.unet, &state, choices.ema)?;
+            pipeline.unet = in_state(&pipeline.unet, &state, choices.ema)?;
             pipeline.weights_file = state;
         }
         let mut pipeline = Self { scheduler_class, classes, class_counts, sampling, notes, ..pipeline };
@@ -110,9 +107,8 @@ impl Pipeline {
     /// # Errors
     /// Another kind of file; tensors of another network; `ema`, whose averages are a checkpoint's.
     pub fn load_file(path: &Path, choices: &Choices) -> Result<Self> {
-        if let Some(rate) = choices.ema {
-            let found = format!("{}: --ema {rate}: a file of weights", path.display());
-            return Err(Error::input(format!("{found}: expected a run of ddim train, or a checkpoint of one")));
+        if let Some(expected) = choices.expected().filter(|_| choices.ema.is_some()) {
+            return Err(Error::choice(format!("{}: a file of weights: expected {expected}", path.display())));
         }
         let Unwrapped { mut state, mut notes } = read_file(path, choices.raw)?;
         let folder = match path.parent() {
@@ -337,8 +333,8 @@ fn scheduler(folder: &Path, pipeline: bool, choices: &Choices, notes: &mut Vec<S
     Ok((SchedulerConfig::default(), String::new()))
 }
 
-/// The network with other weights that a run keeps in its state: those themselves, or their average of the rate `ema`.
-fn kept(unet: &UNet, path: &Path, ema: Option<f64>) -> Result<UNet> {
+/// The network with other weights that the state of a run has: the weights themselves, or the average with the rate `ema`.
+fn in_state(unet: &UNet, path: &Path, ema: Option<f64>) -> Result<UNet> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e).because(e))?;
     let mut state = parse_safetensors(&bytes, path)?;
     let prefix = match ema {
@@ -347,12 +343,14 @@ fn kept(unet: &UNet, path: &Path, ema: Option<f64>) -> Result<UNet> {
             let rates = state.remove(EMA_RATES).map_or_else(Vec::new, |array| array.data);
             let Some(which) = rates.iter().position(|found| *found == rate as f32) else {
                 let known = rates.iter().map(f32::to_string).collect::<Vec<_>>().join(", ");
-                let expected = match rates.len() {
-                    0 => "does not say the rates of its averages: expected a checkpoint of this version".to_owned(),
-                    1 => format!("expected {known}"),
-                    _ => format!("expected one of {known}"),
+                let what = match rates.len() {
+                    0 => {
+                        "was written before checkpoints said the rates of their averages: the next one that the run writes (--resume) does"
+                    }
+                    1 => &format!("no average with the rate {rate}: expected {known}"),
+                    _ => &format!("no average with the rate {rate}: expected one of {known}"),
                 };
-                return Err(Error::input(format!("{}: --ema {rate}: {expected}", path.display())));
+                return Err(Error::choice(format!("{}: {what}", path.display())));
             };
             format!("ema.{which}")
         }

@@ -56,12 +56,23 @@ pub struct Choices {
     pub scheduler: Option<PathBuf>,
     /// Of a model that has averaged weights as well, the weights themselves.
     pub raw: bool,
-    /// Of a checkpoint of `ddim train`, the average of this rate, one of its `ema.rates`, not of the first of them.
+    /// Of a checkpoint of `ddim train`, the average with this rate, which is one of its `ema.rates`. None: the first of them.
     pub ema: Option<f64>,
     /// The `config.json` of a network whose weights are given alone.
     pub config: Option<PathBuf>,
     /// [height, width] of the images, where the files do not tell.
     pub size: Option<[usize; 2]>,
+}
+
+impl Choices {
+    /// What has more weights than one set, where others than the usual are asked for.
+    pub(crate) fn expected(&self) -> Option<&'static str> {
+        match (self.ema, self.raw) {
+            (Some(_), _) => Some("a run of ddim train, or a checkpoint of one"),
+            (None, true) => Some("a model with averaged weights and those themselves"),
+            (None, false) => None,
+        }
+    }
 }
 
 /// The files of a pipeline in memory: a model that is built into a binary, or came from elsewhere.
@@ -118,17 +129,8 @@ impl Pipeline {
     /// # Errors
     /// As [`load_with`](Self::load_with).
     pub fn embedded_with(files: &EmbeddedPipeline<'_>, choices: &Choices) -> Result<Self> {
-        if choices.raw {
-            return Err(Error::input(format!(
-                "--raw: the built-in model {} has one set of weights: expected one with averages too",
-                files.name
-            )));
-        }
-        if let Some(rate) = choices.ema {
-            return Err(Error::input(format!(
-                "--ema {rate}: the built-in model {} has one set of weights: expected a run of ddim train, or a checkpoint of one",
-                files.name
-            )));
+        if let Some(expected) = choices.expected() {
+            return Err(Error::choice(format!("the built-in model {} has one set of weights: expected {expected}", files.name)));
         }
         let config = UNetConfig::from_json(files.config, &built_in(files.name, UNET_CONFIG))?;
         let (scheduler, scheduler_class) = match &choices.scheduler {

@@ -14,6 +14,9 @@ const STATE: &str = "training_state.safetensors";
 /// The name of [`State`] in that file's metadata.
 const KEY: &str = "ddim_training_state";
 
+/// The rates of `ema.0`, `ema.1`, ... in it.
+const EMA_RATES: &str = "ema.rates";
+
 /// What is not an array.
 #[derive(Serialize, Deserialize)]
 struct State {
@@ -89,6 +92,10 @@ fn bytes_of(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+}
+
 fn to_bytes(trainer: &Trainer, tally: &Tally) -> Result<Vec<u8>> {
     let unet = trainer.unet();
     let kinds = [("weights".to_owned(), unet.values())]
@@ -103,10 +110,10 @@ fn to_bytes(trainer: &Trainer, tally: &Tally) -> Result<Vec<u8>> {
     for (kind, values) in kinds.filter(|(_, values)| !values.is_empty()) {
         arrays.extend(unet.parameters().map(|(name, shape, range)| (format!("{kind}.{name}"), shape, bytes_of(&values[range]))));
     }
-    // Whose rate an average is, for whoever samples with another than the first (`ddim_nn::Choices::ema`).
+    // Which rate each average has, for sampling with another than the first (`ddim_nn::Choices::ema`).
     let rates: Vec<f32> = trainer.averages.iter().map(|average| average.rate as f32).collect();
     let count = [rates.len()];
-    arrays.push(("ema.rates".to_owned(), &count, bytes_of(&rates)));
+    arrays.push((EMA_RATES.to_owned(), &count, bytes_of(&rates)));
     let views = arrays.iter().map(|(name, shape, bytes)| {
         let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).expect("as many bytes as numbers");
         (name.as_str(), view)
@@ -151,6 +158,12 @@ impl StateFile {
         serde_json::from_str(entry).map_err(|e| self.wrong(format!("{KEY}: {e}")).because(e))
     }
 
+    /// The rates of the averages; none in states of before they were kept.
+    fn rates(&self) -> Result<Option<Vec<f32>>> {
+        let file = SafeTensors::deserialize(&self.bytes).map_err(|e| self.broken(e))?;
+        Ok(file.tensor(EMA_RATES).ok().map(|view| floats(view.data())))
+    }
+
     /// What is kept under `prefix` of the parameters of a network, one after the other.
     fn numbers(&self, unet: &UNet, prefix: &str) -> Result<Vec<f32>> {
         let file = SafeTensors::deserialize(&self.bytes).map_err(|e| self.broken(e))?;
@@ -167,8 +180,7 @@ impl StateFile {
                 all.resize(range.end, 0.0);
                 continue;
             }
-            let numbers = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            all.append(&mut from_training_state(key, shape, view.shape(), numbers));
+            all.append(&mut from_training_state(key, shape, view.shape(), floats(view.data())));
         }
         Ok(all)
     }
@@ -182,6 +194,10 @@ pub(crate) fn load(checkpoint: &Path, trainer: &mut Trainer) -> Result<Tally> {
         let (here, then) = (trainer.data().len(), state.images);
         let message = format!("the data has changed: {here} images here, {then} when the run was made, or others: expected the same");
         return Err(file.wrong(message));
+    }
+    let rates: Vec<f32> = trainer.averages.iter().map(|average| average.rate as f32).collect();
+    if let Some(then) = file.rates()?.filter(|then| *then != rates) {
+        return Err(file.wrong(format!("ema.rates was {then:?}, and is {rates:?} in config.toml: expected the same")));
     }
     let numbers = |prefix: &str| file.numbers(trainer.unet(), prefix);
     let weights = numbers("weights")?;

@@ -196,20 +196,29 @@ fn named(flags: &Flags) -> Result<Vec<Named>> {
 /// A setting that a flag gave: what config.toml calls it, and the flag's words.
 type Given = (String, String);
 
-/// All of those, a flag of its own before --set, as the former wins.
+/// All of those, first the ones that win: a flag of its own, then the last --set.
 fn given(named: &[Named], set: &[(String, String)]) -> Vec<Given> {
     let own = named.iter().map(|(key, flag, _)| ((*key).to_owned(), format!("--{flag}")));
-    own.chain(set.iter().map(|(key, _)| (key.clone(), format!("--set {key}")))).collect()
+    own.chain(set.iter().rev().map(|(key, _)| (key.clone(), format!("--set {key}")))).collect()
 }
 
 /// What is wrong with a setting, by the flag that gave it where one did.
 fn by_flag(error: &str, given: &[Given]) -> Error {
     // Messages begin with the setting, or with the file that it stands in; what the network's and the scheduler's own readers say, with their table.
     let plain = error.replacen("[network]: ", "network.", 1).replacen("[scheduler]: ", "scheduler.", 1).replacen(" in `scheduler`", "", 1);
-    let begins = |key: &str| plain.strip_prefix(key).filter(|rest| rest.starts_with([' ', ':', '='])).map(str::to_owned);
+    let begins = |key: &str| {
+        plain.strip_prefix(key).filter(|rest| rest.starts_with([' ', ':', '=', '[', '.'])).map(|rest| rest.replacen(" (--size)", "", 1))
+    };
     // The TOML reader says it at the end.
     let ends = |key: &str| plain.strip_suffix(&format!(" in `{key}`")).map(|said| format!(": {said}"));
-    match given.iter().find_map(|(key, flag)| Some((begins(key).or_else(|| ends(key))?, flag))) {
+    // Several of a table that do not go together: `scheduler.beta_start, beta_end: ...`.
+    let listed = |key: &str| {
+        let (names, rest) = plain.split_once(": ").filter(|(names, _)| names.contains(", "))?;
+        let (table, names) = names.split_once('.')?;
+        let name = key.strip_prefix(table)?.strip_prefix('.')?;
+        names.split(", ").any(|listed| listed == name).then(|| format!(": {rest}"))
+    };
+    match given.iter().find_map(|(key, flag)| Some((begins(key).or_else(|| ends(key)).or_else(|| listed(key))?, flag))) {
         Some((rest, flag)) => Error::Usage(format!("{flag}{rest}")),
         None => Error::failure(error),
     }

@@ -7,8 +7,9 @@
 //! .locks/models--OWNER--NAME/ETAG.lock        locked by who writes a blob
 //! ```
 
-use super::choose::{choose, shards};
+use super::choose::{TRAINING_STATE, choose, shards};
 use super::id::{HubId, is_commit};
+use super::options::Options;
 use super::progress::{Observer, Progress, tell};
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -79,7 +80,7 @@ impl Repository {
 
     /// Whether all that a model needs is in the snapshot of a commit, as far as its files tell: there is no list of all of them. What describes
     /// a model comes before its weights, here and in Python's diffusers, so weights that are there are a model that is.
-    pub(super) fn is_whole(&self, commit: &str, raw: bool) -> bool {
+    pub(super) fn is_whole(&self, commit: &str, options: &Options) -> bool {
         let mut names = Vec::new();
         for folder in ["", "unet", "unet_ema", "scheduler"] {
             for entry in self.snapshot(commit).join(folder).read_dir().into_iter().flatten().flatten() {
@@ -89,7 +90,10 @@ impl Repository {
                 }
             }
         }
-        let Ok(choice) = choose(&names, raw) else { return false };
+        let Ok(choice) = choose(&names, options.raw || options.state) else { return false };
+        if options.state && !names.iter().any(|name| name == TRAINING_STATE) {
+            return false;
+        }
         let all_shards = |index: &String| {
             shards(&self.pointer(commit, index), index).is_ok_and(|files| files.iter().all(|file| self.pointer(commit, file).is_file()))
         };

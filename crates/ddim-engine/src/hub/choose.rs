@@ -9,7 +9,7 @@ const CONFIG: &str = "config.json";
 const SCHEDULER: &str = "scheduler/scheduler_config.json";
 const CLASSES: &str = "classes.json";
 const SAMPLING: &str = "sampling.json";
-const TRAINING_STATE: &str = "training_state.safetensors";
+pub(super) const TRAINING_STATE: &str = "training_state.safetensors";
 /// How the names of the weights begin.
 const STEM: &str = "diffusion_pytorch_model";
 
@@ -28,7 +28,7 @@ pub(super) struct Choice {
     pub(super) whole: bool,
 }
 
-/// Chooses among the names of all files; with `raw` also what holds the weights themselves where there are averages. Or says what is missing.
+/// Chooses among the names of all files; with `raw` also what holds the weights themselves where there are averages, or other averages. Or says what is missing.
 pub(super) fn choose(names: &[String], raw: bool) -> std::result::Result<Choice, String> {
     let has = |name: &str| names.iter().any(|n| n == name);
     let has_folder = |folder: &str| names.iter().any(|n| n.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')));

@@ -17,6 +17,7 @@ pub use progress::Progress;
 
 use crate::error::{Error, ErrorKind, Result};
 use cache::Repository;
+use choose::TRAINING_STATE;
 use client::{Client, Patience, Trouble};
 use ddim_nn::UNetConfig;
 use download::{Checksum, Tally, Wanted};
@@ -50,7 +51,7 @@ pub struct Fetched {
 pub fn fetch(id: &HubId, options: &Options, observe: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<Fetched> {
     let repository = Repository::new(&options.cache, id, options.symlinks);
     let cached = || {
-        let commit = repository.commit(id.revision()).filter(|commit| repository.is_whole(commit, options.raw))?;
+        let commit = repository.commit(id.revision()).filter(|commit| repository.is_whole(commit, options))?;
         Some(Fetched { folder: repository.snapshot(&commit), commit, notes: Vec::new() })
     };
     if id::is_commit(id.revision())
@@ -117,7 +118,10 @@ struct Missing {
 impl Job<'_> {
     fn run(&mut self, files: &[String], observe: &mut Observer<'_>) -> Result<()> {
         let id = self.id;
-        let choice = choose::choose(files, self.options.raw).map_err(|what| {
+        if self.options.state && !files.iter().any(|file| file == TRAINING_STATE) {
+            return Err(Error::field("ema", format!("{id} has no {TRAINING_STATE}: expected a checkpoint of ddim train")));
+        }
+        let choice = choose::choose(files, self.options.raw || self.options.state).map_err(|what| {
             Error::hub(format!("{id} is no model of ours: {what}: expected a diffusers pipeline with a UNet2DModel, or its U-Net"))
         })?;
         let mut small = self.missing(&choice.small, observe)?;

@@ -25,6 +25,8 @@ pub struct Options {
     pub symlinks: bool,
     /// Of a model that has averaged weights as well, the weights themselves too: what `ddim_nn::Choices::raw` reads.
     pub raw: bool,
+    /// Of a run of training, its state too: what `ddim_nn::Choices::ema` reads.
+    pub state: bool,
     /// For how long a server may say nothing: while connecting, before it answers, and between any two pieces of its answer.
     pub timeout: Duration,
     /// How often a request is made before its failure is an error. A download that goes on after a failure has all of them again.
@@ -43,6 +45,7 @@ impl Options {
             offline: false,
             symlinks: true,
             raw: false,
+            state: false,
             timeout: Duration::from_secs(10),
             attempts: 5,
             pause: Duration::from_millis(500),
@@ -112,7 +115,7 @@ impl Options {
 /// Without the token.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cache, endpoint, token, offline, symlinks, raw, timeout, attempts, pause } = self;
+        let Self { cache, endpoint, token, offline, symlinks, raw, state, timeout, attempts, pause } = self;
         f.debug_struct("Options")
             .field("cache", cache)
             .field("endpoint", endpoint)
@@ -120,6 +123,7 @@ impl fmt::Debug for Options {
             .field("offline", offline)
             .field("symlinks", symlinks)
             .field("raw", raw)
+            .field("state", state)
             .field("timeout", timeout)
             .field("attempts", attempts)
             .field("pause", pause)

@@ -2,7 +2,7 @@
 
 use super::decay::{Decay, DecayEnd};
 use super::typed::Config;
-use super::value::{LABELS_OF_DATA, NONE, PATHS, Written, alike, from_json, path_value, shown};
+use super::value::{LABELS_OF_DATA, NONE, PATHS, Written, alike, from_json, in_words, path_value, shown};
 use crate::error::{Error, ErrorKind, Result};
 use ddim_nn::{SchedulerConfig, UNetConfig};
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,11 +186,16 @@ impl Settings {
     }
 
     /// Notes the file that the value of a key is from now on from, or that it is from none.
-    fn come_from(&mut self, key: &str, file: Option<&str>) {
+    pub(crate) fn come_from(&mut self, key: &str, file: Option<&str>) {
         match file {
             Some(file) => self.files.insert(key.to_owned(), file.to_owned()),
             None => self.files.remove(key),
         };
+    }
+
+    /// The file that the value of a key is from.
+    pub(crate) fn file_of(&self, key: &str) -> Option<&str> {
+        self.files.get(key).map(String::as_str)
     }
 
     /// Sets a key that there is, as what was found, not as what was asked for.
@@ -365,7 +370,7 @@ impl Settings {
     pub(crate) fn give_all(&mut self, asked: &Self, differences: Vec<Difference>) {
         for Difference { key, value, .. } in differences {
             self.insert(&key, value);
-            self.come_from(&key, asked.files.get(&key).map(String::as_str));
+            self.come_from(&key, asked.file_of(&key));
         }
         self.given.extend(asked.given.iter().cloned());
     }
@@ -377,7 +382,7 @@ impl Settings {
     pub fn resolve(&self) -> Result<Config> {
         let mut table = self.table.clone();
         without_none(&mut table);
-        let config: Result<Config> = table.try_into().map_err(|e: toml::de::Error| Error::config(&e).because(e));
+        let config: Result<Config> = table.try_into().map_err(|e: toml::de::Error| Error::config(in_words(&e.to_string())).because(e));
         config.and_then(|config| config.check().map(|()| config)).map_err(|error| {
             let text = error.to_string();
             let named = |key: &str| {

@@ -173,6 +173,13 @@ impl Config {
         if let Some((key, _)) = whole.iter().find(|(_, value)| *value == 0) {
             return Err(Error::config(format!("{key} is 0: expected 1 or more")));
         }
+        // Pictures are in memory as a whole.
+        let most = 4096;
+        for (key, found) in [("output.preview_count", self.output.preview_count), ("data.resize", self.data.resize.unwrap_or(1))] {
+            if found > most {
+                return Err(Error::config(format!("{key} is {found}: expected at most {most}")));
+            }
+        }
         if !self.batch_size.is_multiple_of(self.accumulate) {
             return Err(Error::config(format!("accumulate is {}: expected a divisor of batch_size, {}", self.accumulate, self.batch_size)));
         }
@@ -180,6 +187,7 @@ impl Config {
         let Objective { weighting, min_snr_gamma: gamma, .. } = &self.objective;
         let above = |value: f64| value > 0.0 && value.is_finite();
         let share = |value: f64| (0.0..1.0).contains(&value);
+        let minutes = self.output.checkpoint_minutes.unwrap_or(1.0);
         let ranges = [
             ("optimizer.learning_rate", *learning_rate, above(*learning_rate), "a positive number"),
             ("optimizer.betas", betas[0], share(betas[0]), "numbers from 0 to below 1"),
@@ -189,7 +197,7 @@ impl Config {
             ("optimizer.clip", clip.unwrap_or(1.0), above(clip.unwrap_or(1.0)), "a positive number"),
             ("objective.min_snr_gamma", *gamma, !matches!(weighting, WeightingName::MinSnr) || above(*gamma), "a positive number"),
             ("objective.label_dropout", self.objective.label_dropout, share(self.objective.label_dropout), "0 to below 1"),
-            ("output.checkpoint_minutes", 0.0, self.output.checkpoint_minutes.is_none_or(above), "a positive number"),
+            ("output.checkpoint_minutes", minutes, above(minutes), "a positive number"),
         ];
         if let Some((key, value, _, expected)) = ranges.iter().find(|(_, _, fine, _)| !fine) {
             return Err(Error::config(format!("{key} is {value}: expected {expected}")));
@@ -249,7 +257,7 @@ impl Config {
             default(&mut network, "num_class_embeds", classes as i64);
         }
         UNetConfig::from_json(&to_json(&network, "UNet2DModel"), Path::new("[network]"))
-            .map_err(|e| Error::new(ErrorKind::Config, &e).because(e))
+            .map_err(|e| Error::new(ErrorKind::Config, without_place(&e.to_string())).because(e))
     }
 
     /// Height and width of the images, and their channels where the configuration says them.
@@ -300,4 +308,9 @@ impl Config {
         }
         share
     }
+}
+
+/// A message of the JSON reader without the place, which is one in a text that no one wrote.
+fn without_place(message: &str) -> &str {
+    message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
 }

@@ -124,3 +124,14 @@ pub(super) fn to_json(table: &Table, class: &str) -> String {
     fields.insert("_class_name".into(), class.into());
     serde_json::Value::Object(fields).to_string()
 }
+
+/// What the TOML reader says, with the key of a value that is none, which it takes for one that is missing.
+pub(super) fn in_words(message: &str) -> String {
+    // In lines: the key, then its table.
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let key = message.strip_prefix("missing field `").and_then(|rest| match rest.split_once('`')? {
+        (name, "") => Some(name.to_owned()),
+        (name, table) => Some(format!("{}.{name}", table.strip_prefix(" in `")?.strip_suffix('`')?)),
+    });
+    key.map(|key| format!("{key} is none: expected a value")).unwrap_or(message)
+}

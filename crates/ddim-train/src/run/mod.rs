@@ -177,6 +177,7 @@ impl Run {
         settings.fix_decay();
         for Difference { key, value, .. } in differences.iter().filter(|d| d.key != "optimizer.decay_steps") {
             settings.insert(key, value.clone());
+            settings.come_from(key, asked.file_of(key));
         }
         // A run that is long enough already is as it was.
         let goes_on = settings.resolve()?.steps > step;

@@ -88,7 +88,7 @@ pub(super) fn check(network: &UNetConfig, data: &DataSet, classes: Option<usize>
                 "network.num_class_embeds is {rows}: expected at least {classes}, one for each class of the data, and one for none where labels are dropped"
             ))),
             _ if network.class_embed_type == Some(ddim_nn::ClassEmbedType::Identity) => {
-                Err(Error::config("class_embed_type is identity: expected a network that takes labels"))
+                Err(Error::config("network.class_embed_type is identity: expected a network that takes labels"))
             }
             _ => Ok(()),
         },

@@ -222,9 +222,13 @@ impl Trainer {
         if share > 0.05 {
             let (rate, percent) = (ema.rates[0], (100.0 * share).round());
             let enough = (3.0 / (1.0 - rate)).round();
+            // Of those that a run keeps beside it, the slowest that is past its beginning.
+            let ripe = (1..ema.rates.len()).filter(|&which| self.config.initial_share(which) <= 0.05).map(|which| ema.rates[which]);
+            let other = ripe.max_by(f64::total_cmp).map_or(String::new(), |rate| format!(", --ema {rate} another average"));
             found.push(format!(
                 "after {steps} steps {percent} % of the average that checkpoints sample with (ema.rates {rate}) is still the weights before \
-                 training: expected {enough} steps or more, --set ema.warmup=true, or a smaller rate; --raw samples the weights themselves"
+                 training: expected {enough} steps or more, --set ema.warmup=true, or a smaller rate; --raw samples the weights \
+                 themselves{other}"
             ));
         }
         let end = self.config.decay_end(*steps);
