@@ -568,6 +568,8 @@ fn bad_input() {
         ("steps/typo.toml", "[optimizer]\nfoo = 3\n", ["steps/typo.toml: ", "optimizer.foo"]),
         ("decay.toml", "[optimizer]\ndecay_steps = [[5, 3], [2, 4]]\n", ["optimizer.decay_steps: ", "in the order of the steps"]),
         ("stepz.toml", "stepz = 3\n", ["stepz.toml: ", "did you mean steps?"]),
+        ("act.toml", "[network]\nact_fn = \"foo\"\n", ["error: act.toml: network.act_fn: \"foo\": ", "expected silu, mish, gelu, relu"]),
+        ("batch.toml", "batch_size = 64\n", ["error: batch.toml: batch_size is 64: ", "expected at most the 40 images"]),
     ] {
         std::fs::write(path.join(file), text).unwrap();
         refused(path, &with(&["--out", "run", "--steps", "10", "--config", file]), 1, &words);

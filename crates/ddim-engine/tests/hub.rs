@@ -153,7 +153,7 @@ fn the_state_of_a_run_comes_where_its_averages_are_wanted() {
     let mut case = Case::of(&[files(), vec![(STATE.to_owned(), b"a state".to_vec())]].concat());
     assert!(!case.fetch().unwrap().folder.join(STATE).exists());
     case.options.state = true;
-    let fetched = case.fetch_id(&format!("org/emoji@{COMMIT}")).unwrap();
+    let fetched = case.fetch().unwrap();
     assert_eq!(std::fs::read(fetched.folder.join(STATE)).unwrap(), b"a state");
     case.hub.requests();
     assert_eq!(case.fetch_id(&format!("org/emoji@{COMMIT}")).unwrap(), fetched);

@@ -383,18 +383,20 @@ impl Settings {
         let mut table = self.table.clone();
         without_none(&mut table);
         let config: Result<Config> = table.try_into().map_err(|e: toml::de::Error| Error::config(in_words(&e.to_string())).because(e));
-        config.and_then(|config| config.check().map(|()| config)).map_err(|error| {
-            let text = error.to_string();
-            let named = |key: &str| {
-                let own = text.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', ':']));
-                own || text.contains(&format!("in `{key}`"))
-            };
-            let file = self.files.iter().find(|(key, _)| named(key)).map(|(_, file)| file);
-            match file {
-                Some(file) => Error::config(format!("{file}: {text}")).because(error),
-                None => error,
-            }
-        })
+        config.and_then(|config| config.check().map(|()| config)).map_err(|error| self.by_file(error))
+    }
+
+    /// What is wrong with a setting, with the file that it is from.
+    pub(crate) fn by_file(&self, error: Error) -> Error {
+        let text = error.to_string().replacen("[network]: ", "network.", 1);
+        let named = |key: &str| {
+            let own = text.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', ':', '[']));
+            own || text.contains(&format!("in `{key}`"))
+        };
+        match self.files.iter().find(|(key, _)| error.kind() == ErrorKind::Config && named(key)) {
+            Some((_, file)) => Error::config(format!("{file}: {text}")).because(error),
+            None => error,
+        }
     }
 
     /// As a file that makes the same run.

@@ -116,7 +116,7 @@ impl Trainer {
                 Start::From(Box::new(pipeline))
             }
         };
-        let trainer = Self::new(settings.resolve()?, besides, start)?;
+        let trainer = Self::new(settings.resolve()?, besides, start).map_err(|e| settings.by_file(e))?;
         settings.insert_network(&trainer.network, &trainer.scheduler);
         settings.fix_decay();
         Ok(Self { config: settings.resolve()?, ..trainer })
