@@ -96,6 +96,11 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 
+/// What the state says of the averages.
+fn rates(trainer: &Trainer) -> Vec<f32> {
+    trainer.averages.iter().map(|average| average.rate as f32).collect()
+}
+
 fn to_bytes(trainer: &Trainer, tally: &Tally) -> Result<Vec<u8>> {
     let unet = trainer.unet();
     let kinds = [("weights".to_owned(), unet.values())]
@@ -111,7 +116,7 @@ fn to_bytes(trainer: &Trainer, tally: &Tally) -> Result<Vec<u8>> {
         arrays.extend(unet.parameters().map(|(name, shape, range)| (format!("{kind}.{name}"), shape, bytes_of(&values[range]))));
     }
     // Which rate each average has, for sampling with another than the first (`ddim_nn::Choices::ema`).
-    let rates: Vec<f32> = trainer.averages.iter().map(|average| average.rate as f32).collect();
+    let rates = rates(trainer);
     let count = [rates.len()];
     arrays.push((EMA_RATES.to_owned(), &count, bytes_of(&rates)));
     let views = arrays.iter().map(|(name, shape, bytes)| {
@@ -195,7 +200,7 @@ pub(crate) fn load(checkpoint: &Path, trainer: &mut Trainer) -> Result<Tally> {
         let message = format!("the data has changed: {here} images here, {then} when the run was made, or others: expected the same");
         return Err(file.wrong(message));
     }
-    let rates: Vec<f32> = trainer.averages.iter().map(|average| average.rate as f32).collect();
+    let rates = rates(trainer);
     if let Some(then) = file.rates()?.filter(|then| *then != rates) {
         return Err(file.wrong(format!("ema.rates was {then:?}, and is {rates:?} in config.toml: expected the same")));
     }

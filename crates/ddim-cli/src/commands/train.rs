@@ -204,16 +204,15 @@ fn given(named: &[Named], set: &[(String, String)]) -> Vec<Given> {
 
 /// What is wrong with a setting, by the flag that gave it where one did.
 fn by_flag(error: &str, given: &[Given]) -> Error {
-    // Messages begin with the setting, or with the file that it stands in; what the network's and the scheduler's own readers say, with their table.
-    let plain = error.replacen("[network]: ", "network.", 1).replacen("[scheduler]: ", "scheduler.", 1).replacen(" in `scheduler`", "", 1);
+    // Messages begin with the setting, or with the file that it stands in.
     let begins = |key: &str| {
-        plain.strip_prefix(key).filter(|rest| rest.starts_with([' ', ':', '=', '[', '.'])).map(|rest| rest.replacen(" (--size)", "", 1))
+        error.strip_prefix(key).filter(|rest| rest.starts_with([' ', ':', '=', '[', '.'])).map(|rest| rest.replacen(" (--size)", "", 1))
     };
     // The TOML reader says it at the end.
-    let ends = |key: &str| plain.strip_suffix(&format!(" in `{key}`")).map(|said| format!(": {said}"));
+    let ends = |key: &str| error.strip_suffix(&format!(" in `{key}`")).map(|said| format!(": {said}"));
     // Several of a table that do not go together: `scheduler.beta_start, beta_end: ...`.
     let listed = |key: &str| {
-        let (names, rest) = plain.split_once(": ").filter(|(names, _)| names.contains(", "))?;
+        let (names, rest) = error.split_once(": ").filter(|(names, _)| names.contains(", "))?;
         let (table, names) = names.split_once('.')?;
         let name = key.strip_prefix(table)?.strip_prefix('.')?;
         names.split(", ").any(|listed| listed == name).then(|| format!(": {rest}"))

@@ -388,7 +388,7 @@ impl Settings {
 
     /// What is wrong with a setting, with the file that it is from.
     pub(crate) fn by_file(&self, error: Error) -> Error {
-        let text = error.to_string().replacen("[network]: ", "network.", 1);
+        let text = error.to_string();
         let named = |key: &str| {
             let own = text.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', ':', '[']));
             own || text.contains(&format!("in `{key}`"))

@@ -145,7 +145,7 @@ pub struct Output {
 
 fn scheduler<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<SchedulerConfig, D::Error> {
     let json = to_json(&Table::deserialize(input)?, "DDIMScheduler");
-    SchedulerConfig::from_json(&json, Path::new("[scheduler]")).map_err(serde::de::Error::custom)
+    SchedulerConfig::from_json(&json, Path::new(TABLE)).map_err(|e| serde::de::Error::custom(of_table("scheduler", &e)))
 }
 
 fn colour<'de, D: Deserializer<'de>>(input: D) -> std::result::Result<[u8; 3], D::Error> {
@@ -256,8 +256,8 @@ impl Config {
         if let Some(classes) = classes {
             default(&mut network, "num_class_embeds", classes as i64);
         }
-        UNetConfig::from_json(&to_json(&network, "UNet2DModel"), Path::new("[network]"))
-            .map_err(|e| Error::new(ErrorKind::Config, without_place(&e.to_string())).because(e))
+        UNetConfig::from_json(&to_json(&network, "UNet2DModel"), Path::new(TABLE))
+            .map_err(|e| Error::new(ErrorKind::Config, of_table("network", &e)).because(e))
     }
 
     /// Height and width of the images, and their channels where the configuration says them.
@@ -310,7 +310,12 @@ impl Config {
     }
 }
 
-/// A message of the JSON reader without the place, which is one in a text that no one wrote.
-fn without_place(message: &str) -> &str {
-    message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
+/// What stands for a table in what its own reader says, where that has a file's name.
+const TABLE: &str = "[table]";
+
+/// What the reader of a table says, by the setting, and without the place, which is one in a text that no one wrote.
+fn of_table(table: &str, error: &ddim_nn::Error) -> String {
+    let message = error.to_string();
+    let message = message.rsplit_once(" at line ").map_or(&*message, |(message, _)| message);
+    message.replacen(&format!("{TABLE}: "), &format!("{table}."), 1)
 }

@@ -125,7 +125,7 @@ pub(super) fn to_json(table: &Table, class: &str) -> String {
     serde_json::Value::Object(fields).to_string()
 }
 
-/// What the TOML reader says, with the key of a value that is none, which it takes for one that is missing.
+/// What the TOML reader says, with the key of a value that is none, which it takes for one that is missing, and without a table that the message begins with.
 pub(super) fn in_words(message: &str) -> String {
     // In lines: the key, then its table.
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -133,5 +133,9 @@ pub(super) fn in_words(message: &str) -> String {
         (name, "") => Some(name.to_owned()),
         (name, table) => Some(format!("{}.{name}", table.strip_prefix(" in `")?.strip_suffix('`')?)),
     });
-    key.map(|key| format!("{key} is none: expected a value")).unwrap_or(message)
+    if let Some(key) = key {
+        return format!("{key} is none: expected a value");
+    }
+    let named = message.split_once('.').and_then(|(table, _)| message.strip_suffix(&format!(" in `{table}`")));
+    named.unwrap_or(&message).to_owned()
 }
