@@ -114,7 +114,7 @@ impl TypedValueParser for SpacingParser {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SolverArgs {
-    /// ddim, the paper's step; ipndm, unipc or dpmpp-2m, which need fewer steps (eta 0): for 10 or fewer take ipndm with --trajectory power:1.5, whose FID was the best; heun, two
+    /// ddim, the paper's step; ipndm, unipc or dpmpp-2m, which need fewer steps (eta 0): for 10 or fewer take ipndm with --trajectory power:1.5; heun, two
     /// evaluations per step; or dpmpp-2m-sde, with any --eta.
     #[arg(long, value_name = "NAME", default_value = "ddim")]
     pub(crate) solver: engine::Solver,

@@ -352,6 +352,13 @@ fn a_sweep_over_solvers_trajectories_and_seeds() {
         let pixels = |folder: &str| image::open(dir.join(folder).join(format!("{i:05}.png"))).unwrap();
         assert!(pixels("images/s0003-heun-trailing-eta0-seed5") == pixels("drawn"), "image {i}");
     }
+    // Those of cells that were done before, without images, too; and what is missing of them is written again.
+    let of_old = dir.join("images/s0002-eta0");
+    assert_eq!(listing(&of_old).len(), 3);
+    let (one, written) = (of_old.join("00001.png"), fs::read(of_old.join("00001.png")).unwrap());
+    fs::remove_file(&one).unwrap();
+    assert_eq!(sweep("s", &axes)["cells"], all["cells"]);
+    assert!(fs::read(&one).unwrap() == written);
     // A part of it again: nothing is computed, and one seed has the error over images.
     let part = sweep("s", &["--solver", "heun", "--seed", "5"]);
     assert_eq!(part["cells"].as_array().unwrap()[..], [cells[5].clone(), cells[7].clone()]);
@@ -483,7 +490,7 @@ fn a_sweep_of_classes() {
     assert!((cell["accuracy"].as_f64().unwrap() - shares / 9.0).abs() < 1e-12, "{report}");
     let csv = fs::read_to_string(dir.join("f/classes.csv")).unwrap();
     assert!(csv.lines().count() == 3 && csv.contains("\n3,\"hen\",") && csv.contains("\n0,\"cat\","), "{csv}");
-    assert!(fs::read_to_string(dir.join("f/table.md")).unwrap().contains("% of the real images that it did not learn from"));
+    assert!(fs::read_to_string(dir.join("f/table.md")).unwrap().contains("% of the real images where it has to learn from the others"));
     assert_eq!(json(&ok(dir, &[&args[..], &["--out", "f", "--classes", "reference"]].concat()))["cells"], report["cells"]);
     // Guided where the reference says which classes, and not where there is none.
     let of = |flags: &[&str]| json(&ok(dir, &[&args[..], flags].concat()))["cells"][0].clone();
@@ -491,6 +498,8 @@ fn a_sweep_of_classes() {
     let none = |out: &str, guidance: &str| of(&["--out", out, "--classes", "none", "--guidance", guidance]);
     let (plain, guided) = (none("none", "1"), none("none2", "2"));
     assert!(guided["evaluations"] == 2 && guided["fid"] == plain["fid"], "{guided}");
+    let rows = [&args[..], &["--out", "none3", "--classes", "none", "--guidance", "1,2"]].concat();
+    refused(dir, &rows, 2, &["--guidance", "1, 2: expected one scale where images are of no class"]);
     // Classes that the reference has not are not counted, and that is said.
     let some = json(&ok(dir, &[&args[..], &["--out", "k", "--classes", "hen,cow"]].concat()));
     let [hens, cows] = [0, 1].map(|k| some["cells"][0]["classes"][k].clone());

@@ -453,6 +453,9 @@ fn an_average_by_its_rate() {
     assert!(second != sampled(&["--model", "run", "--raw"]));
     ok(path, &["convert", "run", "slow", "--ema", "0.9"]);
     assert!(second == sampled(&["--model", "slow"]));
+    assert!(ok(path, &["info", "run"]).stdout.contains("averages    of rates 0.5, 0.9: --ema chooses, else the first\n"));
+    assert!(ok(path, &["info", "run", "--ema", "0.9", "--json"]).stdout.contains("\"ema_rates\":[0.5,0.9],"));
+    assert!(ok(path, &["info", "slow", "--json"]).stdout.contains("\"ema_rates\":[],"));
     // The numbers are those of the state.
     let state = std::fs::read(path.join("run/checkpoints/step-00000012/training_state.safetensors")).unwrap();
     let slow = std::fs::read(path.join("slow/unet/diffusion_pytorch_model.safetensors")).unwrap();

@@ -270,7 +270,7 @@ fn without_colours(images: &[Stored]) -> Option<Warning> {
     (n > 0).then(|| Warning::Said(format!("{n} of {} images are in colour: made gray, for one channel", images.len())))
 }
 
-/// Of [`Labels::File`]: a number for each of `images`, or more where a limit was set.
+/// Of [`Labels::File`]: a number for each of `images`, or more where a limit cut them.
 fn read_labels(path: &Path, images: usize, limit: Option<usize>) -> Result<Vec<usize>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::labels(path, &e).because(e))?;
     let mut labels: Vec<usize> = text
@@ -285,7 +285,7 @@ fn read_labels(path: &Path, images: usize, limit: Option<usize>) -> Result<Vec<u
             label.ok_or_else(|| Error::labels(path, format!("line {}: \"{line}\": expected a class number below {MOST_CLASSES}", i + 1)))
         })
         .collect::<Result<_>>()?;
-    if labels.len() != images && !(limit.is_some() && labels.len() > images) {
+    if labels.len() != images && !(limit == Some(images) && labels.len() > images) {
         return Err(Error::labels(path, format!("{} labels: expected {images}, one an image", labels.len())));
     }
     labels.truncate(images);

@@ -18,8 +18,13 @@ use std::sync::{Mutex, PoisonError};
 /// How the images of a set are to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Look {
-    /// As a model is trained on them: turned upright, fitted to its size.
-    Prepared(Preparation),
+    /// As a model is trained on them: turned upright, fitted to its size and, where it has one channel, gray: red, green and blue alike.
+    Prepared {
+        /// Size, fit and background.
+        preparation: Preparation,
+        /// Of the model's images, 1 or 3.
+        channels: usize,
+    },
     /// As they lie in their files, all of one size (pytorch-fid's reading). Behind transparent pixels the background, where it is given;
     /// else they are refused.
     AsTheyAre {
@@ -104,7 +109,7 @@ impl ImageSet {
             return Err(Error::no_images(path, "no images: all were left out"));
         }
         let size = match look {
-            Look::Prepared(preparation) => preparation.size,
+            Look::Prepared { preparation, .. } => preparation.size,
             Look::AsTheyAre { .. } => decode::dimensions(&pictures.bytes(0)?).map_err(|e| pictures.error(0, e))?,
         };
         let report = std::mem::take(&mut pictures.report);
@@ -112,11 +117,11 @@ impl ImageSet {
     }
 
     fn of_arrays(path: &Path, arrays: &Arrays, look: Look, limit: Option<usize>) -> Result<Self> {
-        let preparation = match look {
-            Look::Prepared(preparation) => preparation,
-            Look::AsTheyAre { .. } => Preparation { size: arrays.size()?, fit: Fit::Stretch, background: [255; 3] },
+        let (preparation, channels) = match look {
+            Look::Prepared { preparation, channels } => (preparation, channels),
+            Look::AsTheyAre { .. } => (Preparation { size: arrays.size()?, fit: Fit::Stretch, background: [255; 3] }, 3),
         };
-        let mut data = DataSet::load(&Request { limit, channels: Some(3), labels: None, ..Request::new(path, preparation) })?;
+        let mut data = DataSet::load(&Request { limit, channels: Some(channels), labels: None, ..Request::new(path, preparation) })?;
         let report = std::mem::take(&mut data.report);
         Ok(Self { size: preparation.size, images: Images::Memory(data), report, unturned: Mutex::default() })
     }
@@ -159,10 +164,16 @@ impl ImageSet {
     /// A file that cannot be read, or that is of another size or not opaque where images stay as they are.
     pub fn read(&self, range: Range<usize>) -> Result<Vec<u8>> {
         match &self.images {
-            Images::Memory(data) => Ok(range.flat_map(|i| data.bytes_of(i)).copied().collect()),
+            Images::Memory(data) => {
+                let bytes = range.flat_map(|i| data.bytes_of(i)).copied();
+                Ok(if data.shape[0] == 1 { in_three_channels(bytes) } else { bytes.collect() })
+            }
             Images::Pictures(pictures, look) => {
                 let one = |i: usize| match look {
-                    Look::Prepared(preparation) => Ok(pictures.prepared(i, &Shape::of_colours(preparation))?.bytes),
+                    Look::Prepared { preparation, channels } => {
+                        let bytes = pictures.prepared(i, &Shape::of_channels(preparation, *channels))?.bytes;
+                        Ok(if *channels == 1 { in_three_channels(bytes.into_iter()) } else { bytes })
+                    }
                     Look::AsTheyAre { background } => self.as_it_is(pictures, i, *background),
                 };
                 // Of several bad files the first is named, whichever was read first.
@@ -180,6 +191,11 @@ impl ImageSet {
         }
         colours(&decoded.image, background).ok_or_else(|| Error::transparent(&pictures.path(index)))
     }
+}
+
+/// Gray bytes as red, green and blue.
+fn in_three_channels(gray: impl Iterator<Item = u8>) -> Vec<u8> {
+    gray.flat_map(|byte| [byte; 3]).collect()
 }
 
 /// Whether an image is of a size, as it is.

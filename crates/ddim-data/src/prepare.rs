@@ -93,9 +93,9 @@ pub(crate) fn opaque(image: &DynamicImage, background: [u8; 3]) -> RgbImage {
 }
 
 impl Shape {
-    /// In colours.
-    pub(crate) fn of_colours(&Preparation { size, fit, background }: &Preparation) -> Self {
-        Self { size, channels: 3, fit, resize: size[0].min(size[1]), background }
+    /// Without a window to cut.
+    pub(crate) fn of_channels(&Preparation { size, fit, background }: &Preparation, channels: usize) -> Self {
+        Self { size, channels, fit, resize: size[0].min(size[1]), background }
     }
 
     /// An image of any size and kind as the network needs it.

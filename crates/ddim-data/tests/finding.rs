@@ -258,7 +258,7 @@ fn one_loader_for_all_verbs() {
     assert!(error.kind() == ErrorKind::Transparent && error.to_string().contains("2.png: an image with transparent pixels"), "{error}");
     let set = ImageSet::open(path, look(Some([1, 2, 3])), None, BadFiles::Skip, &[]).unwrap();
     assert_eq!(set.read(1..2).unwrap()[..3], [1, 2, 3]);
-    let set = ImageSet::open(path, Look::Prepared(SMALL), Some(2), BadFiles::Skip, &[]).unwrap();
+    let set = ImageSet::open(path, Look::Prepared { preparation: SMALL, channels: 3 }, Some(2), BadFiles::Skip, &[]).unwrap();
     assert_eq!((set.len(), set.report().left_out.len()), (1, 1), "the first two files, one of them broken");
 
     let inputs = read_inputs(path, [3, 8, 8], None, Some([1, 2, 3]), None, BadFiles::Skip).unwrap();
@@ -413,7 +413,8 @@ fn classes_beside_the_numbers() {
         fs::remove_file(path.join("cat/3.png")).unwrap();
         assert!(read(&path.join("dog"), fit, None, BadFiles::Stop).unwrap_err().to_string().contains("no labels"));
     }
-    let set = |path: &Path, limit| ImageSet::open(path, Look::Prepared(SMALL), limit, BadFiles::Stop, &[]).unwrap();
+    let set =
+        |path: &Path, limit| ImageSet::open(path, Look::Prepared { preparation: SMALL, channels: 3 }, limit, BadFiles::Stop, &[]).unwrap();
     assert_eq!(set(path, None).labels(), Some((vec![0, 1, 1], vec!["cat".to_owned(), "dog".to_owned()])));
     assert_eq!(set(path, Some(2)).labels().unwrap().0, [0, 1]);
     assert_eq!(set(&path.join("dog"), None).labels(), None);
@@ -432,4 +433,28 @@ fn classes_beside_the_numbers() {
     assert_eq!(set(&images, None).labels(), Some((vec![4, 0, 4], Vec::new())));
     let inputs = read_labelled_inputs(&images, [1, 8, 8], None, None, Some(2), BadFiles::Stop).unwrap();
     assert_eq!((inputs.labels, inputs.images.len()), (Some(vec![4, 0]), 128));
+}
+
+/// What a model of one channel is measured against is gray, as what it was trained on: whether of pictures or of an array.
+#[test]
+fn a_gray_models_reference_is_gray() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let colours = [[255, 0, 0], [0, 255, 0], [10, 20, 250]];
+    for (i, colour) in colours.into_iter().enumerate() {
+        image::RgbImage::from_pixel(8, 8, image::Rgb(colour)).save(path.join(format!("{i}.png"))).unwrap();
+    }
+    // CIFAR's binary files are planes of 32x32 behind a label.
+    let planes = |colour: [u8; 3]| std::iter::once(0).chain(colour.into_iter().flat_map(|byte| [byte; 1024])).collect::<Vec<u8>>();
+    let array = TempDir::new().unwrap();
+    fs::write(array.path().join("data_batch_1.bin"), colours.map(planes).concat()).unwrap();
+    let read = |path: &Path, channels| {
+        let set = ImageSet::open(path, Look::Prepared { preparation: SMALL, channels }, None, BadFiles::Stop, &[]).unwrap();
+        set.read(0..3).unwrap()
+    };
+    let [pictures, of_array] = [path, array.path()].map(|path| read(path, 1));
+    // Pillow's "L" of the three.
+    assert_eq!(pictures, [76, 150, 43].iter().flat_map(|gray| [*gray; 3 * 64]).collect::<Vec<u8>>());
+    assert_eq!(of_array, pictures);
+    assert_eq!(read(path, 3)[..3], colours[0]);
 }

@@ -2,7 +2,8 @@
 
 use crate::choices::Eta;
 use crate::error::{Error, Result};
-use crate::session::Session;
+use crate::job::Watch;
+use crate::session::{Session, UNGUIDED};
 use crate::spacing::Spacing;
 use ddim::{Sigma, Solver};
 use ddim_eval::{Row, sigma_name};
@@ -44,6 +45,21 @@ pub(crate) fn check_axis<T: PartialEq>(field: &str, values: &[T], name: impl Fn(
         Some((_, twice)) => Err(Error::field(field, format!("{} twice: expected each once", name(twice)))),
         None => Ok(()),
     }
+}
+
+/// Rows of several scales of guidance are images of classes: those of none are the same under every scale.
+pub(crate) fn check_guided(session: &Session<'_, '_>, guidances: &[f64], watch: &Watch<'_>) -> Result<()> {
+    if !session.classes.is_unguided() {
+        return Ok(());
+    }
+    if let [one] = guidances {
+        if *one != 1.0 {
+            watch.note(UNGUIDED);
+        }
+        return Ok(());
+    }
+    let scales = guidances.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Err(Error::field("guidance", format!("{scales}: expected one scale where images are of no class, which is not guided")))
 }
 
 /// [`Solver`]s by their names, for serde.

@@ -114,7 +114,7 @@ pub struct ConsistencyReport {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Difference {
-    /// Evaluations per image.
+    /// S.
     pub steps: usize,
     /// Root mean squared difference of pixels in [0, 1].
     pub rms: f64,

@@ -138,7 +138,7 @@ impl Request for Fid {
             Some([h, w]) if !SIZES.contains(&h) || !SIZES.contains(&w) => {
                 return Err(Error::field("size", format!("{h}x{w}: expected N or HxW, {} to {}", SIZES.start(), SIZES.end())));
             }
-            Some(size) => Look::Prepared(self.preparation.for_size(size)),
+            Some(size) => Look::Prepared { preparation: self.preparation.for_size(size), channels: 3 },
             None => Look::AsTheyAre { background: self.preparation.background },
         };
         if self.size.is_none() && self.preparation.fit.is_some() {

@@ -35,6 +35,9 @@ pub struct InfoReport {
     /// The file of its weights.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub weights: String,
+    /// Of a checkpoint of `ddim train`, the rates of its averages, which the field ema of a model names. The first is what is used where it names
+    /// none. Empty of all else.
+    pub ema_rates: Vec<f32>,
     /// Numbers of the network.
     pub parameters: usize,
     /// How many classes it has, where that is known.
@@ -92,6 +95,7 @@ impl Request for Info {
         Ok(InfoReport {
             model: self.model.model.display().to_string(),
             weights: pipeline.weights_file.display().to_string(),
+            ema_rates: pipeline.ema_rates()?,
             parameters: pipeline.parameters(),
             classes: pipeline.classes_count(),
             null_class: pipeline.null_class(),

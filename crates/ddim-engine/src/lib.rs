@@ -63,6 +63,7 @@ mod session;
 mod spacing;
 #[cfg(not(target_family = "wasm"))]
 mod sweep;
+mod sweep_settings;
 mod train;
 mod tune;
 mod tuned;

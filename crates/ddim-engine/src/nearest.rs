@@ -14,7 +14,7 @@ const SHOWN: usize = 64;
 /// Pairs side by side.
 const COLUMNS: usize = 8;
 
-/// Images that are looked up together: an end is heard in between.
+/// Images that a thread looks up together: an end is heard in between.
 const BLOCK: usize = 256;
 
 /// An image of A, and the image of B that is nearest to it.
@@ -64,7 +64,7 @@ pub(crate) fn nearest_images(a: (&[&ImageSet], &[f32]), b: (&ImageSet, &[f32]), 
     let dim = Inception::FEATURES;
     watch.begin("nearest images", "images", a.1.len() / dim);
     let mut found: Vec<Nearest> = Vec::new();
-    for rows in a.1.chunks(BLOCK * dim) {
+    for rows in a.1.chunks(rayon::current_num_threads() * BLOCK * dim) {
         watch.check()?;
         found.extend(nearest(rows, b.1, dim));
         watch.advance(rows.len() / dim);

@@ -104,8 +104,8 @@ pub struct BoundReport {
     pub eta: f64,
     /// -log₂ P(x_0) is at most this.
     pub bits_per_dim: f64,
-    /// Of `bits_per_dim`, over the images.
-    pub standard_error: f64,
+    /// Of `bits_per_dim`, over the images. None of one image.
+    pub standard_error: Option<f64>,
     /// KL(q(x_T|x_0) ‖ N(0, I)).
     pub prior: f64,
     /// J_σ, whose last step is a density.

@@ -325,7 +325,7 @@ fn single_caption(session: &Session<'_, '_>, seed: u64, settings: &str, contents
 }
 
 /// DIR/00000.png, …
-fn single_path(folder: &Path, number: usize) -> PathBuf {
+pub(crate) fn single_path(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("{number:05}.png"))
 }
 

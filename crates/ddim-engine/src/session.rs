@@ -20,6 +20,9 @@ use ddim_train::quoted;
 use std::ops::Range;
 use std::path::Path;
 
+/// What is said of guidance where there is nothing to guide.
+pub(crate) const UNGUIDED: &str = "`guidance` has no effect: images of no class are not guided";
+
 /// A model, ready to be evaluated.
 #[derive(Clone)]
 pub(crate) struct Session<'w, 'b> {
@@ -92,7 +95,10 @@ impl<'w, 'b> Session<'w, 'b> {
         let mut guidance = choice.guidance.with_null(classes.null(), &model)?;
         // A reference has yet to say which classes there are.
         if guidance.is_some() && classes.is_unguided() && (purpose != Purpose::Shown(REFERENCE) || choice.classes.is_some()) {
-            watch.note("`guidance` has no effect: images of no class are not guided");
+            // A sweep may have several scales, and says it itself.
+            if purpose != Purpose::Shown(REFERENCE) {
+                watch.note(UNGUIDED);
+            }
             (guidance, choice.guidance) = (None, choices::Guidance::default());
         } else if let (None, Some((field, value))) = (guidance, choice.guidance.shape().next()) {
             watch.note(format!("`{field}` {value} has no effect: `guidance` is 1, and nothing is guided"));

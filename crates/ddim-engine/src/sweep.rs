@@ -1,6 +1,6 @@
 //! FID and KID over numbers of steps, solvers, trajectories, amounts of noise, guidance and seeds (Table 1).
 
-use crate::axes::{check_axis, rows};
+use crate::axes::{check_axis, check_guided, rows};
 use crate::choices::{Clipping, Eta, Guidance, Model, Preparing, check_count};
 use crate::error::{Error, Result};
 use crate::inception::{computed_by, load_inception, reference_checksum, unknown_classes};
@@ -8,12 +8,13 @@ use crate::inputs::say;
 use crate::job::{Request, Within};
 use crate::output::{check_paths, create_folder, write};
 use crate::reports::DataReport;
-use crate::sample::write_singles;
+use crate::sample::{single_path, write_singles};
 use crate::session::Session;
 use crate::spacing::Spacing;
+use crate::sweep_settings::{as_object, settings};
 use crate::used_folder;
 use ddim::{Sampler, Sigma, Solver};
-use ddim_data::{Look, Preparation};
+use ddim_data::Look;
 use ddim_eval::{
     Cell, CellResult, Images, KeptFeatures, MOST_COMPARED, Plain, Row, SHOWN, SweepEvent, SweepReference, Table, features_of_bytes,
     few_images, plus_minus, sigma_name,
@@ -26,6 +27,9 @@ use std::path::{Path, PathBuf};
 
 /// What looking at an image costs, in evaluations of the network: for the time left, roughly.
 const LOOKING: usize = 12;
+
+/// Images that are drawn at a time for their files alone.
+const REDRAWN: usize = 64;
 
 /// Images of each cell in the grid, side by side.
 const GRID: usize = 2;
@@ -81,7 +85,7 @@ pub struct Sweep {
     /// The folder of the sweep: table.md, .csv and .json, fid, kid and seconds (.svg, .png), grid.png; where images are drawn of the reference's classes
     /// classes.csv, with the accuracy and KID of each.
     pub out: PathBuf,
-    /// A folder for every image of every cell.
+    /// A folder for every image of every cell, also of those that an earlier run looked at without writing them.
     pub save_images: Option<PathBuf>,
     /// Weights of Inception. None: where they are found, or downloaded once.
     pub inception: Option<PathBuf>,
@@ -170,11 +174,12 @@ impl Request for Sweep {
         let prepared = self.preparation.for_size([h, w]);
         // What a sweep writes is no reference, wherever it lies.
         let besides: Vec<PathBuf> = std::iter::once(&self.out).chain(&self.save_images).cloned().collect();
-        let reference =
-            Images::open(&self.reference, Look::Prepared(prepared), self.reference_limit, self.preparation.bad_files(), &besides)?;
+        let look = Look::Prepared { preparation: prepared, channels: c };
+        let reference = Images::open(&self.reference, look, self.reference_limit, self.preparation.bad_files(), &besides)?;
         reference.check_features(&self.reference)?;
         let (reference_labels, other_classes) = session.see(&reference, &self.reference)?;
         let report = if let Images::Set(set) = &reference { Some(set.report()) } else { None };
+        check_guided(&session, &guidances, watch)?;
         report.iter().for_each(|report| say(report, watch));
         let data = report.map(DataReport::from);
         let first = Plain { trajectory: rows[0].trajectory.clone(), guidance: guidances[0], seed: self.seed[0] };
@@ -184,7 +189,8 @@ impl Request for Sweep {
             let session = session.guided(cell.guidance)?;
             used_folder::images(&cell_folder(folder, cell), Some(self.count), |i| caption(&session, self, cell, i))?;
         }
-        let mut settings = settings(&session, self, &plain, &prepared, &reference, reference_labels.as_deref())?;
+        let of_cells = (self.count, self.clip, &self.model.guidance);
+        let mut settings = settings(&session, of_cells, &plain, &prepared, (&reference, reference_labels.as_deref()))?;
         ddim_eval::Sweep::check(&self.out, &settings)?;
         let checksum = reference_checksum(&reference, watch)?;
         settings.insert("reference_checksum".into(), checksum.clone().into());
@@ -259,7 +265,7 @@ impl Request for Sweep {
                 Ok(x)
             };
             let mut sample = |range| sample(range).map_err(ddim_eval::Error::observer);
-            results.push(sweep.cell(
+            let result = sweep.cell(
                 cell,
                 evaluations[i / self.seed.len()],
                 self.count,
@@ -268,7 +274,15 @@ impl Request for Sweep {
                 &inception,
                 &mut sample,
                 &mut observe,
-            )?);
+            )?;
+            results.push(result);
+            // Those that were looked at before this run wrote images.
+            for first in images.iter().flat_map(|_| (0..self.count).step_by(REDRAWN)) {
+                let range = first..(first + REDRAWN).min(self.count);
+                if images.iter().any(|folder| range.clone().any(|i| !single_path(folder, i).is_file())) {
+                    sample(range)?;
+                }
+            }
         }
         let seconds = watch.end();
 
@@ -353,58 +367,6 @@ fn clipping(request: &Sweep, sigma: &Sigma) -> Clipping {
         return Clipping { clip: Some(true), rederive_epsilon: true };
     }
     request.clip
-}
-
-/// What all cells share, by which a sweep knows itself again: whatever moves a digit of them, but for the vectors of the processor. What things
-/// are called is beside it. Trajectory, guidance and seed are those of the cells that are called by nothing else.
-fn settings(
-    session: &Session<'_, '_>,
-    request: &Sweep,
-    plain: &Plain,
-    prepared: &Preparation,
-    reference: &Images,
-    reference_labels: Option<&[usize]>,
-) -> Result<Map<String, Value>> {
-    let [h, w] = prepared.size;
-    let [r, g, b] = prepared.background;
-    let prepared = match reference {
-        Images::Statistics(_) => "statistics".to_owned(),
-        Images::Set(_) => format!("{h}x{w}, {:?} on #{r:02x}{g:02x}{b:02x}", prepared.fit).to_lowercase(),
-    };
-    let mut settings = as_object(json!({
-        "weights": session.network.checksum(), "reference_images": reference.count(),
-        "reference_prepared": prepared, "count": request.count, "seed": plain.seed, "trajectory": plain.trajectory,
-        "guidance": plain.guidance, "guidance_interval": request.model.guidance.interval, "guidance_rescale": request.model.guidance.rescale,
-        "flags": (session.guided(1.0)?.flags(request.clip, Solver::Ddim) + &session.precision_flag()).trim(),
-    }));
-    let as_bytes = |labels: &[usize]| -> Vec<u8> { labels.iter().flat_map(|label| (*label as u64).to_le_bytes()).collect() };
-    settings.insert("reference_classes".into(), json!(reference_labels.map(|labels| ddim_weights::checksum_of(&as_bytes(labels)))));
-    // A file of classes may change.
-    let (labels, mixtures) = (session.classes.labels(plain.seed, 0..request.count), session.classes.mixtures(plain.seed, 0..request.count));
-    if labels.is_some() || mixtures.is_some() {
-        let mut bytes = labels.as_deref().map(as_bytes).unwrap_or_default();
-        let mixed = mixtures.iter().flatten().flatten();
-        bytes.extend(mixed.flat_map(|(label, share)| [(*label as u64).to_le_bytes(), share.to_le_bytes()]).flatten());
-        settings.insert("classes".into(), ddim_weights::checksum_of(&bytes).into());
-    }
-    settings.insert("size".into(), json!([h, w]));
-    // The same weights are another model under other settings: one key each, so that a difference is named.
-    for (of, config) in [("network", to_value(session.network.config())?), ("scheduler", to_value(&session.scheduler)?)] {
-        let told = as_object(config).into_iter().filter(|(key, _)| !key.starts_with('_'));
-        settings.extend(told.map(|(key, value)| (format!("{of}.{key}"), value)));
-    }
-    Ok(settings)
-}
-
-fn to_value(config: &impl serde::Serialize) -> Result<Value> {
-    serde_json::to_value(config).map_err(Error::failure)
-}
-
-fn as_object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(object) => object,
-        _ => Map::new(),
-    }
 }
 
 /// What may mislead, in words.

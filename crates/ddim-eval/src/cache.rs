@@ -3,12 +3,13 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::statistics::{npy, to_npz};
 use ddim_nn::Inception;
+use ddim_weights::TEMPORARY;
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// `$DDIM_CACHE`, or `ddim` in the user's cache folder.
 pub(crate) fn cache_folder() -> Option<PathBuf> {
@@ -30,6 +31,9 @@ const WORTH_KEEPING: usize = 256;
 
 /// Bytes of all files that are kept: 5 references of CIFAR-10's size.
 const MOST_KEPT: u64 = 2 << 30;
+
+/// A file that is so old is not being written.
+const A_DAY: Duration = Duration::from_hours(24);
 
 /// The place of one set's features in the cache: `features/` in the folder that `$DDIM_CACHE` names, or in `ddim` in the user's cache folder.
 /// Of the files there, at most 2 GiB, those that were used last stay. Sets of fewer than 256 images have none.
@@ -105,7 +109,8 @@ fn read(path: &Path) -> Option<Vec<f32>> {
     Some(features)
 }
 
-/// Removes files from `folder` until all of them have at most `most` bytes: first those that were used least recently, and never `new`.
+/// Removes files from `folder` until all of them have at most `most` bytes: first those that were used least recently, and never `new`. What a process that was killed
+/// left under a temporary name goes after a day, when nobody writes it any more.
 fn remove_oldest(folder: &Path, new: &Path, most: u64) -> std::io::Result<()> {
     let mut files = Vec::new();
     for entry in folder.read_dir()? {
@@ -115,6 +120,8 @@ fn remove_oldest(folder: &Path, new: &Path, most: u64) -> std::io::Result<()> {
         let ours = entry.path().extension().is_some_and(|extension| extension == "npz");
         if about.is_file() && ours {
             files.push((about.modified()?, about.len(), entry.path()));
+        } else if entry.file_name().to_string_lossy().starts_with(TEMPORARY) && about.modified()?.elapsed().is_ok_and(|age| age > A_DAY) {
+            let _ = std::fs::remove_file(entry.path());
         }
     }
     files.sort();
@@ -134,7 +141,6 @@ fn remove_oldest(folder: &Path, new: &Path, most: u64) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn features_are_found_again_by_what_they_are_of() {
@@ -181,9 +187,14 @@ mod tests {
             File::options().append(true).open(at(name)).unwrap().set_modified(time).unwrap();
         }
         std::fs::write(at("notes.txt"), [0; 100]).unwrap();
+        // Of processes that were killed, and of one that may be at work.
+        let [dead, alive] = ["dead", "alive"].map(|name| at(&format!("{TEMPORARY}{name}")));
+        [&dead, &alive].into_iter().for_each(|path| std::fs::write(path, [0; 10]).unwrap());
+        File::options().append(true).open(&dead).unwrap().set_modified(SystemTime::now() - 2 * A_DAY).unwrap();
         let there = || ["a.npz", "b.npz", "c.npz", "d.npz", "notes.txt"].map(|name| at(name).exists());
         remove_oldest(folder.path(), &at("a.npz"), 40).unwrap();
         assert_eq!(there(), [true; 5]);
+        assert!(!dead.exists() && alive.exists());
         remove_oldest(folder.path(), &at("a.npz"), 25).unwrap();
         assert_eq!(there(), [true, false, false, true, true]);
         // The new one stays, however large it is.

@@ -16,8 +16,8 @@ pub struct Bound {
     pub prior: f64,
     /// -log₂ P(x_0) ≤ this, bits/dim: prior and terms.
     pub bits: f64,
-    /// The standard error of `bits` over the images.
-    pub error: f64,
+    /// The standard error of `bits` over the images. None of one image.
+    pub error: Option<f64>,
     /// J_σ itself, whose last step is a density (Eq. 10), in bits/dim for bytes: the density times a byte's width.
     pub j_bits: f64,
 }
@@ -116,8 +116,9 @@ where
             let kl: f64 = gamma[1..].iter().zip(&squares[i][1..]).map(|(g, s)| g * s).sum();
             (priors[i] + kl + decoders[i][which]) / per_bit
         };
-        let variance = mean(&mut (0..n).map(|i| (of_image(i) - bits).powi(2)));
-        Ok(Bound { terms, prior, bits, error: (variance / n as f64).sqrt(), j_bits: j })
+        let scatter: f64 = (0..n).map(|i| (of_image(i) - bits).powi(2)).sum();
+        let error = (n > 1).then(|| (scatter / (n * (n - 1)) as f64).sqrt());
+        Ok(Bound { terms, prior, bits, error, j_bits: j })
     });
     let bounds = bounds.collect::<Result<Vec<_>>>()?;
     let l_simple = (0..trajectory.len()).map(|t| mean(&mut squares.iter().map(|s| s[t])) / dim as f64).collect();

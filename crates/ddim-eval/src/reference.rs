@@ -53,7 +53,7 @@ impl SweepReference {
         self.labelled.as_ref().is_some_and(|labelled| labelled.probe.knows(class))
     }
 
-    /// The share of real images, held out, in which the classifier finds their class.
+    /// The share of real images in which the classifier finds their class where it has to learn from the others: [`Probe::fit`] says how.
     pub fn held_out_accuracy(&self) -> Option<f64> {
         self.labelled.as_ref().map(|labelled| labelled.probe.held_out()).filter(|share| share.is_finite())
     }

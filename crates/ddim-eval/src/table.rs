@@ -91,14 +91,15 @@ impl Table {
         self.results[row * width..][..width].chunks(self.seeds.len()).map(Entry::of).collect()
     }
 
-    /// What tells each row from the others, in words that any font has: the noise, where all have one solver and one trajectory. A solver that is
-    /// not DDIM's is always named, and so is guidance.
+    /// What tells each row from the others, in words that any font has: the noise, where all have one solver and one trajectory. Noise, a solver that is
+    /// not DDIM's and guidance are always named.
     pub fn labels(&self) -> Vec<String> {
         let differ = |same: fn(&Row, &Row) -> bool| self.rows.iter().any(|row| !same(row, &self.rows[0]));
         let solvers = differ(|a, b| a.solver == b.solver) || self.rows.iter().any(|row| row.solver != Solver::Ddim);
         let trajectories = differ(|a, b| a.trajectory == b.trajectory);
         let guidances = self.rows.iter().any(|row| row.guidance != 1.0);
-        let sigmas = differ(|a, b| a.sigma == b.sigma) || !(solvers || trajectories || differ(|a, b| a.guidance == b.guidance));
+        let alike = !(solvers || trajectories || differ(|a, b| a.guidance == b.guidance));
+        let sigmas = alike || self.rows.iter().any(|row| row.sigma != self.rows[0].sigma || row.sigma != Sigma::Eta(0.0));
         let label = |row: &Row| {
             let parts = [
                 solvers.then(|| row.solver.to_string()),
@@ -136,7 +137,12 @@ impl Table {
             let percent = |entry: &Entry| {
                 entry.accuracy.map_or(String::new(), |share| plus_minus(100.0 * share, entry.accuracy_error.map(|error| 100.0 * error), 1))
             };
-            let real = |share| format!(" It finds that of {:.1} % of the real images that it did not learn from.", 100.0 * share);
+            let real = |share| {
+                format!(
+                    " It finds that of {:.1} % of the real images where it has to learn from the others, nine tenths of each class.",
+                    100.0 * share
+                )
+            };
             text += &format!(
                 "\n{}\nAccuracy in percent: images in which a linear classifier of the reference's features finds the class that they were drawn \
                  for{accuracy_errors}.{}\n",
@@ -301,7 +307,9 @@ mod tests {
         assert_eq!(labels(&[row(Solver::Dpmpp2mSde, "uniform", fifth), ddim, ipndm]), "dpmpp-2m-sde, η = 0.2; ddim, η = 0; ipndm, η = 0");
         assert_eq!(labels(&[]), "");
         let guided = |guidance| Row { guidance, ..row(Solver::Ddim, "uniform", Sigma::Eta(0.5)) };
-        assert_eq!(labels(&[guided(1.0), guided(1.5)]), "guidance 1; guidance 1.5");
+        assert_eq!(labels(&[guided(1.0), guided(1.5)]), "η = 0.5, guidance 1; η = 0.5, guidance 1.5");
+        let even = |guidance| Row { sigma: Sigma::Eta(0.0), ..guided(guidance) };
+        assert_eq!(labels(&[even(1.0), even(1.5)]), "guidance 1; guidance 1.5");
         assert_eq!(labels(&[guided(3.0)]), "η = 0.5, guidance 3");
         assert_eq!(
             labels(&[guided(2.0), row(Solver::Ipndm, "uniform", Sigma::Eta(0.0))]),

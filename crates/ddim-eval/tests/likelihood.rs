@@ -30,7 +30,7 @@ fn a_gaussian() {
     };
     let all = run(1000, &[Sigma::Eta(1.0), Sigma::Eta(0.3)]);
     let bound = &all.bounds[0];
-    assert!(bound.bits > entropy && bound.bits < entropy + 0.8, "{} ± {}, entropy {entropy}", bound.bits, bound.error);
+    assert!(bound.bits > entropy && bound.bits < entropy + 0.8, "{} ± {:?}, entropy {entropy}", bound.bits, bound.error);
     for (index, t) in all.timesteps.iter().enumerate().skip(1) {
         let (a, a_s) = (schedule.alpha_bar(t + 1), schedule.alpha_bar(*t));
         let sigma = ((1.0 - a_s) / (1.0 - a) * (1.0 - a / a_s)).sqrt();

@@ -8,7 +8,9 @@ use crate::pipeline::{Choices, Pipeline, SAFETENSORS, SCHEDULER_CONFIG, UNET_CON
 use crate::scheduler::{SchedulerClass, SchedulerConfig};
 use crate::unet::{UNet, UNetConfig};
 use crate::weights;
-use ddim_weights::{TEMPORARY, Unwrapped, WeightsDtype, from_json, parse_safetensors, read_file, read_folder, try_file, writing};
+use ddim_weights::{
+    StateDict, TEMPORARY, Unwrapped, WeightsDtype, from_json, parse_safetensors, read_file, read_folder, try_file, writing,
+};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -81,11 +83,12 @@ impl Pipeline {
         let (unwrapped, weights_file) = read_folder(&unet)?;
         notes.extend(unwrapped.notes);
         let mut pipeline = Self::assemble(config, scheduler, unwrapped.state, weights_file)?;
-        if (choices.raw || choices.ema.is_some()) && is_there(&state) {
-            pipeline.unet = in_state(&pipeline.unet, &state, choices.ema)?;
-            pipeline.weights_file = state;
+        let training_state = is_there(&state).then_some(state);
+        if let Some(state) = training_state.as_ref().filter(|_| choices.raw || choices.ema.is_some()) {
+            pipeline.unet = in_state(&pipeline.unet, state, choices.ema)?;
+            pipeline.weights_file.clone_from(state);
         }
-        let mut pipeline = Self { scheduler_class, classes, class_counts, sampling, notes, ..pipeline };
+        let mut pipeline = Self { training_state, scheduler_class, classes, class_counts, sampling, notes, ..pipeline };
         if let (Some(scale), None) = (pipeline.sampling.guidance.filter(|scale| *scale != 1.0), pipeline.usual_guidance()) {
             let found = format!("{}: guidance {scale} has no effect", folder.join(SAMPLING).display());
             pipeline.notes.push(format!("{found}: the model has no class that stands for none, as {CLASSES} beside it would say"));
@@ -94,6 +97,16 @@ impl Pipeline {
             pipeline.notes.push(format!("{}: classes have no effect: the model has none", folder.join(SAMPLING).display()));
         }
         pipeline.sized(choices)
+    }
+
+    /// Of a checkpoint of `ddim train`, the rates of its averages, one of which [`Choices::ema`] names; empty of all else, and of one that was
+    /// written before checkpoints said them.
+    ///
+    /// # Errors
+    /// A file that is broken.
+    pub fn ema_rates(&self) -> Result<Vec<f32>> {
+        let Some(path) = &self.training_state else { return Ok(Vec::new()) };
+        Ok(ema_rates_of(&mut read_state(path)?))
     }
 
     /// Loads one file of weights, safetensors or PyTorch's, under whatever is wrapped around its state dict: that of diffusers' U-Net, with
@@ -333,14 +346,24 @@ fn scheduler(folder: &Path, pipeline: bool, choices: &Choices, notes: &mut Vec<S
     Ok((SchedulerConfig::default(), String::new()))
 }
 
+/// What a run keeps beside its averaged weights to go on.
+fn read_state(path: &Path) -> Result<StateDict> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e).because(e))?;
+    Ok(parse_safetensors(&bytes, path)?)
+}
+
+/// Its rates; none in one that was written before checkpoints said them.
+fn ema_rates_of(state: &mut StateDict) -> Vec<f32> {
+    state.remove(EMA_RATES).map_or_else(Vec::new, |array| array.data)
+}
+
 /// The network with other weights that the state of a run has: the weights themselves, or the average with the rate `ema`.
 fn in_state(unet: &UNet, path: &Path, ema: Option<f64>) -> Result<UNet> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e).because(e))?;
-    let mut state = parse_safetensors(&bytes, path)?;
+    let mut state = read_state(path)?;
     let prefix = match ema {
         None => "weights".to_owned(),
         Some(rate) => {
-            let rates = state.remove(EMA_RATES).map_or_else(Vec::new, |array| array.data);
+            let rates = ema_rates_of(&mut state);
             let Some(which) = rates.iter().position(|found| *found == rate as f32) else {
                 let known = rates.iter().map(f32::to_string).collect::<Vec<_>>().join(", ");
                 let what = match rates.len() {

@@ -45,6 +45,8 @@ pub struct Pipeline {
     pub sampling: SamplingDefaults,
     /// The file that the weights came from.
     pub weights_file: PathBuf,
+    /// Of a checkpoint of `ddim train`, the file with its other weights.
+    pub training_state: Option<PathBuf>,
     /// What was assumed or chosen, a line each.
     pub notes: Vec<String>,
 }
@@ -161,6 +163,7 @@ impl Pipeline {
             class_counts: Vec::new(),
             sampling: SamplingDefaults::default(),
             weights_file: PathBuf::from("untrained"),
+            training_state: None,
             notes: Vec::new(),
         }
     }

@@ -12,7 +12,7 @@ pub fn fid_chart(table: &Table, title: &str) -> Chart {
     distance_chart(table, title, "FID", |entry| Some((entry.fid, entry.fid_error)))
 }
 
-/// The same of KID times 1000; no lines where there is none.
+/// The same of KID times 1000, whose axis is even where one is 0 or less; no lines where there is none.
 pub fn kid_chart(table: &Table, title: &str) -> Chart {
     distance_chart(table, title, "KID × 1000", |entry| Some((1e3 * entry.kid?, entry.kid_error.map(|error| 1e3 * error))))
 }
@@ -25,11 +25,13 @@ fn distance_chart(table: &Table, title: &str, label: &str, y: impl Fn(&Entry) ->
         let errors = known().map(|(_, (_, error))| error.unwrap_or(0.0)).collect();
         Series { name, points, marked: true, errors }
     });
+    // KID is of either sign where it is small, and the best have no place on an axis of factors.
+    let log = rows.iter().flatten().filter_map(&y).all(|(y, _)| y > 0.0);
     let evaluations = rows.iter().flatten().map(|entry| entry.evaluations as f64);
     Chart {
         title: title.to_owned(),
         x: Axis { label: "evaluations per image".into(), log: true, ticks: apart(evaluations) },
-        y: Axis { label: label.into(), log: true, ticks: Vec::new() },
+        y: Axis { label: label.into(), log, ticks: Vec::new() },
         series: series.collect(),
         legend_left: false,
     }
@@ -146,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_line_for_each_bound_and_l_simple() {
-        let bound = |terms: Vec<f64>| Bound { terms, prior: 0.0, bits: 0.0, error: 0.0, j_bits: 0.0 };
+        let bound = |terms: Vec<f64>| Bound { terms, prior: 0.0, bits: 0.0, error: None, j_bits: 0.0 };
         let found = Likelihood { timesteps: vec![1, 501], l_simple: vec![0.5, 0.1], bounds: vec![bound(vec![3.0, 2.0])] };
         let chart = likelihood_chart(&found, &[Sigma::Eta(1.0)], "bits");
         assert_eq!(chart.series.len(), 2);

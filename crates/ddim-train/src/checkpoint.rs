@@ -225,8 +225,9 @@ pub(crate) fn tally(checkpoint: &Path) -> Result<Tally> {
 
 /// What training goes on from, without the weights, which [`load`] reads.
 pub(crate) fn start(checkpoint: &Path) -> Result<Start> {
-    let names = classes_in(checkpoint)?.map_or_else(Vec::new, |(names, _)| names);
-    Ok(Start::Checkpoint(names, SamplingDefaults::of_folder(checkpoint)?))
+    let (names, counts) = classes_in(checkpoint)?.unwrap_or_default();
+    let known = names.len().max(counts.len());
+    Ok(Start::Checkpoint(names, known, SamplingDefaults::of_folder(checkpoint)?))
 }
 
 /// A checkpoint's network and scheduler.

@@ -119,6 +119,14 @@ fn mistakes_are_named_in_one_line() {
         ("data = 3", "data is 3: expected a table of settings"),
         ("steps = 0", "steps is 0: expected 1 or more"),
         ("steps = \"many\"", "steps"),
+        (
+            "[network]\ntime_embedding_type = \"learned\"\nnum_train_timesteps = 500",
+            "network.num_train_timesteps is 500: expected at least 1000",
+        ),
+        (
+            "[scheduler]\nrescale_betas_zero_snr = true\ntimestep_spacing = \"trailing\"",
+            "scheduler.prediction_type is epsilon: a preview of output.preview_steps begins at timestep 999",
+        ),
         ("[network]\ntime_embedding_type = \"fourier\"", "network.time_embedding_type is fourier: it takes the logarithm"),
         ("accumulate = 3", "accumulate is 3: expected a divisor of batch_size, 16"),
         ("[optimizer]\nlearning_rate = -1.0", "optimizer.learning_rate is -1: expected a positive number"),

@@ -291,6 +291,10 @@ fn longer_after_a_cosine() {
     let changed = [("steps", "14")];
     train(Run::resume(&run("d"), &changes(&changed), &Pipeline::load).unwrap()).unwrap();
     assert!(rates(&run("d")).iter().all(|(step, rate)| (*step >= 6) == (*rate == 0.0)), "{:?}", rates(&run("d")));
+    // Of a run that is done nothing is to come, and of one that is asked to be shorter even less.
+    for steps in ["14", "13"] {
+        assert!(remarks(Run::resume(&run("d"), &changes(&[("steps", steps)]), &Pipeline::load).unwrap()).is_empty());
+    }
     let said = remarks(Run::resume(&run("d"), &changes(&[("steps", "18"), ("optimizer.decay_steps", "18")]), &Pipeline::load).unwrap());
     assert!(said[0].contains("the learning rate goes from 0.00e0"), "{said:?}");
     assert!(fs::read_to_string(run("d/config.toml").as_path()).unwrap().contains("[[0, 6], [14, 18]]"));
@@ -564,6 +568,85 @@ fn classes_of_a_model_keep_their_numbers() {
     few.set("network.num_class_embeds", "4").unwrap();
     let error = Run::create(&at("few"), few, &Pipeline::load).unwrap_err().to_string();
     assert!(error.contains("network.num_class_embeds is 4: expected at least 5"), "{error}");
+}
+
+/// Classes that have numbers alone are as many as the model counts, and the one for none stays behind them.
+#[test]
+fn classes_by_number_keep_the_one_for_none() {
+    let folder = TempDir::new().unwrap();
+    pictures(folder.path(), 23, 8);
+    let at = |name: &str| folder.path().join(name);
+    let of = |classes: usize, dropout: &str, model: Option<&str>| {
+        let labels = at(&format!("{classes}.txt"));
+        fs::write(&labels, (0..23).map(|i| format!("{}\n", i % classes)).collect::<String>()).unwrap();
+        let mut all = settings(folder.path(), &[("steps", "4"), ("objective.label_dropout", dropout)]);
+        all.set_path("data.labels", &labels).unwrap();
+        model.iter().for_each(|model| all.set_path("model", &at(model)).unwrap());
+        all
+    };
+    let first = train(Run::create(&at("run"), of(5, "0.2", None), &Pipeline::load).unwrap()).unwrap();
+    fs::rename(first.checkpoint.unwrap(), at("model")).unwrap();
+    let trained = |run: &str, settings| {
+        let said = remarks(Run::create(&at(run), settings, &Pipeline::load).unwrap()).join("; ");
+        let trained = |run: Run| {
+            let pipeline = Pipeline::load(&train(run).unwrap().checkpoint.unwrap()).unwrap();
+            (pipeline.classes_count(), pipeline.class_counts.len(), pipeline.null_class())
+        };
+        let found = trained(Run::resume(&at(run), &changes(&[]), &Pipeline::load).unwrap());
+        assert_eq!(trained(Run::resume(&at(run), &changes(&[("steps", "6")]), &Pipeline::load).unwrap()), found, "{run}");
+        (found, said)
+    };
+    assert_eq!(Pipeline::load(&at("model")).unwrap().null_class(), Some(5));
+    // Fewer classes than it knows, with and without labels that are dropped; then more.
+    for (run, dropout) in [("fewer", "0.2"), ("plain", "0")] {
+        assert_eq!(trained(run, of(3, dropout, Some("model"))).0, (Some(6), 5, Some(5)), "{run}");
+    }
+    assert_eq!(trained("more", of(7, "0.2", Some("model"))).0, (Some(8), 7, Some(7)));
+    // One more, and none is dropped: it takes the place of none, which is said.
+    let (found, said) = trained("lost", of(6, "0", Some("model")));
+    assert!(found == (Some(6), 6, None) && said.contains("the model's class for none becomes one of the data's"), "{said}");
+    // Rows that are left over separate the last from the classes: nothing says that it stands for none.
+    let mut all = of(5, "0.2", None);
+    all.set("network.num_class_embeds", "9").unwrap();
+    let (found, said) = trained("rows", all);
+    assert!(
+        found == (Some(9), 5, None) && said.contains("labels are dropped to its last, by which nothing is guided: expected 6 rows"),
+        "{said}"
+    );
+}
+
+/// A class of which the data has two by name is two.
+#[test]
+fn classes_of_one_name_stay_apart() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    // As CIFAR-10's are: a list of names beside planes of 32x32.
+    fs::create_dir(at("data")).unwrap();
+    let image = |class: u8| std::iter::once(class).chain(std::iter::repeat_n(80 * class, 3072));
+    fs::write(at("data/data_batch_1.bin"), (0..12).flat_map(|i| image(i % 3)).collect::<Vec<u8>>()).unwrap();
+    fs::write(at("data/batches.meta.txt"), "cat\ncat\ndog\n").unwrap();
+    let mut all = settings(folder.path(), &[("steps", "2"), ("data.labels", "data"), ("network.sample_size", "32")]);
+    all.set_path("data.path", &at("data")).unwrap();
+    let counts = |run: Run| Pipeline::load(&train(run).unwrap().checkpoint.unwrap()).unwrap().class_counts;
+    assert_eq!(counts(Run::create(&at("run"), all, &Pipeline::load).unwrap()), [4, 4, 4]);
+    assert_eq!(counts(Run::resume(&at("run"), &changes(&[("steps", "3")]), &Pipeline::load).unwrap()), [4, 4, 4]);
+}
+
+/// What a run draws on the way is none of its data, though it lies among them.
+#[test]
+fn a_run_among_its_data() {
+    let folder = TempDir::new().unwrap();
+    for i in 0..8u8 {
+        image::GrayImage::from_pixel(8, 8, image::Luma([30 * i])).save(folder.path().join(format!("{i}.png"))).unwrap();
+    }
+    let mut all = settings(folder.path(), &[("steps", "4"), ("data.holdout", "0")]);
+    all.set_path("data.path", folder.path()).unwrap();
+    let preview = || image::GrayImage::new(8, 8).save(folder.path().join("previews/step-00000004.png")).unwrap();
+    train(Run::create(folder.path(), all, &Pipeline::load).unwrap()).unwrap();
+    fs::create_dir_all(folder.path().join("previews")).unwrap();
+    preview();
+    let again = train(Run::resume(folder.path(), &changes(&[("steps", "6")]), &Pipeline::load).unwrap()).unwrap();
+    assert_eq!(again.step, 6);
 }
 
 /// The file of labels is copied: a run goes on when it is gone, and is not changed by a change of it.

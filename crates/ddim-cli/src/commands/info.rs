@@ -93,6 +93,11 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         }
         rows.push(("draws", in_lines(listed.into_iter())));
     }
+    match found.ema_rates.as_slice() {
+        [] => {}
+        [rate] => rows.push(("averages", format!("one, of rate {rate}"))),
+        rates => rows.push(("averages", format!("of rates {}: --ema chooses, else the first", joined(rates, ", ")))),
+    }
     rows.extend(found.notes.iter().map(|note| ("note", note.clone())));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<width$} {value}\n", width = INDENT - 1)).collect();
     report(&flags.output, &found, &human)

@@ -63,8 +63,12 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     for bound in &found.bounds {
         let (eta, kl) = (bound.eta, bound.terms[1..].iter().sum::<f64>());
         human += &format!(
-            "{eta:>5}  {:>6.3} ± {:.3}  {:.4}  {kl:>8.3}  {:>8.3}  {:>8.3}\n",
-            bound.bits_per_dim, bound.standard_error, bound.prior, bound.terms[0], bound.j_sigma_bits_per_dim
+            "{eta:>5}  {:>6.3} {:<7}  {:.4}  {kl:>8.3}  {:>8.3}  {:>8.3}\n",
+            bound.bits_per_dim,
+            bound.standard_error.map_or(String::new(), |error| format!("± {error:.3}")),
+            bound.prior,
+            bound.terms[0],
+            bound.j_sigma_bits_per_dim
         );
     }
     human += &format!("L_simple {:.4} (mean squared error of the noise, over the {} timesteps)\n", found.l_simple_mean, found.steps);

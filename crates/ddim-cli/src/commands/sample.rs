@@ -16,7 +16,7 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   ddim sample                                         64 images of the built-in model: sample.png
   ddim sample --steps 10 --count 16 --grid ten.png    the same latents in ten steps
-  ddim sample --steps 10 --solver ipndm --trajectory power:1.5    ten steps that are worth fifty
+  ddim sample --steps 10 --solver ipndm --trajectory power:1.5    ten steps, and a better solver
   ddim sample --eta 1 --steps 1000                    the DDPM sampler
   ddim sample --sigma-hat --clip --rederive-epsilon   the authors' ddpm_noisy
   ddim sample --model ./ddpm-cifar10-32 --out images  a diffusers pipeline, single images

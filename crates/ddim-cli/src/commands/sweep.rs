@@ -69,7 +69,7 @@ pub(crate) struct Flags {
     /// The folder of the sweep.
     #[arg(long, value_name = "DIR", default_value = "sweep", help_heading = "Output")]
     pub(crate) out: PathBuf,
-    /// Also write every image of every cell into this folder; cells that are done already are not drawn again.
+    /// Also write every image of every cell into this folder; those of cells that are done already are drawn again for it, without FID.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) save_images: Option<PathBuf>,
     #[command(flatten)]

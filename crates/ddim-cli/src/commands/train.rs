@@ -249,7 +249,7 @@ fn in_words(found: &engine::DryRunReport) -> String {
         ("images", format!("{}, {} held out, {} in memory", found.images, found.held_out, mib(found.data_bytes as u64))),
         ("memory", found.memory_bytes.map_or("unknown".to_owned(), |m| format!("about {}", mib(m)))),
         ("a step", format!("about {per_step:.2} s, {:.1} images/s", found.batch_size as f64 / per_step)),
-        ("all steps", format!("about {}", HumanDuration(Duration::from_secs_f64(found.seconds)))),
+        ("all steps", format!("about {}", HumanDuration(Duration::try_from_secs_f64(found.seconds).unwrap_or(Duration::MAX)))),
     ];
     let rows = rows.iter().map(|(name, value)| format!("# {name:<9} {value}"));
     let remarks = found.remarks.iter().map(|remark| format!("# {remark}"));
@@ -342,7 +342,7 @@ impl View {
         let average = metrics.evaluation_loss.map_or(String::new(), |loss| format!(" ({loss:.4} averaged)"));
         let seconds =
             self.started.0.elapsed().as_secs_f64() / (step - self.started.1).max(1) as f64 * self.steps.saturating_sub(*step) as f64;
-        let left = HumanDuration(Duration::from_secs_f64(seconds));
+        let left = HumanDuration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
         self.line(&format!(
             "step {step} of {}: loss {loss:.4}{held}{average}, lr {learning_rate:.1e}, {images_per_second:.1} images/s, {left} left",
             self.steps

@@ -3,6 +3,7 @@
 use super::decay::{Decay, DecayEnd};
 use super::value::{NONE, optional_labels, optional_labels_value, optional_path, optional_path_value, to_json};
 use crate::error::{Error, ErrorKind, Result};
+use ddim::Prediction;
 use ddim::objective::Weighting;
 use ddim_data::{BadFiles, Fit, Labels, Preparation, Request, parse_colour};
 use ddim_nn::{Ema, SchedulerConfig, TimeEmbeddingType, UNetConfig};
@@ -218,12 +219,33 @@ impl Config {
             let found = self.output.preview_steps;
             return Err(Error::config(format!("output.preview_steps is {found}: expected at most {timesteps}, the timesteps of training")));
         }
-        self.weighting().weights(&self.scheduler.schedule(), self.scheduler.prediction())?;
+        let schedule = self.scheduler.schedule();
+        self.weighting().weights(&schedule, self.scheduler.prediction())?;
+        // Said now and not when the first preview is due.
+        if self.output.preview_every > 0 && self.scheduler.prediction() == Prediction::Epsilon {
+            let trajectory = self.scheduler.trajectory(self.output.preview_steps)?;
+            if let Some(level) = trajectory.levels().iter().find(|level| schedule.alpha_bar(**level) == 0.0) {
+                let why = format!(
+                    "a preview of output.preview_steps begins at timestep {}, where the image is noise alone and ε says nothing of it",
+                    level - 1
+                );
+                let expected = "expected another scheduler.prediction_type or timestep_spacing, or output.preview_every = 0";
+                return Err(Error::config(format!("scheduler.prediction_type is epsilon: {why}: {expected}")));
+            }
+        }
         if self.network.get("sample_size").is_some_and(|size| size.as_str() != Some(NONE)) {
             self.image_size()?;
         }
         // Channels and classes may be the data's: any will do here.
-        if self.network_config(3, None)?.time_embedding_type == TimeEmbeddingType::Fourier {
+        let network = self.network_config(3, None)?;
+        if let (TimeEmbeddingType::Learned, Some(rows)) = (network.time_embedding_type, network.num_train_timesteps)
+            && rows < timesteps
+        {
+            return Err(Error::config(format!(
+                "network.num_train_timesteps is {rows}: expected at least {timesteps}, the timesteps of training"
+            )));
+        }
+        if network.time_embedding_type == TimeEmbeddingType::Fourier {
             let why = "it takes the logarithm of the timestep, and training draws timestep 0, which has none";
             return Err(Error::config(format!("network.time_embedding_type is fourier: {why}: expected positional or learned")));
         }

@@ -76,6 +76,11 @@ fn may_change(key: &str) -> bool {
     ["steps", "data.path", "optimizer.decay_steps"].contains(&key) || key.starts_with("output.")
 }
 
+/// What is not to be trained on, wherever the run lies: also within its data, or among them.
+fn no_data(folder: &Path) -> [PathBuf; 2] {
+    [folder.to_owned(), folder.join(PREVIEWS)]
+}
+
 impl Run {
     /// Makes the folder and everything in it. A run that ended before its first checkpoint is replaced.
     ///
@@ -118,7 +123,7 @@ impl Run {
                 Some(Pipeline { classes, class_counts, sampling, ..Pipeline::new(unet.clone(), scheduler.clone()) });
             Ok(pipeline)
         };
-        let trainer = Trainer::begin(&mut settings, &[folder.to_owned()], &load)?;
+        let trainer = Trainer::begin(&mut settings, &no_data(folder), &load)?;
         if let Some(original) = original {
             settings.insert("data.labels", original);
         }
@@ -187,7 +192,7 @@ impl Run {
         if let (Some(Labels::File(file)), true) = (&mut of_copies.data.labels, folder.join(LABELS).exists()) {
             *file = folder.join(LABELS);
         }
-        let mut trainer = Trainer::new(of_copies, &[folder.to_owned()], checkpoint::start(&last)?)?;
+        let mut trainer = Trainer::new(of_copies, &no_data(folder), checkpoint::start(&last)?)?;
         let tally = checkpoint::load(&last, &mut trainer)?;
         remarks.extend(trainer.remarks());
         if settings != before && goes_on {
@@ -221,7 +226,7 @@ impl Run {
 
     /// The command that goes on with the run.
     pub fn resume_command(&self) -> String {
-        format!("ddim train --out {} --resume{}", quoted(&self.folder), self.trainer.device_flags())
+        format!("ddim train --out {} --resume{}", quoted(&self.folder), self.trainer.flags())
     }
 
     fn steps(&mut self, stop: &AtomicBool, observe: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<Outcome> {
@@ -244,7 +249,8 @@ impl Run {
             busy += begin.elapsed();
             done += self.config.batch_size;
             let step = self.trainer.step;
-            let healthy = stepped.and_then(|stepped| self.tally.add(&stepped, step, largest_weight).map(|()| stepped));
+            let healthy =
+                stepped.and_then(|stepped| self.tally.add(&stepped, step, self.config.batch_size, largest_weight).map(|()| stepped));
             let stepped = healthy.map_err(|e| self.diverged(e, before))?;
             if let Some(remark) = self.trainer.remark() {
                 observe(Event::Remark(&remark))?;
@@ -343,7 +349,7 @@ impl Run {
             flag("model", good.clone().or(own(BASE))),
             flag("labels", own(LABELS)),
             quoted(&unused_beside(&self.folder)),
-            self.trainer.device_flags(),
+            self.trainer.flags(),
         );
         let last =
             good.map_or("no checkpoint is from before that".to_owned(), |path| format!("the last good checkpoint is {}", path.display()));

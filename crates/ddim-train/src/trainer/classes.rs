@@ -16,16 +16,27 @@ pub(super) struct Numbered {
     pub(super) said: Option<String>,
 }
 
-/// Numbers the data's classes as a model that calls its own `names` does: those of the same name get its numbers, others take the places of those that
-/// the data has not, in turn, or new ones. Where the data has numbers alone, they are the model's, and more of them are called by their numbers.
-pub(super) fn number_as(data: &mut DataSet, names: &[String]) -> Numbered {
-    let Some(labels) = data.labels.as_mut().filter(|_| !names.is_empty()) else { return Numbered::default() };
-    if data.class_names.is_empty() {
-        data.classes = data.classes.max(names.len());
-        data.class_names = names.iter().cloned().chain((names.len()..data.classes).map(|class| class.to_string())).collect();
-        return Numbered { unknown: (names.len()..data.classes).collect(), said: None };
+/// Numbers the data's classes as a model of `known` classes that calls them `names`, as far as they have names, does: those of the same name get its numbers, others take
+/// the places of those that the data has not, in turn, or new ones. Where either has numbers alone, the data's are the model's, and those without a name are called by
+/// their numbers.
+pub(super) fn number_as(data: &mut DataSet, names: &[String], known: usize) -> Numbered {
+    let Some(labels) = data.labels.as_mut().filter(|_| known > 0) else { return Numbered::default() };
+    if names.is_empty() || data.class_names.is_empty() {
+        data.classes = data.classes.max(known);
+        let named = if names.is_empty() { std::mem::take(&mut data.class_names) } else { names.to_vec() };
+        if !named.is_empty() {
+            let numbers = (named.len()..data.classes).map(|class| class.to_string());
+            data.class_names = named.iter().cloned().chain(numbers).collect();
+        }
+        return Numbered { unknown: (known..data.classes).collect(), said: None };
     }
-    let theirs: Vec<Option<usize>> = data.class_names.iter().map(|name| names.iter().position(|known| known == name)).collect();
+    let mut taken = vec![false; names.len()];
+    let mut find = |name: &String| {
+        let row = (0..names.len()).find(|&row| !taken[row] && names[row] == *name)?;
+        taken[row] = true;
+        Some(row)
+    };
+    let theirs: Vec<Option<usize>> = data.class_names.iter().map(&mut find).collect();
     let mut free = (0..).filter(|row| !theirs.contains(&Some(*row)));
     let mut all = names.to_vec();
     let (mut said, mut new, mut unknown) = (Vec::new(), Vec::new(), Vec::new());

@@ -18,10 +18,11 @@ impl Trainer {
         self.elsewhere.is_some()
     }
 
-    /// What a command says for steps to be taken where they are: nothing on the processor.
-    pub(crate) fn device_flags(&self) -> String {
-        let Some(Elsewhere { device, .. }) = &self.elsewhere else { return String::new() };
-        format!(" --device {}{}", device.name(), device.precision().flag())
+    /// What a command says for steps to be taken where they are and as they are: no setting of the run.
+    pub(crate) fn flags(&self) -> String {
+        let kept = if self.checkpoint_activations { " --checkpoint-activations" } else { "" };
+        let device = |Elsewhere { device, .. }: &Elsewhere| format!(" --device {}{}", device.name(), device.precision().flag());
+        self.elsewhere.as_ref().map_or(String::new(), device) + kept
     }
 
     /// What should be said of that since it was last asked for.

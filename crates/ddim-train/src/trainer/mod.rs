@@ -6,8 +6,9 @@ mod device;
 mod drawn;
 mod elsewhere;
 mod evaluate;
+mod remarks;
 
-use crate::config::{Config, Decay, Settings, Timesteps};
+use crate::config::{Config, Settings, Timesteps};
 use crate::error::{Error, ErrorKind, Result};
 use ddim::noise::{Batch, Draw, Key, Stream};
 use ddim::{NoiseSchedule, Prediction};
@@ -38,8 +39,8 @@ pub(crate) enum Start {
     Initialised,
     /// A model, which gets those of the data's classes that it has not.
     From(Box<Pipeline>),
-    /// A checkpoint, which is loaded next; what it calls its classes, and how it says that its images look best.
-    Checkpoint(Vec<String>, SamplingDefaults),
+    /// A checkpoint, which is loaded next; what it calls its classes, how many it knows, and how it says that its images look best.
+    Checkpoint(Vec<String>, usize, SamplingDefaults),
 }
 
 /// A network in training.
@@ -128,12 +129,15 @@ impl Trainer {
         let mut data = DataSet::load(&config.data.request(size, channels, besides)?)?;
         let checksum = data.checksum();
         // A network that there is already has the classes that it has, or none yet.
-        let (names, sampling, knows) = match &start {
-            Start::Initialised => (&[][..], SamplingDefaults::default(), false),
-            Start::From(pipeline) => (&pipeline.classes[..], pipeline.sampling.clone(), pipeline.config.is_conditional()),
-            Start::Checkpoint(names, sampling) => (&names[..], sampling.clone(), true),
+        let (names, known, sampling, knows) = match &start {
+            Start::Initialised => (&[][..], 0, SamplingDefaults::default(), false),
+            Start::From(pipeline) => {
+                let Pipeline { classes, class_counts, sampling, config, .. } = &**pipeline;
+                (&classes[..], classes.len().max(class_counts.len()), sampling.clone(), config.is_conditional())
+            }
+            Start::Checkpoint(names, known, sampling) => (&names[..], *known, sampling.clone(), true),
         };
-        let numbered = number_as(&mut data, names);
+        let numbered = number_as(&mut data, names, known);
         let mut class_changes: Vec<String> = numbered.said.into_iter().collect();
         let (sampling, lost) = sampling_after(sampling, names, &data.class_names);
         class_changes.extend(lost);
@@ -169,6 +173,11 @@ impl Trainer {
                 Some(rows) => {
                     if let Some(before) = pipeline.classes_count().filter(|before| *before < rows) {
                         class_changes.push(format!("the model's table of classes grows from {before} to {rows} rows"));
+                    }
+                    if pipeline.null_class().is_some() && rows <= data.classes {
+                        class_changes.push(
+                            "the model's class for none becomes one of the data's, and nothing is guided: expected objective.label_dropout above 0 to keep one".into(),
+                        );
                     }
                     pipeline.unet.with_classes(&rows_from(&pipeline, rows, &numbered.unknown))?
                 }
@@ -211,41 +220,6 @@ impl Trainer {
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// What should be said of these settings before they are trained with, a line each.
-    pub fn remarks(&self) -> Vec<String> {
-        let mut found: Vec<String> = self.class_changes.clone();
-        let Config { steps, ema, .. } = &self.config;
-        let share = self.config.initial_share(0);
-        // e^-3: three times the steps over which the average forgets.
-        if share > 0.05 {
-            let (rate, percent) = (ema.rates[0], (100.0 * share).round());
-            let enough = (3.0 / (1.0 - rate)).round();
-            // Of those that a run keeps beside it, the slowest that is past its beginning.
-            let ripe = (1..ema.rates.len()).filter(|&which| self.config.initial_share(which) <= 0.05).map(|which| ema.rates[which]);
-            let other = ripe.max_by(f64::total_cmp).map_or(String::new(), |rate| format!(", --ema {rate} another average"));
-            found.push(format!(
-                "after {steps} steps {percent} % of the average that checkpoints sample with (ema.rates {rate}) is still the weights before \
-                 training: expected {enough} steps or more, --set ema.warmup=true, or a smaller rate; --raw samples the weights \
-                 themselves{other}"
-            ));
-        }
-        let end = self.config.decay_end(*steps);
-        if self.config.optimizer.decay == Decay::Cosine && end < *steps {
-            found.push(format!(
-                "the learning rate is 0 after step {end} (optimizer.decay_steps): the {} steps from there change no weight",
-                steps - end.max(self.step)
-            ));
-        }
-        if let (Some(rows), true) = (self.network.num_class_embeds, self.data.labels.is_some()) {
-            let needed = self.data.classes + usize::from(self.config.objective.label_dropout > 0.0);
-            // The last row may stand for none.
-            if needed < rows && self.data.classes + 1 != rows && self.network.class_embed_type.is_none() {
-                found.push(format!("the data has {} classes, the network {rows}: taken as its first", self.data.classes));
-            }
-        }
-        found
     }
 
     /// What is trained on.
