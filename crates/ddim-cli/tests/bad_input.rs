@@ -430,6 +430,14 @@ fn outputs_are_not_each_other_nor_inputs() {
     {
         refused(dir, &with(verb, &["--model", "fashion", "--steps", "1", "-q"]), 2, &["lies in real, which --input reads"]);
     }
+    // So is a file of classes, and a scheduler.
+    fs::write(dir.join("classes.txt"), "Sneaker\n").unwrap();
+    for file in ["--classes", "--scheduler"] {
+        let sample =
+            ["sample", "--model", "fashion", "--count", "1", "--steps", "1", "-q", file, "classes.txt", "--save-npy", "classes.txt"];
+        refused(dir, &sample, 2, &["--save-npy", &format!("which {file} reads")]);
+    }
+    assert_eq!(fs::read_to_string(dir.join("classes.txt")).unwrap(), "Sneaker\n");
     ok(dir, &with(SAMPLE, &["--out", "made", "--grid", "made/grid.png"]));
     ok(dir, &with(SAMPLE, &["--out", "made", "--grid", "made/grid.png"]));
     #[cfg(unix)]

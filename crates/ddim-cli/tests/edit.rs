@@ -47,6 +47,9 @@ fn strength_and_masks_at_their_limits() {
     let run = ddim(folder, &["edit", "--input", "x.npy", "--strength", "0.0001", "--save-npy", "y.npy", "-q"]);
     assert!(run.code == 0 && run.stderr.contains("note: --strength 0.0001: below the first timestep"), "{}", run.stderr);
     assert_eq!(edit(&["--strength", "1"]), sampled);
+    // Just below it the noise is another: an image that was drawn with this seed would have its latent added to itself.
+    let apart = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / a.len() as f32;
+    assert!(apart(&edit(&["--strength", "0.999"]), &sampled) > 0.1);
     assert_eq!(edit(&["--mask", "none.png"]), images);
     assert_eq!(edit(&["--mask", "all.png", "--repaint", "1"]), sampled);
     let noisy = ["--eta", "1", "--seed", "9"];
@@ -156,6 +159,18 @@ fn masks_have_no_background() {
     assert_eq!(changed, [7 * 32 + 4; 3]);
 }
 
+/// Masks of a folder are those of the images in turn, in colour or not: none is left out, as a broken image may be.
+#[test]
+fn masks_are_not_skipped() {
+    let (folder, _) = with_images();
+    let at = folder.path();
+    fs::create_dir(at.join("masks")).unwrap();
+    fs::copy(at.join("half.png"), at.join("masks/0.png")).unwrap();
+    image::RgbImage::from_fn(32, 32, |x, _| image::Rgb(if x < 8 { [255; 3] } else { [0, 0, 9] })).save(at.join("masks/1.png")).unwrap();
+    let edit = |more: &[&str]| drawn(at, &[&["edit", "--input", "x.npy", "--mask", "masks"], more].concat());
+    assert_eq!(edit(&["--skip-bad-files"]), edit(&[]));
+}
+
 /// Under its own class an image comes back, under another it does not; the class of an image is the same on both ways.
 #[test]
 fn translations() {
@@ -165,8 +180,8 @@ fn translations() {
     let images = floats(&at.join("x.npy"));
     let dim = images.len() / 3;
     let edit = |args: &[&str]| {
-        let all = ["edit", "--model", "model", "--input", "x.npy", "--steps", "10", "--no-clip", "-q", "--save-npy", "out.npy"];
-        ok(at, &[&all[..], args].concat());
+        let input = if args.contains(&"--input") { &[][..] } else { &["--input", "x.npy"] };
+        ok(at, &[&["edit", "--model", "model", "--steps", "10", "--no-clip", "-q", "--save-npy", "out.npy"], input, args].concat());
         floats(&at.join("out.npy"))
     };
     let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -176,6 +191,16 @@ fn translations() {
     assert!(far(&edit(&[&exact[..], &["--classes", "random", "--seed", "7"]].concat()), &images) < 1e-5);
     let twice = edit(&[&exact[..], &["--classes", "0,1", "--variations", "2"]].concat());
     assert!((0..3).all(|i| far(&twice[2 * i * dim..][..dim], &images[i * dim..][..dim]) < 1e-5));
+    // The same where the data says what they are.
+    for (i, image) in images.chunks_exact(dim).enumerate() {
+        fs::create_dir_all(at.join(format!("data/{i}"))).unwrap();
+        let [h, w] = [(dim as f64).sqrt() as usize; 2];
+        let byte = |x: &f32| ((x.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8;
+        let gray = image::GrayImage::from_raw(w as u32, h as u32, image.iter().map(byte).collect()).unwrap();
+        gray.save(at.join(format!("data/{i}/x.png"))).unwrap();
+    }
+    let of_data = |classes: &str| edit(&[&exact[..], &["--input", "data", "--classes", classes, "--variations", "2"]].concat());
+    assert_eq!(of_data("data"), of_data("0,1,2"));
     // Each image as two classes.
     let each = edit(&[&exact[..], &["--from-class", "0,1,2", "--to-class", "0,3", "--variations", "2"]].concat());
     assert!(far(&each[..dim], &images[..dim]) < 1e-5 && far(&each[dim..2 * dim], &images[..dim]) > 0.01);
@@ -205,4 +230,5 @@ fn another_model_decodes() {
     image::GrayImage::new(8, 8).save(at.join("mask.png")).unwrap();
     refused(at, &[&edit[..], &["--mask", "mask.png"]].concat(), 2, &["--to-model", "other", "--mask"]);
     refused(at, &[&edit[..], &["--strength", "0.5"]].concat(), 2, &["--strength", "0.5", "other", "expected 1"]);
+    refused(at, &[&edit[..], &["--inversion", "bdia"]].concat(), 2, &["--inversion", "bdia", "other"]);
 }

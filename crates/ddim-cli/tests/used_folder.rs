@@ -119,6 +119,13 @@ fn other_contents_under_the_same_name_are_another_command() {
     ok(here, &with(SAMPLE, &["--count", "2"]));
     common::edit(&here.join(common::SCHEDULER), serde_json::json!({ "beta_end": 0.03 }));
     refused(here, &with(SAMPLE, &["--count", "3"]), 1, &["images: ", "another command", "new or empty folder"]);
+    // Nor is it the same network whose settings changed and whose weights did not.
+    let traced = ["sample", "--model", "model", "--count", "1", "--steps", "2", "-q", "--out", "one", "--trace", "steps"];
+    ok(here, &traced);
+    common::edit(&here.join("model/unet/config.json"), serde_json::json!({ "norm_eps": 1e-3 }));
+    refused(here, &traced, 1, &["one: ", "another command", "new or empty folder"]);
+    fs::remove_dir_all(here.join("one")).unwrap();
+    refused(here, &traced, 1, &["steps: ", "another command", "new or empty folder"]);
     let latents =
         |seed: &str| ok(here, &["sample", "--model", "model", "--count", "2", "--steps", "1", "--seed", seed, "-q", "--save-npy", "x.npy"]);
     let from = ["sample", "--model", "model", "--steps", "2", "-q", "--latents", "x.npy", "--out", "from"];

@@ -1,6 +1,7 @@
 //! Image files to pixels, whatever their names say of their format.
 
 use crate::jpeg;
+use crate::tiffs;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
@@ -28,9 +29,12 @@ pub(crate) enum Content {
     Unknown,
 }
 
+/// TIFF with longer offsets.
+const BIG_TIFFS: [&[u8]; 2] = [b"II+\0", b"MM\0+"];
+
 /// Judges by the first 32 bytes. Formats whose mark is too short to be sure of (BMP, PNM, TGA) are unknown.
 pub(crate) fn content_of(head: &[u8]) -> Content {
-    const MARKS: [(usize, &[u8], Content); 14] = [
+    const MARKS: [(usize, &[u8], Content); 16] = [
         (0, b"\x89PNG\r\n\x1a\n", Content::Read),
         (0, b"\xff\xd8\xff", Content::Read),
         (8, b"WEBP", Content::Read),
@@ -38,6 +42,8 @@ pub(crate) fn content_of(head: &[u8]) -> Content {
         (0, b"GIF89a", Content::Read),
         (0, b"II*\0", Content::Read),
         (0, b"MM\0*", Content::Read),
+        (0, BIG_TIFFS[0], Content::Read),
+        (0, BIG_TIFFS[1], Content::Read),
         (0, b"\0\0\0\x0cjP  \r\n", Content::Other("JP2")),
         (0, b"\xff\x4f\xff\x51", Content::Other("J2K")),
         (0, b"\0\0\0\x0cJXL \r\n", Content::Other("JXL")),
@@ -90,13 +96,25 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
         return Ok(Decoded { image: of_jpeg(image), orientation, _one_at_a_time: guard });
     }
     let mut decoder = reader(bytes, format, pixels).into_decoder().map_err(not_decoded)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(not_decoded)?;
+    let channels = if format == ImageFormat::Tiff { tiffs::channels(bytes) } else { None }.unwrap_or_default();
+    channels.check(decoder.original_color_type().channel_count())?;
+    let orientation = orientation_of(&mut decoder, format);
+    let mut image = channels.straightened(DynamicImage::from_decoder(decoder).map_err(not_decoded)?);
     let turned = format == ImageFormat::Tiff;
     if turned {
         image.apply_orientation(orientation);
     }
     Ok(Decoded { image, orientation: if turned { Orientation::NoTransforms } else { orientation }, _one_at_a_time: guard })
+}
+
+/// As EXIF says. Pillow before 9.3 begins the EXIF of a WebP as that of a JPEG, and reads both.
+fn orientation_of(decoder: &mut impl ImageDecoder, format: ImageFormat) -> Orientation {
+    let exif = if format == ImageFormat::WebP { decoder.exif_metadata().ok().flatten() } else { None };
+    match exif.as_deref().and_then(|exif| exif.strip_prefix(b"Exif\0\0")) {
+        Some(exif) => Orientation::from_exif_chunk(exif),
+        None => decoder.orientation().ok(),
+    }
+    .unwrap_or(Orientation::NoTransforms)
 }
 
 /// A file that is whole may be of a kind that its format has and the decoder does not.
@@ -156,6 +174,9 @@ fn format_of(bytes: &[u8]) -> Result<ImageFormat, String> {
     if let Content::Other(name) = content_of(bytes) {
         return Err(format!("an image of format {name}: expected PNG, JPEG, WebP, BMP, TIFF, GIF or PNM"));
     }
+    if BIG_TIFFS.iter().any(|mark| bytes.starts_with(mark)) {
+        return Ok(ImageFormat::Tiff);
+    }
     match image::guess_format(bytes) {
         Ok(format) if format.reading_enabled() => Ok(format),
         _ => Err("not an image: expected PNG, JPEG, WebP, BMP, TIFF, GIF or PNM".to_owned()),
@@ -189,6 +210,20 @@ mod tests {
                 assert_eq!(shape.prepare(&decoded.image).bytes.len(), 3 * 64);
             }
         });
+    }
+
+    #[test]
+    fn webp_is_turned_however_its_exif_begins() {
+        use image::ImageEncoder;
+        // One entry: orientation 6.
+        let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+        for exif in [exif.clone(), [&b"Exif\0\0"[..], &exif].concat()] {
+            let mut bytes = Vec::new();
+            let mut encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut bytes);
+            encoder.set_exif_metadata(exif).unwrap();
+            encoder.write_image(&[0; 18], 3, 2, image::ExtendedColorType::Rgb8).unwrap();
+            assert_eq!(decode(&bytes).unwrap().orientation, Orientation::Rotate90);
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod place;
 mod prepare;
 mod report;
 mod source;
+mod tiffs;
 mod zips;
 
 pub use arrays::{Npz, RealArray, npy_bytes, npy_numbers, read_floats, read_floats_any};

@@ -289,7 +289,7 @@ fn archive(path: &Path) -> Result<Pictures> {
     let warnings = zip.warnings.iter().cloned().map(Warning::Said).collect();
     let mut report = Report { left_out: Vec::new(), warnings };
     // What a name does not say is seen from the contents; an entry that cannot be read is no image by them.
-    let kinds = (0..names.len()).map(|i| kind_of(&names[i], || zip.read(i).ok()));
+    let kinds = (0..names.len()).map(|i| kind_of(&names[i], || zip.head(i)));
     let (mut images, mut lost, mut others) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (i, kind) in kinds.enumerate() {
         match kind {

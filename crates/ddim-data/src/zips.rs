@@ -14,6 +14,9 @@ use zip::{CompressionMethod, ZipArchive};
 /// The longest image, and the longest `dataset.json` (that of ImageNet has 50 MB), in bytes.
 const MOST: u64 = 1 << 28;
 
+/// Bytes by which it is seen what a file is.
+const HEAD: u64 = 32;
+
 /// The files of an archive, which are read one at a time, from any thread.
 pub(crate) struct ZipImages<R = File> {
     path: PathBuf,
@@ -207,7 +210,7 @@ impl<R: Read + Seek> ZipImages<R> {
 
     /// Takes the labels of the `dataset.json` of a folder.
     fn describe(&mut self, folder: &str, place: usize) -> Step<()> {
-        let json = self.read_place(place).and_then(|json| parse_labels(&json)).map_err(|e| format!("{folder}dataset.json: {e}"))?;
+        let json = self.read_place(place, None).and_then(|json| parse_labels(&json)).map_err(|e| format!("{folder}dataset.json: {e}"))?;
         folder.clone_into(&mut self.root);
         let Some(labels) = json else { return Ok(()) };
         let label = |name: &String| name.strip_prefix(folder).and_then(|name| labels.get(name)).copied();
@@ -224,7 +227,8 @@ impl<R: Read + Seek> ZipImages<R> {
         Ok(())
     }
 
-    fn read_place(&self, place: usize) -> Step<Vec<u8>> {
+    /// The bytes of an entry: all of them, or its first `most`.
+    fn read_place(&self, place: usize, most: Option<u64>) -> Step<Vec<u8>> {
         // A position of its own over the one file; the directory is shared.
         let mut archive = self.archive.clone();
         let data = archive.by_index_data(place).map_err(|e| e.to_string())?;
@@ -240,6 +244,10 @@ impl<R: Read + Seek> ZipImages<R> {
         }
         let mut bytes = Vec::new();
         let entry = archive.by_index(place).map_err(|e| e.to_string())?;
+        if let Some(most) = most {
+            entry.take(most).read_to_end(&mut bytes).map_err(|e| format!("a broken entry: {e}"))?;
+            return Ok(bytes);
+        }
         entry.take(size + 1).read_to_end(&mut bytes).map_err(|e| format!("a broken entry: {e}"))?;
         if bytes.len() as u64 != size {
             let more = if bytes.len() as u64 > size { "more than " } else { "" };
@@ -256,7 +264,12 @@ impl<R: Read + Seek> ZipImages<R> {
     /// # Panics
     /// On an index out of range.
     pub(crate) fn read(&self, index: usize) -> Result<Vec<u8>> {
-        self.read_place(self.places[index]).map_err(|e| Error::at(&self.path, format!("{}: {e}", self.names[index])))
+        self.read_place(self.places[index], None).map_err(|e| Error::at(&self.path, format!("{}: {e}", self.names[index])))
+    }
+
+    /// The first bytes of a file, enough to see what it is; none where it cannot be read.
+    pub(crate) fn head(&self, index: usize) -> Option<Vec<u8>> {
+        self.read_place(self.places[index], Some(HEAD)).ok()
     }
 }
 

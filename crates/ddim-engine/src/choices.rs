@@ -130,6 +130,13 @@ impl Model {
     pub(crate) fn choices(&self) -> ddim_nn::Choices {
         ddim_nn::Choices { scheduler: self.scheduler.clone(), raw: self.raw, ema: self.ema, ..ddim_nn::Choices::default() }
     }
+
+    /// Files that are read beside the model, under the fields that name them.
+    pub(crate) fn files(&self) -> [(&'static str, Option<&Path>); 2] {
+        // What is no file names classes.
+        let classes = self.classes.as_deref().filter(|path| path.is_file());
+        [("classes", classes), ("scheduler", self.scheduler.as_deref())]
+    }
 }
 
 /// [`ddim::Solver`] by its name, for serde: `#[serde(with = "by_name")]`.
@@ -156,6 +163,12 @@ pub(crate) fn check_count(count: usize) -> Result<usize> {
         return Ok(count);
     }
     Err(Error::field("count", format!("{count}: expected 1 to {MOST_IMAGES}")))
+}
+
+/// Room for as many numbers for each of `count` images, before anything is drawn: the system ends a process that asks for more than there is.
+pub(crate) fn check_room(count: usize, numbers: usize) -> Result<()> {
+    let all = count.saturating_mul(numbers);
+    Vec::<f32>::new().try_reserve_exact(all).map_err(|_| Error::field("count", format!("{count}: more than there is memory for")))
 }
 
 /// What is done to the predicted x_0.

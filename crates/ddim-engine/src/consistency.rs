@@ -1,6 +1,6 @@
 //! The same latents over many trajectories (section 5.2).
 
-use crate::choices::{Clipping, Model, check_count};
+use crate::choices::{Clipping, Model, check_count, check_room};
 use crate::error::{Error, Result};
 use crate::inception::load_inception;
 use crate::job::{Request, Within};
@@ -126,7 +126,11 @@ impl Request for Consistency {
     type Report = ConsistencyReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConsistencyReport> {
-        check_paths(&[("inception", self.inception.as_deref())], &[], &[("grid", self.grid.as_deref())])?;
+        check_paths(
+            &[&[("inception", self.inception.as_deref())][..], &self.model.files()].concat(),
+            &[],
+            &[("grid", self.grid.as_deref())],
+        )?;
         let (session, _) = Session::drawing(&self.model, None, watch)?;
         let count = check_count(self.count)?;
         if self.steps.is_empty() {
@@ -148,6 +152,7 @@ impl Request for Consistency {
 
         let total: usize = trajectories.iter().map(|t| t.len()).sum();
         watch.begin("sampling", "image-steps", count * total);
+        check_room(count, dim * trajectories.len())?;
         let latents = session.latents(self.seed, 0, count);
         let columns = samplers.iter().map(|sampler| session.sample(sampler, &latents, (self.seed, 0)));
         let columns = columns.collect::<Result<Vec<_>>>()?;

@@ -161,11 +161,14 @@ impl Request for Edit {
         let files = &self.files;
         check_paths(
             &[
-                ("input", Some(&self.input)),
-                ("mask", self.mask.as_deref()),
-                ("classes", self.model.classes.as_deref()),
-                ("from_class", self.from_class.as_deref()),
-            ],
+                &[
+                    ("input", Some(&*self.input)),
+                    ("mask", self.mask.as_deref()),
+                    ("from_class", self.from_class.as_deref().filter(|path| path.is_file())),
+                ][..],
+                &self.model.files(),
+            ]
+            .concat(),
             &[("out", files.out.as_deref())],
             &[("grid", files.grid.as_deref()), ("save_npy", files.save_npy.as_deref())],
         )?;
@@ -173,7 +176,7 @@ impl Request for Edit {
         let strength = self.strength.unwrap_or(if self.mask.is_some() || inversion.is_some() { 1.0 } else { 0.5 });
         self.check(inversion, strength)?;
         let (mut encoder, mut decoder) = self.sessions(inversion.is_some(), watch)?;
-        self.check_models(encoder.as_ref(), &decoder, strength)?;
+        self.check_models(encoder.as_ref().zip(inversion), &decoder, strength)?;
         let (shape, dim) = (decoder.shape(), decoder.dim());
         let way = self.way(encoder.as_ref(), &decoder, strength, watch)?;
         let labelled = decoder.awaits_labels() || encoder.as_ref().is_some_and(Session::awaits_labels);
@@ -183,12 +186,14 @@ impl Request for Edit {
         }
         let in_field = |e: Error| if self.from_class.is_some() { e.renamed("classes", "from_class") } else { e };
         encoder.iter_mut().try_for_each(|encoder| encoder.label(&inputs, 1)).map_err(in_field)?;
+        // Labels are given to each edit at once.
+        let is_labelled = decoder.awaits_labels();
         decoder.label(&inputs, self.variations)?;
         let images = &inputs.images;
         let count = images.len() / dim;
         let total = count.saturating_mul(self.variations);
         check_count(total).map_err(|_| Error::field("variations", format!("{} of {count} images: expected fewer", self.variations)))?;
-        if encoder.is_some() && self.from_class.is_none() && self.variations > 1 {
+        if encoder.is_some() && self.from_class.is_none() && self.variations > 1 && !is_labelled {
             // Decoded under the class under which they were encoded.
             decoder.repeat_classes(self.seed, count, self.variations);
         }
@@ -337,8 +342,8 @@ impl Edit {
     }
 
     /// Two models go together where what one encodes is what the other decodes.
-    fn check_models(&self, encoder: Option<&Session<'_, '_>>, decoder: &Session<'_, '_>, strength: f64) -> Result<()> {
-        let Some(encoder) = encoder else { return Ok(()) };
+    fn check_models(&self, encoder: Option<(&Session<'_, '_>, Inversion)>, decoder: &Session<'_, '_>, strength: f64) -> Result<()> {
+        let Some((encoder, inversion)) = encoder else { return Ok(()) };
         if encoder.shape() != decoder.shape() {
             let ([c, h, w], [oc, oh, ow]) = (encoder.shape(), decoder.shape());
             let found = format!("{}: images of {oc}x{oh}x{ow}", decoder.model);
@@ -347,6 +352,8 @@ impl Edit {
         let why = format!("{} and {} have other noise at the same level", encoder.model, decoder.model);
         match encoder.schedule == decoder.schedule {
             false if strength < 1.0 => Err(Error::field("strength", format!("{strength}: {why}: expected 1"))),
+            // The lower state of its pair is no noise.
+            false if inversion == Inversion::Bdia => Err(Error::field("inversion", format!("bdia: {why}: expected anderson or another"))),
             false if self.mask.is_some() => Err(Error::field("to_model", format!("{why}: expected no `mask`"))),
             _ => Ok(()),
         }

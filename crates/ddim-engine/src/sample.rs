@@ -163,7 +163,7 @@ impl Request for Sample {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SampleReport> {
         let files = &self.files;
         check_paths(
-            &[("latents", self.latents.as_deref())],
+            &[&[("latents", self.latents.as_deref())][..], &self.model.files()].concat(),
             &[("out", files.out.as_deref()), ("trace", files.trace.as_deref())],
             &[("grid", files.grid.as_deref()), ("save_npy", files.save_npy.as_deref()), ("animate", files.animate.as_deref())],
         )?;
@@ -183,17 +183,18 @@ impl Request for Sample {
         let animated = OutputFile::create_within(files.animate.as_ref(), &folders)?.zip(animation);
         let settings = self.settings(&session, &trajectory);
         let of = self.first.map_or(String::new(), |first| format!(" --first {first}"));
-        let caption = format!("ddim sample --count {}{of} {settings}", images.len());
         let contents = self.contents(&session, given.as_deref())?;
+        let caption = format!("ddim sample --count {}{of} {settings}", images.len());
+        let traced = format!("{caption} ({contents})");
         let single_caption = |image| single_caption(&session, self.seed, &settings, &contents, image);
         // Whoever names a first image shares the folder with others.
         let end = self.first.is_none().then_some(images.end);
         let written_before = files.out.iter().map(|folder| used_folder::images(folder, end, single_caption)).next().transpose()?;
-        files.trace.iter().try_for_each(|folder| used_folder::check_trace(folder, &caption))?;
+        files.trace.iter().try_for_each(|folder| used_folder::check_trace(folder, &traced))?;
         folders.iter().try_for_each(|folder| create_folder(folder))?;
 
         let mut watcher = Watcher::new(files, shape, images.len(), trajectory.len());
-        watcher.describe(&session, &sampler, &caption)?;
+        watcher.describe(&session, &sampler, &traced)?;
         // What is there as bytes serves where nothing but bytes is written.
         let goes_on = npy.is_none() && !watcher.watches();
         let there = Singles { folder: files.out.as_deref().filter(|_| goes_on), shape };
@@ -295,8 +296,7 @@ impl Sample {
     /// Weights, scheduler and latents by their contents: names stay when a run goes on or a file is written anew, and images of both would lie in one
     /// folder.
     fn contents(&self, session: &Session<'_, '_>, latents: Option<&[f32]>) -> Result<String> {
-        let mut bytes = session.network.checksum().to_le_bytes().to_vec();
-        bytes.extend(serde_json::to_vec(&session.scheduler).map_err(Error::failure)?);
+        let mut bytes = used_folder::contents_of(session)?;
         bytes.extend(latents.unwrap_or_default().iter().flat_map(|x| x.to_le_bytes()));
         Ok(format!("model and latents {:08x}", ddim_weights::checksum_of(&bytes)))
     }

@@ -261,6 +261,7 @@ impl<'w, 'b> Session<'w, 'b> {
         }
         let sampler = Sampler::new(&self.schedule, trajectory, sigma).map_err(|e| Error::field("eta", &e).because(e))?;
         let sampler = sampler.with_solver(solver).map_err(|e| Error::field("solver", &e).because(e))?;
+        sampler.check_prediction(self.scheduler.prediction())?;
         Ok(sampler.with_clip(clipping.of(&self.scheduler))?.with_rederived_epsilon(clipping.rederive_epsilon))
     }
 

@@ -1,7 +1,7 @@
 //! Trajectories made for one model: levels moved until few steps come nearest to what many find.
 
 use crate::axes::check_axis;
-use crate::choices::{Clipping, Model, check_count};
+use crate::choices::{Clipping, Model, check_count, check_room};
 use crate::error::{Error, Result};
 use crate::job::{Request, Watch, Within};
 use crate::output::{OutputFile, check_paths, shown, write};
@@ -112,6 +112,7 @@ impl Request for Tune {
 
         let many = session.trajectory_below(session.schedule.levels(), Some(&REFERENCE), self.reference_steps, Solver::UniPc)?;
         watch.begin("drawing the reference", "image-steps", all * many.len());
+        check_room(all, session.dim())?;
         let latents = session.latents(self.seed, 0, all);
         let images = session.sample(&sampler(&many, Solver::UniPc)?, &latents, (self.seed, 0))?;
         let mut seconds = watch.end();
@@ -131,8 +132,8 @@ impl Request for Tune {
             for &solver in &self.solver {
                 let (names, starts): (Vec<&String>, Vec<Trajectory>) = starts.iter().map(|(name, t)| (name, t.clone())).unzip();
                 // Each round asks at most S² - 1 times of an image.
-                let asked = starts.len() * steps + self.passes.saturating_mul(steps * steps - 1);
-                let once = self.count.saturating_mul(asked) + self.held_out * 2 * steps;
+                let asked = (starts.len() * steps).saturating_add(self.passes.saturating_mul(steps * steps - 1));
+                let once = self.count.saturating_mul(asked).saturating_add(self.held_out * 2 * steps);
                 watch.begin("tuning", "image-steps", once);
                 let tuned = tune(&starts, self.passes, &|trajectory| sampler(trajectory, solver), [&searched, &held_out], &mut |n| {
                     watch.advance(n);

@@ -2,6 +2,7 @@
 //! at its end, and whoever reads the folder would take all for the same.
 
 use crate::error::{Error, Result};
+use crate::session::Session;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
@@ -9,6 +10,14 @@ use std::path::{Component, Path, PathBuf};
 
 /// What a folder should have been.
 const EXPECTED: &str = "expected a new or empty folder";
+
+/// What images of a model are told by, whatever it is called: its weights, network and scheduler.
+pub(crate) fn contents_of(session: &Session<'_, '_>) -> Result<Vec<u8>> {
+    let mut bytes = session.network.checksum().to_le_bytes().to_vec();
+    bytes.extend(serde_json::to_vec(&session.scheduler).map_err(Error::failure)?);
+    bytes.extend(serde_json::to_vec(session.network.config()).map_err(Error::failure)?);
+    Ok(bytes)
+}
 
 /// The numbers of the images of this very command that `folder` holds (00000.png, …), by which it is gone on with. Refused are images of another
 /// command, and, where `end` is given, numbers from there on: more than this command would draw. `caption` says what image `i` is described by.

@@ -410,6 +410,18 @@ fn a_cache_that_python_wrote_is_found() {
     let fetched = case.fetch().unwrap();
     assert_loads(&fetched);
     assert_eq!(case.hub.requests().len(), 1);
+    // A part of a model, as Python leaves it where it was asked for a part, is a commit that is asked for once more: what is missing may be in the repository.
+    let whole = case.fetch_id(&format!("org/emoji@{COMMIT}")).unwrap();
+    assert_eq!((whole.notes.len(), case.hub.requests().len()), (0, 0));
+    let part = ["model_index.json", "scheduler/scheduler_config.json"].map(|file| repository.join("snapshots").join(COMMIT).join(file));
+    part.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    let mut offline = case.options.clone();
+    offline.offline = true;
+    let said = fetch(&format!("org/emoji@{COMMIT}").parse().unwrap(), &offline, &mut |_| ControlFlow::Continue(())).unwrap().notes;
+    assert!(said[0].contains("model_index.json, scheduler/scheduler_config.json never came"), "{said:?}");
+    assert_eq!(case.hub.requests().len(), 0);
+    assert_loads(&case.fetch_id(&format!("org/emoji@{COMMIT}")).unwrap());
+    assert!(case.hub.requests().iter().any(|r| r.path.starts_with("/api/")) && part.iter().all(|file| file.is_file()));
     // Blobs alone are linked.
     std::fs::remove_dir_all(repository.join("snapshots")).unwrap();
     assert_loads(&case.fetch().unwrap());

@@ -11,7 +11,7 @@ use crate::graph::{Conv, Graph, INPUT, Id, Initial, ParameterId, Parameters, Sco
 use crate::plan::{Inputs, Weights};
 use ddim_kernels::Activation;
 use ddim_kernels::{Conv2d, Pool, Pooling};
-use ddim_weights::{StateDict, parse_safetensors, read_pickle};
+use ddim_weights::{StateDict, read_pickle, read_safetensors};
 use rayon::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
@@ -254,13 +254,9 @@ impl Inception {
 
     fn run_by(path: &Path, runner: impl FnOnce(&GraphModule<'_>) -> Result<Runner>) -> Result<Self> {
         let pickled = path.extension().is_some_and(|e| ["pth", "pt", "bin"].iter().any(|known| e.eq_ignore_ascii_case(known)));
-        let state = if pickled {
-            // Counters of training, whole numbers.
-            read_pickle(path, |name| !name.ends_with("num_batches_tracked"))?
-        } else {
-            let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e).because(e))?;
-            parse_safetensors(&bytes, path)?
-        };
+        // Without counters of training, whole numbers.
+        let is_kept = |name: &str| !name.ends_with("num_batches_tracked");
+        let state = if pickled { read_pickle(path, is_kept)? } else { read_safetensors(path, is_kept)? };
         let mut definition = Definition { parameters: Parameters::default(), graph: Graph::new([SIZE, SIZE, 3]), convs: Vec::new() };
         let x = architecture().iter().fold(INPUT, |x, block| definition.block(block, x));
         definition.graph.mean(x);

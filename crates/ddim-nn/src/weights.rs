@@ -28,6 +28,12 @@ pub(crate) fn apply(unet: &UNet, state: StateDict, path: &Path) -> Result<UNet> 
     if state.len() < found {
         return Err(Error::weights(path, "an attention layer under two names, such as query and to_q: expected one"));
     }
+    // Older versions of diffusers have the frequencies of a Fourier embedding under two names.
+    if let (Some(old), Some(new)) = (state.get(OLD_FREQUENCIES), state.get(FREQUENCIES))
+        && old == new
+    {
+        state.remove(OLD_FREQUENCIES);
+    }
     let parameters = unet.definition().clone();
     let expected: BTreeMap<&str, &[usize]> = parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice())).collect();
     let others = |n: usize| if n > 1 { format!(" (and {} more)", n - 1) } else { String::new() };
@@ -53,6 +59,10 @@ pub(crate) fn apply(unet: &UNet, state: StateDict, path: &Path) -> Result<UNet> 
     unet.with_values(values)
 }
 
+/// The frequencies of a Fourier embedding of the timestep.
+const FREQUENCIES: &str = "time_proj.weight";
+const OLD_FREQUENCIES: &str = "time_proj.W";
+
 /// A checksum (CRC-32C) of all weights, by which a network is known again.
 pub fn checksum(unet: &UNet) -> u32 {
     let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
@@ -62,7 +72,7 @@ pub fn checksum(unet: &UNet) -> u32 {
 /// The numbers of the parameter `name` of a network, of `shape`, as the state of a run has them under `found`, of that shape. States of version
 /// 0.1 are flat, and have the weights of linear layers as [in, out].
 pub fn from_training_state(name: &str, shape: &[usize], found: &[usize], numbers: Vec<f32>) -> Vec<f32> {
-    let table = ["class_embedding.weight", "time_proj.weight"].contains(&name);
+    let table = ["class_embedding.weight", FREQUENCIES].contains(&name);
     match (shape, found) {
         (&[outs, ins], [_]) if !table => (0..numbers.len()).map(|i| numbers[i % ins * outs + i / ins]).collect(),
         _ => numbers,

@@ -78,3 +78,29 @@ fn groups_of_a_batch_are_its_images() {
         assert_eq!(out, found[i * dim..(i + 1) * dim], "image {i}");
     }
 }
+
+/// Older versions of diffusers save the frequencies of a Fourier embedding under two names. Two that differ are not one.
+#[test]
+fn frequencies_under_two_names() {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/unet/fourier");
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["model_index.json", "scheduler/scheduler_config.json", "unet/config.json"] {
+        let to = folder.path().join(file);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(from.join(file), to).unwrap();
+    }
+    let weights = Path::new("unet/diffusion_pytorch_model.safetensors");
+    let bytes = std::fs::read(from.join(weights)).unwrap();
+    let load = |change: f32| {
+        let state = ddim_weights::parse_safetensors(&bytes, weights).unwrap();
+        let mut frequencies = state["time_proj.weight"].clone();
+        frequencies.data[0] += change;
+        let all = state.iter().map(|(name, array)| (name.as_str(), array)).chain([("time_proj.W", &frequencies)]);
+        let all = all.map(|(name, array)| (name, &array.shape[..], &array.data[..]));
+        let written = ddim_weights::to_safetensors(all, ddim_weights::WeightsDtype::F32).unwrap();
+        std::fs::write(folder.path().join(weights), written).unwrap();
+        Pipeline::load(folder.path())
+    };
+    assert_eq!(load(0.0).unwrap().unet.values(), Pipeline::load(&from).unwrap().unet.values());
+    assert!(load(1.0).unwrap_err().to_string().contains("tensor time_proj.W is one too many"));
+}

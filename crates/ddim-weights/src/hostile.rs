@@ -224,6 +224,81 @@ fn amplification() {
     assert!(error.contains("more numbers than the file can hold"), "{error}");
 }
 
+/// An archive of `pickle`, deflated or stored, with one storage and other entries.
+fn archive_of(pickle: &[u8], method: zip::CompressionMethod, entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    archive.start_file("a/data.pkl", zip::write::SimpleFileOptions::default().compression_method(method)).unwrap();
+    archive.write_all(pickle).unwrap();
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, bytes) in entries {
+        archive.start_file(*name, stored).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// A pickle that unpacks to more than the file has is no file of PyTorch's, which stores it.
+#[test]
+fn a_pickle_that_unpacks_to_much() {
+    let mut again = b"\x80\x02}(ctorch._utils\n_rebuild_tensor_v2\nq\x00((U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x01tQK\x00K\x01\x85K\x01\x85\x89)tq\x01".to_vec();
+    again.extend(b"h\x00h\x01R0".repeat(100_000));
+    again.extend(b".");
+    let bytes = archive_of(&again, zip::CompressionMethod::Deflated, &[("a/data/0", &[0; 4])]);
+    let error = unwrapped(&bytes, false).unwrap_err();
+    assert!(error.contains("data.pkl has") && bytes.len() < 10_000, "{error}");
+    // A list of pairs, made a dictionary again and again.
+    let mut again = b"\x80\x02ccollections\nOrderedDict\nq\x00](".to_vec();
+    again.extend(b"](K\x01K\x02e".repeat(1000));
+    again.extend(b"e\x85q\x01");
+    again.extend(b"h\x00h\x01R0".repeat(1000));
+    again.extend(b"N.");
+    let error = unwrapped(&archived(&again, &[]), false).unwrap_err();
+    assert!(error.contains("more than is in the file"), "{error}");
+}
+
+/// What other machines and versions write: PyTorch 0.3 from Python 2, whole numbers among the storages of files before 1.6, and the highest byte first.
+#[test]
+fn other_writers() {
+    let names = ["conv_in.weight", "time_embedding.linear_1.weight"];
+    let tensor = |call: &str, class: &str, key: usize, rest: &[u8]| {
+        let head = format!("ctorch._utils\n{call}\n((U\x07storagectorch\n{class}\nU\x01{key}U\x03cpuK\x02tQK\x00K\x02");
+        [head.as_bytes(), b"\x85K\x01\x85", rest, b"tR"].concat()
+    };
+    let string = |text: &str| [&[b'U', text.len() as u8][..], text.as_bytes()].concat();
+    let numbers = |order: fn(f32) -> [u8; 4]| [3.0, 4.0].map(order).concat();
+    // A list of pairs, in Python 2's strings.
+    let mut python_2 = b"\x80\x02ccollections\nOrderedDict\n](".to_vec();
+    for (key, name) in names.iter().enumerate() {
+        python_2.extend([b"](".to_vec(), string(name), tensor("_rebuild_tensor", "FloatStorage", key, b""), b"e".to_vec()].concat());
+    }
+    python_2.extend(b"e\x85R.");
+    let storages = [[3.0f32, 4.0], [5.0, 6.0]].map(|two| <[u8; 8]>::try_from(two.map(f32::to_le_bytes).concat()).unwrap());
+    let found = unwrapped(&legacy(&python_2, &storages), false).unwrap().state;
+    assert_eq!((&found[names[0]].data[..], &found[names[1]].data[..]), (&[3.0, 4.0][..], &[5.0, 6.0][..]));
+
+    // The state of a generator of random numbers, of bytes, before the weights.
+    let mut mixed = b"\x80\x02}(".to_vec();
+    mixed.extend([string("rng"), tensor("_rebuild_tensor_v2", "ByteStorage", 0, b"\x89)")].concat());
+    mixed.extend([string("model"), b"}(".to_vec()].concat());
+    for (key, name) in names.iter().enumerate() {
+        mixed.extend([string(name), tensor("_rebuild_tensor_v2", "FloatStorage", key + 1, b"\x89)")].concat());
+    }
+    mixed.extend(b"uu.");
+    let mut file = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.".to_vec();
+    file.extend(mixed.iter().chain(b"\x80\x02](U\x010U\x011U\x012e."));
+    file.extend(2u64.to_le_bytes().iter().chain(&[7, 9]));
+    storages.iter().for_each(|bytes| file.extend(2u64.to_le_bytes().iter().chain(bytes)));
+    let found = unwrapped(&file, false).unwrap().state;
+    assert_eq!((&found[names[0]].data[..], &found[names[1]].data[..]), (&[3.0, 4.0][..], &[5.0, 6.0][..]));
+
+    let (pickle, _) = program(&network("", 0.0));
+    for (order, bytes) in [("big", numbers(f32::to_be_bytes)), ("little", numbers(f32::to_le_bytes))] {
+        let entries = [("a/byteorder", order.as_bytes()), ("a/data/0", &bytes), ("a/data/1", &bytes)];
+        let found = unwrapped(&archive_of(&pickle, zip::CompressionMethod::Stored, &entries), false).unwrap().state;
+        assert_eq!(found[names[0]].data, [3.0, 4.0], "{order}");
+    }
+}
+
 fn safetensors_of(bytes: &[u8]) -> crate::Result<Unwrapped> {
     parse_safetensors(bytes, false, path())
 }

@@ -24,7 +24,7 @@ pub use files::{
     TEMPORARY, TemporaryFile, followed, lock_folder, no_more_writes, remove_temporary, temporary_beside, try_file, write_file, writing,
 };
 pub use json::{from_json, from_value};
-pub use read::{read_file, read_pickle};
+pub use read::{read_file, read_pickle, read_safetensors};
 pub use safetensors::{WeightsDtype, parse_safetensors, to_safetensors};
 pub use state_dict::{Array, StateDict, checksum_of};
 pub use variants::{read_folder, weight_map, weights_file};

@@ -1,6 +1,7 @@
 //! Weights files by their paths.
 
 use crate::error::{Error, Result};
+use crate::safetensors::{open_safetensors, tensors};
 use crate::state_dict::StateDict;
 use crate::torch::TorchFile;
 use crate::wrapped::{Unwrapped, parse};
@@ -33,6 +34,15 @@ pub fn read_file(path: &Path, raw: bool) -> Result<Unwrapped> {
 pub fn read_pickle(path: &Path, keep: impl Fn(&str) -> bool) -> Result<StateDict> {
     let mut file = TorchFile::parse(open(path)?, path)?;
     file.state_dict(file.root(), keep)
+}
+
+/// The tensors whose names `keep` says of a safetensors file: others may be of any type.
+///
+/// # Errors
+/// Another kind of file; tensors that are no floats.
+pub fn read_safetensors(path: &Path, keep: impl Fn(&str) -> bool) -> Result<StateDict> {
+    let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e).because(e))?;
+    tensors(&open_safetensors(&bytes, path)?, path, keep)
 }
 
 fn open(path: &Path) -> Result<BufReader<File>> {

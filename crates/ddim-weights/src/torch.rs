@@ -26,6 +26,8 @@ enum Object {
 struct Storage {
     key: Arc<str>,
     dtype: Option<Dtype>,
+    /// Bytes of one number, of other types too.
+    size: usize,
     len: usize,
 }
 
@@ -37,8 +39,19 @@ enum Dtype {
     F64,
 }
 
-#[derive(Debug, Clone)]
+/// As the pickle has it: many tensors of a few bytes each stay small.
+#[derive(Debug, Clone, Copy)]
 struct Tensor {
+    /// Its number among the objects.
+    storage: usize,
+    offset: usize,
+    shape: Id,
+    strides: Id,
+}
+
+/// Where the numbers of a tensor are.
+#[derive(Debug)]
+struct Layout {
     storage: Storage,
     offset: usize,
     shape: Vec<usize>,
@@ -47,8 +60,8 @@ struct Tensor {
 
 /// Where the bytes of storages are.
 enum Container<'a> {
-    /// PyTorch 1.6 and later: an archive with a file for each, under this folder.
-    Zip(Box<zip::ZipArchive<Source<'a>>>, String),
+    /// PyTorch 1.6 and later: an archive with a file for each, under this folder; whether their numbers begin with the highest byte.
+    Zip(Box<zip::ZipArchive<Source<'a>>>, String, bool),
     /// Before: one after another, at these offsets.
     Plain(Source<'a>, HashMap<Arc<str>, (u64, u64)>),
 }
@@ -97,7 +110,8 @@ impl<'a> TorchFile<'a> {
             let name = name.ok_or_else(|| wrong("a zip archive without data.pkl".into()))?;
             let program = archive.by_name(&name).map_err(|e| wrong(e.to_string()))?;
             let size = program.size();
-            if size > MOST {
+            // Stored, as PyTorch writes it, it is smaller than the file.
+            if size > MOST.min(length) {
                 return Err(wrong(format!("{name} has {size} bytes")));
             }
             let mut bytes = Vec::new();
@@ -105,7 +119,12 @@ impl<'a> TorchFile<'a> {
             let (mut pickle, mut torch) = (Pickle::new(bytes), Torch::default());
             let root = pickle.run(&mut torch).map_err(wrong)?;
             let folder = name.trim_end_matches("data.pkl").to_owned();
-            return Ok(Self { path: path.to_owned(), pickle, torch, root, container: Container::Zip(Box::new(archive), folder), length });
+            let mut order = String::new();
+            if let Ok(entry) = archive.by_name(&format!("{folder}byteorder")) {
+                entry.take(8).read_to_string(&mut order).map_err(|e| wrong(e.to_string()))?;
+            }
+            let container = Container::Zip(Box::new(archive), folder, order.trim() == "big");
+            return Ok(Self { path: path.to_owned(), pickle, torch, root, container, length });
         }
         let neither = || wrong("neither a zip archive nor a file of PyTorch before 1.6".into());
         if first.first() != Some(&0x80) {
@@ -127,7 +146,7 @@ impl<'a> TorchFile<'a> {
             .objects
             .iter()
             .filter_map(|object| match object {
-                Object::Storage(Storage { key, dtype, .. }) => Some((&**key, dtype.map_or(8, Dtype::size))),
+                Object::Storage(Storage { key, size, .. }) => Some((&**key, *size)),
                 Object::Tensor(_) => None,
             })
             .collect();
@@ -188,7 +207,7 @@ impl<'a> TorchFile<'a> {
             return Err(Error::weights(&path, format!("not a PyTorch state dict: {}: expected a dictionary of tensors", self.kind(id))));
         };
         // A name that comes again is what it was last, as in Python.
-        let mut tensors: BTreeMap<&str, &Tensor> = BTreeMap::new();
+        let mut tensors: BTreeMap<&str, Tensor> = BTreeMap::new();
         for (name, value) in entries {
             if let Some(tensor) = self.torch.tensor(&self.pickle, value)
                 && keep(name)
@@ -196,7 +215,8 @@ impl<'a> TorchFile<'a> {
                 tensors.insert(name, tensor);
             }
         }
-        let mut tensors: Vec<(String, Tensor)> = tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect();
+        let layout = |(name, tensor): (&str, Tensor)| Some((name.to_owned(), self.torch.layout(&self.pickle, tensor)?));
+        let mut tensors: Vec<(String, Layout)> = tensors.into_iter().filter_map(layout).collect();
         // Tensors may share their storage, which is then read once; what a small file claims to hold stays small all the same.
         tensors.sort_by(|(_, a), (_, b)| a.storage.key.cmp(&b.storage.key));
         let (mut most_bytes, mut most_numbers) = (self.length, self.length);
@@ -227,7 +247,7 @@ impl<'a> TorchFile<'a> {
         let short = |found: u64| format!("its storage has {found} bytes: expected {expected}");
         let mut bytes = Vec::new();
         match &mut self.container {
-            Container::Zip(archive, folder) => {
+            Container::Zip(archive, folder, big) => {
                 let file =
                     archive.by_name(&format!("{folder}data/{}", storage.key)).map_err(|e| format!("storage {}: {e}", storage.key))?;
                 // As PyTorch writes and requires it; so what the archive holds bounds what is read.
@@ -235,6 +255,9 @@ impl<'a> TorchFile<'a> {
                     return Err(format!("storage {} is compressed: expected it as torch.save writes it", storage.key));
                 }
                 file.take(expected).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+                if *big {
+                    bytes.chunks_exact_mut(dtype.size()).for_each(<[u8]>::reverse);
+                }
             }
             Container::Plain(file, places) => {
                 let (begin, len) = *places.get(&storage.key).ok_or("its storage is missing")?;
@@ -278,7 +301,7 @@ impl Dtype {
     }
 }
 
-impl Tensor {
+impl Layout {
     /// The numbers in the order of the shape, whatever the strides.
     fn gather(&self, bytes: &[u8], dtype: Dtype) -> Step<Vec<f32>> {
         let outside = || format!("shape {:?} with strides {:?} reaches outside its storage", self.shape, self.strides);
@@ -320,30 +343,39 @@ impl Torch {
         Value::Object(self.objects.len() - 1)
     }
 
-    fn tensor(&self, pickle: &Pickle<'_>, id: Id) -> Option<&Tensor> {
+    fn tensor(&self, pickle: &Pickle<'_>, id: Id) -> Option<Tensor> {
         match pickle.value(id) {
             Value::Object(object) => match &self.objects[*object] {
-                Object::Tensor(tensor) => Some(tensor),
+                Object::Tensor(tensor) => Some(*tensor),
                 Object::Storage(_) => None,
             },
             _ => None,
         }
     }
 
+    fn layout(&self, pickle: &Pickle<'_>, Tensor { storage, offset, shape, strides }: Tensor) -> Option<Layout> {
+        let Object::Storage(storage) = &self.objects[storage] else { return None };
+        Some(Layout { storage: storage.clone(), offset, shape: sizes(pickle, shape)?, strides: sizes(pickle, strides)? })
+    }
+
     /// ('storage', class, key, location, length).
     fn storage(&self, pickle: &Pickle<'_>, id: Id) -> Option<Storage> {
         let &[_, class, key, _, len, ..] = pickle.items(id)? else { return None };
-        Some(Storage { key: text(pickle, key)?.into(), dtype: Dtype::of(pickle.global(class)?), len: whole(pickle, len)? })
+        let class = pickle.global(class)?;
+        Some(Storage { key: text(pickle, key)?.into(), dtype: Dtype::of(class), size: size_of(class), len: whole(pickle, len)? })
     }
 }
 
 impl Names for Torch {
     fn call(&mut self, pickle: &Pickle<'_>, name: &str, arguments: &[Id]) -> Option<Value> {
         match (name, arguments) {
-            ("torch._utils _rebuild_tensor_v2", &[storage, offset, shape, strides, ..]) => {
+            // The first is PyTorch 0.3's.
+            ("torch._utils _rebuild_tensor" | "torch._utils _rebuild_tensor_v2", &[storage, offset, shape, strides, ..]) => {
                 let Value::Object(storage) = *pickle.value(storage) else { return None };
-                let Object::Storage(storage) = self.objects[storage].clone() else { return None };
-                let (offset, shape, strides) = (whole(pickle, offset)?, sizes(pickle, shape)?, sizes(pickle, strides)?);
+                let Object::Storage(_) = self.objects[storage] else { return None };
+                let offset = whole(pickle, offset)?;
+                // What has no sizes is no tensor.
+                (sizes(pickle, shape)?, sizes(pickle, strides)?);
                 Some(self.new_object(Object::Tensor(Tensor { storage, offset, shape, strides })))
             }
             ("torch._utils _rebuild_parameter", [tensor, ..]) => {
@@ -358,6 +390,16 @@ impl Names for Torch {
         let storage = self.storage(pickle, id).ok_or("an array whose storage cannot be told")?;
         Ok(self.new_object(Object::Storage(storage)))
     }
+}
+
+/// Bytes of a number in the storages of a class.
+fn size_of(class: &str) -> usize {
+    let of = |size: usize, names: &[&str]| names.iter().any(|name| class.ends_with(&format!(" {name}Storage"))).then_some(size);
+    of(1, &["Byte", "Char", "Bool", "QInt8", "QUInt8", "Untyped"])
+        .or_else(|| of(2, &["Half", "BFloat16", "Short"]))
+        .or_else(|| of(4, &["Float", "Int", "QInt32"]))
+        .or_else(|| of(16, &["ComplexDouble"]))
+        .unwrap_or(8)
 }
 
 fn text<'a>(pickle: &'a Pickle<'_>, id: Id) -> Option<&'a str> {

@@ -144,7 +144,7 @@ impl Default for Resampling {
 
 impl Resampling {
     /// How many of S steps are done, after each move: one more after a step, `jump` fewer after a [`Sampling::jump`](crate::Sampling::jump). As the authors'
-    /// code and diffusers' `RePaintScheduler` have it: the last place to jump from is one step before the end.
+    /// code has it: the last place to jump from is one step before the end.
     ///
     /// # Errors
     /// [`ErrorKind::Inpainting`]: a jump of nothing, no times, or more than 65,535 jumps.

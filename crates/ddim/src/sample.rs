@@ -58,7 +58,7 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
     /// f_θ is undefined.
     pub fn new(sampler: &Sampler, denoiser: D, x: Vec<T>, batch: noise::Batch) -> Result<Self, D::Error> {
         let n = batch_len(x.len(), denoiser.dim())?;
-        denoiser.prediction().check_at(sampler.steps().iter().map(|step| (step.level, step.alpha_bar)))?;
+        sampler.check_prediction(denoiser.prediction())?;
         let (x_0, output) = (x.clone(), vec![T::from_f64(0.0); x.len()]);
         // Of no images there is nothing to ask the network.
         let done = if n == 0 { sampler.steps().len() } else { 0 };

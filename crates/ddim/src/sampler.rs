@@ -2,6 +2,7 @@
 
 use crate::clip::Clip;
 use crate::error::Error;
+use crate::prediction::Prediction;
 use crate::schedule::NoiseSchedule;
 use crate::sigma::Sigma;
 use crate::solver::Solver;
@@ -63,6 +64,14 @@ impl Sampler {
     /// The steps in the order in which they run: descending levels.
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// Whether a network that predicts so can be asked at every step.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Prediction`]: ε-prediction at a level with ᾱ = 0, where f_θ is undefined.
+    pub fn check_prediction(&self, prediction: Prediction) -> Result<(), Error> {
+        prediction.check_at(self.steps.iter().map(|step| (step.level, step.alpha_bar)))
     }
 
     /// With another solver than DDIM.

@@ -92,7 +92,7 @@ fn known_pixels_are_draws_of_the_marginal() {
     assert_eq!(both[1], alpha_bar.sqrt() * 0.5 + (1.0 - alpha_bar).sqrt() * noise[1]);
 }
 
-/// The authors' schedule, of their `get_schedule_jump` (also diffusers' `RePaintScheduler`), for 10 steps, jumps of 3, three times; a move up of
+/// The authors' schedule, of their `get_schedule_jump`, for 10 steps, jumps of 3, three times; a move up of
 /// theirs for each timestep is one of ours.
 #[test]
 fn repaints_schedule() {

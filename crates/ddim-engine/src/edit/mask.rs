@@ -15,8 +15,8 @@ pub(super) fn read(
     preparation: Preparing,
     watch: &Watch<'_>,
 ) -> Result<Vec<f32>> {
-    // What lies around a mask, or shines through it, stays.
-    let how = Preparing { background: Some([0; 3]), ..preparation };
+    // What lies around a mask, or shines through it, stays. None is left out: the others would be those of other images.
+    let how = Preparing { background: Some([0; 3]), skip_bad_files: false, ..preparation };
     let read = |channels: usize| inputs::read_with(path, [channels, h, w], how, limit, false, watch);
     let masks = match read(1) {
         Ok(gray) => gray.images,

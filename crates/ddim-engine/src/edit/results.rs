@@ -3,10 +3,11 @@
 use super::way::Way;
 use crate::choices::Eta;
 use crate::consistency::difference_of;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::inversion::Inversion;
 use crate::reports::DataReport;
 use crate::session::Session;
+use crate::used_folder;
 use ddim::Solver;
 use ddim_nn::Condition;
 use ddim_pictures::{Picture, grid, labelled};
@@ -98,8 +99,7 @@ pub(super) fn contents<'w, 'b: 'w>(
 ) -> Result<String> {
     let mut bytes = Vec::new();
     for session in sessions {
-        bytes.extend(session.network.checksum().to_le_bytes());
-        bytes.extend(serde_json::to_vec(&session.scheduler).map_err(Error::failure)?);
+        bytes.extend(used_folder::contents_of(session)?);
     }
     bytes.extend(format!("{classes:?}").into_bytes());
     bytes.extend(way.iter().flat_map(|way| way.trajectory.levels()).flat_map(|level| (*level as u64).to_le_bytes()));

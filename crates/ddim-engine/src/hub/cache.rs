@@ -4,10 +4,11 @@
 //! models--OWNER--NAME/refs/REVISION           the commit that a branch or tag was when it was last asked for
 //! models--OWNER--NAME/blobs/ETAG              contents, by checksum; ETAG.incomplete while they come
 //! models--OWNER--NAME/snapshots/COMMIT/PATH   relative links to them, or the files where links cannot be made
+//! models--OWNER--NAME/.no_exist/COMMIT/PATH   empty: the repository has no such file
 //! .locks/models--OWNER--NAME/ETAG.lock        locked by who writes a blob
 //! ```
 
-use super::choose::{TRAINING_STATE, choose, shards};
+use super::choose::{DESCRIBING, TRAINING_STATE, choose, shards};
 use super::id::{HubId, is_commit};
 use super::options::Options;
 use super::progress::{Observer, Progress, tell};
@@ -98,6 +99,27 @@ impl Repository {
             shards(&self.pointer(commit, index), index).is_ok_and(|files| files.iter().all(|file| self.pointer(commit, file).is_file()))
         };
         choice.whole && choice.index.as_ref().is_none_or(all_shards)
+    }
+
+    /// What describes a model and is not in the snapshot of a commit, as far as it is not known that the repository has none of it: whoever asked for a part of a
+    /// model, as Python does, leaves that open.
+    pub(super) fn unknown(&self, commit: &str) -> Vec<&'static str> {
+        let known = |file: &str| self.pointer(commit, file).is_file() || self.no_exist(commit, file).is_file();
+        DESCRIBING.into_iter().filter(|file| !known(file)).collect()
+    }
+
+    /// Remembers what describes a model and is not among the `files` of the repository. A cache that cannot be written asks again.
+    pub(super) fn remember_missing(&self, commit: &str, files: &[String]) {
+        for file in DESCRIBING.into_iter().filter(|file| !files.iter().any(|there| there == file)) {
+            let path = self.no_exist(commit, file);
+            if !path.is_file() && make_folder_of(&path).is_ok() {
+                let _ = ddim_weights::write_file(&path, b"");
+            }
+        }
+    }
+
+    fn no_exist(&self, commit: &str, file: &str) -> PathBuf {
+        self.folder.join(".no_exist").join(commit).join(file.split('/').collect::<PathBuf>())
     }
 
     /// Waits until no other process writes a blob, and keeps them away until the returned file is dropped or the process ends. Not for ever

@@ -10,6 +10,8 @@ const SCHEDULER: &str = "scheduler/scheduler_config.json";
 const CLASSES: &str = "classes.json";
 const SAMPLING: &str = "sampling.json";
 pub(super) const TRAINING_STATE: &str = "training_state.safetensors";
+/// What describes a model and some have not: without it a model is another one.
+pub(super) const DESCRIBING: [&str; 4] = [MODEL_INDEX, SCHEDULER, CLASSES, SAMPLING];
 /// How the names of the weights begin.
 const STEM: &str = "diffusion_pytorch_model";
 

@@ -38,7 +38,7 @@ pub struct Fetched {
 }
 
 /// Downloads what a model of ours is of a repository on the hub, as far as it is not in the cache: its configurations, and of its weights what
-/// [`ddim_nn::Pipeline::load_with`] reads. A commit that is in the cache is not asked for; a branch or tag is, and if the hub does not answer,
+/// [`ddim_nn::Pipeline::load_with`] reads. A commit that is in the cache whole is not asked for; a branch or tag is, and if the hub does not answer,
 /// what it was last is taken, with a note.
 ///
 /// A download that ends early, however it does, is gone on with by the next. Several processes may want the same at once. Whoever
@@ -52,10 +52,13 @@ pub fn fetch(id: &HubId, options: &Options, observe: &mut dyn FnMut(Progress<'_>
     let repository = Repository::new(&options.cache, id, options.symlinks);
     let cached = || {
         let commit = repository.commit(id.revision()).filter(|commit| repository.is_whole(commit, options))?;
-        Some(Fetched { folder: repository.snapshot(&commit), commit, notes: Vec::new() })
+        let unknown = repository.unknown(&commit);
+        let doubt = || format!("{id}: {} never came, and may be in the repository: expected to be allowed to ask", unknown.join(", "));
+        let notes = if unknown.is_empty() { Vec::new() } else { vec![doubt()] };
+        Some(Fetched { folder: repository.snapshot(&commit), commit, notes })
     };
     if id::is_commit(id.revision())
-        && let Some(cached) = cached()
+        && let Some(cached) = cached().filter(|cached| cached.notes.is_empty())
     {
         return Ok(cached);
     }
@@ -84,6 +87,7 @@ pub fn fetch(id: &HubId, options: &Options, observe: &mut dyn FnMut(Progress<'_>
     let commit = listing.commit;
     let mut job = Job { id, options, client, repository, commit, tally: Tally { come: 0, total: Some(0) }, notes: Vec::new() };
     job.run(&listing.files, observe)?;
+    job.repository.remember_missing(&job.commit, &listing.files);
     // Last, so that what it leads to is whole, and a cache that is only read stays as it is.
     if let Err(error) = job.repository.remember(id.revision(), &job.commit) {
         job.notes.push(format!("{id}: offline it will not be found: {error}"));

@@ -124,7 +124,7 @@ impl Hub {
         if let Some(rest) = path.strip_prefix("/api/models/org/") {
             let revision = rest.split_once("/revision/").map(|(_, revision)| revision.replace("%2F", "/"));
             return match revision.as_deref() {
-                Some("main" | "v1" | "refs/pr/1") => {
+                Some(revision) if ["main", "v1", "refs/pr/1", &commit].contains(&revision) => {
                     let names = state.files.keys().chain(&state.listed);
                     let siblings: Vec<_> = names.map(|name| serde_json::json!({"rfilename": name})).collect();
                     let body = serde_json::json!({"id": "org/emoji", "sha": commit, "siblings": siblings}).to_string();
@@ -134,7 +134,6 @@ impl Hub {
                         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
                     )
                 }
-                Some(revision) if revision == commit => unreachable!("a commit's list"),
                 _ => not_found(&mut stream, "RevisionNotFound"),
             };
         }

@@ -118,6 +118,18 @@ impl<N: Names> Machine<'_, '_, N> {
         let (Some(name), Value::Tuple(arguments)) = (pickle.global(function), &pickle.values[arguments]) else { return Ok(Value::Opaque) };
         match (name, arguments.as_slice()) {
             ("collections OrderedDict", []) => Ok(Value::Dict(Vec::new())),
+            // As Python 2 writes one: of a list of pairs.
+            ("collections OrderedDict", &[pairs]) => {
+                let count = pickle.items(pairs).map_or(0, <[Id]>::len);
+                // The same list again and again would be much.
+                pickle.spend(count)?;
+                let Some(pairs) = pickle.items(pairs) else { return Ok(Value::Opaque) };
+                let pair = |id: &Id| match pickle.items(*id)? {
+                    &[key, value] => Some((key, value)),
+                    _ => None,
+                };
+                Ok(pairs.iter().map(pair).collect::<Option<Vec<_>>>().map_or(Value::Opaque, Value::Dict))
+            }
             // How Python 3 writes bytes for Python 2.
             ("_codecs encode", &[text, codec]) if pickle.bytes(codec).is_some_and(|codec| codec.starts_with(b"latin")) => {
                 let Value::Text(text) = pickle.values[text] else { return Ok(Value::Opaque) };
