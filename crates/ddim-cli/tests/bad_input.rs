@@ -435,7 +435,7 @@ fn outputs_are_not_each_other_nor_inputs() {
     for file in ["--classes", "--scheduler"] {
         let sample =
             ["sample", "--model", "fashion", "--count", "1", "--steps", "1", "-q", file, "classes.txt", "--save-npy", "classes.txt"];
-        refused(dir, &sample, 2, &["--save-npy", &format!("which {file} reads")]);
+        refused(dir, &sample, 2, &["--save-npy", &format!("is what {file} reads")]);
     }
     assert_eq!(fs::read_to_string(dir.join("classes.txt")).unwrap(), "Sneaker\n");
     ok(dir, &with(SAMPLE, &["--out", "made", "--grid", "made/grid.png"]));

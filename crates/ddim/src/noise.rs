@@ -15,7 +15,7 @@ pub enum Draw {
     Latent,
     /// The fresh noise of the sampling step that leaves this level, 1 to T.
     Step(usize),
-    /// The noise of the marginal q(x_t|x_0) at this level, in Monte-Carlo estimates of objectives.
+    /// The noise of the marginal q(x_t|x_0) at this level, in Monte-Carlo estimates of objectives and where an edit begins.
     Marginal(usize),
     /// The order of training images in an epoch, whose number is the key's image.
     Order,
