@@ -133,10 +133,9 @@ impl Request for Bench {
         let parameters = pipeline.parameters();
         let level = pipeline.scheduler.num_train_timesteps.div_ceil(2);
         let unet = self.train.then(|| pipeline.unet.clone());
-        let network = watch.network(pipeline)?;
         let n = self.batch;
-        let condition = if network.is_conditional() { Condition::Labels(vec![0; n]) } else { Condition::None };
-        let network = network.with_condition(condition.clone())?;
+        let condition = if pipeline.config.is_conditional() { Condition::Labels(vec![0; n]) } else { Condition::None };
+        let network = watch.network(pipeline)?.with_condition(condition.clone())?;
         let [c, h, w] = network.shape();
         let x: Vec<f32> = Batch { seed: 0, first: 0 }.latents(network.dim(), n);
         // A gradient is counted as twice the work of what it differentiates.

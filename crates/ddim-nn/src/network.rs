@@ -136,6 +136,19 @@ impl Network {
     }
 
     fn check_label(&self, label: usize) -> Result<()> {
+        // Embedded as timesteps are, of which a table has so many, and a logarithm none of 0.
+        if self.config.class_embed_type == Some(ClassEmbedType::Timestep) {
+            let rows = self.config.num_train_timesteps.unwrap_or(usize::MAX);
+            match self.config.time_embedding_type {
+                TimeEmbeddingType::Learned if label >= rows => {
+                    return Err(Error::input(format!("class label {label}: expected 0 to {}, num_train_timesteps - 1", rows - 1)));
+                }
+                TimeEmbeddingType::Fourier if label == 0 => {
+                    return Err(Error::input("class label 0: time_embedding_type fourier takes its logarithm: expected 1 or more"));
+                }
+                _ => {}
+            }
+        }
         match self.class_rows().filter(|rows| label >= *rows) {
             Some(rows) => Err(Error::input(format!("class label {label}: expected 0 to {}", rows - 1))),
             None => Ok(()),

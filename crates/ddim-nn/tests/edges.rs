@@ -1,7 +1,7 @@
 //! What a network is given that does not go together: an error, and nothing is written.
 
 use ddim::Denoiser;
-use ddim_nn::{Condition, ErrorKind, Network, Pipeline};
+use ddim_nn::{Condition, ErrorKind, Network, Pipeline, TimeEmbeddingType, UNetConfig};
 use std::path::Path;
 
 fn network(name: &str) -> Network {
@@ -52,6 +52,21 @@ fn conditions_are_checked() {
     }
     assert!(network.with_condition(Condition::Labels(vec![5])).is_err());
     assert!(network.with_condition(Condition::Embeddings(vec![0.0; 64])).is_err());
+}
+
+/// Labels that are embedded as timesteps are: of a table there are so many rows, and 0 has no logarithm.
+#[test]
+fn labels_in_place_of_timesteps() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/unet/class_timestep");
+    let Pipeline { config, scheduler, .. } = Pipeline::load(&folder).unwrap();
+    let network = |time_embedding_type, num_train_timesteps| {
+        let config = UNetConfig { time_embedding_type, num_train_timesteps, ..config.clone() };
+        Network::new(Pipeline::untrained(config, scheduler.clone()).unwrap()).unwrap()
+    };
+    let [learned, fourier] = [network(TimeEmbeddingType::Learned, Some(1200)), network(TimeEmbeddingType::Fourier, None)];
+    let taken = |network: &Network, label: usize| network.with_condition(Condition::Labels(vec![label])).is_ok();
+    assert_eq!([0, 1199, 1200].map(|label| taken(&learned, label)), [true, true, false]);
+    assert_eq!([0, 1, 5000].map(|label| taken(&fourier, label)), [false, true, true]);
 }
 
 /// A batch is evaluated in groups, some at a time and on as many threads as there are: each image has its own level and class, and the bits that it has alone.

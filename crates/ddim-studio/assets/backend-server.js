@@ -1,4 +1,5 @@
 // The backend that asks a server: jobs over HTTP, followed by server-sent events.
+import { kept } from "./dom.js";
 
 /** From the page's directory, so that a prefix of a reverse proxy stays. */
 const BASE = new URL("./", document.baseURI);
@@ -13,11 +14,11 @@ function takeToken() {
   const url = new URL(location.href);
   const given = url.searchParams.get("token");
   if (given) {
-    sessionStorage.setItem("ddim-token", given);
+    kept(() => sessionStorage.setItem("ddim-token", given));
     url.searchParams.delete("token");
     history.replaceState(null, "", url);
   }
-  return given ?? sessionStorage.getItem("ddim-token");
+  return given ?? kept(() => sessionStorage.getItem("ddim-token"));
 }
 
 const address = (path) => new URL(path.replace(/^\//, ""), BASE);

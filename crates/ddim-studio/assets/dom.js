@@ -103,3 +103,12 @@ export async function copy(text, button) {
   announce("Copied");
   setTimeout(() => (button.textContent = before), 1200);
 }
+
+/** What a storage of the browser gives; null where the browser keeps nothing for this page, and asking throws. */
+export function kept(work) {
+  try {
+    return work();
+  } catch {
+    return null;
+  }
+}

@@ -12,8 +12,8 @@ export const dataUrl = (blob) => new Promise((resolve, reject) => {
 /** Bytes as a data URL. @param {ArrayBuffer} buffer */
 export const dataUrlOf = (buffer) => dataUrl(new Blob([buffer], { type: "application/octet-stream" }));
 
-/** What the server takes in one request, less what base64 adds. */
-const MOST = 8 * 1024 * 1024;
+/** What the server takes in one request, 8 MiB, less what base64 adds and the rest of the request. */
+const MOST = 6 * 1024 * 1024 - 64 * 1024;
 
 /**
  * @param {{panel: HTMLElement, tab: string, pictures: () => string[], onimage: (url: string) => void}} options
@@ -27,11 +27,11 @@ export function imageInput({ panel, tab, pictures, onimage }) {
     error.hidden = true;
     try {
       if (!blob.type.startsWith("image/")) throw new Error(`${label}: expected an image`);
-      if (blob.size > MOST) throw new Error(`${label}: ${(blob.size / 1e6).toFixed(1)} MB: expected at most 8 MB`);
+      if (blob.size > MOST) throw new Error(`${label}: ${(blob.size / 1e6).toFixed(1)} MB: expected at most 6 MB`);
       const url = await dataUrl(blob);
       show(preview, url);
       name.textContent = label;
-      onimage(url);
+      await onimage(url);
     } catch (e) {
       error.textContent = e.message;
       error.hidden = false;

@@ -4,7 +4,7 @@
  * Starts jobs; each start calls off the one before.
  * @param {object} backend
  * @returns {{run: (kind: string, request: object, options: object, onEvent?: Function) => Promise<object|null>, cancel: () => boolean, busy: () => boolean}}
- *   run: null where it was called off; errors are thrown
+ *   run: null where it was called off here; errors are thrown
  */
 export function latest(backend) {
   let current = null;
@@ -26,8 +26,9 @@ export function latest(backend) {
       }
       return result;
     } catch (error) {
-      if (error.name === "AbortError" || current !== job) return null;
-      throw error;
+      if (current !== job) return null;
+      // Nobody here did: the server ends, or somebody else has called it off.
+      throw error.name === "AbortError" ? new Error("called off by the server") : error;
     } finally {
       if (current === job) current = null;
     }

@@ -1,5 +1,5 @@
 // The page: which backend, which tab, which theme, and pictures that are dropped on it.
-import { announce, debounce, el } from "./dom.js";
+import { announce, debounce, el, kept } from "./dom.js";
 import { checkFont } from "./equation.js";
 import { description } from "./png.js";
 import { hashOf, parseHash, typed } from "./state.js";
@@ -27,10 +27,10 @@ function theme() {
     button.textContent = is === "dark" ? "Light" : "Dark";
     button.setAttribute("aria-label", `Change to ${is === "dark" ? "light" : "dark"} colours`);
   };
-  let chosen = localStorage.getItem("ddim-theme");
+  let chosen = kept(() => localStorage.getItem("ddim-theme"));
   button.addEventListener("click", () => {
     chosen = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-    localStorage.setItem("ddim-theme", chosen);
+    kept(() => localStorage.setItem("ddim-theme", chosen));
     apply(chosen);
   });
   dark.addEventListener("change", () => apply(chosen));

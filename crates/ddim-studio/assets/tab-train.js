@@ -77,7 +77,14 @@ export function create(panel, { backend }) {
       const follows = Number(range.value) >= urls.length - 1;
       paths = run.previews.join();
       urls.filter((url) => url.startsWith("blob:")).forEach((url) => URL.revokeObjectURL(url));
-      urls = await backend.runs.pictures(run.previews);
+      const mine = paths;
+      const found = await backend.runs.pictures(run.previews);
+      if (mine !== paths) {
+        // Another run was chosen meanwhile.
+        found.filter((url) => url.startsWith("blob:")).forEach((url) => URL.revokeObjectURL(url));
+        return;
+      }
+      urls = found;
       range.max = Math.max(0, urls.length - 1);
       if (follows) range.value = range.max;
       showPreview(run.previews);

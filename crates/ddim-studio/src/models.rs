@@ -65,12 +65,13 @@ impl Served {
         info
     }
 
-    /// Refuses what the engine would take for a file: all but `each`, `random`, and numbers and names of classes, in mixtures or not.
+    /// Refuses what the engine would take for a file: all but `each`, `random`, `none` of a model that has it, and numbers and names of classes, in mixtures or not.
     pub(crate) fn check_classes(&self, field: &str, text: &str) -> std::result::Result<(), Problem> {
         let names = &self.info.class_names;
         let known = |item: &str| {
             let number = item.parse::<usize>().is_ok_and(|n| self.info.classes.is_none_or(|count| n < count));
-            number || names.iter().any(|name| name == item)
+            let none = item == "none" && self.info.null_class.is_some();
+            number || none || names.iter().any(|name| name == item)
         };
         let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         // "0.3*cat": a share before a class.

@@ -76,6 +76,13 @@ fn images_are_those_of_a_job_with_the_same_settings() {
     // Captions say how they were asked for, and it was by the same number.
     assert!(fetched[0] == fetched[2]);
     assert!(fetched[0] != fetched[3]);
+    // No class, of a model whose training left one that stands for none; not of another.
+    let none = |model: &str| {
+        server.post(&format!(
+            r#"{{"kind": "sample", "request": {{"count": 1, "steps": 1, "model": {{"model": "{model}", "classes": "none"}}}}}}"#
+        ))
+    };
+    assert_eq!((none("pets").status, none("plain").status), (202, 400));
 }
 
 #[test]
