@@ -375,7 +375,8 @@ impl Names for Torch {
                 let Object::Storage(_) = self.objects[storage] else { return None };
                 let offset = whole(pickle, offset)?;
                 // What has no sizes is no tensor.
-                (sizes(pickle, shape)?, sizes(pickle, strides)?);
+                sizes(pickle, shape)?;
+                sizes(pickle, strides)?;
                 Some(self.new_object(Object::Tensor(Tensor { storage, offset, shape, strides })))
             }
             ("torch._utils _rebuild_parameter", [tensor, ..]) => {
