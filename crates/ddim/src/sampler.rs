@@ -69,7 +69,7 @@ impl Sampler {
     /// Whether a network that predicts so can be asked at every step.
     ///
     /// # Errors
-    /// [`ErrorKind::Prediction`]: ε-prediction at a level with ᾱ = 0, where f_θ is undefined.
+    /// [`ErrorKind::Prediction`](crate::ErrorKind::Prediction): ε-prediction at a level with ᾱ = 0, where f_θ is undefined.
     pub fn check_prediction(&self, prediction: Prediction) -> Result<(), Error> {
         prediction.check_at(self.steps.iter().map(|step| (step.level, step.alpha_bar)))
     }
