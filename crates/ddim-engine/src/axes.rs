@@ -3,6 +3,7 @@
 use crate::choices::Eta;
 use crate::error::{Error, Result};
 use crate::job::Watch;
+use crate::output::joined;
 use crate::session::{Session, UNGUIDED};
 use crate::spacing::Spacing;
 use ddim::{Sigma, Solver};
@@ -58,7 +59,7 @@ pub(crate) fn check_guided(session: &Session<'_, '_>, guidances: &[f64], watch: 
         }
         return Ok(());
     }
-    let scales = guidances.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let scales = joined(guidances, ", ");
     Err(Error::field("guidance", format!("{scales}: expected one scale where images are of no class, which is not guided")))
 }
 

@@ -131,11 +131,11 @@ impl Model {
         ddim_nn::Choices { scheduler: self.scheduler.clone(), raw: self.raw, ema: self.ema, ..ddim_nn::Choices::default() }
     }
 
-    /// Files that are read beside the model, under the fields that name them.
-    pub(crate) fn files(&self) -> [(&'static str, Option<&Path>); 2] {
+    /// Files that are read, under the fields that name them: those of the model, and others.
+    pub(crate) fn reading<'a>(&'a self, others: &[(&'static str, Option<&'a Path>)]) -> Vec<(&'static str, Option<&'a Path>)> {
         // What is no file names classes.
         let classes = self.classes.as_deref().filter(|path| path.is_file());
-        [("classes", classes), ("scheduler", self.scheduler.as_deref())]
+        [others, &[("classes", classes), ("scheduler", self.scheduler.as_deref())]].concat()
     }
 }
 

@@ -126,11 +126,7 @@ impl Request for Consistency {
     type Report = ConsistencyReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConsistencyReport> {
-        check_paths(
-            &[&[("inception", self.inception.as_deref())][..], &self.model.files()].concat(),
-            &[],
-            &[("grid", self.grid.as_deref())],
-        )?;
+        check_paths(&self.model.reading(&[("inception", self.inception.as_deref())]), &[], &[("grid", self.grid.as_deref())])?;
         let (session, _) = Session::drawing(&self.model, None, watch)?;
         let count = check_count(self.count)?;
         if self.steps.is_empty() {
@@ -151,8 +147,8 @@ impl Request for Consistency {
         let inception = self.features.then(|| load_inception(self.inception.as_deref(), watch)).transpose()?;
 
         let total: usize = trajectories.iter().map(|t| t.len()).sum();
-        watch.begin("sampling", "image-steps", count * total);
         check_room(count, dim * trajectories.len())?;
+        watch.begin("sampling", "image-steps", count * total);
         let latents = session.latents(self.seed, 0, count);
         let columns = samplers.iter().map(|sampler| session.sample(sampler, &latents, (self.seed, 0)));
         let columns = columns.collect::<Result<Vec<_>>>()?;

@@ -160,15 +160,11 @@ impl Request for Edit {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<EditReport> {
         let files = &self.files;
         check_paths(
-            &[
-                &[
-                    ("input", Some(&*self.input)),
-                    ("mask", self.mask.as_deref()),
-                    ("from_class", self.from_class.as_deref().filter(|path| path.is_file())),
-                ][..],
-                &self.model.files(),
-            ]
-            .concat(),
+            &self.model.reading(&[
+                ("input", Some(&self.input)),
+                ("mask", self.mask.as_deref()),
+                ("from_class", self.from_class.as_deref().filter(|path| path.is_file())),
+            ]),
             &[("out", files.out.as_deref())],
             &[("grid", files.grid.as_deref()), ("save_npy", files.save_npy.as_deref())],
         )?;

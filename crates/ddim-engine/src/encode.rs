@@ -100,7 +100,7 @@ impl Request for Encode {
     type Report = EncodeReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<EncodeReport> {
-        check_paths(&[&[("input", Some(&*self.input))][..], &self.model.files()].concat(), &[], &[("save_npy", self.save_npy.as_deref())])?;
+        check_paths(&self.model.reading(&[("input", Some(&*self.input))]), &[], &[("save_npy", self.save_npy.as_deref())])?;
         let mut session = Session::of_data(&self.model, watch)?;
         let trajectory = session.trajectory(self.trajectory.as_ref(), self.steps, Solver::Ddim)?;
         let inversion = self.inversion.of_encoder().ok_or_else(|| {

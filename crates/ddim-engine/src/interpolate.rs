@@ -121,7 +121,7 @@ impl Request for Interpolate {
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<InterpolateReport> {
         check_paths(
-            &[&[("latents", self.latents.as_deref())][..], &self.model.files()].concat(),
+            &self.model.reading(&[("latents", self.latents.as_deref())]),
             &[],
             &[("grid", self.grid.as_deref()), ("save_npy", self.save_npy.as_deref()), ("animate", self.animate.as_deref())],
         )?;

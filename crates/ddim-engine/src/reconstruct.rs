@@ -132,7 +132,7 @@ impl Request for Reconstruct {
     type Report = ReconstructReport;
 
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ReconstructReport> {
-        check_paths(&[&[("input", Some(&*self.input))][..], &self.model.files()].concat(), &[], &[("grid", self.grid.as_deref())])?;
+        check_paths(&self.model.reading(&[("input", Some(&*self.input))]), &[], &[("grid", self.grid.as_deref())])?;
         if self.steps.is_empty() {
             return Err(Error::field("steps", "none: expected one number or more"));
         }

@@ -163,7 +163,7 @@ impl Request for Sample {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SampleReport> {
         let files = &self.files;
         check_paths(
-            &[&[("latents", self.latents.as_deref())][..], &self.model.files()].concat(),
+            &self.model.reading(&[("latents", self.latents.as_deref())]),
             &[("out", files.out.as_deref()), ("trace", files.trace.as_deref())],
             &[("grid", files.grid.as_deref()), ("save_npy", files.save_npy.as_deref()), ("animate", files.animate.as_deref())],
         )?;

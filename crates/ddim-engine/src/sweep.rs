@@ -265,7 +265,7 @@ impl Request for Sweep {
                 Ok(x)
             };
             let mut sample = |range| sample(range).map_err(ddim_eval::Error::observer);
-            let result = sweep.cell(
+            results.push(sweep.cell(
                 cell,
                 evaluations[i / self.seed.len()],
                 self.count,
@@ -274,13 +274,14 @@ impl Request for Sweep {
                 &inception,
                 &mut sample,
                 &mut observe,
-            )?;
-            results.push(result);
+            )?);
             // Those that were looked at before this run wrote images.
-            for first in images.iter().flat_map(|_| (0..self.count).step_by(REDRAWN)) {
-                let range = first..(first + REDRAWN).min(self.count);
-                if images.iter().any(|folder| range.clone().any(|i| !single_path(folder, i).is_file())) {
-                    sample(range)?;
+            if let Some(folder) = &images {
+                for first in (0..self.count).step_by(REDRAWN) {
+                    let range = first..(first + REDRAWN).min(self.count);
+                    if range.clone().any(|i| !single_path(folder, i).is_file()) {
+                        sample(range)?;
+                    }
                 }
             }
         }

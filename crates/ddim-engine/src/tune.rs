@@ -111,8 +111,8 @@ impl Request for Tune {
         let starts = self.steps.iter().map(|&steps| starts(&session, steps)).collect::<Result<Vec<_>>>()?;
 
         let many = session.trajectory_below(session.schedule.levels(), Some(&REFERENCE), self.reference_steps, Solver::UniPc)?;
-        watch.begin("drawing the reference", "image-steps", all * many.len());
         check_room(all, session.dim())?;
+        watch.begin("drawing the reference", "image-steps", all * many.len());
         let latents = session.latents(self.seed, 0, all);
         let images = session.sample(&sampler(&many, Solver::UniPc)?, &latents, (self.seed, 0))?;
         let mut seconds = watch.end();

@@ -181,10 +181,15 @@ impl Pipeline {
         self.config.num_class_embeds.filter(|_| self.config.class_embed_type.is_none())
     }
 
+    /// The number of classes that are known by name or by count, without the one that stands for none.
+    pub fn known_classes(&self) -> usize {
+        self.classes.len().max(self.class_counts.len())
+    }
+
     /// The label that stands for no class, as training leaves one where it drops labels: the last row of the network's table, where it has one row more
     /// than there are classes by name or by count. None where that is not so, or the classes are not known.
     pub fn null_class(&self) -> Option<usize> {
-        let known = self.classes.len().max(self.class_counts.len());
+        let known = self.known_classes();
         (known > 0 && self.classes_count() == Some(known + 1)).then_some(known)
     }
 

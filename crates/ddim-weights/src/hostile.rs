@@ -214,13 +214,8 @@ fn amplification() {
     }
     shared.extend(b"u.");
     let storage = vec![[0u8; 8]; 500_000].concat();
-    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for (name, bytes) in [("a/data.pkl", &shared), ("a/data/0", &storage)] {
-        archive.start_file(name, stored).unwrap();
-        archive.write_all(bytes).unwrap();
-    }
-    let error = unwrapped(&archive.finish().unwrap().into_inner(), false).unwrap_err();
+    let bytes = archive_of(&shared, zip::CompressionMethod::Stored, &[("a/data/0", &storage)]);
+    let error = unwrapped(&bytes, false).unwrap_err();
     assert!(error.contains("more numbers than the file can hold"), "{error}");
 }
 

@@ -362,7 +362,9 @@ impl Torch {
     fn storage(&self, pickle: &Pickle<'_>, id: Id) -> Option<Storage> {
         let &[_, class, key, _, len, ..] = pickle.items(id)? else { return None };
         let class = pickle.global(class)?;
-        Some(Storage { key: text(pickle, key)?.into(), dtype: Dtype::of(class), size: size_of(class), len: whole(pickle, len)? })
+        let dtype = Dtype::of(class);
+        let size = dtype.map_or_else(|| size_of(class), Dtype::size);
+        Some(Storage { key: text(pickle, key)?.into(), dtype, size, len: whole(pickle, len)? })
     }
 }
 
@@ -393,12 +395,12 @@ impl Names for Torch {
     }
 }
 
-/// Bytes of a number in the storages of a class.
+/// Bytes of a number in the storages of a class that is not one of [`Dtype`]'s.
 fn size_of(class: &str) -> usize {
     let of = |size: usize, names: &[&str]| names.iter().any(|name| class.ends_with(&format!(" {name}Storage"))).then_some(size);
     of(1, &["Byte", "Char", "Bool", "QInt8", "QUInt8", "Untyped"])
-        .or_else(|| of(2, &["Half", "BFloat16", "Short"]))
-        .or_else(|| of(4, &["Float", "Int", "QInt32"]))
+        .or_else(|| of(2, &["Short"]))
+        .or_else(|| of(4, &["Int", "QInt32"]))
         .or_else(|| of(16, &["ComplexDouble"]))
         .unwrap_or(8)
 }

@@ -94,10 +94,10 @@ impl Way {
             Start::Image(images, signal) => {
                 let x_0 = of(images);
                 // Sampling's own where nothing of the image is left. Else noise of its own: an image that was drawn with this seed has its latent in it.
-                let mut x = session.latents(seed, first, x_0.len() / session.dim());
+                let draw = if *signal > 0.0 { Draw::Marginal(self.sampler.steps()[0].level) } else { Draw::Latent };
+                let mut x = vec![0.0; x_0.len()];
+                Batch { seed, first: first as u64 }.fill(&mut x, session.dim(), draw);
                 if *signal > 0.0 {
-                    let level = self.sampler.steps()[0].level;
-                    Batch { seed, first: first as u64 }.fill(&mut x, session.dim(), Draw::Marginal(level));
                     let (share, spread) = (signal.sqrt(), (1.0 - signal).sqrt());
                     x.iter_mut().zip(&x_0).for_each(|(z, x)| *z = (share * f64::from(*x) + spread * f64::from(*z)) as f32);
                 }

@@ -132,8 +132,7 @@ impl Trainer {
         let (names, known, sampling, knows) = match &start {
             Start::Initialised => (&[][..], 0, SamplingDefaults::default(), false),
             Start::From(pipeline) => {
-                let Pipeline { classes, class_counts, sampling, config, .. } = &**pipeline;
-                (&classes[..], classes.len().max(class_counts.len()), sampling.clone(), config.is_conditional())
+                (&pipeline.classes[..], pipeline.known_classes(), pipeline.sampling.clone(), pipeline.config.is_conditional())
             }
             Start::Checkpoint(names, known, sampling) => (&names[..], *known, sampling.clone(), true),
         };
