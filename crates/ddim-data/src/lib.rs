@@ -25,7 +25,7 @@ mod source;
 mod tiffs;
 mod zips;
 
-pub use arrays::{Npz, RealArray, npy_bytes, npy_numbers, read_floats, read_floats_any};
+pub use arrays::{Npz, RealArray, npy_bytes, npy_numbers, npy_shape, read_floats, read_floats_any};
 pub use data_set::{DataSet, Labels, Request};
 pub use error::{Error, ErrorKind, Result};
 pub use image_set::{ImageSet, Look};

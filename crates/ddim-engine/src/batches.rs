@@ -16,9 +16,14 @@ pub enum BatchSize {
     Of(usize),
 }
 
+impl BatchSize {
+    /// What [`Auto`](Self::Auto) is on the processor.
+    pub const ON_PROCESSOR: usize = 64;
+}
+
 impl Default for BatchSize {
     fn default() -> Self {
-        Self::Of(64)
+        Self::Of(Self::ON_PROCESSOR)
     }
 }
 
@@ -59,16 +64,16 @@ impl<'de> Deserialize<'de> for BatchSize {
     }
 }
 
-/// Images of a batch that nobody chose: on the processor, and at most on another device.
-const BATCHES: [usize; 2] = [64, 512];
+/// Images of a batch that nobody chose, at most, elsewhere than on the processor.
+const MOST: usize = 512;
 
 /// Has the kernels of a network compiled where it runs; how many images a batch has, of which each is `times` for the network.
 pub(crate) fn prepared(network: &Network, batch: BatchSize, times: usize, watch: &Watch<'_>) -> Result<usize> {
     let Some(device) = watch.device() else {
-        return Ok(if let BatchSize::Of(n) = batch { n } else { BATCHES[0] });
+        return Ok(if let BatchSize::Of(n) = batch { n } else { BatchSize::ON_PROCESSOR });
     };
     // An image alone wants nearly all kernels; only a batch says whether there is memory for it.
-    let tried = if batch == BatchSize::Auto { BATCHES[1] } else { 1 };
+    let tried = if batch == BatchSize::Auto { MOST } else { 1 };
     let mut before = None;
     let fitting = network.prepare(tried * times, &mut |done, all| {
         // It begins anew where there was too little memory.

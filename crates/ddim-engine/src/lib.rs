@@ -73,9 +73,9 @@ mod used_folder;
 pub use bench::{Bench, BenchReport, DeviceSpeed, KindReport};
 /// How a sampler goes from one level to the next.
 pub use ddim::Solver;
-pub use ddim_data::npy_bytes;
 /// What a front end needs of the rooms below, so that it knows this one alone.
 pub use ddim_data::parse_colour;
+pub use ddim_data::{npy_bytes, npy_shape};
 pub use ddim_eval::{CellResult, plus_minus};
 pub use ddim_nn::Precision;
 pub use ddim_pictures::{Picture, description, grid, single, square_columns};

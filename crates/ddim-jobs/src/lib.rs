@@ -15,7 +15,7 @@
 //! let (folder, control) = (tempfile::tempdir()?, Control::default());
 //! let place = Place::new(folder.path());
 //! let (mut encoder, mut previews) = (EventEncoder::new(control.clone(), 3, place.clone()), 0);
-//! let files = work.take_files(usize::MAX)?;
+//! let files = work.take_files(usize::MAX, usize::MAX)?;
 //! let drawn = work.run(files, &place, &Engine::default(), &control, &mut |event| {
 //!     previews += usize::from(encoder.encode(&event).is_some_and(|(name, _)| name == "preview"));
 //! })?;

@@ -3,13 +3,11 @@
 use crate::problem::Problem;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use ddim_engine::npy_shape;
 use std::path::PathBuf;
 
 /// What may be sent.
 pub(crate) const EXPECTED: &str = "a data URL in base64 of a PNG, JPEG, WebP, GIF or .npy file";
-
-/// What an array may take besides its numbers.
-const NPY_HEAD: usize = 4096;
 
 /// A file that came within a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +18,11 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
-/// Reads the data URL of a field; an array has `numbers` bytes at most.
+/// Reads the data URL of a field; an array has `images` images and as many `numbers` at most.
 ///
 /// # Errors
 /// No data URL, another kind of file, one that is too large.
-pub(crate) fn read(field: &str, url: &str, numbers: usize) -> Result<File, Problem> {
+pub(crate) fn read(field: &str, url: &str, images: usize, numbers: usize) -> Result<File, Problem> {
     let wrong = |found: &str| Problem::field(field, format!("{found}: expected {EXPECTED}"));
     let data = url.strip_prefix("data:").ok_or_else(|| wrong("no data URL"))?;
     let (kind, data) = data.split_once(',').ok_or_else(|| wrong("a data URL without data"))?;
@@ -42,19 +40,17 @@ pub(crate) fn read(field: &str, url: &str, numbers: usize) -> Result<File, Probl
         _ => return Err(wrong(&format!("{} bytes of another kind", bytes.len()))),
     };
     // Of pictures, the engine's decoder refuses those that are too large by their headers.
-    let numbers = if end == "npy" { numbers / 4 * element(&bytes) } else { numbers };
-    if end == "npy" && bytes.len() > numbers.saturating_add(NPY_HEAD) {
-        return Err(Problem::field(field, format!("an array of {} bytes: expected {numbers} at most, here", bytes.len())));
+    // Of an array that is none, what reads it says so.
+    if end == "npy"
+        && let Ok(shape) = npy_shape(&bytes)
+    {
+        let found = shape.iter().fold(1, |all: u128, n| all.saturating_mul((*n).into()));
+        let most = [(shape.first().map_or(0, |n| (*n).into()), images, "images"), (found, numbers, "numbers")];
+        if let Some((n, most, what)) = most.into_iter().find(|(n, most, _)| *n > *most as u128) {
+            return Err(Problem::field(field, format!("an array of {n} {what}: expected {most} at most, here")));
+        }
     }
     Ok(File { name: format!("{field}.{end}").into(), bytes })
-}
-
-/// Bytes of one number of an array: `'descr': '<f4'`. Of what is not understood, 1: what reads it then says so.
-fn element(npy: &[u8]) -> usize {
-    const DESCR: &[u8] = b"'descr': '";
-    let head = &npy[..npy.len().min(NPY_HEAD)];
-    let at = head.windows(DESCR.len()).position(|window| window == DESCR).map(|at| at + DESCR.len() + 2);
-    at.and_then(|at| head.get(at)).filter(|digit| (b'1'..=b'8').contains(digit)).map_or(1, |digit| usize::from(digit - b'0'))
 }
 
 #[cfg(test)]
@@ -64,7 +60,7 @@ mod tests {
     #[test]
     fn files_are_what_they_say_themselves() {
         let url = |bytes: &[u8]| format!("data:image/png;base64,{}", BASE64_STANDARD.encode(bytes));
-        let read = |url: &str| read("input", url, 100).map(|file| file.name.display().to_string()).map_err(|problem| problem.message);
+        let read = |url: &str| read("input", url, 5, 100).map(|file| file.name.display().to_string()).map_err(|problem| problem.message);
         assert_eq!(read(&url(b"\x89PNG\r\n")), Ok("input.png".to_owned()));
         assert_eq!(read(&url(b"\xff\xd8\xff\xe0")), Ok("input.jpg".to_owned()));
         assert_eq!(read(&url(b"RIFF....WEBPVP8 ")), Ok("input.webp".to_owned()));
@@ -72,16 +68,17 @@ mod tests {
         for wrong in ["/etc/passwd", "data:", "data:,x", "data:image/png,x", "data:image/png;base64,?", &url(b"PK\x03\x04"), &url(b"")] {
             assert!(read(wrong).is_err_and(|message| message.starts_with("`input`: ")), "{wrong}");
         }
-        assert!(read(&url(&[b"\x93NUMPY", &[0; 5000][..]].concat())).is_err());
-        let array = |descr: &str, bytes: usize| {
-            url(&[b"\x93NUMPY\x01\x00v\x00{'descr': '", descr.as_bytes(), b"', ", &vec![0; NPY_HEAD + bytes][..]].concat())
+        // Whatever its numbers are, and however its header is written.
+        let array = |shape: &str| {
+            let head = format!("{{\"shape\":{shape}, 'fortran_order': False, 'descr': '|u1'}}\n");
+            let len = u16::try_from(head.len()).unwrap().to_le_bytes();
+            url(&[b"\x93NUMPY\x01\x00", &len[..], head.as_bytes()].concat())
         };
-        // 400 bytes are 100 numbers, whatever they take.
-        for (descr, bytes) in [("<f4", 350), ("|u1", 50), ("<f8", 700)] {
-            assert!(super::read("input", &array(descr, bytes), 400).is_ok(), "{descr}");
-            assert!(super::read("input", &array(descr, bytes + 200), 400).is_err(), "{descr}");
-        }
-        let array = url(&[b"\x93NUMPY", &[0; 5000][..]].concat());
-        assert!(super::read("input", &array, usize::MAX).is_ok(), "no bound is no bound");
+        assert_eq!(read(&array("(5,1,4,5)")), Ok("input.npy".to_owned()));
+        let said = |n: &str, most: &str| Err(format!("`input`: an array of {n}: expected {most} at most, here"));
+        assert_eq!(read(&array("(6, 1, 1, 1)")), said("6 images", "5"));
+        assert_eq!(read(&array("(5, 1, 3, 7)")), said("105 numbers", "100"));
+        assert_eq!(read(&array("(5, 18446744073709551615, 18446744073709551615, 2)")), said(&u128::MAX.to_string(), "100"));
+        assert!(super::read("input", &array("(600, 9, 9)"), usize::MAX, usize::MAX).is_ok(), "no bound is no bound");
     }
 }

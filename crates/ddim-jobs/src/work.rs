@@ -126,11 +126,12 @@ impl Work {
         }
     }
 
-    /// Takes out the files that came within the request, which then names them as they are called; an array has `numbers` bytes at most.
+    /// Takes out the files that came within the request, which then names them as they are called; an array has `images` images and as many
+    /// `numbers` at most.
     ///
     /// # Errors
     /// A field that is no data URL, or is missing.
-    pub fn take_files(&mut self, numbers: usize) -> Result<Vec<File>, Problem> {
+    pub fn take_files(&mut self, images: usize, numbers: usize) -> Result<Vec<File>, Problem> {
         let mut files = Vec::new();
         for (field, upload) in self.uploads() {
             let path = match upload {
@@ -140,7 +141,7 @@ impl Work {
                 Upload::Needed(path) | Upload::Optional(Some(path)) => path,
                 Upload::Optional(None) => continue,
             };
-            let file = upload::read(field, &path.to_string_lossy(), numbers)?;
+            let file = upload::read(field, &path.to_string_lossy(), images, numbers)?;
             path.clone_from(&file.name);
             files.push(file);
         }

@@ -18,7 +18,8 @@ export function create(panel, { backend, models, pictures }) {
   const state = store({ ...defaults(names, models), classes: "", inversion: "euler", decode: 50, several: [5, 10, 20, 50, 100] });
   const jobs = runner(panel, backend, "encode");
   const [encoded, decoded] = [keeper(backend), keeper(backend)];
-  let [image, latents, seen, compared] = [null, null, null, false];
+  // What is shown: steps down of the decoded image, if it is of these latents.
+  let [image, latents, seen, decodedIn, compared] = [null, null, null, null, false];
 
   const figure = (testid, alt, words) => {
     const shown = picture(alt, { class: "picture empty", "data-testid": testid });
@@ -66,7 +67,7 @@ export function create(panel, { backend, models, pictures }) {
     empty.hidden = true;
     result.hidden = false;
     const encodes = !latents || ["model", "steps", "trajectory", "inversion", "classes"].some((key) => changed.has(key));
-    if (encodes) latents = null;
+    if (encodes) latents = decodedIn = null;
     if (encodes || changed.has("several")) compared = false;
     const compares = !compared;
     jobs.guard(async () => {
@@ -83,7 +84,7 @@ export function create(panel, { backend, models, pictures }) {
         latentNumbers.textContent = `Latent: mean ${short(mean)} (noise: 0), standard deviation ${short(std)} (noise: 1). Encoded in ${v.steps} steps, ${duration(seconds)}.`;
         latents = await dataUrlOf(await found.array());
       }
-      if (encodes || changed.has("decode")) {
+      if (decodedIn !== v.decode) {
         const found = await jobs.run("sample", { ...shared, latents, count: 1, steps: v.decode, eta: 0 });
         if (!found) return;
         decoded.keep(found);
@@ -92,6 +93,7 @@ export function create(panel, { backend, models, pictures }) {
         const error = difference(map, await pixels(seen), await pixels(found.images[0]), MAGNIFY);
         mse.textContent = short(error);
         mapCaption.replaceChildren(`difference × ${MAGNIFY}, MSE `, mse);
+        decodedIn = v.decode;
       }
       jobs.say(`encoded in ${v.steps} steps, decoded in ${v.decode}: MSE ${mse.textContent}`, true);
       if (compares) {

@@ -42,16 +42,18 @@ pub(crate) fn bound(work: &mut Work, limits: &Limits) -> Result<usize, Problem> 
             within("steps", request.steps, limits.steps)?;
             within("frames", request.frames, images)?;
             let (rows, cols) = (request.rows.unwrap_or(8), request.cols.unwrap_or(8));
-            // Of latents only who reads them knows how many there are.
-            match request.seeds.len() {
-                2 if request.latents.is_none() => request.frames,
-                _ => {
-                    within("rows", rows, images)?;
-                    within("cols", cols, images)?;
-                    within("rows", rows * cols, images)
-                        .map_err(|_| Problem::field("rows", format!("{rows} by {cols}: expected {images} images at most")))?;
-                    rows * cols
-                }
+            let grid = || -> Result<usize, Problem> {
+                within("rows", rows, images)?;
+                within("cols", cols, images)?;
+                within("rows", rows * cols, images)
+                    .map_err(|_| Problem::field("rows", format!("{rows} by {cols}: expected {images} images at most")))?;
+                Ok(rows * cols)
+            };
+            match (&request.latents, request.seeds.len()) {
+                // Only who reads them knows how many there are.
+                (Some(_), _) => grid()?.max(request.frames),
+                (None, 2) => request.frames,
+                (None, _) => grid()?,
             }
         }
         Work::Encode(request) => {

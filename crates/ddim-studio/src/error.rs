@@ -54,6 +54,14 @@ impl Error {
         Self::Store { path: path.display().to_string(), message }
     }
 
+    /// What it says, without where the store lies.
+    pub(crate) fn without_path(&self) -> String {
+        match self {
+            Self::Store { message, .. } => message.clone(),
+            other => other.to_string(),
+        }
+    }
+
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }

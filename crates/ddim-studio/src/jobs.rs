@@ -146,7 +146,8 @@ impl Jobs {
     /// Writes to the store, if there is one. What cannot be kept is counted: it is no reason to lose what is in memory.
     fn keep(&self, write: impl FnOnce(&Store) -> crate::error::Result<()>) {
         if let Some(Err(error)) = self.store.as_ref().map(write) {
-            self.metrics.store_error(error.to_string());
+            // Anybody may ask for it: where the file lies is left out.
+            self.metrics.store_error(error.without_path());
         }
     }
 
@@ -173,7 +174,8 @@ impl Jobs {
             self.keep(|store| store.remove(&[id]));
             return Err(problem);
         }
-        job.log.push("queued", &json!({ "before": inner.waiting.len() }));
+        let running = inner.all.values().filter(|job| matches!(job.state(), State::Running)).count();
+        job.log.push("queued", &json!({ "before": running + inner.waiting.len() }));
         inner.all.insert(job.id, Arc::clone(&job));
         inner.waiting.push_back(Arc::clone(&job));
         self.wake.notify_one();

@@ -101,13 +101,18 @@ pub(crate) fn asked(kind: &str, mut request: Value, previews: usize, models: &[S
     if let Some([h, w]) = size {
         // No result depends on it.
         let most = (limits.pixels_together / (h * w).max(1)).max(1);
-        if let BatchSize::Of(n) = &mut work.model().batch_size {
-            *n = most.min(*n);
+        let batch_size = &mut work.model().batch_size;
+        match batch_size {
+            BatchSize::Of(n) => *n = most.min(*n),
+            // On a graphics processor it is tried.
+            BatchSize::Auto if most < BatchSize::ON_PROCESSOR => *batch_size = BatchSize::Of(most),
+            BatchSize::Auto => {}
         }
     }
-    // As many numbers as that many images have, of f32.
-    let numbers = size.map_or(limits.pixels, |[h, w]| h * w * limits.images) * served.info.channels * 4;
-    let files = work.take_files(numbers)?;
+    // Of an array all images are worked on, in the model's size.
+    let images = size.map_or(limits.images, |[h, w]| limits.images.min(limits.pixels / (h * w).max(1)).max(1));
+    let numbers = size.map_or(limits.pixels, |[h, w]| h * w * images).saturating_mul(served.info.channels);
+    let files = work.take_files(images, numbers)?;
     work.model().model.clone_from(&served.path);
     let told = told(&work, &served.name, decoder.map(|model| &*model.name));
     let length = told.to_string().len();

@@ -20,7 +20,7 @@ use http_body_util::LengthLimitError;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What answers are made of.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct AppState {
     /// For what is answered without a job.
     pub(crate) engine: Engine,
     /// Places for large bodies.
-    pub(crate) large: Semaphore,
+    pub(crate) large: Arc<Semaphore>,
     pub(crate) limits: Limits,
 }
 
@@ -106,7 +106,7 @@ async fn models(State(room): State<Arc<AppState>>) -> Response {
 async fn plan(State(room): State<Arc<AppState>>, request: Request) -> Answer {
     let body = body(request.into_body(), &room).await?;
     let plan = blocking(move || {
-        let asked = request::asked("sample", request::whole(&body)?, 0, &room.models, &room.limits)?;
+        let asked = request::asked("sample", request::whole(&body.bytes)?, 0, &room.models, &room.limits)?;
         let plan = asked.work.plan().expect("it is a sample's");
         let report = room.engine.run(&plan, &Control::default(), &mut |_| {}).map_err(ddim_jobs::Problem::from)?;
         let mut json = serde_json::to_value(&report).unwrap_or_default();
@@ -130,7 +130,7 @@ async fn openai_model(State(room): State<Arc<AppState>>, Path(id): Path<String>)
 
 async fn generations(State(room): State<Arc<AppState>>, headers: HeaderMap, request: Request) -> Answer {
     let body = body(request.into_body(), &room).await?;
-    let job = blocking(move || openai::submit(&body, &room.models, &room.jobs, &room.limits)).await?;
+    let job = blocking(move || openai::submit(&body.bytes, &room.models, &room.jobs, &room.limits)).await?;
     // The guard has seen that it is there, and one of ours.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     Ok(json_of(StatusCode::OK, &job.images(host).await?))
@@ -138,7 +138,7 @@ async fn generations(State(room): State<Arc<AppState>>, headers: HeaderMap, requ
 
 async fn submit(State(room): State<Arc<AppState>>, request: Request) -> Answer {
     let body = body(request.into_body(), &room).await?;
-    let submitted = blocking(move || room.jobs.submit(request::read(&body, &room.models, &room.limits)?));
+    let submitted = blocking(move || room.jobs.submit(request::read(&body.bytes, &room.models, &room.limits)?));
     let job = submitted.await?;
     let mut response = json_of(StatusCode::ACCEPTED, &job.to_json());
     if let Ok(location) = format!("/api/v1/jobs/{}", job.id).parse() {
@@ -165,8 +165,15 @@ async fn preview(State(room): State<Arc<AppState>>, Path((name, file)): Path<(St
     Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response())
 }
 
+/// A body that has come.
+struct Arrived {
+    bytes: Bytes,
+    /// Of a large one, its place: kept until it is a job, since bodies wait for a thread that parses them.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
 /// A body that is small enough and comes fast enough.
-async fn body(body: Body, room: &AppState) -> Result<Bytes, Problem> {
+async fn body(body: Body, room: &AppState) -> Result<Arrived, Problem> {
     let limits = &room.limits;
     let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body: expected {} bytes at most", limits.body));
     // What is said to come needs not be waited for.
@@ -175,12 +182,12 @@ async fn body(body: Body, room: &AppState) -> Result<Bytes, Problem> {
     }
     // Of the large ones, and of those that do not say, so many at once are memory enough.
     let is_small = hyper::body::Body::size_hint(&body).upper().is_some_and(|bytes| bytes <= Limits::SMALL_BODY as u64);
-    let place = if is_small { Ok(None) } else { room.large.try_acquire().map(Some) };
+    let place = if is_small { Ok(None) } else { Arc::clone(&room.large).try_acquire_owned().map(Some) };
     let Ok(_place) = place else {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once: expected fewer, try again later"));
     };
     match tokio::time::timeout(limits.request, axum::body::to_bytes(body, limits.body)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Ok(bytes)) => Ok(Arrived { bytes, _place }),
         Ok(Err(error)) if std::error::Error::source(&error).is_some_and(|source| source.is::<LengthLimitError>()) => Err(too_large()),
         Ok(Err(error)) => Err(Problem::new(StatusCode::BAD_REQUEST, format!("the body: {error}"))),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body: expected within {} s", limits.request.as_secs_f64()))),

@@ -58,7 +58,7 @@ impl Studio {
         let models = models::read(&config.models, &config.engine)?;
         let limits = config.limits.clone();
         let store = config.store.as_deref().map(Store::open).transpose()?;
-        let (jobs, large) = (Arc::new(Jobs::new(limits.clone(), store)?), Semaphore::new(limits.large_bodies));
+        let (jobs, large) = (Arc::new(Jobs::new(limits.clone(), store)?), Arc::new(Semaphore::new(limits.large_bodies)));
         let room = Arc::new(AppState { models, jobs, runs: config.runs.clone(), engine: config.engine.clone(), large, limits });
         Ok(Self { listener, address, config, room })
     }

@@ -9,7 +9,7 @@ use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefini
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A [`Record`] in JSON by the job's number.
 const JOBS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("jobs");
@@ -81,7 +81,8 @@ impl Record {
 #[derive(Debug)]
 pub(crate) struct Store {
     path: PathBuf,
-    database: Database,
+    /// None after an error of the disk, after which the library refuses all that comes: it is opened anew for the next write.
+    database: Mutex<Option<Database>>,
 }
 
 impl Store {
@@ -90,28 +91,39 @@ impl Store {
     /// # Errors
     /// A file of another kind, one that another server uses, or that cannot be written.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let database = Database::builder().set_cache_size(CACHE).create(path).map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => {
-                Error::store(path, "another server keeps its jobs there: expected a file of this one's own")
-            }
-            error => Error::store(path, error),
-        })?;
-        let store = Self { path: path.to_owned(), database };
+        let store = Self { path: path.to_owned(), database: Mutex::default() };
         store.write(|_| Ok(()))?;
         Ok(store)
     }
 
+    fn database(&self) -> MutexGuard<'_, Option<Database>> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened(&self) -> Result<Database> {
+        Database::builder().set_cache_size(CACHE).create(&self.path).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => {
+                Error::store(&self.path, "another server keeps its jobs there: expected a file of this one's own")
+            }
+            error => Error::store(&self.path, error),
+        })
+    }
+
     /// One transaction, with both tables there.
     fn write(&self, change: impl FnOnce(&WriteTransaction) -> std::result::Result<(), redb::Error>) -> Result<()> {
+        let mut held = self.database();
+        let database = held.take().map_or_else(|| self.opened(), Ok)?;
         let all = || -> std::result::Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
+            let transaction = database.begin_write()?;
             transaction.open_table(JOBS)?;
             transaction.open_table(FILES)?;
             change(&transaction)?;
             transaction.commit()?;
             Ok(())
         };
-        all().map_err(|error| Error::store(&self.path, error))
+        all().map_err(|error| Error::store(&self.path, error))?;
+        *held = Some(database);
+        Ok(())
     }
 
     /// A job that has come.
@@ -162,8 +174,13 @@ impl Store {
     /// A file that is damaged, or was written by another version.
     pub(crate) fn read(&self) -> Result<Vec<(u64, Record, JobOutput)>> {
         let damaged = |error: &dyn std::fmt::Display| Error::store(&self.path, error);
+        let mut held = self.database();
+        if held.is_none() {
+            *held = Some(self.opened()?);
+        }
+        let database = held.as_ref().expect("it is open");
         let all = || -> std::result::Result<Vec<(u64, Vec<u8>, JobOutput)>, redb::Error> {
-            let transaction = self.database.begin_read()?;
+            let transaction = database.begin_read()?;
             let (jobs, files) = (transaction.open_table(JOBS)?, transaction.open_table(FILES)?);
             let mut all = Vec::new();
             for job in jobs.iter()? {
@@ -187,5 +204,30 @@ impl Store {
             Ok((id, record, drawn))
         };
         all().map_err(|error| damaged(&error))?.into_iter().map(read).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_disk_is_not_the_end_of_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("jobs.redb")).unwrap();
+        store.write(|transaction| Ok(drop(transaction.open_table(JOBS)?.insert(1, &b"1"[..])?))).unwrap();
+        // As where the disk is full.
+        let full = |transaction: &WriteTransaction| {
+            transaction.open_table(JOBS)?.insert(2, &b"2"[..])?;
+            Err(redb::Error::Io(std::io::Error::other("no space left")))
+        };
+        let error = store.write(full).unwrap_err();
+        assert_eq!(error.without_path(), "I/O error: no space left");
+        assert!(error.to_string().contains("jobs.redb"), "{error}");
+        store.write(|transaction| Ok(drop(transaction.open_table(JOBS)?.insert(3, &b"3"[..])?))).unwrap();
+        let held = store.database();
+        let transaction = held.as_ref().unwrap().begin_read().unwrap();
+        let there = transaction.open_table(JOBS).unwrap().iter().unwrap().map(|job| job.unwrap().0.value()).collect::<Vec<_>>();
+        assert_eq!(there, [1, 3]);
     }
 }

@@ -99,7 +99,7 @@ fn job(
 ) -> Result<Value, Problem> {
     let mut work = Work::parse(kind, request)?;
     check_model(work.model())?;
-    let files = work.take_files(usize::MAX)?;
+    let files = work.take_files(usize::MAX, usize::MAX)?;
     // Elsewhere than in a browser, for tests, files lie in a folder.
     let folder = if memory::ONLY { None } else { Some(tempfile::tempdir()?) };
     let place = Place::new(folder.as_ref().map_or(PathBuf::from(FILES), |folder| folder.path().to_owned()));

@@ -24,4 +24,4 @@ pub use floats::{npy_bytes, read_floats, read_floats_any};
 pub(crate) use images::check_range;
 pub(crate) use numbers::Numbers;
 pub(crate) use read::{is_floats, read_batch, shape_of};
-pub use real::{Npz, RealArray, npy_numbers};
+pub use real::{Npz, RealArray, npy_numbers, npy_shape};

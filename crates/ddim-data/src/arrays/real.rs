@@ -2,6 +2,7 @@
 
 use super::archive::{in_array, names, open_entry};
 use super::array::Opened;
+use super::header::Header;
 use super::numbers::Kind;
 use crate::batch::{Step, in_file};
 use crate::error::{Error, Result};
@@ -103,4 +104,19 @@ pub(super) fn numbers_of<R: Read>(mut array: Opened<R>) -> Step<RealArray> {
 /// ```
 pub fn npy_numbers(bytes: &[u8]) -> Result<RealArray> {
     Opened::new(bytes, bytes.len() as u64).and_then(numbers_of).map_err(Error::new)
+}
+
+/// The shape of a `.npy` file in memory, as its header has it: what is behind is neither read nor measured.
+///
+/// # Errors
+/// No `.npy` file.
+///
+/// ```
+/// use ddim_data::{npy_bytes, npy_shape};
+///
+/// assert_eq!(npy_shape(&npy_bytes(&[0.5, 2.0], [1, 1, 2]))?, [1, 1, 1, 2]);
+/// # Ok::<(), ddim_data::Error>(())
+/// ```
+pub fn npy_shape(bytes: &[u8]) -> Result<Vec<u64>> {
+    Ok(Header::read(&mut &*bytes).map_err(Error::new)?.shape)
 }

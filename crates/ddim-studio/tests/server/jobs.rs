@@ -95,6 +95,16 @@ fn cancelled_between_steps() {
     let id = server.submit(LONG);
     let mut events = server.events(id, None);
     assert!(events.any(|event| event.name == "step"));
+    // What is worked on is waited for as what waits is.
+    let others = [1, 2].map(|before| {
+        let other = server.submit(LONG);
+        let queued = server.events(other, None).next().unwrap();
+        assert_eq!((&*queued.name, &queued.data["before"]), ("queued", &before.into()));
+        other
+    });
+    for other in others {
+        assert_eq!(server.ask("DELETE", &format!("/api/v1/jobs/{other}"), &[], "").status, 202);
+    }
     assert_eq!(server.ask("DELETE", &format!("/api/v1/jobs/{id}"), &[], "").status, 202);
     let rest: Vec<Event> = events.collect();
     assert_eq!(rest.last().unwrap().name, "cancelled");

@@ -131,6 +131,14 @@ fn what_is_wrong_with_an_upload_names_its_field_and_no_path() {
         ("interpolate", json!({ "latents": "/etc/passwd" }), "latents"),
         ("interpolate", json!({ "seeds": [1, 2, 3, 4], "rows": u64::MAX / 2 + 1, "cols": 2 }), "rows"),
         ("interpolate", json!({ "seeds": [1, 2], "frames": 300 }), "frames"),
+        // Images that are small as they come are not when they are worked on.
+        ("encode", json!({ "input": data_url(&npy_bytes(&[0.0; 3 * 300], [3, 1, 1])) }), "input"),
+        ("encode", json!({ "input": data_url(&npy_bytes(&[0.0; 3 * 30], [3, 1, 1])), "model": { "size": [512, 512] } }), "input"),
+        (
+            "interpolate",
+            json!({ "latents": data_url(&npy_bytes(&[0.0; 6], [3, 1, 1])), "frames": 250, "model": { "size": [512, 512] } }),
+            "size",
+        ),
         ("sample", json!({ "count": 1, "model": { "size": [1024, 1024] } }), "size"),
     ] {
         let answer = post(kind, request);
@@ -156,11 +164,11 @@ fn requests_are_short_without_their_files() {
     server.wait(id, &["failed"]);
     assert_eq!(server.get(&format!("/api/v1/jobs/{id}")).json()["field"], "seeds");
     // Large images come in smaller batches, and are the same.
-    let sizes = [1usize, 64].map(|batch| {
+    let sizes = [json!(1), json!(64), json!("auto")].map(|batch| {
         let job = done(&server, "sample", &json!({ "count": 2, "steps": 1, "model": { "size": [64, 64], "batch_size": batch } }));
         bytes(&server, &job["array"])
     });
-    assert!(sizes[0] == sizes[1]);
+    assert!(sizes[0] == sizes[1] && sizes[0] == sizes[2]);
 }
 
 #[test]
