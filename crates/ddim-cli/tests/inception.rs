@@ -226,6 +226,9 @@ fn a_sweep_killed_at_any_moment() {
         run.stdout
     );
     assert!(run.stdout.contains("Warning: a cell has 70 images, fewer than"), "{}", run.stdout);
+    let differences = fs::read_to_string(dir.join("whole/differences.csv")).unwrap();
+    assert!(differences.lines().skip(1).all(|line| line.split(',').nth(1).unwrap().parse::<f64>().unwrap() > 0.0), "{differences}");
+    assert!(differences.lines().count() > 3 && run.stdout.contains("over pairs of images from the same latents"), "{}", run.stdout);
     let (mut kills, mut moment) = (0, 1u64);
     loop {
         let mut child = Command::cargo_bin("ddim")

@@ -287,7 +287,8 @@ impl Request for Sweep {
         }
         let seconds = watch.end();
 
-        let table = Table { steps: self.steps.clone(), rows, seeds: self.seed.clone(), results };
+        let without = cells.iter().map(|cell| sweep.fid_without(cell)).collect::<std::result::Result<_, _>>()?;
+        let table = Table { steps: self.steps.clone(), rows, seeds: self.seed.clone(), results, without };
         let file = |name: &str| self.out.join(name);
         let seeds = if self.seed.len() > 1 { format!(", {} seeds", self.seed.len()) } else { String::new() };
         let title = format!("{}, {} images per cell{seeds}", session.model, self.count);
@@ -301,6 +302,9 @@ impl Request for Sweep {
         write(&file("table.csv"), table.to_csv().as_bytes())?;
         if let Some(classes) = table.to_classes_csv(session.classes.names()) {
             write(&file("classes.csv"), classes.as_bytes())?;
+        }
+        if let Some(differences) = table.to_differences_csv() {
+            write(&file("differences.csv"), differences.as_bytes())?;
         }
         write(&file("table.json"), format!("{object}\n").as_bytes())?;
         let times = cells.iter().map(|cell| Ok(sweep.seconds(cell)?)).collect::<Result<Vec<_>>>()?;

@@ -114,6 +114,17 @@ impl Reference {
     /// The standard error of [`distance`](Self::distance) over the images that `other` is of, whose features [n, d] these are: by leaving each
     /// out in turn (the jackknife, which errs to the large side if at all). The reference is taken as it is. None for fewer than 3 images.
     ///
+    /// # Errors
+    /// Eigenvalues that do not converge.
+    ///
+    /// # Panics
+    /// If the features are not those of the statistics.
+    pub fn error(&self, other: &Statistics, features: &[f32]) -> Result<Option<f64>> {
+        Ok(self.distances_without(other, features)?.map(|without| jackknife(&without).sqrt()))
+    }
+
+    /// [`distance`](Self::distance) without each of the images that `other` is of, whose features [n, d] these are. None for fewer than 3 images.
+    ///
     /// Leaving an image out takes a matrix of rank one from the covariance. With t_k the share of the image in each eigenvalue λ_k of
     /// Lᵀ Σ_b L = M, M - c z zᵀ has the resolvent's trace of M and Σ t λ/(λ + s)² / (1 - Σ t λ/(λ + s)) more (Sherman and Morrison), and
     /// tr M^½ = (1/π) ∫ s^-½ tr M (M + s)⁻¹ ds: one decomposition for all images, that of the images' products where they are fewer than d.
@@ -123,7 +134,7 @@ impl Reference {
     ///
     /// # Panics
     /// If the features are not those of the statistics.
-    pub fn error(&self, other: &Statistics, features: &[f32]) -> Result<Option<f64>> {
+    pub fn distances_without(&self, other: &Statistics, features: &[f32]) -> Result<Option<Vec<f64>>> {
         let (a, b, d) = (&self.statistics, other, other.dim());
         let n = b.count;
         assert!(a.dim() == d && features.len() == n * d, "features of other statistics");
@@ -145,7 +156,7 @@ impl Reference {
             }
             between + traces[0] + scatter * traces[1] - squares * square - 2.0 * scatter.sqrt() * (root - lost)
         });
-        Ok(Some(jackknife(without.collect()).sqrt()))
+        Ok(Some(without.collect()))
     }
 
     /// The eigenvalues of M that are above 0, and the share of each image in each of them, t [n, k]: c (u_k·z)²/λ_k, where the image's

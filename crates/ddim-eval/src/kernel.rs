@@ -107,17 +107,21 @@ fn estimate(within: [&[f64]; 2], across: [&[f64]; 2]) -> KernelDistance {
     let distance = means[0] + means[1] - 2.0 * crossed / (n * m);
     let variance = |side: usize| {
         let (n, other) = if side == 0 { (n, m) } else { (m, n) };
-        let without = within[side].iter().zip(across[side]).map(|(within, across)| {
-            (totals[side] - 2.0 * within) / ((n - 1.0) * (n - 2.0)) + means[1 - side] - 2.0 * (crossed - across) / ((n - 1.0) * other)
-        });
-        jackknife(without.collect())
+        let without: Vec<f64> = within[side]
+            .iter()
+            .zip(across[side])
+            .map(|(within, across)| {
+                (totals[side] - 2.0 * within) / ((n - 1.0) * (n - 2.0)) + means[1 - side] - 2.0 * (crossed - across) / ((n - 1.0) * other)
+            })
+            .collect();
+        jackknife(&without)
     };
     let error = (counts.into_iter().min() > Some(2)).then(|| (variance(0) + variance(1)).sqrt());
     KernelDistance { distance, error, counts }
 }
 
 /// The variance of a number, from what it is without each image: (n - 1)/n Σ (x_i - mean)².
-pub(crate) fn jackknife(without: Vec<f64>) -> f64 {
+pub(crate) fn jackknife(without: &[f64]) -> f64 {
     let n = without.len() as f64;
     let mean = without.iter().sum::<f64>() / n;
     (n - 1.0) / n * without.iter().map(|x| (x - mean).powi(2)).sum::<f64>()
@@ -193,8 +197,8 @@ mod tests {
                 continue;
             }
             let without = |set: &[f32], i: usize| [&set[..i * dim], &set[(i + 1) * dim..]].concat();
-            let of_a = jackknife((0..n).map(|i| definition(&without(&a, i), &b, dim)).collect());
-            let of_b = jackknife((0..m).map(|i| definition(&a, &without(&b, i), dim)).collect());
+            let of_a = jackknife(&(0..n).map(|i| definition(&without(&a, i), &b, dim)).collect::<Vec<_>>());
+            let of_b = jackknife(&(0..m).map(|i| definition(&a, &without(&b, i), dim)).collect::<Vec<_>>());
             let error = found.error.unwrap();
             assert!((error / (of_a + of_b).sqrt() - 1.0).abs() < 1e-3, "{error} {of_a} {of_b}");
         }

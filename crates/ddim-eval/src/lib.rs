@@ -2,6 +2,7 @@
 
 mod cache;
 mod cell;
+mod differences;
 mod error;
 mod features;
 #[cfg_attr(target_family = "wasm", path = "fetch_nothing.rs")]

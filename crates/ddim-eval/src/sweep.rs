@@ -1,13 +1,14 @@
 //! A table of FID and KID over numbers of steps S, solvers, trajectories, amounts of noise and guidance (Table 1 of the paper), kept in a folder so that it can be stopped anywhere:
 //! features of a few images at a time become files, each cell becomes one when it is done, and what is there is not computed again.
 //!
-//! `sweep.json` what is compared; `reference.npz` the statistics of real images, and features of them for KID; `cells/` a `.json` and the first images (`.npy`) of each cell,
+//! `sweep.json` what is compared; `reference.npz` the statistics of real images, and features of them for KID; `cells/` a `.json`, the first images (`.npy`) and FID without each image (`-without.npy`) of each cell,
 //! and of one that is not done a folder of parts; `timings.json` how long sampling took, the one file that differs from run to run.
 
 use crate::cache::KeptFeatures;
 use crate::cell::{Cell, CellResult, Plain, sigma_name};
 use crate::error::{Error, Result};
 use crate::features::features_of_images;
+use crate::kernel::jackknife;
 use crate::reference::{SweepReference, floats};
 use crate::statistics::{Statistics, npy, to_npz};
 use ddim_data::{Npz, npy_numbers};
@@ -34,6 +35,9 @@ pub enum SweepEvent<'a> {
 
 /// Images that become a file together: what a kill loses at most.
 const PART: usize = 32;
+
+/// How the file of a cell ends that has its FID without each of its images.
+const WITHOUT: &str = "-without.npy";
 
 /// Images of each cell that are kept to be shown.
 pub const SHOWN: usize = 8;
@@ -212,7 +216,8 @@ impl Sweep {
         let all = collect(&parts, count, &mut make, &mut |n| observe(SweepEvent::Images(Some(cell), n)))?;
         let statistics = Statistics::of(&all.features, Inception::FEATURES)?;
         let fid = reference.fid.distance(&statistics)?;
-        let fid_error = reference.fid.error(&statistics, &all.features)?;
+        let without = reference.fid.distances_without(&statistics, &all.features)?;
+        let fid_error = without.as_ref().map(|without| jackknife(without).sqrt());
         let kid = reference.kid.as_ref().map(|reference| reference.distance(&all.features)).transpose()?;
         let (kid, kid_error) = (kid.map(|kid| kid.distance), kid.and_then(|kid| kid.error));
         let by_class = labels.map(|labels| reference.by_class(&all.features, labels)).transpose()?.flatten();
@@ -240,6 +245,9 @@ impl Sweep {
         self.write("timings.json", format!("{:#}\n", serde_json::json!(timings)).as_bytes())?;
         let [c, h, w] = self.shape.map(|n| n as u64);
         self.write(&format!("cells/{name}.npy"), &npy(&all.shown, &[(all.shown.len() / dim) as u64, c, h, w]))?;
+        if let Some(without) = without {
+            self.write(&format!("cells/{name}{WITHOUT}"), &npy(&without, &[count as u64]))?;
+        }
         let text = serde_json::to_string_pretty(&result).map_err(|e| Error::sweep(&done, &e).because(e))?;
         self.write(&format!("cells/{name}.json"), format!("{text}\n").as_bytes())?;
         remove_folder(&parts)?;
@@ -270,10 +278,28 @@ impl Sweep {
     /// # Errors
     /// A file that cannot be read.
     pub fn shown(&self, cell: &Cell) -> Result<Vec<f32>> {
-        let path = self.folder.join("cells").join(format!("{}.npy", cell.name(&self.plain)));
+        let path = self.beside(cell, ".npy");
         let bytes = std::fs::read(&path).map_err(|e| Error::sweep(&path, &e).because(e))?;
         let floats = npy_numbers(&bytes).map_err(|e| Error::sweep(&path, &e).because(e))?;
         Ok(floats.data.into_iter().map(|x| x as f32).collect())
+    }
+
+    /// FID of a cell that is done without each of its images. None of fewer than 3, and of earlier versions, which did not keep it.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn fid_without(&self, cell: &Cell) -> Result<Option<Vec<f64>>> {
+        let path = self.beside(cell, WITHOUT);
+        match std::fs::read(&path) {
+            Ok(bytes) => npy_numbers(&bytes).map(|numbers| Some(numbers.data)).map_err(|e| Error::sweep(&path, &e).because(e)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::sweep(&path, &e).because(e)),
+        }
+    }
+
+    /// A file of a cell.
+    fn beside(&self, cell: &Cell, end: &str) -> PathBuf {
+        self.folder.join("cells").join(cell.name(&self.plain) + end)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::cell::{Cell, CellResult, ClassResult, Row, sigma_name};
 use ddim::{Sigma, Solver};
+use std::ops::Range;
 
 /// η or σ̂ in words that any font has.
 pub fn sigma_label(sigma: &Sigma) -> String {
@@ -34,11 +35,11 @@ pub fn plus_minus(value: f64, error: Option<f64>, decimals: usize) -> String {
 ///     }
 /// };
 /// let results = vec![result(10, 0, 13.5), result(20, 0, 6.75)];
-/// let table = Table { steps: vec![10, 20], rows: rows.clone(), seeds: vec![0], results };
+/// let table = Table { steps: vec![10, 20], rows: rows.clone(), seeds: vec![0], results, without: vec![None; 2] };
 /// assert!(table.to_markdown(None, None, &[]).contains("13.50 ± 0.25"));
 /// assert_eq!(table.to_csv().lines().count(), 3);
 /// // Of more seeds, the mean and how far they lie apart.
-/// let table = Table { steps: vec![10], rows, seeds: vec![0, 1], results: vec![result(10, 0, 13.0), result(10, 1, 14.0)] };
+/// let table = Table { steps: vec![10], rows, seeds: vec![0, 1], results: vec![result(10, 0, 13.0), result(10, 1, 14.0)], without: vec![None; 2] };
 /// assert!(table.to_markdown(None, None, &[]).contains("13.50 ± 0.71"));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +52,8 @@ pub struct Table {
     pub seeds: Vec<u64>,
     /// Row after row, in each column after column, in each seed after seed.
     pub results: Vec<CellResult>,
+    /// FID without each image, of the same cells where it is known ([`Sweep::fid_without`](crate::Sweep::fid_without)): what errors of differences are made of.
+    pub without: Vec<Option<Vec<f64>>>,
 }
 
 /// What stands in one place of a table: of one seed its cell, with the standard error over images; of several the mean of their cells, with the
@@ -128,6 +131,7 @@ impl Table {
             over.map(|images| format!(", ± one standard error over {images}"))
         };
         text += &format!("\nFID of N = {n} images per cell against {of}{errors}.\n");
+        text += &self.differences();
         if self.results.iter().any(|cell| cell.kid.is_some()) {
             let thousandths =
                 |entry: &Entry| entry.kid.map_or(String::new(), |kid| plus_minus(1e3 * kid, entry.kid_error.map(|error| 1e3 * error), 2));
@@ -174,13 +178,19 @@ impl Table {
 
     /// A row for each, a column for each S.
     fn numbers(&self, show: impl Fn(&Entry) -> String) -> String {
+        self.lines(0..self.rows.len(), 0..self.steps.len(), |row, column| show(&self.row(row)[column]))
+    }
+
+    /// A table of some rows and columns.
+    pub(crate) fn lines(&self, rows: Range<usize>, columns: Range<usize>, show: impl Fn(usize, usize) -> String) -> String {
         let mut text = String::from("| S |");
-        self.steps.iter().for_each(|s| text += &format!(" {s} |"));
+        self.steps[columns.clone()].iter().for_each(|s| text += &format!(" {s} |"));
         text += "\n|---|";
-        self.steps.iter().for_each(|_| text += "---|");
-        for (row, label) in self.labels().iter().enumerate() {
-            text += &format!("\n| {label} |");
-            self.row(row).iter().for_each(|entry| text += &format!(" {} |", show(entry)));
+        columns.clone().for_each(|_| text += "---|");
+        let labels = self.labels();
+        for row in rows {
+            text += &format!("\n| {} |", labels[row]);
+            columns.clone().for_each(|column| text += &format!(" {} |", show(row, column)));
         }
         text + "\n"
     }
@@ -236,7 +246,7 @@ impl Entry {
 }
 
 /// Of two numbers or more, with n - 1 in the denominator.
-fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+pub(crate) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -244,14 +254,14 @@ fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn row(solver: Solver, trajectory: &str, sigma: Sigma) -> Row {
+    pub(crate) fn row(solver: Solver, trajectory: &str, sigma: Sigma) -> Row {
         Row { solver, trajectory: trajectory.to_owned(), sigma, guidance: 1.0 }
     }
 
-    fn table(steps: &[usize], rows: Vec<Row>, seeds: &[u64]) -> Table {
+    pub(crate) fn table(steps: &[usize], rows: Vec<Row>, seeds: &[u64]) -> Table {
         let result = |(i, cell): (usize, Cell)| CellResult {
             steps: cell.steps,
             evaluations: if cell.solver == Solver::Heun { 2 * cell.steps - 1 } else { cell.steps },
@@ -269,7 +279,8 @@ mod tests {
             classes: Vec::new(),
         };
         let results = Table::cells(steps, &rows, seeds).into_iter().enumerate().map(result).collect();
-        Table { steps: steps.to_vec(), rows, seeds: seeds.to_vec(), results }
+        let without = vec![None; rows.len() * steps.len() * seeds.len()];
+        Table { steps: steps.to_vec(), rows, seeds: seeds.to_vec(), results, without }
     }
 
     #[test]
@@ -327,6 +338,8 @@ mod tests {
         assert!(table.row(1)[1] == Entry { steps: 20, evaluations: 39, fid: 11.125, fid_error: Some(1.0), ..first }, "{:?}", table.row(1));
         let text = table.to_markdown(Some(40), None, &[]);
         assert!(text.contains("| ddim | 2.12 ± 1.00 | 5.12 ± 1.00 |\n| heun | 8.12 ± 1.00 | 11.12 ± 1.00 |\n"), "{text}");
+        let less = "| S | 10 | 20 |\n|---|---|---|\n| heun | 6.00 ± 0.00 | 6.00 ± 0.00 |\n\nFID of the same less that of ddim at the same S, ± the standard deviation over 3 seeds.";
+        assert!(text.contains(less), "{text}");
         assert!(text.contains("7 images per cell against 40 images: the mean of 3 seeds ± the standard deviation over seeds."), "{text}");
         assert!(
             text.contains("of the same, likewise over seeds.\n\nThe network is evaluated S times per image, except for: heun (19, 39).\n")
@@ -347,7 +360,8 @@ mod tests {
         );
         // Of one seed, the standard error of a share of those whose class the reference has: √(0.5 · 0.5 / 7).
         let unknown = ClassResult { class: 2, count: 5, accuracy: None, kid: None, kid_error: None };
-        let mut one = Table { seeds: vec![4], results: table.results.iter().step_by(3).cloned().collect(), ..table.clone() };
+        let mut one =
+            Table { seeds: vec![4], results: table.results.iter().step_by(3).cloned().collect(), without: vec![None; 4], ..table.clone() };
         one.results.iter_mut().for_each(|cell| cell.classes.push(unknown.clone()));
         assert!((one.row(0)[0].accuracy_error.unwrap() - (0.25_f64 / 7.0).sqrt()).abs() < 1e-15);
         assert!(one.to_markdown(None, None, &[]).contains("| ddim | 50.0 ± 18.9 | 50.0 ± 18.9 |"));

@@ -191,14 +191,20 @@ fn features(n: usize, d: usize, seed: u64) -> Vec<f32> {
     (0..n * d).map(|at| row(at / d, at % d) as f32).collect()
 }
 
-/// The error by the definition of the jackknife: the distance without each image in turn.
-fn error_by_leaving_out(reference: &Reference, features: &[f32], d: usize) -> f64 {
+/// The distance without each image in turn, by its definition.
+fn distances_by_leaving_out(reference: &Reference, features: &[f32], d: usize) -> Vec<f64> {
     let n = features.len() / d;
     let without = (0..n).map(|i| {
         let rest = [&features[..i * d], &features[(i + 1) * d..]].concat();
         reference.distance(&Statistics::of(&rest, d).unwrap()).unwrap()
     });
-    let without: Vec<f64> = without.collect();
+    without.collect()
+}
+
+/// The error by the definition of the jackknife.
+fn error_by_leaving_out(reference: &Reference, features: &[f32], d: usize) -> f64 {
+    let without = distances_by_leaving_out(reference, features, d);
+    let n = without.len();
     let mean = without.iter().sum::<f64>() / n as f64;
     ((n - 1) as f64 / n as f64 * without.iter().map(|x| (x - mean).powi(2)).sum::<f64>()).sqrt()
 }
@@ -215,6 +221,12 @@ fn the_error_is_that_of_leaving_out_each_image() {
         let found = reference.error(&statistics, &x).unwrap().unwrap();
         let expected = error_by_leaving_out(&reference, &x, d);
         assert!((found / expected - 1.0).abs() < 1e-4, "{n} against {m}: {found}, by leaving out {expected}");
+        let found = reference.distances_without(&statistics, &x).unwrap().unwrap();
+        let expected = distances_by_leaving_out(&reference, &x, d);
+        assert!(
+            found.len() == n && found.iter().zip(&expected).all(|(a, b)| (a / b - 1.0).abs() < 1e-4),
+            "{n} against {m}: {found:?}, {expected:?}"
+        );
     }
     let reference = Reference::new(Statistics::of(&features(200, d, 1), d).unwrap()).unwrap();
     for n in [6, 30] {

@@ -109,8 +109,9 @@ mod tests {
             accuracy: None,
             classes: Vec::new(),
         };
-        let results = Table::cells(steps, &rows, seeds).into_iter().enumerate().map(result).collect();
-        Table { steps: steps.to_vec(), rows, seeds: seeds.to_vec(), results }
+        let results: Vec<_> = Table::cells(steps, &rows, seeds).into_iter().enumerate().map(result).collect();
+        let without = vec![None; results.len()];
+        Table { steps: steps.to_vec(), rows, seeds: seeds.to_vec(), results, without }
     }
 
     fn row(solver: Solver, sigma: Sigma) -> Row {

@@ -19,8 +19,9 @@ use std::path::PathBuf;
 /// Takes the images' Inception features as they come, and compares them with the reference, which is
 /// prepared as for training, and whose features are kept in ddim's cache (DDIM_CACHE) where it has 256 images or more. Everything is kept in --out: the same command goes on where it was stopped, however it was, and asking for more
 /// steps, solvers, trajectories, amounts of noise, guidance or seeds computes those alone. Model, reference and Inception are known again by checksums of what they hold: with others
-/// the folder is refused. Numbers of one seed come with their standard error over the images of a cell (of KID: and of the reference). Sigma hat is the
-/// authors' ddpm_noisy: predicted images are clipped and the noise derived again, unless --no-clip says otherwise. Writes table.md, table.csv, table.json, fid, kid and seconds (.svg, .png) and grid.png, and with classes classes.csv.
+/// the folder is refused. Numbers of one seed come with their standard error over the images of a cell (of KID: and of the reference), and differences of FID, of each row from the first and of
+/// each column from the one before, with theirs over pairs of images from the same latents. Sigma hat is the
+/// authors' ddpm_noisy: predicted images are clipped and the noise derived again, unless --no-clip says otherwise. Writes table.md, table.csv, differences.csv, table.json, fid, kid and seconds (.svg, .png) and grid.png, and with classes classes.csv.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
