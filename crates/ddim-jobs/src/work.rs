@@ -272,9 +272,11 @@ impl Work {
     }
 }
 
-/// What a model is, without where it lies.
-pub fn model_json(info: &InfoReport) -> Value {
-    without(info, &["command", "weights"])
+/// What a model is, without where it lies, and its `source`: what the command line calls it on any machine, if anything.
+pub fn model_json(info: &InfoReport, source: Option<&str>) -> Value {
+    let mut json = without(info, &["command", "weights"]);
+    json["source"] = json!(source);
+    json
 }
 
 /// A report without some of its fields.

@@ -99,7 +99,11 @@ async function follow(job, onEvent, signal) {
 async function shown(urls, signal) {
   const local = urls.map((url) => address(url).href);
   if (!token) return local;
-  return Promise.all(local.map(async (url) => URL.createObjectURL(await (await ask(url.slice(BASE.href.length), { signal })).blob())));
+  const made = await Promise.allSettled(local.map(async (url) => URL.createObjectURL(await (await ask(url.slice(BASE.href.length), { signal })).blob())));
+  const failed = made.find(({ status }) => status === "rejected");
+  if (!failed) return made.map(({ value }) => value);
+  made.forEach(({ value }) => value && URL.revokeObjectURL(value));
+  throw failed.reason;
 }
 
 function start(kind, request, { previews = 16 } = {}, onEvent = () => {}) {
@@ -119,8 +123,8 @@ function start(kind, request, { previews = 16 } = {}, onEvent = () => {}) {
       if (signal.aborted) throw aborted();
       const { report, images = [], array, grid } = await follow(job, onEvent, signal);
       path = null;
-      const urls = await shown(images, signal);
-      const [whole] = grid ? await shown([grid], signal) : [];
+      const all = await shown(grid ? [...images, grid] : images, signal);
+      const [urls, [whole]] = [all.slice(0, images.length), all.slice(images.length)];
       return { report, images: urls, grid: whole, array: array ? async () => (await ask(array)).arrayBuffer() : null };
     } finally {
       underWay.delete(drop);

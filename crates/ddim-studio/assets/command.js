@@ -1,7 +1,7 @@
 // Settings as the command line that draws the same pictures, and back.
 
 /** A word as a shell reads it. */
-const quoted = (word) => (/^[\w.,:+*/@=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
+const quoted = (word) => (/^[\w.,:+/@=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
 
 /** What the command line does where a flag is not said, of the verbs that the page has. */
 const USUAL = {

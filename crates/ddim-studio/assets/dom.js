@@ -92,17 +92,27 @@ export const duration = (s) => (s < 1 ? `${Math.round(s * 1000)} ms` : s < 90 ? 
 
 /** Puts `text` on the clipboard, where the page may; says what came of it on the button. */
 export async function copy(text, button) {
-  const before = button.textContent;
   try {
     await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
   } catch {
     // Without a secure context there is no clipboard: the text is shown to be copied by hand.
     window.prompt("Copy:", text);
+    return;
   }
   announce("Copied");
-  setTimeout(() => (button.textContent = before), 1200);
+  // Pressed again meanwhile, it says so already.
+  if (copied.has(button)) clearTimeout(copied.get(button).timer);
+  const words = copied.get(button)?.words ?? button.textContent;
+  button.textContent = "Copied";
+  const timer = setTimeout(() => {
+    button.textContent = words;
+    copied.delete(button);
+  }, 1200);
+  copied.set(button, { words, timer });
 }
+
+/** Buttons that say so, and what they say otherwise. */
+const copied = new Map();
 
 /** What a storage of the browser gives; null where the browser keeps nothing for this page, and asking throws. */
 export function kept(work) {

@@ -12,7 +12,8 @@ export function frames({ onframe }) {
     x_0: picture("The predicted picture, x̂₀", { "data-testid": "draw-x0", class: "picture empty" }),
   };
   const range = el("input", { type: "range", min: 0, max: 0, value: 0, step: 1, "aria-label": "Step that is shown", "data-testid": "draw-scrubber", disabled: true });
-  const caption = el("output", { class: "frame-caption", "data-testid": "draw-frame-caption" });
+  // No live region: a drawing would be told step by step, and the slider says it.
+  const caption = el("span", { class: "frame-caption", "data-testid": "draw-frame-caption" });
   const number = el("span", { class: "out-of-sight", "data-testid": "draw-frame-count", text: "0" });
   const about = why("frames", "this");
   const element = el("div", { class: "frames" },
@@ -107,7 +108,7 @@ export function charts({ onpick }) {
 /** Eq. 12, and what its terms weigh at the step that is shown. */
 export function weights() {
   const term = (name, words) => {
-    const value = el("output", { class: "weight", "data-testid": `draw-weight-${name}`, text: "–" });
+    const value = el("span", { class: "weight", "data-testid": `draw-weight-${name}`, text: "–" });
     const bar = el("span", { class: "bar" });
     return { value, bar, element: el("li", { class: `term-${name}` }, el("span", { class: "what", text: words }), value, el("span", { class: "track" }, bar)) };
   };

@@ -39,7 +39,12 @@ export function imageInput({ panel, tab, pictures, onimage }) {
   };
   const file = el("input", {
     type: "file", accept: "image/png,image/jpeg,image/webp,image/gif", class: "out-of-sight", "data-testid": `${tab}-file`, "aria-label": "Image file",
-    onchange: () => file.files[0] && take(file.files[0], file.files[0].name),
+    onchange: () => {
+      const [chosen] = file.files;
+      // Else the same file, chosen again, is no change.
+      file.value = "";
+      if (chosen) take(chosen, chosen.name);
+    },
   });
   const drawn = el("div", { class: "drawn", role: "group", "aria-label": "Use one of the drawn pictures" });
   const drawnBox = el("div", { hidden: true }, el("p", { class: "muted small", text: "or one that was drawn:" }), drawn);

@@ -38,13 +38,16 @@ function theme() {
 }
 
 /** The address says what is shown. Not with every movement: browsers refuse more than a hundred a half minute. */
-const writeHash = debounce(() => {
-  const { state } = opened[current];
-  history.replaceState(null, "", hashOf(current, state.values, state.defaults));
-}, 250);
+const writeHash = debounce(() => history.replaceState(null, "", hashOfTab(current)), 250);
+
+/** The address of a tab as it is. Another server may have other models, or the same in another order. */
+function hashOfTab(tab) {
+  const state = opened[tab]?.state;
+  return state ? hashOf(tab, state.values, state.defaults, context.models.length > 1 ? ["model"] : []) : `#${tab}`;
+}
 
 function open(name, settings) {
-  const tab = name in TABS ? name : "draw";
+  const tab = Object.hasOwn(TABS, name) ? name : "draw";
   const isNew = !(tab in opened);
   if (isNew) {
     opened[tab] = TABS[tab].create(byId(`panel-${tab}`), context);
@@ -57,7 +60,11 @@ function open(name, settings) {
   const { state } = opened[tab];
   if (settings && (isNew || Object.keys(settings).length)) {
     const values = typed(settings, state.defaults);
-    if (!context.models.some((info) => info.model === values.model) && "model" in state.defaults) values.model = state.defaults.model;
+    if (!context.models.some((info) => info.model === values.model) && "model" in state.defaults) {
+      toast(`The model ${values.model} is not here: this is ${state.defaults.model}.`);
+      // What was chosen for the other says nothing of this one.
+      for (const key of ["model", "classes", "from", "guidance"]) if (key in state.defaults) values[key] = state.defaults[key];
+    }
     state.set(values);
   }
   for (const key of Object.keys(TABS)) {
@@ -77,14 +84,13 @@ function open(name, settings) {
 /** Opens a tab as a place that one can come back from. */
 function goTo(tab) {
   if (tab === current) return;
-  const known = opened[tab]?.state;
-  history.pushState(null, "", known ? hashOf(tab, known.values, known.defaults) : `#${tab}`);
+  history.pushState(null, "", hashOfTab(tab));
   open(tab, null);
 }
 
 function tabs() {
   const names = Object.keys(TABS);
-  for (const button of document.querySelectorAll("[role=tab]")) if (!(button.id.slice(4) in TABS)) button.hidden = true;
+  for (const button of document.querySelectorAll("[role=tab]")) if (!Object.hasOwn(TABS, button.id.slice(4))) button.hidden = true;
   for (const name of names) byId(`tab-${name}`).addEventListener("click", () => goTo(name));
   byId("tab-draw").parentElement.addEventListener("keydown", (event) => {
     const at = names.indexOf(current);
@@ -96,9 +102,15 @@ function tabs() {
   });
   const follow = () => {
     const { tab, settings } = parseHash(location.hash);
-    // The link past the tabs is no tab.
-    if (tab !== "main") open(tab, settings);
+    open(tab, settings);
+    // One that says nothing changes nothing, but it says so no longer.
+    if (!Object.keys(settings).length) writeHash();
   };
+  // The link past the tabs is no tab.
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("main").focus();
+  });
   addEventListener("hashchange", follow);
   addEventListener("popstate", follow);
   addEventListener("pagehide", () => current && opened[current].leave());
@@ -154,7 +166,7 @@ async function main() {
     const backend = module.backend ?? module.default ?? module;
     const models = await backend.models();
     if (!models.length) throw new Error("no model is served");
-    context = { backend, models, toast, shareLink: () => new URL(hashOf(current, opened[current].state.values, opened[current].state.defaults), location.href).href, pictures: () => opened.draw?.pictures() ?? [] };
+    context = { backend, models, toast, shareLink: () => new URL(hashOfTab(current), location.href).href, pictures: () => opened.draw?.pictures() ?? [] };
   } catch (error) {
     starting.textContent = error.status === 401 ? "This server asks for a token: open the address that it printed." : `The studio cannot start: ${error.message}`;
     starting.setAttribute("role", "alert");

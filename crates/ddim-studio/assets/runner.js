@@ -6,9 +6,11 @@ import { latest } from "./job.js";
 /**
  * @param {HTMLElement} panel whose controls errors are shown beside
  * @param {object} backend @param {string} tab of the test ids
- * @returns {{element: HTMLElement, run: Function, cancel: () => void, say: (text: string, aloud?: boolean) => void, guard: (work: () => Promise<void>) => Promise<void>}}
+ * @returns {{element: HTMLElement, run: Function, cancel: () => void, say: (text: string, aloud?: boolean) => void, guard: (work: (mine: () => boolean) => Promise<void>) => Promise<void>, results: Function}}
  *   run(kind, request, options, onEvent): the result, null where it was called off
- *   guard(work): runs what has jobs in it; shows that it is busy, and its error
+ *   guard(work): runs what has jobs in it; shows that it is busy, and its error. `work` is given a function that says whether it is the latest, to be asked
+ *     after each wait that is not for a job
+ *   results(element, state): what is shown there is dimmed until it is of the settings
  */
 export function runner(panel, backend, tab) {
   const jobs = latest(backend);
@@ -19,6 +21,8 @@ export function runner(panel, backend, tab) {
   const notes = el("p", { class: "note", hidden: true, "data-testid": `${tab}-note` });
   const element = el("div", {}, el("div", { class: "run" }, progress, status, stop), notes, general);
   let turn = 0;
+  // Where results are, whether there are any, and how often settings have changed.
+  const shown = { element: null, any: false, changes: 0 };
   // What was said last that stays true: what is left of a job does not.
   let told = "";
 
@@ -53,11 +57,16 @@ export function runner(panel, backend, tab) {
   async function guard(work) {
     jobs.cancel();
     const mine = ++turn;
+    const since = shown.changes;
     showError(panel, null, general);
     note(notes, null);
     busy(true);
     try {
       await work(() => mine === turn);
+      if (mine === turn && since === shown.changes) {
+        shown.any = true;
+        shown.element?.classList.remove("stale");
+      }
     } catch (error) {
       if (mine === turn) {
         say("");
@@ -71,7 +80,15 @@ export function runner(panel, backend, tab) {
       }
     }
   }
-  return { element, run, cancel, say, guard };
+
+  function results(where, state) {
+    shown.element = where;
+    state.watch(() => {
+      shown.changes++;
+      where.classList.toggle("stale", shown.any);
+    });
+  }
+  return { element, run, cancel, say, guard, results };
 }
 
 /** The command line of a tab, and a button that copies it. */
@@ -99,12 +116,14 @@ export function tool(panel, { tab, topic, heading, runner, state, controls, cont
   const about = why(topic, heading);
   about.text.hidden = false;
   about.button.setAttribute("aria-expanded", "true");
+  const results = el("div", { class: "shown" }, content);
+  runner.results(results, state);
   panel.classList.add("tool");
   panel.append(
     el("form", { class: "controls card", "aria-label": "Settings", onsubmit: (event) => event.preventDefault() }, controls),
     el("div", { class: "content" },
       el("section", { class: "card intro", "aria-label": heading }, el("div", { class: "row" }, el("h2", { text: heading }), about.button), about.text),
-      el("section", { class: "card", "aria-label": "Result", "data-testid": `${tab}-result` }, runner.element, content, command ? commandLine(tab, state, command) : null)));
+      el("section", { class: "card", "aria-label": "Result", "data-testid": `${tab}-result` }, runner.element, results, command ? commandLine(tab, state, command) : null)));
   let active = false;
   // What changed since it was last drawn: everything, at first.
   let changed = new Set(Object.keys(state.values));

@@ -41,6 +41,16 @@ export function modelRequest(v, models, own = false) {
   return request;
 }
 
+/** A model that has no class for none is given its first, until another is chosen. */
+export function firstClass(state, models, key) {
+  const update = (v) => {
+    const info = modelOf(models, v);
+    if (info.classes && !hasNull(info) && !v[key]) state.set({ [key]: classValue(info, 0) });
+  };
+  state.watch(update);
+  update(state.values);
+}
+
 export const hasNull = (info) => info.null_class !== null && info.null_class !== undefined;
 
 /** What requests that sample have in common. */
@@ -55,8 +65,11 @@ export function samplingRequest(v, models) {
 export function commandSettings(v, models, own = false) {
   const { classes, guidance, ...rest } = v;
   const model = modelRequest(v, models, own);
-  return { ...rest, model: model.model, classes: model.classes, guidance: model.guidance?.scale };
+  return { ...rest, model: sourceOf(modelOf(models, v)), classes: model.classes, guidance: model.guidance?.scale };
 }
+
+/** What the command line calls a model. Of one that the server has in a folder nobody says where: as requests do, and never as the built-in one, which need not be named. */
+export const sourceOf = (info) => info.source ?? (info.model === "emoji" ? "./emoji" : info.model);
 
 /** Controls of settings by name. @param {string} tab of their test ids */
 export function settingsControls(state, models, tab, names) {
@@ -98,8 +111,8 @@ export function settingsControls(state, models, tab, names) {
 }
 
 /** Classes as buttons: any of them, or those that the model draws by itself (`own`) or else none, or each in turn, or at random; `unset` is what it means, besides none, where
- * nothing is chosen. Hidden for models without. */
-export function classPicker(state, models, { key, label, topic, testid, single = false, own = false, unset = null, field = key }) {
+ * nothing is chosen, but where a class is `needed` and the model has none that stands for no class. Hidden for models without. */
+export function classPicker(state, models, { key, label, topic, testid, single = false, own = false, unset = null, needed = false, field = key }) {
   const group = freshId("group");
   const chips = el("div", { class: "chips", role: "group", "aria-labelledby": group });
   const about = topic ? why(topic, label) : null;
@@ -115,7 +128,7 @@ export function classPicker(state, models, { key, label, topic, testid, single =
   };
   const update = (v) => {
     const info = modelOf(models, v);
-    const usual = unset ? "unset" : own && info.drawn_classes ? "own" : !own && hasNull(info) ? "none" : "each";
+    const usual = unset && !(needed && !hasNull(info)) ? "unset" : own && info.drawn_classes ? "own" : !own && hasNull(info) ? "none" : "each";
     element.hidden = !info.classes;
     if (drawn !== info) {
       drawn = info;

@@ -33,17 +33,26 @@ export function parseHash(hash) {
 /** What numbers in an address may be: beyond that they are nobody's choice. */
 const LIMITS = { steps: [1, 1000], decode: [1, 1000], eta: [0, 1], seed: [0, Number.MAX_SAFE_INTEGER], first: [0, 1e9], count: [1, 64], guidance: [0, 100], strength: [0, 1], variations: [1, 16], side: [3, 10], frames: [3, 41] };
 
-/** Texts as the types of `defaults`; what is not there, or is no number where one belongs, is the default. */
+/** What words in an address may be, where not every word is somebody's choice. */
+const WORDS = {
+  clip: ["model", "on", "off"], between: ["four", "two"], inversion: ["euler", "fixed-point:5", "anderson"],
+  solver: ["ddim", "ipndm", "dpmpp-2m", "unipc", "heun", "dpmpp-2m-sde"],
+};
+
+/** Texts as the types of `defaults`; what is not there, or is none of what belongs there, is the default. */
 export function typed(texts, defaults) {
-  const read = (text, standard, [low, high] = [-Infinity, Infinity]) => {
+  const read = (text, standard, [low, high] = [-Infinity, Infinity], known = null) => {
     if (text === undefined) return standard;
     if (typeof standard === "boolean") return text === "1" || text === "true";
     // A number that is the model's own where nobody says one.
     if (typeof standard === "number" || standard === null) return text.trim() !== "" && Number(text) >= low && Number(text) <= high ? Number(text) : standard;
-    if (Array.isArray(standard)) return numbers(text)?.filter((x) => x >= low && x <= high).slice(0, 10) ?? standard;
-    return text;
+    if (Array.isArray(standard)) {
+      const list = numbers(text)?.filter((x) => x >= low && x <= high).slice(0, 10) ?? [];
+      return list.length ? list : standard;
+    }
+    return known && !known.includes(text) ? standard : text;
   };
-  return Object.fromEntries(Object.entries(defaults).map(([key, standard]) => [key, read(texts[key], standard, LIMITS[key])]));
+  return Object.fromEntries(Object.entries(defaults).map(([key, standard]) => [key, read(texts[key], standard, LIMITS[key], WORDS[key])]));
 }
 
 /** `10, 20` as numbers; null where that is not what it is. */
@@ -52,11 +61,11 @@ export function numbers(text) {
   return list.length && list.every(Number.isFinite) ? list : null;
 }
 
-/** The hash of a tab and of its settings, without those that are as usual. */
-export function hashOf(tab, values, defaults) {
+/** The hash of a tab and of its settings, without those that are as usual but with those of `always`: what is usual here may not be elsewhere. */
+export function hashOf(tab, values, defaults, always = []) {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(values)) {
-    if (!(key in defaults) || same(value, defaults[key])) continue;
+    if (!(key in defaults) || (same(value, defaults[key]) && !always.includes(key))) continue;
     query.set(key, value === true ? "1" : value === false ? "0" : String(value));
   }
   const text = query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");

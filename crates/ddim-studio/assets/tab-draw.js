@@ -74,28 +74,33 @@ export function create(panel, { backend, models, shareLink }) {
     terms.show(step, plan?.steps.indexOf(step) + 1, plan?.steps.length, plan?.steps.some((s) => s.sigma > 0));
   }
 
-  let planning = 0;
+  // One at a time: what moves faster than plans are made is not planned.
+  let [planning, again] = [false, false];
   async function replan() {
-    const mine = ++planning;
-    try {
-      const { model, steps, eta, trajectory, solver } = request();
-      const found = await backend.plan({ model, steps, eta, trajectory, solver });
-      if (mine !== planning) return;
-      plan = found;
-    } catch (error) {
-      if (mine !== planning) return;
-      plan = null;
-      // What is wrong with the settings, the job says as well. A server that has no plans still draws.
-      if (error.status === 404) terms.explain("This backend does not say its steps beforehand.");
+    again = true;
+    if (planning) return;
+    planning = true;
+    while (again) {
+      again = false;
+      try {
+        const { model, steps, eta, trajectory, solver } = request();
+        plan = await backend.plan({ model, steps, eta, trajectory, solver });
+      } catch (error) {
+        plan = null;
+        // What is wrong with the settings, the job says as well. A server that has no plans still draws.
+        if (error.status === 404) terms.explain("This backend does not say its steps beforehand.");
+      }
+      plots.draw(plan);
+      mark(stage.current() ?? (plan ? plan.steps[0] : null));
     }
-    plots.draw(plan);
-    mark(stage.current() ?? (plan ? plan.steps[0] : null));
+    planning = false;
   }
 
   async function draw() {
     showError(panel, null, general);
     note(notes, null);
     const wanted = request();
+    const since = changes;
     busy(true);
     try {
       stage.expect(wanted.steps);
@@ -105,6 +110,8 @@ export function create(panel, { backend, models, shareLink }) {
       if (!result) return;
       keep(result);
       shelf.show(result, wanted.first ?? 0);
+      drawn = since;
+      dim();
       links.npy.disabled = !result.array;
       const file = result.grid ?? (result.images.length === 1 ? result.images[0] : null);
       links.png.hidden = !file;
@@ -146,7 +153,6 @@ export function create(panel, { backend, models, shareLink }) {
     cancelButton.disabled = !is;
     progress.classList.toggle("idle", !is);
     panel.setAttribute("aria-busy", String(is));
-    shelf.element.classList.toggle("stale", is);
     if (!is) progress.value = 0;
   }
 
@@ -166,23 +172,32 @@ export function create(panel, { backend, models, shareLink }) {
   async function saveArray() {
     const result = kept();
     if (!result?.array) return;
-    const url = URL.createObjectURL(new Blob([await result.array()]));
-    const { model, seed, steps } = result.report;
-    el("a", { href: url, download: `${model}-seed${seed}-steps${steps}.npy` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    links.npy.disabled = true;
+    try {
+      const url = URL.createObjectURL(new Blob([await result.array()]));
+      const { model, seed, steps } = result.report;
+      el("a", { href: url, download: `${model}-seed${seed}-steps${steps}.npy` }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    } catch (error) {
+      showError(panel, error, general);
+    } finally {
+      links.npy.disabled = !kept()?.array;
+    }
   }
 
   let active = false;
-  let stale = true;
+  // How often settings have changed, and as of which change the pictures are.
+  let [changes, drawn] = [0, -1];
+  const dim = () => shelf.element.classList.toggle("stale", drawn >= 0 && drawn !== changes);
   state.watch(() => {
     shownCommand.textContent = commandLine();
-    stale = true;
+    changes++;
+    dim();
     if (active) {
       replan();
       // The drawing before goes on until the new one starts: a picture that moves says more than one that waits.
       busy(true);
       later();
-      stale = false;
     }
   });
   shownCommand.textContent = commandLine();
@@ -192,14 +207,12 @@ export function create(panel, { backend, models, shareLink }) {
     state,
     enter() {
       active = true;
-      if (!stale) return;
-      stale = false;
+      if (drawn === changes) return;
       replan();
       draw();
     },
     leave() {
       active = false;
-      if (jobs.busy()) stale = true;
       cancel();
     },
     /** Settings from a caption. @returns {string} what came of it, in words */
@@ -208,7 +221,10 @@ export function create(panel, { backend, models, shareLink }) {
       if (!found) return "This picture was not drawn by ddim sample.";
       const { settings, unknown } = found;
       const notes = unknown.length ? [`${unknown.join(", ")} cannot be set here`] : [];
-      if (!models.some((info) => info.model === settings.model)) {
+      const words = settings.model;
+      const info = models.find(({ source }) => source === words) ?? models.find(({ model }) => model === words) ?? models.find(({ model }) => model === words.split("/").at(-1));
+      if (info) settings.model = info.model;
+      else {
         notes.push(`the model ${settings.model} is not here`);
         settings.model = state.values.model;
       }

@@ -5,7 +5,7 @@ import { cropped, imageInput } from "./image-input.js";
 import { keeper } from "./job.js";
 import { maskPainter } from "./mask.js";
 import { runner, tool } from "./runner.js";
-import { classPicker, defaults, modelOf, modelRequest, settingsControls } from "./settings.js";
+import { classPicker, defaults, firstClass, modelOf, modelRequest, settingsControls } from "./settings.js";
 import { store } from "./state.js";
 
 export const title = "Edit";
@@ -30,7 +30,7 @@ export function create(panel, { backend, models, pictures }) {
   const [model, steps, eta, seed, guidance, solver, trajectory] = settingsControls(state, models, "edit", names);
   const strength = slider(state, "strength", { label: "Strength", topic: "strength", min: 0, max: 1, step: 0.01, testid: "edit-strength" });
   const variations = slider(state, "variations", { label: "Variations", topic: "variations", min: 1, max: 16, testid: "edit-variations" });
-  const from = classPicker(state, models, { key: "from", label: "Class of the image", topic: "imageClass", testid: "edit-from", single: true, unset: "not said", field: "from_class" });
+  const from = classPicker(state, models, { key: "from", label: "Class of the image", topic: "imageClass", testid: "edit-from", single: true, unset: "not said", needed: true, field: "from_class" });
   const to = classPicker(state, models, { key: "classes", label: "Class to draw", topic: "targetClass", testid: "edit-to", single: true, unset: "the image's", field: "classes to_class" });
 
   /** Whether the image is encoded under one class and decoded under another. */
@@ -48,8 +48,9 @@ export function create(panel, { backend, models, pictures }) {
 
   async function again(changed = new Set()) {
     if (!image) return;
-    if (changed.has("model")) await prepare();
-    jobs.guard(async () => {
+    jobs.guard(async (mine) => {
+      if (changed.has("model")) await prepare();
+      if (!mine()) return;
       const v = { ...state.values };
       const mask = painter.dataUrl();
       const translated = translates(v);
@@ -65,7 +66,9 @@ export function create(panel, { backend, models, pictures }) {
       keep(found);
       const originals = found.images.length - request.variations;
       // As the server has cut and resized it.
-      painter.over(await cropped(found.images[0], ...sizeOf()));
+      const seen = await cropped(found.images[0], ...sizeOf());
+      if (!mine()) return;
+      painter.over(seen);
       edits.classList.toggle("single", request.variations === 1);
       edits.replaceChildren(...found.images.slice(originals).map((url, i) => el("li", {},
         el("a", { href: url, download: `edit-${v.seed}-${i}.png`, title: `Save edit ${i}` }, picture(`Edit ${i}`, { src: url })))));
@@ -74,6 +77,7 @@ export function create(panel, { backend, models, pictures }) {
     });
   }
 
+  firstClass(state, models, "from");
   const update = (v) => {
     for (const input of strength.querySelectorAll("input")) input.disabled = translates(v);
   };

@@ -5,7 +5,7 @@ import { duration, el, picture, short, show } from "./dom.js";
 import { dataUrlOf, difference, imageInput, pixels } from "./image-input.js";
 import { keeper } from "./job.js";
 import { runner, tool } from "./runner.js";
-import { classPicker, classValue, defaults, hasNull, modelOf, modelRequest, settingsControls, STOPS } from "./settings.js";
+import { classPicker, defaults, firstClass, modelRequest, settingsControls, STOPS } from "./settings.js";
 import { numbers, store } from "./state.js";
 
 export const title = "Encode";
@@ -26,7 +26,7 @@ export function create(panel, { backend, models, pictures }) {
     const caption = el("span", { text: words });
     return { shown, caption, element: el("figure", {}, el("div", { class: "frame" }, shown), el("figcaption", {}, caption)) };
   };
-  const input = figure("encode-input", "The image as the network sees it", "image");
+  const original = figure("encode-input", "The image as the network sees it", "image");
   const latent = figure("encode-latent", "Its latent, as a picture", "latent");
   const back = figure("encode-decoded", "The image decoded from the latent", "decoded");
   const map = el("canvas", { class: "picture", width: 1, height: 1, role: "img", "aria-label": "Difference between the image and the decoded one", "data-testid": "encode-error-map" });
@@ -37,7 +37,7 @@ export function create(panel, { backend, models, pictures }) {
   const curve = chart({ title: "Mean squared error by the number of steps", x: { label: "steps S, up and down", log: true }, y: { log: true }, testid: "encode-chart" });
   const curveBox = el("section", { class: "half", hidden: true, "aria-label": "Error by steps" }, el("h3", { text: "Error after encoding and decoding, by S (Table 2)" }), curve.element);
   const empty = el("p", { class: "placeholder", text: "Choose an image, drop one here, or take one that was drawn: it is resized and cut to what the network sees." });
-  const result = el("div", { hidden: true }, el("div", { class: "four" }, input.element, latent.element, back.element,
+  const result = el("div", { hidden: true }, el("div", { class: "four" }, original.element, latent.element, back.element,
     el("figure", {}, el("div", { class: "frame" }, map), el("figcaption", {}, mapCaption, about.button))), about.text, latentNumbers, curveBox);
 
   const source = imageInput({ panel, tab: "encode", pictures, onimage: (url) => {
@@ -57,10 +57,7 @@ export function create(panel, { backend, models, pictures }) {
     },
   });
 
-  const withClass = (v) => {
-    const info = modelOf(models, v);
-    return modelRequest({ ...v, classes: v.classes || (info.classes && !hasNull(info) ? classValue(info, 0) : "") }, models);
-  };
+  firstClass(state, models, "classes");
 
   function again(changed) {
     if (!image) return;
@@ -70,19 +67,22 @@ export function create(panel, { backend, models, pictures }) {
     if (encodes) latents = decodedIn = null;
     if (encodes || changed.has("several")) compared = false;
     const compares = !compared;
-    jobs.guard(async () => {
+    jobs.guard(async (mine) => {
       const v = { ...state.values };
-      const shared = { model: withClass(v), trajectory: v.trajectory || null };
+      const input = image;
+      const shared = { model: modelRequest(v, models), trajectory: v.trajectory || null };
       if (encodes) {
-        const found = await jobs.run("encode", { ...shared, input: image, preparation: PREPARATION, steps: v.steps, inversion: v.inversion });
+        const found = await jobs.run("encode", { ...shared, input, preparation: PREPARATION, steps: v.steps, inversion: v.inversion });
         if (!found) return;
         encoded.keep(found);
         seen = found.images[0];
-        show(input.shown, seen);
+        show(original.shown, seen);
         show(latent.shown, found.images[1]);
         const { latent_mean: mean, latent_std: std, seconds } = found.report;
         latentNumbers.textContent = `Latent: mean ${short(mean)} (noise: 0), standard deviation ${short(std)} (noise: 1). Encoded in ${v.steps} steps, ${duration(seconds)}.`;
-        latents = await dataUrlOf(await found.array());
+        const array = await dataUrlOf(await found.array());
+        if (!mine()) return;
+        latents = array;
       }
       if (decodedIn !== v.decode) {
         const found = await jobs.run("sample", { ...shared, latents, count: 1, steps: v.decode, eta: 0 });
@@ -90,14 +90,16 @@ export function create(panel, { backend, models, pictures }) {
         decoded.keep(found);
         show(back.shown, found.images[0]);
         back.caption.textContent = `decoded in ${v.decode}`;
-        const error = difference(map, await pixels(seen), await pixels(found.images[0]), MAGNIFY);
+        const [before, after] = [await pixels(seen), await pixels(found.images[0])];
+        if (!mine()) return;
+        const error = difference(map, before, after, MAGNIFY);
         mse.textContent = short(error);
         mapCaption.replaceChildren(`difference × ${MAGNIFY}, MSE `, mse);
         decodedIn = v.decode;
       }
       jobs.say(`encoded in ${v.steps} steps, decoded in ${v.decode}: MSE ${mse.textContent}`, true);
       if (compares) {
-        const found = await jobs.run("reconstruct", { ...shared, input: image, preparation: PREPARATION, steps: v.several, inversion: v.inversion });
+        const found = await jobs.run("reconstruct", { ...shared, input, preparation: PREPARATION, steps: v.several, inversion: v.inversion });
         if (!found) return;
         backend.release?.(found);
         drawCurve(found.report.mse);

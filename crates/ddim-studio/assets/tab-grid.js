@@ -48,9 +48,11 @@ export function create(panel, { backend, models }) {
     jobs.guard(async (mine) => {
       const v = { ...state.values };
       // What an address says is not checked by the controls.
-      const noises = words(v.etas).map(noiseOf).filter((eta) => eta === "hat" || (eta >= 0 && eta <= 1));
-      const rows = words(v.solvers).flatMap((solver) => noises.map((eta) => ({ solver, eta })));
-      const several = words(v.solvers).length > 1;
+      const usual = (list, key) => (list.length ? list : words(state.defaults[key]));
+      const noises = usual(words(v.etas).filter((word) => noiseOf(word) === "hat" || (noiseOf(word) >= 0 && noiseOf(word) <= 1)), "etas").map(noiseOf);
+      const chosen = usual(words(v.solvers).filter((word) => SOLVERS.includes(word)), "solvers");
+      const rows = chosen.flatMap((solver) => noises.map((eta) => ({ solver, eta })));
+      const several = chosen.length > 1;
       const cells = rows.map(() => v.steps.map(() => el("div", { class: v.count === 1 ? "cell one" : "cell" })));
       kept.forEach((result) => backend.release?.(result));
       kept = [];

@@ -24,9 +24,10 @@ export function create(panel, { backend }) {
   const range = el("input", { type: "range", min: 0, step: 1, value: 0, "aria-label": "Preview that is shown" });
   const shown = picture("", { class: "picture", "data-testid": "train-preview" });
   const caption = el("p", { class: "muted small" });
+  const lossBox = el("div", {}, el("div", { class: "row" }, el("h3", { text: "Loss" }), el("span", { class: "room" }), legend([["series-0", "training"], ["series-1", "held out, averaged weights"]])), curve.element);
   const content = el("section", { class: "card", "aria-label": "The run", hidden: true },
     el("div", { class: "two" },
-      el("div", {}, facts, el("div", { class: "row" }, el("h3", { text: "Loss" }), el("span", { class: "room" }), legend([["series-0", "training"], ["series-1", "held out, averaged weights"]])), curve.element,
+      el("div", {}, facts, lossBox,
         el("details", { class: "more" }, el("summary", { text: "config.toml" }), config)),
       el("figure", {}, el("h3", { text: "Previews" }), previews)));
   previews.append(shown, range, caption);
@@ -53,7 +54,7 @@ export function create(panel, { backend }) {
       list.replaceChildren(...runs.map(({ name }) => el("button", { type: "button", "data-run": name, "data-testid": `train-run-${name}`, onclick: () => state.set({ run: name }) },
         el("strong", { text: name }), el("span", { class: "muted small" }))));
     }
-    runs.forEach(({ step, steps }, i) => (list.children[i].lastChild.textContent = `step ${step} of ${steps}`));
+    runs.forEach(({ step, steps }, i) => (list.children[i].lastChild.textContent = `step ${step ?? 0} of ${steps ?? "–"}`));
     for (const b of list.children) b.setAttribute("aria-pressed", String(b.dataset.run === state.values.run));
   }
 
@@ -64,6 +65,8 @@ export function create(panel, { backend }) {
     const entries = [["step", `${last?.step ?? 0} of ${run.steps ?? "–"}`], ["epoch", short(last?.epoch)], ["loss", short(last?.loss)], ["images a second", short(last?.images_per_second)], ["learning rate", short(last?.learning_rate)]];
     facts.replaceChildren(...entries.flatMap(([name, value]) => [el("dt", { text: name }), el("dd", { text: value })]));
     if (config.textContent !== run.config) config.textContent = run.config;
+    // Of two points there is a line; of fewer, none of another run's.
+    lossBox.hidden = metrics.length < 2;
     if (metrics.length > 1) {
       const held = run.metrics.filter((m) => Number.isFinite(m.evaluation_loss)).map((m) => [m.step, m.evaluation_loss]);
       const loss = thinned(metrics.map((m) => [m.step, m.loss]), 300);

@@ -2,7 +2,7 @@
 
 use crate::config::ServedModel;
 use crate::error::{Problem, Result};
-use ddim_engine::{Control, Engine, Info, InfoReport, Model};
+use ddim_engine::{Control, Engine, Info, InfoReport, Model, built_in};
 use ddim_jobs::model_json;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -60,9 +60,15 @@ pub(crate) fn of_name<'a>(field: &str, name: &Value, models: &'a [Served]) -> st
 impl Served {
     /// What it is, without where it lies.
     pub(crate) fn to_json(&self) -> Value {
-        let mut info = model_json(&self.info);
+        let mut info = model_json(&self.info, self.source());
         info["model"] = json!(self.name);
         info
+    }
+
+    /// What the command line calls it on any machine: a built-in model, or an id of the hub. None of a folder.
+    fn source(&self) -> Option<&str> {
+        let text = self.path.to_str()?;
+        (built_in().any(|name| name == text) || !self.path.exists()).then_some(text)
     }
 
     /// Refuses what the engine would take for a file: all but `each`, `random`, `none` of a model that has it, and numbers and names of classes, in mixtures or not.

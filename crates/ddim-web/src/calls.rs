@@ -76,7 +76,8 @@ fn models() -> Result<Value, Problem> {
     let engine = engine()?;
     let one = |name: &str| {
         let request = Info { model: Model { model: name.into(), ..Model::default() } };
-        engine.run(&request, &Control::default(), &mut |_| {}).ok().map(|info| model_json(&info))
+        let info = engine.run(&request, &Control::default(), &mut |_| {}).ok()?;
+        Some(model_json(&info, Some(name)))
     };
     Ok(json!({ "models": built_in().filter_map(one).collect::<Vec<_>>() }))
 }

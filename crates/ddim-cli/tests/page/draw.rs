@@ -179,3 +179,38 @@ pub(crate) async fn what_is_wrong_is_said_beside_its_control(page: Page) -> Page
     assert!(complaints.iter().all(|line| line.contains("status of 400")), "{complaints:?}");
     page
 }
+
+pub(crate) async fn pictures_of_other_settings_are_dimmed(page: Page) -> Page {
+    let browser = &page.browser;
+    page.drawn().await;
+    let stale = "document.querySelector(\"[data-testid='draw-gallery']\").classList.contains('stale')";
+    assert_eq!(browser.run(&format!("return {stale};")).await, false);
+    browser.click("draw-count-64").await;
+    page.set("draw-steps-number", "1000").await;
+    browser.until("document.getElementById('panel-draw').ariaBusy === 'true'").await;
+    browser.click("draw-cancel").await;
+    browser.until(&format!("document.getElementById('panel-draw').ariaBusy === 'false' && {stale}")).await;
+    browser.click("draw-count-1").await;
+    page.set("draw-steps-number", "5").await;
+    browser.until(&format!("document.getElementById('panel-draw').ariaBusy === 'false' && !({stale})")).await;
+    page
+}
+
+pub(crate) async fn links_say_what_is_not_here(page: Page) -> Page {
+    let browser = &page.browser;
+    page.drawn().await;
+    browser.run("location.hash = '#draw?model=nothing&classes=heart&clip=foo&seed=3';").await;
+    browser.until("[...document.querySelectorAll(\"[data-testid='toast']\")].some((line) => line.textContent.includes('nothing'))").await;
+    browser.until("location.hash.includes('model=emoji') && !location.hash.includes('heart')").await;
+    assert_eq!(browser.value("draw-seed").await, "3");
+    assert_eq!(browser.value("draw-clip").await, "model");
+    // No tab, though every object has it.
+    browser.run("location.hash = '#toString';").await;
+    browser.until("location.hash.startsWith('#draw?') && location.hash.includes('seed=3')").await;
+    assert_eq!(browser.run("return document.getElementById('panel-draw').hidden;").await, false);
+    // Of lists that have nothing, the usual ones.
+    browser.run("location.hash = '#grid?steps=5000&solvers=,&etas=x';").await;
+    browser.until("document.querySelectorAll(\"[data-testid='grid-table'] tbody tr\").length === 5").await;
+    browser.until("document.querySelectorAll(\"[data-testid='grid-table'] thead th\").length === 4").await;
+    page
+}

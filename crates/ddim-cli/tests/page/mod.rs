@@ -35,6 +35,8 @@ const TESTS: &[(&str, Test)] = &tests![
     draw::a_picture_restores_its_settings,
     draw::the_command_draws_the_same,
     draw::what_is_wrong_is_said_beside_its_control,
+    draw::pictures_of_other_settings_are_dimmed,
+    draw::links_say_what_is_not_here,
     tabs::an_upload_is_encoded_and_decoded,
     tabs::interpolation_follows_the_pointer,
     tabs::an_edit_stays_outside_its_mask,

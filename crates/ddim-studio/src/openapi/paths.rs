@@ -241,7 +241,23 @@ pub(super) fn answers(kinds: &[(&str, &str)]) -> Vec<(&'static str, Value)> {
             "Health",
             object("That it is there.", json!({ "status": { "const": "ok" }, "waiting": whole, "jobs": whole, "not_kept": maybe_text })),
         ),
-        ("Models", object("The models.", json!({ "models": many(&schema("InfoReport")) }))),
+        ("Models", object("The models.", json!({ "models": many(&schema("ServedModel")) }))),
+        (
+            "ServedModel",
+            json!({
+                "description": "A model.",
+                "allOf": [
+                    schema("InfoReport"),
+                    object(
+                        "By what it is known.",
+                        json!({ "source": {
+                            "type": ["string", "null"],
+                            "description": "What the command line calls it on any machine, a built-in model or an id of the hub. Null of a folder.",
+                        } }),
+                    ),
+                ],
+            }),
+        ),
         ("Runs", object("Runs of training.", json!({ "runs": many(&object("A run.", run)) }))),
         (
             "Run",
