@@ -206,9 +206,26 @@ fn flags() {
     refused(folder.path(), &["interpolate", "--model", "model", "--seeds", "1,2,3"], 2, &["3 seeds"]);
     refused(folder.path(), &["interpolate", "--model", "model", "--frames", "0"], 2, &["--frames"]);
     refused(folder.path(), &["interpolate", "--model", "model", "--rows", "3"], 2, &["--rows"]);
+    refused(folder.path(), &["interpolate", "--model", "model", "--seeds", "1,2,3,4", "--frames", "3"], 2, &["--frames", "found four"]);
     refused(folder.path(), &["consistency", "--model", "model", "--steps", "10,0"], 2, &["--steps"]);
+    refused(folder.path(), &["consistency", "--model", "model", "--steps", "2", "--inception", "x"], 2, &["--inception", "--features"]);
+    refused(folder.path(), &["convert", "model", "other", "--size", "33"], 2, &["--size", "33x33"]);
+    // What would be lost at the end is said at the beginning.
+    refused(folder.path(), &with(SAMPLE, &["--save-npy", "absent/"]), 1, &["absent/: cannot be written", "folder"]);
+    let long = format!("{}.npy", "x".repeat(300));
+    refused(folder.path(), &with(SAMPLE, &["--save-npy", &long]), 1, &["cannot be written", "too long"]);
+    refused(folder.path(), &["sample", "--count", "10000000", "--steps", "900", "--animate", "a.gif", "-q"], 2, &["--count", "memory"]);
     refused(folder.path(), &["convert", "model", "model"], 1, &["exists already"]);
     refused(folder.path(), &["convert", "model", "absent/copy"], 1, &["absent/copy", "No such file"]);
+    // One image is no reference, and a folder that was refused is none of a sweep.
+    common::pictures(&folder.path().join("real.npy"), 6, 16, 1);
+    let sweep = ["sweep", "--model", "model", "--reference", "real.npy", "--out", "sweep", "-q", "--reference-limit"];
+    for few in ["0", "1"] {
+        refused(folder.path(), &[&sweep[..], &[few]].concat(), 2, &["--reference-limit", "at least 2"]);
+    }
+    assert!(!folder.path().join("sweep").exists());
+    // Folders are known however they are written.
+    common::ok(folder.path(), &with(SAMPLE, &["--out", "./new/er", "--grid", "new/g.png"]));
     // Not every large number is wrong.
     common::ok(folder.path(), &with(SAMPLE, &["--batch-size", "18446744073709551615", "--save-npy", "x.npy"]));
 

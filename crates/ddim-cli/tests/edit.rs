@@ -186,6 +186,24 @@ fn translations() {
     };
     let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     let exact = ["--inversion", "bdia"];
+    // It gives back what it was given, and says so.
+    let alike = [
+        "edit",
+        "--model",
+        "model",
+        "--input",
+        "x.npy",
+        "--steps",
+        "3",
+        "--no-clip",
+        "-q",
+        "--save-npy",
+        "y.npy",
+        "--inversion",
+        "anderson",
+    ];
+    let told = |more: &[&str]| ddim(at, &[&alike[..], more].concat()).stderr.contains("note: --classes without --from-class: ");
+    assert!(told(&["--to-class", "3"]) && !told(&["--from-class", "1", "--to-class", "3"]) && !told(&["--to-class", "3", "--eta", "1"]));
     assert!(far(&edit(&[&exact[..], &["--from-class", "0,1,2", "--to-class", "0,1,2"]].concat()), &images) < 1e-5);
     assert!(far(&edit(&[&exact[..], &["--from-class", "0,1,2", "--to-class", "3"]].concat()), &images) > 0.01);
     assert!(far(&edit(&[&exact[..], &["--classes", "random", "--seed", "7"]].concat()), &images) < 1e-5);

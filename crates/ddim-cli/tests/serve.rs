@@ -133,4 +133,16 @@ fn what_is_wrong_is_said_before_it_listens() {
     refused(here, &["serve", "--listen", "127.0.0.1:0", "--store", "a.txt"], 1, &["a.txt"]);
     refused(here, &["serve", "--listen", "127.0.0.1:0", "--store", "no/such/folder.redb"], 1, &["no/such/folder.redb"]);
     refused(here, &["serve", "--listen", "127.0.0.1:0", "--runs", "nothing"], 1, &["--runs", "nothing"]);
+    #[cfg(unix)]
+    for token in [&b"a b&c"[..], b"sixteen characters\xff"] {
+        use std::os::unix::ffi::OsStrExt;
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("ddim"));
+        command
+            .current_dir(here)
+            .args(["serve", "--no-store", "--listen", "127.0.0.1:0"])
+            .env("DDIM_TOKEN", std::ffi::OsStr::from_bytes(token));
+        let output = command.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && error.starts_with("error: DDIM_TOKEN: expected 16 or more visible ASCII"), "{error}");
+    }
 }

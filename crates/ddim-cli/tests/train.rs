@@ -396,6 +396,26 @@ fn a_diverged_run_names_what_works() {
     }
 }
 
+/// Labels are read once, and the run has them.
+#[cfg(unix)]
+#[test]
+fn labels_from_a_pipe() {
+    let folder = data();
+    let path = folder.path();
+    let labels: String = (0..40).map(|i| format!("{}\n", i % 2)).collect();
+    let mut child = Command::cargo_bin("ddim").unwrap();
+    child
+        .current_dir(path)
+        .args(with(&["--out", "run", "--labels", "/dev/stdin", "--steps", "1"]))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    let mut child = child.spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), labels.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(std::fs::read_to_string(path.join("run/labels.txt")).unwrap(), labels);
+    ok(path, &["train", "--out", "run", "--resume", "--steps", "2", "-q"]);
+}
+
 /// An average that is mostly the network before training is said to be, and the weights themselves are within reach.
 #[test]
 fn the_weights_themselves() {
@@ -559,6 +579,23 @@ fn bad_input() {
     refused(path, &["train", "--data", "data.npy", "--out", "run", "--size", "8x"], 2, &["--size <N|HxW>", "expected N or HxW"]);
     refused(path, &["train", "--data", "empty", "--out", "run"], 1, &["empty: no images", "PNG"]);
     refused(path, &["train", "--data", "absent", "--out", "run"], 1, &["absent: not found"]);
+    // What is somebody else's stays.
+    for (name, folder) in [("previews/a.txt", "own"), ("labels.txt", "labels"), ("config.toml", "settings")] {
+        let file = path.join(folder).join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "# mine\n").unwrap();
+        let first = name.split('/').next().unwrap();
+        refused(path, &with(&["--out", folder]), 1, &[&format!("{folder}: holds {first}, which is of no run")]);
+        if folder != "own" {
+            let (flag, said) = if folder == "labels" {
+                ("--labels", "labels.txt is labels.txt of")
+            } else {
+                ("--config", "config.toml is config.toml of")
+            };
+            refused(path, &with(&["--out", folder, flag, file.to_str().unwrap()]), 2, &[flag, said]);
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "# mine\n");
+    }
     refused(
         path,
         &with(&["--out", "run", "--config", "typo.toml"]),

@@ -91,6 +91,10 @@ pub struct DataSet {
     pub report: Report,
     /// Labels and names that arrays have beside them, where nobody asked for labels.
     pub(crate) unasked: Option<(Vec<usize>, Vec<String>)>,
+    /// The file of labels.
+    labels_text: Option<String>,
+    /// Where each image lies, of pictures in files or in an archive.
+    pub(crate) paths: Option<Vec<PathBuf>>,
 }
 
 impl DataSet {
@@ -115,29 +119,36 @@ impl DataSet {
         }
         let shape = |default: usize| Shape { size, channels: request.channels.unwrap_or(default), fit, resize, background };
         let limit = request.limit.unwrap_or(usize::MAX);
-        let mut set = match open(&request.path, &request.besides, request.bad_files)? {
-            Place::Pictures(pictures) => Self::of_pictures(pictures, &shape(3), request, limit)?,
+        let place = open(&request.path, &request.besides, request.bad_files)?;
+        // Once: it may be a pipe.
+        let text = match &request.labels {
+            Some(Labels::File(path)) => Some(std::fs::read_to_string(path).map_err(|e| Error::labels(path, &e).because(e))?),
+            _ => None,
+        };
+        let file = match (&request.labels, &text) {
+            (Some(Labels::File(path)), Some(text)) => Some((path.as_path(), text.as_str())),
+            _ => None,
+        };
+        let mut set = match place {
+            Place::Pictures(pictures) => Self::of_pictures(pictures, &shape(3), request, limit, file)?,
             Place::Arrays(arrays) => {
                 let batch = arrays.read(limit)?;
                 let shape = shape(batch.channels);
-                Self::of_batch(batch, &shape, request)?
+                Self::of_batch(batch, &shape, request, file)?
             }
         };
+        set.labels_text = text;
         // Of files found, which may be more than those kept.
         let largest = set.labels.iter().flatten().max().map_or(0, |most| most + 1);
         set.classes = if set.labels.is_some() { set.classes.max(largest).max(set.class_names.len()) } else { 0 };
         Ok(set)
     }
 
-    fn of_pictures(mut pictures: Pictures, shape: &Shape, request: &Request, limit: usize) -> Result<Self> {
-        let from_file = match &request.labels {
-            Some(Labels::File(path)) => Some(read_labels(path, pictures.len(), None)?),
-            Some(Labels::Data) => {
-                pictures.require_classes(request.bad_files)?;
-                None
-            }
-            None => None,
-        };
+    fn of_pictures(mut pictures: Pictures, shape: &Shape, request: &Request, limit: usize, file: Option<(&Path, &str)>) -> Result<Self> {
+        let from_file = file.map(|file| read_labels(file, pictures.len(), None)).transpose()?;
+        if request.labels == Some(Labels::Data) {
+            pictures.require_classes(request.bad_files)?;
+        }
         let n = pictures.len().min(limit);
         let results: Vec<Result<Stored>> = (0..n).into_par_iter().map(|i| pictures.prepared(i, shape)).collect();
         let labels = match (&request.labels, from_file) {
@@ -162,6 +173,7 @@ impl DataSet {
             return Err(Error::no_images(&request.path, format!("no images: all {n} were left out{first}")));
         }
         report.warnings.extend(without_colours(&images));
+        let paths = Some(kept.iter().map(|&i| pictures.path(i)).collect());
         let class_names = if request.labels == Some(Labels::Data) { pictures.class_names } else { Vec::new() };
         let mut classes = 0;
         if let Some(labels) = &labels {
@@ -177,10 +189,11 @@ impl DataSet {
         }
         let labels = labels.map(|labels| kept.iter().map(|&i| labels[i]).collect());
         let [h, w] = shape.size;
-        Ok(Self { shape: [shape.channels, h, w], images, labels, classes, class_names, report, unasked: None })
+        let shape = [shape.channels, h, w];
+        Ok(Self { shape, images, labels, classes, class_names, report, unasked: None, labels_text: None, paths })
     }
 
-    fn of_batch(batch: Batch, shape: &Shape, request: &Request) -> Result<Self> {
+    fn of_batch(batch: Batch, shape: &Shape, request: &Request, file: Option<(&Path, &str)>) -> Result<Self> {
         let Batch { size, channels, bytes, labels, class_names, warnings } = batch;
         let each = size[0] * size[1] * channels;
         let images: Vec<Stored> = bytes.par_chunks_exact(each).map(|image| shape.prepare_bytes(size, image)).collect();
@@ -197,17 +210,23 @@ impl DataSet {
                     || Error::labels(&request.path, format!("no labels in it, nor beside it{why}: expected them, or a file of labels"));
                 (Some(labels.ok_or_else(missing)?), class_names.unwrap_or_default())
             }
-            Some(Labels::File(path)) => (Some(read_labels(path, images.len(), request.limit)?), Vec::new()),
+            Some(Labels::File(_)) => (file.map(|file| read_labels(file, images.len(), request.limit)).transpose()?, Vec::new()),
         };
         let warnings = warnings.into_iter().map(Warning::Said).chain(without_colours(&images)).collect();
         let report = Report { left_out: Vec::new(), warnings };
         let [h, w] = shape.size;
-        Ok(Self { shape: [shape.channels, h, w], images, labels, classes: 0, class_names, report, unasked })
+        let shape = [shape.channels, h, w];
+        Ok(Self { shape, images, labels, classes: 0, class_names, report, unasked, labels_text: None, paths: None })
     }
 
     /// An image as interleaved rows of what training sees, where its size is that.
     pub(crate) fn bytes_of(&self, index: usize) -> &[u8] {
         &self.images[index].bytes
+    }
+
+    /// The file of labels, as it was read.
+    pub fn labels_text(&self) -> Option<&str> {
+        self.labels_text.as_deref()
     }
 
     /// The number of images.
@@ -270,13 +289,12 @@ fn without_colours(images: &[Stored]) -> Option<Warning> {
     (n > 0).then(|| Warning::Said(format!("{n} of {} images are in colour: made gray, for one channel", images.len())))
 }
 
-/// Of [`Labels::File`]: a number for each of `images`, or more where a limit cut them.
-fn read_labels(path: &Path, images: usize, limit: Option<usize>) -> Result<Vec<usize>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::labels(path, &e).because(e))?;
+/// Of [`Labels::File`] and what is in it: a number for each of `images`, or more where a limit cut them.
+fn read_labels((path, text): (&Path, &str), images: usize, limit: Option<usize>) -> Result<Vec<usize>> {
     let mut labels: Vec<usize> = text
         // Some editors begin a file with U+FEFF.
         .strip_prefix('\u{feff}')
-        .unwrap_or(&text)
+        .unwrap_or(text)
         .trim_end()
         .lines()
         .enumerate()

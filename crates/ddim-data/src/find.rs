@@ -45,10 +45,13 @@ pub(crate) fn is_hidden(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".") || name == "__MACOSX"
 }
 
-/// Whether a folder is that of a training run or of a sweep, whose pictures are no data.
-fn is_run(folder: &Path) -> bool {
+/// What a training run or a sweep writes into its folder that is pictures, or holds some: they are no data. None of another folder.
+fn written_by_run(folder: &Path) -> Option<&'static [&'static str]> {
     let has = |file: &str, beside: &str| folder.join(file).is_file() && folder.join(beside).is_dir();
-    has("config.toml", "checkpoints") || has("sweep.json", "cells")
+    if has("config.toml", "checkpoints") {
+        return Some(&["previews", "checkpoints", "base"]);
+    }
+    has("sweep.json", "cells").then_some(&["cells", "grid.png", "fid.png", "kid.png", "seconds.png"])
 }
 
 /// The images below `root`, whose own name does not matter, but for the folders `besides`.
@@ -61,6 +64,9 @@ pub(crate) fn images_below(root: &Path, besides: &[PathBuf]) -> Search {
     let mut search = Search { files: Vec::new(), unreachable: Vec::new(), left_out: Vec::new(), lost: Vec::new() };
     let mut others: BTreeMap<String, usize> = BTreeMap::new();
     let mut dangling = Vec::new();
+    // Of a run that is named itself.
+    let written = written_by_run(root).unwrap_or_default();
+    let is_written = |entry: &walkdir::DirEntry| entry.depth() == 1 && written.iter().any(|name| entry.file_name() == *name);
     let mut walk = walkdir::WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
     while let Some(entry) = walk.next() {
         let entry = match entry {
@@ -90,8 +96,12 @@ pub(crate) fn images_below(root: &Path, besides: &[PathBuf]) -> Search {
             }
             continue;
         }
+        if is_written(&entry) && !entry.file_type().is_dir() {
+            search.left_out.push(LeftOut::Run(path.to_owned()));
+            continue;
+        }
         if entry.file_type().is_dir() {
-            let run = entry.depth() > 0 && is_run(path);
+            let run = is_written(&entry) || entry.depth() > 0 && written_by_run(path).is_some();
             let beside = entry.depth() > 0 && !besides.is_empty() && path.canonicalize().is_ok_and(|path| besides.contains(&path));
             if run && !beside {
                 search.left_out.push(LeftOut::Run(path.to_owned()));

@@ -64,7 +64,7 @@ impl std::fmt::Display for LeftOut {
                 let more = if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() };
                 write!(f, "{}{more}: links that lead nowhere", paths[0].display())
             }
-            Self::Run(path) => write!(f, "{}: the folder of a run", path.display()),
+            Self::Run(path) => write!(f, "{}: of a run", path.display()),
         }
     }
 }

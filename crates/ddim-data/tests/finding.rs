@@ -61,6 +61,21 @@ fn the_folder_of_a_run_is_no_data() {
     assert_eq!(data.len(), 1);
     assert!(matches!(&data.report.left_out[..], [LeftOut::Run(run)] if run.ends_with("run")), "{:?}", data.report);
     assert_eq!(load(&path.join("run/previews"), BadFiles::Stop).unwrap().len(), 1);
+    // Of a run that is named, or lies among its data, what it writes.
+    save(path.join("run/a.png"), 4);
+    save(path.join("run/grid.png"), 5);
+    let data = load(&path.join("run"), BadFiles::Stop).unwrap();
+    assert!(
+        data.len() == 2 && matches!(&data.report.left_out[..], [LeftOut::Run(of), ..] if of.ends_with("checkpoints")),
+        "{:?}",
+        data.report
+    );
+    fs::create_dir_all(path.join("sweep/cells")).unwrap();
+    fs::write(path.join("sweep/sweep.json"), "").unwrap();
+    ["fid.png", "grid.png"].iter().for_each(|chart| save(path.join("sweep").join(chart), 6));
+    assert!(load(&path.join("sweep"), BadFiles::Stop).is_err());
+    save(path.join("sweep/a.png"), 7);
+    assert_eq!(load(&path.join("sweep"), BadFiles::Stop).unwrap().len(), 1);
 }
 
 #[cfg(unix)]

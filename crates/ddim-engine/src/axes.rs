@@ -2,9 +2,8 @@
 
 use crate::choices::Eta;
 use crate::error::{Error, Result};
-use crate::job::Watch;
 use crate::output::joined;
-use crate::session::{Session, UNGUIDED};
+use crate::session::Session;
 use crate::spacing::Spacing;
 use ddim::{Sigma, Solver};
 use ddim_eval::{Row, sigma_name};
@@ -48,16 +47,13 @@ pub(crate) fn check_axis<T: PartialEq>(field: &str, values: &[T], name: impl Fn(
     }
 }
 
-/// Rows of several scales of guidance are images of classes: those of none are the same under every scale.
-pub(crate) fn check_guided(session: &Session<'_, '_>, guidances: &[f64], watch: &Watch<'_>) -> Result<()> {
+/// Rows of several scales of guidance are images of classes: those of none are the same under every scale. Whether one was asked for that has no effect.
+pub(crate) fn check_guided(session: &Session<'_, '_>, guidances: &[f64]) -> Result<bool> {
     if !session.classes.is_unguided() {
-        return Ok(());
+        return Ok(false);
     }
     if let [one] = guidances {
-        if *one != 1.0 {
-            watch.note(UNGUIDED);
-        }
-        return Ok(());
+        return Ok(*one != 1.0);
     }
     let scales = joined(guidances, ", ");
     Err(Error::field("guidance", format!("{scales}: expected one scale where images are of no class, which is not guided")))

@@ -129,6 +129,9 @@ impl Request for Consistency {
         check_paths(&self.model.reading(&[("inception", self.inception.as_deref())]), &[], &[("grid", self.grid.as_deref())])?;
         let (session, _) = Session::drawing(&self.model, None, watch)?;
         let count = check_count(self.count)?;
+        if self.inception.is_some() && !self.features {
+            return Err(Error::field("inception", "nothing is compared by features: expected `features` as well"));
+        }
         if self.steps.is_empty() {
             return Err(Error::field("steps", "none: expected one number or more"));
         }
@@ -161,8 +164,11 @@ impl Request for Consistency {
                 columns.iter().for_each(|x| rows.extend_from_slice(&x[i * dim..(i + 1) * dim]));
             }
             let (model, steps, flags) = (session.model_flags(), joined(&self.steps, ","), session.flags(self.clip, self.solver));
-            let caption =
-                format!("ddim consistency {model} --seed {} --count {count} --steps {steps} --trajectory {spacing}{flags}", self.seed);
+            let caption = format!(
+                "ddim consistency {model} --seed {} --count {count} --steps {steps} --trajectory {}{flags}",
+                self.seed,
+                session.spacing_word(self.trajectory.as_ref())
+            );
             let picture = ddim_pictures::grid(&rows, shape, columns.len())?;
             let labels: Vec<String> = trajectories.iter().map(|t| format!("S = {}", t.len())).collect();
             let picture = if self.no_labels { picture } else { labelled(&picture, &labels, &[]) };

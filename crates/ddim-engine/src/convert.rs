@@ -73,13 +73,17 @@ impl Request for Convert {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConvertReport> {
         check_paths(&[("config", self.config.as_deref())], &[("destination", Some(&self.destination))], &[])?;
         let source = &self.model.model;
-        let choices = Choices { config: self.config.clone(), size: self.model.size, ..self.model.choices() };
+        let choices = Choices { config: self.config.clone(), size: None, ..self.model.choices() };
         let pipeline = if source.is_file() {
             Pipeline::load_file(source, &choices).map_err(models::in_field(&choices))?
         } else if self.config.is_some() {
             return Err(Error::field("config", "a folder has its own config.json: expected a file of weights as the source"));
         } else {
             models::read(source, &choices, watch)?
+        };
+        let pipeline = match self.model.size {
+            Some(size) => pipeline.with_size(size).map_err(|e| Error::field("size", e))?,
+            None => pipeline,
         };
         watch.check()?;
         let dtype = match self.dtype {

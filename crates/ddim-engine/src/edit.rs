@@ -404,6 +404,9 @@ impl Edit {
                 .note(format!("`solver` {}: latents are those of ddim's steps, which other solvers do not take back exactly", self.solver));
         }
         let noisy = self.eta != Eta::Value(0.0) || self.jumps(true).times > 1;
+        if self.model.classes.is_some() && self.from_class.is_none() && self.to_model.is_none() && !noisy {
+            watch.note("`classes` without `from_class`: images are encoded under the classes under which they are decoded, which gives them back unless they are guided");
+        }
         if self.variations > 1 && !noisy && self.from_class.is_none() {
             watch.note(format!("`variations` {}: all alike, since `inversion` {inversion} leaves no noise", self.variations));
         }
@@ -432,7 +435,7 @@ impl Edit {
         format!(
             "{model} {input} --strength {strength} --steps {} --trajectory {} {noise} --seed {}{}{others}{repaint}{inversion}{variations}",
             self.steps,
-            session.spacing_name(self.trajectory.as_ref()),
+            session.spacing_word(self.trajectory.as_ref()),
             self.seed,
             session.flags(self.clip, self.solver),
         )

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 /// ```
 /// use ddim_engine::{Control, Engine, Interpolate};
 ///
-/// let request = Interpolate { seeds: vec![3, 8], frames: 3, steps: 2, ..Interpolate::default() };
+/// let request = Interpolate { seeds: vec![3, 8], frames: Some(3), steps: 2, ..Interpolate::default() };
 /// let walk = Engine::default().run(&request, &Control::default(), &mut |_| {})?;
 /// assert_eq!((walk.count, walk.images.len()), (3, 3 * 3072));
 /// # Ok::<(), ddim_engine::Error>(())
@@ -39,7 +39,7 @@ pub struct Interpolate {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub latents: Option<PathBuf>,
     /// Images from one of two latents to the other, both included.
-    pub frames: usize,
+    pub frames: Option<usize>,
     /// Rows between four. None: 8.
     pub rows: Option<usize>,
     /// Columns between four. None: 8.
@@ -75,7 +75,7 @@ impl Default for Interpolate {
             model: Model::default(),
             seeds: vec![0, 1],
             latents: None,
-            frames: 11,
+            frames: None,
             rows: None,
             cols: None,
             steps: 50,
@@ -160,7 +160,7 @@ impl Request for Interpolate {
             .as_ref()
             .map_or_else(|| format!("--seeds {}", joined(&self.seeds, ",")), |path| format!("--latents {}", quoted(path)));
         let size = if ends.len() == 2 { format!("--frames {count}") } else { format!("--rows {} --cols {columns}", count / columns) };
-        let spacing = session.spacing_name(self.trajectory.as_ref());
+        let spacing = session.spacing_word(self.trajectory.as_ref());
         let (model, flags) = (session.model_flags(), session.flags(self.clip, self.solver));
         let caption = format!("ddim interpolate {model} {source} {size} --steps {} --trajectory {spacing}{flags}", self.steps);
         let mut files = Vec::new();
@@ -188,6 +188,9 @@ impl Request for Interpolate {
 }
 
 impl Interpolate {
+    /// Images between two latents, where the request does not say.
+    pub const FRAMES: usize = 11;
+
     /// Where the ends have different classes, what lies between has their embeddings mixed, by the way that it has come: linearly between two, bilinearly
     /// between four.
     fn mix_classes(&self, session: &mut Session<'_, '_>, ends: usize, columns: usize, count: usize) -> Result<()> {
@@ -222,10 +225,14 @@ impl Interpolate {
                 if self.rows.is_some() || self.cols.is_some() {
                     return Err(Error::request("`rows` and `cols`: expected four seeds or latents, found two (use `frames`)"));
                 }
-                check_size("frames", self.frames)?;
-                Ok((ddim::frames(a, b, self.frames).map_err(Error::request)?, self.frames))
+                let frames = self.frames.unwrap_or(Self::FRAMES);
+                check_size("frames", frames)?;
+                Ok((ddim::frames(a, b, frames).map_err(Error::request)?, frames))
             }
             [a, b, c, d] => {
+                if self.frames.is_some() {
+                    return Err(Error::field("frames", "expected two seeds or latents, found four (use `rows` and `cols`)"));
+                }
                 let (rows, cols) = (self.rows.unwrap_or(8), self.cols.unwrap_or(8));
                 check_size("rows", rows)?;
                 check_size("cols", cols)?;
@@ -233,9 +240,11 @@ impl Interpolate {
             }
             other => {
                 let n = other.len();
-                let found =
-                    self.latents.as_ref().map_or_else(|| format!("`seeds`: {n} seeds"), |p| format!("{}: {n} latents", p.display()));
-                Err(Error::request(format!("{found}: expected two, or four for a grid")))
+                let expected = "expected two, or four for a grid";
+                match &self.latents {
+                    Some(path) => Err(Error::file(path, format!("{n} {}: {expected}", if n == 1 { "latent" } else { "latents" }))),
+                    None => Err(Error::field("seeds", format!("{n} {}: {expected}", if n == 1 { "seed" } else { "seeds" }))),
+                }
             }
         }
     }

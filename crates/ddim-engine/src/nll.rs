@@ -144,7 +144,13 @@ impl Request for Nll {
         watch.begin("evaluating", "image-steps", count * (trajectory.len() + 1));
         let network = |images: Range<usize>| session.network_for(self.seed, images).map_err(ddim_eval::Error::observer);
         let batch = (self.seed, session.batch_size());
-        let found = likelihood(&session.schedule, &trajectory, &sigmas, &images, batch, &network, &mut counted(watch))?;
+        let found = likelihood(&session.schedule, &trajectory, &sigmas, &images, batch, &network, &mut counted(watch));
+        // Numbers above 0 whose square is none.
+        let is_sigma = |e: &ddim_eval::Error| {
+            let source = std::error::Error::source(e).and_then(|source| source.downcast_ref::<ddim::Error>());
+            source.is_some_and(|source| source.kind() == ddim::ErrorKind::Sigma)
+        };
+        let found = found.map_err(|e| if is_sigma(&e) { Error::field("eta", &e).because(e) } else { e.into() })?;
         let seconds = watch.end();
 
         let spacing = session.spacing_name(self.trajectory.as_ref());

@@ -29,7 +29,15 @@ impl OutputFile {
 
     /// The same, where it may lie in one of `folders`, which will be made.
     pub(crate) fn create_within(path: Option<&PathBuf>, folders: &[&PathBuf]) -> Result<Option<Self>> {
-        let later = |path: &Path| folders.iter().any(|folder| path.parent() == Some(folder) && !folder.exists());
+        // Folders are made with those that they lie in.
+        let made = |parent: &Path| {
+            !parent.exists()
+                && std::path::absolute(parent).is_ok_and(|parent| {
+                    folders.iter().any(|folder| std::path::absolute(folder).is_ok_and(|folder| folder.starts_with(&parent)))
+                })
+        };
+        let is_name = |path: &Path| !path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
+        let later = |path: &Path| is_name(path) && path.parent().is_some_and(made);
         path.map(|p| if later(p) { Ok(Self { path: p.clone() }) } else { Self::create(p) }).transpose()
     }
 

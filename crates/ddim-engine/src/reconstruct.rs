@@ -179,7 +179,10 @@ impl Request for Reconstruct {
         let (steps, flags) = (joined(&self.steps, ","), session.flags(Clipping::default(), self.solver));
         let (model, inversion) = (session.model_flags(), self.inversion.flag());
         let input = self.preparation.flags_of(&self.input, self.count);
-        let caption = format!("ddim reconstruct {model} {input} --steps {steps} --trajectory {spacing}{inversion}{flags}");
+        let caption = format!(
+            "ddim reconstruct {model} {input} --steps {steps} --trajectory {}{inversion}{flags}",
+            session.spacing_word(self.trajectory.as_ref())
+        );
         let file = file.map(|file| file.commit(&labelled(&grid(&rows, shape, drawn)?, &[], &labels).to_png(&caption))).transpose()?;
         Ok(ReconstructReport {
             model: session.model,

@@ -1,6 +1,6 @@
 //! Drawing images from noise.
 
-use crate::choices::{Clipping, Eta, Model, check_count};
+use crate::choices::{Clipping, Eta, Model, check_count, check_room};
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::output::{OutputFile, animation_format, check_drawable, check_paths, create_folder, joined, shown, write};
@@ -191,9 +191,13 @@ impl Request for Sample {
         let end = self.first.is_none().then_some(images.end);
         let written_before = files.out.iter().map(|folder| used_folder::images(folder, end, single_caption)).next().transpose()?;
         files.trace.iter().try_for_each(|folder| used_folder::check_trace(folder, &traced))?;
+        let mut watcher = Watcher::new(files, shape, images.len(), trajectory.len());
+        if watcher.watches() {
+            // All images at once: where they are, where they were, their x_0, and as bytes, twice as wide, each frame and what is encoded of it.
+            check_room(images.len(), 4 * dim + watcher.shown.len() * dim)?;
+        }
         folders.iter().try_for_each(|folder| create_folder(folder))?;
 
-        let mut watcher = Watcher::new(files, shape, images.len(), trajectory.len());
         watcher.describe(&session, &sampler, &traced)?;
         // What is there as bytes serves where nothing but bytes is written.
         let goes_on = npy.is_none() && !watcher.watches();
@@ -311,7 +315,7 @@ impl Sample {
         let is_listed = self.timesteps.is_some() || matches!(self.trajectory, Some(Spacing::Tuned(_)));
         let path = match is_listed {
             true => format!("--timesteps {}", joined(trajectory.timesteps(), ",")),
-            false => format!("--steps {} --trajectory {}", self.steps, session.spacing_name(self.trajectory.as_ref())),
+            false => format!("--steps {} --trajectory {}", self.steps, session.spacing_word(self.trajectory.as_ref())),
         };
         let latents = self.latents.as_ref().map_or(String::new(), |p| format!(" --latents {}", quoted(p)));
         format!("{} {path} {noise} --seed {}{}{latents}", session.model_flags(), self.seed, session.flags(self.clip, self.solver))

@@ -247,6 +247,11 @@ impl<'w, 'b> Session<'w, 'b> {
         spacing.map_or_else(|| self.scheduler.timestep_spacing.name().to_owned(), |spacing| spacing.to_string())
     }
 
+    /// [`spacing_name`](Self::spacing_name) as a word of a command: what was tuned may lie anywhere.
+    pub(crate) fn spacing_word(&self, spacing: Option<&Spacing>) -> String {
+        quoted(self.spacing_name(spacing).as_ref())
+    }
+
     /// Eq. 12 over `trajectory`, clipped as the request and the model say.
     pub(crate) fn sampler(&self, trajectory: &Trajectory, sigma: &Sigma, clipping: Clipping, solver: Solver) -> Result<Sampler> {
         if self.guidance.is_some() {

@@ -9,7 +9,7 @@ use crate::job::{Request, Within};
 use crate::output::{check_paths, create_folder, write};
 use crate::reports::DataReport;
 use crate::sample::{single_path, write_singles};
-use crate::session::Session;
+use crate::session::{Session, UNGUIDED};
 use crate::spacing::Spacing;
 use crate::sweep_settings::{as_object, settings};
 use crate::used_folder;
@@ -20,7 +20,6 @@ use ddim_eval::{
     few_images, plus_minus, sigma_name,
 };
 use ddim_pictures::{Picture, check_colours, fid_chart, kid_chart, labelled, time_chart};
-use ddim_train::quoted;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -150,20 +149,23 @@ impl Request for Sweep {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<SweepReport> {
         let folders = [("out", Some(&*self.out)), ("save_images", self.save_images.as_deref())];
         check_paths(&[("reference", Some(&*self.reference)), ("inception", self.inception.as_deref())], &folders, &[])?;
-        let guidances = if self.guidance.is_empty() { vec![self.model.guidance.scale()] } else { self.guidance.clone() };
+        let mut guidances = if self.guidance.is_empty() { vec![self.model.guidance.scale()] } else { self.guidance.clone() };
         let mut session = Session::of_reference(&self.guided_most(&guidances), watch)?;
         check_count(self.count)?;
         if self.count < 2 {
             return Err(Error::field("count", "1: expected at least 2, for a covariance"));
         }
+        if let Some(few @ 0..2) = self.reference_limit {
+            return Err(Error::field("reference_limit", format!("{few}: expected at least 2, for a covariance")));
+        }
         let [c, h, w] = session.shape();
         check_colours([c, h, w])?;
         check_axis("steps", &self.steps, ToString::to_string)?;
         check_axis("seed", &self.seed, ToString::to_string)?;
-        let rows = rows(&session, &self.trajectory, &self.solver, &self.eta, &guidances)?;
-        let (samplers, evaluations): (Vec<Sampler>, Vec<usize>) = self.samplers(&session, &rows)?.into_iter().unzip();
-        let tuned: Vec<bool> = rows.iter().map(|(_, spacing)| matches!(spacing, Some(Spacing::Tuned(_)))).collect();
-        let rows: Vec<Row> = rows.into_iter().map(|(row, _)| row).collect();
+        let mut placed = rows(&session, &self.trajectory, &self.solver, &self.eta, &guidances)?;
+        let (samplers, mut evaluations): (Vec<Sampler>, Vec<usize>) = self.samplers(&session, &placed)?.into_iter().unzip();
+        let tuned: Vec<bool> = placed.iter().map(|(_, spacing)| matches!(spacing, Some(Spacing::Tuned(_)))).collect();
+        let rows: Vec<Row> = placed.iter().map(|(row, _)| row.clone()).collect();
         let mut cells = Table::cells(&self.steps, &rows, &self.seed);
         let sampler_of = |cell: usize| &samplers[cell / self.seed.len()];
         // Whoever tunes again has other cells.
@@ -177,9 +179,21 @@ impl Request for Sweep {
         let look = Look::Prepared { preparation: prepared, channels: c };
         let reference = Images::open(&self.reference, look, self.reference_limit, self.preparation.bad_files(), &besides)?;
         reference.check_features(&self.reference)?;
+        // Before anything is written: a folder says of what reference it is.
+        if reference.count() == Some(1) {
+            return Err(Error::file(&self.reference, "1 image: expected at least 2, for a covariance"));
+        }
         let (reference_labels, other_classes) = session.see(&reference, &self.reference)?;
         let report = if let Images::Set(set) = &reference { Some(set.report()) } else { None };
-        check_guided(&session, &guidances, watch)?;
+        let unguided = check_guided(&session, &guidances)?;
+        if unguided {
+            // What was not guided is not called that.
+            guidances = vec![1.0];
+            placed.iter_mut().for_each(|(row, _)| row.guidance = 1.0);
+            cells.iter_mut().for_each(|cell| cell.guidance = 1.0);
+            evaluations = self.samplers(&session, &placed)?.into_iter().map(|(_, evaluations)| evaluations).collect();
+        }
+        let rows: Vec<Row> = placed.into_iter().map(|(row, _)| row).collect();
         report.iter().for_each(|report| say(report, watch));
         let data = report.map(DataReport::from);
         let first = Plain { trajectory: rows[0].trajectory.clone(), guidance: guidances[0], seed: self.seed[0] };
@@ -202,6 +216,7 @@ impl Request for Sweep {
         let sweep = ddim_eval::Sweep::open(&self.out, &settings, &names, &computed_by, session.shape())?;
         self.save_images.iter().try_for_each(|folder| create_folder(folder))?;
         let mut warnings = warnings(self, &reference, sweep.computed_by());
+        warnings.extend(unguided.then(|| UNGUIDED.replace('`', "")));
         // Whether images show the class that they were drawn for, where they were drawn for one.
         let drawn = session.classes.labels(self.seed[0], 0..self.count);
         warnings.extend(
@@ -394,8 +409,10 @@ fn warnings(request: &Sweep, reference: &Images, computed_by: &[String]) -> Vec<
 fn caption(session: &Session<'_, '_>, request: &Sweep, cell: &Cell, i: usize) -> String {
     let (steps, spacing, eta, seed) = (cell.steps, &cell.trajectory, sigma_name(&cell.sigma), cell.seed);
     let flags = session.flags(clipping(request, &cell.sigma), cell.solver);
-    let of = format!("{} --reference {} --count {}", session.model_flags(), quoted(&request.reference), request.count);
-    format!("ddim sweep {of} --steps {steps} --trajectory {spacing} --eta {eta} --seed {seed}{flags}, image {i}")
+    // The reference has a say in classes alone, and those are said.
+    let class = session.classes.said(seed, i).map_or(String::new(), |class| format!(", {class}"));
+    let of = format!("{} --count {}", session.model_flags(), request.count);
+    format!("ddim sweep {of} --steps {steps} --trajectory {spacing} --eta {eta} --seed {seed}{flags}, image {i}{class}")
 }
 
 /// A few images of every cell of the first seed: a row for each of the table, a column for each S.

@@ -93,6 +93,20 @@ pub struct TrainReport {
 }
 
 impl Train {
+    /// A new run writes its settings, labels and model where no file lies that it is told to read.
+    fn check_read(&self) -> Result<()> {
+        let file = |path: &Option<PathBuf>| path.as_ref().and_then(|path| path.canonicalize().ok());
+        for (field, path) in [("config", &self.config), ("labels", &self.labels), ("model", &self.model)] {
+            let Some(read) = file(path) else { continue };
+            let writes = |name: &&&str| self.out.join(name).canonicalize().is_ok_and(|written| read.starts_with(written));
+            if let Some(name) = Run::WRITTEN.iter().find(writes) {
+                let found = format!("{} is {name} of {}, which the run writes", read.display(), self.out.display());
+                return Err(Error::field(field, format!("{found}: expected another file, or another folder for the run")));
+            }
+        }
+        Ok(())
+    }
+
     /// What another device than the processor does not do.
     fn check_device(&self, watch: &Watch<'_>) -> Result<()> {
         match watch.device() {
@@ -115,6 +129,7 @@ impl Request for Train {
         let mut run = if self.resume && (there || !whole) {
             Run::resume(&self.out, &self.settings(None)?, &load)?
         } else {
+            self.check_read()?;
             Run::create(&self.out, self.settings(Some("small"))?, &load)?
         };
         self.say_network(watch);

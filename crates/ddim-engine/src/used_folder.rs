@@ -34,7 +34,7 @@ pub(crate) fn images(folder: &Path, end: Option<usize>, caption: impl Fn(usize) 
     }
     match (found.last(), end) {
         (Some(last), Some(end)) if *last >= end => {
-            let found = format!("holds {} images of this command, and {end} would be drawn: {EXPECTED}", last + 1);
+            let found = format!("holds image {last} of this command, and those below {end} would be drawn: {EXPECTED}");
             Err(Error::file(folder, found))
         }
         _ => Ok(found),

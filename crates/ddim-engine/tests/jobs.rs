@@ -186,7 +186,7 @@ fn arrays_come_without_files() {
     assert!(run(&request).unwrap().images.is_empty(), "they are in the file");
     let encoded = run(&Encode { input: input.clone(), steps: 3, ..Encode::default() }).unwrap();
     assert_eq!((encoded.latents.len(), encoded.files.len()), (drawn.images.len(), 0));
-    let walked = run(&Interpolate { frames: 3, steps: 2, ..Interpolate::default() }).unwrap();
+    let walked = run(&Interpolate { frames: Some(3), steps: 2, ..Interpolate::default() }).unwrap();
     assert_eq!((walked.count, walked.images.len(), walked.files.len()), (3, 3 * 3072, 0));
     assert_eq!(folder.path().read_dir().unwrap().count(), 1);
 }

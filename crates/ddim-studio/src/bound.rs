@@ -2,6 +2,7 @@
 
 use crate::config::Limits;
 use crate::error::Problem;
+use ddim_engine::Interpolate;
 use ddim_jobs::Work;
 
 /// Sets what is left to the server, and refuses what is too much; the number of images that are drawn.
@@ -40,7 +41,8 @@ pub(crate) fn bound(work: &mut Work, limits: &Limits) -> Result<usize, Problem> 
         }
         Work::Interpolate(request) => {
             within("steps", request.steps, limits.steps)?;
-            within("frames", request.frames, images)?;
+            let frames = request.frames.unwrap_or(Interpolate::FRAMES);
+            within("frames", frames, images)?;
             let (rows, cols) = (request.rows.unwrap_or(8), request.cols.unwrap_or(8));
             let grid = || -> Result<usize, Problem> {
                 within("rows", rows, images)?;
@@ -51,8 +53,8 @@ pub(crate) fn bound(work: &mut Work, limits: &Limits) -> Result<usize, Problem> 
             };
             match (&request.latents, request.seeds.len()) {
                 // Only who reads them knows how many there are.
-                (Some(_), _) => grid()?.max(request.frames),
-                (None, 2) => request.frames,
+                (Some(_), _) => grid()?.max(frames),
+                (None, 2) => frames,
                 (None, _) => grid()?,
             }
         }

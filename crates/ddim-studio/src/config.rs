@@ -6,9 +6,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A token is at least so long: it is all that stands between a network and the machine's processors.
-const SHORTEST_TOKEN: usize = 16;
-
 /// What a server is started with.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -120,6 +117,14 @@ impl Default for Config {
 }
 
 impl Config {
+    /// A token has at least so many characters: it is all that stands between a network and the machine's processors.
+    pub const SHORTEST_TOKEN: usize = 16;
+
+    /// Whether a text can be a token: long enough, and of what a header can have.
+    pub fn is_token(text: &str) -> bool {
+        text.len() >= Self::SHORTEST_TOKEN && text.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+
     /// # Errors
     /// No models, two of one name, runs that are not there, an address beyond this machine without a token, a short token.
     pub(crate) fn check(&self) -> Result<()> {
@@ -144,8 +149,8 @@ impl Config {
                 let expected = "expected a token, without which anybody there could use this machine";
                 Err(Error::config(format!("`listen` {}: reached from other machines: {expected}", self.listen)))
             }
-            Some(token) if token.len() < SHORTEST_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                let expected = format!("expected {SHORTEST_TOKEN} or more visible ASCII characters");
+            Some(token) if !Self::is_token(token) => {
+                let expected = format!("expected {} or more visible ASCII characters", Self::SHORTEST_TOKEN);
                 Err(Error::config(format!("`token`: {} characters: {expected}", token.chars().count())))
             }
             _ => Ok(()),

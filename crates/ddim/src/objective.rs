@@ -154,7 +154,7 @@ fn check(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Re
     // The ranges are those of sampling; the densities of J_σ need more.
     Sigma::Explicit(sigma.to_vec()).values(schedule, trajectory)?;
     if let Some(zero) = sigma.iter().find(|s| **s * **s < f64::MIN_POSITIVE) {
-        return Err(Error::new(ErrorKind::Sigma, format!("sigma {zero}: J and gamma need every sigma above 0, and its square")));
+        return Err(Error::new(ErrorKind::Sigma, format!("sigma {zero:e}: J and gamma need every sigma above 0, and its square")));
     }
     if schedule.alpha_bar(trajectory.levels()[trajectory.len() - 1]) == 0.0 {
         return Err(Error::new(ErrorKind::Schedule, "J and gamma need alpha_bar above 0 at every level"));

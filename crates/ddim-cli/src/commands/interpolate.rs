@@ -25,9 +25,9 @@ pub(crate) struct Flags {
     /// Two latents (or four), f32 [n, c, h, w], instead of seeds.
     #[arg(long, value_name = "two.npy")]
     pub(crate) latents: Option<PathBuf>,
-    /// Images from one latent to the other, both included.
-    #[arg(long, value_name = "N", default_value_t = 11, conflicts_with_all = ["rows", "cols"])]
-    pub(crate) frames: usize,
+    /// Images from one of two latents to the other, both included [default: 11].
+    #[arg(long, value_name = "N", conflicts_with_all = ["rows", "cols"])]
+    pub(crate) frames: Option<usize>,
     /// Rows of a grid between four latents [default: 8].
     #[arg(long, value_name = "R")]
     pub(crate) rows: Option<usize>,

@@ -61,7 +61,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let mut human = format!("{}, {}, {} trajectory; bits/dim\n", images(found.images), steps(found.steps), found.trajectory);
     human += "  eta   bound            x_T    KL terms  decoder   J_sigma\n";
     for bound in &found.bounds {
-        let (eta, kl) = (bound.eta, bound.terms[1..].iter().sum::<f64>());
+        let (eta, kl) = (bound.eta, bound.terms[1..].iter().fold(0.0, |all, term| all + term));
         human += &format!(
             "{eta:>5}  {:>6.3} {:<7}  {:.4}  {kl:>8.3}  {:>8.3}  {:>8.3}\n",
             bound.bits_per_dim,

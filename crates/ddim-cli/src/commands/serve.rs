@@ -186,8 +186,11 @@ fn name_of(model: &Path) -> String {
 
 /// What clients must say, where others can reach this machine or the environment says so.
 fn token(listen: IpAddr) -> Result<Option<String>> {
-    match std::env::var(TOKEN) {
-        Ok(token) if !token.is_empty() => Ok(Some(token)),
+    match std::env::var_os(TOKEN) {
+        Some(token) if !token.is_empty() => match token.into_string() {
+            Ok(token) if ddim_studio::Config::is_token(&token) => Ok(Some(token)),
+            _ => Err(Error::Usage(format!("{TOKEN}: expected {} or more visible ASCII characters", ddim_studio::Config::SHORTEST_TOKEN))),
+        },
         _ if listen.is_loopback() => Ok(None),
         _ => {
             let mut bytes = [0u8; 16];

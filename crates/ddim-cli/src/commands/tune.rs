@@ -25,7 +25,7 @@ pub(crate) struct Flags {
     /// Numbers of steps, from 2, each with timesteps of its own.
     #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [5, 10], value_parser = parse_item::<usize>)]
     pub(crate) steps: Vec<usize>,
-    /// Solvers, each with timesteps of its own; encode and reconstruct use those of ddim.
+    /// Solvers, each with timesteps of its own; encode uses those of ddim.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_values_t = [engine::Solver::Ipndm, engine::Solver::UniPc], value_parser = parse_item::<engine::Solver>)]
     pub(crate) solver: Vec<engine::Solver>,
     /// Latents to search on.

@@ -1,6 +1,7 @@
 //! The files of a run's folder.
 
 use crate::checkpoint;
+use crate::config::Settings;
 use crate::error::{Error, Result};
 use ddim_weights::{lock_folder, write_file};
 use serde::Deserialize;
@@ -13,10 +14,25 @@ pub(super) const BASE: &str = "base";
 pub(super) const LABELS: &str = "labels.txt";
 pub(super) const PREVIEWS: &str = "previews";
 
-/// Refuses a folder with a run that has a checkpoint, or with checkpoints of one that lost its settings.
+/// Whether a file is what a run writes of its settings, of which somebody may have changed some: they say what the run is of.
+fn is_of_run(path: &Path) -> bool {
+    let table = std::fs::read_to_string(path).ok().and_then(|text| text.parse::<toml::Table>().ok());
+    let says = table.is_some_and(|table| table.get("data").and_then(|data| data.get("path")).is_some() && table.contains_key("network"));
+    says && Settings::of_run(path).is_ok()
+}
+
+/// What a run replaces where another ended before its first checkpoint.
+pub(super) const REPLACED: [&str; 5] = [CONFIG, METRICS, PREVIEWS, BASE, LABELS];
+
+/// Refuses a folder with a run that has a checkpoint, with checkpoints of one that lost its settings, or with files of somebody else's that a run would replace.
 pub(super) fn refuse_used(folder: &Path) -> Result<()> {
     match (folder.join(CONFIG).exists(), checkpoint::checkpoints(folder)?.is_empty()) {
-        (_, true) => Ok(()),
+        (_, true) => match REPLACED.into_iter().find(|name| folder.join(name).symlink_metadata().is_ok()) {
+            Some(name) if !is_of_run(&folder.join(CONFIG)) => {
+                Err(Error::run(folder, format!("holds {name}, which is of no run and would be replaced: expected another folder")))
+            }
+            _ => Ok(()),
+        },
         (true, false) => Err(Error::run(folder, "holds a run already: --resume continues it, or choose another folder")),
         (false, false) => Err(Error::run(folder, "holds checkpoints of a run without its config.toml: expected another folder")),
     }

@@ -82,6 +82,9 @@ fn no_data(folder: &Path) -> [PathBuf; 2] {
 }
 
 impl Run {
+    /// What a run writes into its folder, besides checkpoints, and replaces where another ended before its first.
+    pub const WRITTEN: [&str; 5] = folder::REPLACED;
+
     /// Makes the folder and everything in it. A run that ended before its first checkpoint is replaced.
     ///
     /// # Errors
@@ -143,9 +146,9 @@ impl Run {
         if let Some(model) = started_from.take().filter(|_| base.is_none()) {
             model.save(&folder.join(BASE), WeightsDtype::F32)?;
         }
-        if let (None, Some(Labels::File(file))) = (&labels, &trainer.config().data.labels) {
-            let bytes = std::fs::read(file).map_err(|e| Error::data(file, &e).because(e))?;
-            write_whole(&folder.join(LABELS), &bytes)?;
+        // As it was read: a pipe is read once, and a file may have changed since.
+        if let (None, Some(text)) = (&labels, trainer.data().labels_text()) {
+            write_whole(&folder.join(LABELS), text.as_bytes())?;
         }
         let (config, remarks) = (settings.resolve()?, trainer.remarks());
         Ok(Self { folder: folder.to_owned(), config, trainer, tally: Tally::default(), remarks, _lock: lock })
