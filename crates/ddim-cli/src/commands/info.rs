@@ -98,7 +98,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         [rate] => rows.push(("averages", format!("one, of rate {rate}"))),
         rates => rows.push(("averages", format!("of rates {}: --ema chooses, else the first", joined(rates, ", ")))),
     }
-    rows.extend(found.notes.iter().map(|note| ("note", note.clone())));
+    rows.extend(found.notes.iter().map(|note| ("note", crate::error::in_flags(note))));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<width$} {value}\n", width = INDENT - 1)).collect();
     report(&flags.output, &found, &human)
 }
