@@ -211,9 +211,17 @@ fn flags() {
     refused(folder.path(), &["consistency", "--model", "model", "--steps", "2", "--inception", "x"], 2, &["--inception", "--features"]);
     refused(folder.path(), &["convert", "model", "other", "--size", "33"], 2, &["--size", "33x33"]);
     // What would be lost at the end is said at the beginning.
-    refused(folder.path(), &with(SAMPLE, &["--save-npy", "absent/"]), 1, &["absent/: cannot be written", "folder"]);
+    refused(folder.path(), &with(SAMPLE, &["--save-npy", "absent/"]), 1, &["absent/: a folder"]);
     let long = format!("{}.npy", "x".repeat(300));
     refused(folder.path(), &with(SAMPLE, &["--save-npy", &long]), 1, &["cannot be written", "too long"]);
+    refused(
+        folder.path(),
+        &with(SAMPLE, &["--out", "later", "--save-npy", &format!("later/{long}")]),
+        1,
+        &["cannot be written", "too long"],
+    );
+    assert!(!folder.path().join("later").exists());
+    common::ok(folder.path(), &["convert", "model", "copied/"]);
     refused(folder.path(), &["sample", "--count", "10000000", "--steps", "900", "--animate", "a.gif", "-q"], 2, &["--count", "memory"]);
     refused(folder.path(), &["convert", "model", "model"], 1, &["exists already"]);
     refused(folder.path(), &["convert", "model", "absent/copy"], 1, &["absent/copy", "No such file"]);

@@ -372,7 +372,7 @@ fn lone_files() {
     ok(dir, &["convert", "lone.ckpt", "d", "--config", "model", "--scheduler", "model"]);
     assert_eq!(info(dir, "d")["scheduler"], info(dir, "a")["scheduler"]);
     refused(dir, &["convert", "model", "e", "--config", CONFIG], 2, &["--config"]);
-    refused(dir, &["convert", "model", "e", "--size", "7"], 1, &["7x7", "multiples of 2"]);
+    refused(dir, &["convert", "model", "e", "--size", "7"], 2, &["--size", "7x7", "multiples of 2"]);
     refused(dir, &["convert", "model", "e", "--size", "0"], 2, &["--size"]);
 
     let authors = root().join("conformance/authors/model.ckpt");

@@ -93,8 +93,6 @@ pub struct DataSet {
     pub(crate) unasked: Option<(Vec<usize>, Vec<String>)>,
     /// The file of labels.
     labels_text: Option<String>,
-    /// Where each image lies, of pictures in files or in an archive.
-    pub(crate) paths: Option<Vec<PathBuf>>,
 }
 
 impl DataSet {
@@ -107,6 +105,11 @@ impl DataSet {
     /// # Errors
     /// Nothing there, a broken file (unless they are skipped), labels that do not fit.
     pub fn load(request: &Request) -> Result<Self> {
+        Ok(Self::load_named(request)?.0)
+    }
+
+    /// The same, and where each image lies, of pictures in files or in an archive.
+    pub(crate) fn load_named(request: &Request) -> Result<(Self, Option<Vec<PathBuf>>)> {
         let Preparation { size, fit, background } = request.preparation;
         if let Some(c) = request.channels.filter(|c| ![1, 3].contains(c)) {
             return Err(Error::new(format!("a network of {c} channels: expected 1 (gray) or 3 (colours) to read images for it")));
@@ -129,22 +132,31 @@ impl DataSet {
             (Some(Labels::File(path)), Some(text)) => Some((path.as_path(), text.as_str())),
             _ => None,
         };
-        let mut set = match place {
-            Place::Pictures(pictures) => Self::of_pictures(pictures, &shape(3), request, limit, file)?,
+        let (mut set, paths) = match place {
+            Place::Pictures(pictures) => {
+                let (set, paths) = Self::of_pictures(pictures, &shape(3), request, limit, file)?;
+                (set, Some(paths))
+            }
             Place::Arrays(arrays) => {
                 let batch = arrays.read(limit)?;
                 let shape = shape(batch.channels);
-                Self::of_batch(batch, &shape, request, file)?
+                (Self::of_batch(batch, &shape, request, file)?, None)
             }
         };
         set.labels_text = text;
         // Of files found, which may be more than those kept.
         let largest = set.labels.iter().flatten().max().map_or(0, |most| most + 1);
         set.classes = if set.labels.is_some() { set.classes.max(largest).max(set.class_names.len()) } else { 0 };
-        Ok(set)
+        Ok((set, paths))
     }
 
-    fn of_pictures(mut pictures: Pictures, shape: &Shape, request: &Request, limit: usize, file: Option<(&Path, &str)>) -> Result<Self> {
+    fn of_pictures(
+        mut pictures: Pictures,
+        shape: &Shape,
+        request: &Request,
+        limit: usize,
+        file: Option<(&Path, &str)>,
+    ) -> Result<(Self, Vec<PathBuf>)> {
         let from_file = file.map(|file| read_labels(file, pictures.len(), None)).transpose()?;
         if request.labels == Some(Labels::Data) {
             pictures.require_classes(request.bad_files)?;
@@ -173,7 +185,7 @@ impl DataSet {
             return Err(Error::no_images(&request.path, format!("no images: all {n} were left out{first}")));
         }
         report.warnings.extend(without_colours(&images));
-        let paths = Some(kept.iter().map(|&i| pictures.path(i)).collect());
+        let paths = kept.iter().map(|&i| pictures.path(i)).collect();
         let class_names = if request.labels == Some(Labels::Data) { pictures.class_names } else { Vec::new() };
         let mut classes = 0;
         if let Some(labels) = &labels {
@@ -190,7 +202,7 @@ impl DataSet {
         let labels = labels.map(|labels| kept.iter().map(|&i| labels[i]).collect());
         let [h, w] = shape.size;
         let shape = [shape.channels, h, w];
-        Ok(Self { shape, images, labels, classes, class_names, report, unasked: None, labels_text: None, paths })
+        Ok((Self { shape, images, labels, classes, class_names, report, unasked: None, labels_text: None }, paths))
     }
 
     fn of_batch(batch: Batch, shape: &Shape, request: &Request, file: Option<(&Path, &str)>) -> Result<Self> {
@@ -216,7 +228,7 @@ impl DataSet {
         let report = Report { left_out: Vec::new(), warnings };
         let [h, w] = shape.size;
         let shape = [shape.channels, h, w];
-        Ok(Self { shape, images, labels, classes: 0, class_names, report, unasked, labels_text: None, paths: None })
+        Ok(Self { shape, images, labels, classes: 0, class_names, report, unasked, labels_text: None })
     }
 
     /// An image as interleaved rows of what training sees, where its size is that.

@@ -113,9 +113,9 @@ fn read(
         },
     };
     let request = Request { channels: Some(c), limit, labels, bad_files: bad, ..Request::new(path, fit) };
-    let data = DataSet::load(&request)?;
+    let (data, paths) = DataSet::load_named(&request)?;
     let images = (0..data.len()).flat_map(|i| planes(data.bytes_of(i), c)).collect();
-    let names = match &data.paths {
+    let names = match &paths {
         Some(paths) => paths.iter().map(|path| path.display().to_string()).collect(),
         None => (0..data.len()).map(|i| format!("{}[{i}]", path.display())).collect(),
     };

@@ -73,7 +73,9 @@ impl Request for Convert {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ConvertReport> {
         check_paths(&[("config", self.config.as_deref())], &[("destination", Some(&self.destination))], &[])?;
         let source = &self.model.model;
-        let choices = Choices { config: self.config.clone(), size: None, ..self.model.choices() };
+        // The shapes of a lone file may need it to tell the network.
+        let size = self.model.size.filter(|_| source.is_file());
+        let choices = Choices { config: self.config.clone(), size, ..self.model.choices() };
         let pipeline = if source.is_file() {
             Pipeline::load_file(source, &choices).map_err(models::in_field(&choices))?
         } else if self.config.is_some() {

@@ -240,11 +240,9 @@ impl Interpolate {
             }
             other => {
                 let n = other.len();
-                let expected = "expected two, or four for a grid";
-                match &self.latents {
-                    Some(path) => Err(Error::file(path, format!("{n} {}: {expected}", if n == 1 { "latent" } else { "latents" }))),
-                    None => Err(Error::field("seeds", format!("{n} {}: {expected}", if n == 1 { "seed" } else { "seeds" }))),
-                }
+                let found =
+                    self.latents.as_ref().map_or_else(|| format!("`seeds`: {n} seeds"), |p| format!("{}: {n} latents", p.display()));
+                Err(Error::request(format!("{found}: expected two, or four for a grid")))
             }
         }
     }

@@ -15,7 +15,7 @@ pub(crate) struct OutputFile {
 impl OutputFile {
     /// Prepares to write `path`; its folder must exist.
     pub(crate) fn create(path: &Path) -> Result<Self> {
-        if path.is_dir() {
+        if path.is_dir() || !is_name(path) {
             return Err(Error::file(path, "a folder: expected the name of a file"));
         }
         ddim_weights::try_file(path).map_err(|e| unwritable(path, &e))?;
@@ -36,9 +36,19 @@ impl OutputFile {
                     folders.iter().any(|folder| std::path::absolute(folder).is_ok_and(|folder| folder.starts_with(&parent)))
                 })
         };
-        let is_name = |path: &Path| !path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
         let later = |path: &Path| is_name(path) && path.parent().is_some_and(made);
-        path.map(|p| if later(p) { Ok(Self { path: p.clone() }) } else { Self::create(p) }).transpose()
+        let create = |path: &PathBuf| {
+            if !later(path) {
+                return Self::create(path);
+            }
+            // As far as can be told before its folder is made: a name that is too long is so anywhere.
+            let there = path.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new(""));
+            match there.join(path.file_name().unwrap_or_default()).symlink_metadata() {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(unwritable(path, &e)),
+                _ => Ok(Self { path: path.clone() }),
+            }
+        };
+        path.map(create).transpose()
     }
 
     /// Writes the file.
@@ -46,6 +56,11 @@ impl OutputFile {
         write(&self.path, bytes)?;
         Ok(self.path)
     }
+}
+
+/// Whether a path ends in a name, and not in what follows that of a folder.
+fn is_name(path: &Path) -> bool {
+    path.file_name().is_some() && !path.as_os_str().to_string_lossy().ends_with(std::path::is_separator)
 }
 
 /// Writes a file under a temporary name, syncs it and moves it into place.

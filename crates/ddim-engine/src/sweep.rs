@@ -315,11 +315,14 @@ impl Request for Sweep {
         let markdown = table.to_markdown(reference_images, reference.held_out_accuracy(), &warnings);
         write(&file("table.md"), markdown.as_bytes())?;
         write(&file("table.csv"), table.to_csv().as_bytes())?;
-        if let Some(classes) = table.to_classes_csv(session.classes.names()) {
-            write(&file("classes.csv"), classes.as_bytes())?;
-        }
-        if let Some(differences) = table.to_differences_csv() {
-            write(&file("differences.csv"), differences.as_bytes())?;
+        for (name, text) in
+            [("classes.csv", table.to_classes_csv(session.classes.names())), ("differences.csv", table.to_differences_csv())]
+        {
+            match text {
+                Some(text) => write(&file(name), text.as_bytes())?,
+                // Of what was asked for before.
+                None => drop(std::fs::remove_file(file(name))),
+            }
         }
         write(&file("table.json"), format!("{object}\n").as_bytes())?;
         let times = cells.iter().map(|cell| Ok(sweep.seconds(cell)?)).collect::<Result<Vec<_>>>()?;

@@ -34,7 +34,8 @@ pub(crate) fn images(folder: &Path, end: Option<usize>, caption: impl Fn(usize) 
     }
     match (found.last(), end) {
         (Some(last), Some(end)) if *last >= end => {
-            let found = format!("holds image {last} of this command, and those below {end} would be drawn: {EXPECTED}");
+            let images = if found.len() == 1 { "1 image".to_owned() } else { format!("{} images", found.len()) };
+            let found = format!("holds {images} of this command, up to number {last}, and {end} would be drawn: {EXPECTED}");
             Err(Error::file(folder, found))
         }
         _ => Ok(found),

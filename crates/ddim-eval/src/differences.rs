@@ -1,6 +1,6 @@
 //! What the places of a table have above each other, where their images begin at the same latents.
 
-use crate::cell::{Row, sigma_name};
+use crate::cell::CellResult;
 use crate::kernel::jackknife;
 use crate::table::{Table, mean_and_deviation, plus_minus};
 use std::ops::Range;
@@ -58,7 +58,7 @@ impl Table {
         if known(&beside) {
             let lines = self.lines(0..rows, 1..columns, |row, column| show([row, column], [row, column - 1]));
             text +=
-                &format!("\n{lines}\nFID of the same less that of the column before, which begin with S = {}, ± {over}.\n", self.steps[0]);
+                &format!("\n{lines}\nFID of the same less that of the column before it (the first is S = {}), ± {over}.\n", self.steps[0]);
         }
         text
     }
@@ -66,8 +66,9 @@ impl Table {
     /// One line per comparison of [`to_markdown`](Self::to_markdown)'s; what is not known is empty. None where nothing is compared.
     pub fn to_differences_csv(&self) -> Option<String> {
         let place = |[row, column]: [usize; 2]| {
-            let Row { solver, trajectory, sigma, guidance } = &self.rows[row];
-            format!("{},{},{solver},{trajectory},{guidance}", self.steps[column], sigma_name(sigma))
+            let CellResult { steps, eta, solver, trajectory, guidance, .. } =
+                &self.results[(row * self.steps.len() + column) * self.seeds.len()];
+            format!("{steps},{eta},{solver},{trajectory},{guidance}")
         };
         let line = |[of, from]: [[usize; 2]; 2]| {
             let (fid, error) = self.difference(of, from);
@@ -105,7 +106,7 @@ mod tests {
                 "| S | 10 | 20 |\n|---|---|---|\n| η = 1 | 2.00 ± 0.00 | 2.00 |\n\nFID of the same less that of η = 0 at the same S, {over}"
             ),
             format!(
-                "| S | 20 |\n|---|---|\n| η = 0 | 1.00 ± 1.15 |\n| η = 1 | 1.00 |\n\nFID of the same less that of the column before, which begin with S = 10, {over}"
+                "| S | 20 |\n|---|---|\n| η = 0 | 1.00 ± 1.15 |\n| η = 1 | 1.00 |\n\nFID of the same less that of the column before it (the first is S = 10), {over}"
             ),
         ] {
             assert!(text.contains(&expected), "{text}");

@@ -100,11 +100,16 @@ function tabs() {
     goTo(names[to]);
     byId(`tab-${names[to]}`).focus();
   });
+  // Of one change of the address there are two events.
+  let followed = null;
   const follow = () => {
+    if (location.hash === followed) return;
+    followed = location.hash;
+    setTimeout(() => (followed = null), 100);
     const { tab, settings } = parseHash(location.hash);
     open(tab, settings);
-    // One that says nothing changes nothing, but it says so no longer.
-    if (!Object.keys(settings).length) writeHash();
+    // As it is understood.
+    writeHash();
   };
   // The link past the tabs is no tab.
   document.querySelector(".skip").addEventListener("click", (event) => {
@@ -177,6 +182,7 @@ async function main() {
   drops();
   const { tab, settings } = parseHash(location.hash);
   open(tab, settings);
+  if (Object.keys(settings).length) writeHash();
 }
 
 main();

@@ -6,11 +6,11 @@ import { latest } from "./job.js";
 /**
  * @param {HTMLElement} panel whose controls errors are shown beside
  * @param {object} backend @param {string} tab of the test ids
- * @returns {{element: HTMLElement, run: Function, cancel: () => void, say: (text: string, aloud?: boolean) => void, guard: (work: (mine: () => boolean) => Promise<void>) => Promise<void>, results: Function}}
+ * @returns {{element: HTMLElement, run: Function, cancel: () => void, say: (text: string, aloud?: boolean) => void, guard: (work: (mine: () => boolean) => Promise<void>) => Promise<void>, results: Function, changed: () => void, fresh: () => void}}
  *   run(kind, request, options, onEvent): the result, null where it was called off
  *   guard(work): runs what has jobs in it; shows that it is busy, and its error. `work` is given a function that says whether it is the latest, to be asked
  *     after each wait that is not for a job
- *   results(element, state): what is shown there is dimmed until it is of the settings
+ *   results(element, state): what is shown there is dimmed until it is of the settings, and of what else has `changed()`; `fresh()` where it is before the work ends
  */
 export function runner(panel, backend, tab) {
   const jobs = latest(backend);
@@ -40,6 +40,7 @@ export function runner(panel, backend, tab) {
 
   const run = (kind, request, options = {}, onEvent = () => {}) => jobs.run(kind, request, { previews: 0, ...options }, (name, data) => {
     if (name === "queued" && data.before > 0) status.textContent = `waiting for ${data.before} other ${data.before === 1 ? "job" : "jobs"}`;
+    else if (status.textContent.startsWith("waiting")) status.textContent = told;
     if (name === "note") note(notes, data.text);
     if (name === "progress" && data.total) {
       progress.value = data.done / data.total;
@@ -63,10 +64,7 @@ export function runner(panel, backend, tab) {
     busy(true);
     try {
       await work(() => mine === turn);
-      if (mine === turn && since === shown.changes) {
-        shown.any = true;
-        shown.element?.classList.remove("stale");
-      }
+      if (mine === turn && since === shown.changes) fresh();
     } catch (error) {
       if (mine === turn) {
         say("");
@@ -81,14 +79,19 @@ export function runner(panel, backend, tab) {
     }
   }
 
+  function fresh() {
+    shown.any = true;
+    shown.element?.classList.remove("stale");
+  }
+  function changed() {
+    shown.changes++;
+    shown.element?.classList.toggle("stale", shown.any);
+  }
   function results(where, state) {
     shown.element = where;
-    state.watch(() => {
-      shown.changes++;
-      where.classList.toggle("stale", shown.any);
-    });
+    state.watch(changed);
   }
-  return { element, run, cancel, say, guard, results };
+  return { element, run, cancel, say, guard, results, changed, fresh };
 }
 
 /** The command line of a tab, and a button that copies it. */

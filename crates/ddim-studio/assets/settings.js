@@ -5,11 +5,11 @@ import { choice, slider, toggle, whole, why } from "./controls.js";
 /** Where the slider of S may stand: dense where a step more is seen. */
 export const STOPS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 400, 500, 750, 1000];
 
-const SOLVERS = [
+export const SOLVERS = [
   ["ddim", "ddim (Eq. 12)"], ["ipndm", "ipndm"], ["dpmpp-2m", "dpm++ 2m"], ["unipc", "unipc"], ["heun", "heun (2 a step)"], ["dpmpp-2m-sde", "dpm++ 2m sde"],
 ];
 const TRAJECTORIES = ["uniform", "quadratic", "quadratic-full", "leading", "trailing", "linspace", "power:1.5", "log-snr", "karras:7"];
-const CLIPS = [["model", "the model's way"], ["on", "to the range"], ["off", "never"]];
+export const CLIPS = [["model", "the model's way"], ["on", "to the range"], ["off", "never"]];
 
 /** What the tabs share, as it is at first. No guidance and no classes are the model's own. */
 const SETTINGS = { model: "", steps: 50, eta: 0, hat: false, solver: "ddim", trajectory: "", seed: 0, classes: "", guidance: null, clip: "model", rederive: false };
@@ -41,11 +41,11 @@ export function modelRequest(v, models, own = false) {
   return request;
 }
 
-/** A model that has no class for none is given its first, until another is chosen. */
-export function firstClass(state, models, key) {
+/** A model that has no class for none is given its first, until another is chosen or `said` otherwise. */
+export function firstClass(state, models, key, said = () => false) {
   const update = (v) => {
     const info = modelOf(models, v);
-    if (info.classes && !hasNull(info) && !v[key]) state.set({ [key]: classValue(info, 0) });
+    if (info.classes && !hasNull(info) && !v[key] && !said(v)) state.set({ [key]: classValue(info, 0) });
   };
   state.watch(update);
   update(state.values);
@@ -68,8 +68,8 @@ export function commandSettings(v, models, own = false) {
   return { ...rest, model: sourceOf(modelOf(models, v)), classes: model.classes, guidance: model.guidance?.scale };
 }
 
-/** What the command line calls a model. Of one that the server has in a folder nobody says where: as requests do, and never as the built-in one, which need not be named. */
-export const sourceOf = (info) => info.source ?? (info.model === "emoji" ? "./emoji" : info.model);
+/** What the command line calls a model. Of one that the server has in a folder nobody says where: a folder of that name, never the built-in model of it. */
+export const sourceOf = (info) => info.source ?? `./${info.model}`;
 
 /** Controls of settings by name. @param {string} tab of their test ids */
 export function settingsControls(state, models, tab, names) {
@@ -111,8 +111,8 @@ export function settingsControls(state, models, tab, names) {
 }
 
 /** Classes as buttons: any of them, or those that the model draws by itself (`own`) or else none, or each in turn, or at random; `unset` is what it means, besides none, where
- * nothing is chosen, but where a class is `needed` and the model has none that stands for no class. Hidden for models without. */
-export function classPicker(state, models, { key, label, topic, testid, single = false, own = false, unset = null, needed = false, field = key }) {
+ * nothing is chosen. Hidden for models without. */
+export function classPicker(state, models, { key, label, topic, testid, single = false, own = false, unset = null, field = key }) {
   const group = freshId("group");
   const chips = el("div", { class: "chips", role: "group", "aria-labelledby": group });
   const about = topic ? why(topic, label) : null;
@@ -128,7 +128,7 @@ export function classPicker(state, models, { key, label, topic, testid, single =
   };
   const update = (v) => {
     const info = modelOf(models, v);
-    const usual = unset && !(needed && !hasNull(info)) ? "unset" : own && info.drawn_classes ? "own" : !own && hasNull(info) ? "none" : "each";
+    const usual = unset ? "unset" : own && info.drawn_classes ? "own" : !own && hasNull(info) ? "none" : "each";
     element.hidden = !info.classes;
     if (drawn !== info) {
       drawn = info;

@@ -1,4 +1,5 @@
 // What is chosen, and the address of it: `#draw?steps=20&eta=0.5` is a tab and what differs there from its defaults.
+import { CLIPS, SOLVERS } from "./settings.js";
 
 /**
  * Values that can be watched.
@@ -34,10 +35,7 @@ export function parseHash(hash) {
 const LIMITS = { steps: [1, 1000], decode: [1, 1000], eta: [0, 1], seed: [0, Number.MAX_SAFE_INTEGER], first: [0, 1e9], count: [1, 64], guidance: [0, 100], strength: [0, 1], variations: [1, 16], side: [3, 10], frames: [3, 41] };
 
 /** What words in an address may be, where not every word is somebody's choice. */
-const WORDS = {
-  clip: ["model", "on", "off"], between: ["four", "two"], inversion: ["euler", "fixed-point:5", "anderson"],
-  solver: ["ddim", "ipndm", "dpmpp-2m", "unipc", "heun", "dpmpp-2m-sde"],
-};
+const WORDS = { clip: CLIPS.map(([word]) => word), solver: SOLVERS.map(([word]) => word), between: ["four", "two"] };
 
 /** Texts as the types of `defaults`; what is not there, or is none of what belongs there, is the default. */
 export function typed(texts, defaults) {

@@ -135,6 +135,7 @@ export function create(panel, { backend, models, shareLink }) {
     let fresh = true;
     const found = await jobs.run("sample", wanted, { previews: Math.min(PREVIEWS, wanted.steps) }, (name, data) => {
       if (name === "queued" && data.before > 0) say(`waiting for ${data.before} other ${data.before === 1 ? "job" : "jobs"}`);
+      else if (status.textContent.startsWith("waiting")) say("");
       if (name === "note" && !isPreview) note(notes, data.text);
       if (name === "progress") {
         progress.value = data.total ? data.done / data.total : 0;
@@ -222,7 +223,7 @@ export function create(panel, { backend, models, shareLink }) {
       const { settings, unknown } = found;
       const notes = unknown.length ? [`${unknown.join(", ")} cannot be set here`] : [];
       const words = settings.model;
-      const info = models.find(({ source }) => source === words) ?? models.find(({ model }) => model === words) ?? models.find(({ model }) => model === words.split("/").at(-1));
+      const info = models.find(({ source }) => source === words) ?? models.find(({ source, model }) => !source && (model === words || model === words.split("/").at(-1)));
       if (info) settings.model = info.model;
       else {
         notes.push(`the model ${settings.model} is not here`);

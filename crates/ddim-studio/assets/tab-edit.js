@@ -17,20 +17,23 @@ export function create(panel, { backend, models, pictures }) {
   const { keep } = keeper(backend);
   let image = null;
 
-  const painter = maskPainter({ onchange: () => again() });
+  const painter = maskPainter({ onchange: () => {
+    jobs.changed();
+    again();
+  } });
   const empty = el("p", { class: "placeholder", text: "Choose an image, drop one here, or take one that was drawn. Then move the strength, or paint what is to be drawn anew." });
   const edits = el("ul", { class: "edits", "data-testid": "edit-results" });
   const result = el("div", { class: "editing", hidden: true }, el("div", {}, painter.field, painter.tools), edits);
   const source = imageInput({ panel, tab: "edit", pictures, onimage: async (url) => {
     image = url;
-    await prepare();
-    again();
+    jobs.changed();
+    if (await prepare()) again();
   } });
 
   const [model, steps, eta, seed, guidance, solver, trajectory] = settingsControls(state, models, "edit", names);
   const strength = slider(state, "strength", { label: "Strength", topic: "strength", min: 0, max: 1, step: 0.01, testid: "edit-strength" });
   const variations = slider(state, "variations", { label: "Variations", topic: "variations", min: 1, max: 16, testid: "edit-variations" });
-  const from = classPicker(state, models, { key: "from", label: "Class of the image", topic: "imageClass", testid: "edit-from", single: true, unset: "not said", needed: true, field: "from_class" });
+  const from = classPicker(state, models, { key: "from", label: "Class of the image", topic: "imageClass", testid: "edit-from", single: true, unset: "not said", field: "from_class" });
   const to = classPicker(state, models, { key: "classes", label: "Class to draw", topic: "targetClass", testid: "edit-to", single: true, unset: "the image's", field: "classes to_class" });
 
   /** Whether the image is encoded under one class and decoded under another. */
@@ -39,11 +42,15 @@ export function create(panel, { backend, models, pictures }) {
   /** Width and height of the model's images. */
   const sizeOf = () => [...(modelOf(models, state.values).size ?? [32, 32])].reverse();
 
-  /** The image as the network will see it, to paint on. */
+  /** The image as the network will see it, to paint on. @returns {Promise<boolean>} whether it still is the image */
   async function prepare() {
-    painter.over(await cropped(image, ...sizeOf()));
+    const [url, size] = [image, sizeOf()];
+    const seen = await cropped(url, ...size);
+    if (url !== image || String(size) !== String(sizeOf())) return false;
+    painter.over(seen);
     empty.hidden = true;
     result.hidden = false;
+    return true;
   }
 
   async function again(changed = new Set()) {
@@ -77,7 +84,8 @@ export function create(panel, { backend, models, pictures }) {
     });
   }
 
-  firstClass(state, models, "from");
+  // What is drawn is of some class: the image's where that is said.
+  firstClass(state, models, "classes", (v) => v.from);
   const update = (v) => {
     for (const input of strength.querySelectorAll("input")) input.disabled = translates(v);
   };

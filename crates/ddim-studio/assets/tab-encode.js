@@ -42,6 +42,7 @@ export function create(panel, { backend, models, pictures }) {
 
   const source = imageInput({ panel, tab: "encode", pictures, onimage: (url) => {
     image = url;
+    jobs.changed();
     again(new Set(["model"]));
   } });
   const [model, trajectory] = settingsControls(state, models, "encode", ["model", "trajectory"]);
@@ -87,11 +88,11 @@ export function create(panel, { backend, models, pictures }) {
       if (decodedIn !== v.decode) {
         const found = await jobs.run("sample", { ...shared, latents, count: 1, steps: v.decode, eta: 0 });
         if (!found) return;
+        const [before, after] = [await pixels(seen), await pixels(found.images[0])];
+        if (!mine()) return backend.release?.(found);
         decoded.keep(found);
         show(back.shown, found.images[0]);
         back.caption.textContent = `decoded in ${v.decode}`;
-        const [before, after] = [await pixels(seen), await pixels(found.images[0])];
-        if (!mine()) return;
         const error = difference(map, before, after, MAGNIFY);
         mse.textContent = short(error);
         mapCaption.replaceChildren(`difference × ${MAGNIFY}, MSE `, mse);

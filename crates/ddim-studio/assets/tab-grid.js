@@ -2,12 +2,12 @@
 import { button, segments, text } from "./controls.js";
 import { duration, el, picture } from "./dom.js";
 import { runner, tool } from "./runner.js";
-import { defaults, modelRequest, settingsControls } from "./settings.js";
+import { defaults, modelRequest, settingsControls, SOLVERS as ALL } from "./settings.js";
 import { numbers, store } from "./state.js";
 
 export const title = "Grid";
 
-const SOLVERS = ["ddim", "ipndm", "dpmpp-2m", "unipc", "heun", "dpmpp-2m-sde"];
+const SOLVERS = ALL.map(([solver]) => solver);
 /** The others are for the ordinary differential equation, which has no noise. */
 const NOISY = ["ddim", "dpmpp-2m-sde"];
 
@@ -61,6 +61,7 @@ export function create(panel, { backend, models }) {
         el("caption", { class: "out-of-sight", text: "Pictures by noise and number of steps, from the same latents" }),
         el("thead", {}, el("tr", {}, el("td"), v.steps.map((s) => el("th", { scope: "col", text: `S = ${s}` })))),
         el("tbody", {}, rows.map((row, i) => el("tr", {}, el("th", { scope: "row", text: label(row) }), cells[i].map((cell) => el("td", {}, cell))))));
+      jobs.fresh();
       let [seconds, done] = [0, 0];
       // What can be drawn at all, the fewest steps first: so that every row has something soon.
       const list = v.steps.flatMap((S, column) => rows.map((row, i) => ({ S, row, cell: cells[i][column] }))).filter(({ row, cell }) => {

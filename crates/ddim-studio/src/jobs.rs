@@ -174,7 +174,9 @@ impl Jobs {
             self.keep(|store| store.remove(&[id]));
             return Err(problem);
         }
-        let running = inner.all.values().filter(|job| matches!(job.state(), State::Running)).count();
+        // One that is called off ends with its step.
+        let runs = |job: &&Arc<Job>| matches!(job.state(), State::Running) && !job.control.is_cancelled();
+        let running = inner.all.values().filter(runs).count();
         job.log.push("queued", &json!({ "before": running + inner.waiting.len() }));
         inner.all.insert(job.id, Arc::clone(&job));
         inner.waiting.push_back(Arc::clone(&job));

@@ -14,6 +14,8 @@ pub(crate) struct Served {
     /// As the engine finds it.
     pub(crate) path: PathBuf,
     pub(crate) info: InfoReport,
+    /// What the command line calls it on any machine: a built-in model, or an id of the hub. None of a folder.
+    source: Option<String>,
 }
 
 /// Reads what the models are.
@@ -24,7 +26,8 @@ pub(crate) fn read(models: &[ServedModel], engine: &Engine) -> Result<Vec<Served
     let one = |ServedModel { name, model }: &ServedModel| {
         let request = Info { model: Model { model: model.clone(), ..Model::default() } };
         let info = engine.run(&request, &Control::default(), &mut |_| {})?;
-        Ok(Served { name: name.clone(), path: model.clone(), info })
+        let named = model.to_str().filter(|text| built_in().any(|name| name == *text) || !model.exists());
+        Ok(Served { name: name.clone(), path: model.clone(), info, source: named.map(str::to_owned) })
     };
     models.iter().map(one).collect()
 }
@@ -60,15 +63,9 @@ pub(crate) fn of_name<'a>(field: &str, name: &Value, models: &'a [Served]) -> st
 impl Served {
     /// What it is, without where it lies.
     pub(crate) fn to_json(&self) -> Value {
-        let mut info = model_json(&self.info, self.source());
+        let mut info = model_json(&self.info, self.source.as_deref());
         info["model"] = json!(self.name);
         info
-    }
-
-    /// What the command line calls it on any machine: a built-in model, or an id of the hub. None of a folder.
-    fn source(&self) -> Option<&str> {
-        let text = self.path.to_str()?;
-        (built_in().any(|name| name == text) || !self.path.exists()).then_some(text)
     }
 
     /// Refuses what the engine would take for a file: all but `each`, `random`, `none` of a model that has it, and numbers and names of classes, in mixtures or not.

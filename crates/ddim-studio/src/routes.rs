@@ -106,7 +106,8 @@ async fn models(State(room): State<Arc<AppState>>) -> Response {
 async fn plan(State(room): State<Arc<AppState>>, request: Request) -> Answer {
     let body = body(request.into_body(), &room).await?;
     let plan = blocking(move || {
-        let asked = request::asked("sample", request::whole(&body.bytes)?, 0, &room.models, &room.limits)?;
+        let Arrived { bytes, _place } = body;
+        let asked = request::asked("sample", request::whole(&bytes)?, 0, &room.models, &room.limits)?;
         let plan = asked.work.plan().expect("it is a sample's");
         let report = room.engine.run(&plan, &Control::default(), &mut |_| {}).map_err(ddim_jobs::Problem::from)?;
         let mut json = serde_json::to_value(&report).unwrap_or_default();
@@ -130,7 +131,11 @@ async fn openai_model(State(room): State<Arc<AppState>>, Path(id): Path<String>)
 
 async fn generations(State(room): State<Arc<AppState>>, headers: HeaderMap, request: Request) -> Answer {
     let body = body(request.into_body(), &room).await?;
-    let job = blocking(move || openai::submit(&body.bytes, &room.models, &room.jobs, &room.limits)).await?;
+    let job = blocking(move || {
+        let Arrived { bytes, _place } = body;
+        openai::submit(&bytes, &room.models, &room.jobs, &room.limits)
+    });
+    let job = job.await?;
     // The guard has seen that it is there, and one of ours.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     Ok(json_of(StatusCode::OK, &job.images(host).await?))
@@ -138,7 +143,10 @@ async fn generations(State(room): State<Arc<AppState>>, headers: HeaderMap, requ
 
 async fn submit(State(room): State<Arc<AppState>>, request: Request) -> Answer {
     let body = body(request.into_body(), &room).await?;
-    let submitted = blocking(move || room.jobs.submit(request::read(&body.bytes, &room.models, &room.limits)?));
+    let submitted = blocking(move || {
+        let Arrived { bytes, _place } = body;
+        room.jobs.submit(request::read(&bytes, &room.models, &room.limits)?)
+    });
     let job = submitted.await?;
     let mut response = json_of(StatusCode::ACCEPTED, &job.to_json());
     if let Ok(location) = format!("/api/v1/jobs/{}", job.id).parse() {
@@ -168,7 +176,7 @@ async fn preview(State(room): State<Arc<AppState>>, Path((name, file)): Path<(St
 /// A body that has come.
 struct Arrived {
     bytes: Bytes,
-    /// Of a large one, its place: kept until it is a job, since bodies wait for a thread that parses them.
+    /// Of a large one, its place. Whoever parses it takes both: bodies wait for a thread that does, and leave their place when they are jobs.
     _place: Option<OwnedSemaphorePermit>,
 }
 

@@ -59,15 +59,12 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Whether [`write_file`] would have `path` later: tries its name and its folder. The folder of what is no file does not matter.
 ///
 /// # Errors
-/// The operating system's, and a name that is a folder's.
+/// The operating system's.
 pub fn try_file(path: &Path) -> Result<()> {
     if memory::ONLY || !is_replaced(path) {
         return Ok(());
     }
     let path = &followed(path)?;
-    if path.file_name().is_none() || path.as_os_str().to_string_lossy().ends_with(std::path::is_separator) {
-        return Err(Error::new(ErrorKind::IsADirectory, "the name of a folder"));
-    }
     // A name that is too long, say, which the temporary one is not.
     if let Err(error) = path.symlink_metadata()
         && error.kind() != ErrorKind::NotFound

@@ -152,7 +152,8 @@ impl Weighting {
 fn check(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Result<(), Error> {
     trajectory.check_schedule(schedule)?;
     // The ranges are those of sampling; the densities of J_σ need more.
-    Sigma::Explicit(sigma.to_vec()).values(schedule, trajectory)?;
+    // Its last step arrives at the image, whatever that of sampling does.
+    Sigma::Explicit(sigma.to_vec()).values(&schedule.clone().with_set_alpha_to_one(true), trajectory)?;
     if let Some(zero) = sigma.iter().find(|s| **s * **s < f64::MIN_POSITIVE) {
         return Err(Error::new(ErrorKind::Sigma, format!("sigma {zero:e}: J and gamma need every sigma above 0, and its square")));
     }

@@ -200,7 +200,11 @@ pub(crate) async fn links_say_what_is_not_here(page: Page) -> Page {
     let browser = &page.browser;
     page.drawn().await;
     browser.run("location.hash = '#draw?model=nothing&classes=heart&clip=foo&seed=3';").await;
-    browser.until("[...document.querySelectorAll(\"[data-testid='toast']\")].some((line) => line.textContent.includes('nothing'))").await;
+    browser
+        .until(
+            "[...document.querySelectorAll(\"[data-testid='toast']\")].filter((line) => line.textContent.includes('nothing')).length === 1",
+        )
+        .await;
     browser.until("location.hash.includes('model=emoji') && !location.hash.includes('heart')").await;
     assert_eq!(browser.value("draw-seed").await, "3");
     assert_eq!(browser.value("draw-clip").await, "model");

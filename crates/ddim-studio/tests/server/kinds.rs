@@ -136,7 +136,7 @@ fn what_is_wrong_with_an_upload_names_its_field_and_no_path() {
         ("encode", json!({ "input": data_url(&npy_bytes(&[0.0; 3 * 30], [3, 1, 1])), "model": { "size": [512, 512] } }), "input"),
         (
             "interpolate",
-            json!({ "latents": data_url(&npy_bytes(&[0.0; 6], [3, 1, 1])), "frames": 250, "model": { "size": [512, 512] } }),
+            json!({ "latents": data_url(&npy_bytes(&[0.0; 6], [3, 1, 1])), "frames": 250, "model": { "size": [256, 256] } }),
             "size",
         ),
         ("sample", json!({ "count": 1, "model": { "size": [1024, 1024] } }), "size"),
@@ -165,7 +165,7 @@ fn requests_are_short_without_their_files() {
     assert_eq!(server.get(&format!("/api/v1/jobs/{id}")).json()["field"], "seeds");
     // Large images come in smaller batches, and are the same.
     let sizes = [json!(1), json!(64), json!("auto")].map(|batch| {
-        let job = done(&server, "sample", &json!({ "count": 2, "steps": 1, "model": { "size": [64, 64], "batch_size": batch } }));
+        let job = done(&server, "sample", &json!({ "count": 2, "steps": 1, "model": { "size": [128, 128], "batch_size": batch } }));
         bytes(&server, &job["array"])
     });
     assert!(sizes[0] == sizes[1] && sizes[0] == sizes[2]);
