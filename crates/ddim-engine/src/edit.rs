@@ -13,12 +13,12 @@ use crate::spacing::Spacing;
 use crate::used_folder;
 use ddim::{Resampling, Solver};
 use ddim_data::npy_bytes;
-use ddim_train::quoted;
 pub use results::EditReport;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use way::{Start, Way, reaching};
+use way::{Start, Way, reaching, same_noise};
 
+mod caption;
 mod mask;
 mod results;
 mod way;
@@ -305,6 +305,9 @@ impl Edit {
             return Err(Error::field("repaint", format!("{times} times without a mask: expected `mask`")));
         }
         if inversion == Some(Inversion::Bdia) {
+            if self.steps < 2 {
+                return Err(Error::field("steps", "1: the first of bdia's two states is the image itself: expected 2 or more"));
+            }
             let expected = "the inversion bdia decodes as it encodes";
             if self.mask.is_some() {
                 return Err(Error::field("mask", format!("{expected}: expected another inversion with a mask")));
@@ -346,7 +349,7 @@ impl Edit {
             return Err(Error::field("to_model", format!("{found}: expected {c}x{h}x{w}, those of {}", encoder.model)));
         }
         let why = format!("{} and {} have other noise at the same level", encoder.model, decoder.model);
-        match encoder.schedule == decoder.schedule {
+        match same_noise(&encoder.schedule, &decoder.schedule) {
             false if strength < 1.0 => Err(Error::field("strength", format!("{strength}: {why}: expected 1"))),
             // The lower state of its pair is no noise.
             false if inversion == Inversion::Bdia => Err(Error::field("inversion", format!("bdia: {why}: expected anderson or another"))),
@@ -369,12 +372,19 @@ impl Edit {
         }
         let steps = if top < session.schedule.levels() { self.steps.min(top) } else { self.steps };
         let mut trajectory = session.trajectory_below(top, self.trajectory.as_ref(), steps, self.solver)?;
-        let of_two = encoder.is_some_and(|encoder| encoder.schedule != session.schedule);
+        let of_two = encoder.is_some_and(|encoder| !same_noise(&encoder.schedule, &session.schedule));
         if top < session.schedule.levels() || of_two {
             // An edit begins where its strength says, and what two schedules share is noise alone.
             trajectory = reaching(top, &trajectory)?;
         }
-        let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip, self.solver)?;
+        // Latents are of steps that clip nothing: only such steps take them back.
+        let clip = self.clip.clip.or(encoder.map(|_| false));
+        if encoder.is_some() && self.clip.clip.is_none() && session.scheduler.clip() != ddim::Clip::None {
+            watch.note(
+                "the model's scheduler clips predicted images: not from latents that were encoded, which are of steps that clip nothing",
+            );
+        }
+        let sampler = session.sampler(&trajectory, &self.eta.into(), Clipping { clip, ..self.clip }, self.solver)?;
         let Repaint { times, jump } = self.jumps(encoder.is_some());
         let most = (trajectory.len() / 2).max(1);
         if self.repaint.is_some() && times > 1 && jump > most {
@@ -410,34 +420,5 @@ impl Edit {
         if self.variations > 1 && !noisy && self.from_class.is_none() {
             watch.note(format!("`variations` {}: all alike, since `inversion` {inversion} leaves no noise", self.variations));
         }
-    }
-
-    /// What decides the pictures, as one would type it.
-    fn settings(
-        &self,
-        encoder: Option<&Session<'_, '_>>,
-        session: &Session<'_, '_>,
-        strength: f64,
-        inversion: Option<Inversion>,
-    ) -> String {
-        let noise = match self.eta {
-            Eta::Hat => "--sigma-hat".to_owned(),
-            Eta::Value(eta) => format!("--eta {eta}"),
-        };
-        let path = |flag: &str, path: &Option<PathBuf>| path.as_ref().map_or(String::new(), |path| format!(" {flag} {}", quoted(path)));
-        let input = self.preparation.flags_of(&self.input, self.count);
-        let model = encoder.filter(|_| self.to_model.is_some()).map_or_else(|| session.model_flags(), Session::model_flags);
-        let others = path("--to-model", &self.to_model) + &path("--from-class", &self.from_class) + &path("--mask", &self.mask);
-        let Repaint { times, jump } = self.jumps(encoder.is_some());
-        let repaint = if self.mask.is_none() { String::new() } else { format!(" --repaint {times}:{jump}") };
-        let inversion = inversion.map_or(String::new(), |inversion| format!(" --inversion {inversion}"));
-        let variations = if self.variations == 1 { String::new() } else { format!(" --variations {}", self.variations) };
-        format!(
-            "{model} {input} --strength {strength} --steps {} --trajectory {} {noise} --seed {}{}{others}{repaint}{inversion}{variations}",
-            self.steps,
-            session.spacing_word(self.trajectory.as_ref()),
-            self.seed,
-            session.flags(self.clip, self.solver),
-        )
     }
 }

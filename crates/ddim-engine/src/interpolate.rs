@@ -101,7 +101,7 @@ pub struct InterpolateReport {
     pub count: usize,
     /// Images beside each other.
     pub columns: usize,
-    /// Evaluations per image.
+    /// S: steps per image, each with an evaluation of the network, or two for heun and for guidance.
     pub steps: usize,
     /// What sampling took.
     pub seconds: f64,
@@ -135,6 +135,9 @@ impl Request for Interpolate {
             Some(latents) => latents.chunks_exact(dim).map(<[f32]>::to_vec).collect(),
             None => self.seeds.iter().map(|&seed| session.latents(seed, 0, 1)).collect(),
         };
+        if self.latents.is_some() {
+            session.note_latents(self.clip);
+        }
         let (latents, columns) = self.walk(&ends)?;
         if self.animate.is_some() && ends.len() != 2 {
             return Err(Error::field("animate", "expected two seeds or latents, found four"));

@@ -65,6 +65,7 @@ mod spacing;
 mod sweep;
 mod sweep_settings;
 mod train;
+mod trajectories;
 mod tune;
 mod tuned;
 mod usage;

@@ -120,7 +120,7 @@ impl Request for Plan {
         let sampler = session.sampler(&trajectory, &self.eta.into(), crate::Clipping::default(), self.solver)?;
         let levels = session.schedule.levels();
         Ok(PlanReport {
-            trajectory: session.spacing_name(self.trajectory.as_ref()),
+            trajectory: self.timesteps.as_ref().map_or_else(|| session.spacing_name(self.trajectory.as_ref()), |_| "timesteps".to_owned()),
             timesteps: trajectory.timesteps().collect(),
             evaluations: sampler.evaluations(),
             alpha_bar: (1..=levels).map(|level| session.schedule.alpha_bar(level)).collect(),

@@ -121,7 +121,7 @@ pub struct SampleReport {
     pub count: usize,
     /// Images drawn now: fewer where some lay in the folder already.
     pub drawn: usize,
-    /// Evaluations per image.
+    /// S: steps per image, each with an evaluation of the network, or two for heun and for guidance.
     pub steps: usize,
     /// Code timesteps in the order in which they were visited.
     pub timesteps: Vec<usize>,
@@ -172,6 +172,9 @@ impl Request for Sample {
         let trajectory = plan::chosen(&session, self.timesteps.as_deref(), self.trajectory.as_ref(), self.steps, self.solver)?;
         let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip, self.solver)?;
         let images = self.images(given.as_ref().map(|x| x.len() / dim))?;
+        if given.is_some() {
+            session.note_latents(self.clip);
+        }
 
         if files.grid.is_some() || files.out.is_some() || files.animate.is_some() {
             check_drawable(shape)?;

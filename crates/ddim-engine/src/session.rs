@@ -9,8 +9,6 @@ use crate::error::{Error, Result};
 use crate::inputs;
 use crate::job::Watch;
 use crate::models;
-use crate::spacing::Spacing;
-use crate::tuned::{self, TunedFor};
 use ddim::noise::Batch;
 use ddim::{Bdia, BdiaPair, BdiaRun, Encoder, Encoding, NoiseSchedule, Sampler, Sampling, Sigma, Solver, Step, Trajectory};
 use ddim_data::Inputs;
@@ -34,9 +32,9 @@ pub(crate) struct Session<'w, 'b> {
     pub(crate) guidance: Option<Guidance>,
     /// The scale of guidance where nobody says one.
     usual_guidance: f64,
-    choice: Model,
+    pub(crate) choice: Model,
     batch_size: usize,
-    watch: &'w Watch<'b>,
+    pub(crate) watch: &'w Watch<'b>,
 }
 
 impl<'w, 'b> Session<'w, 'b> {
@@ -138,7 +136,9 @@ impl<'w, 'b> Session<'w, 'b> {
     pub(crate) fn evaluations(&self, sampler: &Sampler) -> usize {
         let levels = self.schedule.levels();
         let times = |level: usize| 1 + usize::from(self.guidance.is_some_and(|guidance| guidance.acts_at(level as f64, levels)));
-        sampler.steps().iter().enumerate().map(|(i, step)| sampler.evaluations_of(i) * times(step.level)).sum()
+        // A second look is at the end of a step.
+        let of = |(i, step): (usize, &Step)| times(step.level) + (sampler.evaluations_of(i) - 1) * times(step.next);
+        sampler.steps().iter().enumerate().map(of).sum()
     }
 
     /// Gives `times` images in turn the class that one had, of `count` of a seed.
@@ -208,50 +208,6 @@ impl<'w, 'b> Session<'w, 'b> {
         self.shape().iter().product()
     }
 
-    /// The S timesteps that a request asks for, to be run by `solver`.
-    pub(crate) fn trajectory(&self, spacing: Option<&Spacing>, steps: usize, solver: Solver) -> Result<Trajectory> {
-        let made = self.trajectory_below(self.schedule.levels(), spacing, steps, solver)?;
-        if made.len() < steps {
-            let kind = self.spacing_name(spacing);
-            self.watch.note(format!("`steps` {steps}: several timesteps of {kind} are the same, {} are left", made.len()));
-        }
-        Ok(made)
-    }
-
-    /// S timesteps as a request asks for them, of the levels up to `top` alone.
-    pub(crate) fn trajectory_below(&self, top: usize, spacing: Option<&Spacing>, steps: usize, solver: Solver) -> Result<Trajectory> {
-        let levels = self.schedule.levels();
-        let made = match spacing {
-            None => {
-                let scheduler = SchedulerConfig { num_train_timesteps: top, ..self.scheduler.clone() };
-                scheduler.trajectory(steps).map_err(|e| Error::field("steps", &e).because(e))?
-            }
-            Some(Spacing::Tuned(_)) if top < levels => {
-                let found = format!("tuned from {levels} timesteps for a start at {top}");
-                return Err(Error::field("trajectory", format!("{found}: expected another kind")));
-            }
-            Some(spacing) => spacing.trajectory(&self.schedule.truncated(top)?, self.scheduler.steps_offset, steps, |file| {
-                tuned::trajectory(&self.choice.model, file, &self.tuned_for(), (solver, steps, &self.guidance_flags()))
-            })?,
-        };
-        Ok(made.widened(levels)?)
-    }
-
-    /// What a trajectory would be tuned for.
-    pub(crate) fn tuned_for(&self) -> TunedFor {
-        TunedFor::of(self.network.checksum(), &self.schedule)
-    }
-
-    /// What the spacing of a run is called.
-    pub(crate) fn spacing_name(&self, spacing: Option<&Spacing>) -> String {
-        spacing.map_or_else(|| self.scheduler.timestep_spacing.name().to_owned(), |spacing| spacing.to_string())
-    }
-
-    /// [`spacing_name`](Self::spacing_name) as a word of a command: what was tuned may lie anywhere.
-    pub(crate) fn spacing_word(&self, spacing: Option<&Spacing>) -> String {
-        quoted(self.spacing_name(spacing).as_ref())
-    }
-
     /// Eq. 12 over `trajectory`, clipped as the request and the model say.
     pub(crate) fn sampler(&self, trajectory: &Trajectory, sigma: &Sigma, clipping: Clipping, solver: Solver) -> Result<Sampler> {
         if self.guidance.is_some() {
@@ -267,7 +223,21 @@ impl<'w, 'b> Session<'w, 'b> {
         let sampler = Sampler::new(&self.schedule, trajectory, sigma).map_err(|e| Error::field("eta", &e).because(e))?;
         let sampler = sampler.with_solver(solver).map_err(|e| Error::field("solver", &e).because(e))?;
         sampler.check_prediction(self.scheduler.prediction())?;
+        let once = sampler.steps().iter().enumerate().filter(|(i, step)| step.next > 0 && sampler.evaluations_of(*i) == 1).count();
+        if solver == Solver::Heun && once > 0 && trajectory.levels().len() > 1 {
+            self.watch.note(format!(
+                "`solver` heun: {once} of {} steps are ddim's, since σ falls too far for a mean of both ends",
+                trajectory.len()
+            ));
+        }
         Ok(sampler.with_clip(clipping.of(&self.scheduler))?.with_rederived_epsilon(clipping.rederive_epsilon))
+    }
+
+    /// A note where a model clips and nobody has said whether these latents are: what encoded them, if anything, clipped nothing.
+    pub(crate) fn note_latents(&self, clipping: Clipping) {
+        if clipping.clip.is_none() && self.scheduler.clip() != ddim::Clip::None {
+            self.watch.note("the model's scheduler clips predicted images: latents that were encoded decode to their images only where nothing is clipped");
+        }
     }
 
     /// The latents x_T of images `first`, … of a seed.
@@ -331,6 +301,12 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// What encodes images over a trajectory.
     pub(crate) fn encoder(&self, trajectory: &Trajectory, inversion: ddim::Inversion) -> Result<Encoder> {
+        if inversion != ddim::Inversion::default() && trajectory.len() == 1 && self.schedule.alpha_bar(trajectory.levels()[0]) == 0.0 {
+            return Err(Error::field(
+                "steps",
+                "1: from an image to pure noise at once nothing is determined: expected 2 or more for this `inversion`",
+            ));
+        }
         let encoder = Encoder::new(&self.schedule, trajectory)?;
         encoder.with_inversion(inversion).map_err(|e| Error::field("inversion", &e).because(e))
     }

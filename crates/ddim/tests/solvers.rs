@@ -221,7 +221,7 @@ fn straight_lines_are_exact_on_any_grid() {
                 let sampler = sampler(&schedule, &trajectory, 0.0, solver);
                 let x = run(&sampler, &model, vec![1.3])[0];
                 assert!((x - exact).abs() < 1e-10 * exact.abs(), "{solver} {prediction:?} {timesteps:?}: {x}, exact is {exact}");
-                // Heun's method looks twice but in the last step, and where σ falls too far for it.
+                // Heun's method looks twice but in the last step, and in those that begin at too large a σ for their length.
                 let near = sampler.steps().iter().filter(|step| {
                     let (a, b) = (step.alpha_bar, step.alpha_bar_next);
                     step.next > 0 && 0.5 * ((1.0 - b).sqrt() - (b * (1.0 - a) / a).sqrt()) > -2.0

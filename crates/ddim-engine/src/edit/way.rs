@@ -6,7 +6,7 @@ use crate::inversion::Inversion;
 use crate::job::Watch;
 use crate::session::Session;
 use ddim::noise::{Batch, Draw};
-use ddim::{BdiaPair, Known, Sampler, Sampling, Trajectory};
+use ddim::{BdiaPair, Known, NoiseSchedule, Sampler, Sampling, Trajectory};
 
 /// From a level down to images.
 pub(super) struct Way {
@@ -122,6 +122,12 @@ impl Way {
         }
         Ok(sampling.into_x())
     }
+}
+
+/// Whether two schedules have the same noise at each level: the last digits of betas, and where sampling's last step arrives, do not matter.
+pub(super) fn same_noise(a: &NoiseSchedule, b: &NoiseSchedule) -> bool {
+    let near = |level: usize| (a.alpha_bar(level) - b.alpha_bar(level)).abs() <= 1e-5 * a.alpha_bar(level);
+    a.levels() == b.levels() && (1..=a.levels()).all(near)
 }
 
 /// The same steps from `top` on: some spacings do not reach the highest level.

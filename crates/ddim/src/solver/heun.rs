@@ -2,8 +2,8 @@
 
 use crate::step::Step;
 
-/// The largest weight of a second evaluation: of a step over which σ falls to a fifth. ε changes least where σ is large, so that the mean of both ends says
-/// less than its start where σ falls further: with a cosine's betas, whose first σ is 20,000, the images of ten steps are noise.
+/// The largest weight of a second evaluation. It grows with the σ that a step begins at, while ε changes by less the larger that is: from the 20,000 that a cosine's
+/// betas begin with, what should correct the first of ten steps makes noise of the images.
 const MOST: f64 = 2.0;
 
 /// The weight of (ε at the end of the step - ε at its start): half of each counts. None where there is no second evaluation: at the image the network
