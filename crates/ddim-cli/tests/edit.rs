@@ -93,6 +93,27 @@ fn what_is_encoded_decodes_to_itself() {
     assert!(error(&["--to-model", "emoji", "--inversion", "bdia"]) < 1e-6);
 }
 
+/// Encoding clips nothing, and so does what takes it back, whatever the scheduler says of sampling; two schedules whose last step alone differs are of one noise.
+#[test]
+fn what_was_encoded_is_not_clipped() {
+    let (folder, _) = with_images();
+    let at = folder.path();
+    let text = fs::read_to_string(common::root().join("models/emoji/scheduler/scheduler_config.json")).unwrap();
+    let mut scheduler: serde_json::Value = serde_json::from_str(&text).unwrap();
+    scheduler["clip_sample"] = true.into();
+    fs::write(at.join("clips.json"), scheduler.to_string()).unwrap();
+    let edit = ["edit", "--input", "x.npy", "--steps", "4", "--inversion", "anderson", "-q", "--save-npy"];
+    ok(at, &[&edit[..], &["plain.npy"]].concat());
+    let clips = ok(at, &[&edit[..], &["clips.npy", "--scheduler", "clips.json"]].concat());
+    assert!(clips.stderr.contains("note: the model's scheduler clips"), "{}", clips.stderr);
+    assert!(fs::read(at.join("plain.npy")).unwrap() == fs::read(at.join("clips.npy")).unwrap());
+    ok(at, &[&edit[..], &["wanted.npy", "--scheduler", "clips.json", "--clip"]].concat());
+    assert!(fs::read(at.join("plain.npy")).unwrap() != fs::read(at.join("wanted.npy")).unwrap());
+    ok(at, &["sample", "--count", "1", "--steps", "4", "-q", "--save-npy", "x_T.npy"]);
+    let latents = ok(at, &["sample", "--latents", "x_T.npy", "--steps", "4", "-q", "--save-npy", "y.npy", "--scheduler", "clips.json"]);
+    assert!(latents.stderr.contains("note: the model's scheduler clips"), "{}", latents.stderr);
+}
+
 #[test]
 fn what_cannot_be_edited() {
     let (folder, _) = with_images();
@@ -110,6 +131,7 @@ fn what_cannot_be_edited() {
         (&["--mask", "half.png", "--repaint", "0"], 2, &["--repaint", "5:10"]),
         (&["--mask", "half.png", "--inversion", "bdia"], 2, &["--mask", "bdia"]),
         (&["--inversion", "bdia", "--solver", "unipc"], 2, &["--inversion", "bdia", "--solver"]),
+        (&["--inversion", "bdia", "--steps", "1"], 2, &["--steps", "bdia"]),
         (&["--inversion", "newton"], 2, &["--inversion", "newton", "anderson"]),
         (&["--inversion", "anderson:0"], 2, &["--inversion", "anderson:0"]),
         (&["--to-model", "fashion"], 2, &["--to-model", "1x32x32", "3x32x32"]),
@@ -121,7 +143,8 @@ fn what_cannot_be_edited() {
         (&["--grid", "x.npy"], 2, &["--grid", "--input"]),
     ];
     for (args, code, words) in cases {
-        refused(at, &[&["edit", "--input", "x.npy", "-q", "--steps", "2"], *args].concat(), *code, words);
+        let steps = if args.contains(&"--steps") { &[][..] } else { &["--steps", "2"] };
+        refused(at, &[&["edit", "--input", "x.npy", "-q"], steps, *args].concat(), *code, words);
     }
     fs::create_dir(at.join("pictures")).unwrap();
     image::RgbImage::new(32, 32).save(at.join("pictures/00000.png")).unwrap();
@@ -144,7 +167,12 @@ fn strength_says_the_level() {
     assert_eq!(masked["evaluations"], 4 + 4 * 2, "one place for jumps of two steps, four times");
     let run = ok(folder.path(), &["edit", "--input", "x.npy", "-q", "--mask", "half.png", "--steps", "4", "--repaint", "3:10"]);
     assert!(run.stderr.contains("--repaint jumps of 10 steps: 2"), "{}", run.stderr);
-    assert_eq!(edit(&["--mask", "half.png", "--steps", "3", "--repaint", "1", "--solver", "heun"])["evaluations"], 5);
+    // Two looks in the second of three steps: the first begins at too much noise for its length, and the last is to the image.
+    assert_eq!(edit(&["--mask", "half.png", "--steps", "3", "--repaint", "1", "--solver", "heun"])["evaluations"], 4);
+    // Also where S does not divide the level, and its whole part would leave all of the rest to the first step.
+    let even = edit(&["--strength", "0.09", "--steps", "50"]);
+    let timesteps: Vec<i64> = even["timesteps"].as_array().unwrap().iter().map(|t| t.as_i64().unwrap()).collect();
+    assert!(timesteps[0] == 89 && timesteps.len() == 50 && timesteps.windows(2).all(|pair| pair[0] - pair[1] <= 2), "{timesteps:?}");
 }
 
 /// What lies around a mask or shines through it stays, whatever lies behind the images.

@@ -354,6 +354,18 @@ mod tests {
         assert!(tail > 0.0 && tail < 1e-80, "{tail:e}");
     }
 
+    /// Where sampling's last step arrives is no part of J_σ.
+    #[test]
+    fn the_last_step_is_to_the_image() {
+        let schedule = NoiseSchedule::ddpm();
+        let other = schedule.clone().with_set_alpha_to_one(false);
+        let trajectory = Trajectory::trailing(1000, 5).unwrap();
+        let mut sigma = Sigma::Eta(1.0).values(&schedule, &trajectory).unwrap();
+        sigma[0] = (1.0 - schedule.alpha_bar(trajectory.levels()[0])).sqrt();
+        assert_eq!(gamma(&schedule, &trajectory, &sigma).unwrap(), gamma(&other, &trajectory, &sigma).unwrap());
+        assert_eq!(constant(&schedule, &trajectory, &sigma, 3, 2.0), constant(&other, &trajectory, &sigma, 3, 2.0));
+    }
+
     /// Weights of the three predictions say the same of the same error: each is the error of ε, seen through x_t.
     #[test]
     fn weights_agree_between_predictions() {

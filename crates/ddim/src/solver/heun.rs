@@ -4,7 +4,7 @@ use crate::step::Step;
 
 /// The largest weight of a second evaluation. It grows with the σ that a step begins at, while ε changes by less the larger that is: from the 20,000 that a cosine's
 /// betas begin with, what should correct the first of ten steps makes noise of the images.
-const MOST: f64 = 2.0;
+const MOST: f64 = 3.0;
 
 /// The weight of (ε at the end of the step - ε at its start): half of each counts. None where there is no second evaluation: at the image the network
 /// has no level, and from ᾱ = 0, or nearly 0, σ has too far to go.
