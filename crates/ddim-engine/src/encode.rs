@@ -121,6 +121,9 @@ impl Request for Encode {
         let (latent_mean, latent_std) = moments(&latents);
         let shape = session.shape();
         let file = file.map(|file| file.commit(&npy_bytes(&latents, shape))).transpose()?;
+        if session.scheduler.clip() != ddim::Clip::None {
+            watch.note("the model's scheduler clips predicted images: these latents decode to their images only where nothing is clipped");
+        }
         Ok(EncodeReport {
             model: session.model,
             data: (&inputs.report).into(),

@@ -135,9 +135,6 @@ impl Request for Interpolate {
             Some(latents) => latents.chunks_exact(dim).map(<[f32]>::to_vec).collect(),
             None => self.seeds.iter().map(|&seed| session.latents(seed, 0, 1)).collect(),
         };
-        if self.latents.is_some() {
-            session.note_latents(self.clip);
-        }
         let (latents, columns) = self.walk(&ends)?;
         if self.animate.is_some() && ends.len() != 2 {
             return Err(Error::field("animate", "expected two seeds or latents, found four"));

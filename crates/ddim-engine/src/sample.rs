@@ -172,9 +172,6 @@ impl Request for Sample {
         let trajectory = plan::chosen(&session, self.timesteps.as_deref(), self.trajectory.as_ref(), self.steps, self.solver)?;
         let sampler = session.sampler(&trajectory, &self.eta.into(), self.clip, self.solver)?;
         let images = self.images(given.as_ref().map(|x| x.len() / dim))?;
-        if given.is_some() {
-            session.note_latents(self.clip);
-        }
 
         if files.grid.is_some() || files.out.is_some() || files.animate.is_some() {
             check_drawable(shape)?;

@@ -233,13 +233,6 @@ impl<'w, 'b> Session<'w, 'b> {
         Ok(sampler.with_clip(clipping.of(&self.scheduler))?.with_rederived_epsilon(clipping.rederive_epsilon))
     }
 
-    /// A note where a model clips and nobody has said whether these latents are: what encoded them, if anything, clipped nothing.
-    pub(crate) fn note_latents(&self, clipping: Clipping) {
-        if clipping.clip.is_none() && self.scheduler.clip() != ddim::Clip::None {
-            self.watch.note("the model's scheduler clips predicted images: latents that were encoded decode to their images only where nothing is clipped");
-        }
-    }
-
     /// The latents x_T of images `first`, … of a seed.
     pub(crate) fn latents(&self, seed: u64, first: usize, count: usize) -> Vec<f32> {
         Batch { seed, first: first as u64 }.latents(self.dim(), count)

@@ -179,10 +179,6 @@ impl Request for Sweep {
         let look = Look::Prepared { preparation: prepared, channels: c };
         let reference = Images::open(&self.reference, look, self.reference_limit, self.preparation.bad_files(), &besides)?;
         reference.check_features(&self.reference)?;
-        // Before anything is written: a folder says of what reference it is.
-        if reference.count() == Some(1) {
-            return Err(Error::file(&self.reference, "1 image: expected at least 2, for a covariance"));
-        }
         let (reference_labels, other_classes) = session.see(&reference, &self.reference)?;
         let report = if let Images::Set(set) = &reference { Some(set.report()) } else { None };
         let unguided = check_guided(&session, &guidances)?;
@@ -209,6 +205,10 @@ impl Request for Sweep {
         let checksum = reference_checksum(&reference, watch)?;
         settings.insert("reference_checksum".into(), checksum.clone().into());
         ddim_eval::Sweep::check(&self.out, &settings)?;
+        // Before anything is written: a folder says of what reference it is.
+        if reference.count() == Some(1) {
+            return Err(Error::file(&self.reference, "1 image: expected at least 2, for a covariance"));
+        }
         let inception = load_inception(self.inception.as_deref(), watch)?;
         settings.insert("inception_checksum".into(), inception.checksum().into());
         let names = as_object(json!({ "model": session.model, "reference": self.reference.display().to_string() }));

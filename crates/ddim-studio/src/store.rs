@@ -215,7 +215,14 @@ mod tests {
     fn an_error_of_the_disk_is_not_the_end_of_the_store() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("jobs.redb")).unwrap();
-        store.write(|transaction| Ok(drop(transaction.open_table(JOBS)?.insert(1, &b"1"[..])?))).unwrap();
+        let put = |id: u64| {
+            let insert = |transaction: &WriteTransaction| {
+                transaction.open_table(JOBS)?.insert(id, &b"a job"[..])?;
+                Ok(())
+            };
+            store.write(insert).unwrap();
+        };
+        put(1);
         // As where the disk is full.
         let full = |transaction: &WriteTransaction| {
             transaction.open_table(JOBS)?.insert(2, &b"2"[..])?;
@@ -224,7 +231,7 @@ mod tests {
         let error = store.write(full).unwrap_err();
         assert_eq!(error.without_path(), "I/O error: no space left");
         assert!(error.to_string().contains("jobs.redb"), "{error}");
-        store.write(|transaction| Ok(drop(transaction.open_table(JOBS)?.insert(3, &b"3"[..])?))).unwrap();
+        put(3);
         let held = store.database();
         let transaction = held.as_ref().unwrap().begin_read().unwrap();
         let there = transaction.open_table(JOBS).unwrap().iter().unwrap().map(|job| job.unwrap().0.value()).collect::<Vec<_>>();
