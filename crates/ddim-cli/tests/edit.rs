@@ -113,6 +113,20 @@ fn what_was_encoded_is_not_clipped() {
     assert!(latents.stderr.contains("note: the model's scheduler clips"), "{}", latents.stderr);
 }
 
+/// Schedules that differ in where the last step arrives are of one noise, but not for what takes back each step to the bit.
+#[test]
+fn models_that_end_elsewhere() {
+    let folder = with_model("ddpm");
+    let at = folder.path();
+    copy(&at.join("model"), &at.join("other"));
+    set(&at.join("other/scheduler/scheduler_config.json"), serde_json::json!({ "set_alpha_to_one": false }));
+    write(&at.join("x.npy"), &[0.25; 3 * 64], "(1, 3, 8, 8)");
+    let edit =
+        ["edit", "--model", "model", "--to-model", "other", "--input", "x.npy", "--steps", "3", "--save-npy", "y.npy", "-q", "--inversion"];
+    ok(at, &[&edit[..], &["anderson"]].concat());
+    refused(at, &[&edit[..], &["bdia"]].concat(), 2, &["--inversion", "bdia", "other noise"]);
+}
+
 #[test]
 fn what_cannot_be_edited() {
     let (folder, _) = with_images();

@@ -124,14 +124,11 @@ impl DataSet {
         let limit = request.limit.unwrap_or(usize::MAX);
         let place = open(&request.path, &request.besides, request.bad_files)?;
         // Once: it may be a pipe.
-        let text = match &request.labels {
-            Some(Labels::File(path)) => Some(std::fs::read_to_string(path).map_err(|e| Error::labels(path, &e).because(e))?),
+        let labels = match &request.labels {
+            Some(Labels::File(path)) => Some((path, std::fs::read_to_string(path).map_err(|e| Error::labels(path, &e).because(e))?)),
             _ => None,
         };
-        let file = match (&request.labels, &text) {
-            (Some(Labels::File(path)), Some(text)) => Some((path.as_path(), text.as_str())),
-            _ => None,
-        };
+        let file = labels.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
         let (mut set, paths) = match place {
             Place::Pictures(pictures) => {
                 let (set, paths) = Self::of_pictures(pictures, &shape(3), request, limit, file)?;
@@ -143,7 +140,7 @@ impl DataSet {
                 (Self::of_batch(batch, &shape, request, file)?, None)
             }
         };
-        set.labels_text = text;
+        set.labels_text = labels.map(|(_, text)| text);
         // Of files found, which may be more than those kept.
         let largest = set.labels.iter().flatten().max().map_or(0, |most| most + 1);
         set.classes = if set.labels.is_some() { set.classes.max(largest).max(set.class_names.len()) } else { 0 };

@@ -349,7 +349,12 @@ impl Edit {
             return Err(Error::field("to_model", format!("{found}: expected {c}x{h}x{w}, those of {}", encoder.model)));
         }
         let why = format!("{} and {} have other noise at the same level", encoder.model, decoder.model);
-        match same_noise(&encoder.schedule, &decoder.schedule) {
+        // What bdia takes back it takes back to the bit, the last step as well.
+        let same = match inversion {
+            Inversion::Bdia => encoder.schedule == decoder.schedule,
+            _ => same_noise(&encoder.schedule, &decoder.schedule),
+        };
+        match same {
             false if strength < 1.0 => Err(Error::field("strength", format!("{strength}: {why}: expected 1"))),
             // The lower state of its pair is no noise.
             false if inversion == Inversion::Bdia => Err(Error::field("inversion", format!("bdia: {why}: expected anderson or another"))),
@@ -377,14 +382,17 @@ impl Edit {
             // An edit begins where its strength says, and what two schedules share is noise alone.
             trajectory = reaching(top, &trajectory)?;
         }
-        // Latents are of steps that clip nothing: only such steps take them back.
-        let clip = self.clip.clip.or(encoder.map(|_| false));
-        if encoder.is_some() && self.clip.clip.is_none() && session.scheduler.clip() != ddim::Clip::None {
-            watch.note(
-                "the model's scheduler clips predicted images: not from latents that were encoded, which are of steps that clip nothing",
-            );
+        let mut clipping = self.clip;
+        if encoder.is_some() && clipping.clip.is_none() {
+            // Latents are of steps that clip nothing: only such steps take them back.
+            clipping.clip = Some(false);
+            if session.scheduler.clip() != ddim::Clip::None {
+                watch.note(
+                    "the model's scheduler clips predicted images: not from latents that were encoded, which are of steps that clip nothing",
+                );
+            }
         }
-        let sampler = session.sampler(&trajectory, &self.eta.into(), Clipping { clip, ..self.clip }, self.solver)?;
+        let sampler = session.sampler(&trajectory, &self.eta.into(), clipping, self.solver)?;
         let Repaint { times, jump } = self.jumps(encoder.is_some());
         let most = (trajectory.len() / 2).max(1);
         if self.repaint.is_some() && times > 1 && jump > most {

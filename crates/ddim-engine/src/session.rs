@@ -224,7 +224,7 @@ impl<'w, 'b> Session<'w, 'b> {
         let sampler = sampler.with_solver(solver).map_err(|e| Error::field("solver", &e).because(e))?;
         sampler.check_prediction(self.scheduler.prediction())?;
         let once = sampler.steps().iter().enumerate().filter(|(i, step)| step.next > 0 && sampler.evaluations_of(*i) == 1).count();
-        if solver == Solver::Heun && once > 0 && trajectory.levels().len() > 1 {
+        if solver == Solver::Heun && once > 0 {
             self.watch.note(format!(
                 "`solver` heun: {once} of {} steps are ddim's, since σ falls too far for a mean of both ends",
                 trajectory.len()

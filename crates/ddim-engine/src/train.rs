@@ -95,9 +95,8 @@ pub struct TrainReport {
 impl Train {
     /// A new run writes its settings, labels and model where no file lies that it is told to read.
     fn check_read(&self) -> Result<()> {
-        let file = |path: &Option<PathBuf>| path.as_ref().and_then(|path| path.canonicalize().ok());
         for (field, path) in [("config", &self.config), ("labels", &self.labels), ("model", &self.model)] {
-            let Some(read) = file(path) else { continue };
+            let Some(read) = path.as_ref().and_then(|path| path.canonicalize().ok()) else { continue };
             let writes = |name: &&&str| self.out.join(name).canonicalize().is_ok_and(|written| read.starts_with(written));
             if let Some(name) = Run::WRITTEN.iter().find(writes) {
                 let found = format!("{} is {name} of {}, which the run writes", read.display(), self.out.display());

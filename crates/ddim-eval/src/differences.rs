@@ -13,11 +13,7 @@ impl Table {
     /// # Panics
     /// Where there is no such place.
     pub fn difference(&self, of: [usize; 2], from: [usize; 2]) -> (f64, Option<f64>) {
-        let cells = |[row, column]: [usize; 2]| {
-            let first = (row * self.steps.len() + column) * self.seeds.len();
-            first..first + self.seeds.len()
-        };
-        let pairs: Vec<_> = cells(of).zip(cells(from)).collect();
+        let pairs: Vec<_> = self.cells_of(of).zip(self.cells_of(from)).collect();
         let differences: Vec<f64> = pairs.iter().map(|&(a, b)| self.results[a].fid - self.results[b].fid).collect();
         let &[(a, b)] = &pairs[..] else {
             let (mean, deviation) = mean_and_deviation(&differences);
@@ -26,6 +22,12 @@ impl Table {
         let both = self.without[a].as_ref().zip(self.without[b].as_ref()).filter(|(a, b)| a.len() == b.len());
         let error = both.map(|(a, b)| jackknife(&a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>()).sqrt());
         (differences[0], error)
+    }
+
+    /// Where the results of a place are, a seed each.
+    fn cells_of(&self, [row, column]: [usize; 2]) -> Range<usize> {
+        let first = (row * self.steps.len() + column) * self.seeds.len();
+        first..first + self.seeds.len()
     }
 
     /// Places that are compared: each row with the first, and each column with the one before.
@@ -65,9 +67,8 @@ impl Table {
 
     /// One line per comparison of [`to_markdown`](Self::to_markdown)'s; what is not known is empty. None where nothing is compared.
     pub fn to_differences_csv(&self) -> Option<String> {
-        let place = |[row, column]: [usize; 2]| {
-            let CellResult { steps, eta, solver, trajectory, guidance, .. } =
-                &self.results[(row * self.steps.len() + column) * self.seeds.len()];
+        let place = |place: [usize; 2]| {
+            let CellResult { steps, eta, solver, trajectory, guidance, .. } = &self.results[self.cells_of(place).start];
             format!("{steps},{eta},{solver},{trajectory},{guidance}")
         };
         let line = |[of, from]: [[usize; 2]; 2]| {

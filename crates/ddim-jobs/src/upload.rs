@@ -9,6 +9,12 @@ use std::path::PathBuf;
 /// What may be sent.
 pub(crate) const EXPECTED: &str = "a data URL in base64 of a PNG, JPEG, WebP, GIF or .npy file";
 
+/// What an array may take besides its numbers.
+const NPY_HEAD: usize = 4096;
+
+/// Bytes of the largest number of an array, an f64.
+const LARGEST: usize = 8;
+
 /// A file that came within a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
@@ -40,12 +46,14 @@ pub(crate) fn read(field: &str, url: &str, images: usize, numbers: usize) -> Res
         _ => return Err(wrong(&format!("{} bytes of another kind", bytes.len()))),
     };
     // Of pictures, the engine's decoder refuses those that are too large by their headers.
-    // Of an array that is none, what reads it says so.
-    if end == "npy"
-        && let Ok(shape) = npy_shape(&bytes)
-    {
+    if end == "npy" {
+        // Of an array that is none, what reads it says so; it has no more bytes than one of bytes.
+        let shape = npy_shape(&bytes).ok();
+        let most_bytes = numbers.saturating_mul(if shape.is_some() { LARGEST } else { 1 }).saturating_add(NPY_HEAD);
+        let shape = shape.unwrap_or_default();
         let found = shape.iter().fold(1, |all: u128, n| all.saturating_mul((*n).into()));
-        let most = [(shape.first().map_or(0, |n| (*n).into()), images, "images"), (found, numbers, "numbers")];
+        let of_images = shape.first().map_or(0, |n| (*n).into());
+        let most = [(of_images, images, "images"), (found, numbers, "numbers"), (bytes.len() as u128, most_bytes, "bytes")];
         if let Some((n, most, what)) = most.into_iter().find(|(n, most, _)| *n > *most as u128) {
             return Err(Problem::field(field, format!("an array of {n} {what}: expected {most} at most, here")));
         }
@@ -68,6 +76,9 @@ mod tests {
         for wrong in ["/etc/passwd", "data:", "data:,x", "data:image/png,x", "data:image/png;base64,?", &url(b"PK\x03\x04"), &url(b"")] {
             assert!(read(wrong).is_err_and(|message| message.starts_with("`input`: ")), "{wrong}");
         }
+        assert!(read(&url(&[b"\x93NUMPY", &[0; 5000][..]].concat())).is_err());
+        let array = url(&[b"\x93NUMPY", &[0; 5000][..]].concat());
+        assert!(super::read("input", &array, usize::MAX, usize::MAX).is_ok(), "no bound is no bound");
         // Whatever its numbers are, and however its header is written.
         let array = |shape: &str| {
             let head = format!("{{\"shape\":{shape}, 'fortran_order': False, 'descr': '|u1'}}\n");

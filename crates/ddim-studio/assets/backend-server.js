@@ -124,8 +124,7 @@ function start(kind, request, { previews = 16 } = {}, onEvent = () => {}) {
       const { report, images = [], array, grid } = await follow(job, onEvent, signal);
       path = null;
       const all = await shown(grid ? [...images, grid] : images, signal);
-      const [urls, [whole]] = [all.slice(0, images.length), all.slice(images.length)];
-      return { report, images: urls, grid: whole, array: array ? async () => (await ask(array)).arrayBuffer() : null };
+      return { report, images: all.slice(0, images.length), grid: all[images.length], array: array ? async () => (await ask(array)).arrayBuffer() : null };
     } finally {
       underWay.delete(drop);
       if (signal.aborted) drop();
