@@ -10,17 +10,25 @@ use std::str::FromStr;
 /// Flags of every verb.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// A built-in model (emoji, fashion, cifar10), a diffusers pipeline folder (model_index.json, unet/, scheduler/), a run of `ddim train`, or a model of
-    /// the Hugging Face hub (google/ddpm-cifar10-32, with @REVISION where it is not main), which is downloaded once into the hub's own cache.
-    /// Also a U-Net's folder alone, a checkpoint of accelerate's scripts (checkpoint-N), and a model's folder in the hub's cache.
+    /// Model to use: a built-in name, a folder, or a model on the Hugging Face Hub.
+    ///
+    /// The built-in models are emoji, fashion and cifar10. A folder can be a diffusers pipeline (model_index.json, unet/, scheduler/), a
+    /// run of `ddim train`, a U-Net on its own, a checkpoint-N saved by accelerate's scripts, or a model's folder in the Hub's cache.
+    ///
+    /// A model on the Hub is named like google/ddpm-cifar10-32, with @REVISION added for a revision other than main. It is downloaded once,
+    /// into the Hub's own cache.
     #[arg(long, value_name = "NAME|DIR|ORG/NAME", default_value = engine::DEFAULT_MODEL, help_heading = "Everywhere")]
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) choices: ModelArgs,
-    /// Height and width of the images, N or HxW, where they are not the model's own: multiples of what its network halves.
+    /// Height and width of the images (N or HxW), if different from the model's own.
+    ///
+    /// Both must be multiples of the network's downsampling factor.
     #[arg(long, value_name = "N|HxW", value_parser = parse_size, help_heading = "Everywhere")]
     pub(crate) size: Option<[usize; 2]>,
-    /// Images in memory at once, or auto: with --device gpu as many as it has memory for. Does not change any result, but with --device gpu the last bits.
+    /// Number of images in memory at once, or auto for as many as the GPU has memory for.
+    ///
+    /// On the CPU, auto means 64, and the batch size does not change any result. On a GPU it may change the last bits.
     #[arg(long, value_name = "B|auto", default_value = "64", help_heading = "Everywhere")]
     pub(crate) batch_size: engine::BatchSize,
     #[command(flatten)]
@@ -31,13 +39,17 @@ pub(crate) struct Common {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct ModelArgs {
-    /// A scheduler_config.json, or a folder that has one, instead of the model's own.
+    /// Use this scheduler_config.json, or the one in this folder, instead of the model's own.
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) scheduler: Option<PathBuf>,
-    /// Of a model that has averaged weights as well (a run, checkpoint-N, an authors' checkpoint), the weights themselves.
+    /// Use the raw weights instead of the averaged (EMA) ones.
+    ///
+    /// For models that have both: a run of `ddim train`, a checkpoint-N, or a checkpoint of the DDIM authors' code.
     #[arg(long)]
     pub(crate) raw: bool,
-    /// Of a run of ddim train or a checkpoint of one, the average of this rate [default: the first of its ema.rates].
+    /// Use the average (EMA) of the weights with this rate [default: the first of the run's ema.rates].
+    ///
+    /// For runs of `ddim train` and their checkpoints.
     #[arg(long, value_name = "RATE", conflicts_with = "raw")]
     pub(crate) ema: Option<f64>,
 }
@@ -55,14 +67,19 @@ pub(crate) fn parse_size(text: &str) -> Result<[usize; 2], String> {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Machine {
-    /// Where networks run: cpu; in a build with the feature gpu also gpu, gpu:N, or auto for the first there is.
+    /// Device to run networks on: cpu or, in builds with the gpu feature, gpu, gpu:N or auto.
+    ///
+    /// gpu is the first GPU, gpu:N is GPU number N, and auto is the first GPU if there is one and the CPU otherwise. `ddim info --devices`
+    /// lists them.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: String,
-    /// What networks compute with on a device: f32, or f16, whose values have half the bytes and 3 digits. Sums, norms, what training keeps and FID's
-    /// network are f32 all the same.
+    /// Number format that networks compute in: f32, or f16 on a GPU that supports it.
+    ///
+    /// With f16, values take half the memory and have about 3 significant digits. Sums, norms, the training state and FID's network stay in
+    /// f32. No device supports bf16 yet.
     #[arg(long, value_name = "f32|f16|bf16", default_value_t)]
     pub(crate) precision: engine::Precision,
-    /// Processor threads [default: all]. Does not change any result.
+    /// Number of CPU threads [default: all]. Does not change any result.
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
     #[command(flatten)]
@@ -73,10 +90,10 @@ pub(crate) struct Machine {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Output {
-    /// Print one JSON object on standard output, and nothing else there.
+    /// Print a single JSON object on standard output, and nothing else.
     #[arg(long)]
     pub(crate) json: bool,
-    /// No progress; warnings stay.
+    /// Hide progress; notes and warnings are still shown.
     #[arg(long, short)]
     pub(crate) quiet: bool,
 }
@@ -85,11 +102,22 @@ pub(crate) struct Output {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct TrajectoryArgs {
-    /// How the S timesteps are chosen from the T of training [default: what the model's scheduler_config.json says]. The DDIM authors' uniform, range(0, T, T // S),
-    /// and quadratic, int(linspace(0, sqrt(0.8 T), S)^2); quadratic-full, the paper's, up to T itself; diffusers' leading, trailing and linspace;
-    /// power:P, levels T (1 - i/S)^P, of which 1.5 suits few steps; log-snr and karras:RHO (7), even in the log-SNR and in sigma^(1/RHO); tuned, what `ddim tune` found
-    /// for this model, solver, S and guidance (for emoji and fashion ipndm, unipc and ddim at 5 and 10 steps, guided as `ddim sample` does), or tuned:FILE.
-    #[arg(long, value_name = "KIND", value_parser = SpacingParser, hide_possible_values = true)]
+    /// How to choose the S timesteps from the T training timesteps [default: as in the model's scheduler_config.json]
+    ///
+    ///   uniform         range(0, T, T // S), as in the DDIM authors' code
+    ///   quadratic       int(linspace(0, sqrt(0.8 T), S)^2), as in the DDIM authors' code
+    ///   quadratic-full  the paper's quadratic, up to T itself
+    ///   leading         as in diffusers
+    ///   trailing        as in diffusers
+    ///   linspace        as in diffusers
+    ///   power:P         levels T (1 - i/S)^P; the default P, 1.5, suits few steps
+    ///   log-snr         evenly spaced in log-SNR
+    ///   karras:RHO      evenly spaced in sigma^(1/RHO); RHO is 7 by default
+    ///   tuned           found by `ddim tune` for this model, solver, S and guidance
+    ///   tuned:FILE      the same, from a file that `ddim tune` wrote
+    ///
+    /// The built-in emoji and fashion models come with tuned timesteps for ipndm, unipc and ddim at 5 and 10 steps, under the default guidance of `ddim sample`.
+    #[arg(long, verbatim_doc_comment, value_name = "KIND", value_parser = SpacingParser, hide_possible_values = true)]
     pub(crate) trajectory: Option<engine::Spacing>,
 }
 
@@ -114,9 +142,17 @@ impl TypedValueParser for SpacingParser {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct SolverArgs {
-    /// ddim, the paper's step; ipndm, unipc or dpmpp-2m, which need fewer steps (eta 0): for 10 or fewer take ipndm with --trajectory power:1.5; heun, two
-    /// evaluations per step; or dpmpp-2m-sde, with any --eta.
-    #[arg(long, value_name = "NAME", default_value = "ddim")]
+    /// Solver for the sampling steps
+    ///
+    ///   ddim          the paper's step; any eta
+    ///   ipndm         needs fewer steps; eta 0 only
+    ///   unipc         needs fewer steps; eta 0 only
+    ///   dpmpp-2m      needs fewer steps; eta 0 only
+    ///   heun          two network evaluations per step; eta 0 only
+    ///   dpmpp-2m-sde  dpmpp-2m with noise; any eta
+    ///
+    /// For 10 steps or fewer, use ipndm with --trajectory power:1.5.
+    #[arg(long, verbatim_doc_comment, value_name = "NAME", default_value = "ddim")]
     pub(crate) solver: engine::Solver,
 }
 
@@ -124,10 +160,17 @@ pub(crate) struct SolverArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct InversionArgs {
-    /// How steps upwards are solved. euler, the paper's Eq. 13 (Table 2), one evaluation per step; fixed-point:K, the latent that DDIM's own steps decode to the
-    /// image, by up to K evaluations per step; anderson:K, the same in fewer and from fewer steps; bdia, exact to the bit, of a pair of states. Both take a tolerance,
-    /// anderson:30:1e-4.
-    #[arg(long, value_name = "HOW", default_value = "euler")]
+    /// How to invert the sampling steps when encoding
+    ///
+    ///   euler          the paper's Eq. 13 (Table 2): one evaluation per step
+    ///   fixed-point:K  find the latent that DDIM's own steps decode to the image,
+    ///                  with up to K evaluations per step (10 by default)
+    ///   anderson:K     the same in fewer evaluations, and with fewer steps
+    ///                  (K is 30 by default)
+    ///   bdia           bit-exact; encodes to a pair of states, so not for `ddim encode`
+    ///
+    /// Both fixed-point and anderson also take a tolerance, as in anderson:30:1e-4.
+    #[arg(long, verbatim_doc_comment, value_name = "HOW", default_value = "euler")]
     pub(crate) inversion: engine::Inversion,
 }
 
@@ -135,13 +178,13 @@ pub(crate) struct InversionArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct ClipArgs {
-    /// Clip the predicted x_0 to the model's clip_sample_range at every step [default: as the model's scheduler_config.json says].
+    /// Clip the predicted x_0 to the model's clip_sample_range at every step [default: as in the model's scheduler_config.json].
     #[arg(long, overrides_with = "no_clip")]
     pub(crate) clip: bool,
-    /// Neither clip nor threshold the predicted x_0.
+    /// Do not clip or threshold the predicted x_0.
     #[arg(long, overrides_with = "clip")]
     pub(crate) no_clip: bool,
-    /// After clipping, derive the noise again from the clipped x_0 (diffusers' use_clipped_model_output).
+    /// After clipping, recompute the noise from the clipped x_0 (diffusers' use_clipped_model_output).
     #[arg(long)]
     pub(crate) rederive_epsilon: bool,
 }
@@ -149,11 +192,11 @@ pub(crate) struct ClipArgs {
 /// How images of other sizes become those of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FitArg {
-    /// Resized to cover, and the middle cut out.
+    /// Resize to cover, then crop to the centre.
     Crop,
-    /// Resized to fit in, never enlarged, with background around.
+    /// Resize to fit, never enlarging, then pad with the background.
     Pad,
-    /// Resized, whatever their proportions.
+    /// Resize to the exact size, ignoring the aspect ratio.
     Stretch,
 }
 
@@ -161,13 +204,16 @@ pub(crate) enum FitArg {
 /// follows it.
 #[derive(Debug, Args)]
 pub(crate) struct PreparationArgs {
-    /// How images of other sizes become that of the model, as `ddim train` has it.
+    /// How to fit images of other sizes, as in `ddim train`.
+    ///
+    /// The default is crop for `ddim sweep`, and for `ddim fid` if a size is given. Elsewhere, images must have the right size unless this
+    /// flag is given.
     #[arg(long, value_name = "HOW", value_enum, help_heading = "Data")]
     pub(crate) fit: Option<FitArg>,
-    /// Behind transparent pixels, and around padded images: #rrggbb, white or black [default: white, where images are fitted].
+    /// Colour behind transparent pixels and around padded images: #rrggbb, white or black [default: white, if images are fitted].
     #[arg(long, value_name = "COLOUR", value_parser = engine::parse_colour, help_heading = "Data")]
     pub(crate) background: Option<[u8; 3]>,
-    /// Leave files out that cannot be read, and name them.
+    /// Skip files that cannot be read, and name them.
     #[arg(long, help_heading = "Data")]
     pub(crate) skip_bad_files: bool,
 }
@@ -175,8 +221,10 @@ pub(crate) struct PreparationArgs {
 /// The network that FID looks through.
 #[derive(Debug, Args)]
 pub(crate) struct InceptionArgs {
-    /// Weights of FID's Inception (2015-12-05), safetensors or pytorch-fid's .pth [default: the file that the environment variable
-    /// DDIM_INCEPTION names; else from the cache, or downloaded into it once].
+    /// Weights of FID's Inception network (2015-12-05): safetensors, or pytorch-fid's .pth.
+    ///
+    /// The default is the file named by the environment variable DDIM_INCEPTION or, if that is unset, the cached copy, which is downloaded
+    /// once.
     #[arg(long, value_name = "FILE", help_heading = "Everywhere")]
     pub(crate) inception: Option<PathBuf>,
 }
@@ -195,12 +243,22 @@ pub(crate) struct ClassArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct ClassChoice {
-    /// For models trained with classes, by number or name: one for all images, or several that they take in turn (0,2,cat); each, all
-    /// classes in turn; random, by the seed and the number of the image; data, those of the images that are read (edit, encode, reconstruct, nll); reference,
-    /// at random as often as the reference has them (sweep); none, for models trained with label dropout; or a text file with one per line. cat+dog and
-    /// 0.3*cat+0.7*dog mix classes: weights are divided by their sum. --class is the same [default: of sample, consistency and tune those of the
-    /// model's sampling.json, or each, but for --latents; of sweep reference or each; else none].
-    #[arg(long, alias = "class", value_name = "K,...|each|random|data|FILE")]
+    /// Class of each image, for models trained with classes
+    ///
+    ///   K,...      numbers or names, such as 0,2,cat; images take them in turn
+    ///   each       all classes in turn
+    ///   random     drawn at random, from the seed and the number of the image
+    ///   data       the classes of the input images (edit, encode, reconstruct, nll)
+    ///   reference  drawn at random, as often as in the reference (sweep)
+    ///   none       no class, for models trained with label dropout
+    ///   FILE       a text file with one class per line
+    ///
+    /// Mix classes as in cat+dog or 0.3*cat+0.7*dog; weights are divided by their sum.
+    ///
+    /// The default is the list in the model's sampling.json, or else each, for sample (without latents), consistency and tune; reference, or else each, for sweep; and none for the other verbs.
+    ///
+    /// This flag can also be written as --class.
+    #[arg(long, verbatim_doc_comment, alias = "class", value_name = "K,...|each|random|data|FILE")]
     pub(crate) classes: Option<PathBuf>,
 }
 
@@ -208,8 +266,12 @@ pub(crate) struct ClassChoice {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct GuidanceArgs {
-    /// Classifier-free guidance, for models trained with label dropout: 1 is the class alone, more exaggerates what sets it apart from no class, and takes two
-    /// evaluations per step; diffusers' guidance_scale [default: 1; of sample, consistency and tune what the model's sampling.json says, but for --latents].
+    /// Scale of classifier-free guidance, for models trained with label dropout [default: 1, or as in the model's sampling.json].
+    ///
+    /// A scale of 1 uses the class alone. Larger scales exaggerate what sets the class apart from no class. Any scale but 1 takes two
+    /// evaluations per step. This is diffusers' guidance_scale.
+    ///
+    /// Only sample (without latents), consistency and tune read sampling.json; the default of the other verbs is 1.
     #[arg(long, value_name = "W")]
     pub(crate) guidance: Option<f64>,
     #[command(flatten)]
@@ -220,10 +282,14 @@ pub(crate) struct GuidanceArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct GuidanceShape {
-    /// Guide at levels from A T to B T alone, with 0 the images and 1 the noise: the middle, as 0.1,0.7, keeps more variety [default: 0,1].
+    /// Guide only at noise levels from A to B, as fractions of T [default: 0,1].
+    ///
+    /// 0 is the image and 1 is noise. The middle, such as 0.1,0.7, keeps more variety.
     #[arg(long, value_name = "A,B", value_parser = parse_interval, allow_hyphen_values = true)]
     pub(crate) guidance_interval: Option<[f64; 2]>,
-    /// How much of each prediction's standard deviation is brought back to that without guidance, from 0 to 1: against colours that are too strong.
+    /// How far to rescale guided predictions to their standard deviation without guidance, from 0 to 1.
+    ///
+    /// Counteracts oversaturated colours.
     #[arg(long, value_name = "P", default_value_t = 0.0)]
     pub(crate) guidance_rescale: f64,
 }
@@ -235,7 +301,7 @@ pub(crate) fn parse_item<T: FromStr>(text: &str) -> Result<T, T::Err> {
 
 fn parse_interval(text: &str) -> Result<[f64; 2], String> {
     let ends = text.split_once(',').and_then(|(a, b)| Some([a.trim().parse().ok()?, b.trim().parse().ok()?]));
-    ends.ok_or_else(|| format!("{text:?}: expected two numbers from 0 to 1, as 0.1,0.7"))
+    ends.ok_or_else(|| format!("{text:?}: expected two numbers from 0 to 1, such as 0.1,0.7"))
 }
 
 impl GuidanceShape {

@@ -16,8 +16,8 @@ use std::process::ExitCode;
 
 /// Denoising diffusion implicit models: train once, then choose any sampling trajectory.
 ///
-/// Draws pictures from a diffusion model in 10 to 100 times fewer steps than it was trained with, gives the same picture for the same
-/// latent whatever the number of steps, encodes images to latents and back, and interpolates between them (arXiv 2010.02502).
+/// Samples from a diffusion model in 10 to 100 times fewer steps than it was trained with. The same latent gives the same image whatever
+/// the number of steps, so images can also be encoded to latents, decoded again, and interpolated (arXiv 2010.02502).
 #[derive(Debug, Parser)]
 #[command(
     name = "ddim",

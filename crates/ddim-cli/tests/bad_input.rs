@@ -57,12 +57,12 @@ fn weights_that_are_broken_or_absent() {
     let whole = fs::read(&path).unwrap();
     for length in [0, 4, 8, 100, whole.len() / 2, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
-        refused(folder.path(), SAMPLE, 1, &["safetensors", "not a whole safetensors file", &length.to_string()]);
+        refused(folder.path(), SAMPLE, 1, &["safetensors", "not a complete safetensors file", &length.to_string()]);
     }
     let mut hostile = whole.clone();
     hostile[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     fs::write(&path, hostile).unwrap();
-    refused(folder.path(), SAMPLE, 1, &["not a whole safetensors file"]);
+    refused(folder.path(), SAMPLE, 1, &["not a complete safetensors file"]);
     fs::remove_file(&path).unwrap();
     refused(folder.path(), SAMPLE, 1, &["diffusion_pytorch_model.safetensors", "not found"]);
 
@@ -263,11 +263,11 @@ fn tuned_trajectories() {
     refused(dir, &with(&sample, &["tuned:absent.json"]), 2, &["absent.json not found"]);
     refused(dir, &with(&sample, &["tuned:model"]), 1, &["model"]);
     let emoji = ["sample", "--count", "1", "-q", "--steps", "3", "--trajectory", "tuned"];
-    refused(dir, &emoji, 2, &["--trajectory: tuned: emoji has nothing for solver ddim and 3 steps", "ddim tune"]);
+    refused(dir, &emoji, 2, &["--trajectory: tuned: emoji has no entry for solver ddim and 3 steps", "ddim tune"]);
 
     let tune = &["tune", "--model", "model", "--count", "2", "--held-out", "2", "--passes", "1", "--reference-steps", "20", "-q"];
     let cases: &[(&[&str], &str)] = &[
-        (&["--steps", "1"], "--steps: 1: expected 2 to 1000, since the first timestep does not move"),
+        (&["--steps", "1"], "--steps: 1: expected 2 to 1000, since the first timestep is fixed"),
         (&["--steps", "5,1001"], "--steps: 1001"),
         (&["--steps", "5,5"], "--steps: 5 twice"),
         (&["--solver", "ddim,ddim"], "--solver: ddim twice"),
@@ -289,7 +289,7 @@ fn tuned_trajectories() {
     ok(dir, &with(tune, &["--steps", "3", "--solver", "ddim"]));
     let file = dir.join("model/tuned.json");
     let whole = fs::read_to_string(&file).unwrap();
-    refused(dir, &with(&sample, &["tuned", "--solver", "unipc"]), 2, &["nothing for solver unipc and 3 steps, but ddim 3: ddim tune"]);
+    refused(dir, &with(&sample, &["tuned", "--solver", "unipc"]), 2, &["no entry for solver unipc and 3 steps (it has ddim 3): ddim tune"]);
     refused(dir, &["sample", "--steps", "3", "--trajectory", "tuned:model/tuned.json", "-q"], 2, &["was tuned for another model: weights"]);
     let changed = |from: &str, to: &str, words: &[&str]| {
         assert!(whole.contains(from), "{from}: {whole}");
@@ -303,9 +303,9 @@ fn tuned_trajectories() {
     changed(&first, "\"timesteps\":[1000,", &["0 to 999"]);
     changed(&first, list, &["2 timesteps, expected 3"]);
     changed("\"schedule\": \"", "\"schedule\": \"f", &["another model: noise schedule"]);
-    changed("\"solver\":\"ddim\"", "\"solver\":\"euler\"", &["is no file of ddim tune", "euler"]);
-    changed("{", "", &["is no file of ddim tune"]);
-    refused(dir, &with(tune, &["--steps", "3"]), 2, &["--out: model/tuned.json is no file of ddim tune", "expected another file"]);
+    changed("\"solver\":\"ddim\"", "\"solver\":\"euler\"", &["was not written by ddim tune", "euler"]);
+    changed("{", "", &["was not written by ddim tune"]);
+    refused(dir, &with(tune, &["--steps", "3"]), 2, &["--out: model/tuned.json was not written by ddim tune", "expected another file"]);
     fs::write(&file, whole.replacen("\"weights\": \"", "\"weights\": \"f", 1)).unwrap();
     refused(dir, &with(tune, &["--steps", "3"]), 2, &["--out: model/tuned.json was tuned for another model", "expected another file"]);
 }
@@ -433,19 +433,19 @@ fn outputs_are_not_each_other_nor_inputs() {
     // What is called a JPEG and is a PNG, some programs do not open.
     refused(dir, &[&["sample", "--grid", "x.JPG"], &here[..]].concat(), 2, &["--grid: x.JPG", "a PNG", ".png"]);
     for (args, words) in [
-        (&["sample", "--grid", "a.png", "--save-npy", "./a.png"][..], ["--save-npy: ", "what --grid writes"]),
-        (&["sample", "--grid", "a.png", "--animate", "model/../a.png"], ["--animate: ", "what --grid writes"]),
-        (&["sample", "--latents", "x.npy", "--save-npy", "x.npy"], ["--save-npy: ", "what --latents reads"]),
-        (&["interpolate", "--grid", "a.png", "--animate", "a.png"], ["--animate: ", "what --grid writes"]),
-        (&["sample", "--out", "o", "--grid", "./o/00000.png"], ["--grid: ", "among the files of o"]),
-        (&["sample", "--trace", "o", "--save-npy", "o/x_final.npy"], ["--save-npy: ", "among the files of o"]),
-        (&["encode", "--input", "x.npy", "--save-npy", "x.npy"], ["--save-npy: ", "what --input reads"]),
-        (&["reconstruct", "--input", "x.npy", "--grid", "x.npy"], ["--grid: ", "what --input reads"]),
-        (&["nll", "--data", "x.png", "--plot", "x.png"], ["--plot: ", "what --data reads"]),
+        (&["sample", "--grid", "a.png", "--save-npy", "./a.png"][..], ["--save-npy: ", "also written by --grid"]),
+        (&["sample", "--grid", "a.png", "--animate", "model/../a.png"], ["--animate: ", "also written by --grid"]),
+        (&["sample", "--latents", "x.npy", "--save-npy", "x.npy"], ["--save-npy: ", "is read by --latents"]),
+        (&["interpolate", "--grid", "a.png", "--animate", "a.png"], ["--animate: ", "also written by --grid"]),
+        (&["sample", "--out", "o", "--grid", "./o/00000.png"], ["--grid: ", "named like the files that --out writes in o"]),
+        (&["sample", "--trace", "o", "--save-npy", "o/x_final.npy"], ["--save-npy: ", "named like the files that --trace writes in o"]),
+        (&["encode", "--input", "x.npy", "--save-npy", "x.npy"], ["--save-npy: ", "is read by --input"]),
+        (&["reconstruct", "--input", "x.npy", "--grid", "x.npy"], ["--grid: ", "is read by --input"]),
+        (&["nll", "--data", "x.png", "--plot", "x.png"], ["--plot: ", "is read by --data"]),
     ] {
         refused(dir, &with(args, &here), 2, &words);
     }
-    refused(dir, &["fid", "a.npz", "--save-stats", "a.npz", "-q"], 2, &["--save-stats: ", "what A reads"]);
+    refused(dir, &["fid", "a.npz", "--save-stats", "a.npz", "-q"], 2, &["--save-stats: ", "is read by A"]);
     assert!(kept == [fs::read(dir.join("x.npy")).unwrap(), fs::read(dir.join("a.npz")).unwrap()]);
     // The images of a folder are inputs, and a folder that is made may take more than its images.
     fs::create_dir(dir.join("real")).unwrap();
@@ -460,7 +460,7 @@ fn outputs_are_not_each_other_nor_inputs() {
     for file in ["--classes", "--scheduler"] {
         let sample =
             ["sample", "--model", "fashion", "--count", "1", "--steps", "1", "-q", file, "classes.txt", "--save-npy", "classes.txt"];
-        refused(dir, &sample, 2, &["--save-npy", &format!("is what {file} reads")]);
+        refused(dir, &sample, 2, &["--save-npy", &format!("is read by {file}")]);
     }
     assert_eq!(fs::read_to_string(dir.join("classes.txt")).unwrap(), "Sneaker\n");
     ok(dir, &with(SAMPLE, &["--out", "made", "--grid", "made/grid.png"]));
@@ -468,7 +468,7 @@ fn outputs_are_not_each_other_nor_inputs() {
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink("later.npy", dir.join("link.npy")).unwrap();
-        refused(dir, &with(SAMPLE, &["--save-npy", "link.npy", "--grid", "later.npy"]), 2, &["--save-npy: ", "what --grid writes"]);
+        refused(dir, &with(SAMPLE, &["--save-npy", "link.npy", "--grid", "later.npy"]), 2, &["--save-npy: ", "also written by --grid"]);
         // What is no file takes anything; this standard output is a pipe.
         ok(dir, &with(SAMPLE, &["--save-npy", "/dev/null", "--grid", "/dev/null"]));
         let run = Command::cargo_bin("ddim").unwrap().current_dir(dir).args(with(SAMPLE, &["--save-npy", "/dev/stdout"])).output().unwrap();

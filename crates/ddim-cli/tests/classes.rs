@@ -92,7 +92,7 @@ fn guidance() {
     let edit = ["edit", "--model", "model", "--input", "o", "--steps", "3", "-q", "--save-npy", "y.npy", "--from-class", "cat"];
     for (more, noted) in [(&[][..], true), (&["--to-class", "none"], false)] {
         let run = ddim(dir, &[&edit[..], more].concat());
-        assert!(run.code == 0 && run.stderr.contains("note: --classes is missing: decoded under no class") == noted, "{}", run.stderr);
+        assert!(run.code == 0 && run.stderr.contains("note: --classes is missing: decoding without a class") == noted, "{}", run.stderr);
     }
     let info = ok(dir, &["info", "model"]).stdout;
     assert!(info.contains("null class  4,"), "{info}");
@@ -110,24 +110,24 @@ fn guidance_that_there_is_not() {
         (&["--guidance", "much"], &["--guidance"]),
         (&["--guidance", "3", "--guidance-interval", "0.8,0.2"], &["--guidance-interval: ", "0.8", "smaller one first"]),
         (&["--guidance", "3", "--guidance-interval", "0,1.5"], &["--guidance-interval: ", "1.5"]),
-        (&["--guidance", "3", "--guidance-interval", "0.5"], &["--guidance-interval", "as 0.1,0.7"]),
+        (&["--guidance", "3", "--guidance-interval", "0.5"], &["--guidance-interval", "such as 0.1,0.7"]),
         (&["--guidance", "3", "--guidance-rescale", "2"], &["--guidance-rescale: ", "2", "0 to 1"]),
         (&["--guidance", "1", "--guidance-rescale", "2"], &["--guidance-rescale: ", "2", "0 to 1"]),
-        (&["--guidance-rescale", "0.5"], &["--guidance-rescale: 0.5", "nothing is guided", "--guidance as well"]),
-        (&["--guidance-interval", "0.1,0.7"], &["--guidance-interval: 0.1,0.7", "nothing is guided", "--guidance as well"]),
+        (&["--guidance-rescale", "0.5"], &["--guidance-rescale: 0.5", "without guidance", "--guidance as well"]),
+        (&["--guidance-interval", "0.1,0.7"], &["--guidance-interval: 0.1,0.7", "without guidance", "--guidance as well"]),
     ];
     for (flags, words) in cases {
         refused(dir, &[&base[..], flags].concat(), 2, words);
     }
     // Five names for five rows: none stands for no class.
     fs::write(dir.join("model/classes.json"), r#"["cat", "dog", "cow", "hen", "fox"]"#).unwrap();
-    let words = ["--guidance: 3: model has no class that stands for none", "label dropout"];
+    let words = ["--guidance: 3: model has no null class", "label dropout"];
     refused(dir, &[&base[..], &["--guidance", "3"]].concat(), 2, &words);
     ok(dir, &[&base[..], &["--guidance", "1", "--save-npy", "x.npy"]].concat());
     // A model without classes.
     let folder = with_model("ddpm");
     let base = ["sample", "--model", "model", "--steps", "1", "--count", "1", "-q", "--save-npy", "x.npy"];
-    refused(folder.path(), &[&base[..], &["--guidance", "2"]].concat(), 2, &["--guidance: 2: model has no class"]);
+    refused(folder.path(), &[&base[..], &["--guidance", "2"]].concat(), 2, &["--guidance: 2: model has no null class"]);
     ok(folder.path(), &[&base[..], &["--guidance", "1"]].concat());
 }
 
@@ -156,10 +156,10 @@ fn classes_with_unusual_names() {
         "{}",
         run.stderr
     );
-    for (word, noted) in [("each", Some("has number 1")), ("random", Some("has number 3")), ("1", None)] {
+    for (word, noted) in [("each", Some("(number 1)")), ("random", Some("(number 3)")), ("1", None)] {
         let run =
             ddim(dir, &["sample", "--model", "model", "-q", "--classes", word, "--count", "1", "--steps", "1", "--save-npy", "x.npy"]);
-        let note = format!("note: --classes {word}: not the class that is called {word}");
+        let note = format!("note: --classes {word}: read as the keyword, not as the class named {word}");
         assert!(run.code == 0 && run.stderr.contains(&note) == noted.is_some(), "{}", run.stderr);
         assert!(noted.is_none_or(|number| run.stderr.contains(number)), "{}", run.stderr);
     }
@@ -225,8 +225,8 @@ fn mixed_classes() {
     }
     refused(dir, &["interpolate", "--model", "model", "--classes", "cat,dog,cow", "-q"], 2, &["--classes: 3 classes", "2 ends"]);
     let other = with_model("class_timestep");
-    refused(other.path(), &[&base[..], &["0+1"]].concat(), 2, &["--classes: ", "without a table", "timestep"]);
-    refused(other.path(), &["interpolate", "--model", "model", "--classes", "0,1", "-q"], 2, &["--classes: ", "without a table"]);
+    refused(other.path(), &[&base[..], &["0+1"]].concat(), 2, &["--classes: ", "without a class table", "timestep"]);
+    refused(other.path(), &["interpolate", "--model", "model", "--classes", "0,1", "-q"], 2, &["--classes: ", "without a class table"]);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn classes_of_data() {
     npy(&dir.join("x.npy"), "<f4", false, "(1, 1, 8, 8)", &0.5f32.to_le_bytes().repeat(64));
     refused("x.npy", &["x.npy", "no labels"]);
     fs::rename(dir.join("a/hen"), dir.join("a/fox")).unwrap();
-    refused("a", &["--classes: of the images, \"fox\"", "cat, dog, cow, hen"]);
+    refused("a", &["--classes: the images' class \"fox\"", "cat, dog, cow, hen"]);
     let sweep =
         ["sweep", "--model", "model", "--reference", "a/cat", "--count", "2", "--steps", "1", "--eta", "0", "-q", "--classes", "reference"];
     common::refused(dir, &sweep, 2, &["--classes: reference: a/cat has no classes"]);
@@ -292,7 +292,7 @@ fn classes_that_a_model_draws() {
     for model in ["model", "copy"] {
         assert_eq!(json(&ok(dir, &["info", model, "--json"]))["drawn_classes"], json!("hen, cat+dog"));
     }
-    assert!(ok(dir, &["info", "model"]).stdout.contains("draws       hen, cat+dog in turn, unless"));
+    assert!(ok(dir, &["info", "model"]).stdout.contains("draws       hen, cat+dog in turn, by default"));
     // Latents that are given have none, other verbs that draw have them.
     ok(dir, &["sample", "--model", "model", "--count", "2", "--steps", "2", "--classes", "none", "--save-npy", "n.npy", "-q"]);
     let latents = ["sample", "--model", "model", "--latents", "n.npy", "--steps", "2", "--save-npy", "l.npy", "-q"];
@@ -347,7 +347,7 @@ fn what_is_drawn_where_nothing_is_said() {
     // A guidance that has no effect is said to have none.
     for (flags, said) in [
         (&["--guidance", "1", "--guidance-rescale", "0.5"][..], "--guidance-rescale 0.5 has no effect"),
-        (&["--classes", "none", "--guidance", "2"], "--guidance has no effect: images of no class"),
+        (&["--classes", "none", "--guidance", "2"], "--guidance has no effect: images without a class"),
     ] {
         let run = ddim(dir, &[&["sample", "--model", "model", "--count", "1", "--steps", "1", "--out", "noted"][..], flags].concat());
         assert!(run.code == 0 && run.stderr.contains(said), "{}", run.stderr);
@@ -381,7 +381,7 @@ fn what_is_drawn_where_nothing_is_said() {
     assert!(has(&dir.join("model/tuned.json"), "--guidance 2.5"));
     let tuned = ["sample", "--model", "model", "--count", "1", "--steps", "2", "--trajectory", "tuned", "--save-npy", "t.npy", "-q"];
     ok(dir, &tuned);
-    refused(dir, &[&tuned[..], &["--guidance", "1"]].concat(), 2, &["nothing for solver ddim and 2 steps", "--guidance 2.5"]);
+    refused(dir, &[&tuned[..], &["--guidance", "1"]].concat(), 2, &["no entry for solver ddim and 2 steps", "--guidance 2.5"]);
 
     // No class is one of its own, and what it says is not guided.
     let none = draw(dir, &["--classes", "none"]);

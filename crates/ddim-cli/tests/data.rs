@@ -216,7 +216,7 @@ fn classes_are_printed_and_kept() {
     assert_eq!(tried["classes"][1], serde_json::json!({"class": 1, "name": "dog", "images": 2}));
     ok(path, &["sample", "--model", "run", "--class", "dog", "--count", "1", "--steps", "1", "--grid", "g.png", "-q"]);
     pictures(&path.join("data"), 1);
-    refuses(path, "data", &["--labels", "data"], &["0.png: an image outside of any class"]);
+    refuses(path, "data", &["--labels", "data"], &["0.png: an image outside any class folder"]);
 }
 
 #[test]

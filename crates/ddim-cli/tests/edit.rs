@@ -124,7 +124,7 @@ fn models_that_end_elsewhere() {
     let edit =
         ["edit", "--model", "model", "--to-model", "other", "--input", "x.npy", "--steps", "3", "--save-npy", "y.npy", "-q", "--inversion"];
     ok(at, &[&edit[..], &["anderson"]].concat());
-    refused(at, &[&edit[..], &["bdia"]].concat(), 2, &["--inversion", "bdia", "other noise"]);
+    refused(at, &[&edit[..], &["bdia"]].concat(), 2, &["--inversion", "bdia", "different noise"]);
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn translations() {
         (&["--from-class", "0"], &["--classes is missing"]),
         (&["--classes", "0", "--to-model", "model"], &["--from-class is missing"]),
         (&["--classes", "0", "--from-class", "reference"], &["--from-class", "reference"]),
-        (&["--classes", "0", "--guidance", "2"], &["--guidance", "no class that stands for none"]),
+        (&["--classes", "0", "--guidance", "2"], &["--guidance", "no null class"]),
     ];
     for (args, words) in words {
         refused(at, &[&["edit", "--model", "model", "--input", "x.npy", "-q"], *args].concat(), 2, words);

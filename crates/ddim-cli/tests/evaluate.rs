@@ -105,7 +105,7 @@ fn bad_sets() {
     fs::remove_dir_all(cache).unwrap();
     // A variable that names what is not there is no reason to look elsewhere; an empty one names nothing.
     for (value, words) in
-        [("none.safetensors", ["DDIM_INCEPTION: none.safetensors", "No such file"]), ("", ["did not come from", "--inception"])]
+        [("none.safetensors", ["DDIM_INCEPTION: none.safetensors", "No such file"]), ("", ["could not be downloaded from", "--inception"])]
     {
         let mut command = Command::cargo_bin("ddim").unwrap();
         command.current_dir(dir).args(["fid", "two.npy", "two.npy", "-q"]).env("DDIM_INCEPTION", value);

@@ -185,7 +185,7 @@ fn the_processor_computes_in_f32() {
     let base = &["sample", "--model", "model", "--steps", "1", "--count", "1", "--save-npy", "x.npy", "-q"];
     for precision in ["f16", "bf16"] {
         let flags = [&base[..], &["--precision", precision]].concat();
-        refused(folder.path(), &flags, 2, &["--precision", precision, "the processor computes in f32", "--device"]);
+        refused(folder.path(), &flags, 2, &["--precision", precision, "the CPU computes in f32", "--device"]);
     }
     // auto that comes down to the processor is no way around it.
     let auto = ddim(folder.path(), &[&base[..9], &["--device", "auto", "--precision", "f16"]].concat());

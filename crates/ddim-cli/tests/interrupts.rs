@@ -178,7 +178,7 @@ fn sample_out_goes_on_where_it_was_stopped() {
     fs::write(&broken, &bytes[..bytes.len() - 20]).unwrap();
     let before = fs::metadata(dir.join("parts/00006.png")).unwrap().modified().unwrap();
     let run = ok(dir, &args("parts"));
-    assert!(run.stderr.contains("39 of 40 images were there already"), "{}", run.stderr);
+    assert!(run.stderr.contains("39 of 40 images already exist"), "{}", run.stderr);
     assert_eq!(fs::metadata(dir.join("parts/00006.png")).unwrap().modified().unwrap(), before);
     assert!(images("parts") == images("whole"));
     // A grid of images that are there is the grid that was drawn with them.

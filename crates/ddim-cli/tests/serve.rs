@@ -84,7 +84,7 @@ fn a_second_server_goes_without_the_usual_file() {
     let second = serve(folder.path(), &[], &[]);
     assert_eq!(second.json("/healthz")["status"], "ok");
     let (_, said) = second.end("-INT");
-    assert!(said.starts_with("warning: jobs are not kept for the next start: ") && said.lines().count() == 1, "{said}");
+    assert!(said.starts_with("warning: jobs will not survive a restart: ") && said.lines().count() == 1, "{said}");
     drop(first);
     // Where none is wanted there is none.
     let other = tempfile::tempdir().unwrap();

@@ -175,7 +175,7 @@ fn a_signal_saves_and_is_the_exit_code() {
         assert_eq!(status.signal().is_some(), signal == "INT", "{status}");
         // SIGUSR1 has another number on other systems.
         assert!(if number > 0 { code == 128 + number } else { [138, 144, 158].contains(&code) }, "{signal}: {status}, {error}");
-        assert!(said.contains("stopped at step") && said.contains("to go on: ddim train --out run --resume"), "{signal}: {said}");
+        assert!(said.contains("stopped at step") && said.contains("to continue: ddim train --out run --resume"), "{signal}: {said}");
         assert_eq!(steps(&folder.path().join("run")).len(), 1, "{signal}");
         // What is finished ends as usual.
         let step = said.split("at step ").nth(1).unwrap().split(' ').next().unwrap();
@@ -245,7 +245,7 @@ fn a_run_is_a_model() {
     // A preset is its settings then, which is said.
     let preset = ["train", "--data", "data.npy", "--model", "run", "--out", "nothing", "--preset", "tiny", "--dry-run"];
     let preset = ok(folder.path(), &preset).stderr;
-    assert!(preset.contains("note: --preset tiny: its settings, and the network of --model run"), "{preset}");
+    assert!(preset.contains("note: --preset tiny: only its settings are used, the network is that of --model run"), "{preset}");
     let dry = ok(folder.path(), &with(&["--out", "nothing", "--dry-run"]));
     assert!(dry.stdout.contains("block_out_channels = [8, 16]") && dry.stdout.contains("# a step"), "{}", dry.stdout);
     assert!(!folder.path().join("nothing").exists());
@@ -340,10 +340,10 @@ fn the_same_line_again() {
     std::fs::create_dir(path.join("elsewhere")).unwrap();
     ok(&path.join("elsewhere"), &["train", "--out", "../run", "--resume", "--data", "../data.npy", "-q"]);
     for (flags, said) in [
-        (["--holdout", "5"], "data.holdout is 5, there 4"),
-        (["--learning-rate", "1e-5"], "optimizer.learning_rate is 0.00001, there 0.002"),
-        (["--set", "objective.weighting=simple"], "objective.weighting is \"simple\", there \"min-snr\""),
-        (["--set", "ema.rates=[0.5]"], "ema.rates is [0.5], there [0.99]"),
+        (["--holdout", "5"], "data.holdout is 5 here, 4 there"),
+        (["--learning-rate", "1e-5"], "optimizer.learning_rate is 0.00001 here, 0.002 there"),
+        (["--set", "objective.weighting=simple"], "objective.weighting is \"simple\" here, \"min-snr\" there"),
+        (["--set", "ema.rates=[0.5]"], "ema.rates is [0.5] here, [0.99] there"),
     ] {
         let line = with(&["--out", "run", "--resume", flags[0], flags[1]]);
         let other = ddim(path, &line);
@@ -355,7 +355,7 @@ fn the_same_line_again() {
     }
     // Another preset is another recipe.
     let preset = ddim(path, &["train", "--out", "run", "--resume", "--data", "data.npy", "--preset", "small", "--size", "8"]);
-    assert!(preset.code == 1 && preset.stderr.contains("batch_size is 64, there 16"), "{}", preset.stderr);
+    assert!(preset.code == 1 && preset.stderr.contains("batch_size is 64 here, 16 there"), "{}", preset.stderr);
     refused(path, &["train", "--out", "none", "--resume", "--preset", "tiny"], 1, &["none: holds no run", "give --data"]);
 }
 
@@ -374,7 +374,7 @@ fn a_diverged_run_names_what_works() {
     ];
     for (flags, words, steps) in [
         (huge.to_vec(), "there is no checkpoint yet", 30),
-        ([&huge[..], &["--checkpoint-every", "1"]].concat(), "no checkpoint is from before that", 30),
+        ([&huge[..], &["--checkpoint-every", "1"]].concat(), "there is no earlier checkpoint", 30),
         (growing.concat(), "the last good checkpoint is a run/checkpoints/step-", 300),
     ] {
         let folder = data();
@@ -422,7 +422,7 @@ fn the_weights_themselves() {
     let folder = data();
     let path = folder.path();
     let line = with(&["--out", "run", "--set", "steps=20", "--set", "ema.rates=[0.9999]", "--set", "ema.warmup=false"]);
-    let words = "after 20 steps 100 % of the average that checkpoints sample with (ema.rates 0.9999) is still the weights before training";
+    let words = "after 20 steps 100 % of the average that checkpoints sample with (ema.rates 0.9999) is still the initial weights";
     let dry = ok(path, &[&line[..], &["--dry-run"]].concat());
     assert!(dry.stdout.contains(words), "{}", dry.stdout);
     let json = ok(path, &[&line[..], &["--json"]].concat());
@@ -473,7 +473,7 @@ fn an_average_by_its_rate() {
     assert!(second != sampled(&["--model", "run", "--raw"]));
     ok(path, &["convert", "run", "slow", "--ema", "0.9"]);
     assert!(second == sampled(&["--model", "slow"]));
-    assert!(ok(path, &["info", "run"]).stdout.contains("averages    of rates 0.5, 0.9: --ema chooses, else the first\n"));
+    assert!(ok(path, &["info", "run"]).stdout.contains("averages    of rates 0.5, 0.9: the first, unless --ema chooses another\n"));
     assert!(ok(path, &["info", "run", "--ema", "0.9", "--json"]).stdout.contains("\"ema_rates\":[0.5,0.9],"));
     assert!(ok(path, &["info", "slow", "--json"]).stdout.contains("\"ema_rates\":[],"));
     // The numbers are those of the state.
@@ -500,7 +500,7 @@ fn an_average_by_its_rate() {
     // A run whose first average is not past its beginning says which is.
     let young = ["--set", "ema.rates=[0.9999, 0.5, 0.6]", "--set", "ema.warmup=false", "--dry-run"];
     let said = ok(path, &[&with(&["--out", "young", "--set", "steps=12"])[..], &young].concat()).stdout;
-    assert!(said.contains("--raw samples the weights themselves, --ema 0.6 another average"), "{said}");
+    assert!(said.contains("--raw uses the plain weights, --ema 0.6 uses another average"), "{said}");
 
     // States of before the rates were kept.
     let state = path.join("run/checkpoints/step-00000012/training_state.safetensors");
@@ -509,7 +509,7 @@ fn an_average_by_its_rate() {
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let before: Vec<_> = file.tensors().into_iter().filter(|(name, _)| name != "ema.rates").collect();
     safetensors::serialize_to_file(before, header.metadata().clone(), &state).unwrap();
-    refused(path, &["convert", "run", "no", "--ema", "0.9"], 2, &["--ema: ", "before checkpoints said the rates", "--resume"]);
+    refused(path, &["convert", "run", "no", "--ema", "0.9"], 2, &["--ema: ", "before checkpoints recorded the rates", "--resume"]);
     assert!(first == sampled(&["--model", "run"]));
     ok(path, &["train", "--out", "run", "--resume", "--steps", "13", "-q"]);
     ok(path, &["convert", "run", "no", "--ema", "0.9"]);
@@ -585,7 +585,7 @@ fn bad_input() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, "# mine\n").unwrap();
         let first = name.split('/').next().unwrap();
-        refused(path, &with(&["--out", folder]), 1, &[&format!("{folder}: holds {first}, which is of no run")]);
+        refused(path, &with(&["--out", folder]), 1, &[&format!("{folder}: holds {first}, which is not part of a run")]);
         if folder != "own" {
             let (flag, said) = if folder == "labels" {
                 ("--labels", "labels.txt is labels.txt of")
@@ -659,7 +659,7 @@ fn bad_input() {
     refused(path, &with(&["--out", "run"]), 1, &["run: holds a run already", "--resume continues it"]);
     let resume = ["train", "--out", "run", "--resume", "-q"];
     let other = ddim(path, &[&resume[..], &["--batch-size", "8"]].concat());
-    assert!(other.code == 1 && other.stderr.contains("batch_size is 8, there 16: expected the same, to resume"), "{}", other.stderr);
+    assert!(other.code == 1 && other.stderr.contains("batch_size is 8 here, 16 there: expected the same, to resume"), "{}", other.stderr);
     refused(path, &[&resume[..], &["--steps", "0"]].concat(), 2, &["error: --steps is 0: expected 1 or more"]);
     refused(path, &[&resume[..], &["--set", "output.keep=0"]].concat(), 2, &["error: --set output.keep is 0: expected 1 or more"]);
     let longer = ok(path, &[&resume[..], &["--steps", "4"]].concat());

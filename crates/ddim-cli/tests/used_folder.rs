@@ -37,7 +37,7 @@ fn two_runs_do_not_mix() {
     ] {
         refused(here, &with(SAMPLE, other), 1, &["images: ", "another command", "00000.png", "--seed 0", "new or empty folder"]);
     }
-    refused(here, &with(SAMPLE, &["--count", "2"]), 1, &["images: ", "5 images of this command", "2 would", "new or empty folder"]);
+    refused(here, &with(SAMPLE, &["--count", "2"]), 1, &["images: ", "5 images from this command", "only 2 would", "new or empty folder"]);
     assert!(contents(&images) == first, "a refusal leaves what is there");
     // The same command, and more of the same; other things may lie there.
     fs::write(images.join("notes.txt"), "mine").unwrap();
@@ -64,7 +64,7 @@ fn images_of_others_are_not_overwritten() {
     ] {
         fs::create_dir_all(&images).unwrap();
         fs::write(images.join(name), &bytes).unwrap();
-        refused(here, &with(SAMPLE, &["--count", "2"]), 1, &["images: ", name, "not of this command", "new or empty folder"]);
+        refused(here, &with(SAMPLE, &["--count", "2"]), 1, &["images: ", name, "not from this command", "new or empty folder"]);
         assert_eq!(fs::read(images.join(name)).unwrap(), bytes);
         fs::remove_dir_all(&images).unwrap();
     }

@@ -309,7 +309,7 @@ fn fewer_steps_than_were_asked_for() {
     for (trajectory, fewer) in [("power:9", true), ("quadratic-full", true), ("trailing", false)] {
         let run = ddim(dir, &["sample", "--model", "model", "--count", "1", "--steps", "200", "--trajectory", trajectory, "--json", "-q"]);
         let steps = json(&run)["steps"].as_u64().unwrap();
-        let note = format!("--steps 200: several timesteps of {trajectory} are the same, {steps} are left");
+        let note = format!("--steps 200: some timesteps of {trajectory} coincide, {steps} are left");
         assert!((steps < 200) == fewer && run.stderr.contains(&note) == fewer, "{trajectory}: {}", run.stderr);
     }
 }

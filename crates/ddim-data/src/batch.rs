@@ -1,4 +1,4 @@
-//! What every reader of arrays and archives brings back.
+//! The common result of all readers of arrays and archives.
 
 use crate::error::{Error, Result};
 use std::path::Path;

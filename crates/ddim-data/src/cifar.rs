@@ -1,7 +1,7 @@
 //! CIFAR-10 and CIFAR-100, in both of the authors' versions: <https://www.cs.toronto.edu/~kriz/cifar.html>.
 //!
-//! The binary version has records of a label (two in CIFAR-100) and 3,072 bytes, the Python version pickled dictionaries of `data` [n, 3072] and
-//! `labels` (`fine_labels`); an image is three planes of 32×32.
+//! The binary version has records of a label (two in CIFAR-100) and 3,072 bytes, the Python version pickled dictionaries of `data` [n,
+//! 3072] and `labels` (`fine_labels`); an image is three planes of 32×32.
 
 use crate::batch::{Batch, MOST_CLASSES, Step, in_file, interleave, listed, thousands};
 use crate::error::{Error, Result};
@@ -59,7 +59,7 @@ fn pickled(bytes: &[u8], limit: usize) -> Step<Part> {
     let wrong = |e: String| format!("not a batch of CIFAR's Python version: {e}");
     let pickle = Pickle::parse(bytes).map_err(wrong)?;
     let Some(data) = pickle.get("data") else {
-        let what = if pickle.is_dictionary() { "a dictionary without data" } else { "no dictionary" };
+        let what = if pickle.is_dictionary() { "a dictionary without data" } else { "not a dictionary" };
         return Err(wrong(format!("{what}: expected data [n, 3072] and labels")));
     };
     let array = pickle.array(data).map_err(|e| wrong(format!("data: {e}")))?;
@@ -83,7 +83,7 @@ fn pickled(bytes: &[u8], limit: usize) -> Step<Part> {
     if let Some((name, id)) = named {
         let labels = pickle.integers(id).ok_or_else(|| wrong(format!("{name}: expected a list of whole numbers")))?;
         if labels.len() != total {
-            return Err(wrong(format!("{} {name}: expected {total}, one an image", labels.len())));
+            return Err(wrong(format!("{} {name}: expected {total}, one per image", labels.len())));
         }
         let label = |n: &i64| usize::try_from(*n).ok().filter(|n| *n < MOST_CLASSES);
         let labels: Option<Vec<_>> = labels.iter().take(limit).map(label).collect();
@@ -274,7 +274,7 @@ fn name_classes(batch: &mut Batch, folder: &Path, hundred: bool) {
     let Some(most) = batch.labels.as_ref().and_then(|labels| labels.iter().max()) else { return };
     match class_names(folder, hundred) {
         Some(names) if names.len() > *most => batch.class_names = Some(names),
-        Some(names) => batch.warnings.push(format!("names of {} classes for labels up to {most}: none is used", names.len())),
+        Some(names) => batch.warnings.push(format!("{} class names for labels up to {most}: the names are not used", names.len())),
         None => (),
     }
 }
@@ -393,7 +393,7 @@ mod tests {
         assert_eq!(names(), ["x", "y", "z"]);
         write(at, &[("batches.meta.txt", b"x\n".to_vec())]);
         let read = read(at, 9).unwrap();
-        assert!(read.class_names.is_none() && read.warnings.iter().any(|w| w.contains("names of 1 classes")), "{:?}", read.warnings);
+        assert!(read.class_names.is_none() && read.warnings.iter().any(|w| w.contains("1 class names")), "{:?}", read.warnings);
     }
 
     #[test]
@@ -415,7 +415,7 @@ mod tests {
         refused(&records(&[&[10]]), "label 10: expected CIFAR-10 records, labels 0 to 9");
         refused(&records(&[&[1, 100]]), "expected CIFAR-10 records");
         refused(b"\x80\x02}.", "a dictionary without data");
-        refused(b"\x80\x02].", "no dictionary");
+        refused(b"\x80\x02].", "not a dictionary");
         refused(&batch("labels", &[1, 2])[..5000], "it ends within its pickle");
         refused(b"\x80\x02}(U\x04dataK\x01u.", "data: not a NumPy array");
         let mut wrong = batch("labels", &[1, 2]);

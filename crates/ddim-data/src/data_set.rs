@@ -14,33 +14,33 @@ use std::path::{Path, PathBuf};
 pub enum Labels {
     /// From the data: sub-folders, `dataset.json`, labels beside an array or in it.
     Data,
-    /// From a text file: one number per line, for each image that is found.
+    /// From a text file: one number per line, one for each image that is found.
     File(PathBuf),
 }
 
-/// What [`DataSet::load`] is asked for.
+/// The arguments of [`DataSet::load`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// A folder, an archive or a file.
     pub path: PathBuf,
     /// Height, width, fit and background.
     pub preparation: Preparation,
-    /// With [`Fit::RandomCrop`], the shorter side before a window is cut; None: an eighth more than the size.
+    /// With [`Fit::RandomCrop`], the shorter side before a window is cut; `None`: an eighth more than the size.
     pub resize: Option<usize>,
-    /// 1 (gray) or 3 (colours); None: gray for IDX files, what an array has, else colours.
+    /// 1 (gray) or 3 (colour); `None`: gray for IDX files, whatever an array has, and colour otherwise.
     pub channels: Option<usize>,
-    /// Only the first so many images.
+    /// If set, only this many images are read, from the first.
     pub limit: Option<usize>,
-    /// Classes, where they are asked for.
+    /// The source of class labels, if they are wanted.
     pub labels: Option<Labels>,
-    /// What happens at a file that cannot be read.
+    /// What happens when a file cannot be read.
     pub bad_files: BadFiles,
-    /// Folders that are no data though they lie in `path`.
+    /// Folders within `path` that are not data.
     pub besides: Vec<PathBuf>,
 }
 
 impl Request {
-    /// All images of `path`, without labels; a bad file is an error.
+    /// Requests all images of `path`, without labels; a bad file is an error.
     pub fn new(path: &Path, preparation: Preparation) -> Self {
         Self {
             path: path.to_owned(),
@@ -78,16 +78,16 @@ impl Request {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataSet {
-    /// Channels, height and width of what training sees.
+    /// Channels, height and width of the images that training sees.
     pub shape: [usize; 3],
     images: Vec<Stored>,
     /// The class of each image.
     pub labels: Option<Vec<usize>>,
-    /// Classes: as many as have names, or one more than the largest label.
+    /// The number of classes: as many as have names, or one more than the largest label.
     pub classes: usize,
-    /// Their names, by number; empty where they have none.
+    /// Their names, by number; empty if they have none.
     pub class_names: Vec<String>,
-    /// What was left out, and what deserves a word.
+    /// What was left out, and warnings.
     pub report: Report,
     /// Labels and names that arrays have beside them, where nobody asked for labels.
     pub(crate) unasked: Option<(Vec<usize>, Vec<String>)>,
@@ -96,14 +96,15 @@ pub struct DataSet {
 }
 
 impl DataSet {
-    /// Reads and prepares what `request` names.
+    /// Reads and prepares the images that `request` names.
     ///
-    /// A folder that holds CIFAR-10's batches (binary or Python's) or MNIST's training images, under any of the names that their tools give
-    /// them, is that data set's training part; any other is searched for images, in the order of their paths. A file is an archive of images, a batch of
-    /// CIFAR-10, an IDX file, an image, or a `.npy` or `.npz` of bytes [n, h, w], [n, h, w, c] or floats [n, c, h, w] in [-1, 1].
+    /// A folder that holds CIFAR-10's batches (binary or Python) or MNIST's training images, under any of the names that their tools give
+    /// them, is the training part of that data set; any other folder is searched for images, in path order. A file is an archive of images,
+    /// a batch of CIFAR-10, an IDX file, an image, or a `.npy` or `.npz` of bytes [n, h, w], [n, h, w, c] or floats [n, c, h, w] in [-1,
+    /// 1].
     ///
     /// # Errors
-    /// Nothing there, a broken file (unless they are skipped), labels that do not fit.
+    /// Returns an error if nothing is there, a file is broken (unless bad files are skipped), or labels do not fit.
     pub fn load(request: &Request) -> Result<Self> {
         Ok(Self::load_named(request)?.0)
     }
@@ -112,7 +113,7 @@ impl DataSet {
     pub(crate) fn load_named(request: &Request) -> Result<(Self, Option<Vec<PathBuf>>)> {
         let Preparation { size, fit, background } = request.preparation;
         if let Some(c) = request.channels.filter(|c| ![1, 3].contains(c)) {
-            return Err(Error::new(format!("a network of {c} channels: expected 1 (gray) or 3 (colours) to read images for it")));
+            return Err(Error::new(format!("a network with {c} channels: expected 1 (gray) or 3 (colour) to read images")));
         }
         let shorter = size[0].min(size[1]);
         let resize = request.resize.unwrap_or(shorter + shorter / 8);
@@ -216,7 +217,7 @@ impl DataSet {
             Some(Labels::Data) => {
                 let why = if warnings.is_empty() { String::new() } else { format!(" ({})", warnings.join("; ")) };
                 let missing =
-                    || Error::labels(&request.path, format!("no labels in it, nor beside it{why}: expected them, or a file of labels"));
+                    || Error::labels(&request.path, format!("no labels in it or beside it{why}: expected labels, or a file of them"));
                 (Some(labels.ok_or_else(missing)?), class_names.unwrap_or_default())
             }
             Some(Labels::File(_)) => (file.map(|file| read_labels(file, images.len(), request.limit)).transpose()?, Vec::new()),
@@ -233,25 +234,25 @@ impl DataSet {
         &self.images[index].bytes
     }
 
-    /// The file of labels, as it was read.
+    /// Returns the file of labels, as it was read.
     pub fn labels_text(&self) -> Option<&str> {
         self.labels_text.as_deref()
     }
 
-    /// The number of images.
+    /// Returns the number of images.
     #[allow(clippy::len_without_is_empty)] // never empty
     pub fn len(&self) -> usize {
         self.images.len()
     }
 
-    /// How many images each class has.
+    /// Returns the number of images of each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes];
         self.labels.iter().flatten().for_each(|&label| counts[label] += 1);
         counts
     }
 
-    /// A checksum of all bytes and labels, by which a resumed run knows its data again.
+    /// Returns a checksum of all bytes and labels, by which a resumed run recognises its data.
     pub fn checksum(&self) -> u32 {
         let mut sum = 0;
         for image in &self.images {
@@ -264,17 +265,17 @@ impl DataSet {
         sum
     }
 
-    /// The bytes of memory that the images take.
+    /// Returns the bytes of memory that the images take.
     pub fn bytes(&self) -> usize {
         self.images.iter().map(|image| image.bytes.len()).sum()
     }
 
-    /// Writes image `index` as [c, h, w] in [-1, 1]. A larger one is cut where `window`, two numbers in [0, 1), says; `mirrored` images are
-    /// flipped from left to right; `jitter` gives what is added to a byte before it is scaled, 0 to leave it (dequantisation: uniform over
-    /// [-1/2, 1/2)).
+    /// Writes image `index` as [c, h, w] in [-1, 1]. A larger image is cropped at the position `window`, two numbers in [0, 1); `mirrored`
+    /// images are flipped left to right; `jitter` returns what is added to each byte before scaling, or 0 to leave it (dequantisation:
+    /// uniform over [-1/2, 1/2)).
     ///
     /// # Panics
-    /// On an index out of range, or an output of another length.
+    /// Panics on an index out of range, or an output of another length.
     pub fn write(&self, index: usize, window: [f64; 2], mirrored: bool, mut jitter: impl FnMut() -> f64, out: &mut [f32]) {
         let [c, h, w] = self.shape;
         let Stored { height, width, bytes, .. } = &self.images[index];
@@ -295,7 +296,7 @@ impl DataSet {
 /// What is said of images whose colours one channel cannot have.
 fn without_colours(images: &[Stored]) -> Option<Warning> {
     let n = images.iter().filter(|image| image.lost_colours).count();
-    (n > 0).then(|| Warning::Said(format!("{n} of {} images are in colour: made gray, for one channel", images.len())))
+    (n > 0).then(|| Warning::Said(format!("{n} of {} images are in colour: converted to gray for one channel", images.len())))
 }
 
 /// Of [`Labels::File`] and what is in it: a number for each of `images`, or more where a limit cut them.
@@ -313,7 +314,7 @@ fn read_labels((path, text): (&Path, &str), images: usize, limit: Option<usize>)
         })
         .collect::<Result<_>>()?;
     if labels.len() != images && !(limit == Some(images) && labels.len() > images) {
-        return Err(Error::labels(path, format!("{} labels: expected {images}, one an image", labels.len())));
+        return Err(Error::labels(path, format!("{} labels: expected {images}, one per image", labels.len())));
     }
     labels.truncate(images);
     Ok(labels)

@@ -1,4 +1,4 @@
-//! Image files to pixels, whatever their names say of their format.
+//! Decoding of image files to pixels, whatever format their names suggest.
 
 use crate::jpeg;
 use crate::tiffs;
@@ -120,7 +120,7 @@ fn orientation_of(decoder: &mut impl ImageDecoder, format: ImageFormat) -> Orien
 /// A file that is whole may be of a kind that its format has and the decoder does not.
 fn not_decoded(error: ImageError) -> String {
     match error {
-        ImageError::Unsupported(e) => format!("an image of a kind that is not read: {e}"),
+        ImageError::Unsupported(e) => format!("an unsupported kind of image: {e}"),
         other => format!("a broken image: {other}"),
     }
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with images, labels, or where they should be.
+//! Errors in images, labels, or the places that should hold them.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -40,13 +40,13 @@ impl Eq for Source {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// One file or folder among others, which [`BadFiles::Skip`](crate::BadFiles::Skip) would leave out.
+    /// A single file or folder among others, which [`BadFiles::Skip`](crate::BadFiles::Skip) would leave out.
     BadFile,
-    /// A place without images, or a file that is none of what is read.
+    /// A place without images, or a file of an unsupported kind.
     NoImages,
     /// Labels that are missing or do not fit.
     Labels,
-    /// An image with transparent pixels, and no background to put behind them.
+    /// An image with transparent pixels, without a background to put behind them.
     Transparent,
     /// Anything else.
     Other,
@@ -96,7 +96,7 @@ impl Error {
         Self { source: Some(Source(Arc::new(source))), ..self }
     }
 
-    /// What this is about.
+    /// Returns what this error is about.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

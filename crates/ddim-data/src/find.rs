@@ -1,4 +1,4 @@
-//! Image files below a folder: which are data, and which are not and why.
+//! Image files below a folder: which are data, which are not, and why.
 
 use crate::decode::{Content, content_of};
 use crate::error::Error;
@@ -153,7 +153,7 @@ fn unreachable(root: &Path, path: &Path, error: &walkdir::Error) -> Unreachable 
     let why = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
     let gone = error.io_error().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound);
     match gone {
-        true if named_as_image(path) => Unreachable::File(Error::bad(path, "a link that leads nowhere: expected an image")),
+        true if named_as_image(path) => Unreachable::File(Error::bad(path, "a broken link: expected an image")),
         true => Unreachable::Dangling,
         false => Unreachable::Folder(Error::bad(path, format!("cannot be entered: {why}"))),
     }

@@ -1,7 +1,7 @@
 //! MNIST's format, IDX, plain or gzipped: <http://yann.lecun.com/exdb/mnist/>.
 //!
 //! The files have many names: `train-images-idx3-ubyte[.gz]` as published, `train-images.idx3-ubyte` as 7-Zip and Windows unpack them, in
-//! `MNIST/raw` as torchvision lays them out, in folders of their own as Kaggle does. What a file is, its first bytes say.
+//! `MNIST/raw` as torchvision lays them out, in folders of their own as Kaggle does. The first bytes decide what a file is.
 
 use crate::batch::{Batch, Step, in_file};
 use crate::error::{Error, Result};
@@ -43,11 +43,11 @@ fn header(reader: &mut dyn Read, dimensions: usize) -> Step<Vec<usize>> {
 fn parse(reader: impl Read, dimensions: usize, limit: usize) -> Step<Idx> {
     let (gzipped, mut reader) = plain(reader)?;
     let sizes = header(&mut *reader, dimensions)?;
-    let broken = |e: std::io::Error| if gzipped { format!("not a whole gzip file: {e}") } else { e.to_string() };
+    let broken = |e: std::io::Error| if gzipped { format!("a truncated or damaged gzip file: {e}") } else { e.to_string() };
     let item = sizes[1..].iter().try_fold(1u64, |total, &n| total.checked_mul(n as u64));
     let expected = item.and_then(|item| item.checked_mul(sizes[0] as u64)).filter(|total| *total > 0);
     let Some((item, expected)) = item.zip(expected) else {
-        return Err(format!("an IDX file of {sizes:?}: expected images of a size that can be"));
+        return Err(format!("an IDX file of {sizes:?}: expected images of a possible size"));
     };
     let keep = item * limit.min(sizes[0]) as u64; // at most `expected`
     let mut data = Vec::new();
@@ -152,7 +152,7 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Batch> {
     if let Some(file) = labels_of(path) {
         let found = in_file(&file, parse(open(&file)?, 1, limit))?;
         if found.sizes[0] != sizes[0] {
-            return Err(Error::at(&file, format!("{} labels: expected {}, one an image", found.sizes[0], sizes[0])));
+            return Err(Error::at(&file, format!("{} labels: expected {}, one per image", found.sizes[0], sizes[0])));
         }
         labels = Some(found.data.into_iter().map(usize::from).collect());
     }
@@ -166,7 +166,7 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Batch> {
 pub(crate) fn shape_of(path: &Path) -> Result<[usize; 3]> {
     let sizes = in_file(path, plain(open(path)?).and_then(|(_, mut reader)| header(&mut *reader, 3)))?;
     if sizes.contains(&0) {
-        return Err(Error::at(path, format!("an IDX file of {sizes:?}: expected images of a size that can be")));
+        return Err(Error::at(path, format!("an IDX file of {sizes:?}: expected images of a possible size")));
     }
     Ok([1, sizes[1], sizes[2]])
 }
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(read(&at("images-idx3-ubyte"), 9).unwrap().labels, Some(vec![1, 2, 3]));
         fs::write(at("labels-idx1-ubyte"), idx(&[2], &[1, 2])).unwrap();
         let error = read(&at("images-idx3-ubyte"), 9).unwrap_err().to_string();
-        assert!(error.ends_with("labels-idx1-ubyte: 2 labels: expected 3, one an image"), "{error}");
+        assert!(error.ends_with("labels-idx1-ubyte: 2 labels: expected 3, one per image"), "{error}");
         fs::write(at("labels-idx1-ubyte"), images()).unwrap();
         let error = read(&at("images-idx3-ubyte"), 9).unwrap_err().to_string();
         assert!(error.ends_with("labels-idx1-ubyte: not an IDX file of unsigned bytes in 1 dimension"), "{error}");
@@ -272,7 +272,7 @@ mod tests {
         refused(&idx(&[u32::MAX; 3], &[0; 60]), "an IDX file of [4294967295, 4294967295, 4294967295]");
         refused(&idx(&[60000, 65536, 65536], &[0; 60]), "60 bytes of data");
         refused(&idx(&[3, 0, 5], &[]), "an IDX file of [3, 0, 5]");
-        refused(&gz(&whole)[..40], "not a whole gzip file");
+        refused(&gz(&whole)[..40], "a truncated or damaged gzip file");
         refused(&gz(&whole)[..5], "not an IDX file");
         // A header of little before much.
         refused(&gz(&[&whole[..], &vec![0; 1 << 24]].concat()), "more than 60 bytes");

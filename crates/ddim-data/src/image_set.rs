@@ -1,4 +1,4 @@
-//! Images a few at a time, as bytes of red, green and blue: what evaluation reads.
+//! Images read a few at a time, as RGB bytes, for evaluation.
 
 use crate::data_set::DataSet;
 use crate::data_set::Request;
@@ -15,20 +15,20 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// How the images of a set are to be.
+/// How the images of a set are presented.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Look {
-    /// As a model is trained on them: turned upright, fitted to its size and, where it has one channel, gray: red, green and blue alike.
+    /// As a model is trained on them: turned upright, fitted to its size, and gray if it has one channel, with red, green and blue alike.
     Prepared {
         /// Size, fit and background.
         preparation: Preparation,
-        /// Of the model's images, 1 or 3.
+        /// Channels of the model's images, 1 or 3.
         channels: usize,
     },
-    /// As they lie in their files, all of one size (pytorch-fid's reading). Behind transparent pixels the background, where it is given;
-    /// else they are refused.
+    /// As they are in their files, all of one size (as pytorch-fid reads them). Transparent pixels are put before the background if one is
+    /// given, and rejected otherwise.
     AsTheyAre {
-        /// Of transparent pixels.
+        /// The background of transparent pixels.
         background: Option<[u8; 3]>,
     },
 }
@@ -81,11 +81,11 @@ impl Pictures {
 }
 
 impl ImageSet {
-    /// Opens what [`DataSet::load`] reads: the first `limit` images of it; `besides` are folders below that are none of it. With [`BadFiles::Skip`], files are decoded once to see which are
-    /// broken.
+    /// Opens anything that [`DataSet::load`] reads: the first `limit` images of it, without those in the folders `besides` below it. With
+    /// [`BadFiles::Skip`], files are decoded once to find the broken ones.
     ///
     /// # Errors
-    /// Nothing there, or a file that cannot be read. Files of a folder are read later.
+    /// Returns an error if nothing is there, or a file cannot be read. Files of a folder are read later.
     pub fn open(path: &Path, look: Look, limit: Option<usize>, bad: BadFiles, besides: &[PathBuf]) -> Result<Self> {
         let unturned = Mutex::default();
         let mut pictures = match open(path, besides, bad)? {
@@ -126,7 +126,7 @@ impl ImageSet {
         Ok(Self { size: preparation.size, images: Images::Memory(data), report, unturned: Mutex::default() })
     }
 
-    /// The number of images.
+    /// Returns the number of images.
     #[allow(clippy::len_without_is_empty)] // never empty
     pub fn len(&self) -> usize {
         match &self.images {
@@ -135,7 +135,7 @@ impl ImageSet {
         }
     }
 
-    /// The class of each image, and what the classes are called, as far as they have names. None where not every image has a class.
+    /// Returns the class of each image, and the names of the classes as far as they have any. `None` unless every image has a class.
     pub fn labels(&self) -> Option<(Vec<usize>, Vec<String>)> {
         match &self.images {
             Images::Pictures(pictures, _) => Some((pictures.classes.iter().copied().collect::<Option<_>>()?, pictures.class_names.clone())),
@@ -143,25 +143,25 @@ impl ImageSet {
         }
     }
 
-    /// Height and width.
+    /// Returns the height and width.
     pub fn size(&self) -> [usize; 2] {
         self.size
     }
 
-    /// What was left out, and what deserves a word.
+    /// Returns what was left out, and warnings.
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// Of the images that were read, those that EXIF says are to be turned and that were taken as they are.
+    /// Returns how many of the images read should be turned according to EXIF but were taken as they are.
     pub fn unturned(&self) -> usize {
         self.unturned.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Images of `range` as [n, h, w, 3].
+    /// Reads the images of `range` as [n, h, w, 3].
     ///
     /// # Errors
-    /// A file that cannot be read, or that is of another size or not opaque where images stay as they are.
+    /// Returns an error if a file cannot be read, or, for images taken as they are, if it is of another size or not opaque.
     pub fn read(&self, range: Range<usize>) -> Result<Vec<u8>> {
         match &self.images {
             Images::Memory(data) => {

@@ -1,4 +1,4 @@
-//! Images as the batches of numbers that a network sees.
+//! Images as the batches of numbers that a network takes.
 
 use crate::data_set::{DataSet, Labels, Request};
 use crate::error::{Error, Result};
@@ -15,23 +15,23 @@ use std::path::Path;
 pub struct Inputs {
     /// [n, c, h, w] in [-1, 1].
     pub images: Vec<f32>,
-    /// What each is called.
+    /// The name of each image.
     pub names: Vec<String>,
-    /// The class of each, where [`read_labelled_inputs`] was asked for them.
+    /// The class of each image, if read by [`read_labelled_inputs`].
     pub labels: Option<Vec<usize>>,
-    /// What the classes are called, by their numbers; empty where they have no names.
+    /// The names of the classes, by number; empty if they have none.
     pub class_names: Vec<String>,
-    /// What was left out, and what deserves a word.
+    /// What was left out, and warnings.
     pub report: Report,
 }
 
-/// The first `limit` images of `path` for a network of `shape` [c, h, w].
+/// Reads the first `limit` images of `path` for a network of `shape` [c, h, w].
 ///
-/// Without a `preparation` they must be of its size, gray where it is, and opaque unless a `background` stands behind them; a batch of floats is
-/// then taken as it is, unclamped. With one they are prepared as for training.
+/// Without a `preparation`, they must be of the network's size, gray if it is, and opaque unless a `background` is given; a batch of floats
+/// is then taken as it is, unclamped. With one, they are prepared as for training.
 ///
 /// # Errors
-/// Nothing there, a file that cannot be read (unless they are skipped), images that are not as they must be.
+/// Returns an error if nothing is there, a file cannot be read (unless bad files are skipped), or images do not meet these conditions.
 ///
 /// ```
 /// use ddim_data::{BadFiles, read_inputs};
@@ -56,10 +56,11 @@ pub fn read_inputs(
     read(path, shape, preparation, None, background, limit, bad)
 }
 
-/// [`read_inputs`] with the class of each image, as training takes them from the data: sub-folders, `dataset.json`, labels beside an array or in it.
+/// Reads images as [`read_inputs`] does, with the class of each, as training takes it from the data: sub-folders, `dataset.json`, labels
+/// beside an array or in it.
 ///
 /// # Errors
-/// As `read_inputs`; images without classes.
+/// As `read_inputs`, and an error for images without classes.
 pub fn read_labelled_inputs(
     path: &Path,
     shape: [usize; 3],
@@ -103,10 +104,7 @@ fn read(
                 let found = arrays.size()?;
                 if found != [h, w] {
                     let found = format!("images of {} x {}", found[1], found[0]);
-                    return Err(Error::at(
-                        path,
-                        format!("{found}: expected {w} x {h}, the size of the model, or a fit that makes them that"),
-                    ));
+                    return Err(Error::at(path, format!("{found}: expected {w} x {h}, the size of the model, or a fit to resize them")));
                 }
                 Preparation { size: [h, w], fit: Fit::Stretch, background: [255; 3] }
             }
@@ -176,7 +174,7 @@ fn as_it_is(pictures: &Pictures, index: usize, [c, h, w]: [usize; 3], background
         }
         3 => colours(&image, background).ok_or_else(clear)?,
         4 => image.to_rgba8().into_raw(),
-        _ => return Err(Error::new(format!("a network of {c} channels: expected 1 to 4 to read images for it, or a .npy batch"))),
+        _ => return Err(Error::new(format!("a network with {c} channels: expected 1 to 4 to read images, or a .npy batch"))),
     };
     Ok(planes(&bytes, c).collect())
 }

@@ -1,13 +1,13 @@
-//! JPEG files as libjpeg-turbo decodes them, to the bit: the pixels that Pillow, and with it pytorch-fid and torchvision, computes with.
+//! Decodes JPEG files as libjpeg-turbo does, to the bit: the pixels that Pillow, and with it pytorch-fid and torchvision, computes with.
 //!
-//! The standard leaves the inverse DCT's rounding and the upsampling of chroma open, and decoders differ by several levels in them: enough
-//! for an FID that is wrong by 1. So libjpeg-turbo's own code decodes (as mozjpeg carries it, which changed the encoder alone), with its
-//! accurate integer DCT and its triangle filter. It keeps libjpeg's habits too, which are Pillow's: bytes that are wrong inside the image
-//! data are decoded to something, wrong structure is an error. (Where such bytes make coefficients beyond 16 bits, libjpeg-turbo's own vector
-//! instructions and its C overflow differently; these are the levels of its C.)
+//! The standard leaves open how the inverse DCT is rounded and chroma upsampled, and decoders differ by several levels there: enough for an
+//! FID that is off by 1. So libjpeg-turbo's own code decodes (as carried by mozjpeg, which only changed the encoder), with its accurate
+//! integer DCT and its triangle filter. It keeps libjpeg's habits too, which are Pillow's: wrong bytes inside the image data are decoded to
+//! something, wrong structure is an error. (Where such bytes make coefficients beyond 16 bits, libjpeg-turbo's vector instructions and its
+//! C overflow differently; these are the levels of its C.)
 //!
-//! libjpeg reports errors by leaving the call. mozjpeg turns that into an unwinding that runs no panic hook, so nothing is printed; it ends
-//! in this module.
+//! libjpeg reports errors by leaving the call. mozjpeg turns that into an unwind that runs no panic hook, so nothing is printed; it is
+//! caught in this module.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};

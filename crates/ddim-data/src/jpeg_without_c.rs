@@ -1,4 +1,5 @@
-//! JPEG files where there is no compiler for C: by the decoder of the crate `image`, whose levels differ from libjpeg-turbo's by up to 4 (of conformance/jpeg's files of 64 by 64).
+//! JPEG files without a C compiler: decoded by the crate `image`, whose levels differ from libjpeg-turbo's by up to 4 (on
+//! conformance/jpeg's files of 64 by 64).
 
 use image::codecs::jpeg::JpegDecoder;
 use image::{ColorType, ImageDecoder};

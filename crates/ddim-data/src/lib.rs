@@ -1,7 +1,7 @@
-//! Images in: finding, decoding and preparing pictures, arrays and archives, labels, and what was left out and why.
+//! Reading of images: finding, decoding and preparing pictures, arrays and archives, their labels, and what was left out and why.
 //!
-//! A path is a folder that is searched, an archive, a data set's files, or one array or image. [`DataSet`] holds images of one size as bytes, for
-//! training; [`ImageSet`] reads a few at a time, for evaluation; [`read_inputs`] makes the numbers that a network sees.
+//! A path is a folder that is searched, an archive, a data set's files, or one array or image. [`DataSet`] holds images of one size as
+//! bytes, for training; [`ImageSet`] reads a few at a time, for evaluation; [`read_inputs`] produces the numbers that a network takes.
 
 mod arrays;
 mod batch;

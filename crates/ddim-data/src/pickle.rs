@@ -1,4 +1,4 @@
-//! NumPy's arrays in Python's pickles, of which nothing is run. CIFAR's batches are such files.
+//! NumPy's arrays in Python's pickles, without running anything in them. CIFAR's batches are such files.
 
 use crate::arrays::Numbers;
 use crate::batch::Step;

@@ -1,4 +1,4 @@
-//! What a path stands for: pictures in files or in an archive, or images of one size in arrays.
+//! What a path refers to: pictures in files or in an archive, or images of one size in arrays.
 
 use crate::batch::Batch;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// What happens at a file that cannot be read.
+/// What happens when a file cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BadFiles {
     /// It is an error.
     Stop,
-    /// It is left out, and named.
+    /// It is left out and reported.
     Skip,
 }
 
@@ -145,12 +145,12 @@ impl Pictures {
         if self.classes.iter().all(Option::is_none) {
             return Err(Error::labels(
                 &self.root,
-                "no labels: expected sub-folders, an archive or data set with labels, or a file of them",
+                "no labels: expected sub-folders, an archive or data set with labels, or a file of labels",
             ));
         }
         let (what, expected) = match self.described {
             true => ("an image without a label in dataset.json", "one for each image"),
-            false => ("an image outside of any class", "all in sub-folders"),
+            false => ("an image outside any class folder", "all in sub-folders"),
         };
         let outside: Vec<usize> = (0..self.len()).filter(|&i| self.classes[i].is_none()).collect();
         if let Some(&first) = outside.first() {
@@ -257,7 +257,7 @@ fn folder(path: &Path, besides: &[PathBuf], bad: BadFiles) -> Result<Pictures> {
             let names: BTreeSet<String> = relative.iter().map(|file| file.to_string_lossy().replace('\\', "/")).collect();
             let absent = labels.keys().filter(|name| !names.contains(*name));
             if let Some(first) = absent.clone().min() {
-                let said = format!("{}: labels {} files that are not there, the first: {first}", description.display(), absent.count());
+                let said = format!("{}: labels {} missing files, the first: {first}", description.display(), absent.count());
                 report.warnings.push(Warning::Said(said));
             }
             let of = |file: &PathBuf| labels.get(&file.to_string_lossy().replace('\\', "/")).copied();

@@ -1,38 +1,38 @@
-//! What becomes of an image before a network sees it.
+//! The preparation of an image before a network sees it.
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageBuffer, Luma, Pixel, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
-/// How an image of another size becomes one of the network's.
+/// How an image of another size is fitted to the network's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
-    /// Resized to cover, and its middle cut out.
+    /// Resized to cover, and cropped to its centre.
     Crop,
-    /// Resized to somewhat more, and a window cut out that is another each time.
+    /// Resized to slightly more, and cropped to a window that differs each time.
     RandomCrop,
-    /// Resized to fit in, never enlarged, with background around.
+    /// Resized to fit inside, never enlarged, with background around it.
     Pad,
-    /// Resized to the size, whatever its proportions.
+    /// Resized to the size, ignoring proportions.
     Stretch,
 }
 
-/// How images become those of a model, as its training data did.
+/// How images are made into those of a model, in the same way as its training data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Preparation {
     /// Height and width.
     pub size: [usize; 2],
-    /// What becomes of an image of another size.
+    /// How an image of another size is fitted.
     pub fit: Fit,
-    /// Behind transparent pixels, and what pads.
+    /// The colour behind transparent pixels and of the padding.
     pub background: [u8; 3],
 }
 
-/// `#rrggbb`, `white` or `black`.
+/// Parses a colour: `#rrggbb`, `white` or `black`.
 ///
 /// # Errors
-/// Anything else, in words.
+/// Returns a message for anything else.
 ///
 /// ```
 /// assert_eq!(ddim_data::parse_colour("#ff8000"), Ok([255, 128, 0]));

@@ -1,4 +1,4 @@
-//! What was left out of the images of a place, and what deserves a word. Callers print these in their own.
+//! What was left out of the images of a place, and warnings. Callers print these in their own way.
 
 use crate::error::Error;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub struct Report {
     /// What was left out, and why.
     pub left_out: Vec<LeftOut>,
-    /// What may not be as it was meant.
+    /// What may not be as intended.
     pub warnings: Vec<Warning>,
 }
 
@@ -18,28 +18,28 @@ pub struct Report {
 pub enum LeftOut {
     /// A file or folder that could not be read, under [`BadFiles::Skip`](crate::BadFiles::Skip).
     Bad(Error),
-    /// Image files of formats that are not read: endings, and how many of each.
+    /// Image files of unsupported formats: their endings, and how many of each.
     OtherFormats(Vec<(String, usize)>),
-    /// Links that lead nowhere, whose names are no images'.
+    /// Links that lead nowhere and whose names are not those of images.
     DanglingLinks(Vec<PathBuf>),
     /// The folder of a training run or of a sweep.
     Run(PathBuf),
 }
 
-/// Something that may not be as it was meant.
+/// Something that may not be as intended.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// The "classes" are the parts of a data set.
+    /// The "classes" are in fact the parts of a data set.
     PartsAsClasses(Vec<String>),
-    /// A class all of whose files were left out; the others keep their numbers.
+    /// A class whose files were all left out; the others keep their numbers.
     EmptyClass {
         /// Its number.
         class: usize,
-        /// Its name; empty where it has none.
+        /// Its name; empty if it has none.
         name: String,
     },
-    /// What a reader of arrays or archives says.
+    /// A message from a reader of arrays or archives.
     Said(String),
 }
 
@@ -58,13 +58,13 @@ impl std::fmt::Display for LeftOut {
                     )
                     .collect();
                 let files = if total == 1 { "file" } else { "files" };
-                write!(f, "{total} image {files} of formats that are not read ({})", each.join(", "))
+                write!(f, "{total} image {files} of unsupported formats ({})", each.join(", "))
             }
             Self::DanglingLinks(paths) => {
                 let more = if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() };
-                write!(f, "{}{more}: links that lead nowhere", paths[0].display())
+                write!(f, "{}{more}: broken links", paths[0].display())
             }
-            Self::Run(path) => write!(f, "{}: of a run", path.display()),
+            Self::Run(path) => write!(f, "{}: part of a run", path.display()),
         }
     }
 }
@@ -75,7 +75,7 @@ impl std::fmt::Display for Warning {
             Self::PartsAsClasses(names) => {
                 write!(
                     f,
-                    "the classes are {}, as the parts of a data set are called: name one of these folders to use its own",
+                    "the classes are {}, named like the splits of a data set: give one of these folders to use its own classes",
                     names.join(", ")
                 )
             }

@@ -1,4 +1,4 @@
-//! Single files: of the file system, or in memory where there is none.
+//! Single files: from the file system, or from memory where there is none.
 
 use ddim_weights::memory;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! What a TIFF says of its channels beside what the decoder makes of it.
+//! What a TIFF says about its channels, beyond what the decoder makes of them.
 
 use image::DynamicImage;
 use std::io::Cursor;
@@ -34,8 +34,8 @@ impl Channels {
     /// In words that follow the name of the file.
     pub(crate) fn check(self, shown: u8) -> Result<(), String> {
         if self.predicted && self.samples > u64::from(shown) {
-            let found = format!("{} channels, {shown} of them shown, after a predictor", self.samples);
-            return Err(format!("an image of a kind that is not read: a TIFF of {found}: expected it without one, or PNG"));
+            let found = format!("{} channels, {shown} of them shown, with a predictor", self.samples);
+            return Err(format!("an unsupported kind of image: a TIFF of {found}: expected one without a predictor, or a PNG"));
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ mod tests {
         let image = read(Predictor::None).unwrap().image;
         assert_eq!(image.to_rgb8().get_pixel(1, 1).0, [50, 100, 150]);
         let error = read(Predictor::Horizontal).err().unwrap();
-        assert!(error.contains("a TIFF of 4 channels, 3 of them shown, after a predictor"), "{error}");
+        assert!(error.contains("a TIFF of 4 channels, 3 of them shown, with a predictor"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Zip archives of images: those of StyleGAN and EDM, which `dataset.json` describes, and plain ones.
+//! Zip archives of images: those of StyleGAN and EDM, described by `dataset.json`, and plain ones.
 
 use crate::batch::{MOST_CLASSES, Step, in_file};
 use crate::error::{Error, Result};
@@ -166,7 +166,7 @@ impl<R: Read + Seek> ZipImages<R> {
         let file = Shared { file: Arc::new(Mutex::new(file)), len, at: 0, buffer: Vec::new(), buffered: 0 };
         let archive = ZipArchive::new(file).map_err(|e| format!("not a zip archive: {e}"))?;
         if archive.has_duplicate_names() {
-            return Err("several entries have one name: expected each name once".into());
+            return Err("several entries have the same name: expected each name once".into());
         }
         let (mut files, mut descriptions) = (BTreeMap::new(), Vec::new());
         for place in 0..archive.len() {
@@ -180,7 +180,7 @@ impl<R: Read + Seek> ZipImages<R> {
             match folder.map(str::to_owned) {
                 Some(folder) => descriptions.push((folder.matches('/').count(), folder, place)),
                 None if files.insert(name, place).is_none() => (),
-                None => return Err("several entries have one name: expected each name once".into()),
+                None => return Err("several entries have the same name: expected each name once".into()),
             }
         }
         descriptions.sort();
@@ -201,7 +201,7 @@ impl<R: Read + Seek> ZipImages<R> {
         match descriptions.as_slice() {
             [] => (),
             [(depth, ..), (other, ..), ..] if depth == other => {
-                images.warnings.push(format!("{}: several dataset.json: none is used", path.display()));
+                images.warnings.push(format!("{}: several dataset.json files: none is used", path.display()));
             }
             [(_, folder, place), ..] => images.describe(folder, *place)?,
         }
@@ -220,7 +220,7 @@ impl<R: Read + Seek> ZipImages<R> {
         if absent > 0 {
             let there = |name: &String| self.names.binary_search(&format!("{folder}{name}")).is_ok();
             let first = labels.keys().filter(|name| !there(name)).min().map_or("", String::as_str);
-            let message = format!("{folder}dataset.json labels {absent} files that are not there, the first: {first}");
+            let message = format!("{folder}dataset.json labels {absent} missing files, the first: {first}");
             self.warnings.push(format!("{}: {message}", self.path.display()));
         }
         self.labels = Some(found);
@@ -303,7 +303,7 @@ mod tests {
             assert_eq!(images.names, [format!("{root}00000/img0.png"), format!("{root}00001/img1.png")]);
             assert_eq!((images.labels.as_deref(), images.root.as_str(), images.described), (Some(&[Some(9), Some(6)][..]), root, true));
             assert_eq!(images.read(0).unwrap(), b"zero");
-            assert!(images.warnings[0].contains("dataset.json labels 1 files that are not there, the first: 00000/img2.png"));
+            assert!(images.warnings[0].contains("dataset.json labels 1 missing files, the first: 00000/img2.png"));
         }
         let of = |json: &[u8]| opened(zip(&[("0/a.png", b"a"), ("dataset.json", json)], CompressionMethod::Stored));
         for json in [&br#"{"labels": null}"#[..], b"{}", b"\xef\xbb\xbf{\"labels\": null, \"more\": [1]}"] {

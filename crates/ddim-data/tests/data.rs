@@ -69,7 +69,7 @@ fn folders_of_mixed_sizes_and_modes() {
     let gray = load(folder.path(), [8, 8], Some(1), &[]).unwrap();
     assert_eq!(gray.shape, [1, 8, 8]);
     let said = |data: &DataSet| data.report.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!((said(&gray), said(&data)), (vec!["3 of 5 images are in colour: made gray, for one channel".to_owned()], vec![]));
+    assert_eq!((said(&gray), said(&data)), (vec!["3 of 5 images are in colour: converted to gray for one channel".to_owned()], vec![]));
     assert_eq!(load(folder.path(), [8, 8], None, &[("limit", "2")]).unwrap().len(), 2);
     assert_ne!(data.checksum(), black.checksum());
     assert_eq!(data.checksum(), load(folder.path(), [8, 8], None, &[("labels", "data")]).unwrap().checksum());

@@ -1,4 +1,4 @@
-//! What a sweep is over: its axes, and the rows that they make.
+//! The axes of a sweep, and the rows that they form.
 
 use crate::choices::Eta;
 use crate::error::{Error, Result};
@@ -56,7 +56,7 @@ pub(crate) fn check_guided(session: &Session<'_, '_>, guidances: &[f64]) -> Resu
         return Ok(*one != 1.0);
     }
     let scales = joined(guidances, ", ");
-    Err(Error::field("guidance", format!("{scales}: expected one scale where images are of no class, which is not guided")))
+    Err(Error::field("guidance", format!("{scales}: expected one scale, since images without a class are not guided")))
 }
 
 /// [`Solver`]s by their names, for serde.

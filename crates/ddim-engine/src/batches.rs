@@ -1,4 +1,4 @@
-//! How many images are in memory at once.
+//! Batch size: how many images are in memory at once.
 
 use crate::error::Result;
 use crate::job::Watch;
@@ -7,17 +7,17 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::str::FromStr;
 
-/// How many images are in memory at once: in JSON a number, or `"auto"`.
+/// How many images are in memory at once. In JSON, a number or `"auto"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchSize {
-    /// As many as a graphics processor has memory for, which is tried, but no more than 512; 64 on the processor.
+    /// As many as fit in the GPU's memory, found by trying, up to 512; on the CPU, 64.
     Auto,
-    /// So many.
+    /// Exactly this many.
     Of(usize),
 }
 
 impl BatchSize {
-    /// What [`Auto`](Self::Auto) is on the processor.
+    /// The batch size that [`Auto`](Self::Auto) stands for on the CPU.
     pub const ON_PROCESSOR: usize = 64;
 }
 

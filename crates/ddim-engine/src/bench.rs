@@ -1,4 +1,4 @@
-//! How long a network takes on this machine.
+//! Benchmarks: how long a network takes on this machine.
 
 use crate::choices::Model;
 use crate::device;
@@ -17,7 +17,7 @@ const SECONDS: f64 = 2.0;
 const LEAST: usize = 3;
 const MOST_BATCH: usize = 4096;
 
-/// The median time of an evaluation, or of a training step, on random images; after one that is not counted.
+/// The median time of a network evaluation, or of a training step, on random images. One warm-up run is not counted.
 ///
 /// ```no_run
 /// use ddim_engine::{Bench, Control, Engine};
@@ -30,17 +30,17 @@ const MOST_BATCH: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bench {
-    /// A network of the training presets, untrained: the weights do not matter for the time.
+    /// A network of one of the training presets, untrained: the weights do not affect the time.
     pub preset: String,
-    /// A model instead; its size and classes are not looked at.
+    /// A model to measure instead; its size and classes are ignored.
     pub model: Option<Model>,
-    /// Images evaluated together.
+    /// Number of images per evaluation.
     pub batch: usize,
-    /// A training step instead: the gradient of the ε objective, clipping by the global norm, Adam.
+    /// Measure a training step instead: the gradient of the ε objective, clipping by the global norm, and Adam.
     pub train: bool,
-    /// With `train`: fewer activations in memory, computed again on the way back.
+    /// With `train`: keep fewer activations in memory and recompute them in the backward pass.
     pub checkpoint_activations: bool,
-    /// Whether the report has the share of each kind of operation.
+    /// Whether to report the share of time of each kind of operation.
     pub profile: bool,
 }
 
@@ -51,67 +51,67 @@ impl Default for Bench {
     }
 }
 
-/// What was measured.
+/// The result of a [`Bench`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "command", rename = "bench")]
 pub struct BenchReport {
-    /// The preset or model.
+    /// Name of the preset or model.
     pub network: String,
-    /// Numbers of the network.
+    /// Number of parameters of the network.
     pub parameters: usize,
-    /// Images evaluated together.
+    /// Number of images per evaluation.
     pub batch: usize,
-    /// Threads.
+    /// Number of threads.
     pub threads: usize,
-    /// What the network computed with.
+    /// Number format that the network computed in.
     pub precision: Precision,
-    /// Evaluations that count.
+    /// Number of timed runs.
     pub runs: usize,
-    /// Milliseconds per image-step, the median.
+    /// Median wall-clock time in milliseconds per image-step.
     pub ms_per_image_step: f64,
-    /// The same of processor time, the mean, where the system says it.
+    /// Mean CPU time in milliseconds per image-step, where the system reports it.
     pub cpu_ms_per_image_step: Option<f64>,
-    /// By the definitions of the operations, whatever computes them.
+    /// Billions of floating-point operations per second, counted from the definitions of the operations, whichever algorithm computes them.
     pub effective_gflops: f64,
     /// Whether training steps were measured.
     pub train: bool,
-    /// Whether they kept fewer activations.
+    /// Whether training steps kept fewer activations and recomputed the rest.
     pub checkpoint_activations: bool,
-    /// Floating-point operations of one image, in units of 10^9.
+    /// Floating-point operations per image-step, in units of 10^9.
     pub gflop_per_image_step: f64,
-    /// Of the process so far, in bytes, where the system says it.
+    /// Peak memory of the process so far, in bytes, where the system reports it.
     pub peak_memory_bytes: Option<u64>,
-    /// What it ran on, where that is another device than the processor.
+    /// The device that it ran on, unless that is the CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceSpeed>,
-    /// The share of each kind of operation, where it was asked for.
+    /// The share of time of each kind of operation, if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<Vec<KindReport>>,
 }
 
-/// A device, and how fast it is at most.
+/// A device and its peak speed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeviceSpeed {
-    /// Its name and what it is.
+    /// Its name and kind.
     pub name: String,
-    /// What products of large matrices reach there, which is what convolutions are made of.
+    /// Speed that it reaches on products of large matrices, which convolutions consist of, in GFLOP/s.
     pub product_gflops: f64,
-    /// What the network reaches of that, from 0 to 1.
+    /// The fraction of `product_gflops` that the network reaches, from 0 to 1.
     pub share: f64,
-    /// Bytes of its memory that are taken, where it says so.
+    /// Bytes of device memory in use, where the device reports it.
     pub memory_bytes: Option<u64>,
 }
 
-/// Operations of one kind.
+/// The time spent in operations of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KindReport {
-    /// What they do.
+    /// What the operations do.
     pub kind: String,
     /// Milliseconds per image-step.
     pub ms_per_image_step: f64,
-    /// Of the whole, from 0 to 1.
+    /// Share of the total time, from 0 to 1.
     pub share: f64,
-    /// 0 where nothing is multiplied.
+    /// Billions of floating-point operations per second; 0 where nothing is multiplied.
     pub effective_gflops: f64,
 }
 

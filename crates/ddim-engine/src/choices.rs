@@ -1,4 +1,4 @@
-//! What requests have in common: the model, its classes, the trajectory, clipping, noise, and how images are prepared.
+//! What requests have in common: the model, its classes, clipping, noise, and how images are prepared.
 
 use crate::batches::BatchSize;
 use crate::error::{Error, Result};
@@ -9,34 +9,36 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::{Path, PathBuf};
 
-/// Which model, and how it is run.
+/// Which model to use, and how to run it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
-    /// A built-in model, a diffusers pipeline folder, a run of training, or an id of the hub.
+    /// A built-in model, a diffusers pipeline folder, a training run, or a model id on the hub.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub model: PathBuf,
-    /// A `scheduler_config.json`, or a folder that has one, instead of the model's own.
+    /// A `scheduler_config.json`, or a folder that contains one, to use instead of the model's own.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub scheduler: Option<PathBuf>,
-    /// Of a model that has averaged weights as well, the weights themselves.
+    /// Use the weights themselves of a model that also has averaged weights.
     pub raw: bool,
-    /// Of a run of training or a checkpoint of one, the average of this rate, one of its `ema.rates`. None: the first.
+    /// For a training run or one of its checkpoints: the rate of the average to use, one of its `ema.rates`. Defaults to the first.
     pub ema: Option<f64>,
-    /// [height, width] where they are not the model's own.
+    /// Image size, [height, width], if it is not the model's own.
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub size: Option<[usize; 2]>,
-    /// For a model with classes: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`) with commas between; `each`, `random`; `data`, those of the images
-    /// that are read; `reference`, drawn as often as a reference has them; `none`, of a model whose training dropped labels; or a text file with one
-    /// per line. None: where images are drawn from a seed alone those that the model's `sampling.json` lists, else
-    /// `each`; of a sweep `reference` where it has the model's classes and else `each`; of the rest `none`.
+    /// Classes of a conditional model: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`), separated by commas; `each`; `random`; `data`, the
+    /// classes of the images that are read; `reference`, drawn as often as the reference has them; `none`, for a model trained with label dropout; or a text
+    /// file with one entry per line.
+    ///
+    /// Defaults to the list in the model's `sampling.json`, else `each`, where images are drawn from a seed alone; in a sweep, to `reference` if it has the
+    /// model's classes, else `each`; otherwise to `none`.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub classes: Option<PathBuf>,
-    /// How far it goes beyond what it says without a class. In JSON null is as usual.
+    /// Classifier-free guidance. In JSON, null means the default.
     #[serde(deserialize_with = "or_as_usual")]
     pub guidance: Guidance,
-    /// Images in memory at once. On the processor it changes no result; on another device, the last bits.
+    /// Number of images in memory at once. On the CPU it does not affect results; on other devices, only the last bits.
     pub batch_size: BatchSize,
 }
 
@@ -56,18 +58,18 @@ impl Default for Model {
     }
 }
 
-/// Classifier-free guidance: [`ddim_nn::Guidance`], of a model whose training left a class that stands for none.
+/// Classifier-free guidance ([`ddim_nn::Guidance`]), for models trained with a null class.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Guidance {
-    /// w of out(none) + w (out(class) - out(none)): 1 is the class alone, and costs one evaluation where others cost two. None: where images are drawn
-    /// from a seed alone what the model's `sampling.json` says, else 1.
+    /// The scale w in out(none) + w (out(class) - out(none)): 1 is the class alone and takes one evaluation where other scales take two. Defaults to the scale
+    /// in the model's `sampling.json` where images are drawn from a seed alone, else to 1.
     pub scale: Option<f64>,
-    /// Guided are levels t from the first to the second alone, as shares t/T.
+    /// Guide only at levels t within this range, as fractions t/T, both ends included.
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub interval: [f64; 2],
-    /// From 0 to 1: how much of each image's standard deviation is brought back to that under the class alone.
+    /// From 0 to 1: how far each image's standard deviation is restored to what it is under the class alone.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub rescale: f64,
 }
@@ -97,15 +99,15 @@ impl Guidance {
         let in_field = |field: &'static str| move |e: ddim_nn::Error| Error::field(field, &e).because(e);
         // Whoever says how to guide, and not how far, expects to be guided.
         if let (None, Some((field, value))) = (self.scale, self.shape().next()) {
-            return Err(Error::field(field, format!("{value}, and nothing is guided: expected `guidance` as well")));
+            return Err(Error::field(field, format!("{value} without guidance: expected `guidance` as well")));
         }
         let scale = self.scale();
         let guidance = ddim_nn::Guidance::new(scale, null.unwrap_or(0)).map_err(in_field("guidance"))?;
         let guidance = guidance.with_interval(self.interval).map_err(in_field("guidance_interval"))?;
         let guidance = guidance.with_rescale(self.rescale).map_err(in_field("guidance_rescale"))?;
         if scale != 1.0 && null.is_none() {
-            let expected = "expected one trained with label dropout, which has one row more than it has classes";
-            return Err(Error::field("guidance", format!("{scale}: {whose} has no class that stands for none: {expected}")));
+            let expected = "expected a model trained with label dropout (one more embedding row than classes)";
+            return Err(Error::field("guidance", format!("{scale}: {whose} has no null class: {expected}")));
         }
         Ok((scale != 1.0).then_some(guidance))
     }
@@ -168,17 +170,17 @@ pub(crate) fn check_count(count: usize) -> Result<usize> {
 /// Room for as many numbers for each of `count` images, before anything is drawn: the system ends a process that asks for more than there is.
 pub(crate) fn check_room(count: usize, numbers: usize) -> Result<()> {
     let all = count.saturating_mul(numbers);
-    Vec::<f32>::new().try_reserve_exact(all).map_err(|_| Error::field("count", format!("{count}: more than there is memory for")))
+    Vec::<f32>::new().try_reserve_exact(all).map_err(|_| Error::field("count", format!("{count}: more than fits in memory")))
 }
 
-/// What is done to the predicted x_0.
+/// How the predicted x_0 is clipped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Clipping {
-    /// Clipped to the model's `clip_sample_range` (true), neither clipped nor thresholded (false), or as the model's scheduler says (none).
+    /// True clips to the model's `clip_sample_range`; false neither clips nor thresholds; by default the model's scheduler decides.
     pub clip: Option<bool>,
-    /// Whether ε is derived again from the clipped x_0.
+    /// Whether to recompute ε from the clipped x_0.
     pub rederive_epsilon: bool,
 }
 
@@ -192,12 +194,12 @@ impl Clipping {
     }
 }
 
-/// How much noise sampling adds: η from 0 to 1, or the paper's σ̂, which serde calls "hat".
+/// How much noise sampling adds: η from 0 to 1, or the paper's σ̂, which is serialised as "hat".
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Eta {
-    /// 0 is DDIM, 1 is DDPM.
+    /// η: 0 is DDIM, 1 is DDPM.
     Value(f64),
-    /// DDPM's larger variance.
+    /// The paper's σ̂, DDPM's larger variance.
     Hat,
 }
 
@@ -229,30 +231,30 @@ impl<'de> Deserialize<'de> for Eta {
     }
 }
 
-/// How images of other sizes become those of a model.
+/// How images are fitted to the model's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Fitting {
-    /// Resized to cover, and the middle cut out.
+    /// Resize to cover the size, then cut out the middle.
     Crop,
-    /// Resized to fit in, never enlarged, with background around.
+    /// Resize to fit inside, never enlarging, and pad with the background.
     Pad,
-    /// Resized, whatever their proportions.
+    /// Resize without keeping the aspect ratio.
     Stretch,
 }
 
-/// How images become those of the model.
+/// How input images are prepared for the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Preparing {
-    /// None: they must have the model's size, where that is asked for; else as `crop`.
+    /// How to fit images of other sizes. By default, input images must have the model's size, and images that FID compares are fitted as `crop`.
     pub fit: Option<Fitting>,
-    /// Behind transparent pixels and around padded images, [red, green, blue]. None: white, where images are fitted.
+    /// Colour behind transparent pixels and around padded images, [red, green, blue]. Defaults to white where images are fitted.
     #[cfg_attr(feature = "openapi", schema(min_items = 3, max_items = 3))]
     pub background: Option<[u8; 3]>,
-    /// Leave files out that cannot be read, and say which.
+    /// Skip files that cannot be read, and report which.
     pub skip_bad_files: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Words for classes: what a model calls its own, and what a request says, as numbers.
+//! Parsing of classes: from the names that a model and a request use to numbers.
 
 use crate::error::{Error, Result};
 use crate::job::Watch;
@@ -96,14 +96,14 @@ impl Known {
             }
             // Names first: a folder called 1 is the class that is called 1, whatever its number.
             let label = |name: &String| self.named(name).map_or_else(|| reader.number_or_name(name), Ok);
-            let called = names.get(class).map(|name| label(name).map_err(|wrong| format!("of the images, {wrong}")));
+            let called = names.get(class).map(|name| label(name).map_err(|wrong| format!("the images' class {wrong}")));
             let number = match called {
                 Some(Ok(number)) => number,
                 Some(Err(wrong)) if !self.names.is_empty() => return Err(Error::field(FIELD, wrong)),
                 _ => class,
             };
             if let Some(count) = self.count.filter(|count| number >= *count) {
-                return Err(Error::field(FIELD, format!("class {number} of the images: expected 0 to {}", count - 1)));
+                return Err(Error::field(FIELD, format!("the images' class {number}: expected 0 to {}", count - 1)));
             }
             numbers.insert(class, number);
         }
@@ -194,7 +194,7 @@ impl Reader<'_, '_> {
         match weight.trim().parse::<f64>() {
             Ok(weight) if (1e-6..=1e6).contains(&weight) => Ok((self.label(name.trim())?, weight)),
             _ => Err(format!(
-                "{term:?}: expected a weight above 0 and a class, as 0.3*{}",
+                "{term:?}: expected a weight above 0 and a class, such as 0.3*{}",
                 self.known.names.first().map_or("1", |name| name)
             )),
         }
@@ -203,7 +203,7 @@ impl Reader<'_, '_> {
     /// Notes that a word does not stand for the class that is called so, where one is.
     fn not_the_class(&self, word: &str) {
         if let Some(number) = self.known.named(word) {
-            self.watch.note(format!("`{}` {word}: not the class that is called {word}, which has number {number}", self.field));
+            self.watch.note(format!("`{}` {word}: read as the keyword, not as the class named {word} (number {number})", self.field));
         }
     }
 
@@ -220,7 +220,7 @@ impl Reader<'_, '_> {
         match (item.parse::<usize>(), self.known.named(item)) {
             (Ok(label), named) if count.is_none_or(|count| label < count) => {
                 if let Some(other) = named.filter(|other| *other != label) {
-                    let called = format!("class number {item}; the class that is called {item} has number {other}");
+                    let called = format!("read as class number {item}, not as the class named {item} (number {other})");
                     self.watch.note(format!("`{}` {item}: {called}", self.field));
                 }
                 Ok(label)

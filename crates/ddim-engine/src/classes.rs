@@ -1,4 +1,4 @@
-//! Which classes the images of a conditional model have: `classes` of a request in numbers.
+//! The classes of a conditional model's images: a request's `classes` as numbers.
 
 use crate::class_words::{DATA, FIELD, Kind, Known, Mixture, REFERENCE, Reader, normalised};
 use crate::error::{Error, Result};
@@ -151,8 +151,12 @@ impl Classes {
     /// Whether a network takes these of a request's `field`.
     pub(crate) fn check(&self, field: &str, purpose: Purpose, network: &Network, model: &str) -> Result<()> {
         if let Some(word) = self.awaited().filter(|word| purpose != Purpose::Shown(word)) {
-            let of = if word == DATA { "images that are read (edit, encode, reconstruct, nll)" } else { "the reference of a sweep" };
-            return Err(Error::field(field, format!("{word}: the classes of {of}, and there are none here: expected classes")));
+            let of = if word == DATA {
+                "a command that reads images (edit, encode, reconstruct, nll)"
+            } else {
+                "a sweep, which reads a reference"
+            };
+            return Err(Error::field(field, format!("{word}: only for {of}: expected classes")));
         }
         if network.is_conditional() || !self.is_none() {
             network.with_condition(self.examples()).map_err(|e| Error::field(field, e))?;

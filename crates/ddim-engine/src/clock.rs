@@ -1,4 +1,4 @@
-//! The time that work takes. `std` has no clock on wasm32-unknown-unknown, and panics when it is asked: there whoever embeds us gives one.
+//! The clock that work is timed by. On wasm32-unknown-unknown, `std` has none and panics when asked for the time, so the embedder supplies one.
 
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub(crate) use std::time::Instant;
@@ -16,7 +16,7 @@ mod given {
 
     static CLOCK: OnceLock<fn() -> f64> = OnceLock::new();
 
-    /// Gives the engine a clock: seconds since some moment. Before that no time passes. A second clock is not taken.
+    /// Sets the engine's clock, which returns seconds since a fixed point in time. Until it is set, no time passes; later calls have no effect.
     pub fn set_clock(seconds: fn() -> f64) {
         // The first stays.
         let _ = CLOCK.set(seconds);

@@ -1,4 +1,4 @@
-//! The same latents over many trajectories (section 5.2).
+//! The same latents sampled over trajectories of different lengths (section 5.2).
 
 use crate::choices::{Clipping, Model, check_count, check_room};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use ddim_pictures::{check_colours, check_drawable, labelled};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Each latent drawn with several numbers of steps, deterministic, and how far the pictures are from each other.
+/// Draws each latent with several numbers of steps, deterministically, and measures how far the images are from each other.
 ///
 /// ```
 /// use ddim_engine::{Consistency, Control, Engine};
@@ -28,34 +28,34 @@ use std::path::PathBuf;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Consistency {
-    /// Which model.
+    /// The model, and how to run it.
     pub model: Model,
-    /// Of the latents.
+    /// Seed of the latents.
     pub seed: u64,
-    /// Number of latents: rows.
+    /// Number of latents: the rows.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub count: usize,
-    /// Numbers of steps: columns. The last is what the others are compared with.
+    /// Numbers of steps: the columns. The others are compared with the last.
     #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub steps: Vec<usize>,
     /// How timesteps are chosen.
     pub trajectory: Option<Spacing>,
-    /// How a step uses what the network said before: `ddim`, or one of the others of [`Solver`].
+    /// How a step uses earlier predictions of the network: `ddim`, or one of the other [`Solver`]s.
     #[serde(with = "crate::choices::by_name")]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName, default = crate::schemas::default_solver))]
     pub solver: Solver,
-    /// What is done to the predicted x_0.
+    /// How the predicted x_0 is clipped.
     pub clip: Clipping,
-    /// A picture of all.
+    /// Write all images as one picture to this file.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub grid: Option<PathBuf>,
-    /// Without the numbers of steps above its columns.
+    /// Leave out the numbers of steps above the columns of the grid.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub no_labels: bool,
-    /// Whether Inception features are compared as well.
+    /// Whether to compare Inception features as well.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub features: bool,
-    /// Weights of Inception. None: where they are found, or downloaded once.
+    /// Weights of the Inception network. By default, [`ddim_eval::load_inception`] finds them, or downloads them once.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub inception: Option<PathBuf>,
 }
@@ -78,47 +78,47 @@ impl Default for Consistency {
     }
 }
 
-/// How far pictures are from each other.
+/// The result of a [`Consistency`]: how far the images are from each other.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "consistency")]
 pub struct ConsistencyReport {
-    /// The model as it was named.
+    /// The model, as named in the request.
     pub model: String,
     /// Number of latents.
     pub count: usize,
-    /// Of the latents.
+    /// Seed of the latents.
     pub seed: u64,
-    /// What the spacing of timesteps is called.
+    /// Name of the spacing of timesteps.
     pub trajectory: String,
-    /// What sampling took.
+    /// Sampling time in seconds.
     pub seconds: f64,
-    /// One for each number of steps.
+    /// One entry for each number of steps.
     pub rms_from_last: Vec<Difference>,
-    /// The root mean squared difference between pictures of different latents. None of one.
+    /// Root mean squared difference between images of different latents. None where there is only one latent.
     pub rms_between_latents: Option<f64>,
-    /// The same of features.
+    /// Mean distance of Inception features between images of different latents, if features were compared.
     pub feature_distance_between_latents: Option<f64>,
-    /// What was written.
+    /// Files written.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
     #[serde(skip)]
     pub shape: [usize; 3],
-    /// For each number of steps, its images [count, c, h, w].
+    /// The images [count, c, h, w] for each number of steps.
     #[serde(skip)]
     pub images: Vec<Vec<f32>>,
 }
 
-/// How far the pictures of one number of steps are from those of the last.
+/// How far the images of one number of steps are from those of the last.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Difference {
-    /// S.
+    /// S, the number of steps.
     pub steps: usize,
     /// Root mean squared difference of pixels in [0, 1].
     pub rms: f64,
-    /// Mean distance of Inception features, where they were asked for.
+    /// Mean distance of Inception features, if features were compared.
     pub feature_distance: Option<f64>,
 }
 
@@ -130,10 +130,10 @@ impl Request for Consistency {
         let (session, _) = Session::drawing(&self.model, None, watch)?;
         let count = check_count(self.count)?;
         if self.inception.is_some() && !self.features {
-            return Err(Error::field("inception", "nothing is compared by features: expected `features` as well"));
+            return Err(Error::field("inception", "no effect without `features`: expected both"));
         }
         if self.steps.is_empty() {
-            return Err(Error::field("steps", "none: expected one number or more"));
+            return Err(Error::field("steps", "none: expected at least one number"));
         }
         let (shape, dim) = (session.shape(), session.dim());
         if self.grid.is_some() {

@@ -1,4 +1,4 @@
-//! Models rewritten as diffusers pipeline folders.
+//! Conversion of models to diffusers pipeline folders.
 
 use crate::choices::Model;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use ddim_weights::WeightsDtype;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// A model, or a file of weights, rewritten as a diffusers pipeline folder with safetensors weights.
+/// Rewrites a model, or a file of weights, as a diffusers pipeline folder with safetensors weights.
 ///
 /// ```
 /// use ddim_engine::{Control, Convert, Dtype, Engine};
@@ -26,13 +26,13 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Convert {
-    /// Which model, or which file of weights; its classes are not looked at.
+    /// The model or file of weights; its classes are ignored.
     pub model: Model,
-    /// The folder to make.
+    /// The folder to create.
     pub destination: PathBuf,
     /// Number format of the weights.
     pub dtype: Dtype,
-    /// The `config.json` of the network, for a file of diffusers' weights that has none beside it.
+    /// The `config.json` of the network, for a file of diffusers weights without one beside it.
     pub config: Option<PathBuf>,
 }
 
@@ -40,30 +40,30 @@ pub struct Convert {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
-    /// 32 bits.
+    /// 32-bit IEEE float.
     #[default]
     F32,
-    /// 16 bits, IEEE.
+    /// 16-bit IEEE float.
     F16,
-    /// 16 bits with the exponents of 32.
+    /// bfloat16: 16 bits with the exponent range of 32.
     Bf16,
 }
 
-/// What was written.
+/// The result of a [`Convert`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "command", rename = "convert")]
 pub struct ConvertReport {
-    /// The model as it was named.
+    /// The model, as named in the request.
     pub source: String,
-    /// The file of its weights.
+    /// The file that the weights were read from.
     pub weights: String,
-    /// Numbers of the network.
+    /// Number of parameters of the network.
     pub parameters: usize,
     /// Number format of the weights.
     pub dtype: Dtype,
-    /// What was assumed or chosen, a line each.
+    /// What was assumed or chosen, one line each.
     pub notes: Vec<String>,
-    /// The folder.
+    /// The folder that was written.
     pub files: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Where networks run: the processor, or a device that a build with the feature `gpu` knows.
+//! Where networks run: on the CPU, or in builds with the feature `gpu` on a GPU.
 
 use crate::error::{Error, Result};
 use ddim_nn::{Device, Precision};
@@ -22,9 +22,7 @@ impl Chosen {
     pub(crate) fn in_precision(self, precision: Precision) -> Result<Self> {
         match &self.device {
             None if precision == Precision::F32 => Ok(self),
-            None => Err(Error::request(format!(
-                "`precision` {precision}: the processor computes in f32: expected f32, or a graphics processor for `device`"
-            ))),
+            None => Err(Error::request(format!("`precision` {precision}: the CPU computes in f32: expected f32, or a GPU for `device`"))),
             Some(device) => {
                 let device = device.in_precision(precision).map_err(|e| Error::request(format!("`precision` {precision}: {e}")))?;
                 Ok(Self { device: Some(device), ..self })
@@ -52,13 +50,13 @@ pub(crate) fn only_here(field: &str, device: &dyn Device) -> Error {
     Error::field(field, format!("not available on {}: expected cpu for `device`", device.name()))
 }
 
-/// The devices that `device` can name on this machine.
+/// The devices that the engine can use on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "command", rename = "info")]
 pub struct DevicesReport {
-    /// The processor, then graphics processors.
+    /// The CPU, then the GPUs.
     pub devices: Vec<DeviceReport>,
-    /// Why there are no others, where this build could not know of any.
+    /// Why no GPUs are listed, if this build does not support any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'static str>,
 }
@@ -66,21 +64,21 @@ pub struct DevicesReport {
 /// A device, as its driver describes it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeviceReport {
-    /// As `device` names it: `cpu`, `gpu:0`.
+    /// The name to select it by: `cpu`, `gpu:0`.
     pub device: String,
-    /// What its maker calls it.
+    /// The vendor's name for it.
     pub name: String,
-    /// processor, discrete, integrated, virtual, or software: a program that stands in for a graphics processor.
+    /// One of processor, discrete, integrated, virtual or software (a software implementation of a GPU).
     pub kind: String,
-    /// What it is reached through, as vulkan; the processor's vectors, as AVX-512.
+    /// The API that it is used through, such as vulkan; for the CPU its vector extension, such as AVX-512.
     pub api: String,
-    /// The driver with its version.
+    /// The driver and its version.
     pub driver: Option<String>,
-    /// Bytes of memory, where the system says it: the processor's, or what a device has of its own.
+    /// Bytes of memory, where the system reports it: the machine's for the CPU, dedicated memory for a GPU.
     pub memory_bytes: Option<u64>,
 }
 
-/// What there is to compute on: the processor, and in a build with the feature `gpu` the graphics processors whose drivers are found.
+/// Lists the devices to compute on: the CPU and, in builds with the feature `gpu`, the GPUs whose drivers are found.
 pub fn devices() -> DevicesReport {
     let processor = DeviceReport {
         device: "cpu".to_owned(),
@@ -129,7 +127,7 @@ fn first() -> Chosen {
             let said = format!("computing on {}", gpu.described());
             Chosen { device: Some(Arc::new(gpu)), said: Some(said) }
         }
-        Err(error) => Chosen { device: None, said: Some(format!("computing on the processor: {error}")) },
+        Err(error) => Chosen { device: None, said: Some(format!("computing on the CPU: {error}")) },
     }
 }
 
@@ -140,7 +138,7 @@ fn named(name: &str) -> Result<Arc<dyn Device>> {
 
 #[cfg(not(feature = "gpu"))]
 fn first() -> Chosen {
-    Chosen { device: None, said: Some(format!("computing on the processor: {WITHOUT}")) }
+    Chosen { device: None, said: Some(format!("computing on the CPU: {WITHOUT}")) }
 }
 
 #[cfg(not(feature = "gpu"))]
@@ -148,4 +146,4 @@ fn named(name: &str) -> Result<Arc<dyn Device>> {
     Err(Error::failure(format!("`device` {name}: {WITHOUT}: expected cpu")))
 }
 
-const WITHOUT: &str = "this build was made without the feature gpu and computes on the processor only";
+const WITHOUT: &str = "this build lacks the gpu feature and computes on the CPU only";

@@ -1,4 +1,4 @@
-//! Images changed: drawn again from some of their noise, within a mask, under another class, or by another model.
+//! Image editing: images redrawn from partial noise, within a mask, under another class, or by another model.
 
 use crate::choices::{Clipping, Eta, Guidance, Model, Preparing, check_count};
 use crate::encoded::Encoded;
@@ -23,13 +23,13 @@ mod mask;
 mod results;
 mod way;
 
-/// Images drawn again from a level of noise that `strength` chooses, in S steps below it.
+/// Redraws images from a noise level that `strength` chooses, in S steps below it.
 ///
-/// The state there is the image with fresh noise (SDEdit, arXiv 2108.01073), or, with an `inversion`, its latent: then what is drawn is a function of the image alone,
-/// and under another class or by another model a translation of it (dual diffusion implicit bridges, arXiv 2203.08382). With a `mask` the rest stays as it is
-/// (RePaint, arXiv 2201.09865).
+/// The starting point is the image with fresh noise (SDEdit, arXiv 2108.01073) or, with an `inversion`, its latent: the result is then a function of the image
+/// alone, and under another class or by another model it is a translation (dual diffusion implicit bridges, arXiv 2203.08382). With a `mask`, the rest of the
+/// image is kept (RePaint, arXiv 2201.09865).
 ///
-/// diffusers' image-to-image pipelines run S·strength steps; here all S lie below the level.
+/// Unlike diffusers' image-to-image pipelines, which run S·strength steps, all S steps lie below the level.
 ///
 /// ```
 /// use ddim_engine::{Control, Edit, Engine};
@@ -46,86 +46,88 @@ mod way;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Edit {
-    /// Which model; its `classes` are those that are drawn.
+    /// The model; its `classes` are the classes that are drawn.
     pub model: Model,
-    /// Images of any kind that is read.
+    /// Images in any format that can be read.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub input: PathBuf,
-    /// Only the first so many.
+    /// Use only the first `count` images.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub count: Option<usize>,
-    /// How they become those of the model.
+    /// How images are fitted to the model.
     pub preparation: Preparing,
-    /// From 0, which returns the image, to 1, where nothing of it is left but what a latent keeps. None: 1 with a mask or an inversion, else 0.5.
+    /// From 0, which returns the image unchanged, to 1, which keeps nothing of it but what a latent holds. Defaults to 1 with a mask or an inversion, else to
+    /// 0.5.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub strength: Option<f64>,
-    /// S.
+    /// S, the number of steps.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub steps: usize,
-    /// Randomness of the way down.
+    /// Noise added while sampling.
     pub eta: Eta,
     /// How the S timesteps are chosen from those up to the level.
     pub trajectory: Option<Spacing>,
-    /// How steps are solved.
+    /// How sampling steps are solved.
     #[serde(with = "crate::choices::by_name")]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName, default = crate::schemas::default_solver))]
     pub solver: Solver,
-    /// Of the noise.
+    /// Seed of the noise.
     pub seed: u64,
-    /// From the image's latent, found like this, instead of noise. None: noise, but [`Inversion::ANDERSON`] where `from_class` or `to_model` are given.
+    /// Start from the image's latent, found by this inversion, instead of from noise. Defaults to noise, or to [`Inversion::ANDERSON`] with `from_class` or
+    /// `to_model`.
     pub inversion: Option<Inversion>,
-    /// The classes under which images are encoded, as `classes` of a model, one for each image; those that are drawn are then for each edit. None: both are the
-    /// `classes` of the model, for each image.
+    /// Classes to encode the images under, in the form of a model's `classes`, one for each image; the model's `classes` are then one for each edit. By default
+    /// images are encoded and decoded under the model's `classes`, one for each image.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub from_class: Option<PathBuf>,
-    /// Another model of images of the same shape, which decodes; the classes that are drawn are its own.
+    /// Another model, of images of the same shape, that decodes; the classes that are drawn are then its classes.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub to_model: Option<PathBuf>,
-    /// An image of the model's size for all, or one for each: white is drawn, black stays, gray is drawn from that share of the levels on downwards, and so
-    /// changes less.
+    /// A mask of the model's size: one image for all, or one for each. White is redrawn and black is kept; gray is redrawn only from that
+    /// fraction of the levels downwards, and so changes less.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub mask: Option<PathBuf>,
-    /// Jumps back up, with a mask. None: [`Repaint::default`] with a mask and without an inversion; `times: 1` makes none.
+    /// RePaint's resampling jumps, with a mask. Defaults to [`Repaint::default`] with a mask and without an inversion; `times: 1` disables them.
     pub repaint: Option<Repaint>,
-    /// Of each image so many edits, from noise of their own.
+    /// Number of edits of each image, each from its own noise.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub variations: usize,
-    /// What is done to the predicted x_0.
+    /// How the predicted x_0 is clipped.
     pub clip: Clipping,
     /// Files to write.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: EditFiles,
 }
 
-/// [`Resampling`], as a request has it.
+/// [`Resampling`], as part of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Repaint {
-    /// How often a stretch of the trajectory is gone through; 1: once.
+    /// How many times each stretch of the trajectory is run; 1 means no jumps.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub times: usize,
-    /// Steps of a stretch.
+    /// Number of steps in a stretch.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub jump: usize,
 }
 
 impl Default for Repaint {
-    /// Five times every five steps: without jumps, what is drawn does not fit what stays.
+    /// Five times every five steps: without jumps, the redrawn part does not match the rest.
     fn default() -> Self {
         Self { times: 5, jump: 5 }
     }
 }
 
-/// The files that an [`Edit`] is asked for.
+/// The output files of an [`Edit`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EditFiles {
-    /// A folder for each edit as a PNG of its number.
+    /// A folder that receives each edit as a numbered PNG.
     pub out: Option<PathBuf>,
-    /// The first 16 images, what stays of them under a mask, and their edits, as one picture.
+    /// One picture of the first 16 images, what the mask keeps of them, and their edits.
     pub grid: Option<PathBuf>,
-    /// The edits, [n, c, h, w].
+    /// The edits as a .npy file, [n, c, h, w].
     pub save_npy: Option<PathBuf>,
 }
 
@@ -178,7 +180,7 @@ impl Request for Edit {
         let labelled = decoder.awaits_labels() || encoder.as_ref().is_some_and(Session::awaits_labels);
         let inputs = inputs::read_with(&self.input, shape, self.preparation, self.count, labelled, watch)?;
         if self.from_class.is_some() && self.model.classes.is_none() && decoder.network.is_conditional() {
-            watch.note("`classes` is missing: decoded under no class");
+            watch.note("`classes` is missing: decoding without a class");
         }
         let in_field = |e: Error| if self.from_class.is_some() { e.renamed("classes", "from_class") } else { e };
         encoder.iter_mut().try_for_each(|encoder| encoder.label(&inputs, 1)).map_err(in_field)?;
@@ -216,7 +218,7 @@ impl Request for Edit {
         let mut edits: Vec<f32> = Vec::new();
         edits
             .try_reserve_exact(total * dim)
-            .map_err(|_| Error::field("variations", format!("{} of {count} images: more than there is memory for", self.variations)))?;
+            .map_err(|_| Error::field("variations", format!("{} of {count} images: more than fits in memory", self.variations)))?;
         let (mut timesteps, mut evaluations, mut seconds) = (Vec::new(), 0, 0.0);
         match &way {
             None => {
@@ -296,7 +298,7 @@ impl Edit {
     fn check(&self, inversion: Option<Inversion>, strength: f64) -> Result<()> {
         // NaN is in no range.
         if !(0.0..=1.0).contains(&strength) {
-            return Err(Error::field("strength", format!("{strength}: expected a number from 0, the image as it is, to 1")));
+            return Err(Error::field("strength", format!("{strength}: expected a number from 0 (the image unchanged) to 1")));
         }
         if self.variations == 0 {
             return Err(Error::field("variations", "0: expected 1 or more"));
@@ -308,12 +310,12 @@ impl Edit {
             if self.steps < 2 {
                 return Err(Error::field("steps", "1: the first of bdia's two states is the image itself: expected 2 or more"));
             }
-            let expected = "the inversion bdia decodes as it encodes";
+            let expected = "the bdia inversion decodes exactly as it encodes";
             if self.mask.is_some() {
                 return Err(Error::field("mask", format!("{expected}: expected another inversion with a mask")));
             }
             if self.clip.clip == Some(true) || self.clip.rederive_epsilon {
-                return Err(Error::field("clip", format!("{expected}, unclipped: expected none")));
+                return Err(Error::field("clip", format!("{expected}, without clipping: expected none")));
             }
             if self.solver != Solver::Ddim || self.eta != Eta::Value(0.0) {
                 return Err(Error::field("inversion", format!("{expected}: expected `solver` ddim and `eta` 0")));
@@ -348,7 +350,7 @@ impl Edit {
             let found = format!("{}: images of {oc}x{oh}x{ow}", decoder.model);
             return Err(Error::field("to_model", format!("{found}: expected {c}x{h}x{w}, those of {}", encoder.model)));
         }
-        let why = format!("{} and {} have other noise at the same level", encoder.model, decoder.model);
+        let why = format!("{} and {} have different noise at the same level", encoder.model, decoder.model);
         // What bdia takes back it takes back to the bit, the last step as well.
         let same = match inversion {
             Inversion::Bdia => encoder.schedule == decoder.schedule,
@@ -368,12 +370,12 @@ impl Edit {
         let top = (strength * session.schedule.levels() as f64).round() as usize;
         if top == 0 {
             if strength > 0.0 {
-                watch.note(format!("`strength` {strength}: below the first timestep, images stay as they are"));
+                watch.note(format!("`strength` {strength}: below the first timestep, images are left unchanged"));
             }
             return Ok(None);
         }
         if self.steps > top && top < session.schedule.levels() {
-            watch.note(format!("`steps` {}: {top}, as many as there are below the level of strength {strength}", self.steps));
+            watch.note(format!("`steps` {}: reduced to {top}, the number of timesteps below strength {strength}", self.steps));
         }
         let steps = if top < session.schedule.levels() { self.steps.min(top) } else { self.steps };
         let mut trajectory = session.trajectory_below(top, self.trajectory.as_ref(), steps, self.solver)?;
@@ -388,7 +390,7 @@ impl Edit {
             clipping.clip = Some(false);
             if session.scheduler.clip() != ddim::Clip::None {
                 watch.note(
-                    "the model's scheduler clips predicted images: not from latents that were encoded, which are of steps that clip nothing",
+                    "the model's scheduler clips predicted images: clipping is off here, because latents decode to their images only without it",
                 );
             }
         }
@@ -396,7 +398,7 @@ impl Edit {
         let Repaint { times, jump } = self.jumps(encoder.is_some());
         let most = (trajectory.len() / 2).max(1);
         if self.repaint.is_some() && times > 1 && jump > most {
-            watch.note(format!("`repaint` jumps of {jump} steps: {most}, half of all"));
+            watch.note(format!("`repaint` jumps of {jump} steps: reduced to {most}, half of the steps"));
         }
         let jump = jump.min(most);
         let visits = Resampling { jump, times }.visits(trajectory.len()).map_err(|e| Error::field("repaint", &e).because(e))?;
@@ -418,15 +420,17 @@ impl Edit {
     fn note(&self, inversion: Option<Inversion>, watch: &Watch<'_>) {
         let Some(inversion) = inversion else { return };
         if self.solver != Solver::Ddim {
-            watch
-                .note(format!("`solver` {}: latents are those of ddim's steps, which other solvers do not take back exactly", self.solver));
+            watch.note(format!(
+                "`solver` {}: latents are encoded with ddim's steps, which other solvers do not invert exactly",
+                self.solver
+            ));
         }
         let noisy = self.eta != Eta::Value(0.0) || self.jumps(true).times > 1;
         if self.model.classes.is_some() && self.from_class.is_none() && self.to_model.is_none() && !noisy {
-            watch.note("`classes` without `from_class`: images are encoded under the classes under which they are decoded, which gives them back unless they are guided");
+            watch.note("`classes` without `from_class`: images are encoded and decoded under the same classes, so without guidance they come back unchanged");
         }
         if self.variations > 1 && !noisy && self.from_class.is_none() {
-            watch.note(format!("`variations` {}: all alike, since `inversion` {inversion} leaves no noise", self.variations));
+            watch.note(format!("`variations` {}: all identical, because `inversion` {inversion} adds no noise", self.variations));
         }
     }
 }

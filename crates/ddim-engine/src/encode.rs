@@ -1,4 +1,4 @@
-//! Images to latents along the ODE (Eq. 13).
+//! Encoding images to latents along the ODE (Eq. 13).
 
 use crate::choices::{Model, Preparing};
 use crate::error::{Error, Result};
@@ -13,8 +13,9 @@ use ddim_data::npy_bytes;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Latents of images, which decode to them again over the same trajectory. Nothing is clipped. With [`Inversion::Euler`] as in the paper, with others
-/// the latent that DDIM's own steps turn into the image.
+/// Encodes images to latents that decode to them again over the same trajectory. Nothing is clipped.
+///
+/// [`Inversion::Euler`] encodes as in the paper; the other inversions find the latent that DDIM's own steps turn into the image.
 ///
 /// ```
 /// use ddim_engine::{Control, Encode, Engine};
@@ -31,21 +32,22 @@ use std::path::PathBuf;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Encode {
-    /// Which model.
+    /// The model, and how to run it.
     pub model: Model,
-    /// Images of any kind that is read: one, a folder, an archive, a data set's files, a batch.
+    /// Images in any format that can be read: one image, a folder, an archive, the files of a data set, a batch.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub input: PathBuf,
-    /// How they become those of the model.
+    /// How images are fitted to the model.
     pub preparation: Preparing,
-    /// S.
+    /// S, the number of steps.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub steps: usize,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
-    /// How steps upwards are solved. Not [`Inversion::Bdia`], of which a latent is half: see [`Reconstruct`](crate::Reconstruct) and [`Edit`](crate::Edit).
+    /// How the encoding steps are solved. [`Inversion::Bdia`] is not allowed, because a latent is only half of its state: see
+    /// [`Reconstruct`](crate::Reconstruct) and [`Edit`](crate::Edit).
     pub inversion: Inversion,
-    /// Where the latents go, f32 [n, c, h, w].
+    /// Write the latents to this .npy file, f32 [n, c, h, w].
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub save_npy: Option<PathBuf>,
 }
@@ -57,38 +59,38 @@ impl Default for Encode {
     }
 }
 
-/// What images became.
+/// The result of an [`Encode`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "encode")]
 pub struct EncodeReport {
-    /// The model as it was named.
+    /// The model, as named in the request.
     pub model: String,
-    /// The images by name.
+    /// Names of the images.
     pub inputs: Vec<String>,
-    /// What was left out.
+    /// Files left out, and warnings.
     pub data: DataReport,
-    /// S.
+    /// S, the number of steps.
     pub steps: usize,
-    /// Evaluations per image, S but for inversions that iterate, not counting guidance's second of each.
+    /// Network evaluations per image: S, except for iterative inversions. The second evaluation that guidance takes is not counted.
     pub evaluations: f64,
-    /// Images that did not come within the inversion's tolerance in some step.
+    /// Number of images that did not come within the inversion's tolerance in some step.
     pub unsettled: usize,
-    /// Code timesteps, descending, as decoding visits them.
+    /// Code timesteps, descending, in decoding order.
     pub timesteps: Vec<usize>,
-    /// Mean of all numbers; of noise 0.
+    /// Mean of all latent values; 0 for pure noise.
     pub latent_mean: f64,
-    /// Standard deviation of all numbers; of noise 1.
+    /// Standard deviation of all latent values; 1 for pure noise.
     pub latent_std: f64,
-    /// What encoding took.
+    /// Encoding time in seconds.
     pub seconds: f64,
-    /// What was written.
+    /// Files written.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
     #[serde(skip)]
     pub shape: [usize; 3],
-    /// The images, [n, c, h, w], as they were encoded.
+    /// The prepared input images, [n, c, h, w].
     #[serde(skip)]
     pub originals: Vec<f32>,
     /// The latents, [n, c, h, w].
@@ -106,7 +108,7 @@ impl Request for Encode {
         let inversion = self.inversion.of_encoder().ok_or_else(|| {
             Error::field(
                 "inversion",
-                "bdia encodes to a pair of states, of which a latent is half: expected euler, fixed-point or anderson",
+                "bdia encodes to a pair of states, and a latent is only half of it: expected euler, fixed-point or anderson",
             )
         })?;
         let encoder = session.encoder(&trajectory, inversion)?;
@@ -122,7 +124,7 @@ impl Request for Encode {
         let shape = session.shape();
         let file = file.map(|file| file.commit(&npy_bytes(&latents, shape))).transpose()?;
         if session.scheduler.clip() != ddim::Clip::None {
-            watch.note("the model's scheduler clips predicted images: these latents decode to their images only where nothing is clipped");
+            watch.note("the model's scheduler clips predicted images: decode these latents without clipping to get their images back");
         }
         Ok(EncodeReport {
             model: session.model,

@@ -1,4 +1,4 @@
-//! What comes of encoding, and what it took.
+//! The result of encoding, and its cost.
 
 use crate::job::Watch;
 
@@ -27,7 +27,7 @@ impl Encoded {
     pub(crate) fn note(&self, images: usize, steps: usize, watch: &Watch<'_>) {
         if self.unsettled > 0 {
             let (of, change) = (self.unsettled, self.change);
-            watch.note(format!("`inversion`: over {steps} steps {of} of {images} images are not within the tolerance: the last iteration still changed them by up to {change:.1e}"));
+            watch.note(format!("`inversion`: {of} of {images} images did not converge within the tolerance over {steps} steps: the last iteration still changed them by up to {change:.1e}"));
         }
     }
 }

@@ -1,13 +1,13 @@
-//! What can be wrong with a request, or on the way to its result.
+//! What can be wrong with a request, or go wrong while it runs.
 
 use std::path::Path;
 
 /// A `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error in one line: what was found, what was expected, in which file, flag or address. See [`Error::kind`].
+/// An error in one line: what was found, what was expected, and in which file, flag or address. See [`Error::kind`].
 ///
-/// The line says what its source says as well, which is there for whoever wants its type.
+/// The line includes the message of the error's [`source`](std::error::Error::source), which is there for its type.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -20,21 +20,21 @@ pub struct Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// What was asked for: a name, an id, a number.
+    /// The request itself: a name, an id, a number.
     Request,
-    /// A setting of training, which the message calls as `config.toml` does.
+    /// A training setting, which the message calls by its name in `config.toml`.
     Setting,
-    /// The hub: what it does not have or give, how it cannot be reached, or what came from it damaged.
+    /// The hub: something it does not have or does not give access to, a failure to reach it, or a damaged download.
     Hub,
     /// A file or folder that cannot be read or written.
     Io,
-    /// Whoever observes ended the work.
+    /// The work was cancelled.
     Cancelled,
-    /// One file of a set of images, which could be left out.
+    /// One file of a set of images, which could be skipped.
     BadFile,
     /// An image with transparent pixels, and no background to put behind them.
     Transparent,
-    /// An error of another room.
+    /// An error from one of the underlying crates.
     Other,
 }
 
@@ -91,7 +91,7 @@ impl Error {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// What this is about.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

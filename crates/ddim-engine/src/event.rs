@@ -1,17 +1,17 @@
-//! What work tells while it is under way.
+//! What a job reports while it runs.
 
 use crate::reports::ClassReport;
 use ddim_train::Metrics;
 use serde::Serialize;
 
-/// What a note is.
+/// The kind of a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NoteKind {
-    /// Assumed or chosen.
+    /// Something that was assumed or chosen.
     Note,
-    /// The result may mislead.
+    /// The result may be misleading.
     Warning,
     /// Images that were left out.
     LeftOut,
@@ -27,97 +27,97 @@ impl std::fmt::Display for NoteKind {
     }
 }
 
-/// What work tells while it is under way.
+/// What a job reports while it runs.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
-    /// Something that was assumed, chosen, left out or may mislead: a line to be read, whatever else is shown.
+    /// Something that was assumed, chosen or left out, or that may mislead: a line for people to read, whatever else is shown.
     Note {
-        /// What it is.
+        /// The kind of note.
         kind: NoteKind,
         /// One line.
         text: String,
     },
-    /// A part of the work begins.
+    /// A phase of the work begins.
     Began {
-        /// What is done: "sampling".
+        /// The phase, such as "sampling".
         phase: &'static str,
-        /// What is counted: "image-steps".
+        /// The unit of progress, such as "image-steps".
         unit: &'static str,
-        /// How many there are.
+        /// Number of units in the phase.
         total: u64,
     },
-    /// Some of it is done.
+    /// Progress within the phase.
     Progress {
-        /// Of the total, so far.
+        /// Units done so far.
         done: u64,
-        /// All.
+        /// Number of units in the phase.
         total: u64,
-        /// Since the part began.
+        /// Seconds since the phase began.
         seconds: f64,
-        /// What is left at this rate. None before anything is done.
+        /// Estimated seconds left at this rate; `None` before anything is done.
         eta_seconds: Option<f64>,
     },
-    /// A batch has taken a step.
+    /// A batch has taken a sampling step.
     Step {
-        /// The code timestep that the network was evaluated at.
+        /// The code timestep at which the network was evaluated.
         timestep: usize,
-        /// Steps taken, from 1.
+        /// Number of steps taken, from 1.
         step: usize,
-        /// All steps.
+        /// Total number of steps.
         steps: usize,
-        /// The first image of the batch.
+        /// Number of the batch's first image.
         first: u64,
-        /// Images in it.
+        /// Number of images in the batch.
         count: usize,
     },
-    /// What was asked for by [`Control::preview`](crate::Control::preview).
+    /// A preview, requested by [`Control::preview`](crate::Control::preview).
     Preview {
-        /// The code timestep that the network was evaluated at.
+        /// The code timestep at which the network was evaluated.
         timestep: usize,
-        /// The first image of the batch.
+        /// Number of the batch's first image.
         first: u64,
         /// [channels, height, width].
         shape: [usize; 3],
-        /// The batch as it is now, [n, c, h, w], scale [-1, 1].
+        /// The current batch x_t, [n, c, h, w], in [-1, 1].
         x: Vec<f32>,
-        /// What the network takes it to become.
+        /// The network's current prediction of x_0.
         x_0: Vec<f32>,
     },
-    /// A part of the result is known: a line to be shown beside the progress.
+    /// Part of the result is known: a line to show beside the progress.
     Line {
         /// One line.
         text: String,
     },
-    /// A run of training is loaded, and begins or goes on.
+    /// A training run is loaded, and starts or resumes.
     TrainingBegan {
-        /// Steps taken before.
+        /// Number of steps taken before.
         step: u64,
-        /// Steps of the whole run.
+        /// Number of steps of the whole run.
         steps: u64,
-        /// Images to train on.
+        /// Number of training images.
         images: usize,
-        /// Images kept from training.
+        /// Number of held-out images.
         held_out: usize,
-        /// Numbers of the network.
+        /// Number of parameters of the network.
         parameters: usize,
-        /// Images of a step.
+        /// Number of images per step.
         batch_size: usize,
-        /// The classes of the images, those held out included.
+        /// The classes of the images, including held-out images.
         classes: Option<Vec<ClassReport>>,
-        /// What should be known of the settings, a line each.
+        /// Remarks on the settings, one line each.
         remarks: Vec<String>,
     },
-    /// A step of training is over.
+    /// A training step is done.
     Trained {
-        /// Its number.
+        /// Number of the step.
         step: u64,
-        /// The objective before it.
+        /// The objective before the step.
         loss: f64,
-        /// Of this step.
+        /// Learning rate of the step.
         learning_rate: f64,
-        /// The most memory of the process so far, in bytes, where the system says it.
+        /// Peak memory of the process so far, in bytes, where the system reports it.
         peak_memory_bytes: Option<u64>,
     },
     /// A line of metrics was written.
@@ -125,9 +125,9 @@ pub enum Event {
         /// The line.
         metrics: Metrics,
     },
-    /// The part is over.
+    /// The phase is over.
     Ended {
-        /// What it took.
+        /// Its duration in seconds.
         seconds: f64,
     },
 }

@@ -1,4 +1,4 @@
-//! Two sets of images compared, as FID does.
+//! Comparison of two sets of images by FID and related measures.
 
 use crate::choices::Preparing;
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Sides of images that sets are made.
 const SIZES: RangeInclusive<usize> = 1..=4096;
 
-/// FID, KID, precision and recall of one set of images against another; or the statistics of one.
+/// Computes FID, KID, precision and recall of one set of images against another, or the statistics of one set.
 ///
 /// ```
 /// use ddim_engine::{Control, Engine, Fid};
@@ -39,75 +39,75 @@ const SIZES: RangeInclusive<usize> = 1..=4096;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fid {
-    /// What is judged: a folder of images of one size, a data set's files, a batch, or statistics (.npz).
+    /// A, the set to evaluate: a folder of images of one size, the files of a data set, a batch, or statistics (.npz).
     pub a: PathBuf,
-    /// The reference. None: statistics alone.
+    /// B, the reference set. If `None`, only statistics are computed.
     pub b: Option<PathBuf>,
-    /// More of A, put together with it.
+    /// More sets to combine with A.
     pub also: Vec<PathBuf>,
-    /// Where the statistics of A go, as pytorch-fid writes them.
+    /// Write the statistics of A to this file, in pytorch-fid's format.
     pub save_stats: Option<PathBuf>,
-    /// Where a picture (.png) of the images of A goes that lie closest to one of B, each beside that one.
+    /// Write a picture (.png) of the images of A that are closest to an image of B, side by side with it.
     pub nearest: Option<PathBuf>,
-    /// Only the first so many images of each set.
+    /// Use only the first `limit` images of each set.
     pub limit: Option<usize>,
-    /// [height, width] that images are made, as for a model. None: they are taken as they are.
+    /// Resize images to [height, width], as for a model. If `None`, they are used as they are.
     pub size: Option<[usize; 2]>,
-    /// How.
+    /// How images are resized.
     pub preparation: Preparing,
-    /// No KID, precision and recall.
+    /// Skip KID, precision and recall.
     pub fid_only: bool,
-    /// Of the subsets that KID, precision and recall look at.
+    /// Seed of the subsets that KID, precision and recall use.
     pub seed: u64,
-    /// Weights of Inception. None: where they are found, or downloaded once.
+    /// Weights of the Inception network. By default, [`ddim_eval::load_inception`] finds them, or downloads them once.
     pub inception: Option<PathBuf>,
 }
 
-/// How alike two sets are.
+/// How similar the two sets are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "command", rename = "fid")]
 pub struct FidReport {
-    /// What was judged.
+    /// The set that was evaluated, A.
     pub a: String,
-    /// More of it.
+    /// Sets combined with it.
     pub also: Vec<String>,
-    /// The reference.
+    /// The reference set, B.
     pub b: Option<String>,
-    /// Images of A, where that is known.
+    /// Number of images of A, where known.
     pub count_a: Option<usize>,
-    /// Images of B, where that is known.
+    /// Number of images of B, where known.
     pub count_b: Option<usize>,
-    /// The Fréchet distance.
+    /// The Fréchet distance (FID).
     pub fid: Option<f64>,
-    /// Its standard error over the images of A.
+    /// Standard error of the FID over the images of A.
     pub fid_error: Option<f64>,
-    /// The kernel distance.
+    /// The kernel distance (KID).
     pub kid: Option<f64>,
-    /// Its standard error.
+    /// Standard error of the KID.
     pub kid_error: Option<f64>,
-    /// Images of A and B that it is of.
+    /// Numbers of images of A and B that the KID was computed from.
     pub kid_counts: Option<[usize; 2]>,
-    /// The share of A that looks like B.
+    /// Precision: the share of A that looks like B.
     pub precision: Option<f64>,
-    /// The share of B that A covers.
+    /// Recall: the share of B that A covers.
     pub recall: Option<f64>,
-    /// The share of A that lies closer to an image of B than any other image of B does, where the nearest were asked for.
+    /// The share of A that is closer to an image of B than any other image of B is, if the nearest images were asked for.
     pub copies: Option<f64>,
-    /// The images of A that lie closest to one of B, the closest first: 64 at most.
+    /// The images of A that are closest to an image of B, at most 64, in order of distance.
     pub nearest: Vec<NearestPair>,
-    /// Of the subsets.
+    /// Seed of the subsets.
     pub seed: u64,
-    /// Images whose features were taken.
+    /// Number of images whose features were computed.
     pub images: usize,
-    /// What that took.
+    /// Time spent computing features, in seconds.
     pub seconds: f64,
-    /// The rate. None of no images.
+    /// Images per second; `None` if no features were computed.
     pub images_per_second: Option<f64>,
-    /// What may mislead, a line each.
+    /// What may mislead, one line each.
     pub warnings: Vec<String>,
-    /// What was left out of each set of images.
+    /// Files left out of each set of images.
     pub data: Vec<DataReport>,
-    /// What was written.
+    /// Files written.
     pub files: Vec<String>,
 }
 
@@ -142,7 +142,7 @@ impl Request for Fid {
             None => Look::AsTheyAre { background: self.preparation.background },
         };
         if self.size.is_none() && self.preparation.fit.is_some() {
-            return Err(Error::request("`fit` without `size`: expected the size that images are made"));
+            return Err(Error::request("`fit` without `size`: expected the size to resize images to"));
         }
         if self.limit == Some(0) {
             return Err(Error::field("limit", "0: expected 1 or more"));
@@ -209,7 +209,7 @@ impl Request for Fid {
         if unturned > 0 {
             let many = images(unturned);
             warn(format!(
-                "{many} with an EXIF orientation were taken as they lie in their files, as pytorch-fid does (prepared for a size they are turned upright)"
+                "{many} with an EXIF orientation were read as stored, as pytorch-fid does (with a size, they are turned upright)"
             ));
         }
 
@@ -329,19 +329,21 @@ fn misleading(request: &Fid, parts: &[Images], reference: Option<&Images>) -> Ve
         warnings.push(format!("A has {} and B has {b}: FID depends on both", images(a)));
     }
     if reference.is_some() && parts.iter().any(|part| set_len(part).is_none()) {
-        warnings.push("A is statistics: without its images the error of FID is not known".to_owned());
+        warnings.push("A is statistics: without its images the error of FID is unknown".to_owned());
     }
     let sets: Option<Vec<usize>> = [parts.iter().map(set_len).sum(), reference.and_then(set_len)].into_iter().collect();
     if let Some(sets) = sets.filter(|sets| !request.fid_only && sets.iter().any(|n| *n > MOST_COMPARED)) {
         let larger = ["A", "B"].iter().zip(sets).filter(|(_, n)| *n > MOST_COMPARED).map(|(which, _)| *which).collect::<Vec<_>>();
         let larger = larger.join(" and ");
-        warnings.push(format!("KID, precision and recall are of {MOST_COMPARED} images of {larger}, drawn by seed {}", request.seed));
+        warnings.push(format!("KID, precision and recall use {MOST_COMPARED} images of {larger}, chosen with seed {}", request.seed));
     }
     let sizes: Vec<[usize; 2]> =
         parts.iter().chain(reference).filter_map(|images| if let Images::Set(set) = images { Some(set.size()) } else { None }).collect();
     if let Some(other) = sizes.iter().find(|size| **size != sizes[0]) {
         let [a, b] = [sizes[0], *other].map(|[h, w]| format!("{w} x {h}"));
-        warnings.push(format!("images of {a} against images of {b} pixels: FID sees how they were resized (a size makes both the same)"));
+        warnings.push(format!(
+            "images of {a} against images of {b} pixels: FID depends on how images are resized (give a size to resize both alike)"
+        ));
     }
     warnings
 }

@@ -1,4 +1,4 @@
-//! The Inception network, what computes with it, and the references that it looks at.
+//! The Inception network, and features of the references that it evaluates.
 
 use crate::error::Result;
 use crate::job::Watch;
@@ -75,12 +75,11 @@ pub(crate) fn reference_features(
 /// Why images that are `drawn` for classes count for no accuracy, or some of them.
 pub(crate) fn unknown_classes(names: &[String], reference: &SweepReference, drawn: &[usize]) -> Option<String> {
     if !reference.knows_classes() {
-        let found = "the reference has fewer than 20 images, or one class alone, to learn its classes from";
-        return Some(format!("{found}: there is no accuracy"));
+        let found = "the reference has fewer than 20 images or only one class to learn from";
+        return Some(format!("{found}: accuracy is not computed"));
     }
     let unknown: BTreeSet<usize> = drawn.iter().copied().filter(|class| !reference.knows(*class)).collect();
     let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
     let names: Vec<String> = unknown.into_iter().map(name).collect();
-    (!names.is_empty())
-        .then(|| format!("the reference has no images of {}: those that are drawn for it count for no accuracy", names.join(", ")))
+    (!names.is_empty()).then(|| format!("the reference has no images of {}: these classes do not count towards accuracy", names.join(", ")))
 }

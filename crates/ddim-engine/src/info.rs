@@ -1,4 +1,4 @@
-//! What a model is.
+//! Description of a model.
 
 use crate::choices::Model;
 use crate::error::Result;
@@ -8,7 +8,7 @@ use ddim::Clip;
 use ddim_nn::{SampleSize, SchedulerConfig, UNetConfig};
 use serde::{Deserialize, Serialize};
 
-/// What a model is: network, size, schedule, and the defaults that follow.
+/// Describes a model: its network, size, schedule, and the defaults that follow from them.
 ///
 /// ```
 /// use ddim_engine::{Control, Engine, Info};
@@ -21,61 +21,60 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Info {
-    /// Which model; its size and classes are not looked at.
+    /// The model; its size and classes are ignored.
     pub model: Model,
 }
 
-/// A model as its files have it.
+/// What a model's files say about it.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "info")]
 pub struct InfoReport {
-    /// The model as it was named.
+    /// The model, as named in the request.
     pub model: String,
-    /// The file of its weights.
+    /// The file that the weights were read from.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub weights: String,
-    /// Of a checkpoint of `ddim train`, the rates of its averages, which the field ema of a model names. The first is what is used where it names
-    /// none. Empty of all else.
+    /// For a checkpoint of `ddim train`, the rates of its averages, of which a model's `ema` names one; the first is the default. Otherwise empty.
     pub ema_rates: Vec<f32>,
-    /// Numbers of the network.
+    /// Number of parameters of the network.
     pub parameters: usize,
-    /// How many classes it has, where that is known.
+    /// Number of classes, where known.
     pub classes: Option<usize>,
-    /// The class that stands for none, by which it can be guided.
+    /// The null class, which classifier-free guidance needs.
     pub null_class: Option<usize>,
-    /// The scale of guidance that it is drawn with where nobody says otherwise, as its `sampling.json` says.
+    /// Default guidance scale for drawing images, from the model's `sampling.json`.
     pub guidance: Option<f64>,
-    /// The classes that images of a seed have in turn where nobody says otherwise, as its `sampling.json` says. Null: each of them.
+    /// Default classes for drawing images, in turn, from the model's `sampling.json`. None: each class in turn.
     pub drawn_classes: Option<String>,
-    /// What they are called, as far as that is known.
+    /// Names of the classes, as far as they are known.
     pub class_names: Vec<String>,
-    /// Images of each that it was trained on, where that is known.
+    /// Number of training images of each class, where known.
     pub class_counts: Vec<usize>,
-    /// What was assumed or chosen, a line each.
+    /// What was assumed or chosen, one line each.
     pub notes: Vec<String>,
-    /// The class of scheduler that its folder names.
+    /// The scheduler class that the model's folder names.
     pub scheduler_class: String,
-    /// Whether half of the network's outputs are variances, which are left out.
+    /// Whether half of the network's output channels are variances, which are ignored.
     pub predicts_variances: bool,
-    /// Of an image.
+    /// Number of channels of an image.
     pub channels: usize,
-    /// [height, width]. None: any.
+    /// Size of an image, [height, width]. None: any size.
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
     pub size: Option<[usize; 2]>,
-    /// T.
+    /// T, the number of training timesteps.
     pub timesteps: usize,
     /// ᾱ_T.
     pub alpha_bar_last: f64,
-    /// epsilon, sample or v_prediction.
+    /// The prediction type: epsilon, sample or v_prediction.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub prediction_type: &'static str,
-    /// What is done to the predicted x_0, in words.
+    /// How the predicted x_0 is clipped, in words.
     pub clip: String,
     /// The network's configuration.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub unet: UNetConfig,
-    /// The scheduler's.
+    /// The scheduler's configuration.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub scheduler: SchedulerConfig,
 }

@@ -1,4 +1,4 @@
-//! Images that requests name, and what is said of those that were left out.
+//! Input images of requests, and reporting of those that were left out.
 
 use crate::choices::Preparing;
 use crate::error::{Error, Result};

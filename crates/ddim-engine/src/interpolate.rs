@@ -1,4 +1,4 @@
-//! Walks between latents (appendix D.5).
+//! Interpolation between latents (appendix D.5).
 
 use crate::choices::{Clipping, Model};
 use crate::class_words::Mixture;
@@ -15,8 +15,9 @@ use ddim_train::quoted;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Images between two latents, or over a grid between four, by slerp; deterministic. Where the ends have different classes, what lies between has
-/// their embeddings mixed: linearly between two, bilinearly between four.
+/// Draws images between two latents, or over a grid between four, by slerp; deterministic.
+///
+/// If the ends have different classes, the class embeddings between them are mixed: linearly between two, bilinearly between four.
 ///
 /// ```
 /// use ddim_engine::{Control, Engine, Interpolate};
@@ -30,41 +31,41 @@ use std::path::PathBuf;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Interpolate {
-    /// Which model.
+    /// The model, and how to run it.
     pub model: Model,
-    /// Two seeds, or four (top left, top right, bottom left, bottom right): the latent of each one's image 0.
+    /// Two seeds, or four (top left, top right, bottom left, bottom right); each stands for the latent of its image 0.
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 4))]
     pub seeds: Vec<u64>,
-    /// Two latents (or four), .npy, instead of seeds.
+    /// A .npy file of two or four latents, instead of seeds.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub latents: Option<PathBuf>,
-    /// Images from one of two latents to the other, both included.
+    /// Number of images from one of two latents to the other, both included. Defaults to 11.
     pub frames: Option<usize>,
-    /// Rows between four. None: 8.
+    /// Number of rows between four latents. Defaults to 8.
     pub rows: Option<usize>,
-    /// Columns between four. None: 8.
+    /// Number of columns between four latents. Defaults to 8.
     pub cols: Option<usize>,
-    /// S.
+    /// S, the number of steps.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub steps: usize,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
-    /// How a step uses what the network said before: `ddim`, or one of the others of [`Solver`].
+    /// How a step uses earlier predictions of the network: `ddim`, or one of the other [`Solver`]s.
     #[serde(with = "crate::choices::by_name")]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName, default = crate::schemas::default_solver))]
     pub solver: Solver,
-    /// What is done to the predicted x_0.
+    /// How the predicted x_0 is clipped.
     pub clip: Clipping,
-    /// The images as one picture.
+    /// Write the images as one picture to this file.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub grid: Option<PathBuf>,
-    /// Without the way, from 0 to 1, above its columns.
+    /// Leave out the positions, from 0 to 1, above the columns of the grid.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub no_labels: bool,
-    /// A GIF or an animated PNG of the walk there and back.
+    /// Write a GIF or an animated PNG of the walk there and back.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub animate: Option<PathBuf>,
-    /// The images, [n, c, h, w].
+    /// Write the images to this .npy file, [n, c, h, w].
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub save_npy: Option<PathBuf>,
 }
@@ -90,28 +91,28 @@ impl Default for Interpolate {
     }
 }
 
-/// What was drawn.
+/// The result of an [`Interpolate`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "interpolate")]
 pub struct InterpolateReport {
-    /// The model as it was named.
+    /// The model, as named in the request.
     pub model: String,
     /// Number of images.
     pub count: usize,
-    /// Images beside each other.
+    /// Number of images in a row.
     pub columns: usize,
-    /// S: steps per image, each with an evaluation of the network, or two for heun and for guidance.
+    /// S, the number of steps per image: one network evaluation each, or two with heun or guidance.
     pub steps: usize,
-    /// What sampling took.
+    /// Sampling time in seconds.
     pub seconds: f64,
-    /// What was written.
+    /// Files written.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
     #[serde(skip)]
     pub shape: [usize; 3],
-    /// The images, [count, c, h, w], row after row.
+    /// The images, [count, c, h, w], row by row.
     #[serde(skip)]
     pub images: Vec<f32>,
 }
@@ -188,7 +189,7 @@ impl Request for Interpolate {
 }
 
 impl Interpolate {
-    /// Images between two latents, where the request does not say.
+    /// Default number of images between two latents.
     pub const FRAMES: usize = 11;
 
     /// Where the ends have different classes, what lies between has their embeddings mixed, by the way that it has come: linearly between two, bilinearly

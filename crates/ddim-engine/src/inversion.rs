@@ -1,11 +1,11 @@
-//! How a request asks for images to be encoded.
+//! How images are encoded.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
-/// How images are encoded; serde has it as text: `euler`, `fixed-point:K:TOLERANCE`, `anderson:K:TOLERANCE` or `bdia`, where both numbers may be left out.
+/// How images are encoded. Serialised as text: `euler`, `fixed-point:K:TOLERANCE`, `anderson:K:TOLERANCE` or `bdia`, where both numbers may be left out.
 ///
 /// ```
 /// use ddim_engine::Inversion;
@@ -21,26 +21,26 @@ pub enum Inversion {
     Euler,
     /// [`ddim::Inversion::FixedPoint`].
     FixedPoint {
-        /// Evaluations a step at most.
+        /// Maximum number of evaluations per step.
         iterations: usize,
-        /// Where iterating ends.
+        /// Tolerance at which the iteration stops.
         tolerance: f64,
     },
     /// [`ddim::Inversion::Anderson`].
     Anderson {
-        /// Evaluations a step at most.
+        /// Maximum number of evaluations per step.
         iterations: usize,
-        /// Where iterating ends.
+        /// Tolerance at which the iteration stops.
         tolerance: f64,
     },
-    /// [`ddim::Bdia`]: a pair of states instead of a latent, which decodes to the bit.
+    /// [`ddim::Bdia`]: a pair of states instead of a latent, which decodes bit for bit.
     Bdia,
 }
 
 impl Inversion {
-    /// What iterating ends at where nothing is said: the root mean square of what one more iteration would change, of numbers around 1.
+    /// Default tolerance of the iterative inversions: the root mean square of what one more iteration would change, on values around 1.
     pub const TOLERANCE: f64 = 1e-4;
-    /// Anderson's acceleration, with what is usual.
+    /// Anderson acceleration with the default parameters.
     pub const ANDERSON: Self = Self::Anderson { iterations: 30, tolerance: Self::TOLERANCE };
 
     /// What an [`ddim::Encoder`] is told. None of `bdia`, which has none.
@@ -80,7 +80,7 @@ impl FromStr for Inversion {
         let iterative = |usual: usize| {
             let iterations = iterations.map_or(Some(usual), |k| k.parse().ok().filter(|k| (1..=1000).contains(k)));
             let tolerance = tolerance.map_or(Some(Self::TOLERANCE), |t| t.parse().ok().filter(|t: &f64| *t >= 0.0 && t.is_finite()));
-            let expected = "expected how many iterations a step, and perhaps the tolerance, as in";
+            let expected = "expected the iterations per step and, optionally, the tolerance, as in";
             iterations.zip(tolerance).filter(|_| more.is_none()).ok_or(format!("{text:?}: {expected} {kind}:{usual}:{}", Self::TOLERANCE))
         };
         match kind {

@@ -1,4 +1,4 @@
-//! Work under way: what it is told (stop, show me), what it tells, and the thread that it may have to itself.
+//! Running jobs: controlling them, receiving their events, and the thread that a job may have to itself.
 
 use crate::clock::Instant;
 use crate::device::{self, Chosen};
@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// What may be asked of work under way, from any thread. Copies ask the same work.
+/// Controls running work from any thread. Clones control the same work.
 ///
 /// ```
 /// use ddim_engine::{Control, Engine, ErrorKind, Event, Sample};
@@ -33,22 +33,23 @@ pub struct Control {
 }
 
 impl Control {
-    /// Asks for an end. Between two evaluations of a network the work ends with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled); training saves and ends as finished so far.
+    /// Requests cancellation. The work ends between two network evaluations with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled); training saves a
+    /// checkpoint and returns the report of an unfinished run.
     pub fn cancel(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
 
-    /// Whether an end was asked for.
+    /// Whether cancellation was requested.
     pub fn is_cancelled(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
 
-    /// The flag itself, for whoever sets flags: a signal handler.
+    /// The flag behind [`cancel`](Self::cancel), for code that only sets flags, such as a signal handler.
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
     }
 
-    /// Asks for one [`Event::Preview`], after the next step of what is being sampled.
+    /// Requests one [`Event::Preview`] after the next sampling step.
     pub fn preview(&self) {
         self.preview.store(true, Ordering::SeqCst);
     }
@@ -182,19 +183,19 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Something that can be asked of the [`Engine`]: plain data, which serde reads and writes. Sealed: the requests are those of this crate.
+/// A request to the [`Engine`]: plain data that serde reads and writes. Sealed: this crate defines all requests.
 pub trait Request: Send + Sync + 'static {
-    /// What comes of it: numbers, arrays, the files that were asked for.
+    /// The result: numbers, arrays, and the names of files written.
     type Report: Send + 'static;
 
     #[doc(hidden)]
     fn work(&self, within: Within<'_, '_>) -> Result<Self::Report>;
 }
 
-/// What a request works within. Only this crate can name it, so that nobody else implements [`Request`].
+/// The context in which a request runs. Only this crate can name it, which keeps others from implementing [`Request`].
 pub struct Within<'a, 'b>(pub(crate) &'a Watch<'b>);
 
-/// Where requests are worked on: on which device and how many threads.
+/// Runs requests, on a given device and number of threads.
 #[derive(Debug, Clone, Default)]
 pub struct Engine {
     threads: usize,
@@ -205,12 +206,13 @@ pub struct Engine {
 const MOST_THREADS: usize = 1024;
 
 impl Engine {
-    /// On `device`: `cpu`; in a build with the feature `gpu` also `gpu`, `gpu:N`, and `auto` for the first there is or the processor. With so many threads
-    /// for each job, or as many as there are processors: no result depends on that.
+    /// Creates an engine that runs on `device`: `cpu` or, in builds with the feature `gpu`, also `gpu`, `gpu:N`, and `auto` for the first GPU or else the CPU.
+    ///
+    /// Each job gets this many threads, by default as many as there are processors. No result depends on the number of threads.
     ///
     /// # Errors
-    /// [`ErrorKind::Request`](crate::ErrorKind::Request): a name of no device, or a number of threads that there is not;
-    /// [`ErrorKind::Other`](crate::ErrorKind::Other): a device that is not there.
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request) for an unknown device name or an invalid number of threads;
+    /// [`ErrorKind::Other`](crate::ErrorKind::Other) for a device that is not available.
     pub fn new(device: &str, threads: Option<usize>) -> Result<Self> {
         match threads {
             Some(n) if !(1..=MOST_THREADS).contains(&n) => Err(Error::field("threads", format!("{n}: expected 1 to {MOST_THREADS}"))),
@@ -218,18 +220,19 @@ impl Engine {
         }
     }
 
-    /// The same, whose networks compute with these numbers: f32, unless this says otherwise. FID's network does in f32 always, and what training keeps is f32.
+    /// Sets the number format that networks compute in, f32 by default. The network behind FID always computes in f32, and training state is always f32.
     ///
     /// # Errors
-    /// [`ErrorKind::Request`](crate::ErrorKind::Request): numbers that the device does not compute with, as the processor does with f32 alone.
+    /// [`ErrorKind::Request`](crate::ErrorKind::Request) for a format that the device does not support; the CPU supports only f32.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
         Ok(Self { chosen: self.chosen.in_precision(precision)?, ..self })
     }
 
-    /// Works on a request while the caller waits, in a pool of threads of its own. Events come on one of them, in order.
+    /// Runs a request to its end, in a thread pool of its own. `tell` is called on one of those threads with events in order.
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) where `control` asked for an end; else what is wrong with the request, or stood in its way.
+    /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled) if `control` requested it; otherwise whatever is wrong with the request or went wrong while
+    /// running it.
     pub fn run<R: Request>(&self, request: &R, control: &Control, tell: &mut (dyn FnMut(Event) + Send)) -> Result<R::Report> {
         ddim_nn::check_vectors().map_err(Error::request)?;
         let watch = Watch::new(control.clone(), self.chosen.device.clone(), tell);
@@ -245,7 +248,7 @@ impl Engine {
         result.map_err(|error| if stopped { Error::cancelled("stopped") } else { error })
     }
 
-    /// Works on a request on a thread of its own; on wasm, which has none, use [`run`](Self::run).
+    /// Starts a request on a thread of its own. On wasm, which has no threads, use [`run`](Self::run).
     ///
     /// ```
     /// use ddim_engine::{Engine, Event, Sample};
@@ -274,7 +277,7 @@ impl Engine {
     }
 }
 
-/// A request that is worked on. Dropped, it is cancelled.
+/// A running request. Dropping it cancels it.
 #[derive(Debug)]
 #[must_use = "dropped, it is cancelled"]
 pub struct Job<R> {
@@ -284,25 +287,25 @@ pub struct Job<R> {
 }
 
 impl<R> Job<R> {
-    /// What can be asked of it.
+    /// Controls the job.
     pub fn control(&self) -> &Control {
         &self.control
     }
 
-    /// What it tells, to its end: waits for each event.
+    /// Iterates over the job's events until it ends, blocking for each.
     pub fn events(&self) -> impl Iterator<Item = Event> + '_ {
         self.events.iter()
     }
 
-    /// Whether [`wait`](Self::wait) would return at once.
+    /// Whether [`wait`](Self::wait) would return immediately.
     pub fn is_finished(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Its result, when it is there.
+    /// Waits for the result.
     ///
     /// # Errors
-    /// As [`Engine::run`]; [`ErrorKind::Other`](crate::ErrorKind::Other) where the job panicked.
+    /// Those of [`Engine::run`], and [`ErrorKind::Other`](crate::ErrorKind::Other) if the job panicked.
     pub fn wait(mut self) -> Result<R> {
         let thread = self.thread.take().expect("waited for once");
         thread.join().unwrap_or_else(|_| Err(Error::failure("the job panicked: please report it")))

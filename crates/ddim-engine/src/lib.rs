@@ -1,15 +1,15 @@
-//! Everything that `ddim` does, for any front end: typed requests in, events while they are worked on, typed reports out.
+//! Everything that `ddim` does, for any front end: typed requests in, events while they run, typed reports out.
 //!
-//! A request is plain data ([`Sample`], [`Edit`], [`Encode`], [`Reconstruct`], [`Interpolate`], [`Consistency`], [`Nll`], [`Fid`], [`Sweep`], [`Tune`], [`Train`], [`Info`],
-//! [`Plan`], [`Convert`], [`Bench`]), which serde reads and writes. [`Engine::run`] works on it while the caller waits; [`Engine::start`] makes it a [`Job`] on a
-//! thread of its own. Either tells [`Event`]s (steps, images done, the time left, previews on demand) and stops between two evaluations of the network
-//! when [`Control::cancel`] says so.
+//! A request is plain data ([`Sample`], [`Edit`], [`Encode`], [`Reconstruct`], [`Interpolate`], [`Consistency`], [`Nll`], [`Fid`], [`Sweep`], [`Tune`],
+//! [`Train`], [`Info`], [`Plan`], [`Convert`], [`Bench`]) that serde reads and writes. [`Engine::run`] runs it while the caller waits; [`Engine::start`] runs
+//! it as a [`Job`] on a thread of its own. Either way it reports [`Event`]s (steps, images done, the time left, previews on demand), and stops between two
+//! network evaluations after [`Control::cancel`].
 //!
 //! # Invariants
-//! * Nothing is printed, and no file is written but those that a request names, each whole or not at all.
-//! * A job has a pool of threads to itself: two jobs of one process do not know of each other, and no result depends on threads or batches.
-//! * What was assumed or left out is an [`Event::Note`].
-//! * Errors are one line; fields of the request are named in `backticks` ([`ErrorKind::Request`]).
+//! * Nothing is printed, and only the files that a request names are written, each completely or not at all.
+//! * Each job has a thread pool of its own: jobs in one process do not affect each other, and no result depends on threads or batches.
+//! * Whatever was assumed or left out is reported as an [`Event::Note`].
+//! * Errors are one line, with fields of the request in `backticks` ([`ErrorKind::Request`]).
 //!
 //! ```
 //! use ddim_engine::{Control, Engine, Sample};
@@ -72,9 +72,9 @@ mod usage;
 mod used_folder;
 
 pub use bench::{Bench, BenchReport, DeviceSpeed, KindReport};
-/// How a sampler goes from one level to the next.
+/// How a sampler steps from one level to the next.
 pub use ddim::Solver;
-/// What a front end needs of the rooms below, so that it knows this one alone.
+/// Re-exports from the underlying crates, so that a front end needs only this one.
 pub use ddim_data::parse_colour;
 pub use ddim_data::{npy_bytes, npy_shape};
 pub use ddim_eval::{CellResult, plus_minus};
@@ -83,7 +83,7 @@ pub use ddim_pictures::{Picture, description, grid, single, square_columns};
 pub use ddim_train::{Metrics, Value, quoted};
 pub use ddim_weights::{memory, no_more_writes, write_file};
 
-/// The vectors that the kernels use: results differ between them in their last digits.
+/// The name of the vector instructions that the kernels use; results differ between them in the last digits.
 pub use ddim_nn::vectors;
 
 pub use batches::BatchSize;

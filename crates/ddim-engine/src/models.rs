@@ -1,4 +1,4 @@
-//! Models by name: built in, in folders, on the hub.
+//! Models by name: built in, in folders, or on the hub.
 
 use crate::error::{Error, Result};
 #[cfg(not(target_family = "wasm"))]
@@ -9,7 +9,7 @@ use ddim_nn::{Choices, EmbeddedPipeline, Pipeline};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// The model of a request that names none.
+/// The model that is used when a request names none.
 pub const DEFAULT: &str = "emoji";
 
 macro_rules! built_in {
@@ -31,7 +31,7 @@ const TUNED: [(&str, &str); 2] = [(ddim_model_emoji::NAME, ddim_model_emoji::TUN
 
 static BUILT_IN: [EmbeddedPipeline; 3] = [built_in!(ddim_model_emoji), built_in!(ddim_model_fashion), built_in!(ddim_model_cifar10)];
 
-/// Names of the models that are built in.
+/// Names of the built-in models.
 pub fn built_in() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|model| model.name)
 }
@@ -71,7 +71,7 @@ pub(crate) fn read(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result
         }
         let mut pipeline = Pipeline::embedded_with(files, choices).map_err(in_field(choices))?;
         if is_model(model) {
-            pipeline.notes.push(format!("{0}: the model that is built in; the folder {0} is `model` ./{0}", files.name));
+            pipeline.notes.push(format!("{0}: using the built-in model; for the folder {0} give `model` ./{0}", files.name));
         }
         return Ok(pipeline);
     }
@@ -81,18 +81,18 @@ pub(crate) fn read(model: &Path, choices: &Choices, watch: &Watch<'_>) -> Result
             return from_hub(id, choices, watch);
         }
         let names = built_in().collect::<Vec<_>>().join(", ");
-        let expected = format!("expected {names}, a pipeline folder, a run, or an id of the hub (org/name)");
-        return Err(Error::failure(format!("{}: no such folder, nor a built-in model: {expected}", model.display())));
+        let expected = format!("expected {names}, a pipeline folder, a run, or a hub id (org/name)");
+        return Err(Error::failure(format!("{}: no such folder or built-in model: {expected}", model.display())));
     }
     let weights = |end: &&str| model.extension().is_some_and(|found| found.eq_ignore_ascii_case(end));
     if model.is_file() && ["safetensors", "ckpt", "pt", "pth", "bin"].iter().any(weights) {
-        return Err(Error::file(model, "a file: expected a diffusers pipeline folder, which ddim convert makes of a file of weights"));
+        return Err(Error::file(model, "a file: expected a diffusers pipeline folder (ddim convert makes one from a file of weights)"));
     }
     // A run of `ddim train` stands for its last checkpoint.
     match ddim_train::checkpoints(model)?.last() {
         Some((_, checkpoint)) => Pipeline::load_with(checkpoint, choices).map_err(in_field(choices)),
         None if model.join(RUN).is_file() && !is_pipeline(model) => {
-            Err(Error::file(model, "a run without a checkpoint yet: expected one that has reached its first"))
+            Err(Error::file(model, "a run without a checkpoint: expected one that has reached its first"))
         }
         None => Pipeline::load_with(model, choices).map_err(in_field(choices)),
     }
@@ -124,8 +124,8 @@ fn from_hub(id: &str, choices: &Choices, watch: &Watch<'_>) -> Result<Pipeline> 
                 watch.advance((come - before) as usize);
                 known = Some((come, total));
             }
-            hub::Progress::Waiting { file } => say_once(watch, &mut said, format!("another process downloads {file}: waiting for it")),
-            hub::Progress::Retrying { file, problem } => say_once(watch, &mut said, format!("{file}: {problem}: trying again")),
+            hub::Progress::Waiting { file } => say_once(watch, &mut said, format!("another process is downloading {file}: waiting for it")),
+            hub::Progress::Retrying { file, problem } => say_once(watch, &mut said, format!("{file}: {problem}: retrying")),
             _ => {}
         }
         if watch.check().is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -1,4 +1,4 @@
-//! Images beside those of another set that are nearest to them: whether a model draws what it was trained on.
+//! Nearest images of another set: whether a model reproduces its training images.
 
 use crate::error::{Error, Result};
 use crate::job::Watch;
@@ -17,16 +17,16 @@ const COLUMNS: usize = 8;
 /// Images that a thread looks up together: an end is heard in between.
 const BLOCK: usize = 256;
 
-/// An image of A, and the image of B that is nearest to it.
+/// An image of A and the image of B that is nearest to it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct NearestPair {
-    /// The number of the image of A, the first being 0.
+    /// Index of the image of A, from 0.
     pub a: usize,
-    /// That of B.
+    /// Index of the image of B, from 0.
     pub b: usize,
-    /// Between their Inception features.
+    /// Distance between their Inception features.
     pub distance: f64,
-    /// From the image of B to the nearest other one of B. None where B has one image.
+    /// Distance from the image of B to the nearest other image of B; `None` if B has only one image.
     pub radius: Option<f64>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct NearestImages {
 
 /// Whether there are images on both sides, of one size, as a picture wants them.
 pub(crate) fn check(parts: &[Images], reference: Option<&Images>) -> Result<()> {
-    let Some(reference) = reference else { return Err(Error::request("`nearest` without `b`: expected images to look among")) };
+    let Some(reference) = reference else { return Err(Error::request("`nearest` without `b`: expected images to compare with")) };
     let mut sizes = Vec::new();
     for (which, images) in parts.iter().map(|part| ("A", part)).chain([("B", reference)]) {
         match images {
@@ -53,7 +53,7 @@ pub(crate) fn check(parts: &[Images], reference: Option<&Images>) -> Result<()> 
     match sizes.iter().find(|size| **size != sizes[0]) {
         Some(other) => {
             let [a, b] = [sizes[0], *other].map(|[h, w]| format!("{w} x {h}"));
-            Err(Error::field("nearest", format!("images of {a} beside images of {b}: expected one size, which `size` makes of both")))
+            Err(Error::field("nearest", format!("images of {a} and images of {b}: expected one size (give `size` to resize both)")))
         }
         None => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! The likelihood bound of a model on images.
+//! Likelihood bound of a model on images.
 
 use crate::choices::{Model, Preparing};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::PathBuf;
 
-/// J_σ (Theorem 1) and the bound on -log P(x_0) in bits/dim, and L_simple, over S timesteps: one draw of noise per image and step.
+/// Computes J_σ (Theorem 1), the bound on -log P(x_0) in bits/dim, and L_simple over S timesteps, with one noise sample per image and step.
 ///
 /// ```
 /// use ddim_engine::{Control, Engine, Nll};
@@ -31,23 +31,23 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Nll {
-    /// Which model.
+    /// The model, and how to run it.
     pub model: Model,
-    /// Images of any kind that is read.
+    /// Images in any format that can be read.
     pub data: PathBuf,
-    /// Only the first so many.
+    /// Use only the first `count` images.
     pub count: usize,
-    /// How they become those of the model.
+    /// How images are fitted to the model.
     pub preparation: Preparing,
-    /// S.
+    /// S, the number of steps.
     pub steps: usize,
-    /// Processes: η above 0, up to 1.
+    /// The processes to evaluate, as values of η above 0 and up to 1.
     pub eta: Vec<f64>,
-    /// Of the noise.
+    /// Seed of the noise.
     pub seed: u64,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
-    /// A chart of the terms of every step, .svg or .png.
+    /// Write a chart of the terms of every step to this file, .svg or .png.
     pub plot: Option<PathBuf>,
 }
 
@@ -67,50 +67,50 @@ impl Default for Nll {
     }
 }
 
-/// What was found.
+/// The result of an [`Nll`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "command", rename = "nll")]
 pub struct NllReport {
-    /// The model as it was named.
+    /// The model, as named in the request.
     pub model: String,
     /// Number of images.
     pub images: usize,
-    /// What was left out.
+    /// Files left out, and warnings.
     pub data: DataReport,
-    /// S.
+    /// S, the number of steps.
     pub steps: usize,
-    /// What the spacing of timesteps is called.
+    /// Name of the spacing of timesteps.
     pub trajectory: String,
-    /// Of the noise.
+    /// Seed of the noise.
     pub seed: u64,
     /// Code timesteps, ascending.
     pub timesteps: Vec<usize>,
-    /// Mean squared error of ε at each.
+    /// Mean squared error of ε at each timestep.
     pub l_simple: Vec<f64>,
-    /// Their mean.
+    /// Mean of `l_simple`.
     pub l_simple_mean: f64,
-    /// One for each η.
+    /// One bound for each η.
     pub bounds: Vec<BoundReport>,
-    /// What evaluating took.
+    /// Evaluation time in seconds.
     pub seconds: f64,
-    /// What was written.
+    /// Files written.
     pub files: Vec<String>,
 }
 
-/// The bound of one process, in bits/dim.
+/// The bound for one process, in bits/dim.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BoundReport {
-    /// Of the process.
+    /// η of the process.
     pub eta: f64,
-    /// -log₂ P(x_0) is at most this.
+    /// The upper bound on -log₂ P(x_0).
     pub bits_per_dim: f64,
-    /// Of `bits_per_dim`, over the images. None of one image.
+    /// Standard error of `bits_per_dim` over the images; `None` for a single image.
     pub standard_error: Option<f64>,
-    /// KL(q(x_T|x_0) ‖ N(0, I)).
+    /// The prior term, KL(q(x_T|x_0) ‖ N(0, I)).
     pub prior: f64,
-    /// J_σ, whose last step is a density.
+    /// J_σ, whose last step is a density rather than a probability of bytes.
     pub j_sigma_bits_per_dim: f64,
-    /// Of each timestep, ascending: the decoder, then KL terms.
+    /// The term of each timestep, ascending: the decoder term, then the KL terms.
     pub terms: Vec<f64>,
 }
 
@@ -136,7 +136,7 @@ impl Request for Nll {
         let images: Vec<f32> = inputs.images.iter().map(|x| ddim::from_byte(ddim::to_byte(*x))).collect();
         let beyond = inputs.images.iter().filter(|x| x.abs() > 1.0).count();
         if beyond > 0 {
-            watch.warn(format!("{beyond} numbers beyond [-1, 1] were clamped: the bound is that of bytes"));
+            watch.warn(format!("{beyond} values outside [-1, 1] were clamped: the bound is for 8-bit images"));
         }
         let count = images.len() / session.dim();
         let file = OutputFile::create_optional(self.plot.as_ref())?;

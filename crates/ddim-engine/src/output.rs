@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Output files that are written completely or not at all.
 
 use crate::error::{Error, Result};
 use crate::used_folder::would_hold;
@@ -76,7 +76,7 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Error {
 pub(crate) fn create_folder(path: &Path) -> Result<()> {
     // In memory there are none but in names.
     if !ddim_weights::memory::ONLY {
-        std::fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be made: {e}")))?;
+        std::fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be created: {e}")))?;
     }
     ddim_weights::try_file(&path.join("file")).map_err(|e| unwritable(path, &e))
 }
@@ -98,27 +98,30 @@ pub(crate) fn check_paths(read: &Named<'_>, folders: &Named<'_>, written: &Named
     }
     let is_other = |path: &Path| path.extension().is_some_and(|end| OTHER_PICTURES.iter().any(|other| end.eq_ignore_ascii_case(other)));
     if let Some((field, path)) = written.iter().find(|(field, path)| PNG_FIELDS.contains(field) && is_other(path)) {
-        return Err(Error::field(field, format!("{}: a PNG is written: expected a name that ends in .png", path.display())));
+        return Err(Error::field(field, format!("{}: the output is a PNG: expected a name that ends in .png", path.display())));
     }
     for (field, folder) in &folders {
         let same = |(_, read): &&(&str, &Path)| read.is_dir() && read.canonicalize().ok() == folder.canonicalize().ok();
         if let Some((other, _)) = read.iter().find(same) {
-            return Err(Error::field(field, format!("{} is what `{other}` reads: expected another folder", folder.display())));
+            return Err(Error::field(field, format!("{} is read by `{other}`: expected another folder", folder.display())));
         }
     }
     for (i, (field, path)) in written.iter().enumerate() {
         if let Some((other, folder)) = folders.iter().find(|(_, folder)| would_hold(folder, path)) {
             let of = folder.display();
-            let expected = "expected another name, which none of them has";
-            return Err(Error::field(field, format!("{} is among the files of {of}, which `{other}` writes: {expected}", path.display())));
+            let expected = "expected another name";
+            return Err(Error::field(
+                field,
+                format!("{} is named like the files that `{other}` writes in {of}: {expected}", path.display()),
+            ));
         }
         let Some(place) = place(path) else { continue };
         let is_same = |(_, other): &&(&str, &Path)| self::place(other).is_some_and(|other| other == place);
         if let Some((other, _)) = written[..i].iter().find(is_same) {
-            return Err(Error::field(field, format!("{} is what `{other}` writes as well: expected another file", path.display())));
+            return Err(Error::field(field, format!("{} is also written by `{other}`: expected another file", path.display())));
         }
         if let Some((other, _)) = read.iter().find(is_same) {
-            return Err(Error::field(field, format!("{} is what `{other}` reads: expected another file", path.display())));
+            return Err(Error::field(field, format!("{} is read by `{other}`: expected another file", path.display())));
         }
         // One of the images of a folder.
         let is_in =

@@ -1,4 +1,4 @@
-//! What sampling would do, before anything is drawn: its timesteps, and the coefficients of its steps.
+//! What sampling would do, without drawing anything: its timesteps and the coefficients of its steps.
 
 use crate::choices::{Eta, Model};
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use crate::spacing::Spacing;
 use ddim::{Sampler, Solver, Trajectory};
 use serde::{Deserialize, Serialize};
 
-/// The steps that a [`Sample`](crate::Sample) of the same fields would take, as far as they do not depend on what the network says.
+/// Plans the steps that a [`Sample`](crate::Sample) with the same fields would take, as far as they do not depend on the network's predictions.
 ///
 /// ```
 /// use ddim_engine::{Control, Engine, Eta, Plan};
@@ -24,18 +24,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Plan {
-    /// Which model.
+    /// The model, and how to run it.
     pub model: Model,
-    /// S.
+    /// S, the number of steps.
     pub steps: usize,
-    /// Randomness.
+    /// Noise added while sampling.
     pub eta: Eta,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
-    /// How a step uses what the network said before.
+    /// How a step uses earlier predictions of the network.
     #[serde(with = "crate::choices::by_name")]
     pub solver: Solver,
-    /// Exactly these code timesteps, descending, instead of `steps`.
+    /// Exactly these code timesteps, in descending order, instead of `steps`.
     pub timesteps: Option<Vec<usize>>,
 }
 
@@ -45,22 +45,22 @@ impl Default for Plan {
     }
 }
 
-/// The steps of a [`Plan`].
+/// The result of a [`Plan`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "plan")]
 pub struct PlanReport {
-    /// The model as it was named.
+    /// The model, as named in the request.
     pub model: String,
-    /// What the spacing of timesteps is called.
+    /// Name of the spacing of timesteps.
     pub trajectory: String,
     /// Code timesteps in the order in which they are visited.
     pub timesteps: Vec<usize>,
-    /// Evaluations of the network per image; guidance takes each twice.
+    /// Network evaluations per image; guidance takes each twice.
     pub evaluations: usize,
     /// ᾱ of each code timestep 0..T of training.
     pub alpha_bar: Vec<f64>,
-    /// In order.
+    /// The steps, in sampling order.
     pub steps: Vec<PlannedStep>,
 }
 
@@ -68,17 +68,17 @@ pub struct PlanReport {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlannedStep {
-    /// The code timestep that the network is evaluated at.
+    /// The code timestep at which the network is evaluated.
     pub timestep: usize,
-    /// The one after it; none where what comes is the image.
+    /// The next code timestep. None where the step leads to the image itself.
     pub next_timestep: Option<usize>,
-    /// ᾱ at the timestep.
+    /// ᾱ at `timestep`.
     pub alpha_bar: f64,
-    /// ᾱ at the next; 1 of the image.
+    /// ᾱ at `next_timestep`; 1 for the image.
     pub alpha_bar_next: f64,
-    /// √(1 - ᾱ_next - σ²).
+    /// Coefficient of ε, √(1 - ᾱ_next - σ²).
     pub direction: f64,
-    /// Of the noise that is added: Eq. 16, or σ̂.
+    /// σ, the standard deviation of the added noise: Eq. 16, or σ̂.
     pub sigma: f64,
 }
 

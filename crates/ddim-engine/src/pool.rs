@@ -1,4 +1,4 @@
-//! The threads of one job.
+//! The thread pool of one job.
 
 use crate::error::Result;
 

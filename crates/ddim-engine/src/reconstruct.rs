@@ -1,4 +1,4 @@
-//! Images encoded and decoded again, and what was lost (Table 2).
+//! Reconstruction: images encoded and decoded again, and the error (Table 2).
 
 use crate::choices::{Clipping, Model, Preparing};
 use crate::encode::moments;
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 /// Images that are drawn.
 const SHOWN: usize = 16;
 
-/// The error of encoding and decoding images over several numbers of steps, the same up and down. Nothing is clipped.
+/// Measures the error of encoding and decoding images, for several numbers of steps, the same in both directions. Nothing is clipped.
 ///
 /// ```
 /// use ddim_engine::{Control, Engine, Reconstruct};
@@ -34,28 +34,28 @@ const SHOWN: usize = 16;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Reconstruct {
-    /// Which model.
+    /// The model, and how to run it.
     pub model: Model,
-    /// Images of any kind that is read.
+    /// Images in any format that can be read.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub input: PathBuf,
-    /// Only the first so many.
+    /// Use only the first `count` images.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub count: Option<usize>,
-    /// How they become those of the model.
+    /// How images are fitted to the model.
     pub preparation: Preparing,
-    /// Numbers of steps.
+    /// Numbers of steps to try.
     #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub steps: Vec<usize>,
     /// How timesteps are chosen.
     pub trajectory: Option<Spacing>,
-    /// How images are encoded. What is not Eq. 13 inverts DDIM's steps, which decode.
+    /// How images are encoded. All inversions but Eq. 13 invert DDIM's steps, which decode.
     pub inversion: Inversion,
-    /// How latents are decoded; with [`Inversion::Bdia`] only as they were encoded.
+    /// How latents are decoded. With [`Inversion::Bdia`], only [`Solver::Ddim`] is allowed.
     #[serde(with = "crate::choices::by_name")]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName, default = crate::schemas::default_solver))]
     pub solver: Solver,
-    /// A picture of the first 16: originals, then for each number of steps what was decoded, and how it differs.
+    /// A picture of the first 16 images: the originals, then for each number of steps the reconstructions and their differences.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub grid: Option<PathBuf>,
 }
@@ -77,18 +77,18 @@ impl Default for Reconstruct {
     }
 }
 
-/// What was lost.
+/// The result of a [`Reconstruct`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "reconstruct")]
 pub struct ReconstructReport {
-    /// The model as it was named.
+    /// The model, as named in the request.
     pub model: String,
     /// Number of images.
     pub images: usize,
-    /// What was left out.
+    /// Files left out, and warnings.
     pub data: DataReport,
-    /// What the spacing of timesteps is called.
+    /// Name of the spacing of timesteps.
     pub trajectory: String,
     /// How images were encoded.
     pub inversion: Inversion,
@@ -96,35 +96,35 @@ pub struct ReconstructReport {
     #[serde(with = "crate::choices::by_name")]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName))]
     pub solver: Solver,
-    /// What all of it took.
+    /// Total time in seconds.
     pub seconds: f64,
-    /// One for each number of steps.
+    /// One entry for each number of steps.
     pub mse: Vec<Reconstruction>,
-    /// What was written.
+    /// Files written.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
     #[serde(skip)]
     pub shape: [usize; 3],
-    /// The images, [n, c, h, w], as they were encoded.
+    /// The prepared input images, [n, c, h, w].
     #[serde(skip)]
     pub originals: Vec<f32>,
-    /// For each number of steps, what they became, [n, c, h, w].
+    /// The reconstructions for each number of steps, [n, c, h, w].
     #[serde(skip)]
     pub decoded: Vec<Vec<f32>>,
 }
 
-/// The error over one number of steps.
+/// The reconstruction error for one number of steps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reconstruction {
-    /// S, up and down.
+    /// S, the number of steps in each direction.
     pub steps: usize,
-    /// Evaluations up, per image: S but for inversions that iterate, not counting guidance's second of each.
+    /// Network evaluations per image while encoding: S, except for iterative inversions. The second evaluation that guidance takes is not counted.
     pub evaluations: f64,
-    /// Standard deviation of all numbers of the latents; of noise 1.
+    /// Standard deviation of all latent values; 1 for pure noise.
     pub latent_std: f64,
-    /// Mean squared error per dimension of images in [0, 1].
+    /// Mean squared error per dimension, of images in [0, 1].
     pub mse: f64,
 }
 
@@ -134,7 +134,7 @@ impl Request for Reconstruct {
     fn work(&self, Within(watch): Within<'_, '_>) -> Result<ReconstructReport> {
         check_paths(&self.model.reading(&[("input", Some(&*self.input))]), &[], &[("grid", self.grid.as_deref())])?;
         if self.steps.is_empty() {
-            return Err(Error::field("steps", "none: expected one number or more"));
+            return Err(Error::field("steps", "none: expected at least one number"));
         }
         let mut session = Session::of_data(&self.model, watch)?;
         let trajectories =
@@ -142,12 +142,14 @@ impl Request for Reconstruct {
         if self.inversion == Inversion::Bdia && self.solver != Solver::Ddim {
             return Err(Error::field(
                 "solver",
-                format!("{}: expected ddim, with the inversion bdia, which decodes as it encodes", self.solver),
+                format!("{}: expected ddim, since the bdia inversion decodes exactly as it encodes", self.solver),
             ));
         }
         if self.solver != Solver::Ddim {
-            watch
-                .note(format!("`solver` {}: latents are those of ddim's steps, which other solvers do not take back exactly", self.solver));
+            watch.note(format!(
+                "`solver` {}: latents are encoded with ddim's steps, which other solvers do not invert exactly",
+                self.solver
+            ));
         }
         let (shape, dim) = (session.shape(), session.dim());
         let inputs = session.read(&self.input, self.preparation, self.count)?;
@@ -202,7 +204,7 @@ impl Request for Reconstruct {
 }
 
 impl Reconstruct {
-    /// Times that a difference is shown as large as it is, around gray.
+    /// The factor by which differences are magnified, around gray.
     pub const MAGNIFIED: f32 = 4.0;
 
     /// Images up and down again: what came out, the latents, and evaluations up per image.

@@ -1,13 +1,13 @@
-//! What several reports say of images.
+//! What several reports say about input images.
 
 use ddim_data::Report;
 use serde::Serialize;
 
-/// What was left out of images that were read.
+/// What was left out of the images that were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DataReport {
-    /// Files, and how many of what, a line each.
+    /// Files left out, and counts of other omissions, one line each.
     pub left_out: Vec<String>,
     /// What may mislead.
     pub warnings: Vec<String>,
@@ -26,10 +26,10 @@ impl From<&Report> for DataReport {
 /// A class of a data set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClassReport {
-    /// Its number.
+    /// Number of the class.
     pub class: usize,
-    /// Its name, where the data have names.
+    /// Name of the class, where the data set has names.
     pub name: Option<String>,
-    /// How many images have it.
+    /// Number of images of the class.
     pub images: usize,
 }

@@ -1,4 +1,4 @@
-//! Drawing images from noise.
+//! Sampling: drawing images from noise.
 
 use crate::choices::{Clipping, Eta, Model, check_count, check_room};
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// Images where a request does not say how many.
 const DEFAULT_COUNT: usize = 64;
 
-/// Images from latents x_T, by Eq. 12 over S of the model's T timesteps. Image k of a seed is the same whatever else is drawn.
+/// Draws images from latents x_T, by Eq. 12 over S of the model's T timesteps. Image k of a seed is the same whatever else is drawn.
 ///
 /// ```
 /// use ddim_engine::{Control, Engine, Eta, Sample};
@@ -36,52 +36,52 @@ const DEFAULT_COUNT: usize = 64;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Sample {
-    /// Which model.
+    /// The model, and how to run it.
     pub model: Model,
-    /// How many images. None: as many as there are latents, or 64.
+    /// Number of images. Defaults to the number of `latents`, or else to 64.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub count: Option<usize>,
-    /// The number of the first image: those before it are left to others. Images that others draw may lie in the same folder.
+    /// Number of the first image; lower numbers are left to other requests, whose images may be in the same folder. Defaults to 0.
     pub first: Option<usize>,
-    /// S.
+    /// S, the number of steps.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub steps: usize,
-    /// Randomness.
+    /// Noise added while sampling.
     pub eta: Eta,
     /// How the S timesteps are chosen.
     pub trajectory: Option<Spacing>,
-    /// How a step uses what the network said before: `ddim`, or one of the others of [`Solver`].
+    /// How a step uses earlier predictions of the network: `ddim`, or one of the other [`Solver`]s.
     #[serde(with = "crate::choices::by_name")]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName, default = crate::schemas::default_solver))]
     pub solver: Solver,
-    /// Exactly these code timesteps, descending, instead of `steps`.
+    /// Exactly these code timesteps, in descending order, instead of `steps`.
     #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub timesteps: Option<Vec<usize>>,
-    /// Of latents and noise.
+    /// Seed of the latents and the noise.
     pub seed: u64,
-    /// Latents (.npy, [n, c, h, w]) instead of the seed's: image k starts from the k-th.
+    /// A .npy file of latents [n, c, h, w] to use instead of the seed's: image k starts from the k-th.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub latents: Option<PathBuf>,
-    /// What is done to the predicted x_0.
+    /// How the predicted x_0 is clipped.
     pub clip: Clipping,
     /// Files to write.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: SampleFiles,
 }
 
-/// The files that a [`Sample`] is asked for.
+/// The output files of a [`Sample`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SampleFiles {
-    /// A folder for each image as a PNG of its number. Images of the same request that lie there are not drawn again.
+    /// A folder that receives each image as a numbered PNG. Images of the same request that are already there are not drawn again.
     pub out: Option<PathBuf>,
     /// All images as one picture.
     pub grid: Option<PathBuf>,
-    /// The batch, [n, c, h, w].
+    /// The batch as a .npy file, [n, c, h, w].
     pub save_npy: Option<PathBuf>,
-    /// A folder for every x_t and predicted x_0, and the coefficients of the steps.
+    /// A folder that receives every x_t and predicted x_0, and the coefficients of the steps.
     pub trace: Option<PathBuf>,
-    /// A GIF or an animated PNG of the grid as it is drawn.
+    /// A GIF or an animated PNG of the grid while it is being drawn.
     pub animate: Option<PathBuf>,
 }
 
@@ -104,55 +104,55 @@ impl Default for Sample {
     }
 }
 
-/// What was drawn.
+/// The result of a [`Sample`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "sample")]
 pub struct SampleReport {
-    /// The model as it was named.
+    /// The model, as named in the request.
     pub model: String,
-    /// Whether its weights themselves were taken, not their average.
+    /// Whether the weights themselves were used, not their average.
     pub raw: bool,
-    /// The rate of the average that was taken, where the request said one.
+    /// Rate of the average that was used, if the request gave one.
     pub ema: Option<f64>,
-    /// The number of the first image.
+    /// Number of the first image.
     pub first: usize,
-    /// Images of the request.
+    /// Number of images of the request.
     pub count: usize,
-    /// Images drawn now: fewer where some lay in the folder already.
+    /// Number of images drawn now; fewer if some were already in the folder.
     pub drawn: usize,
-    /// S: steps per image, each with an evaluation of the network, or two for heun and for guidance.
+    /// S, the number of steps per image: one network evaluation each, or two with heun or guidance.
     pub steps: usize,
     /// Code timesteps in the order in which they were visited.
     pub timesteps: Vec<usize>,
-    /// Randomness.
+    /// Noise added while sampling.
     pub eta: Eta,
-    /// How steps used what the network said before.
+    /// How steps used earlier predictions of the network.
     #[serde(with = "crate::choices::by_name")]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName))]
     pub solver: Solver,
-    /// Of latents and noise.
+    /// Seed of the latents and the noise.
     pub seed: u64,
-    /// What sampling took.
+    /// Sampling time in seconds.
     pub seconds: f64,
-    /// Milliseconds per evaluation of the network for an image; a guided step, or one of `heun`, takes two. None where nothing was drawn.
+    /// Milliseconds per network evaluation of one image; steps with guidance or `heun` take two. None where nothing was drawn.
     pub ms_per_image_step: Option<f64>,
-    /// [height, width].
+    /// Size of an image, [height, width].
     pub size: [usize; 2],
-    /// The class of each image, of a model with classes. None where some are mixed.
+    /// The class of each image, for models with classes. None where some are mixed.
     pub classes: Option<Vec<usize>>,
-    /// Where some are mixed, the classes of each image with their shares, which sum to 1.
+    /// The classes of each image with their weights, which sum to 1, if some are mixed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mixtures: Option<Vec<Vec<(usize, f64)>>>,
-    /// How far the network went beyond no class: 1 is not at all.
+    /// Guidance scale; 1 means no guidance.
     pub guidance: f64,
-    /// What was written.
+    /// Files written.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
     #[serde(skip)]
     pub shape: [usize; 3],
-    /// The images, [count, c, h, w] in [-1, 1], unclamped: where no file was asked for.
+    /// The images, [count, c, h, w] in [-1, 1], unclamped; only if no file was asked for.
     #[serde(skip)]
     pub images: Vec<f32>,
 }
@@ -206,7 +206,7 @@ impl Request for Sample {
         // A file that does not decode is drawn again.
         let missing: Vec<usize> = images.clone().filter(|image| !before.contains(image) || there.read(*image).is_err()).collect();
         if missing.len() < images.len() {
-            watch.note(format!("{} of {} images were there already", images.len() - missing.len(), images.len()));
+            watch.note(format!("{} of {} images already exist", images.len() - missing.len(), images.len()));
         }
         watch.begin("sampling", "image-steps", missing.len() * trajectory.len());
         // Traces and animations show all images at once.
@@ -216,7 +216,7 @@ impl Request for Sample {
         // The images in order, as far as they are kept.
         let mut kept: Vec<f32> = Vec::new();
         kept.try_reserve_exact(if keep { images.len() * dim } else { 0 })
-            .map_err(|_| Error::field("count", format!("{}: more than there is memory for, in one picture or array", images.len())))?;
+            .map_err(|_| Error::field("count", format!("{}: more than fits in memory, in one picture or array", images.len())))?;
         for batch in runs(&missing, together) {
             let at = batch.start * dim..batch.end * dim;
             let latents = given.as_ref().map_or_else(|| session.latents(self.seed, batch.start, batch.len()), |x| x[at].to_vec());
@@ -363,7 +363,7 @@ struct Singles<'a> {
 impl Singles<'_> {
     /// An image [c, h, w] as its bytes have it.
     fn read(&self, image: usize) -> Result<Vec<f32>> {
-        let gone = || Error::failure(format!("image {image} has gone from its folder since it was looked at"));
+        let gone = || Error::failure(format!("image {image} has disappeared from its folder since it was checked"));
         let bytes = self.folder.and_then(|folder| std::fs::read(single_path(folder, image)).ok());
         let picture = bytes.and_then(|bytes| Picture::from_png(&bytes).ok()).filter(|picture| picture.shape() == self.shape);
         Ok(picture.ok_or_else(gone)?.to_image())

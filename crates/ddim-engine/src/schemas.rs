@@ -1,6 +1,6 @@
-//! JSON schemas (utoipa's, feature `openapi`) of the types that serde has as text, or as a number or text.
+//! JSON schemas (utoipa's, feature `openapi`) of the types that are serialised as text, or as either a number or text.
 //!
-//! The others are derived where the types are. What a server must not be asked for has none: files to be written, and what reads files beside the model.
+//! The others are derived where the types are defined. What a server must not be asked for has no schema: files to write, and files to read besides the model.
 
 use crate::batches::BatchSize;
 use crate::choices::Eta;
@@ -30,7 +30,7 @@ fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> ObjectBuilder {
 
 impl PartialSchema for SolverName {
     fn schema() -> RefOr<Schema> {
-        let description = "How a step uses what the network said before; ddim is Eq. 12 as it is.";
+        let description = "How a step uses earlier predictions of the network; ddim is Eq. 12 itself.";
         one_of(Solver::ALL.map(Solver::name)).description(Some(description)).into()
     }
 }
@@ -72,7 +72,7 @@ impl PartialSchema for Spacing {
             Self::Power(_) | Self::Karras(_) => format!("{}(:{POSITIVE})?", spacing.kind()),
             _ => spacing.kind().to_owned(),
         });
-        let description = "How S timesteps are chosen from the T of training; power and karras take a number after a colon.";
+        let description = "How S timesteps are chosen from the T of training; power and karras optionally take a number after a colon.";
         ObjectBuilder::new()
             .schema_type(Type::String)
             .pattern(Some(format!("^({})$", forms.join("|"))))
@@ -86,8 +86,8 @@ impl ToSchema for Spacing {}
 
 impl PartialSchema for Inversion {
     fn schema() -> RefOr<Schema> {
-        let description = "How images are encoded: euler is Eq. 13; fixed-point and anderson iterate, at most so many times a step and to this tolerance, both of \
-            which may be left out; bdia keeps pairs of states, which decode to the bit.";
+        let description = "How images are encoded: euler is Eq. 13; fixed-point and anderson iterate, up to the given number of times per step and to the given \
+            tolerance, both of which may be left out; bdia keeps pairs of states, which decode bit for bit.";
         // As `FromStr` reads it: 1 to 1000 iterations, a tolerance of 0 or more.
         let numbers = format!(r"(:([1-9][0-9]{{0,2}}|1000)(:(0+(\.0+)?|{POSITIVE}))?)?");
         ObjectBuilder::new()

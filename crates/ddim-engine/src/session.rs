@@ -1,4 +1,4 @@
-//! A model that requests work with: its network, what its scheduler says, and runs over batches.
+//! A loaded model that requests work with: its network, its scheduler, and runs over batches.
 
 use crate::batches::{self, BatchSize};
 use crate::choices::{self, Clipping, Model, Preparing};
@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::path::Path;
 
 /// What is said of guidance where there is nothing to guide.
-pub(crate) const UNGUIDED: &str = "`guidance` has no effect: images of no class are not guided";
+pub(crate) const UNGUIDED: &str = "`guidance` has no effect: images without a class are not guided";
 
 /// A model, ready to be evaluated.
 #[derive(Clone)]
@@ -99,7 +99,7 @@ impl<'w, 'b> Session<'w, 'b> {
             }
             (guidance, choice.guidance) = (None, choices::Guidance::default());
         } else if let (None, Some((field, value))) = (guidance, choice.guidance.shape().next()) {
-            watch.note(format!("`{field}` {value} has no effect: `guidance` is 1, and nothing is guided"));
+            watch.note(format!("`{field}` {value} has no effect: `guidance` is 1, so nothing is guided"));
         }
         let (scheduler, schedule) = (pipeline.scheduler.clone(), pipeline.scheduler.schedule());
         let network = watch.network(pipeline)?;
@@ -193,7 +193,7 @@ impl<'w, 'b> Session<'w, 'b> {
             (Some(Err(wrong)), true) => Err(wrong),
             (None, false) => Ok((None, None)),
             (None, true) => {
-                let found = format!("reference: {} has no classes, or not all of its images have", path.display());
+                let found = format!("reference: {} has no classes, or none for some of its images", path.display());
                 Err(Error::field(FIELD, found))
             }
         }
@@ -215,7 +215,7 @@ impl<'w, 'b> Session<'w, 'b> {
             let total = self.schedule.levels() as f64;
             if !trajectory.levels().iter().any(|level| (from..=to).contains(&(*level as f64 / total))) {
                 self.watch.note(format!(
-                    "`guidance_interval` {from} to {to}: none of the {} steps lies there, nothing is guided",
+                    "`guidance_interval` {from} to {to}: none of the {} steps falls within it, so nothing is guided",
                     trajectory.len()
                 ));
             }
@@ -226,7 +226,7 @@ impl<'w, 'b> Session<'w, 'b> {
         let once = sampler.steps().iter().enumerate().filter(|(i, step)| step.next > 0 && sampler.evaluations_of(*i) == 1).count();
         if solver == Solver::Heun && once > 0 {
             self.watch.note(format!(
-                "`solver` heun: {once} of {} steps are ddim's, since σ falls too far for a mean of both ends",
+                "`solver` heun: {once} of {} steps fall back to ddim, because σ drops too far to average both ends",
                 trajectory.len()
             ));
         }
@@ -297,7 +297,7 @@ impl<'w, 'b> Session<'w, 'b> {
         if inversion != ddim::Inversion::default() && trajectory.len() == 1 && self.schedule.alpha_bar(trajectory.levels()[0]) == 0.0 {
             return Err(Error::field(
                 "steps",
-                "1: from an image to pure noise at once nothing is determined: expected 2 or more for this `inversion`",
+                "1: one step from an image to pure noise determines nothing: expected 2 or more for this `inversion`",
             ));
         }
         let encoder = Encoder::new(&self.schedule, trajectory)?;

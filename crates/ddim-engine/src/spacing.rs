@@ -1,4 +1,4 @@
-//! Which timesteps a request asks for.
+//! The spacing of timesteps that a request asks for.
 
 use crate::error::Error;
 use ddim::{NoiseSchedule, Trajectory};
@@ -8,8 +8,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// How S timesteps are chosen from the T of training; serde has it as the text that [`Display`](std::fmt::Display) writes and [`FromStr`](std::str::FromStr) reads.
-/// None of them in a request: as the model's `scheduler_config.json` says.
+/// How S timesteps are chosen from the T of training. Serialised as the text that [`Display`](std::fmt::Display) writes and [`FromStr`](std::str::FromStr)
+/// reads.
+///
+/// A request without a spacing uses the one in the model's `scheduler_config.json`.
 ///
 /// ```
 /// use ddim_engine::Spacing;
@@ -33,18 +35,18 @@ pub enum Spacing {
     Trailing,
     /// [`ddim::Trajectory::linspace`].
     Linspace,
-    /// [`ddim::Trajectory::power`] of this p, 1.5 where none is said.
+    /// [`ddim::Trajectory::power`] with this p; 1.5 by default.
     Power(f64),
     /// [`ddim::Trajectory::log_snr`].
     LogSnr,
-    /// [`ddim::Trajectory::karras`] of this ρ, 7 where none is said.
+    /// [`ddim::Trajectory::karras`] with this ρ; 7 by default.
     Karras(f64),
-    /// What [`Tune`](crate::Tune) has found for this model, solver and S: in the model's own `tuned.json`, or in another file.
+    /// What [`Tune`](crate::Tune) has found for this model, solver and S, in the model's own `tuned.json` or in another file.
     Tuned(Option<PathBuf>),
 }
 
 impl Spacing {
-    /// All that take nothing, and those that do with what is usual, in the order in which they are listed.
+    /// All spacings, in the order in which they are listed; those with a parameter have its default.
     pub const ALL: [Self; 10] = [
         Self::Uniform,
         Self::Quadratic,
@@ -58,7 +60,7 @@ impl Spacing {
         Self::Tuned(None),
     ];
 
-    /// Without its number or file.
+    /// The name without its number or file.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Uniform => "uniform",

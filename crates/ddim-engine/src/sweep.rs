@@ -1,4 +1,4 @@
-//! FID and KID over numbers of steps, solvers, trajectories, amounts of noise, guidance and seeds (Table 1).
+//! Tables of FID and KID over numbers of steps, solvers, trajectories, noise, guidance and seeds (Table 1).
 
 use crate::axes::{check_axis, check_guided, rows};
 use crate::choices::{Clipping, Eta, Guidance, Model, Preparing, check_count};
@@ -33,9 +33,11 @@ const REDRAWN: usize = 64;
 /// Images of each cell in the grid, side by side.
 const GRID: usize = 2;
 
-/// A table of FID and KID in a folder, where the same request goes on however it was stopped, and one with more of any axis computes that alone.
-/// Columns are `steps`, rows all combinations of `trajectory`, `solver`, `eta` and `guidance`; each place has a cell for every `seed`. Cells of one seed start from
-/// the same latents.
+/// Computes a table of FID and KID, kept in a folder.
+///
+/// Columns are `steps`; rows are all combinations of `trajectory`, `solver`, `eta` and `guidance`; each place in the table has one cell for every `seed`. Cells
+/// with the same seed start from the same latents. Repeating a request resumes it, however it was stopped, and a request with more values on any axis computes
+/// only the new cells.
 ///
 /// ```no_run
 /// use ddim_engine::{Control, Engine, Eta, Solver, Sweep};
@@ -56,37 +58,37 @@ const GRID: usize = 2;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sweep {
-    /// Which model.
+    /// The model, and how to run it.
     pub model: Model,
-    /// Real images, or their statistics.
+    /// Reference images, or their statistics.
     pub reference: PathBuf,
-    /// Only the first so many of them.
+    /// Use only the first `reference_limit` reference images.
     pub reference_limit: Option<usize>,
-    /// How they become those of the model.
+    /// How reference images are fitted to the model.
     pub preparation: Preparing,
     /// Numbers of steps: the columns.
     pub steps: Vec<usize>,
-    /// How a step uses what the network said before: rows.
+    /// How a step uses earlier predictions of the network: rows.
     #[serde(with = "crate::axes::by_names")]
     pub solver: Vec<Solver>,
-    /// How timesteps are chosen: rows. Empty: as the model says.
+    /// How timesteps are chosen: rows. If empty, the model's own spacing.
     pub trajectory: Vec<Spacing>,
-    /// Amounts of noise: rows.
+    /// Amounts of noise added while sampling: rows.
     pub eta: Vec<Eta>,
-    /// Scales of classifier-free guidance: rows. Empty: that of `model`, whose interval and rescaling are those of all.
+    /// Guidance scales: rows. If empty, the scale of `model`; its interval and rescaling apply to all rows.
     pub guidance: Vec<f64>,
-    /// Images of each cell.
+    /// Number of images per cell.
     pub count: usize,
-    /// Of latents and noise: so many cells in each place of the table.
+    /// Seeds of the latents and the noise: one cell for each in every place of the table.
     pub seed: Vec<u64>,
-    /// What is done to the predicted x_0; σ̂ clips and derives ε again unless this says not to clip.
+    /// How the predicted x_0 is clipped; σ̂ clips and recomputes ε unless this turns clipping off.
     pub clip: Clipping,
-    /// The folder of the sweep: table.md, .csv and .json, fid, kid and seconds (.svg, .png), grid.png; where images are drawn of the reference's classes
-    /// classes.csv, with the accuracy and KID of each.
+    /// The folder of the sweep. It receives table.md, .csv and .json; charts of FID, KID and seconds (.svg, .png); grid.png; and, if images are drawn with the
+    /// reference's classes, classes.csv with the accuracy and KID of each class.
     pub out: PathBuf,
-    /// A folder for every image of every cell, also of those that an earlier run looked at without writing them.
+    /// A folder that receives every image of every cell, including cells that an earlier run evaluated without writing their images.
     pub save_images: Option<PathBuf>,
-    /// Weights of Inception. None: where they are found, or downloaded once.
+    /// Weights of the Inception network. By default, [`ddim_eval::load_inception`] finds them, or downloads them once.
     pub inception: Option<PathBuf>,
 }
 
@@ -112,23 +114,23 @@ impl Default for Sweep {
     }
 }
 
-/// The table.
+/// The result of a [`Sweep`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "command", rename = "sweep")]
 pub struct SweepReport {
-    /// What was left out of the reference; of statistics nothing is known.
+    /// Files left out of the reference; `None` if it is statistics.
     pub data: Option<DataReport>,
-    /// What all cells share: trajectory, guidance and seed as well, where there is one.
+    /// Settings that all cells share, including trajectory, guidance and seed where there is only one.
     pub settings: Map<String, Value>,
-    /// The cells: row after row of steps, in each place seed after seed.
+    /// The cells: row by row, within a row by steps, in each place by seed.
     pub cells: Vec<CellResult>,
-    /// What may mislead, a line each.
+    /// What may mislead, one line each.
     pub warnings: Vec<String>,
-    /// What it took now.
+    /// Time taken by this run, in seconds.
     pub seconds: f64,
-    /// The folder.
+    /// The folder of the sweep.
     pub out: String,
-    /// The table in Markdown.
+    /// The table as Markdown.
     #[serde(skip)]
     pub markdown: String,
 }
@@ -222,7 +224,7 @@ impl Request for Sweep {
         warnings.extend(
             other_classes
                 .filter(|_| drawn.is_some())
-                .map(|wrong| format!("the classes of the reference are not the model's, and there is no accuracy: {wrong}")),
+                .map(|wrong| format!("the reference's classes are not the model's, so accuracy is not computed: {wrong}")),
         );
         warnings.iter().for_each(|warning| watch.warn(warning));
 
@@ -397,13 +399,13 @@ fn warnings(request: &Sweep, reference: &Images, computed_by: &[String]) -> Vec<
     let few = [("a cell", Some(request.count)), ("the reference", reference.count())];
     let mut warnings: Vec<String> = few.iter().filter_map(|(whose, count)| few_images(whose, (*count)?)).collect();
     if matches!(reference, Images::Set(set) if set.len() > MOST_COMPARED) || request.count > MOST_COMPARED {
-        warnings.push(format!("KID is of {MOST_COMPARED} images where there are more"));
+        warnings.push(format!("KID uses at most {MOST_COMPARED} images per set"));
     }
     if matches!(reference, Images::Statistics(_)) {
-        warnings.push("the reference is statistics: there is no KID without its images".to_owned());
+        warnings.push("the reference is statistics: KID needs its images".to_owned());
     }
     if computed_by.len() > 1 {
-        warnings.push(format!("cells are of {}: they may differ in their last digits", computed_by.join(" and of ")));
+        warnings.push(format!("cells were computed by {}: they may differ in their last digits", computed_by.join(" and by ")));
     }
     warnings
 }

@@ -1,4 +1,4 @@
-//! By what a sweep knows itself again.
+//! The settings by which a sweep recognises its own results.
 
 use crate::choices::{Clipping, Guidance};
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! Training runs.
+//! Training.
 
 use crate::device;
 use crate::error::{Error, Result};
@@ -17,8 +17,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// A run of training: begun, or gone on with to the same bytes. [`Control::cancel`](crate::Control::cancel) finishes the step, saves, and ends it
-/// as a report of a run that has not finished.
+/// Starts a training run, or resumes one to the same bytes.
+///
+/// After [`Control::cancel`](crate::Control::cancel), it finishes the step, saves, and returns the report of an unfinished run.
 ///
 /// ```
 /// use ddim_engine::{Control, Engine, Train};
@@ -43,51 +44,51 @@ use std::time::Instant;
 pub struct Train {
     /// The folder of the run.
     pub out: PathBuf,
-    /// Whether a run that lies there is gone on with. With `data` or `config`, one is begun where there is none yet.
+    /// Whether to resume the run in `out`. With `data` or `config`, a new run is started if there is none yet.
     pub resume: bool,
-    /// Images.
+    /// Training images.
     pub data: Option<PathBuf>,
-    /// Classes: `data` or a text file with one number per line.
+    /// Classes: `data`, or a text file with one number per line.
     pub labels: Option<PathBuf>,
     /// A model to start from.
     pub model: Option<PathBuf>,
-    /// Settings by name. None: those of `small`, or of the run.
+    /// Name of a preset of settings. Defaults to `small`, or when resuming to the run's own settings.
     pub preset: Option<String>,
-    /// A file of settings over the preset's.
+    /// A file of settings that override the preset's.
     pub config: Option<PathBuf>,
-    /// Settings over these, as text: `("ema.rates", "[0.999]")`.
+    /// Settings that override these, as text: `("ema.rates", "[0.999]")`.
     pub set: Vec<(String, String)>,
-    /// Settings over all of these.
+    /// Settings that override all of these.
     pub settings: BTreeMap<String, Value>,
-    /// Whether activations are computed again on the way back: less memory, more time, the same bytes.
+    /// Whether to recompute activations in the backward pass: less memory, more time, the same bytes.
     pub checkpoint_activations: bool,
 }
 
-/// How a run ended.
+/// The result of a [`Train`].
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "command", rename = "train")]
 pub struct TrainReport {
     /// The folder of the run.
     pub run: String,
-    /// Steps taken.
+    /// Number of steps taken.
     pub step: u64,
-    /// Whether that was the last.
+    /// Whether the run has finished.
     pub finished: bool,
-    /// What it took now.
+    /// Time taken by this call, in seconds.
     pub seconds: f64,
     /// The last checkpoint.
     pub checkpoint: Option<String>,
-    /// The last line of metrics of now.
+    /// The last line of metrics that this call wrote.
     pub metrics: Option<Metrics>,
-    /// What should be known of the settings, a line each.
+    /// Remarks on the settings, one line each.
     pub remarks: Vec<String>,
-    /// What was left out of the images.
+    /// Files left out of the images.
     pub data: DataReport,
-    /// The classes of the images, where they have any.
+    /// The classes of the images, if they have any.
     pub classes: Option<Vec<ClassReport>>,
-    /// The command that goes on.
+    /// The command that resumes the run.
     pub resume: String,
-    /// Steps of the whole run.
+    /// Number of steps of the whole run.
     #[serde(skip)]
     pub steps: u64,
 }
@@ -135,7 +136,7 @@ impl Request for Train {
         run.checkpoint_activations(self.checkpoint_activations);
         if let Some(device) = watch.device() {
             run.train_on(device.clone());
-            watch.note(format!("training on {}; the first step waits for kernels to be compiled", device.described()));
+            watch.note(format!("training on {}; the first step waits for kernels to compile", device.described()));
         }
         let config = run.config().clone();
         let previews = self.out.join(PREVIEWS);
@@ -209,7 +210,7 @@ impl Train {
     /// Says that a preset's network is not what is trained, where a model's is.
     fn say_network(&self, watch: &Watch<'_>) {
         if let (Some(preset), Some(model)) = (&self.preset, &self.model) {
-            watch.note(format!("`preset` {preset}: its settings, and the network of `model` {}", model.display()));
+            watch.note(format!("`preset` {preset}: only its settings are used, the network is that of `model` {}", model.display()));
         }
     }
 
@@ -242,39 +243,39 @@ impl Train {
 /// Images of the smaller and of the larger step that a dry run takes.
 const TRIED: [usize; 2] = [2, 8];
 
-/// What a [`Train`] would be and take, by two steps of it; nothing is written.
+/// Predicts the settings, memory and time of a [`Train`] by taking two of its steps; nothing is written.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DryRun(pub Train);
 
-/// What a run would be and take.
+/// The result of a [`DryRun`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "command", rename = "train")]
 pub struct DryRunReport {
-    /// True.
+    /// Always true.
     pub dry_run: bool,
     /// Every setting, as TOML.
     pub config: String,
-    /// Numbers of the network.
+    /// Number of parameters of the network.
     pub parameters: usize,
-    /// Images to train on.
+    /// Number of training images.
     pub images: usize,
-    /// Images kept from training.
+    /// Number of held-out images.
     pub held_out: usize,
-    /// All images in memory.
+    /// Bytes of memory that all images take.
     pub data_bytes: usize,
-    /// What should be known of the settings, a line each.
+    /// Remarks on the settings, one line each.
     pub remarks: Vec<String>,
-    /// What was left out of the images.
+    /// Files left out of the images.
     pub data: DataReport,
-    /// The classes of the images, where they have any.
+    /// The classes of the images, if they have any.
     pub classes: Option<Vec<ClassReport>>,
-    /// The most memory of a step, about, where the system says it.
+    /// Approximate peak memory of a step in bytes, where the system reports it.
     pub memory_bytes: Option<u64>,
-    /// About.
+    /// Approximate time per step in seconds.
     pub seconds_per_step: f64,
-    /// Of all steps, about.
+    /// Approximate time of the whole run in seconds.
     pub seconds: f64,
-    /// Images of a step.
+    /// Number of images per step.
     #[serde(skip)]
     pub batch_size: usize,
 }
@@ -286,7 +287,7 @@ impl Request for DryRun {
         check_paths(&[], &[("out", Some(&self.0.out))], &[])?;
         self.0.check_device(watch)?;
         if self.0.resume {
-            return Err(Error::field("resume", "a dry run looks at a run's start: expected one or the other"));
+            return Err(Error::field("resume", "a dry run tries the start of a new run: expected one or the other"));
         }
         let mut settings = self.0.settings(Some("small"))?;
         let mut trainer = Trainer::begin(&mut settings, std::slice::from_ref(&self.0.out), &|model: &Path| load(model, watch))?;

@@ -1,4 +1,4 @@
-//! The timesteps that a request asks for, of the model of its session.
+//! The timesteps that a request asks for, on the model of its session.
 
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -15,7 +15,7 @@ impl Session<'_, '_> {
         let made = self.trajectory_below(levels, spacing, steps, solver)?;
         if made.len() < steps {
             let kind = self.spacing_name(spacing);
-            self.watch.note(format!("`steps` {steps}: several timesteps of {kind} are the same, {} are left", made.len()));
+            self.watch.note(format!("`steps` {steps}: some timesteps of {kind} coincide, {} are left", made.len()));
         }
         // Few steps begin where they may. Many that begin late are not asked for by anybody: leading's, where S does not divide T.
         let (top, signal) = (made.levels()[made.len() - 1], |level: usize| self.schedule.alpha_bar(level));
@@ -23,7 +23,7 @@ impl Session<'_, '_> {
             let left = format!("{:.0} % of the image", 100.0 * signal(top).sqrt());
             let kind = self.spacing_name(spacing);
             self.watch.note(format!(
-                "`steps` {steps}: {kind} begins at timestep {}, where {left} should be left; trailing begins at {}",
+                "`steps` {steps}: {kind} starts at timestep {}, where {left} should remain; trailing starts at {}",
                 top - 1,
                 levels - 1
             ));
@@ -51,7 +51,7 @@ impl Session<'_, '_> {
                 scheduler.trajectory(steps).map_err(|e| Error::field("steps", &e).because(e))?
             }
             Some(Spacing::Tuned(_)) if top < levels => {
-                let found = format!("tuned from {levels} timesteps for a start at {top}");
+                let found = format!("tuned for {levels} timesteps, but starting at {top}");
                 return Err(Error::field("trajectory", format!("{found}: expected another kind")));
             }
             Some(spacing) => spacing.trajectory(&self.schedule.truncated(top)?, self.scheduler.steps_offset, steps, |file| {

@@ -1,4 +1,4 @@
-//! Trajectories made for one model: levels moved until few steps come nearest to what many find.
+//! Tuning of trajectories to one model: levels are moved until few steps come closest to the result of many.
 
 use crate::axes::check_axis;
 use crate::choices::{Clipping, Model, check_count, check_room};
@@ -13,8 +13,9 @@ use ddim::{Sigma, Solver, Target, Trajectory, Tuned, tune};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// For each solver and each S the timesteps that bring the images of so many latents nearest to a converged reference; tried on as many other latents, and
-/// written where [`Spacing::Tuned`] finds them.
+/// For each solver and each S, finds the timesteps whose images come closest to a converged reference.
+///
+/// The search uses `count` latents; the result is tested on `held_out` others, and written where [`Spacing::Tuned`] finds it.
 ///
 /// ```
 /// use ddim_engine::{Control, Engine, Spacing, Sample, Tune};
@@ -33,24 +34,24 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tune {
-    /// Which model.
+    /// The model, and how to run it.
     pub model: Model,
-    /// Numbers of steps, from 2.
+    /// Numbers of steps, 2 or more.
     pub steps: Vec<usize>,
-    /// What runs them. Each has trajectories of its own.
+    /// Solvers to tune for; each gets trajectories of its own.
     #[serde(with = "crate::axes::by_names")]
     pub solver: Vec<Solver>,
-    /// Latents to search on.
+    /// Number of latents to search on.
     pub count: usize,
-    /// Latents after them, to try on what was found.
+    /// Number of latents, following those, to test the result on.
     pub held_out: usize,
-    /// Of the latents.
+    /// Seed of the latents.
     pub seed: u64,
-    /// Rounds over all levels, at most.
+    /// Maximum number of rounds over all levels.
     pub passes: usize,
-    /// Steps of UniPC on `power:1.5` that the reference is drawn with.
+    /// Number of steps of the reference, drawn with UniPC on `power:1.5`.
     pub reference_steps: usize,
-    /// Where trajectories go, beside those that are there. None: `tuned.json` in the model's folder.
+    /// The file to add the trajectories to. Defaults to `tuned.json` in the model's folder.
     pub out: Option<PathBuf>,
 }
 
@@ -70,25 +71,25 @@ impl Default for Tune {
     }
 }
 
-/// What was found.
+/// The result of a [`Tune`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "command", rename = "tune")]
 pub struct TuneReport {
-    /// The model as it was named.
+    /// The model, as named in the request.
     pub model: String,
-    /// Of the latents.
+    /// Seed of the latents.
     pub seed: u64,
-    /// Latents of the search.
+    /// Number of latents searched on.
     pub count: usize,
-    /// Latents held out.
+    /// Number of held-out latents.
     pub held_out: usize,
-    /// Steps of the reference.
+    /// Number of steps of the reference.
     pub reference_steps: usize,
-    /// For each S and solver, in the order of the request.
+    /// One entry for each S and solver, in the order of the request.
     pub tuned: Vec<TunedTrajectory>,
-    /// What all of it took, the reference too.
+    /// Total time in seconds, including the reference.
     pub seconds: f64,
-    /// What was written.
+    /// Files written.
     pub files: Vec<String>,
 }
 
@@ -167,13 +168,12 @@ impl Request for Tune {
 impl Tune {
     fn check(&self, levels: usize) -> Result<()> {
         check_count(self.count)?;
-        check_count(self.held_out)
-            .map_err(|_| Error::field("held_out", format!("{}: expected 1 or more latents, and not millions", self.held_out)))?;
+        check_count(self.held_out).map_err(|e| e.renamed("count", "held_out"))?;
         if self.passes == 0 {
             return Err(Error::field("passes", "0: expected 1 or more"));
         }
         if let Some(steps) = self.steps.iter().find(|steps| !(2..=levels).contains(*steps)) {
-            return Err(Error::field("steps", format!("{steps}: expected 2 to {levels}, since the first timestep does not move")));
+            return Err(Error::field("steps", format!("{steps}: expected 2 to {levels}, since the first timestep is fixed")));
         }
         if !(1..=levels).contains(&self.reference_steps) {
             return Err(Error::field("reference_steps", format!("{}: expected 1 to {levels}", self.reference_steps)));
@@ -181,7 +181,7 @@ impl Tune {
         check_axis("steps", &self.steps, ToString::to_string)?;
         check_axis("solver", &self.solver, ToString::to_string)?;
         if let Some(steps) = self.steps.iter().find(|steps| **steps >= self.reference_steps) {
-            let expected = format!("expected more than the {steps} that are tuned to it");
+            let expected = format!("expected more than the {steps} steps tuned against it");
             return Err(Error::field("reference_steps", format!("{}: {expected}", self.reference_steps)));
         }
         Ok(())
@@ -199,7 +199,7 @@ fn starts(session: &Session<'_, '_>, steps: usize) -> Result<Vec<(String, Trajec
         }
     }
     match starts.is_empty() {
-        true => Err(Error::field("steps", format!("{steps}: no spacing has so many different timesteps to start from"))),
+        true => Err(Error::field("steps", format!("{steps}: no spacing has that many different timesteps to start from"))),
         false => Ok(starts),
     }
 }
@@ -228,6 +228,6 @@ fn tell(tuned: &TunedTrajectory, watch: &Watch<'_>) {
     let TunedTrajectory { solver, steps, in_sample: [a, b], held_out: [c, d], start, images: [n, m], .. } = tuned;
     watch.line(format!("{solver}, {steps} steps: {a:.4} -> {b:.4} on {n} latents, {c:.4} -> {d:.4} on {m} held out"));
     if !tuned.is_better {
-        watch.warn(format!("{solver}, {steps} steps: what was found is no better on the latents held out: {start} is kept"));
+        watch.warn(format!("{solver}, {steps} steps: the result is no better on held-out latents: keeping {start}"));
     }
 }

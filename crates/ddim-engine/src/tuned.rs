@@ -1,4 +1,4 @@
-//! Files of tuned trajectories: what `Tune` writes beside a model, and `Spacing::Tuned` reads.
+//! Files of tuned trajectories, which `Tune` writes beside a model and `Spacing::Tuned` reads.
 
 use crate::error::{Error, Result};
 use crate::models::{built_in_tuned, is_built_in};
@@ -40,33 +40,35 @@ impl TunedFor {
     }
 }
 
-/// A trajectory that was tuned, and what it is worth. Errors are root mean squared differences from the reference per image, pixels in [0, 1], each counted no
-/// higher than `cap`, and their mean: of the trajectory that the search started from, and of the one that it found.
+/// A tuned trajectory, and how good it is.
+///
+/// Errors are root mean squared differences from the reference per image, of pixels in [0, 1], each capped at `cap`, then averaged over images: first of the
+/// trajectory that the search started from, then of the one that it found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TunedTrajectory {
-    /// What runs it.
+    /// The solver that it was tuned for.
     #[serde(with = "crate::choices::by_name")]
     pub solver: Solver,
-    /// S.
+    /// S, the number of steps.
     pub steps: usize,
-    /// Under which guidance, as flags; empty without any.
+    /// The guidance that it was tuned for, as flags; empty without guidance.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub guidance: String,
-    /// Code timesteps in the order of sampling: what was found, or the start's where that was no better on images held out.
+    /// Code timesteps in sampling order: the ones found, or the start's if those were no better on held-out images.
     pub timesteps: Vec<usize>,
-    /// What the search started from: `power:1.5`, or another spacing.
+    /// The spacing that the search started from, such as `power:1.5`.
     pub start: String,
-    /// Whether `timesteps` are not the start's.
+    /// Whether the timesteps found were better on held-out images, and so are in `timesteps`.
     pub is_better: bool,
-    /// Over the images of the search.
+    /// Errors on the images of the search.
     pub in_sample: [f64; 2],
-    /// Over images that the search has not seen.
+    /// Errors on held-out images.
     pub held_out: [f64; 2],
-    /// What one image's error counts at most.
+    /// The cap on a single image's error.
     pub cap: f64,
-    /// How many images there were of either kind.
+    /// Numbers of images searched on and held out.
     pub images: [usize; 2],
-    /// Rounds over all levels.
+    /// Number of rounds over all levels.
     pub passes: usize,
 }
 
@@ -96,19 +98,19 @@ pub(crate) fn trajectory(
         Some(path) => match std::fs::read_to_string(&path) {
             Ok(text) => (path.display().to_string(), text),
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                return Err(error(format!("{} not found: ddim tune makes one", path.display())).because(e));
+                return Err(error(format!("{} not found: expected a file written by ddim tune", path.display())).because(e));
             }
             Err(e) => return Err(Error::io(&path, e)),
         },
         None => match built_in_tuned(model) {
             Some(text) => (model.display().to_string(), text.to_owned()),
             None => {
-                let expected = "expected tuned:FILE, which ddim tune writes where `out` says";
+                let expected = "expected tuned:FILE, which ddim tune writes to `out`";
                 return Err(error(format!("nothing is tuned for {}, which {}: {expected}", model.display(), without_folder(model))));
             }
         },
     };
-    let found: File = serde_json::from_str(&text).map_err(|e| error(format!("{name} is no file of ddim tune: {e}")).because(e))?;
+    let found: File = serde_json::from_str(&text).map_err(|e| error(format!("{name} was not written by ddim tune: {e}")).because(e))?;
     if let Some(what) = expected.other(&found.tuned_for) {
         return Err(error(format!("{name} {what}")));
     }
@@ -117,7 +119,7 @@ pub(crate) fn trajectory(
         let there: Vec<String> = found.tuned.iter().map(one).collect();
         let there = if there.is_empty() { "nothing".to_owned() } else { there.join(", ") };
         return Err(error(format!(
-            "{name} has nothing for solver {solver} and {steps} steps{guidance}, but {there}: ddim tune makes more"
+            "{name} has no entry for solver {solver} and {steps} steps{guidance} (it has {there}): ddim tune adds one"
         )));
     };
     let made = Trajectory::from_timesteps(expected.timesteps, &tuned.timesteps);
@@ -154,7 +156,7 @@ pub(crate) fn kept(path: &Path, expected: &TunedFor) -> Result<Vec<TunedTrajecto
     };
     let expected_file = "expected another file, or move this one away";
     let found: File = serde_json::from_str(&text)
-        .map_err(|e| Error::field("out", format!("{} is no file of ddim tune ({e}): {expected_file}", path.display())).because(e))?;
+        .map_err(|e| Error::field("out", format!("{} was not written by ddim tune ({e}): {expected_file}", path.display())).because(e))?;
     match expected.other(&found.tuned_for) {
         Some(what) => Err(Error::field("out", format!("{} {what}: {expected_file}", path.display()))),
         None => Ok(found.tuned),

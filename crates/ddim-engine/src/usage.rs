@@ -1,4 +1,4 @@
-//! Processor time and memory of this process.
+//! CPU time and memory of this process.
 
 /// What this process has used so far.
 pub(crate) struct Usage {

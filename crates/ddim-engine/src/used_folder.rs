@@ -1,5 +1,5 @@
-//! Folders that hold what an earlier command wrote. Two runs in one folder look like one: a shorter one would leave the images of the longer
-//! at its end, and whoever reads the folder would take all for the same.
+//! Folders that hold the output of an earlier command. Two runs in one folder look like one: a shorter run would leave the images of a longer one
+//! after its own, and whoever reads the folder would take them all for the same run.
 
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -27,15 +27,15 @@ pub(crate) fn images(folder: &Path, end: Option<usize>, caption: impl Fn(usize) 
         let refuse = |found: String| Err(Error::file(folder, format!("holds {found}: {EXPECTED}")));
         match File::open(&path).ok().and_then(|file| ddim_pictures::description(BufReader::new(file))) {
             Some(found) if found == caption(i) => {}
-            Some(found) => return refuse(format!("images of another command ({}: {})", name(&path), line(&found))),
-            None => return refuse(format!("{}, which is not of this command", name(&path))),
+            Some(found) => return refuse(format!("images from another command ({}: {})", name(&path), line(&found))),
+            None => return refuse(format!("{}, which is not from this command", name(&path))),
         }
         found.insert(i);
     }
     match (found.last(), end) {
         (Some(last), Some(end)) if *last >= end => {
             let images = if found.len() == 1 { "1 image".to_owned() } else { format!("{} images", found.len()) };
-            let found = format!("holds {images} of this command, up to number {last}, and {end} would be drawn: {EXPECTED}");
+            let found = format!("holds {images} from this command, up to number {last}, but only {end} would be drawn: {EXPECTED}");
             Err(Error::file(folder, found))
         }
         _ => Ok(found),
@@ -53,10 +53,7 @@ pub(crate) fn check_trace(folder: &Path, caption: &str) -> Result<()> {
         Some(found) => return refuse(format!("the trace of another command ({})", line(found))),
         None => {}
     }
-    files
-        .iter()
-        .find(|path| is_of_trace(path))
-        .map_or(Ok(()), |path| refuse(format!("{}, of a trace that does not say of what", name(path))))
+    files.iter().find(|path| is_of_trace(path)).map_or(Ok(()), |path| refuse(format!("{}, part of a trace of unknown origin", name(path))))
 }
 
 /// Whether `path` lies in `folder` under a name that files of ours have there.

@@ -256,7 +256,7 @@ fn files_without_a_checksum_are_said() {
     let fetched = case.fetch().unwrap();
     assert_loads(&fetched);
     assert_eq!(fetched.notes.len(), OURS.len());
-    assert!(fetched.notes.iter().any(|note| note.contains(WEIGHTS) && note.contains("not checked")));
+    assert!(fetched.notes.iter().any(|note| note.contains(WEIGHTS) && note.contains("not verified")));
     let case = Case::new();
     case.hub.set(|state| state.etag = Some(|_| "../../x".to_owned()));
     assert!(case.error(ErrorKind::Hub).contains("ETag"));
@@ -300,7 +300,7 @@ fn a_token_opens_a_model_and_goes_to_the_hub_alone() {
     assert!(case.error(ErrorKind::Hub).contains("HF_TOKEN"));
     case.options.token = Some("hf_wrong".to_owned());
     let error = case.error(ErrorKind::Hub);
-    assert!(error.contains("does not take the token") && !error.contains("hf_wrong"), "{error}");
+    assert!(error.contains("rejects the token") && !error.contains("hf_wrong"), "{error}");
     case.options.token = Some("hf_secret".to_owned());
     case.hub.requests();
     cdn.set(|state| state.cuts = vec![300_000]);
@@ -357,7 +357,7 @@ fn without_a_network_what_is_here_is_taken() {
     // Weights whose contents are gone are no model.
     std::fs::remove_file(case.weights_blob()).unwrap();
     case.options.offline = true;
-    assert!(case.error(ErrorKind::Hub).contains("not whole"));
+    assert!(case.error(ErrorKind::Hub).contains("incomplete in"));
     case.options.offline = false;
     assert_loads(&case.fetch().unwrap());
 }
@@ -370,7 +370,7 @@ fn a_dead_server_ends() {
     case.options.endpoint = format!("http://{}", listener.local_addr().unwrap());
     case.options.timeout = Duration::from_millis(200);
     case.options.attempts = 2;
-    assert!(case.error(ErrorKind::Hub).contains("says nothing"));
+    assert!(case.error(ErrorKind::Hub).contains("stopped responding"));
     // And one that comes to a halt within a file.
     let mut case = Case::new();
     case.options.timeout = Duration::from_millis(200);
@@ -473,7 +473,7 @@ fn networks_of_another_kind_before_their_weights() {
     assert!(error.contains("org/emoji: unet/config.json") && error.contains("UNet2DConditionModel"), "{error}");
     assert_eq!(weight_ranges(&case.hub.requests()).len(), 0);
     let case = Case::of(&[("pytorch_model.bin".to_owned(), vec![1]), ("config.json".to_owned(), b"{}".to_vec())]);
-    assert!(case.error(ErrorKind::Hub).contains("no model of ours"));
+    assert!(case.error(ErrorKind::Hub).contains("not a model that ddim can read"));
 }
 
 #[test]

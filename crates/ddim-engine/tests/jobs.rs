@@ -171,7 +171,7 @@ fn errors_name_the_field() {
         assert!(Engine::new(device, threads).is_err());
     }
     let (kind, text) = field(engine().with_precision(Precision::F16).unwrap_err());
-    assert!(kind == ErrorKind::Request && text.starts_with("`precision` f16: the processor computes in f32"), "{text}");
+    assert!(kind == ErrorKind::Request && text.starts_with("`precision` f16: the CPU computes in f32"), "{text}");
     assert!(engine().with_precision(Precision::F32).is_ok());
 }
 

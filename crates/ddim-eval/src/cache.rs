@@ -1,4 +1,4 @@
-//! The user's cache folder, and the features of reference images in it: to take them costs more than most tables that they are for.
+//! The user's cache folder, and the features of reference images in it, which take longer to compute than most tables made with them.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::statistics::{npy, to_npz};
@@ -35,8 +35,10 @@ const MOST_KEPT: u64 = 2 << 30;
 /// A file that is so old is not being written.
 const A_DAY: Duration = Duration::from_hours(24);
 
-/// The place of one set's features in the cache: `features/` in the folder that `$DDIM_CACHE` names, or in `ddim` in the user's cache folder.
-/// Of the files there, at most 2 GiB, those that were used last stay. Sets of fewer than 256 images have none.
+/// The place of one set's features in the cache: `features/` in the folder that `$DDIM_CACHE` names, or in `ddim` in the user's cache
+/// folder.
+///
+/// The files there take at most 2 GiB; the most recently used ones stay. Sets of fewer than 256 images are not kept.
 ///
 /// ```
 /// use ddim_eval::KeptFeatures;
@@ -53,8 +55,10 @@ pub struct KeptFeatures {
 }
 
 impl KeptFeatures {
-    /// Of the `count` images whose checksum is `images` ([`Images::checksum`](crate::Images::checksum)), by the Inception network whose checksum
-    /// is `inception` ([`Inception::checksum`]) as `computed_by` computes it: versions, vectors and devices may differ in the last digits.
+    /// Returns the place of the features of `count` images whose checksum is `images` ([`Images::checksum`](crate::Images::checksum)).
+    ///
+    /// They are those of the Inception network whose checksum is `inception` ([`Inception::checksum`]), as `computed_by` computes them:
+    /// versions, vectors and devices may differ in the last digits.
     pub fn of(images: &str, inception: u32, computed_by: &str, count: usize) -> Self {
         let folder = cache_folder().filter(|_| count >= WORTH_KEEPING).map(|folder| folder.join("features"));
         Self::within(folder, images, inception, computed_by, count)
@@ -65,12 +69,12 @@ impl KeptFeatures {
         Self { path: folder.map(|folder| folder.join(format!("{}.npz", crate::features::hex(&key[..16])))), count }
     }
 
-    /// Where they are, or will be.
+    /// Returns the path where they are, or will be, kept.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// [n, 2048], where they are kept. A file that is damaged counts as none.
+    /// Reads the features [n, 2048] if they are kept. A damaged file counts as missing.
     pub fn read(&self) -> Option<Vec<f32>> {
         let path = self.path.as_deref()?;
         let features = read(path).filter(|features| features.len() == self.count * Inception::FEATURES)?;
@@ -79,13 +83,13 @@ impl KeptFeatures {
         Some(features)
     }
 
-    /// Keeps features [n, 2048], and removes what was not used for longest where all files are more than 2 GiB.
+    /// Keeps features [n, 2048], and removes the least recently used files if all of them exceed 2 GiB.
     ///
     /// # Errors
-    /// A folder that cannot be made, or a file that cannot be written. Nothing depends on it.
+    /// Returns an error if a folder cannot be created or a file cannot be written. Nothing depends on it.
     ///
     /// # Panics
-    /// On features of another number of images.
+    /// Panics on features of another number of images.
     pub fn write(&self, features: &[f32]) -> Result<()> {
         assert_eq!(features.len(), self.count * Inception::FEATURES, "features of other images");
         let Some((path, folder)) = self.path.as_deref().and_then(|path| Some((path, path.parent()?))) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! The cells of a sweep: what each is of, what it is called, and what came out.
+//! The cells of a sweep: what each stands for, its name, and its results.
 
 use crate::error::{Error, Result};
 use ddim::{Sigma, Solver};
@@ -9,9 +9,9 @@ use std::path::Path;
 /// What the cells of a row share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// How a step uses what the network said before.
+    /// How a step uses the network's earlier outputs.
     pub solver: Solver,
-    /// What the choice of timesteps is called.
+    /// The name of the choice of timesteps.
     pub trajectory: String,
     /// η, or σ̂.
     pub sigma: Sigma,
@@ -19,34 +19,35 @@ pub struct Row {
     pub guidance: f64,
 }
 
-/// What a cell is of.
+/// What a cell stands for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
-    /// S that was asked for.
+    /// The requested number of steps S.
     pub steps: usize,
-    /// How a step uses what the network said before.
+    /// How a step uses the network's earlier outputs.
     pub solver: Solver,
-    /// What the choice of timesteps is called.
+    /// The name of the choice of timesteps.
     pub trajectory: String,
     /// η, or σ̂.
     pub sigma: Sigma,
     /// The scale of classifier-free guidance: 1 is none.
     pub guidance: f64,
-    /// Of latents and noise: cells of one seed start from the same latents.
+    /// The seed of latents and noise: cells with the same seed start from the same latents.
     pub seed: u64,
 }
 
-/// What came out of a cell.
+/// The results of a cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CellResult {
-    /// S that was asked for.
+    /// The requested number of steps S.
     pub steps: usize,
-    /// How often the network was evaluated for an image: S, but for trajectories that drop or add steps, solvers that look twice, and guidance.
+    /// Network evaluations per image: S, except for trajectories that drop or add steps, solvers that evaluate twice, and guidance.
     pub evaluations: usize,
-    /// The solver's name. Empty in files of versions that had DDIM's alone; [`Sweep::cell`](crate::Sweep::cell) fills it in, as the next two.
+    /// The solver's name. Empty in files of versions that only had DDIM's; [`Sweep::cell`](crate::Sweep::cell) fills it in, like the next
+    /// two.
     #[serde(default)]
     pub solver: String,
-    /// What the choice of timesteps is called.
+    /// The name of the choice of timesteps.
     #[serde(default)]
     pub trajectory: String,
     /// η as text, or "hat".
@@ -54,38 +55,38 @@ pub struct CellResult {
     /// The scale of classifier-free guidance: 1 is none.
     #[serde(default = "no_guidance")]
     pub guidance: f64,
-    /// Of latents and noise.
+    /// The seed of latents and noise.
     #[serde(default)]
     pub seed: u64,
-    /// Images.
+    /// The number of images.
     pub count: usize,
-    /// Against the reference.
+    /// FID against the reference.
     pub fid: f64,
-    /// Its standard error over the images of the cell. None for 2 images.
+    /// Its standard error over the images of the cell. `None` for 2 images.
     pub fid_error: Option<f64>,
-    /// Against the reference, where its images are known and not their statistics alone.
+    /// KID against the reference, if its images are known and not only their statistics.
     pub kid: Option<f64>,
     /// Its standard error over the images of both.
     pub kid_error: Option<f64>,
-    /// The share of images in which a classifier of the reference ([`Probe`](crate::Probe)) finds the class that they were drawn for, of those whose class
-    /// the reference has.
+    /// The share of images in which a classifier of the reference ([`Probe`](crate::Probe)) finds the class that they were drawn for, among
+    /// those whose class the reference has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
-    /// The same and KID of each class, against the reference's images of that class.
+    /// The accuracy and KID of each class, against the reference's images of that class.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassResult>,
 }
 
-/// What came out of one class of a cell.
+/// The results of one class of a cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassResult {
     /// The class, as the model numbers it.
     pub class: usize,
-    /// Images that were drawn for it.
+    /// The number of images that were drawn for it.
     pub count: usize,
-    /// The share of them in which the classifier finds it. None of a class that the reference has not.
+    /// The share of them in which the classifier finds it. `None` for a class that the reference does not have.
     pub accuracy: Option<f64>,
-    /// Against the reference's images of the class. None where either has fewer than 2.
+    /// KID against the reference's images of the class. `None` if either has fewer than 2.
     pub kid: Option<f64>,
     /// Its standard error over the images of both.
     pub kid_error: Option<f64>,
@@ -96,8 +97,10 @@ fn no_guidance() -> f64 {
     1.0
 }
 
-/// What the cells of a folder are of whose names do not say: with DDIM's own solver, over this trajectory, under this guidance, from this seed.
-/// The first that a sweep was asked for; earlier versions knew no others.
+/// What the cells of a folder stand for if their names do not say: DDIM's own solver, over this trajectory, under this guidance, from this
+/// seed.
+///
+/// These are the first values that a sweep was asked for; earlier versions knew no others.
 ///
 /// ```
 /// use ddim::{Sigma, Solver};
@@ -111,11 +114,11 @@ fn no_guidance() -> f64 {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plain {
-    /// What their choice of timesteps is called.
+    /// The name of their choice of timesteps.
     pub trajectory: String,
     /// The scale of their guidance.
     pub guidance: f64,
-    /// Of their latents and noise.
+    /// The seed of their latents and noise.
     pub seed: u64,
 }
 
@@ -123,7 +126,7 @@ impl Plain {
     /// As the settings of a sweep in `folder` have it.
     pub(crate) fn among(settings: &Map<String, Value>, folder: &Path) -> Result<Self> {
         let missing = |key: &str| {
-            let message = format!("a sweep of an earlier version, which did not note {key}: expected a new folder, or another --out");
+            let message = format!("a sweep from an earlier version, which did not record {key}: expected a new folder, or another --out");
             Error::sweep(folder, message)
         };
         let trajectory = settings.get("trajectory").and_then(Value::as_str).ok_or_else(|| missing("trajectory"))?;
@@ -134,7 +137,7 @@ impl Plain {
 }
 
 impl Row {
-    /// The cell of S steps and a seed.
+    /// Returns the cell of S steps and a seed.
     pub fn cell(&self, steps: usize, seed: u64) -> Cell {
         let Self { solver, trajectory, sigma, guidance } = self.clone();
         Cell { steps, solver, trajectory, sigma, guidance, seed }
@@ -142,7 +145,7 @@ impl Row {
 }
 
 impl Cell {
-    /// What its files are called, beside others of a folder: S and η, and what is not `plain`.
+    /// Returns the base name of its files in a folder: S and η, and whatever differs from `plain`.
     pub fn name(&self, plain: &Plain) -> String {
         let mut name = format!("s{:04}", self.steps);
         if self.solver != Solver::Ddim {
@@ -165,7 +168,7 @@ impl Cell {
     }
 }
 
-/// How the name of a noise is written.
+/// Returns the way a noise is written in names.
 pub fn sigma_name(sigma: &Sigma) -> String {
     match sigma {
         Sigma::Eta(eta) => format!("{eta}"),

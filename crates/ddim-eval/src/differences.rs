@@ -1,4 +1,4 @@
-//! What the places of a table have above each other, where their images begin at the same latents.
+//! Differences between the places of a table whose images start from the same latents.
 
 use crate::cell::CellResult;
 use crate::kernel::jackknife;
@@ -6,12 +6,13 @@ use crate::table::{Table, mean_and_deviation, plus_minus};
 use std::ops::Range;
 
 impl Table {
-    /// By how much FID of one place, a row and a column, is above that of another. Cells of one seed begin at the same latents, so that an image of one belongs to
-    /// an image of the other: ± is the standard error over such pairs (the jackknife's) or, of several seeds, the standard deviation over seeds. None where it is
-    /// not known.
+    /// Returns by how much the FID of one place, a row and a column, exceeds that of another, and its error (±).
+    ///
+    /// Cells of one seed start from the same latents, so each image of one belongs to an image of the other. The error is the standard
+    /// error over such pairs (the jackknife's) or, with several seeds, the standard deviation over seeds; `None` if it is not known.
     ///
     /// # Panics
-    /// Where there is no such place.
+    /// Panics if there is no such place.
     pub fn difference(&self, of: [usize; 2], from: [usize; 2]) -> (f64, Option<f64>) {
         let pairs: Vec<_> = self.cells_of(of).zip(self.cells_of(from)).collect();
         let differences: Vec<f64> = pairs.iter().map(|&(a, b)| self.results[a].fid - self.results[b].fid).collect();
@@ -55,17 +56,17 @@ impl Table {
         let mut text = String::new();
         if known(&below) {
             let lines = self.lines(1..rows, 0..columns, |row, column| show([row, column], [0, column]));
-            text += &format!("\n{lines}\nFID of the same less that of {} at the same S, ± {over}.\n", self.labels()[0]);
+            text += &format!("\n{lines}\nDifference in FID from {} at the same S, ± {over}.\n", self.labels()[0]);
         }
         if known(&beside) {
             let lines = self.lines(0..rows, 1..columns, |row, column| show([row, column], [row, column - 1]));
-            text +=
-                &format!("\n{lines}\nFID of the same less that of the column before it (the first is S = {}), ± {over}.\n", self.steps[0]);
+            text += &format!("\n{lines}\nDifference in FID from the previous column (the first is S = {}), ± {over}.\n", self.steps[0]);
         }
         text
     }
 
-    /// One line per comparison of [`to_markdown`](Self::to_markdown)'s; what is not known is empty. None where nothing is compared.
+    /// Returns one line per comparison of [`to_markdown`](Self::to_markdown), with unknown values left empty. `None` if nothing is
+    /// compared.
     pub fn to_differences_csv(&self) -> Option<String> {
         let place = |place: [usize; 2]| {
             let CellResult { steps, eta, solver, trajectory, guidance, .. } = &self.results[self.cells_of(place).start];
@@ -93,7 +94,7 @@ mod tests {
         let sigmas = [Sigma::Eta(0.0), Sigma::Eta(1.0)];
         let mut table = table(&[10, 20], sigmas.map(|sigma| row(Solver::Ddim, "uniform", sigma)).into(), &[0]);
         assert_eq!(table.difference([1, 0], [0, 0]), (2.0, None));
-        assert!(!table.to_markdown(None, None, &[]).contains("less"));
+        assert!(!table.to_markdown(None, None, &[]).contains("Difference in FID"));
         // What moves both alike is no error of their difference: (n - 1)/n Σ (x - mean)² of -1, 0, 1 is 4/3.
         let moved = |by: [f64; 3]| Some(vec![5.0 + by[0], 5.0 + by[1], 50.0 + by[2]]);
         table.without = vec![moved([0.0; 3]), moved([-1.0, 0.0, 1.0]), moved([1.0; 3]), None];
@@ -103,11 +104,9 @@ mod tests {
         let text = table.to_markdown(None, None, &[]);
         let over = "± one standard error over pairs of images from the same latents.\n";
         for expected in [
+            format!("| S | 10 | 20 |\n|---|---|---|\n| η = 1 | 2.00 ± 0.00 | 2.00 |\n\nDifference in FID from η = 0 at the same S, {over}"),
             format!(
-                "| S | 10 | 20 |\n|---|---|---|\n| η = 1 | 2.00 ± 0.00 | 2.00 |\n\nFID of the same less that of η = 0 at the same S, {over}"
-            ),
-            format!(
-                "| S | 20 |\n|---|---|\n| η = 0 | 1.00 ± 1.15 |\n| η = 1 | 1.00 |\n\nFID of the same less that of the column before it (the first is S = 10), {over}"
+                "| S | 20 |\n|---|---|\n| η = 0 | 1.00 ± 1.15 |\n| η = 1 | 1.00 |\n\nDifference in FID from the previous column (the first is S = 10), {over}"
             ),
         ] {
             assert!(text.contains(&expected), "{text}");
@@ -120,6 +119,6 @@ mod tests {
         assert_eq!(table.difference([1, 0], [0, 0]), (2.0, None));
         let alone =
             Table { steps: vec![10], rows: table.rows[..1].to_vec(), results: table.results[..1].to_vec(), without: vec![None], ..table };
-        assert!(alone.to_differences_csv().is_none() && !alone.to_markdown(None, None, &[]).contains("less"));
+        assert!(alone.to_differences_csv().is_none() && !alone.to_markdown(None, None, &[]).contains("Difference in FID"));
     }
 }

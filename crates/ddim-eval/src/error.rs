@@ -1,4 +1,4 @@
-//! What can be wrong with what is compared, or on the way there.
+//! Errors in what is compared, or on the way there.
 
 use std::path::Path;
 
@@ -20,17 +20,17 @@ pub struct Error {
 pub enum ErrorKind {
     /// Images or statistics that cannot be read or compared.
     Data,
-    /// One file of a set of images, which could be left out.
+    /// A single file of a set of images, which could be left out.
     BadFile,
-    /// An image with transparent pixels, and no background to put behind them.
+    /// An image with transparent pixels, without a background to put behind them.
     Transparent,
     /// The Inception network's weights, or their download.
     Weights,
     /// The folder of a sweep.
     Sweep,
-    /// A network, or a number that came out of one.
+    /// A network, or a number that it produced.
     Network,
-    /// What the caller of a sweep returned to end it.
+    /// An error that the caller of a sweep returned to end it.
     Observer,
 }
 
@@ -52,7 +52,7 @@ impl Error {
         Self::new(ErrorKind::Sweep, format!("{}: {message}", path.display()))
     }
 
-    /// An error of whoever observes, which ends the work: in the same words, and with it as the source.
+    /// Creates an error of an observer, which ends the work, with its message and with `error` as the source.
     pub fn observer(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let error = error.into();
         Self::new(ErrorKind::Observer, &error).because(error)
@@ -63,7 +63,7 @@ impl Error {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// What this is about.
+    /// Returns what this error is about.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

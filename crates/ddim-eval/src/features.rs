@@ -1,4 +1,4 @@
-//! Sets of images, looked at through the Inception network.
+//! Sets of images and their features under the Inception network.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::statistics::Statistics;
@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 /// One side of a comparison.
 #[derive(Debug)]
 pub enum Images {
-    /// Images, whose features are still to be taken.
+    /// Images whose features are still to be computed.
     Set(Box<ImageSet>),
-    /// The statistics of features that someone took.
+    /// Statistics of features that are already computed.
     Statistics(Statistics),
 }
 
@@ -29,10 +29,10 @@ impl Images {
         Ok(Self::Set(Box::new(ImageSet::open(path, look, limit, bad, besides)?)))
     }
 
-    /// Whether these, opened from `path`, can be compared with features that are taken here.
+    /// Checks that these images or statistics, opened from `path`, can be compared with features computed here.
     ///
     /// # Errors
-    /// Statistics of features of another network or layer.
+    /// Returns an error for statistics of features of another network or layer.
     pub fn check_features(&self, path: &Path) -> Result<()> {
         match self {
             Self::Statistics(s) if s.dim() != Inception::FEATURES => {
@@ -42,7 +42,7 @@ impl Images {
         }
     }
 
-    /// How many images there are, where that is known.
+    /// Returns the number of images, if it is known.
     pub fn count(&self) -> Option<usize> {
         match self {
             Self::Set(set) => Some(set.len()),
@@ -52,7 +52,7 @@ impl Images {
 }
 
 impl Images {
-    /// A checksum (SHA-256) of what features are taken from, by which a reference is known again whatever it is called: that of a
+    /// Returns a checksum (SHA-256) of what features are computed from, by which a reference is recognised whatever its name: that of a
     /// [set](set_checksum), or of the numbers of statistics.
     ///
     /// # Errors
@@ -70,11 +70,11 @@ impl Images {
     }
 }
 
-/// A checksum (SHA-256) of a set: the size and the prepared bytes of all images in their order. Reads every image once; `observe` is told how
-/// many are done since it was last told.
+/// Returns a checksum (SHA-256) of a set: the size and the prepared bytes of all images, in order. Every image is read once; `observe`
+/// receives the number of images done since its last call.
 ///
 /// # Errors
-/// A file that cannot be read, and what `observe` says.
+/// Returns an error if a file cannot be read, and the errors of `observe`.
 pub fn set_checksum(set: &ImageSet, observe: &mut dyn FnMut(usize) -> Result<()>) -> Result<String> {
     let mut digest = Sha256::new();
     set.size().iter().for_each(|n| digest.update((*n as u64).to_le_bytes()));
@@ -95,10 +95,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// Images that are read together.
 const TOGETHER: usize = 64;
 
-/// The features [n, 2048] of a set; `observe` is told how many images are done since it was last told.
+/// Computes the features [n, 2048] of a set. `observe` receives the number of images done since its last call.
 ///
 /// # Errors
-/// A file that cannot be read, what `observe` says, or features that are not finite.
+/// Returns an error if a file cannot be read or features are not finite, and the errors of `observe`.
 pub fn features(inception: &Inception, set: &ImageSet, observe: &mut dyn FnMut(usize) -> Result<()>) -> Result<Vec<f32>> {
     let mut all = Vec::with_capacity(set.len() * Inception::FEATURES);
     for first in (0..set.len()).step_by(TOGETHER) {
@@ -110,10 +110,10 @@ pub fn features(inception: &Inception, set: &ImageSet, observe: &mut dyn FnMut(u
     Ok(all)
 }
 
-/// The features of images [n, h, w, 3], of which the first is number `first`.
+/// Computes the features of images [n, h, w, 3], of which the first has the number `first`.
 ///
 /// # Errors
-/// Features that are not finite.
+/// Returns an error if features are not finite, or from the device that computes them.
 pub fn features_of_bytes(inception: &Inception, bytes: &[u8], size: [usize; 2], first: usize) -> Result<Vec<f32>> {
     let features = inception.features(bytes, size)?;
     match features.iter().position(|x| !x.is_finite()) {
@@ -128,10 +128,10 @@ pub fn features_of_bytes(inception: &Inception, bytes: &[u8], size: [usize; 2], 
     }
 }
 
-/// The features of images [n, c, h, w] in [-1, 1], as they would be drawn: through bytes. Gray ones (c = 1) are taken as colours.
+/// Computes the features of images [n, c, h, w] in [-1, 1], rounded to bytes as when drawn. Gray images (c = 1) are converted to RGB.
 ///
 /// # Errors
-/// Images of 2 or more than 3 channels.
+/// Returns an error for images of 2 or more than 3 channels, and those of [`features_of_bytes`].
 pub fn features_of_images(inception: &Inception, x: &[f32], [c, h, w]: [usize; 3]) -> Result<Vec<f32>> {
     if c != 1 && c != 3 {
         return Err(Error::new(ErrorKind::Data, format!("images of {c} channels: expected 1 or 3, for the Inception network")));

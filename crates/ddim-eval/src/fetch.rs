@@ -1,4 +1,4 @@
-//! One file over the network: the weights of Inception.
+//! Downloading one file: the weights of Inception.
 
 use crate::error::{Error, Result};
 use crate::features::hex;

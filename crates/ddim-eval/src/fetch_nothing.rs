@@ -14,5 +14,5 @@ pub(crate) fn fetch(
     failed: &dyn Fn(&dyn std::fmt::Display) -> Error,
     _observe: &mut dyn FnMut(u64, u64) -> Result<()>,
 ) -> Result<()> {
-    Err(failed(&"this build has no network"))
+    Err(failed(&"this build has no network access"))
 }

@@ -1,4 +1,4 @@
-//! The Fréchet distance of two Gaussians, which FID is of features, and its error over the images.
+//! The Fréchet distance of two Gaussians, which for features is FID, and its error over the images.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::jackknife;
@@ -6,7 +6,7 @@ use crate::statistics::Statistics;
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side, linalg::matmul::matmul};
 use rayon::prelude::*;
 
-/// A reference, with its covariance as a product: made once, for any number of distances.
+/// A reference with its covariance as a product, which is factored once for any number of distances.
 ///
 /// ```
 /// use ddim_eval::{Reference, Statistics};
@@ -39,7 +39,7 @@ impl Reference {
     /// Factors the covariance.
     ///
     /// # Errors
-    /// What is no covariance: not symmetric, not finite, or with eigenvalues below 0 by more than rounding.
+    /// Returns an error if the matrix is not a covariance: not symmetric, not finite, or with eigenvalues below 0 by more than rounding.
     pub fn new(statistics: Statistics) -> Result<Self> {
         statistics.check(f64::EPSILON).map_err(|e| Error::new(ErrorKind::Data, e))?;
         if let Some(factor) = few_images_factor(&statistics) {
@@ -56,19 +56,20 @@ impl Reference {
         Ok(Self { statistics, factor })
     }
 
-    /// The statistics.
+    /// Returns the statistics.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
     }
 
-    /// ‖μ_a - μ_b‖² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½), never below 0.
+    /// Returns ‖μ_a - μ_b‖² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½), never below 0.
     ///
-    /// The trace of the root is the sum of the roots of the eigenvalues of Lᵀ Σ_b L, where Σ_a = L Lᵀ, which is symmetric and has the eigenvalues of
-    /// Σ_a Σ_b that are not 0: defined for singular covariances too, and without imaginary parts. Where the numbers of images are known and few, as many
-    /// eigenvalues as they allow are counted: the others are 0, and rounding would add its root.
+    /// The trace of the root is the sum of the roots of the eigenvalues of Lᵀ Σ_b L, where Σ_a = L Lᵀ. That matrix is symmetric and has the
+    /// nonzero eigenvalues of Σ_a Σ_b, so the result is also defined for singular covariances, and has no imaginary part. If the numbers of
+    /// images are known and small, only as many eigenvalues are counted as they allow: the others are 0, and the root of their rounding
+    /// error would add up.
     ///
     /// # Errors
-    /// Features of different kinds; what is no covariance; eigenvalues that do not converge.
+    /// Returns an error for features of different kinds, for a matrix that is not a covariance, and for eigenvalues that do not converge.
     pub fn distance(&self, other: &Statistics) -> Result<f64> {
         other.check(f64::EPSILON).map_err(|e| Error::new(ErrorKind::Data, e))?;
         let (a, b, d) = (&self.statistics, other, other.dim());
@@ -111,29 +112,33 @@ impl Reference {
         of(&self.statistics).min(of(b)).min(b.dim())
     }
 
-    /// The standard error of [`distance`](Self::distance) over the images that `other` is of, whose features [n, d] these are: by leaving each
-    /// out in turn (the jackknife, which errs to the large side if at all). The reference is taken as it is. None for fewer than 3 images.
+    /// Returns the standard error of [`distance`](Self::distance) over the images of `other`, whose features [n, d] these are. `None` for
+    /// fewer than 3 images.
+    ///
+    /// It leaves out each image in turn (the jackknife, which if anything errs on the large side). The reference is taken as it is.
     ///
     /// # Errors
-    /// Eigenvalues that do not converge.
+    /// Returns an error if eigenvalues do not converge.
     ///
     /// # Panics
-    /// If the features are not those of the statistics.
+    /// Panics if the features are not those of the statistics.
     pub fn error(&self, other: &Statistics, features: &[f32]) -> Result<Option<f64>> {
         Ok(self.distances_without(other, features)?.map(|without| jackknife(&without).sqrt()))
     }
 
-    /// [`distance`](Self::distance) without each of the images that `other` is of, whose features [n, d] these are. None for fewer than 3 images.
+    /// Returns [`distance`](Self::distance) without each of the images of `other` in turn, whose features [n, d] these are. `None` for
+    /// fewer than 3 images.
     ///
-    /// Leaving an image out takes a matrix of rank one from the covariance. With t_k the share of the image in each eigenvalue λ_k of
-    /// Lᵀ Σ_b L = M, M - c z zᵀ has the resolvent's trace of M and Σ t λ/(λ + s)² / (1 - Σ t λ/(λ + s)) more (Sherman and Morrison), and
-    /// tr M^½ = (1/π) ∫ s^-½ tr M (M + s)⁻¹ ds: one decomposition for all images, that of the images' products where they are fewer than d.
+    /// Leaving out an image subtracts a matrix of rank one from the covariance. Let t_k be the image's share in each eigenvalue λ_k of Lᵀ
+    /// Σ_b L = M. The trace of the resolvent of M - c z zᵀ is that of M plus Σ t λ/(λ + s)² / (1 - Σ t λ/(λ + s)) (Sherman and Morrison),
+    /// and tr M^½ = (1/π) ∫ s^-½ tr M (M + s)⁻¹ ds. One decomposition thus serves all images: that of the images' products if they are
+    /// fewer than d.
     ///
     /// # Errors
-    /// Eigenvalues that do not converge.
+    /// Returns an error if eigenvalues do not converge.
     ///
     /// # Panics
-    /// If the features are not those of the statistics.
+    /// Panics if the features are not those of the statistics.
     pub fn distances_without(&self, other: &Statistics, features: &[f32]) -> Result<Option<Vec<f64>>> {
         let (a, b, d) = (&self.statistics, other, other.dim());
         let n = b.count;
@@ -297,7 +302,7 @@ fn trace(s: &Statistics) -> f64 {
     (0..s.dim()).map(|i| s.covariance[i * s.dim() + i]).sum()
 }
 
-/// The Fréchet distance of two sets of features.
+/// Returns the Fréchet distance of two sets of features.
 ///
 /// # Errors
 /// As [`Reference::new`] and [`Reference::distance`].

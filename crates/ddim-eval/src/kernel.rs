@@ -1,24 +1,24 @@
-//! KID: the squared maximum mean discrepancy of features under a cubic kernel, without bias for any number of images (arXiv 1801.01401).
+//! KID: the squared maximum mean discrepancy of features under a cubic kernel, unbiased for any number of images (arXiv 1801.01401).
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::subset::compared;
 use faer::{Accum, Mat, MatRef, Par, linalg::matmul::matmul};
 use rayon::prelude::*;
 
-/// A kernel distance of two sets.
+/// The kernel distance of two sets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KernelDistance {
-    /// The unbiased estimate over all pairs: below 0 as often as above for sets of one distribution.
+    /// The unbiased estimate over all pairs: for sets of one distribution, it is below 0 as often as above.
     pub distance: f64,
-    /// Its standard error over the images of both sets, by leaving each out in turn (the jackknife, which errs to the large side). Unlike the
-    /// spread over subsets that the literature gives, it says what other images would have changed, and is not 0 where a subset would be the
-    /// whole set. None for sets of 2 images.
+    /// Its standard error over the images of both sets, by leaving out each in turn (the jackknife, which errs on the large side). Unlike
+    /// the spread over subsets given in the literature, it says how much other images would have changed the distance, and is not 0 if a
+    /// subset is the whole set. `None` for sets of 2 images.
     pub error: Option<f64>,
-    /// Images of both sets that were compared.
+    /// The numbers of images of both sets that were compared.
     pub counts: [usize; 2],
 }
 
-/// A reference, with what its images have among themselves: made once, for any number of distances.
+/// A reference with the kernel sums among its images, which are computed once for any number of distances.
 pub struct KernelReference {
     dim: usize,
     seed: u64,
@@ -42,10 +42,10 @@ impl std::fmt::Debug for KernelReference {
 const ROWS: usize = 256;
 
 impl KernelReference {
-    /// Of features [n, d], of which [`compared`] takes a subset by `seed` where they are many.
+    /// Creates a reference from features [n, d]; of many, [`compared`] takes a subset by `seed`.
     ///
     /// # Errors
-    /// Fewer than 2 images.
+    /// Returns an error for fewer than 2 images.
     pub fn new(features: &[f32], dim: usize, seed: u64) -> Result<Self> {
         check(features, dim)?;
         let features = compared(features, dim, seed, 1);
@@ -53,10 +53,10 @@ impl KernelReference {
         Ok(Self { dim, seed, features, within })
     }
 
-    /// The distance of images with `features` [n, d], of which a subset is taken as well.
+    /// Returns the distance of images with `features` [n, d], of which a subset is taken as well.
     ///
     /// # Errors
-    /// Fewer than 2 images.
+    /// Returns an error for fewer than 2 images.
     pub fn distance(&self, features: &[f32]) -> Result<KernelDistance> {
         check(features, self.dim)?;
         let features = compared(features, self.dim, self.seed, 0);
@@ -66,10 +66,10 @@ impl KernelReference {
     }
 }
 
-/// KID of two sets of features [n, d]; subsets of many are a function of `seed`.
+/// Returns the KID of two sets of features [n, d]; subsets of large sets are a function of `seed`.
 ///
 /// # Errors
-/// Fewer than 2 images.
+/// Returns an error for fewer than 2 images.
 ///
 /// ```
 /// use ddim_eval::kernel_distance;

@@ -1,4 +1,4 @@
-//! J_σ and the variational bound of a network on images, in bits/dim, and L_simple of each timestep (sections 2 and 3, Theorem 1).
+//! J_σ and the variational bound of a network on images, in bits/dim, and L_simple at each timestep (sections 2 and 3, Theorem 1).
 
 use crate::error::Result;
 use ddim::noise::Batch;
@@ -10,26 +10,26 @@ use std::ops::Range;
 /// The bound of one process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bound {
-    /// Bits a dimension of each step of the trajectory, ascending: E KL(q_σ ‖ p_θ), and of the first the decoder's -log P(x_0|x_1).
+    /// Bits/dim of each step of the trajectory, ascending: E KL(q_σ ‖ p_θ), and for the first the decoder's -log P(x_0|x_1).
     pub terms: Vec<f64>,
     /// KL(q(x_T|x_0) ‖ N(0, I)), bits/dim.
     pub prior: f64,
-    /// -log₂ P(x_0) ≤ this, bits/dim: prior and terms.
+    /// The bound on -log₂ P(x_0), bits/dim: prior and terms.
     pub bits: f64,
-    /// The standard error of `bits` over the images. None of one image.
+    /// The standard error of `bits` over the images. `None` for one image.
     pub error: Option<f64>,
     /// J_σ itself, whose last step is a density (Eq. 10), in bits/dim for bytes: the density times a byte's width.
     pub j_bits: f64,
 }
 
-/// What a network makes of images.
+/// A network's likelihood of images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Likelihood {
     /// Code timesteps, ascending.
     pub timesteps: Vec<usize>,
     /// Mean squared error of ε at each: L_simple.
     pub l_simple: Vec<f64>,
-    /// One for each process that was asked for.
+    /// One bound for each process that was asked for.
     pub bounds: Vec<Bound>,
 }
 
@@ -43,11 +43,12 @@ fn deviations(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &Sigma) 
     Ok(values)
 }
 
-/// Monte-Carlo estimates over images `x_0` ([n, c, h, w] of byte values in [-1, 1]), one draw of noise for each image and timestep, the
-/// same for all processes. `network` evaluates a batch, the images of these numbers; `observe` is told how many evaluations are done since it was last told.
+/// Estimates likelihoods by Monte Carlo over images `x_0` ([n, c, h, w] of byte values in [-1, 1]), with one draw of noise for each image
+/// and timestep, the same for all processes. `network` evaluates a batch, the images of these numbers; `observe` receives the number of
+/// evaluations done since its last call.
 ///
 /// # Errors
-/// Processes without a bound (η = 0: J_σ needs every σ above 0), and what the network and `observe` say.
+/// Returns an error for processes without a bound (η = 0: J_σ needs every σ above 0), and the errors of the network and `observe`.
 ///
 /// ```
 /// use ddim::{GaussianDenoiser, NoiseSchedule, Sigma, Trajectory};

@@ -1,32 +1,32 @@
-//! Improved precision and recall (arXiv 1904.06991): how many images of one set lie among those of the other. Nearest images, and how many are copies
-//! (as of arXiv 2102.08921).
+//! Improved precision and recall (arXiv 1904.06991): how many images of one set lie among those of the other. Also nearest images, and how
+//! many are copies (following arXiv 2102.08921).
 
 use crate::error::{Error, ErrorKind, Result};
 use faer::{Accum, Mat, MatRef, Par, linalg::matmul::matmul};
 use rayon::prelude::*;
 
-/// Shares in [0, 1].
+/// Precision and recall as shares in [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PrecisionRecall {
-    /// Of the images that are judged: those that lie within the reference's manifold.
+    /// The share of the judged images that lie within the reference's manifold.
     pub precision: f64,
-    /// Of the reference's images: those that lie within the manifold of what is judged.
+    /// The share of the reference's images that lie within the manifold of the judged images.
     pub recall: f64,
 }
 
-/// Neighbours whose distance is an image's radius: the paper's k.
+/// The neighbour whose distance is an image's radius: the paper's k.
 pub const NEIGHBOURS: usize = 3;
 
 /// Rows of a task.
 const ROWS: usize = 256;
 
-/// Precision and recall of `images` against `reference`, features [n, d] each. A set's manifold is the union of the balls around its images
-/// that reach to the third nearest other one.
+/// Returns the precision and recall of `images` against `reference`, features [n, d] each.
 ///
-/// Takes time and not memory with the product of both numbers.
+/// A set's manifold is the union of the balls around its images, each reaching to the third nearest other image. Time, but not memory,
+/// grows with the product of both numbers.
 ///
 /// # Errors
-/// Fewer than 4 images.
+/// Returns an error for fewer than 4 images.
 ///
 /// ```
 /// use ddim_eval::precision_recall;
@@ -51,26 +51,26 @@ pub fn precision_recall(images: &[f32], reference: &[f32], dim: usize) -> Result
 /// The image of a reference that lies nearest to an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Nearest {
-    /// Which.
+    /// Its index in the reference.
     pub index: usize,
-    /// How far it is, in features.
+    /// Its distance, in features.
     pub distance: f64,
-    /// How far it is from the nearest other image of the reference; ∞ where there is none.
+    /// Its distance from the nearest other image of the reference; ∞ if there is none.
     pub radius: f64,
 }
 
 impl Nearest {
-    /// Whether the image lies closer to it than any other of the reference does: then it is no image of its own (Alaa et al., arXiv 2102.08921, who call
-    /// the share of all others authenticity). Where the reference has an image twice, nothing is closer.
+    /// Returns whether the image is closer to it than any other image of the reference is. If so, the image is not one of its own (Alaa et
+    /// al., arXiv 2102.08921, who call the share of all others authenticity). If the reference has an image twice, nothing is closer.
     pub fn is_copy(&self) -> bool {
         self.distance < self.radius
     }
 }
 
-/// Of `reference`, features [m, d], the image nearest to each of `images` [n, d].
+/// Finds, for each of `images` [n, d], the nearest image of `reference`, features [m, d].
 ///
 /// # Panics
-/// On a reference without images.
+/// Panics on a reference without images.
 ///
 /// ```
 /// let reference = [0.0, 10.0, 11.0];

@@ -1,4 +1,4 @@
-//! A linear classifier of features: which class an image shows, by somebody who did not draw it.
+//! A linear classifier of features, which tells the class that an image shows independently of the model that drew it.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::statistics::{Moments, Statistics};
@@ -11,8 +11,8 @@ const FOLDS: usize = 10;
 /// What is added to the variances of the classes' shared covariance, as a share of their mean: features are more than they differ in.
 const SHRINKAGE: f64 = 0.01;
 
-/// Linear discriminant analysis of the features of real images: Gaussian classes of one covariance, as common as they are among them. The
-/// covariance is shrunk towards a multiple of the identity.
+/// Linear discriminant analysis of the features of real images: Gaussian classes with a shared covariance, as frequent as they are among
+/// those images. The covariance is shrunk towards a multiple of the identity.
 ///
 /// ```
 /// use ddim_eval::Probe;
@@ -37,16 +37,17 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Of features [n, d] and the class of each. A class without images is never found.
+    /// Fits a classifier to features [n, d] and the class of each. A class without images is never found.
     ///
-    /// How well it finds classes that it was not told is measured by ten more, each without a tenth of the images of every class. A tenth is of images that follow one another: those
-    /// that are nearly the same, such as one picture in several colours, often do, and are held out together.
+    /// How well it finds classes that it was not told is measured by ten more classifiers, each trained without a tenth of the images of
+    /// every class. A tenth consists of consecutive images: near-duplicates, such as one picture in several colours, are often consecutive,
+    /// and are held out together.
     ///
     /// # Errors
-    /// Fewer than 20 images, or fewer than 2 classes among them.
+    /// Returns an error for fewer than 20 images, or fewer than 2 classes among them.
     ///
     /// # Panics
-    /// On another number of labels than features.
+    /// Panics if the number of labels differs from that of features.
     pub fn fit(features: &[f32], labels: &[usize], dim: usize) -> Result<Self> {
         let n = labels.len();
         assert_eq!(features.len(), n * dim, "labels of other features");
@@ -109,7 +110,7 @@ impl Probe {
         Ok(Self { bias: bias.collect(), mean, weights, held_out: f64::NAN })
     }
 
-    /// The class of each image, by its features [n, d].
+    /// Returns the class of each image, given its features [n, d].
     pub fn classes(&self, features: &[f32]) -> Vec<usize> {
         let dim = self.mean.len();
         let class = |x: &[f32]| {
@@ -122,12 +123,12 @@ impl Probe {
         features.par_chunks_exact(dim).map(class).collect()
     }
 
-    /// Whether it has learnt a class: one without images is never found.
+    /// Returns whether it has learnt a class; one without images is never found.
     pub fn knows(&self, class: usize) -> bool {
         self.bias.get(class).is_some_and(|bias| bias.is_finite())
     }
 
-    /// The share of real images whose class is found where it has to be learnt from the others: [`fit`](Self::fit) says how.
+    /// Returns the share of real images whose class is found when it has to be learnt from the others: see [`fit`](Self::fit).
     pub fn held_out(&self) -> f64 {
         self.held_out
     }

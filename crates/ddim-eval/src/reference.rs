@@ -1,4 +1,4 @@
-//! What the cells of a sweep are compared with: its statistics, features for KID, and where its images have classes a classifier.
+//! What the cells of a sweep are compared with: statistics, features for KID, and a classifier if the images have classes.
 
 use crate::cell::ClassResult;
 use crate::error::{Error, ErrorKind, Result};
@@ -35,7 +35,7 @@ pub(crate) fn floats(archive: &mut Npz, name: &str, path: &Path) -> Result<Vec<f
 const SEED: u64 = 0;
 
 impl SweepReference {
-    /// Of statistics alone, which have no KID.
+    /// Creates a reference from statistics alone, which has no KID.
     ///
     /// # Errors
     /// As [`Reference::new`].
@@ -43,17 +43,17 @@ impl SweepReference {
         Ok(Self { fid: Reference::new(statistics)?, kid: None, labelled: None })
     }
 
-    /// Whether there is a classifier of its classes: of fewer than 20 images, or of one class, there is none.
+    /// Returns whether it has a classifier of its classes; there is none for fewer than 20 images, or for a single class.
     pub fn knows_classes(&self) -> bool {
         self.labelled.is_some()
     }
 
-    /// Whether it has learnt a class.
+    /// Returns whether the classifier has learnt a class.
     pub fn knows(&self, class: usize) -> bool {
         self.labelled.as_ref().is_some_and(|labelled| labelled.probe.knows(class))
     }
 
-    /// The share of real images in which the classifier finds their class where it has to learn from the others: [`Probe::fit`] says how.
+    /// Returns the share of real images whose class the classifier finds when it has to learn from the others: see [`Probe::fit`].
     pub fn held_out_accuracy(&self) -> Option<f64> {
         self.labelled.as_ref().map(|labelled| labelled.probe.held_out()).filter(|share| share.is_finite())
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// Mean and covariance (divided by n - 1) of n features.
+/// The mean and covariance (divided by n - 1) of n features.
 ///
 /// ```
 /// use ddim_eval::Statistics;
@@ -28,7 +28,7 @@ use zip::{CompressionMethod, ZipWriter};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
-    /// How many images; 0 where a file of pytorch-fid does not say.
+    /// The number of images; 0 if a file of pytorch-fid does not say.
     pub count: usize,
     /// \[d\].
     pub mean: Vec<f64>,
@@ -42,16 +42,16 @@ const SINGULAR: usize = 2048;
 /// Below so many, FID is visibly above what it tends to.
 const BIASED: usize = 10_000;
 
-/// What FID of `count` images misses, in words that begin with `whose` they are; none where there are enough.
+/// Returns a warning about the FID of `count` images, in words that begin with `whose` images they are, or `None` if there are enough.
 pub fn few_images(whose: &str, count: usize) -> Option<String> {
     let images = if count == 1 { "image" } else { "images" };
     match count {
         ..SINGULAR => Some(format!(
-            "{whose} has {count} {images}, fewer than a feature has numbers ({SINGULAR}): FID falls with their number, compare only with the \
-             same; the usual is 50000"
+            "{whose} has {count} {images}, fewer than the {SINGULAR} dimensions of a feature: FID falls as their number grows, compare only \
+             equal numbers; 50000 is usual"
         )),
         SINGULAR..BIASED => {
-            Some(format!("{whose} has {count} {images}: FID still falls with their number, compare only with the same; the usual is 50000"))
+            Some(format!("{whose} has {count} {images}: FID still falls as their number grows, compare only equal numbers; 50000 is usual"))
         }
         _ => None,
     }
@@ -63,7 +63,7 @@ const TOGETHER: usize = 512;
 /// Columns of a task.
 const PANEL: usize = 256;
 
-/// Sums of features as they come: of n so far, their mean and their scatter Σ (x - mean)(x - mean)ᵀ.
+/// Running sums of features: of n so far, their mean and their scatter Σ (x - mean)(x - mean)ᵀ.
 ///
 /// ```
 /// use ddim_eval::{Moments, Statistics};
@@ -86,15 +86,15 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Of no features of `dim` numbers.
+    /// Starts with no features, each to have `dim` numbers.
     pub fn new(dim: usize) -> Self {
         Self { dim, count: 0, mean: vec![0.0; dim], scatter: vec![0.0; dim * dim], waiting: Vec::new() }
     }
 
-    /// Adds features [n, d]. How they are split into calls makes no difference, not of a bit.
+    /// Adds features [n, d]. How they are split into calls makes no difference, not even in the last bit.
     ///
     /// # Panics
-    /// On half a row.
+    /// Panics on a partial row.
     pub fn push(&mut self, features: &[f32]) {
         assert!(features.len().is_multiple_of(self.dim), "{} numbers for rows of {}", features.len(), self.dim);
         self.waiting.extend_from_slice(features);
@@ -141,10 +141,10 @@ impl Moments {
         self.count += n;
     }
 
-    /// The statistics of all features.
+    /// Returns the statistics of all features.
     ///
     /// # Errors
-    /// Fewer than 2.
+    /// Returns an error for fewer than 2 features.
     pub fn finish(mut self) -> Result<Statistics> {
         let rest = std::mem::take(&mut self.waiting);
         if !rest.is_empty() {
@@ -166,10 +166,10 @@ impl Moments {
 }
 
 impl Statistics {
-    /// Of features [n, d].
+    /// Computes the statistics of features [n, d].
     ///
     /// # Errors
-    /// Fewer than 2, or numbers that are not finite.
+    /// Returns an error for fewer than 2 features, or numbers that are not finite.
     pub fn of(features: &[f32], dim: usize) -> Result<Self> {
         if let Some(at) = features.iter().position(|x| !x.is_finite()) {
             return Err(Error::new(crate::ErrorKind::Network, format!("the features of image {} are not finite", at / dim)));
@@ -179,15 +179,15 @@ impl Statistics {
         moments.finish()
     }
 
-    /// Numbers of a feature.
+    /// Returns the number of elements of a feature.
     pub fn dim(&self) -> usize {
         self.mean.len()
     }
 
-    /// Those of the union of two sets, as if all images had been taken together.
+    /// Returns the statistics of the union of two sets, as if all images had been taken together.
     ///
     /// # Errors
-    /// Features of different kinds; counts that are not known.
+    /// Returns an error for features of different kinds, or if a count is not known.
     pub fn merged(&self, other: &Self) -> Result<Self> {
         let d = self.dim();
         if other.dim() != d {
@@ -196,7 +196,7 @@ impl Statistics {
         if self.count < 2 || other.count < 2 {
             return Err(Error::new(
                 crate::ErrorKind::Data,
-                "statistics that do not say of how many images they are: expected those that ddim writes, to put them together",
+                "statistics without a number of images: expected statistics that ddim wrote, to combine them",
             ));
         }
         let sums = |s: &Self| s.covariance.iter().map(|c| c * (s.count - 1) as f64).collect::<Vec<_>>();
@@ -205,7 +205,7 @@ impl Statistics {
         moments.finish()
     }
 
-    /// A `.npz` file as pytorch-fid writes it (`mu`, `sigma`), with the number of images beside (`count`).
+    /// Returns a `.npz` file as pytorch-fid writes it (`mu`, `sigma`), with the number of images added (`count`).
     pub fn to_npz(&self) -> Vec<u8> {
         to_npz(&self.arrays())
     }
@@ -262,11 +262,11 @@ impl Statistics {
         }
     }
 
-    /// Reads a `.npz` of pytorch-fid's, or one of ours; numbers of f16, f32 or f64.
+    /// Reads a `.npz` file of pytorch-fid's or one of ours, with numbers in f16, f32 or f64.
     ///
     /// # Errors
-    /// Another kind of file; arrays that do not go together, are not finite, or hold no covariance: not symmetric, or with eigenvalues below 0,
-    /// by more than the rounding of their numbers.
+    /// Returns an error for another kind of file, and for arrays that do not match, are not finite, or hold no covariance: not symmetric,
+    /// or with eigenvalues below 0, by more than the rounding of their numbers.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |message: String| Error::data(path, message);
         // It names the file already.

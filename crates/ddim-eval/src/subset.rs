@@ -1,12 +1,14 @@
-//! Which images of a large set are looked at by what takes time with the square of their number.
+//! Subsets of large sets, for computations whose time grows with the square of the number of images.
 
 use ddim::noise::{Draw, Key};
 
-/// Images of a set that KID, precision and recall look at, at most: time grows with the square of their number.
+/// The most images of a set that KID, precision and recall use, because their time grows with the square of the number.
 pub const MOST_COMPARED: usize = 10_000;
 
-/// The features [n, d] of at most [`MOST_COMPARED`] images, in their order: all, or a subset that is a function of the seed, the number of
-/// images and `which` of two sets they are. Folders are read in the order of their names, often class after class: the first would be of one.
+/// Returns the features [n, d] of at most [`MOST_COMPARED`] images, in their order: all, or a subset that is a function of the seed, the
+/// number of images and `which` of two sets they are.
+///
+/// Folders are read in name order, often class after class, so the first images would all be of one class.
 pub fn compared(features: &[f32], dim: usize, seed: u64, which: u64) -> Vec<f32> {
     let count = features.len() / dim;
     if count <= MOST_COMPARED {

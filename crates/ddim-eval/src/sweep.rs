@@ -1,8 +1,10 @@
-//! A table of FID and KID over numbers of steps S, solvers, trajectories, amounts of noise and guidance (Table 1 of the paper), kept in a folder so that it can be stopped anywhere:
-//! features of a few images at a time become files, each cell becomes one when it is done, and what is there is not computed again.
+//! A table of FID and KID over numbers of steps S, solvers, trajectories, amounts of noise and guidance (Table 1 of the paper), kept in a
+//! folder so that it can be stopped at any time: features of a few images at a time become files, each cell becomes one when it is done,
+//! and nothing that exists is computed again.
 //!
-//! `sweep.json` what is compared; `reference.npz` the statistics of real images, and features of them for KID; `cells/` a `.json`, the first images (`.npy`) and FID without each image (`-without.npy`) of each cell,
-//! and of one that is not done a folder of parts; `timings.json` how long sampling took, the one file that differs from run to run.
+//! `sweep.json` says what is compared; `reference.npz` has the statistics of real images, and features of them for KID; `cells/` has a
+//! `.json`, the first images (`.npy`) and FID without each image (`-without.npy`) of each cell, and a folder of parts for one that is not
+//! done; `timings.json` has the time that sampling took, and is the one file that differs from run to run.
 
 use crate::cache::KeptFeatures;
 use crate::cell::{Cell, CellResult, Plain, sigma_name};
@@ -21,15 +23,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What a sweep tells whoever waits for it.
+/// What a sweep reports to its observer.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SweepEvent<'a> {
-    /// So many images of a cell (or of the reference, where there is none) are done, now or in an earlier run.
+    /// This many images of a cell (or of the reference, if `None`) are done, now or in an earlier run.
     Images(Option<&'a Cell>, usize),
     /// A cell is done, now or in an earlier run.
     Done(&'a CellResult),
-    /// The reference's features could not be kept for others, and why.
+    /// The reference's features could not be kept for other sweeps, for this reason.
     NotKept(Error),
 }
 
@@ -39,7 +41,7 @@ const PART: usize = 32;
 /// How the file of a cell ends that has its FID without each of its images.
 const WITHOUT: &str = "-without.npy";
 
-/// Images of each cell that are kept to be shown.
+/// The number of images of each cell that are kept for display.
 pub const SHOWN: usize = 8;
 
 /// The folder of a sweep, locked.
@@ -64,8 +66,8 @@ struct Part {
 }
 
 impl Sweep {
-    /// Whether `folder` could be that of a sweep with some `settings`: what can be told before the others are known, which takes time. Nothing
-    /// is written.
+    /// Checks whether `folder` could be that of a sweep with some `settings`, as far as that can be told before the others, which take
+    /// time, are known. Nothing is written.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -76,20 +78,22 @@ impl Sweep {
         }
     }
 
-    /// What the cells of `folder` are of whose names do not say, where it is a sweep's already.
+    /// Returns what the cells of `folder` stand for if their names do not say, if it already is a sweep's folder.
     ///
     /// # Errors
-    /// A `sweep.json` that cannot be read, or is of a version that did not note it.
+    /// Returns an error for a `sweep.json` that cannot be read, or is of a version that did not record it.
     pub fn plain(folder: &Path) -> Result<Option<Plain>> {
         known(folder)?.map(|known| Plain::among(&known, folder)).transpose()
     }
 
-    /// Makes the folder, or goes on in one with the same settings. `settings` are what all cells share (the contents of model and reference,
-    /// count, …), and `trajectory`, `guidance` and `seed` of those whose names do not say ([`Plain`]); `names` are kept beside them and may change; `computed_by` says what computes (version, vectors), of which
-    /// [`computed_by`](Self::computed_by) has all that took part. `shape` [c, h, w] is that of an image.
+    /// Creates the folder, or continues in one with the same settings.
+    ///
+    /// `settings` are what all cells share (the contents of model and reference, count, …), and the `trajectory`, `guidance` and `seed` of
+    /// those whose names do not say ([`Plain`]); `names` are kept beside them and may change; `computed_by` says what computes (version,
+    /// vectors), and [`computed_by`](Self::computed_by) has all that took part. `shape` [c, h, w] is that of an image.
     ///
     /// # Errors
-    /// A folder of other settings (says which differ), of something else, or in use.
+    /// Returns an error for a folder with other settings (naming those that differ), with other content, or in use.
     pub fn open(
         folder: &Path,
         settings: &Map<String, Value>,
@@ -125,7 +129,7 @@ impl Sweep {
         Ok(sweep)
     }
 
-    /// What computed the cells, first to last: versions and vectors, between which results may differ in their last digits.
+    /// Returns what computed the cells, first to last: versions and vectors, between which results may differ in their last digits.
     pub fn computed_by(&self) -> &[String] {
         &self.computed_by
     }
@@ -134,11 +138,11 @@ impl Sweep {
         write_whole(&self.folder.join(name), bytes)
     }
 
-    /// The reference: what is here already, or the statistics and some features of `count` images, whose features are `kept` or `features` takes
-    /// them, and whose classes are `labels`, where they have any.
+    /// Returns the reference: the one that is already here, or the statistics and some features of `count` images. Their features are
+    /// `kept` or computed by `features`, and their classes are `labels`, if they have any.
     ///
     /// # Errors
-    /// What `features` and `observe` say, and files that cannot be read or written.
+    /// Returns the errors of `features` and `observe`, and an error if files cannot be read or written.
     pub fn reference(
         &self,
         count: usize,
@@ -175,11 +179,12 @@ impl Sweep {
         SweepReference::read(&path)
     }
 
-    /// One cell: FID and KID of `count` images, of which `sample` makes a range ([n, c, h, w], the same for the same number); the network is
-    /// evaluated `evaluations` times for each. `labels` are the classes that they are drawn for, numbered as those of the reference.
+    /// Computes one cell: FID and KID of `count` images. `sample` draws a range of them ([n, c, h, w], the same for the same number), and
+    /// the network is evaluated `evaluations` times for each. `labels` are the classes that they are drawn for, numbered as in the
+    /// reference.
     ///
     /// # Errors
-    /// What `sample` and `observe` say, files that cannot be read or written, images without features.
+    /// Returns the errors of `sample` and `observe`, and an error if files cannot be read or written, or images have no features.
     #[allow(clippy::too_many_arguments)] // all are needed, none belong together
     pub fn cell(
         &self,
@@ -265,18 +270,18 @@ impl Sweep {
         }
     }
 
-    /// Seconds that sampling a cell's images took.
+    /// Returns the seconds that sampling a cell's images took.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// Returns an error if a file cannot be read.
     pub fn seconds(&self, cell: &Cell) -> Result<Option<f64>> {
         Ok(self.timings()?.get(&cell.name(&self.plain)).copied())
     }
 
-    /// The first images of a cell that is done, [n, c, h, w], at most [`SHOWN`].
+    /// Returns the first images of a finished cell, [n, c, h, w], at most [`SHOWN`].
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// Returns an error if a file cannot be read.
     pub fn shown(&self, cell: &Cell) -> Result<Vec<f32>> {
         let path = self.beside(cell, ".npy");
         let bytes = std::fs::read(&path).map_err(|e| Error::sweep(&path, &e).because(e))?;
@@ -284,10 +289,11 @@ impl Sweep {
         Ok(floats.data.into_iter().map(|x| x as f32).collect())
     }
 
-    /// FID of a cell that is done without each of its images. None of fewer than 3, and of earlier versions, which did not keep it.
+    /// Returns the FID of a finished cell without each of its images. `None` for fewer than 3, and for earlier versions, which did not keep
+    /// it.
     ///
     /// # Errors
-    /// A file that cannot be read.
+    /// Returns an error if a file cannot be read.
     pub fn fid_without(&self, cell: &Cell) -> Result<Option<Vec<f64>>> {
         let path = self.beside(cell, WITHOUT);
         match std::fs::read(&path) {
@@ -331,7 +337,7 @@ fn compare(folder: &Path, known: &Map<String, Value>, settings: &Map<String, Val
     // What a sweep has none of, it did not note.
     let noted = |key: &String| known.get(key).unwrap_or(&Value::Null);
     if let Some((missing, _)) = settings.iter().find(|(key, here)| !known.contains_key(*key) && !here.is_null()) {
-        let message = format!("a sweep of an earlier version, which did not note {missing}: expected a new folder, or another --out");
+        let message = format!("a sweep from an earlier version, which did not record {missing}: expected a new folder, or another --out");
         return Err(Error::sweep(folder, message));
     }
     let different = settings.iter().filter(|(key, here)| noted(key) != *here);
@@ -412,7 +418,7 @@ fn read_part(path: &Path, n: usize) -> Result<Part> {
 
 fn lock(folder: &Path) -> Result<File> {
     lock_folder(folder).map_err(|e| match e.kind() {
-        std::io::ErrorKind::WouldBlock => Error::sweep(folder, "another process is at this sweep: expected one at a time").because(e),
+        std::io::ErrorKind::WouldBlock => Error::sweep(folder, "another process is running this sweep: expected one at a time").because(e),
         _ => Error::sweep(folder, &e).because(e),
     })
 }

@@ -4,7 +4,7 @@ use crate::cell::{Cell, CellResult, ClassResult, Row, sigma_name};
 use ddim::{Sigma, Solver};
 use std::ops::Range;
 
-/// η or σ̂ in words that any font has.
+/// Returns η or σ̂ in characters that any font has.
 pub fn sigma_label(sigma: &Sigma) -> String {
     match sigma {
         Sigma::Hat => "σ hat".to_owned(),
@@ -12,7 +12,7 @@ pub fn sigma_label(sigma: &Sigma) -> String {
     }
 }
 
-/// A number and its error, where it is known.
+/// Formats a number with its error, if it is known.
 pub fn plus_minus(value: f64, error: Option<f64>, decimals: usize) -> String {
     match error {
         Some(error) => format!("{value:.decimals$} ± {error:.decimals$}"),
@@ -20,7 +20,7 @@ pub fn plus_minus(value: f64, error: Option<f64>, decimals: usize) -> String {
     }
 }
 
-/// The cells of a table: rows of solver, trajectory, noise and guidance, columns of S, and in each place a cell for every seed.
+/// The cells of a table: rows of solver, trajectory, noise and guidance, columns of S, and in each place one cell per seed.
 ///
 /// ```
 /// use ddim::{Sigma, Solver};
@@ -44,58 +44,61 @@ pub fn plus_minus(value: f64, error: Option<f64>, decimals: usize) -> String {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Columns.
+    /// The columns.
     pub steps: Vec<usize>,
-    /// Rows.
+    /// The rows.
     pub rows: Vec<Row>,
-    /// The cells of each place.
+    /// The seeds, one for each cell of a place.
     pub seeds: Vec<u64>,
-    /// Row after row, in each column after column, in each seed after seed.
+    /// The results in nested order: by row, then by column, then by seed.
     pub results: Vec<CellResult>,
-    /// FID without each image, of the same cells where it is known ([`Sweep::fid_without`](crate::Sweep::fid_without)): what errors of differences are made of.
+    /// FID without each image, of the same cells if known ([`Sweep::fid_without`](crate::Sweep::fid_without)), for the errors of
+    /// differences.
     pub without: Vec<Option<Vec<f64>>>,
 }
 
-/// What stands in one place of a table: of one seed its cell, with the standard error over images; of several the mean of their cells, with the
-/// standard deviation over seeds.
+/// One place of a table.
+///
+/// With one seed it is that cell, with the standard error over images; with several, the mean of their cells, with the standard deviation
+/// over seeds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Entry {
     /// S.
     pub steps: usize,
-    /// Evaluations of the network for an image.
+    /// Network evaluations per image.
     pub evaluations: usize,
     /// FID.
     pub fid: f64,
-    /// What stands behind ±.
+    /// The error shown after ±.
     pub fid_error: Option<f64>,
-    /// KID, where all cells have it.
+    /// KID, if all cells have it.
     pub kid: Option<f64>,
-    /// What stands behind ±.
+    /// The error shown after ±.
     pub kid_error: Option<f64>,
-    /// The share of images that show their class, where all cells have it.
+    /// The share of images that show their class, if all cells have it.
     pub accuracy: Option<f64>,
-    /// What stands behind ±.
+    /// The error shown after ±.
     pub accuracy_error: Option<f64>,
 }
 
 impl Table {
-    /// The cells of a table, in the order of [`results`](Self::results).
+    /// Returns the cells of a table, in the order of [`results`](Self::results).
     pub fn cells(steps: &[usize], rows: &[Row], seeds: &[u64]) -> Vec<Cell> {
         let places = rows.iter().flat_map(|row| steps.iter().map(move |&steps| (row, steps)));
         places.flat_map(|(row, steps)| seeds.iter().map(move |&seed| row.cell(steps, seed))).collect()
     }
 
-    /// What row `row` has, in the order of `steps`.
+    /// Returns the entries of row `row`, in the order of `steps`.
     ///
     /// # Panics
-    /// Where there is no such row, or its results are missing.
+    /// Panics if there is no such row, or if its results are missing.
     pub fn row(&self, row: usize) -> Vec<Entry> {
         let width = self.steps.len() * self.seeds.len();
         self.results[row * width..][..width].chunks(self.seeds.len()).map(Entry::of).collect()
     }
 
-    /// What tells each row from the others, in words that any font has: the noise, where all have one solver and one trajectory. Noise, a solver that is
-    /// not DDIM's and guidance are always named.
+    /// Returns what distinguishes each row from the others, in characters that any font has: only the noise, if all rows have one solver
+    /// and one trajectory. Noise, a solver other than DDIM and guidance are always named.
     pub fn labels(&self) -> Vec<String> {
         let differ = |same: fn(&Row, &Row) -> bool| self.rows.iter().any(|row| !same(row, &self.rows[0]));
         let solvers = differ(|a, b| a.solver == b.solver) || self.rows.iter().any(|row| row.solver != Solver::Ddim);
@@ -115,9 +118,10 @@ impl Table {
         self.rows.iter().map(label).collect()
     }
 
-    /// In Markdown, as the paper prints it: FID, KID times 1000 where there is one, and how many images show their class, where they have one; with ±
-    /// one standard error over images or, of several seeds, ± the standard deviation over seeds. `against` says how many images the
-    /// reference has, where that is known, and `held_out` how well the classifier finds classes of real ones; `warnings` stand below.
+    /// Formats the table in Markdown, as the paper prints it: FID, KID times 1000 if there is one, and how many images show their class, if
+    /// they have one; with ± one standard error over images or, with several seeds, ± the standard deviation over seeds. `against` is the
+    /// number of images of the reference, if known, and `held_out` how well the classifier finds the classes of real images; `warnings` are
+    /// listed below.
     pub fn to_markdown(&self, against: Option<usize>, held_out: Option<f64>, warnings: &[String]) -> String {
         let mut text = self.numbers(|entry| plus_minus(entry.fid, entry.fid_error, 2));
         let n = self.results.first().map_or(0, |cell| cell.count);
@@ -141,15 +145,10 @@ impl Table {
             let percent = |entry: &Entry| {
                 entry.accuracy.map_or(String::new(), |share| plus_minus(100.0 * share, entry.accuracy_error.map(|error| 100.0 * error), 1))
             };
-            let real = |share| {
-                format!(
-                    " It finds that of {:.1} % of the real images where it has to learn from the others, nine tenths of each class.",
-                    100.0 * share
-                )
-            };
+            let real = |share| format!(" It gets {:.1} % of the real images right in ten-fold cross-validation.", 100.0 * share);
             text += &format!(
-                "\n{}\nAccuracy in percent: images in which a linear classifier of the reference's features finds the class that they were drawn \
-                 for{accuracy_errors}.{}\n",
+                "\n{}\nAccuracy in percent: images that a linear classifier, trained on the reference's features, assigns to the class that \
+                 they were drawn for{accuracy_errors}.{}\n",
                 self.numbers(percent),
                 held_out.map_or(String::new(), real)
             );
@@ -195,7 +194,7 @@ impl Table {
         text + "\n"
     }
 
-    /// One line per cell, of every seed; what is not known is empty.
+    /// Returns one line per cell, for every seed, with unknown values left empty.
     pub fn to_csv(&self) -> String {
         let shown = |x: Option<f64>| x.map_or(String::new(), |x| x.to_string());
         let line = |cell: &CellResult| {
@@ -207,7 +206,7 @@ impl Table {
         std::iter::once(head).chain(self.results.iter().map(line)).collect()
     }
 
-    /// One line per class of each cell, of every seed, with its name where `names` has one; none where images have no classes.
+    /// Returns one line per class of each cell, for every seed, with its name if `names` has one. `None` if images have no classes.
     pub fn to_classes_csv(&self, names: &[String]) -> Option<String> {
         let lines = self.results.iter().flat_map(|cell| cell.classes.iter().map(move |class| (cell, class)));
         let line = |(cell, of): (&CellResult, &ClassResult)| {
@@ -338,7 +337,7 @@ pub(crate) mod tests {
         assert!(table.row(1)[1] == Entry { steps: 20, evaluations: 39, fid: 11.125, fid_error: Some(1.0), ..first }, "{:?}", table.row(1));
         let text = table.to_markdown(Some(40), None, &[]);
         assert!(text.contains("| ddim | 2.12 ± 1.00 | 5.12 ± 1.00 |\n| heun | 8.12 ± 1.00 | 11.12 ± 1.00 |\n"), "{text}");
-        let less = "| S | 10 | 20 |\n|---|---|---|\n| heun | 6.00 ± 0.00 | 6.00 ± 0.00 |\n\nFID of the same less that of ddim at the same S, ± the standard deviation over 3 seeds.";
+        let less = "| S | 10 | 20 |\n|---|---|---|\n| heun | 6.00 ± 0.00 | 6.00 ± 0.00 |\n\nDifference in FID from ddim at the same S, ± the standard deviation over 3 seeds.";
         assert!(text.contains(less), "{text}");
         assert!(text.contains("7 images per cell against 40 images: the mean of 3 seeds ± the standard deviation over seeds."), "{text}");
         assert!(
@@ -355,7 +354,7 @@ pub(crate) mod tests {
         let text = table.to_markdown(Some(40), Some(0.875), &[]);
         assert!(
             text.contains("| ddim | 60.0 ± 10.0 | 60.0 ± 10.0 |\n| heun | 60.0 ± 10.0 | 60.0 ± 10.0 |\n")
-                && text.contains("for, likewise over seeds. It finds that of 87.5 % of the real images"),
+                && text.contains("for, likewise over seeds. It gets 87.5 % of the real images right"),
             "{text}"
         );
         // Of one seed, the standard error of a share of those whose class the reference has: √(0.5 · 0.5 / 7).

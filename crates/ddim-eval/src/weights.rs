@@ -1,4 +1,4 @@
-//! Where the Inception network's weights come from.
+//! The source of the Inception network's weights.
 
 use crate::cache::{cache_folder, home_cache};
 use crate::error::{Error, Result};
@@ -22,13 +22,16 @@ const VARIABLE: &str = "DDIM_INCEPTION";
 /// Names another place to download from.
 const MIRROR: &str = "DDIM_INCEPTION_URL";
 
-/// The Inception network: from `file`; else from the file that `$DDIM_INCEPTION` names; else from the cache (`$DDIM_CACHE`, or `ddim` in the
-/// user's cache folder), or PyTorch's, where pytorch-fid puts it; else downloaded into the cache, once, from pytorch-fid's release or where
-/// `$DDIM_INCEPTION_URL` says. `load` reads a file: [`Inception::load`], or on a device
-/// [`Inception::load_on`]. `observe` is told the bytes that have come and their number, and may end it.
+/// Loads the Inception network from `file`, or else from its usual places.
+///
+/// These are, in order: the file that `$DDIM_INCEPTION` names; the cache (`$DDIM_CACHE`, or `ddim` in the user's cache folder), or
+/// PyTorch's, where pytorch-fid puts it; and a download into the cache, once, from pytorch-fid's release or from `$DDIM_INCEPTION_URL`.
+/// `load` reads a file: [`Inception::load`], or on a device [`Inception::load_on`]. `observe` receives the bytes received and their total,
+/// and can end the download.
 ///
 /// # Errors
-/// A file of something else; a download that fails or is not what it should be, with where to put the file by hand; what `observe` returns.
+/// Returns an error for a file of something else, for a download that fails or is not what it should be, with where to put the file by
+/// hand, and whatever error `observe` returns.
 ///
 /// ```no_run
 /// use ddim_eval::{Statistics, features, load_inception};
@@ -68,8 +71,9 @@ fn download(folder: &Path, observe: &mut dyn FnMut(u64, u64) -> Result<()>) -> R
     let url = std::env::var(MIRROR).ok().filter(|url| !url.is_empty()).unwrap_or_else(|| URL.to_owned());
     let path = folder.join(NAME);
     let help = format!("put {NAME} into {}, or name it with --inception or {VARIABLE}", folder.display());
-    let failed =
-        |what: &dyn std::fmt::Display| Error::weights(format!("the Inception network's weights did not come from {url}: {what}: {help}"));
+    let failed = |what: &dyn std::fmt::Display| {
+        Error::weights(format!("the Inception network's weights could not be downloaded from {url}: {what}: {help}"))
+    };
     std::fs::create_dir_all(folder).map_err(|e| failed(&e).because(e))?;
     // One process downloads, and others wait for it.
     let _alone = loop {

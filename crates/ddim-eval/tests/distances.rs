@@ -176,7 +176,7 @@ fn files_of_statistics() {
     .unwrap();
     let read = Statistics::read(&path).unwrap();
     assert_eq!((read.count, read.covariance.clone()), (0, vec![1.0; 4]));
-    assert!(read.merged(&read).unwrap_err().to_string().contains("how many images"));
+    assert!(read.merged(&read).unwrap_err().to_string().contains("without a number of images"));
     assert!(frechet_distance(&read, &statistics).unwrap_err().to_string().contains("features of 2 numbers, and of 6"));
     assert!(Statistics::read(Path::new("nowhere.npz")).unwrap_err().to_string().contains("nowhere.npz"));
     assert!(Statistics::of(&features[..6], 6).unwrap_err().to_string().contains("at least 2"));

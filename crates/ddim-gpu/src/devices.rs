@@ -1,4 +1,4 @@
-//! Which devices there are, and opening one.
+//! Listing and opening devices.
 
 use crate::error::{Error, Result};
 use burn::backend::wgpu::WgpuBackend;
@@ -12,30 +12,30 @@ use std::sync::{Arc, Mutex, OnceLock};
 /// A device, as its driver describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
-    /// Its number in `gpu:N`.
+    /// The number N in `gpu:N`.
     pub index: usize,
-    /// As `NVIDIA H100 80GB HBM3`.
+    /// The device's name, such as `NVIDIA H100 80GB HBM3`.
     pub name: String,
-    /// What it is.
+    /// The kind of device.
     pub kind: Kind,
-    /// The interface that it is reached through, as `vulkan`.
+    /// The API that it is reached through, such as `vulkan`.
     pub api: String,
-    /// The driver with its version; empty where it does not say.
+    /// The driver and its version; empty if it does not report them.
     pub driver: String,
-    /// Bytes of its own memory, where that is known.
+    /// Bytes of dedicated memory, where known.
     pub memory: Option<u64>,
 }
 
-/// What a device is.
+/// The kind of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A card with memory of its own.
+    /// A card with its own memory.
     Discrete,
-    /// A part of the processor's chip, which shares its memory.
+    /// Part of the CPU's chip, sharing its memory.
     Integrated,
-    /// A share of one, in a virtual machine.
+    /// A share of a device, in a virtual machine.
     Virtual,
-    /// No device at all: a program that stands in for one, such as Mesa's lavapipe.
+    /// No hardware: a software implementation such as Mesa's lavapipe.
     Software,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Kind {
 }
 
 impl fmt::Display for Described {
-    /// One line, as `gpu:0 NVIDIA H100 80GB HBM3 (discrete, vulkan, NVIDIA 570.86)`.
+    /// Formats as one line, such as `gpu:0 NVIDIA H100 80GB HBM3 (discrete, vulkan, NVIDIA 570.86)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "gpu:{} {} ({}, {}", self.index, self.name, self.kind, self.api)?;
         if let Some(memory) = self.memory {
@@ -72,7 +72,7 @@ struct Found {
     most: usize,
 }
 
-/// All devices: graphics processors first, cards before what shares the processor's memory.
+/// Lists all devices: GPUs before software devices, and discrete GPUs before those that share the CPU's memory.
 pub fn devices() -> Vec<Described> {
     found().iter().map(|found| found.described.clone()).collect()
 }
@@ -171,7 +171,7 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A device that is open.
+/// An open device.
 ///
 /// ```no_run
 /// let gpu = ddim_gpu::Gpu::open("gpu")?;
@@ -190,10 +190,10 @@ pub struct Gpu {
 static OPEN: Mutex<Vec<Gpu>> = Mutex::new(Vec::new());
 
 impl Gpu {
-    /// `gpu`, the first graphics processor, or `gpu:N`, which [`devices`] lists. A software device is taken where its number is given alone.
+    /// Opens `gpu`, the first GPU, or `gpu:N` as listed by [`devices`]. A software device is only opened by its number.
     ///
     /// # Errors
-    /// Another name, or a device that is not there or does not open.
+    /// If the name is not one of these, or the device does not exist or cannot be opened.
     pub fn open(name: &str) -> Result<Self> {
         let number = match name.strip_prefix("gpu").map(|rest| (rest, rest.strip_prefix(':').map(str::parse::<usize>))) {
             Some(("", _)) => None,
@@ -205,9 +205,9 @@ impl Gpu {
         let fits = |found: &Found| number.map_or(found.described.kind != Kind::Software, |number| found.described.index == number);
         let Some(Found { described, selector: (api, kind), most }) = devices.iter().find(|found| fits(found)) else {
             return Err(Error::new(match (number, devices.first()) {
-                (_, None) => format!("{name}: no graphics processor was found: expected one with a driver for {DRIVERS}"),
+                (_, None) => format!("{name}: no GPU was found: expected one with a driver for {DRIVERS}"),
                 (None, Some(first)) => {
-                    format!("{name}: no graphics processor was found, only {}, which runs on the processor", first.described)
+                    format!("{name}: no GPU was found, only {}, which runs on the CPU", first.described)
                 }
                 (Some(_), Some(_)) if count == 1 => format!("{name}: one device was found: expected gpu:0"),
                 (Some(_), Some(_)) => format!("{name}: {count} devices were found: expected gpu:0 to gpu:{}", count - 1),
@@ -220,7 +220,7 @@ impl Gpu {
         // Or files of working folders and the environment would have a say in what is computed. Set already, by an earlier device: that is what it is.
         let _ = CubeClRuntimeConfig::try_set(CubeClRuntimeConfig::default());
         let opened = Device::wgpu_options().device_kind(kind.clone()).graphics_api(*api).init_with_setup();
-        let (device, setup) = opened.map_err(|e| Error::new(format!("{name}: {described} does not open: {e}")))?;
+        let (device, setup) = opened.map_err(|e| Error::new(format!("{name}: {described} cannot be opened: {e}")))?;
         let faults = Arc::new(Faults::default());
         let recorded = Arc::clone(&faults);
         // Instead of the framework's own, whose panic is caught and forgotten.
@@ -241,20 +241,20 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// As networks use it.
+    /// The device as networks use it.
     pub fn device(&self) -> &TensorDevice {
         &self.device
     }
 
-    /// As wgpu has it, for whoever computes or draws on it as well. What goes wrong there is an error of the networks that run meanwhile.
+    /// The underlying wgpu device, for computing or drawing on it as well. Errors that this causes are reported by the networks that run at the same time.
     pub fn wgpu(&self) -> &wgpu::Device {
         &self.wgpu
     }
 
-    /// Networks that are made by it from here on compute with these numbers; f32, unless this says otherwise.
+    /// Sets the number format that networks created from now on compute in; the default is f32.
     ///
     /// # Errors
-    /// bf16, which the device's language does not have, and f16 where the device does not have it.
+    /// For bf16, which WGSL does not have; and for f16 if the device does not support it, or saturates instead of overflowing.
     pub fn with_precision(self, precision: Precision) -> Result<Self> {
         let refused = |why: &str| Err(Error::new(format!("{}: {why}", self.described)));
         match precision {
@@ -262,7 +262,7 @@ impl Gpu {
             Precision::F16 if !self.device.device.supports_dtype(FloatDType::F16) => {
                 refused("the device or its driver has no f16: expected f32")
             }
-            Precision::F16 if !self.shows_overflow() => refused("f16 rounds what it cannot hold to its largest number here: expected f32"),
+            Precision::F16 if !self.shows_overflow() => refused("f16 saturates instead of overflowing here: expected f32"),
             precision => Ok(Self { device: TensorDevice { precision, ..self.device }, ..self }),
         }
     }
@@ -276,7 +276,7 @@ impl Gpu {
         found.is_ok_and(|found| found.concat().iter().all(|v| v.is_infinite()))
     }
 
-    /// What it is.
+    /// The device's description.
     pub fn described(&self) -> &Described {
         &self.described
     }

@@ -1,9 +1,9 @@
-//! What can be wrong with a device.
+//! The error of this crate.
 
 /// A `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A device that is not there or cannot be used; one line that says what was found and what was expected.
+/// A device that does not exist or cannot be used, in one line: what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(String);

@@ -1,4 +1,4 @@
-//! Networks that are evaluated on a device.
+//! Networks evaluated on a device.
 
 use crate::devices::Gpu;
 use ddim_nn::{
@@ -41,11 +41,11 @@ impl Device for Gpu {
 }
 
 impl Gpu {
-    /// The network of a pipeline on this device, as [`Network::new`] makes it for the processor. Its weights are uploaded; batches go there, and what it
-    /// says of them comes back.
+    /// Puts the network of a pipeline on this device, as [`Network::new`] does on the CPU. Its weights are uploaded once; each evaluation uploads its batch and
+    /// downloads the prediction.
     ///
     /// # Errors
-    /// As `Network::new`; images that the device has no room for.
+    /// Those of `Network::new`, and if the device has no room for the images.
     pub fn network(&self, pipeline: Pipeline) -> Result<Network> {
         Network::on(pipeline, self)
     }

@@ -1,10 +1,9 @@
-//! diffusers' U-Net on a graphics processor, sampling and training, through [burn](https://burn.dev) and [wgpu](https://wgpu.rs): Vulkan, Metal and
-//! DirectX 12.
+//! diffusers' U-Net on GPUs, for sampling and training, through [burn](https://burn.dev) and [wgpu](https://wgpu.rs): Vulkan, Metal and DirectX 12.
 //!
-//! Everything is f32; where `Gpu::with_precision` says so, values and the factors of products are f16. A device gives the same bytes from run to run: no
-//! kernel is chosen by the clock, and no sum is in an order of chance. Between devices, and where a batch is another, results agree but for rounding.
+//! Everything is computed in f32; with `Gpu::with_precision`, values and the factors of products may be f16. A device gives the same bytes on every run: no
+//! kernel is chosen by timing, and no sum is taken in a random order. Between devices, and between different batches, results agree up to rounding.
 //!
-//! Without the feature `webgpu` there is nothing here.
+//! Without the feature `webgpu`, this crate is empty.
 
 #![cfg(feature = "webgpu")]
 

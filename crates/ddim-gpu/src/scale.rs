@@ -1,4 +1,4 @@
-//! By what gradients are multiplied on the way back, so that f16 holds them.
+//! Loss scaling: the factor of gradients in the backward pass that keeps them in the range of f16.
 
 /// The first.
 const FIRST: f32 = (1u32 << 15) as f32;

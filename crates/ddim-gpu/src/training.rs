@@ -1,4 +1,4 @@
-//! Training on a device: weights, gradients, moments and averages stay there, and losses come back.
+//! Training on a device: weights, gradients, moments and averages stay on it, and losses are downloaded.
 
 use crate::devices::Gpu;
 use crate::scale::Scale;
@@ -9,7 +9,7 @@ use std::ops::Range;
 /// Numbers whose squares are summed there; the sums are summed here, in f64.
 const RUN: usize = 4096;
 
-/// The state of a network in training, on a device.
+/// The state of a network being trained on a device.
 pub struct Training {
     network: TensorNetwork,
     device: TensorDevice,
@@ -29,10 +29,10 @@ pub struct Training {
 }
 
 impl Gpu {
-    /// Training of a network for images of `size` [h, w], from the state that is given.
+    /// Starts training a network on images of `size` [h, w] from the given state.
     ///
     /// # Errors
-    /// Images or weights that the device has no room for.
+    /// If the device has no room for the images or the weights.
     pub fn training(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Training> {
         let network = TensorNetwork::new(&unet.module(size), &self.device)?;
         network.check_training()?;
@@ -60,20 +60,20 @@ impl Gpu {
 }
 
 impl Training {
-    /// The gradient of the last batch, in the order of [`UNet::values`]: for tests.
+    /// The gradient of the last batch, in the order of [`UNet::values`]. For tests.
     ///
     /// # Errors
-    /// What the device says.
+    /// Errors of the device.
     pub fn gradient(&self) -> Result<Vec<f32>> {
         self.gradients.clone().map_or(Ok(Vec::new()), |gradients| Ok(self.device.guarded(|| self.device.fetch([gradients]))?.remove(0)))
     }
 
-    /// By what the gradients of f16 are multiplied on the way back; none in f32.
+    /// The current loss scale of f16 gradients; `None` in f32.
     pub fn loss_scale(&self) -> Option<f32> {
         self.scale.map(Scale::value)
     }
 
-    /// The same from another scale on, a power of two: for tests.
+    /// Continues with another loss scale, a power of two. For tests.
     #[must_use]
     pub fn with_loss_scale(mut self, value: f32) -> Self {
         self.scale = self.scale.map(|_| Scale::from(value));

@@ -1,19 +1,20 @@
-//! Events of a job, as a page hears them.
+//! The events of a job, as a page receives them.
 
 use crate::place::Place;
 use crate::preview::sheet;
 use ddim_engine::{Control, Event};
 use serde_json::{Value, json};
 
-/// Previews of a job that does not say how many.
+/// Number of previews of a job that does not specify it.
 pub const PREVIEWS: usize = 16;
 
 /// Progress is told no more often, in seconds.
 const EVERY: f64 = 0.1;
 
-/// Makes what the engine tells to names and JSON, and asks it for previews: x_t and the predicted x_0 of the first images of a batch, side by side, as data URLs of PNGs.
+/// Encodes the engine's events as names and JSON, and requests previews from the engine.
 ///
-/// Names are `began`, `step`, `progress`, `preview`, `note`, `line` and `ended`; the data are those of [`Event`].
+/// Previews are x_t and the predicted x_0 of the first images of a batch, arranged side by side, as data URLs of PNGs. Event names are `began`, `step`,
+/// `progress`, `preview`, `note`, `line` and `ended`; their data are those of [`Event`].
 #[derive(Debug)]
 pub struct EventEncoder {
     place: Place,
@@ -27,12 +28,12 @@ pub struct EventEncoder {
 }
 
 impl EventEncoder {
-    /// For a job that `control` asks; of each of its phases so many steps are shown, spread evenly, and the last.
+    /// Creates an encoder for the job that `control` controls; of each phase it previews this many steps, evenly spaced and including the last.
     pub fn new(control: Control, previews: usize, place: Place) -> Self {
         Self { place, control, previews, first: None, step: 0, told: f64::NEG_INFINITY }
     }
 
-    /// The name and the data of an event. None where nobody is told of it.
+    /// Returns the name and data of an event, or `None` if it is not to be sent.
     pub fn encode(&mut self, event: &Event) -> Option<(&'static str, Value)> {
         let name = match event {
             Event::Note { .. } => "note",

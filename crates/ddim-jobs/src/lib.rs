@@ -1,10 +1,11 @@
-//! Jobs of [`ddim_engine`] as pages and programs send them: JSON in, with the files that it reads; events and files out.
+//! Jobs of [`ddim_engine`] as pages and programs send them: JSON requests that carry their input files, and events and files in return.
 //!
-//! [`Work`] is a request with its kind; [`Place`] where its files lie meanwhile; [`EventEncoder`] makes the engine's events to names and JSON, with previews; [`JobOutput`] is what comes of it.
+//! [`Work`] is a request and its kind; [`Place`] is where its files are kept meanwhile; [`EventEncoder`] encodes the engine's events as names and JSON, with
+//! previews; [`JobOutput`] is the result.
 //!
 //! # Invariants
-//! * No path of a request opens or writes a file: those that are read come within it, as data URLs in base64.
-//! * What comes of a job is what the command line makes of the same request, byte for byte.
+//! * No path in a request opens or writes a file: input files are sent in the request, as data URLs in base64.
+//! * The results of a job are byte for byte what the command line produces for the same request.
 //!
 //! ```
 //! use ddim_engine::{Control, Engine};

@@ -1,13 +1,13 @@
-//! Where the files of a job lie while it is worked on, and what is said instead.
+//! Where the files of a job are kept while it runs, and what they are called in its output.
 
 use crate::problem::Problem;
 use ddim_engine::memory;
 use serde_json::Value;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
-/// A folder for the files of one job, which is empty at first; where there is no file system, the beginning of names in [`memory`].
+/// A folder for the files of one job, initially empty; where there is no file system, a prefix of names in [`memory`].
 ///
-/// Nobody is told where it is: what a job says names its files alone, so that it says the same wherever they were.
+/// Its location is not revealed: a job's output contains only the names of its files, so that it is the same wherever they were.
 #[derive(Debug, Clone)]
 pub struct Place {
     folder: PathBuf,
@@ -16,14 +16,14 @@ pub struct Place {
 }
 
 impl Place {
-    /// In a folder that is there.
+    /// Uses a folder, which must exist.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
         let names = vec![(format!("{}{MAIN_SEPARATOR}", folder.display()), String::new())];
         Self { folder, names }
     }
 
-    /// The same, where something that lies elsewhere has a name.
+    /// Calls something that is kept elsewhere, at `path`, by `name` in the job's output.
     #[must_use]
     pub fn calling(mut self, path: &Path, name: &str) -> Self {
         self.names.push((path.display().to_string(), name.to_owned()));

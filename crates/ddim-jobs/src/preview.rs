@@ -1,4 +1,4 @@
-//! Pictures of what is under way: small files, quickly made.
+//! Previews of running jobs: small files, quickly made.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

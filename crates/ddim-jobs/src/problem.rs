@@ -1,39 +1,39 @@
-//! What is wrong with a job.
+//! What can be wrong with a job.
 
 use ddim_engine::ErrorKind;
 use serde::Deserialize;
 
-/// What a [`Problem`] is of.
+/// What a [`Problem`] is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// The request: another one may work.
+    /// The request: a different one may work.
     Request,
-    /// Somebody asked for the end.
+    /// The job was cancelled.
     Cancelled,
     /// Anything else: files, devices, memory.
     Other,
 }
 
-/// One line, and the field of the request that it is about.
+/// A problem in one line, and the field of the request that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// What it is of.
+    /// What the problem is about.
     pub kind: ProblemKind,
-    /// One line; fields are in backticks.
+    /// The problem in one line, with field names in backticks.
     pub message: String,
-    /// `steps`, `model.guidance.scale`.
+    /// The field, such as `steps` or `model.guidance.scale`.
     pub field: Option<String>,
 }
 
 impl Problem {
-    /// What is wrong with a request as a whole.
+    /// A problem with a request as a whole.
     pub fn request(message: impl Into<String>) -> Self {
         Self { kind: ProblemKind::Request, message: message.into(), field: None }
     }
 
-    /// What is wrong with a field of a request, in the words that the engine has for it.
+    /// A problem with a field of a request, by the engine's name for the field.
     pub fn field(field: &str, message: impl std::fmt::Display) -> Self {
         Self { field: Some(field.to_owned()), ..Self::request(format!("`{field}`: {message}")) }
     }
@@ -70,7 +70,7 @@ fn named(message: &str) -> Option<&str> {
     message.strip_prefix('`')?.split_once('`').map(|(field, _)| field)
 }
 
-/// JSON as the type it should be; what is wrong says the field.
+/// Deserializes JSON into a type; the error names the field that does not fit.
 ///
 /// # Errors
 /// [`ProblemKind::Request`].

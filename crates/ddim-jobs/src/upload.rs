@@ -1,4 +1,4 @@
-//! Files that a client sends within its request, as data URLs: pictures and arrays, nothing else.
+//! Files that a client sends inside its request as data URLs: images and arrays, nothing else.
 
 use crate::problem::Problem;
 use base64::Engine as _;
@@ -15,12 +15,12 @@ const NPY_HEAD: usize = 4096;
 /// Bytes of the largest number of an array, an f64.
 const LARGEST: usize = 8;
 
-/// A file that came within a request.
+/// A file that was sent inside a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// Its field and what it is: `input.png`.
+    /// Its field with an extension for its format, such as `input.png`.
     pub name: PathBuf,
-    /// What is in it.
+    /// The contents of the file.
     pub bytes: Vec<u8>,
 }
 
@@ -30,7 +30,7 @@ pub struct File {
 /// No data URL, another kind of file, one that is too large.
 pub(crate) fn read(field: &str, url: &str, images: usize, numbers: usize) -> Result<File, Problem> {
     let wrong = |found: &str| Problem::field(field, format!("{found}: expected {EXPECTED}"));
-    let data = url.strip_prefix("data:").ok_or_else(|| wrong("no data URL"))?;
+    let data = url.strip_prefix("data:").ok_or_else(|| wrong("not a data URL"))?;
     let (kind, data) = data.split_once(',').ok_or_else(|| wrong("a data URL without data"))?;
     if !kind.ends_with(";base64") {
         return Err(wrong("a data URL that is not in base64"));
@@ -43,7 +43,7 @@ pub(crate) fn read(field: &str, url: &str, images: usize, numbers: usize) -> Res
         [b'G', b'I', b'F', b'8', ..] => "gif",
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "webp",
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => "npy",
-        _ => return Err(wrong(&format!("{} bytes of another kind", bytes.len()))),
+        _ => return Err(wrong(&format!("{} bytes of another format", bytes.len()))),
     };
     // Of pictures, the engine's decoder refuses those that are too large by their headers.
     if end == "npy" {
@@ -55,7 +55,7 @@ pub(crate) fn read(field: &str, url: &str, images: usize, numbers: usize) -> Res
         let of_images = shape.first().map_or(0, |n| (*n).into());
         let most = [(of_images, images, "images"), (found, numbers, "numbers"), (bytes.len() as u128, most_bytes, "bytes")];
         if let Some((n, most, what)) = most.into_iter().find(|(n, most, _)| *n > *most as u128) {
-            return Err(Problem::field(field, format!("an array of {n} {what}: expected {most} at most, here")));
+            return Err(Problem::field(field, format!("an array of {n} {what}: expected {most} at most")));
         }
     }
     Ok(File { name: format!("{field}.{end}").into(), bytes })
@@ -86,7 +86,7 @@ mod tests {
             url(&[b"\x93NUMPY\x01\x00", &len[..], head.as_bytes()].concat())
         };
         assert_eq!(read(&array("(5,1,4,5)")), Ok("input.npy".to_owned()));
-        let said = |n: &str, most: &str| Err(format!("`input`: an array of {n}: expected {most} at most, here"));
+        let said = |n: &str, most: &str| Err(format!("`input`: an array of {n}: expected {most} at most"));
         assert_eq!(read(&array("(6, 1, 1, 1)")), said("6 images", "5"));
         assert_eq!(read(&array("(5, 1, 3, 7)")), said("105 numbers", "100"));
         assert_eq!(read(&array("(5, 18446744073709551615, 18446744073709551615, 2)")), said(&format!("{} numbers", u128::MAX), "100"));

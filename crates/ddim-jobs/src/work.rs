@@ -1,4 +1,4 @@
-//! The kinds of job: requests of the engine, and what comes of each.
+//! The kinds of job: the engine's requests, and their results.
 
 use crate::place::Place;
 use crate::problem::{Problem, parsed};
@@ -18,7 +18,7 @@ const IMAGES: &str = "images";
 const GRID: &str = "grid.png";
 const ARRAY: &str = "result.npy";
 
-/// A request of the engine, with its kind.
+/// A request to the engine, with its kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "request", rename_all = "snake_case")]
 pub enum Work {
@@ -58,30 +58,31 @@ enum Upload<'a> {
     Optional(&'a mut Option<PathBuf>),
 }
 
-/// What comes of a job. Files can be handed out as they are.
+/// The result of a job. Its files can be served as they are.
 #[derive(Debug, Clone, Default)]
 pub struct JobOutput {
     /// The engine's report.
     pub report: Value,
-    /// Pictures as PNG files: of samples and interpolations one after the other; of a consistency those of a latent beside each other; the images of an encoding, then pictures of their
-    /// latents; of a reconstruction each image, then for each number of steps what was decoded and how it differs; the images of an edit, then the edits.
+    /// Images as PNG files. Samples and interpolations: one after the other; consistency: for each latent, its images in turn; encode: the images, then
+    /// pictures of their latents; reconstruct: each image, followed for each number of steps by its reconstruction and the difference; edit: the images, then
+    /// the edits.
     pub images: Vec<Arc<[u8]>>,
-    /// The number of the first of them.
+    /// The number of the first of `images`.
     pub first: usize,
     /// The batch as a .npy file.
     pub array: Option<Arc<[u8]>>,
-    /// All of it in one picture, as the command line draws it.
+    /// One picture of all of it, as the command line draws it.
     pub grid: Option<Arc<[u8]>>,
 }
 
 impl Work {
-    /// The kinds by name.
+    /// Names of the kinds.
     pub const KINDS: [&'static str; 6] = ["sample", "consistency", "interpolate", "encode", "reconstruct", "edit"];
 
-    /// A request of a kind by name.
+    /// Parses a request of the named kind.
     ///
     /// # Errors
-    /// No such kind, a request of another form, one that names files to be written, or to be read where they do not come with it.
+    /// If the kind is unknown, the request does not have its form, or it names files to write, or files to read that it does not carry.
     pub fn parse(kind: &str, request: Value) -> Result<Self, Problem> {
         if !Self::KINDS.contains(&kind) {
             return Err(Problem::field("kind", format!("{kind:?}: expected {}", Self::KINDS.join(", "))));
@@ -91,13 +92,13 @@ impl Work {
         Ok(work)
     }
 
-    /// The [`Plan`] of samples: what else the request says is not looked at. None of other kinds.
+    /// The [`Plan`] of a sample request, which ignores its other fields; `None` for other kinds.
     pub fn plan(self) -> Option<Plan> {
         let Self::Sample(Sample { model, steps, eta, trajectory, solver, timesteps, .. }) = self else { return None };
         Some(Plan { model, steps, eta, trajectory, solver, timesteps })
     }
 
-    /// Its name.
+    /// The name of the kind.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Sample(_) => "sample",
@@ -109,7 +110,7 @@ impl Work {
         }
     }
 
-    /// Which model.
+    /// The request's model.
     pub fn model(&mut self) -> &mut Model {
         each!(self, request => &mut request.model)
     }
@@ -126,11 +127,10 @@ impl Work {
         }
     }
 
-    /// Takes out the files that came within the request, which then names them as they are called; an array has `images` images and as many
-    /// `numbers` at most.
+    /// Takes out the files that came with the request, and replaces them in it by their names. An array may have at most `images` images and `numbers` numbers.
     ///
     /// # Errors
-    /// A field that is no data URL, or is missing.
+    /// If a field is not a data URL, holds another kind of file or one that is too large, or is missing.
     pub fn take_files(&mut self, images: usize, numbers: usize) -> Result<Vec<File>, Problem> {
         let mut files = Vec::new();
         for (field, upload) in self.uploads() {
@@ -148,12 +148,12 @@ impl Work {
         Ok(files)
     }
 
-    /// Classes of a request, besides those of its model.
+    /// The classes that an edit encodes images under, if the request gives them apart from its model's.
     pub fn encoded_under(&self) -> Option<&Path> {
         if let Self::Edit(request) = self { request.from_class.as_deref() } else { None }
     }
 
-    /// The field of another model that decodes.
+    /// The field that names another model, which decodes.
     pub fn decoder(&mut self) -> Option<&mut PathBuf> {
         if let Self::Edit(request) = self { request.to_model.as_mut() } else { None }
     }
@@ -182,15 +182,16 @@ impl Work {
             ("trajectory", matches!(spacing, Some(Spacing::Tuned(Some(_))))),
         ];
         match common.into_iter().chain(rest).find(|(_, given)| *given) {
-            Some((field, _)) => Err(Problem::field(field, "given: a request opens and writes no files here, expected none")),
+            Some((field, _)) => Err(Problem::field(field, "given: requests cannot read or write files here: expected none")),
             None => Ok(()),
         }
     }
 
-    /// Works on it, with the files that [`take_files`](Self::take_files) took out. Events come as the engine tells them: see [`EventEncoder`](crate::EventEncoder).
+    /// Runs the request with the files that [`take_files`](Self::take_files) took out. `tell` receives the engine's events: see
+    /// [`EventEncoder`](crate::EventEncoder).
     ///
     /// # Errors
-    /// What the engine says, with the names of `place`; files that cannot be written.
+    /// The engine's errors, with the names that `place` gives; or files that cannot be written.
     pub fn run(
         mut self,
         files: Vec<File>,
@@ -272,7 +273,7 @@ impl Work {
     }
 }
 
-/// What a model is, without where it lies, and its `source`: what the command line calls it on any machine, if anything.
+/// Describes a model without its location. `source` is the model's name on the command line of any machine, if it has one.
 pub fn model_json(info: &InfoReport, source: Option<&str>) -> Value {
     let mut json = without(info, &["command", "weights"]);
     json["source"] = json!(source);
@@ -298,7 +299,7 @@ impl JobOutput {
         Self { array: Some(npy_bytes(x, shape).into()), ..self }
     }
 
-    /// Bytes of memory that it holds, about.
+    /// Approximate size in memory, in bytes.
     pub fn bytes(&self) -> usize {
         self.images.iter().chain(&self.array).chain(&self.grid).map(|file| file.len()).sum()
     }

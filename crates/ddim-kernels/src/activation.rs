@@ -1,10 +1,10 @@
-//! Activations by themselves, and their gradients. SiLU behind a group norm needs neither: see [`Normal`](crate::Normal).
+//! Activation functions on their own, and their gradients. SiLU after a group norm needs neither: see [`Normal`](crate::Normal).
 
 use crate::simd::{arch, exp, silu};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// A function of each number. NaN stays.
+/// An elementwise activation function. NaN is propagated.
 ///
 /// ```
 /// use ddim_kernels::Activation;
@@ -21,7 +21,7 @@ pub enum Activation {
     Silu,
     /// x tanh(ln(1 + e^x)).
     Mish,
-    /// x Φ(x), with Φ the normal distribution.
+    /// x Φ(x), where Φ is the standard normal distribution function.
     Gelu,
     /// max(0, x).
     Relu,
@@ -31,20 +31,20 @@ pub enum Activation {
 const PART: usize = 1 << 12;
 
 impl Activation {
-    /// Of each number.
+    /// Applies the function to each number.
     ///
     /// # Panics
-    /// On slices of different lengths.
+    /// If the slices differ in length.
     pub fn apply(self, x: &[f32], out: &mut [f32]) {
         assert_eq!(x.len(), out.len());
         let parts = x.par_chunks(PART).zip(out.par_chunks_mut(PART));
         parts.for_each(|(x, out)| arch().dispatch(Each { x, out, f: Function { activation: self, slope: false } }));
     }
 
-    /// `dy` times the slope at `x`, number by number.
+    /// Multiplies `dy` by the function's derivative at `x`, number by number.
     ///
     /// # Panics
-    /// On slices of different lengths.
+    /// If the slices differ in length.
     pub fn gradient(self, x: &[f32], dy: &[f32], out: &mut [f32]) {
         assert!(x.len() == out.len() && dy.len() == out.len());
         let parts = x.par_chunks(PART).zip(dy.par_chunks(PART)).zip(out.par_chunks_mut(PART));

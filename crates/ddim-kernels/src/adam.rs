@@ -1,11 +1,11 @@
-//! Adam's update of one parameter, and what else training does to long rows of numbers.
+//! Adam's update of one parameter, and other operations of training on long slices.
 
 use crate::simd::arch;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// What a step does to every number: with g = scale · gradient, m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g² and
-/// value ← kept · value - step_size · m / (root_scale · √v + ε).
+/// One step of Adam on every number: with g = scale · gradient, m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g² and value ← kept · value - step_size · m /
+/// (root_scale · √v + ε).
 ///
 /// ```
 /// use ddim_kernels::Adam;
@@ -20,7 +20,7 @@ use rayon::prelude::*;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
-    /// Of the gradient.
+    /// Factor of the gradient.
     pub scale: f64,
     /// β₁ and β₂.
     pub betas: [f64; 2],
@@ -30,7 +30,7 @@ pub struct Adam {
     pub root_scale: f64,
     /// ε.
     pub epsilon: f64,
-    /// 1, or less where weights decay.
+    /// 1, or less with weight decay.
     pub kept: f64,
 }
 
@@ -38,10 +38,10 @@ pub struct Adam {
 const PART: usize = 1 << 14;
 
 impl Adam {
-    /// One step of all numbers; each average takes its share of what comes of it, as [`approach`] does, while it is near.
+    /// Updates all numbers by one step. Each average moves towards the new values by its share, as [`approach`] does, while they are in cache.
     ///
     /// # Panics
-    /// On slices of different lengths.
+    /// If the slices differ in length.
     pub fn apply(&self, values: &mut [f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], averages: Vec<(&mut [f32], f64)>) {
         let len = values.len();
         assert!(gradient.len() == len && first.len() == len && second.len() == len && averages.iter().all(|(a, _)| a.len() == len));
@@ -88,10 +88,10 @@ impl WithSimd for Update<'_> {
     }
 }
 
-/// average ← average + share · (x - average): a step of an exponential moving average.
+/// Updates an exponential moving average: average ← average + share · (x - average).
 ///
 /// # Panics
-/// On slices of different lengths.
+/// If the slices differ in length.
 pub fn approach(average: &mut [f32], x: &[f32], share: f64) {
     assert_eq!(average.len(), x.len());
     average.par_chunks_mut(PART).zip(x.par_chunks(PART)).for_each(|(average, x)| toward(average, x, share as f32));
@@ -102,7 +102,7 @@ fn toward(average: &mut [f32], x: &[f32], share: f32) {
     average.iter_mut().zip(x).for_each(|(average, x)| *average += share * (x - *average));
 }
 
-/// Σ x², runs in f32 and their sums in f64.
+/// Σ x², with runs summed in f32 and their sums in f64.
 pub fn sum_of_squares(x: &[f32]) -> f64 {
     let runs = x.par_chunks(PART).map(|part| arch().dispatch(Squares { part }));
     // In order, whoever computed them.

@@ -8,9 +8,9 @@ use crate::transpose::Transpose;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// softmax(scale · q kᵀ) v for each head: images [n, h, w, heads · d], where the channels of a head lie together.
+/// Multi-head attention, softmax(scale · q kᵀ) v for each head, on images [n, h, w, heads · d] where the channels of a head are contiguous.
 ///
-/// A score that is NaN or +∞ makes NaN of all that its query gets, as in PyTorch; a value that is, of its channel.
+/// A score of NaN or +∞ makes the whole output of its query NaN, as in PyTorch; such a value makes its channel NaN.
 ///
 /// ```
 /// use ddim_kernels::{Attention, Finish, Images};
@@ -25,15 +25,15 @@ use rayon::prelude::*;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attention<'a> {
-    /// One query a pixel.
+    /// One query per pixel.
     pub queries: Images<'a>,
-    /// One key a pixel.
+    /// One key per pixel.
     pub keys: Images<'a>,
-    /// One value a pixel.
+    /// One value per pixel.
     pub values: Images<'a>,
-    /// A divisor of the channels.
+    /// Number of heads; divides the channels.
     pub heads: usize,
-    /// Of the scores, usually 1 / √d.
+    /// Factor of the scores, usually 1 / √d.
     pub scale: f32,
 }
 
@@ -41,10 +41,10 @@ pub struct Attention<'a> {
 const QUERIES: usize = 48;
 
 impl Attention<'_> {
-    /// `out` [n, h, w, heads · d], pixels `stride` apart; `bias` is added to every pixel.
+    /// Computes `out` [n, h, w, heads · d], with pixels `stride` apart; `bias` is added to every pixel.
     ///
     /// # Panics
-    /// On slices that do not have these shapes.
+    /// If the slices do not have these shapes.
     pub fn run(&self, bias: &[f32], finish: &Finish<'_>, out: &mut [f32], stride: usize) {
         let Self { queries, keys, values, heads, .. } = *self;
         let shape @ [n, h, w, inner] = queries.shape;
@@ -91,10 +91,10 @@ impl Attention<'_> {
         });
     }
 
-    /// The gradients of queries, keys and values [n, h, w, heads · d], for the gradient `dy` of the output.
+    /// Computes the gradients of queries, keys and values [n, h, w, heads · d] from the gradient `dy` of the output.
     ///
     /// # Panics
-    /// On slices that do not have these shapes.
+    /// If the slices do not have these shapes.
     pub fn gradient(&self, dy: &Images<'_>, out: [&mut [f32]; 3]) {
         let Self { queries, keys, values, heads, scale } = *self;
         let shape @ [n, h, w, inner] = queries.shape;

@@ -1,4 +1,4 @@
-//! Convolutions, and linear layers as the convolutions of 1×1 images that they are.
+//! Convolutions, and linear layers as convolutions of 1×1 images.
 
 use crate::direct;
 use crate::geometry::{Conv2d, Grid};
@@ -18,11 +18,11 @@ enum Operand<'a> {
 }
 
 impl Conv2d {
-    /// `x` [n, h, w, in] -> `out` [n, h', w', out], pixels `stride` apart, by `weight` [out, in, k, k] (PyTorch's order) that change from run to run.
-    /// The same bits as those of a [`PackedConv2d`].
+    /// Computes `x` [n, h, w, in] -> `out` [n, h', w', out], with pixels `stride` apart, by `weight` [out, in, k, k] (PyTorch's order), for weights that change
+    /// from run to run. The result has the same bits as that of a [`PackedConv2d`].
     ///
     /// # Panics
-    /// On slices that do not have these shapes, or inputs smaller than the kernel.
+    /// If the slices do not have these shapes, or inputs are smaller than the kernel.
     #[allow(clippy::too_many_arguments)] // all of one layer
     pub fn run(
         &self,
@@ -86,7 +86,7 @@ enum Weights {
     Line(usize, Vec<f32>),
 }
 
-/// A convolution with its weights packed for images of one size: made once, run on any number of them.
+/// A convolution whose weights are packed for images of one size: created once, run on any number of them.
 ///
 /// ```
 /// use ddim_kernels::{Conv2d, Finish, Images, PackedConv2d};
@@ -117,7 +117,7 @@ impl PackedConv2d {
     /// Packs `weight` [out, in, k, k] (PyTorch's order) for inputs of `size` [h, w].
     ///
     /// # Panics
-    /// On slices that do not have these shapes, or inputs smaller than the kernel.
+    /// If the slices do not have these shapes, or inputs are smaller than the kernel.
     pub fn new(conv: Conv2d, size: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
         assert_eq!(weight.len(), conv.weights(), "weights {conv:?}");
         let order = Order::OutIn(weight);
@@ -138,10 +138,10 @@ impl PackedConv2d {
         Self { conv, size, bias, weights }
     }
 
-    /// `x` [n, h, w, in] -> `out` [n, h', w', out], pixels `stride` apart.
+    /// Computes `x` [n, h, w, in] -> `out` [n, h', w', out], with pixels `stride` apart.
     ///
     /// # Panics
-    /// On slices that do not have these shapes.
+    /// If the slices do not have these shapes.
     pub fn run(&self, x: &Images<'_>, normal: Option<Normal<'_>>, finish: &Finish<'_>, out: &mut [f32], stride: usize) {
         assert_eq!(x.shape[1..3], self.size, "{:?}", self.conv);
         let operand = match &self.weights {

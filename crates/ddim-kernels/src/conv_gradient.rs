@@ -12,11 +12,13 @@ use crate::winograd;
 use rayon::prelude::*;
 
 impl Conv2d {
-    /// For the gradient `dy` of the output [n, h', w', out]: that of the input [n, h, w, in] of `size` [h, w] into `out`, pixels `stride` apart, or
-    /// added to what is there where `accumulate` says so. It is a convolution by the `weight` [out, in, k, k] turned around.
+    /// Computes the gradient of the input [n, h, w, in] of `size` [h, w] from the gradient `dy` of the output [n, h', w', out].
+    ///
+    /// It is written to `out`, with pixels `stride` apart, or added to what is there if `accumulate` is set. It is a convolution by the `weight` [out, in, k,
+    /// k] turned around.
     ///
     /// # Panics
-    /// On slices that do not have these shapes; for kernels other than 1×1 without padding and 3×3 with up to one row and column before.
+    /// If the slices do not have these shapes; for kernels other than 1×1 without padding and 3×3 with at most one row and column of padding before.
     pub fn input_gradient(
         &self,
         weight: &[f32],
@@ -76,11 +78,11 @@ impl Conv2d {
         });
     }
 
-    /// The gradient of the weights [out, in, k, k], summed over all images and added to `out`; `normal` is done to the input as the convolution
+    /// Computes the gradient of the weights [out, in, k, k], summed over all images, and adds it to `out`. `normal` is applied to the input as the convolution
     /// reads it.
     ///
     /// # Panics
-    /// On slices that do not have these shapes.
+    /// If the slices do not have these shapes.
     pub fn weight_gradient(&self, x: &Images<'_>, normal: Option<Normal<'_>>, dy: &Images<'_>, out: &mut [f32]) {
         let [channels_out, channels_in] = self.channels;
         x.check();
@@ -184,10 +186,10 @@ const PIXELS: usize = 128;
 /// Input channels of a task.
 const ROWS: usize = 128;
 
-/// The sum of a gradient over all pixels of all images: what a bias gets, added to `out` \[c\].
+/// Adds the sum of a gradient over all pixels of all images to `out` \[c\]: the gradient of a bias.
 ///
 /// # Panics
-/// On slices that do not have these shapes.
+/// If the slices do not have these shapes.
 pub fn sum_of_pixels(dy: &Images<'_>, out: &mut [f32]) {
     dy.check();
     let c = dy.shape[3];

@@ -1,4 +1,4 @@
-//! Convolutions as sums over the lines of the kernel: the pixels under a line of it lie side by side in memory, as one row of a product.
+//! Direct convolutions, as sums over the lines of the kernel: the pixels under a line are contiguous in memory, as one row of a product.
 
 use crate::gemm::{PackedProduct, parts, width, width_of};
 use crate::geometry::Conv2d;

@@ -1,4 +1,4 @@
-//! The one product: c[r][j] = Σ_k a[r][k] · b[k][j], on a register tile; both operands are read where they lie.
+//! Matrix products, c[r][j] = Σ_k a[r][k] · b[k][j], on a register tile; both operands are read in place.
 
 use crate::simd::{LINE, arch, load_into, prefetch};
 use pulp::{Simd, WithSimd};

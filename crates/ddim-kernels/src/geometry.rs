@@ -1,6 +1,6 @@
-//! What a convolution is, and the tiles that its output is computed in.
+//! The geometry of convolutions, and the tiles that their output is computed in.
 
-/// What a convolution is, without its weights.
+/// The geometry of a convolution, without its weights.
 ///
 /// ```
 /// use ddim_kernels::{Conv2d, Finish, Images};
@@ -13,20 +13,20 @@
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv2d {
-    /// Channels out and in.
+    /// Output and input channels.
     pub channels: [usize; 2],
     /// Height and width of the kernel.
     pub kernel: [usize; 2],
-    /// Step of the output over the input.
+    /// Stride.
     pub stride: usize,
-    /// Zeros before and after the image: rows above and below it, columns on the left and on the right.
+    /// Rows of zeros above and below the image, and columns to its left and right.
     pub padding: [[usize; 2]; 2],
-    /// Whether the input is first enlarged to twice its height and width, each pixel four times.
+    /// Whether the input is first enlarged to twice its height and width, repeating each pixel four times.
     pub enlarge: bool,
 }
 
 impl Conv2d {
-    /// A linear layer over channels.
+    /// A linear layer over the channels of each pixel.
     pub fn pointwise(channels: [usize; 2]) -> Self {
         Self { channels, kernel: [1, 1], stride: 1, padding: [[0, 0]; 2], enlarge: false }
     }
@@ -55,7 +55,7 @@ impl Conv2d {
         (y < h && x < w).then_some((image * h + y) * w + x)
     }
 
-    /// Numbers in the weights.
+    /// Number of values in the weights.
     pub fn weights(&self) -> usize {
         self.channels[0] * self.channels[1] * self.taps()
     }

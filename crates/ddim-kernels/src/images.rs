@@ -1,11 +1,11 @@
-//! Images in memory: pixels one after the other, the channels of a pixel together.
+//! Images in memory: pixels one after the other, with the channels of a pixel contiguous.
 
 use crate::scratch;
 use crate::simd::{arch, load, silu, store};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// n images [h, w, c] whose pixels are `stride` numbers apart, so that the channels may be a part of those of a wider image.
+/// A view of n images [h, w, c] whose pixels are `stride` numbers apart, so that the channels may be a part of those of a wider image.
 ///
 /// ```
 /// use ddim_kernels::Images;
@@ -17,19 +17,19 @@ use rayon::prelude::*;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Images<'a> {
-    /// From the first channel of the first pixel to the last of the last, at least.
+    /// The data, at least from the first channel of the first pixel to the last channel of the last.
     pub data: &'a [f32],
-    /// \[n, h, w, c\].
+    /// The shape, \[n, h, w, c\].
     pub shape: [usize; 4],
     /// Numbers from one pixel to the next, at least c.
     pub stride: usize,
 }
 
 impl<'a> Images<'a> {
-    /// Images without gaps.
+    /// Creates a view of images without gaps.
     ///
     /// # Panics
-    /// If `data` is not as long as `shape` says.
+    /// If the length of `data` is not that of `shape`.
     pub fn new(data: &'a [f32], shape: [usize; 4]) -> Self {
         assert_eq!(data.len(), shape.iter().product::<usize>(), "images {shape:?}");
         Self { data, shape, stride: shape[3] }
@@ -53,16 +53,16 @@ impl<'a> Images<'a> {
     }
 }
 
-/// What is done to the input of an operation as it is read: silu((x - center) · scale + shift), as a group norm leaves it.
+/// An operation on the input of another as it is read: silu((x - center) · scale + shift), which applies a group norm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normal<'a> {
-    /// [n, c]: subtracted.
+    /// Subtracted, [n, c].
     pub center: &'a [f32],
-    /// [n, c]: multiplied.
+    /// Multiplied by, [n, c].
     pub scale: &'a [f32],
-    /// \[c\]: added.
+    /// Added, \[c\].
     pub shift: &'a [f32],
-    /// Whether x / (1 + e^-x) follows.
+    /// Whether SiLU, x / (1 + e^-x), is applied last.
     pub silu: bool,
 }
 
@@ -74,19 +74,19 @@ impl<'a> Normal<'a> {
     }
 }
 
-/// What is done to the output of an operation before it is written: (y + rows + residual) · scale, and max(0, that) where `relu` says so, or what
-/// is there and that where `accumulate` does. NaN stays.
+/// An operation on the output of another before it is written: (y + rows + residual) · scale, then max(0, ·) if `relu` is set, or added to the existing output
+/// if `accumulate` is set. NaN is propagated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Finish<'a> {
-    /// [n, c]: one row an image, added to all its pixels.
+    /// Added to all pixels of an image: one row per image, [n, c].
     pub rows: Option<&'a [f32]>,
     /// Added pixel by pixel.
     pub residual: Option<Images<'a>>,
-    /// 1 leaves the sum as it is.
+    /// Factor of the sum; 1 leaves it unchanged.
     pub scale: f32,
-    /// Whether negative numbers become 0.
+    /// Whether to replace negative numbers by 0.
     pub relu: bool,
-    /// Whether it is added to what is in the output; there is no residual then, and no `relu`.
+    /// Whether to add to what is in the output; not allowed with a residual or `relu`.
     pub accumulate: bool,
 }
 
@@ -345,10 +345,10 @@ fn affine<S: Simd, const SILU: bool>(simd: S, x: S::f32s, center: S::f32s, scale
     if SILU { silu(simd, y) } else { y }
 }
 
-/// The normalised images, without gaps: `out` [n, h, w, c].
+/// Writes the normalised images without gaps to `out` [n, h, w, c].
 ///
 /// # Panics
-/// On slices that do not have these shapes.
+/// If the slices do not have these shapes.
 pub fn normalised(x: &Images<'_>, normal: Normal<'_>, out: &mut [f32]) {
     x.check();
     let [_, h, w, c] = x.shape;

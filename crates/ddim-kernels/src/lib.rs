@@ -1,15 +1,14 @@
-//! CPU kernels of a diffusion U-Net, and of the Inception network that judges it, on plain `f32` slices: convolution, linear layer, group
-//! norm, attention, pooling.
+//! CPU kernels of a diffusion U-Net, and of the Inception network that evaluates it, on plain `f32` slices: convolution, linear layer, group norm, attention,
+//! pooling.
 //!
-//! Images are [n, h, w, c] in memory ([`Images`]): a vector register holds channels, every pixel is contiguous, and an odd width or height
-//! costs nothing. One register tile (gemm.rs) does all products; a convolution is 36 of them over transformed tiles (winograd/) or one
-//! over shifted pixels (direct.rs). A group norm in front of a convolution is applied as the convolution reads ([`Normal`]); what follows
-//! it, as it writes ([`Finish`]).
+//! Images are [n, h, w, c] in memory ([`Images`]): a vector register holds channels, every pixel is contiguous, and an odd width or height costs nothing. One
+//! register tile (gemm.rs) computes all products; a convolution is 36 of them over transformed tiles (winograd/) or one over shifted pixels (direct.rs). A
+//! group norm before a convolution is applied as the convolution reads its input ([`Normal`]); operations after it, as it writes its output ([`Finish`]).
 //!
-//! Written once over [`pulp`]'s SIMD types; the widest of AVX-512, AVX2+FMA, NEON and scalar code that the processor has is chosen at run
-//! time; the environment variable `DDIM_SIMD` forces `scalar` or `avx2`. On wasm32 it is simd128 where the target feature is on.
+//! The kernels are written once over [`pulp`]'s SIMD types. The widest of AVX-512, AVX2+FMA, NEON and scalar code that the processor supports is chosen at run
+//! time; the environment variable `DDIM_SIMD` forces `scalar` or `avx2`. On wasm32, simd128 is used if the target feature is enabled.
 //!
-//! Every output element is one sum in a fixed order: results have the same bits for any thread count and any batch.
+//! Every output element is one sum in a fixed order: results have the same bits for any number of threads and any batch.
 
 mod activation;
 mod adam;

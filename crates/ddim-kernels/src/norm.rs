@@ -1,4 +1,4 @@
-//! Group normalisation: the statistics. They are applied where the normalised images are read ([`Normal`](crate::Normal)).
+//! Statistics of group normalisation. They are applied where the normalised images are read ([`Normal`](crate::Normal)).
 
 use crate::activation::silu_slope;
 use crate::images::{Images, written};
@@ -7,7 +7,7 @@ use crate::simd::{arch, exp, load_into};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// A group norm with its affine part. Channels are those of `weight`.
+/// A group norm with its affine part, over as many channels as `weight` has.
 ///
 /// ```
 /// use ddim_kernels::{GroupNorm, Images, Normal, normalised};
@@ -22,11 +22,11 @@ use rayon::prelude::*;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroupNorm<'a> {
-    /// One factor a channel.
+    /// Factor of each channel.
     pub weight: &'a [f32],
-    /// One summand a channel.
+    /// Offset of each channel.
     pub bias: &'a [f32],
-    /// A divisor of the channels.
+    /// Number of groups; divides the channels.
     pub groups: usize,
     /// Added to the variance.
     pub eps: f32,
@@ -36,12 +36,13 @@ pub struct GroupNorm<'a> {
 const PIXELS: usize = 32;
 
 impl GroupNorm<'_> {
-    /// What the norm does to each channel of each image: `center` and `scale` of [`Normal`](crate::Normal), and 1 / the deviation, [n, c] each.
+    /// Computes what the norm does to each channel of each image: `center` and `scale` of [`Normal`](crate::Normal), and 1 / the standard deviation, each [n,
+    /// c].
     ///
-    /// Means and squared deviations of runs of 32 pixels, put together in f64: no cancellation, however large the mean.
+    /// Means and squared deviations of runs of 32 pixels are combined in f64, which avoids cancellation however large the mean is.
     ///
     /// # Panics
-    /// On slices that do not have these shapes.
+    /// If the slices do not have these shapes.
     pub fn statistics(&self, x: &Images<'_>, [center, scale, inverse]: [&mut [f32]; 3]) {
         x.check();
         let [n, h, w, c] = x.shape;
@@ -117,12 +118,14 @@ impl WithSimd for PutTogether<'_> {
 }
 
 impl GroupNorm<'_> {
-    /// The gradients of the norm, and of the SiLU behind it where there is one, for the gradient `dy` of the result: that of `x` into `out`, pixels
-    /// `stride` apart, added to what is there where `accumulate` says so; those of the weight and the bias, summed over all images, are added to
-    /// `weight` and `bias`. `mean` and `inverse` [n, c] are what [`statistics`](Self::statistics) found.
+    /// Computes the gradients of the norm, and of the SiLU after it if there is one, from the gradient `dy` of the result.
+    ///
+    /// The gradient of `x` is written to `out`, with pixels `stride` apart, or added to what is there if `accumulate` is set. The gradients of the weight and
+    /// the bias, summed over all images, are added to `weight` and `bias`. `mean` and `inverse` [n, c] are those that [`statistics`](Self::statistics)
+    /// computed.
     ///
     /// # Panics
-    /// On slices that do not have these shapes.
+    /// If the slices do not have these shapes.
     #[allow(clippy::too_many_arguments)] // all of one layer
     pub fn gradient(
         &self,

@@ -1,4 +1,4 @@
-//! The orders that weights come in, and how they are packed.
+//! The memory orders of weights, and how they are packed.
 
 use crate::geometry::Conv2d;
 use crate::simd::arch;

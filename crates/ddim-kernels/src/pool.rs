@@ -1,20 +1,20 @@
-//! Pooling: the largest or the mean over windows of 3×3 pixels, and over whole images.
+//! Pooling: the maximum or the mean over windows of 3×3 pixels, and the mean over whole images.
 
 use crate::images::{Images, written};
 use crate::simd::{arch, load};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// What a window becomes.
+/// How a window is reduced to a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
-    /// Its largest number, or NaN where it has one.
+    /// The maximum, or NaN if there is one in the window.
     Max,
-    /// The mean of those of its pixels that lie in the image: what pads is not counted.
+    /// The mean of those pixels of the window that lie in the image; padding is not counted.
     Average,
 }
 
-/// Windows of 3×3 pixels over an image.
+/// Pooling over windows of 3×3 pixels.
 ///
 /// ```
 /// use ddim_kernels::{Images, Pool, Pooling};
@@ -26,11 +26,11 @@ pub enum Pooling {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
-    /// What a window becomes.
+    /// How a window is reduced to a number.
     pub pooling: Pooling,
-    /// Step of the windows.
+    /// Stride of the windows.
     pub stride: usize,
-    /// Rows and columns by which windows may reach over every edge, 0 or 1.
+    /// Rows and columns by which windows may extend beyond every edge, 0 or 1.
     pub padding: usize,
 }
 
@@ -43,10 +43,10 @@ impl Pool {
         size.map(|n| (n + 2 * self.padding - WINDOW) / self.stride + 1)
     }
 
-    /// `x` [n, h, w, c] -> `out` [n, h', w', c], pixels `stride` apart.
+    /// Computes `x` [n, h, w, c] -> `out` [n, h', w', c], with pixels `stride` apart.
     ///
     /// # Panics
-    /// On slices that do not have these shapes, and images smaller than a window.
+    /// If the slices do not have these shapes, or images are smaller than a window.
     pub fn run(&self, x: &Images<'_>, out: &mut [f32], stride: usize) {
         x.check();
         let [n, h, w, c] = x.shape;
@@ -131,10 +131,10 @@ fn together<S: Simd, const MAX: bool>(simd: S, found: S::f32s, x: S::f32s) -> S:
     simd.select_f32s(keep, found, x)
 }
 
-/// The mean over the pixels of each image: `out` [n, c].
+/// Computes the mean over the pixels of each image: `out` [n, c].
 ///
 /// # Panics
-/// On slices that do not have these shapes.
+/// If the slices do not have these shapes.
 pub fn mean_of_pixels(x: &Images<'_>, out: &mut [f32]) {
     x.check();
     let [n, h, w, c] = x.shape;

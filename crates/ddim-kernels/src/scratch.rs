@@ -1,4 +1,4 @@
-//! Buffers that are used again by the next operation of a thread, so that the allocator does not return them to the system in between.
+//! Buffers that a thread's next operation reuses, so that the allocator does not return them to the system in between.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};

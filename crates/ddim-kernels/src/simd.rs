@@ -1,4 +1,4 @@
-//! Which vectors are used, and vector functions that pulp does not have.
+//! The choice of vector instructions, and vector functions that pulp lacks.
 
 use pulp::{Arch, Simd};
 use std::sync::OnceLock;
@@ -14,10 +14,10 @@ pub(crate) fn arch() -> Arch {
     })
 }
 
-/// Whether `DDIM_SIMD` names vectors that this processor has: what it does not have is not used, whatever was asked for.
+/// Checks that the processor supports the vector instructions that `DDIM_SIMD` names: those that it lacks are not used, whatever was asked for.
 ///
 /// # Errors
-/// What it says, and what it may, in one line.
+/// If it names others: one line with its value and the values that it may have.
 pub fn check_vectors() -> Result<(), String> {
     let Some(asked) = std::env::var_os("DDIM_SIMD").filter(|value| !value.is_empty()) else { return Ok(()) };
     match asked.to_str() {
@@ -30,7 +30,7 @@ pub fn check_vectors() -> Result<(), String> {
     }
 }
 
-/// The name of the vectors that are used: results differ between them in their last digits.
+/// The name of the vector instructions in use; results differ between them in the last digits.
 pub fn vectors() -> &'static str {
     match arch() {
         Arch::Scalar => "scalar",

@@ -1,4 +1,4 @@
-//! Rows to columns.
+//! Matrix transposition.
 
 use crate::simd::{load, store};
 use pulp::{Simd, WithSimd};

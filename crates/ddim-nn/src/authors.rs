@@ -1,5 +1,5 @@
-//! Checkpoints of the DDIM authors' code, and of DDPM's in PyTorch: their names for the network's tensors, and the configuration that the
-//! shapes tell.
+//! Checkpoints of the DDIM authors' code, and of DDPM in PyTorch: their names for the network's tensors, and the configuration that the
+//! shapes imply.
 
 use crate::unet::UNetConfig;
 use ddim_weights::{Array, StateDict};
@@ -13,7 +13,7 @@ pub(crate) fn network(state: StateDict, size: Option<[usize; 2]>) -> std::result
     let levels = config.block_out_channels.len();
     let mut renamed = StateDict::new();
     for (name, mut array) in state {
-        let expected = "not one of the authors' network (expected names such as down.0.block.0.conv1.weight)";
+        let expected = "not part of the authors' network: expected names such as down.0.block.0.conv1.weight";
         let new = modern_name(&name, levels).ok_or_else(|| format!("tensor {name}: {expected}"))?;
         // Attention's 1×1 convolutions are linear layers now.
         if new.contains("attentions.") && array.shape.len() == 4 {
@@ -80,7 +80,7 @@ fn configuration(state: &StateDict, size: Option<[usize; 2]>) -> std::result::Re
     let found = (0..levels).find(|level| attends(*level)).and_then(|level| 16usize.checked_shl(level as u32));
     let size = size
         .or(found.map(|n| [n, n]))
-        .ok_or("it attends nowhere on its way down, so the size of its images cannot be told: expected --size")?;
+        .ok_or("it has no attention on the way down, so the size of its images is unknown: expected --size")?;
     let kind = |level: usize, side: &str| format!("{}{side}Block2D", if attends(level) { "Attn" } else { "" });
     let config = json!({
         "sample_size": size, "in_channels": conv_in[1], "out_channels": conv_out[0], "layers_per_block": layers, "block_out_channels": channels,

@@ -1,4 +1,4 @@
-//! The graph on [burn](https://burn.dev)'s tensors, with its autodiff: a second opinion on what our kernels compute.
+//! The graph on [burn](https://burn.dev)'s tensors, with its autodiff: an independent check of what our kernels compute.
 
 use crate::condition::Condition;
 use crate::graph::{Conv, Features, Id, Index, Norm, Op};
@@ -22,7 +22,7 @@ pub struct BurnNetwork<'a> {
 type Values = Vec<Option<Tensor<4>>>;
 
 impl<'a> BurnNetwork<'a> {
-    /// On a device; one with autodiff asks for gradients.
+    /// Uploads a network to a device. For gradients, use a device with autodiff.
     pub fn new(unet: &'a UNet, device: &Device) -> Self {
         let tensor = |range: std::ops::Range<usize>| {
             let values = unet.values()[range].to_vec();
@@ -33,10 +33,11 @@ impl<'a> BurnNetwork<'a> {
         Self { unet, parameters: unet.parameters().map(|(_, _, range)| tensor(range)).collect(), device: device.clone() }
     }
 
-    /// Images [n, c_in, h, w] -> [n, c_out, h, w], at `timesteps` (code timesteps, 0 to T-1) and under `condition`, n of each. Nothing is dropped.
+    /// Evaluates the network: images [n, c_in, h, w] -> [n, c_out, h, w], at `timesteps` (code timesteps, 0 to T-1) and under `condition`,
+    /// n of each. Dropout is off.
     ///
     /// # Panics
-    /// On shapes, labels or timesteps that the network does not take.
+    /// Panics on shapes, labels or timesteps that the network does not take.
     pub fn forward(&self, x: Tensor<4>, timesteps: &[f32], condition: &Condition) -> Tensor<4> {
         let [_, _, h, w] = x.dims();
         let graph = self.unet.graph([h, w]);
@@ -97,10 +98,11 @@ impl<'a> BurnNetwork<'a> {
         values.pop().flatten().expect("the last is the output")
     }
 
-    /// The gradients of a number that came out of [`forward`](Self::forward), in the order of [`UNet::values`]; 0 where a parameter took no part.
+    /// Returns the gradients of a number computed from the result of [`forward`](Self::forward), in the order of [`UNet::values`]. They are
+    /// 0 where a parameter took no part.
     ///
     /// # Panics
-    /// On a device without autodiff.
+    /// Panics on a device without autodiff.
     pub fn gradients(&self, of: &Tensor<1>) -> Vec<f32> {
         let mut found = of.backward();
         let gradient = |parameter: &Tensor<1>| match parameter.grad_remove(&mut found) {

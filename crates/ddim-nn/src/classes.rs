@@ -1,4 +1,4 @@
-//! What a model's classes are called, and how many images each was trained on, as a file.
+//! A model's class names and the number of images that each was trained on, as a file.
 
 use crate::error::{Result, is_there, read_text};
 use ddim_weights::from_json;
@@ -39,11 +39,13 @@ pub(crate) fn classes_of(text: &str, path: &Path) -> Result<(Vec<String>, Vec<us
     Ok((names, if counted { counts.into_iter().map(|count| count.unwrap_or(0)).collect() } else { Vec::new() }))
 }
 
-/// What a folder's `classes.json` says, names and numbers of images as [`Pipeline::classes`](crate::Pipeline::classes) and
-/// [`Pipeline::class_counts`](crate::Pipeline::class_counts) have them, without the weights beside it. None where there is no such file.
+/// Reads a folder's `classes.json` without the weights beside it.
+///
+/// The names and image counts are those of [`Pipeline::classes`](crate::Pipeline::classes) and
+/// [`Pipeline::class_counts`](crate::Pipeline::class_counts). Returns `None` if there is no such file.
 ///
 /// # Errors
-/// A file that cannot be read, or is no list of classes.
+/// Returns an error if the file cannot be read, or is not a list of classes.
 pub fn classes_in(folder: &Path) -> Result<Option<(Vec<String>, Vec<usize>)>> {
     let path = folder.join(CLASSES);
     if is_there(&path) { classes_of(&read_text(&path)?, &path).map(Some) } else { Ok(None) }

@@ -15,13 +15,13 @@
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Condition {
-    /// None: for networks without class embedding.
+    /// No condition: for networks without class embedding.
     #[default]
     None,
     /// One label per image, for a table (`num_class_embeds`) or `class_embed_type: timestep`.
     Labels(Vec<usize>),
-    /// For each image, labels of a table (`num_class_embeds`) with their weights: its embedding is the weighted sum of their rows, in this order. One label of weight 1 is
-    /// that label, bit for bit.
+    /// For each image, labels of a table (`num_class_embeds`) with their weights: its embedding is the weighted sum of their rows, in this
+    /// order. A single label of weight 1 is that label, bit for bit.
     Mixtures(Vec<Vec<(usize, f64)>>),
     /// One embedding per image, [n, time_embed_dim] flat, for `class_embed_type: identity`.
     Embeddings(Vec<f32>),

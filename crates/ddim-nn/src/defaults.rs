@@ -1,4 +1,4 @@
-//! What a model says about how its images look best.
+//! A model's recommendation for how its images look best.
 
 use crate::error::{Error, Result, is_there, read_text};
 use ddim_weights::from_json;
@@ -8,7 +8,7 @@ use std::path::Path;
 /// Where it says so.
 pub(crate) const SAMPLING: &str = "sampling.json";
 
-/// What images are drawn with where nobody says otherwise: a model's `sampling.json`, as transformers' `generation_config.json`.
+/// The defaults for drawing images when nothing else is specified: a model's `sampling.json`, like transformers' `generation_config.json`.
 ///
 /// ```
 /// use ddim_nn::SamplingDefaults;
@@ -25,25 +25,27 @@ pub struct SamplingDefaults {
     /// The scale of classifier-free guidance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance: Option<f64>,
-    /// Classes that images have in turn, with commas between: names, numbers, and mixtures as `cat+dog` and `0.3*cat+0.7*dog`.
+    /// The classes that images are given in turn, separated by commas: names, numbers, and mixtures such as `cat+dog` and
+    /// `0.3*cat+0.7*dog`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<String>,
 }
 
 impl SamplingDefaults {
-    /// What a folder's `sampling.json` says; nothing where there is none.
+    /// Reads a folder's `sampling.json`. Without such a file, nothing is set.
     ///
     /// # Errors
-    /// As [`read`](Self::read), and a file that cannot be read.
+    /// As [`read`](Self::read), and if the file cannot be read.
     pub fn of_folder(folder: &Path) -> Result<Self> {
         let path = folder.join(SAMPLING);
         if is_there(&path) { Self::read(&read_text(&path)?, &path) } else { Ok(Self::default()) }
     }
 
-    /// Reads the text of `sampling.json`; `path` is for messages.
+    /// Parses the text of `sampling.json`; `path` is for messages.
     ///
     /// # Errors
-    /// Another kind of text, a scale that is no number from 0 on, or a list of no classes. They are not looked up: names are the model's.
+    /// Returns an error if the text is of another kind, the scale is not a number of at least 0, or the list has no classes. Classes are
+    /// not looked up here: their names are the model's.
     pub fn read(text: &str, path: &Path) -> Result<Self> {
         // A list would be read as a struct's fields in turn.
         from_json::<serde_json::Map<String, serde_json::Value>>(text, path)?;

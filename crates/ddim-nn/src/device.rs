@@ -1,4 +1,4 @@
-//! What another device than the processor is to networks, whoever drives it.
+//! Devices other than the processor, as networks see them, whatever drives them.
 
 use crate::error::Result;
 use crate::executor::{Executor, GraphModule};
@@ -10,65 +10,68 @@ use std::sync::Arc;
 
 /// A device that evaluates and trains networks.
 pub trait Device: Debug + Send + Sync {
-    /// What a user calls it, as `gpu:0`.
+    /// Returns the name by which a user refers to it, such as `gpu:0`.
     fn name(&self) -> String;
 
-    /// Its name and what it is, in a line.
+    /// Returns its name and a description, in one line.
     fn described(&self) -> String;
 
-    /// What products of large matrices reach there, in 10⁹ floating-point operations per second.
+    /// Measures the throughput of products of large matrices on the device, in 10⁹ floating-point operations per second.
     ///
     /// # Errors
-    /// What the device says.
+    /// Returns the device's errors.
     fn product_gflops(&self) -> Result<f64>;
 
-    /// Bytes of its memory that are taken, where it says so.
+    /// Returns the bytes of its memory in use, if the device reports them.
     fn memory(&self) -> Option<u64>;
-    /// What networks compute with there.
+    /// Returns the precision in which networks compute on it.
     fn precision(&self) -> Precision;
 
-    /// The same device, on which networks compute with these numbers.
+    /// Returns the same device, on which networks compute in `precision`.
     ///
     /// # Errors
-    /// What the device does not have.
+    /// Returns an error if the device does not support it.
     fn in_precision(&self, precision: Precision) -> Result<Arc<dyn Device>>;
 
-    /// What evaluates a network there, for [`Network::on`](crate::Network::on) and [`Inception::load_on`](crate::Inception::load_on). The weights go there now.
+    /// Returns an executor that evaluates a network on the device, for [`Network::on`](crate::Network::on) and
+    /// [`Inception::load_on`](crate::Inception::load_on). The weights are uploaded immediately.
     ///
     /// # Errors
-    /// What the device has no room for.
+    /// Returns an error if the device has no room for the network.
     fn executor(&self, module: &GraphModule<'_>) -> Result<Box<dyn Executor>>;
 
-    /// What trains a network for images of `size` [h, w], from this state.
+    /// Returns a learner that trains a network on the device for images of `size` [h, w], starting from this state.
     ///
     /// # Errors
-    /// What the device has no room for.
+    /// Returns an error if the device has no room for the network.
     fn learner(&self, unet: &UNet, size: [usize; 2], adam: &Adam, averages: &[Ema]) -> Result<Box<dyn Learner>>;
 }
 
-/// What trains a network on another device than the processor: it holds the weights, Adam's moments and the averages, and whole batches go there.
-/// Numerically it is [`TrainingPlan`](crate::TrainingPlan) with [`Adam::step`], but for rounding.
+/// Trains a network on a device other than the processor. It holds the weights, Adam's moments and the averages, and takes whole batches.
+///
+/// Numerically it is [`TrainingPlan`](crate::TrainingPlan) with [`Adam::step`], up to rounding.
 pub trait Learner: Send + Sync {
-    /// The gradients of Σ weight · mean (prediction - target)² over the images, which it keeps; that sum, and the norm of the gradients.
+    /// Computes the gradients of Σ weight · mean (prediction - target)² over the images, and keeps them. Returns that sum and the norm of
+    /// the gradients.
     ///
     /// # Errors
-    /// What the device says.
+    /// Returns the device's errors.
     fn gradients(&mut self, examples: &Examples<'_>) -> Result<[f64; 2]>;
 
-    /// How many images of a batch are differentiated at once: the others follow, and the gradients are summed. Fewer than at first where the device ran out of
-    /// memory in the first step.
+    /// Returns how many images of a batch are differentiated at once; the others follow, and the gradients are summed. The number shrinks
+    /// if the device runs out of memory in the first step.
     fn together(&self) -> usize;
 
-    /// A step along the gradients, each times `scale`; the averages, whose rates are those of `averages`, take in what comes of it, as of their step
-    /// `k`. Of `adam` the settings count, and its steps are one more; its moments are those that are on the device.
+    /// Takes a step along the gradients, each multiplied by `scale`, then updates the averages, as of their step `k` and with the rates of
+    /// `averages`. Of `adam`, the settings are used and the step count is incremented; the moments are those on the device.
     ///
     /// # Errors
-    /// What the device says.
+    /// Returns the device's errors.
     fn update(&mut self, adam: &mut Adam, scale: f64, averages: &[Ema], k: u64) -> Result<()>;
 
-    /// Brings weights, moments and averages back.
+    /// Copies the weights, moments and averages back from the device.
     ///
     /// # Errors
-    /// What the device says.
+    /// Returns the device's errors.
     fn fetch(&self, unet: &mut UNet, adam: &mut Adam, averages: &mut [Ema]) -> Result<()>;
 }

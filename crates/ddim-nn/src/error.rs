@@ -1,11 +1,11 @@
-//! What can be wrong with a model on disk, or with what is put through one.
+//! Errors in a model on disk, or in the inputs of a network.
 
 use std::path::{Path, PathBuf};
 
 /// A `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error that names the file, and says what was found and what was expected. See [`Error::kind`].
+/// An error that names the file, what was found and what was expected. See [`Error::kind`].
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -26,13 +26,13 @@ pub enum ErrorKind {
     Weights,
     /// A batch, timestep or class label that the network does not take.
     Input,
-    /// Weights that a model has not, of those that [`Choices`](crate::Choices) may ask for: `raw`, `ema`.
+    /// Weights, among those that [`Choices`](crate::Choices) can ask for (`raw`, `ema`), that a model does not have.
     Choice,
     /// A schedule, trajectory or deviation: an error of [`ddim`].
     Mathematics,
     /// The device that a network is evaluated on.
     Device,
-    /// The same, which has no memory left.
+    /// The device that a network is evaluated on has run out of memory.
     Memory,
 }
 
@@ -62,7 +62,7 @@ impl Error {
         Self::new(ErrorKind::Choice, message.into())
     }
 
-    /// An error of whoever chose the model, in their words, and with it as the source.
+    /// Creates an error of the code that chose the model, with its message, and with `error` as the source.
     pub fn caller(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let error = error.into();
         Self::new(ErrorKind::Io, error.to_string()).because(error)
@@ -73,17 +73,17 @@ impl Error {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// What a device said, in its words.
+    /// Creates an error with the device's own message.
     pub fn device(message: impl std::fmt::Display) -> Self {
         Self::new(ErrorKind::Device, message.to_string())
     }
 
-    /// What a device has no memory for.
+    /// Creates an error for memory that the device does not have.
     pub fn memory(message: impl std::fmt::Display) -> Self {
         Self::new(ErrorKind::Memory, message.to_string())
     }
 
-    /// What this is about.
+    /// Returns what this error is about.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

@@ -1,4 +1,4 @@
-//! What is asked of whoever evaluates a network elsewhere, and what runs one here.
+//! The interface to executors on other devices, and the runner for this one.
 
 use crate::condition::Condition;
 use crate::error::Result;
@@ -6,24 +6,27 @@ use crate::graph::{Graph, Parameters};
 use crate::plan::{Arenas, Packed, Plan};
 use std::sync::Arc;
 
-/// What evaluates a network on another device than the processor: a whole batch at once. A result may depend on its batch in the last bits, as it does
-/// not here.
+/// Evaluates a network on a device other than the processor, a whole batch at once.
+///
+/// Unlike on the processor, a result may depend on its batch in the last bits.
 pub trait Executor: Send + Sync {
-    /// Images `x` [n, c, h, w] -> `out` [n, c_out, h', w'], at `timesteps` (code timesteps, 0 to T-1, maybe between two) and under `condition`, n of each.
+    /// Evaluates the network: images `x` [n, c, h, w] -> `out` [n, c_out, h', w'], at `timesteps` (code timesteps, 0 to T-1, possibly
+    /// between two) and under `condition`, n of each.
     ///
     /// # Errors
-    /// What the device says.
+    /// Returns the device's errors.
     fn evaluate(&self, x: &[f32], timesteps: &[f32], condition: &Condition, out: &mut [f32]) -> Result<()>;
 
-    /// Evaluates `n` images of zeros, so that kernels are compiled. Where there is no memory for so many, as many as there is for, and from then on no more at
-    /// once: how many it was. `tell` is told of operations that are done, and of all, and may end it.
+    /// Evaluates `n` images of zeros so that kernels are compiled. If they do not fit in memory together, as many are evaluated as do, and
+    /// no more at once from then on. Returns that number. `tell` is called with the operations done and their total, and can end the
+    /// preparation.
     ///
     /// # Errors
-    /// What the device says; one image for which there is no memory; those of `tell`.
+    /// Returns the device's errors, an error if there is no memory even for one image, and those of `tell`.
     fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<usize>;
 }
 
-/// A network as an executor takes it: the graph for images of one size, and the numbers of its parameters.
+/// A network as an executor takes it: the graph for images of one size, and the values of its parameters.
 pub struct GraphModule<'a> {
     pub(crate) graph: Graph,
     pub(crate) parameters: Arc<Parameters>,

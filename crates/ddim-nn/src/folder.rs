@@ -1,4 +1,4 @@
-//! Pipelines on disk: folders, as Python diffusers writes and reads them, and files of weights alone.
+//! Pipelines on disk: folders as Python diffusers writes and reads them, and files that hold only weights.
 
 use crate::authors;
 use crate::classes::{CLASSES, as_classes, classes_in};
@@ -25,21 +25,23 @@ const TRAINING_STATE: &str = "training_state.safetensors";
 const EMA_RATES: &str = "ema.rates";
 
 impl Pipeline {
-    /// Loads what diffusers saved: a pipeline folder (`model_index.json`, `unet/`, `scheduler/`), one of the hub's cache, the folder of a
-    /// U-Net alone, or a checkpoint of accelerate's training scripts (`unet_ema/`, `unet/`). Weights are safetensors, else `.bin`, whole or
-    /// in shards, plain or of a variant. Where a sub-folder is absent its files may lie in `folder` itself, as the first published
-    /// pipelines have them.
+    /// Loads a model that diffusers saved: a pipeline folder (`model_index.json`, `unet/`, `scheduler/`), one in the hub's cache, the
+    /// folder of a U-Net alone, or a checkpoint of accelerate's training scripts (`unet_ema/`, `unet/`).
+    ///
+    /// Weights are safetensors, or else `.bin`, whole or sharded, plain or of a variant. If a sub-folder is absent, its files may lie in
+    /// `folder` itself, as in the first published pipelines.
     ///
     /// # Errors
-    /// A file that is missing or broken, a config that asks for what is not supported, or weights that do not fit it.
+    /// Returns an error if a file is missing or broken, a config asks for something unsupported, or the weights do not fit it.
     pub fn load(folder: &Path) -> Result<Self> {
         Self::load_with(folder, &Choices::default())
     }
 
-    /// [`load`](Self::load), with what the folder leaves open.
+    /// Loads a model as [`load`](Self::load) does, with choices for what the folder leaves open.
     ///
     /// # Errors
-    /// As `load`; `raw` where there is one set of weights only; `ema` where there is no average of that rate; both.
+    /// As `load`, and an error for `raw` if there is only one set of weights, for `ema` if there is no average of that rate, and for both
+    /// at once.
     pub fn load_with(folder: &Path, choices: &Choices) -> Result<Self> {
         if !folder.is_dir() {
             let found = if folder.exists() { "a file" } else { "nothing" };
@@ -63,19 +65,19 @@ impl Pipeline {
         {
             return Err(Error::config(
                 &path,
-                format!("{} names of classes: expected {rows}, num_class_embeds", classes.len().max(class_counts.len())),
+                format!("{} class names: expected {rows}, as num_class_embeds says", classes.len().max(class_counts.len())),
             ));
         }
         let state = folder.join(TRAINING_STATE);
         let averaged = unet.file_name().is_some_and(|name| name == UNET_AVERAGE);
         if choices.raw && choices.ema.is_some() {
-            return Err(Error::choice("the weights themselves, and an average of them: expected one of the two"));
+            return Err(Error::choice("the plain weights and an average of them: expected one of the two"));
         }
         let one_set = averaged || !folder.join(UNET_AVERAGE).is_dir();
         if let Some(expected) = choices.expected().filter(|_| !is_there(&state) && (one_set || choices.ema.is_some())) {
             let found = match (choices.ema, averaged) {
                 (Some(_), _) => format!("holds no {TRAINING_STATE}"),
-                (None, true) => "holds averaged weights alone".to_owned(),
+                (None, true) => "holds only averaged weights".to_owned(),
                 (None, false) => "holds one set of weights".to_owned(),
             };
             return Err(Error::choice(format!("{}: {found}: expected {expected}", folder.display())));
@@ -91,7 +93,7 @@ impl Pipeline {
         let mut pipeline = Self { training_state, scheduler_class, classes, class_counts, sampling, notes, ..pipeline };
         if let (Some(scale), None) = (pipeline.sampling.guidance.filter(|scale| *scale != 1.0), pipeline.usual_guidance()) {
             let found = format!("{}: guidance {scale} has no effect", folder.join(SAMPLING).display());
-            pipeline.notes.push(format!("{found}: the model has no class that stands for none, as {CLASSES} beside it would say"));
+            pipeline.notes.push(format!("{found}: the model has no null class, which {CLASSES} would declare"));
         }
         if pipeline.sampling.classes.is_some() && pipeline.usual_classes().is_none() {
             pipeline.notes.push(format!("{}: classes have no effect: the model has none", folder.join(SAMPLING).display()));
@@ -99,26 +101,28 @@ impl Pipeline {
         pipeline.sized(choices)
     }
 
-    /// Of a checkpoint of `ddim train`, the rates of its averages, one of which [`Choices::ema`] names; empty of all else, and of one that was
-    /// written before checkpoints said them.
+    /// Returns the rates of the averages in a checkpoint of `ddim train`, one of which [`Choices::ema`] names. It is empty for anything
+    /// else, and for a checkpoint from before checkpoints recorded them.
     ///
     /// # Errors
-    /// A file that is broken.
+    /// Returns an error if a file is broken.
     pub fn ema_rates(&self) -> Result<Vec<f32>> {
         let Some(path) = &self.training_state else { return Ok(Vec::new()) };
         Ok(ema_rates_of(&mut read_state(path)?))
     }
 
-    /// Loads one file of weights, safetensors or PyTorch's, under whatever is wrapped around its state dict: that of diffusers' U-Net, with
-    /// its `config.json` in the same folder or given; or that of the DDIM authors' (and DDPM's in PyTorch), also in their list [model,
-    /// optimizer, epoch, step, ema]. Of averaged weights and those themselves the average is taken, or with `raw` the others.
+    /// Loads a single file of weights, safetensors or PyTorch's, whatever is wrapped around its state dict.
     ///
-    /// For the authors' network the configuration follows from the shapes. The size of the images does where the network attends at 16×16, as
-    /// all of the authors' do; else `size` must say it. The schedule is theirs: 1000 linear betas from 1e-4 to 0.02, epsilon predicted,
-    /// nothing clipped.
+    /// The weights are those of diffusers' U-Net, with its `config.json` in the same folder or given, or of the network of the DDIM authors
+    /// (and of DDPM in PyTorch), also in their list [model, optimizer, epoch, step, ema]. If a file has both averaged weights and the
+    /// weights themselves, the average is taken, or with `raw` the others.
+    ///
+    /// For the authors' network the configuration follows from the shapes. So does the size of the images if the network attends at 16×16,
+    /// as all of the authors' do; otherwise `size` must give it. The schedule is theirs: 1000 linear betas from 1e-4 to 0.02, ε-prediction,
+    /// no clipping.
     ///
     /// # Errors
-    /// Another kind of file; tensors of another network; `ema`, whose averages are a checkpoint's.
+    /// Returns an error for another kind of file, for the tensors of another network, and for `ema`, whose averages only a checkpoint has.
     pub fn load_file(path: &Path, choices: &Choices) -> Result<Self> {
         if let Some(expected) = choices.expected().filter(|_| choices.ema.is_some()) {
             return Err(Error::choice(format!("{}: a file of weights: expected {expected}", path.display())));
@@ -136,7 +140,7 @@ impl Pipeline {
                 None => folder.join(CONFIG),
             };
             if choices.config.is_none() && !is_there(&file) {
-                let why = "the names are diffusers', whose shapes do not tell the network: expected its config.json in the same folder, or --config FILE";
+                let why = "its tensors have diffusers' names, and their shapes alone do not determine the network: expected its config.json in the same folder, or --config FILE";
                 return Err(Error::weights(path, why));
             }
             UNetConfig::from_json(&read_text(&file)?, &file)?
@@ -154,17 +158,17 @@ impl Pipeline {
         Self { scheduler_class, notes, ..pipeline }.sized(choices)
     }
 
-    /// Writes a pipeline folder that Python diffusers loads, weights as `dtype`.
+    /// Writes a pipeline folder that Python diffusers can load, with weights as `dtype`.
     ///
-    /// All of it is written beside `folder` first and moved there when it is complete. An existing folder is not touched.
+    /// Everything is written beside `folder` first and moved there once complete. An existing folder is not touched.
     ///
     /// # Errors
-    /// `folder` exists and is not empty, or cannot be written.
+    /// Returns an error if `folder` exists and is not empty, or cannot be written.
     pub fn save(&self, folder: &Path, dtype: WeightsDtype) -> Result<()> {
         self.save_with(folder, dtype, &[])
     }
 
-    /// [`save`](Self::save), with more files in the folder: names and contents.
+    /// Writes a pipeline folder as [`save`](Self::save) does, with further files: names and contents.
     ///
     /// # Errors
     /// As `save`.
@@ -271,8 +275,10 @@ fn snapshot(folder: &Path) -> Result<PathBuf> {
     found.sort();
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        [] => Err(Error::config(&snapshots, "empty: expected a snapshot of the model (was it downloaded whole?)")),
-        several => Err(Error::config(&snapshots, format!("{} snapshots and no refs/main: give the folder of one", several.len()))),
+        [] => Err(Error::config(&snapshots, "empty: expected a snapshot of the model (is the download complete?)")),
+        several => {
+            Err(Error::config(&snapshots, format!("{} snapshots and no refs/main: expected the folder of one snapshot", several.len())))
+        }
     }
 }
 
@@ -281,7 +287,7 @@ fn network_folder(folder: &Path, pipeline: bool, raw: bool, notes: &mut Vec<Stri
     let (unet, average) = (folder.join(UNET), folder.join(UNET_AVERAGE));
     if is_there(&average.join(CONFIG)) && !pipeline && !raw {
         if unet.is_dir() {
-            notes.push(format!("the averaged weights, {} (--raw takes {})", average.display(), unet.display()));
+            notes.push(format!("using the averaged weights, {} (--raw uses {})", average.display(), unet.display()));
         }
         return Ok(average);
     }
@@ -310,7 +316,7 @@ fn without_config(folder: &Path) -> Error {
     if let Some(last) = checkpoints.last() {
         return Error::config(
             folder,
-            format!("holds checkpoints, and no model itself: expected one of them, such as {}", folder.join(last).display()),
+            format!("holds checkpoints but no model: expected one of them, such as {}", folder.join(last).display()),
         );
     }
     let weights = |name: &&String| [".safetensors", ".bin", ".pt", ".pth", ".ckpt"].iter().any(|end| name.ends_with(end));
@@ -337,11 +343,11 @@ fn scheduler(folder: &Path, pipeline: bool, choices: &Choices, notes: &mut Vec<S
     };
     let around = whole.ancestors().take(2).take_while(|folder| is_part(folder)).filter_map(Path::parent);
     if let Some(path) = around.map(|folder| folder.join(SCHEDULER_CONFIG)).find(|path| is_there(path)) {
-        notes.push(format!("the scheduler is that of the pipeline around it, {}", path.display()));
+        notes.push(format!("using the scheduler of the pipeline around it, {}", path.display()));
         return SchedulerConfig::read(&read_text(&path)?, &path);
     }
     notes.push(
-        "no scheduler with it: DDPM's, 1000 linear betas from 1e-4 to 0.02, epsilon predicted (--scheduler FILE says another)".into(),
+        "it has no scheduler: using DDPM's, 1000 linear betas from 1e-4 to 0.02, epsilon predicted (--scheduler FILE gives another)".into(),
     );
     Ok((SchedulerConfig::default(), String::new()))
 }
@@ -368,7 +374,7 @@ fn in_state(unet: &UNet, path: &Path, ema: Option<f64>) -> Result<UNet> {
                 let known = rates.iter().map(f32::to_string).collect::<Vec<_>>().join(", ");
                 let what = match rates.len() {
                     0 => {
-                        "was written before checkpoints said the rates of their averages: the next one that the run writes (--resume) does"
+                        "was written before checkpoints recorded the rates of their averages: the next one that the run writes (--resume) will"
                     }
                     1 => &format!("no average with the rate {rate}: expected {known}"),
                     _ => &format!("no average with the rate {rate}: expected one of {known}"),

@@ -1,5 +1,5 @@
-//! A network as a list of operations over named parameters. The modules of a network declare their parameters and write down what they
-//! do; executors run the list: a plan for sampling, a plan for training, and, where the feature `burn` is on, burn's operations.
+//! A network as a list of operations over named parameters. The modules of a network declare their parameters and record their operations;
+//! executors run the list: a plan for sampling, a plan for training, and, with the feature `burn`, burn's operations.
 
 use crate::condition::Condition;
 use ddim::noise::{Draw, Key};

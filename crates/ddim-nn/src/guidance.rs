@@ -1,11 +1,11 @@
-//! Classifier-free guidance (arXiv 2207.12598): a network asked twice at once, under the classes and under none.
+//! Classifier-free guidance (arXiv 2207.12598): a network evaluated twice at once, with the classes and without.
 
 use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use ddim::{Denoiser, Prediction};
 
-/// How far a prediction goes beyond that under no class.
+/// How far a prediction is pushed beyond the prediction without a class.
 ///
 /// ```
 /// use ddim_nn::Guidance;
@@ -23,11 +23,13 @@ pub struct Guidance {
 }
 
 impl Guidance {
-    /// At every level, and nothing taken back. `scale` is w of out(null) + w (out(class) - out(null)), diffusers' `guidance_scale` (the paper's w is one less):
-    /// 1 is the class alone, 0 no class. `null` is the label that stands for no class: [`Pipeline::null_class`](crate::Pipeline::null_class).
+    /// Creates a guidance that acts at every level, without rescaling.
+    ///
+    /// `scale` is w in out(null) + w (out(class) - out(null)), diffusers' `guidance_scale` (the paper's w is one less): 1 is the class
+    /// alone, 0 is no class. `null` is the label that stands for no class: [`Pipeline::null_class`](crate::Pipeline::null_class).
     ///
     /// # Errors
-    /// A scale that is below 0 or not finite.
+    /// Returns an error if the scale is below 0 or not finite.
     pub fn new(scale: f64, null: usize) -> Result<Self> {
         if !scale.is_finite() || scale < 0.0 {
             return Err(Error::input(format!("guidance {scale}: expected a number, 0 or more")));
@@ -35,10 +37,10 @@ impl Guidance {
         Ok(Self { scale, null, interval: [0.0, 1.0], rescale: 0.0 })
     }
 
-    /// Only at levels t with from ≤ t/T ≤ to; the class alone elsewhere (arXiv 2404.07724).
+    /// Restricts the guidance to levels t with from ≤ t/T ≤ to; elsewhere the class alone is used (arXiv 2404.07724).
     ///
     /// # Errors
-    /// Other than 0 ≤ from < to ≤ 1.
+    /// Returns an error unless 0 ≤ from < to ≤ 1.
     pub fn with_interval(self, [from, to]: [f64; 2]) -> Result<Self> {
         if !(0.0 <= from && from < to && to <= 1.0) {
             return Err(Error::input(format!("guidance from {from} to {to} of T: expected two shares from 0 to 1, the smaller one first")));
@@ -46,10 +48,10 @@ impl Guidance {
         Ok(Self { interval: [from, to], ..self })
     }
 
-    /// φ: how much of each image's standard deviation is brought back to that under the class alone (arXiv 2305.08891, section 3.4).
+    /// Sets φ: how far each image's standard deviation is brought back to that under the class alone (arXiv 2305.08891, section 3.4).
     ///
     /// # Errors
-    /// Other than 0 ≤ φ ≤ 1.
+    /// Returns an error unless 0 ≤ φ ≤ 1.
     pub fn with_rescale(self, rescale: f64) -> Result<Self> {
         if !(0.0..=1.0).contains(&rescale) {
             return Err(Error::input(format!("guidance rescaled by {rescale}: expected a number from 0 to 1")));
@@ -57,7 +59,7 @@ impl Guidance {
         Ok(Self { rescale, ..self })
     }
 
-    /// Whether it changes anything, and takes a second evaluation, at a level of T.
+    /// Returns whether it changes anything, and so takes a second evaluation, at `level` of T = `levels`.
     pub fn acts_at(&self, level: f64, levels: usize) -> bool {
         // A share such as 0.57 times T is a little beside the level that is meant.
         const ROUNDING: f64 = 1e-6;
@@ -89,10 +91,10 @@ fn deviation(x: &[f32]) -> f64 {
     (x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
-/// A network under the classes of a batch, guided.
+/// A network conditioned on the classes of a batch, with guidance.
 ///
-/// Images whose guidance is not 1, at levels in its interval, are evaluated a second time under no class, in the same batch as the first. Where there are none
-/// of these, it is the network: its bits, and one evaluation.
+/// Images whose guidance is not 1 are, at levels in its interval, evaluated a second time without a class, in the same batch as the first.
+/// If there are no such images, this is the plain network: the same bits, and one evaluation.
 ///
 /// ```
 /// use ddim::Denoiser;
@@ -117,10 +119,11 @@ pub struct Guided {
 }
 
 impl Guided {
-    /// The network for a batch of images under `condition`, [`Labels`](Condition::Labels) or [`Mixtures`](Condition::Mixtures) where there is a guidance.
+    /// Conditions a network on a batch of images: [`Labels`](Condition::Labels) or [`Mixtures`](Condition::Mixtures) if there is a
+    /// guidance.
     ///
     /// # Errors
-    /// What [`Network::with_condition`] says, of the null class too; a guidance without classes.
+    /// As [`Network::with_condition`], also for the null class, and an error for a guidance without classes.
     pub fn new(network: &Network, condition: Condition, guidance: Option<Guidance>) -> Result<Self> {
         let guided = Self { network: network.with_condition(condition.clone())?, condition, guidance };
         if let Some(guidance) = &guided.guidance {

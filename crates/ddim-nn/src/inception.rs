@@ -1,7 +1,7 @@
-//! The Inception network of 2015-12-05 that FID looks through, as a graph over our kernels: images in, 2048 features each out.
+//! The Inception network of 2015-12-05 that FID uses, as a graph over our kernels: images in, 2048 features out for each.
 //!
-//! It differs from torchvision's `inception_v3` in three places, as pytorch-fid's does: averages over windows do not count what pads, the
-//! last block's pooling branch takes the largest number, and batch norms have no scale.
+//! It differs from torchvision's `inception_v3` in three places, as pytorch-fid's does: averages over windows do not count the padding, the
+//! pooling branch of the last block takes the maximum, and batch norms have no scale.
 
 use crate::condition::Condition;
 use crate::device::Device;
@@ -232,22 +232,22 @@ impl std::fmt::Debug for Inception {
 }
 
 impl Inception {
-    /// Features of an image.
+    /// The number of features of an image.
     pub const FEATURES: usize = 2048;
 
-    /// Reads weights under torchvision's names: safetensors, or the `.pth` that pytorch-fid publishes (nothing in it is executed). Its last
-    /// layer, which FID does not use, may be there or not.
+    /// Reads weights under torchvision's names: safetensors, or the `.pth` that pytorch-fid publishes (nothing in it is executed). The last
+    /// layer, which FID does not use, may be present or absent.
     ///
     /// # Errors
-    /// A file that cannot be read, or of another network: torchvision's own weights are refused as well.
+    /// Returns an error if the file cannot be read or is of another network; torchvision's own weights are rejected as well.
     pub fn load(path: &Path) -> Result<Self> {
         Self::run_by(path, |module| Ok(Runner::here(module)))
     }
 
-    /// The same, evaluated on another device than the processor.
+    /// Reads weights for evaluation on a device other than the processor.
     ///
     /// # Errors
-    /// As [`load`](Self::load), and what the device has no room for.
+    /// As [`load`](Self::load), and an error if the device has no room for the network.
     pub fn load_on(path: &Path, device: &dyn Device) -> Result<Self> {
         Self::run_by(path, |module| Ok(Runner::Elsewhere(device.executor(module)?)))
     }
@@ -268,19 +268,22 @@ impl Inception {
         Ok(Self { runner, checksum })
     }
 
-    /// A checksum (CRC-32C) of the weights that features come from, whatever file they were in: by which they are known again.
+    /// Returns a checksum (CRC-32C) of the weights that the features depend on, whatever file they came from, by which they can be
+    /// recognised.
     pub fn checksum(&self) -> u32 {
         self.checksum
     }
 
-    /// The features [n, 2048] of n images of bytes, RGB, interleaved rows ([n, h, w, 3]), as pytorch-fid computes them: resized to 299×299
-    /// (bilinear, not antialiased), to [-1, 1], the last average. Those of an image do not depend on the others.
+    /// Computes the features [n, 2048] of n images, RGB bytes in interleaved rows ([n, h, w, 3]), as pytorch-fid does.
+    ///
+    /// Images are resized to 299×299 (bilinear, not antialiased) and scaled to [-1, 1]; the features are the last average. Those of an
+    /// image do not depend on the others.
     ///
     /// # Errors
-    /// What the device says, where another than the processor evaluates the network.
+    /// Returns the device's errors if a device other than the processor evaluates the network.
     ///
     /// # Panics
-    /// If `pixels` does not hold whole images of at least one pixel.
+    /// Panics if `pixels` does not hold whole images of at least one pixel.
     pub fn features(&self, pixels: &[u8], [h, w]: [usize; 2]) -> Result<Vec<f32>> {
         assert!(h * w > 0 && pixels.len().is_multiple_of(h * w * 3), "{} bytes for images of {h} x {w} x 3", pixels.len());
         let mut features = vec![0.0; pixels.len() / (h * w * 3) * Self::FEATURES];

@@ -13,7 +13,7 @@
 //! # Ok::<(), ddim_nn::Error>(())
 //! ```
 //!
-//! Where there is no file system, as on wasm, [`Pipeline::embedded`] takes files that are in memory.
+//! Without a file system, as on wasm, [`Pipeline::embedded`] takes files that are in memory.
 
 mod authors;
 #[cfg(feature = "burn")]

@@ -12,10 +12,10 @@ use ddim::{Denoiser, Prediction};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// A network with all that a sampler must know of it: the size of its images and what it predicts.
+/// A network with everything that a sampler must know about it: the size of its images and what it predicts.
 ///
-/// It is compiled to a plan over the kernels of `ddim-kernels`, which work in parallel on rayon's current pool; copies share it. Every operation
-/// treats each image by itself, so that a prediction has the same bits in any batch.
+/// It is compiled to a plan over the kernels of `ddim-kernels`, which run in parallel on rayon's current pool; copies share the plan. Every
+/// operation treats each image on its own, so a prediction has the same bits in any batch.
 ///
 /// ```
 /// use ddim::{Denoiser, Sampler, Sampling, Sigma, noise::Batch};
@@ -60,19 +60,20 @@ struct Compiled {
 }
 
 impl Network {
-    /// The network of a pipeline, for images of its `sample_size`; see [`Pipeline::with_size`] for others. One that predicts variances as
-    /// well, in as many channels again, is taken for its first half.
+    /// Compiles the network of a pipeline for images of its `sample_size`; see [`Pipeline::with_size`] for others. If it also predicts
+    /// variances, in as many channels again, only the first half of its output is used.
     ///
     /// # Errors
-    /// A config without `sample_size`, one that does not hold or is another network's, or one whose outputs are not of the size of its inputs, so that it cannot be sampled from.
+    /// Returns an error if the config has no `sample_size`, is invalid or is that of another network, or if outputs differ in size from
+    /// inputs, so that the network cannot be sampled from.
     pub fn new(pipeline: Pipeline) -> Result<Self> {
         Self::run_by(pipeline, |module| Ok(Runner::here(module)))
     }
 
-    /// The same, evaluated on another device than the processor.
+    /// Prepares the network of a pipeline for evaluation on a device other than the processor.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and what the device has no room for.
+    /// As [`new`](Self::new), and an error if the device has no room for the network.
     pub fn on(pipeline: Pipeline, device: &dyn Device) -> Result<Self> {
         Self::run_by(pipeline, |module| Ok(Runner::Elsewhere(device.executor(module)?)))
     }
@@ -81,7 +82,7 @@ impl Network {
         let Pipeline { unet, config, scheduler, .. } = pipeline;
         config.check()?;
         if !config.same_network(unet.config()) {
-            return Err(Error::input("the configuration of a pipeline is of another network than its own: expected that of its unet"));
+            return Err(Error::input("a pipeline's configuration is for another network: expected that of its unet"));
         }
         let Some(size) = config.sample_size.map(SampleSize::dims) else {
             return Err(Error::input("sample_size is null in unet/config.json: expected the size of the images (--size)"));
@@ -103,11 +104,11 @@ impl Network {
         Ok(Self { config, prediction: scheduler.prediction(), size, timesteps, condition: Condition::None, compiled })
     }
 
-    /// The same network, for a batch under this condition.
+    /// Returns the same network for a batch under this condition.
     ///
     /// # Errors
-    /// A condition of another kind than the network's class embedding, a label outside its table, or embeddings that do not divide into
-    /// rows of its width.
+    /// Returns an error if the condition does not match the network's class embedding, a label is outside its table, or embeddings do not
+    /// divide into rows of its width.
     pub fn with_condition(&self, condition: Condition) -> Result<Self> {
         let identity = self.config.class_embed_type == Some(ClassEmbedType::Identity);
         let width = self.config.time_embed_dim();
@@ -158,7 +159,7 @@ impl Network {
     fn check_mixtures(&self, mixtures: &[Vec<(usize, f64)>]) -> Result<()> {
         if self.class_rows().is_none() {
             let kind = self.config.class_embed_type.map_or(String::new(), |kind| format!(" (class_embed_type is {kind})"));
-            return Err(Error::input(format!("classes mixed for a network without a table of them{kind}: expected one class per image")));
+            return Err(Error::input(format!("mixed classes for a network without a class table{kind}: expected one class per image")));
         }
         for mixture in mixtures {
             if mixture.is_empty() || mixture.iter().any(|(_, weight)| !weight.is_finite()) {
@@ -169,17 +170,17 @@ impl Network {
         Ok(())
     }
 
-    /// A checksum (CRC-32C) of the weights, by which the network is known again.
+    /// Returns a checksum (CRC-32C) of the weights, by which the network can be recognised.
     pub fn checksum(&self) -> u32 {
         self.compiled.checksum
     }
 
-    /// The configuration of the modules.
+    /// Returns the configuration of the modules.
     pub fn config(&self) -> &UNetConfig {
         &self.config
     }
 
-    /// [channels, height, width] of one image.
+    /// Returns [channels, height, width] of one image.
     pub fn shape(&self) -> [usize; 3] {
         [self.config.in_channels, self.size[0], self.size[1]]
     }
@@ -189,7 +190,7 @@ impl Network {
         self.timesteps
     }
 
-    /// Whether [`with_condition`](Self::with_condition) is needed.
+    /// Returns whether the network requires [`with_condition`](Self::with_condition).
     pub fn is_conditional(&self) -> bool {
         self.config.is_conditional()
     }
@@ -274,11 +275,12 @@ impl Denoiser<f32> for Network {
 }
 
 impl Network {
-    /// Where another device than the processor evaluates it: has its kernels compiled, and finds for how many of `n` images at once there is memory; it
-    /// evaluates no more at once from then on. On the processor, n. `tell` is told of operations that are done, and of all, and may end it.
+    /// Compiles the kernels for a batch of `n` images, and finds how many of them fit in memory at once, if a device other than the
+    /// processor evaluates the network. It evaluates no more at once from then on. Returns that number; on the processor, `n`. `tell` is
+    /// called with the operations done and their total, and can end the preparation.
     ///
     /// # Errors
-    /// What the device says; one image for which there is no memory; those of `tell`.
+    /// Returns the device's errors, an error if there is no memory even for one image, and those of `tell`.
     pub fn prepare(&self, n: usize, tell: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<usize> {
         match &self.compiled.runner {
             Runner::Here(_) => Ok(n),
@@ -286,16 +288,16 @@ impl Network {
         }
     }
 
-    /// Multiply-adds of one evaluation of one image, as the definitions of convolution, linear layer and attention count them.
+    /// Returns the multiply-adds of one evaluation of one image, as the definitions of convolution, linear layer and attention count them.
     pub fn multiply_adds(&self) -> u64 {
         self.compiled.multiply_adds
     }
 
-    /// [`predict`](Denoiser::predict), adding to a profile where one is given.
+    /// Predicts as [`predict`](Denoiser::predict) does, adding to a profile if one is given.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input): lengths that do not go together, a level that is not of the schedule, or no condition
-    /// that the network takes for each image.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if lengths do not match, a level is not one of the schedule's, or there is no
+    /// condition that the network takes for each image.
     pub fn predict_profiled(&self, x_t: &[f32], levels: &[f64], mut profile: Option<&mut Profile>, out: &mut [f32]) -> Result<()> {
         let dim = self.dim();
         let n = self.check(x_t, levels, out)?;

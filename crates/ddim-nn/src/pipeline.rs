@@ -1,4 +1,4 @@
-//! A network with its scheduler, and what is known of both: from memory here, from the disk in folder.rs.
+//! A network with its scheduler, and what is known about both: from memory here, from disk in folder.rs.
 
 use crate::classes::{CLASSES, classes_of};
 use crate::defaults::{SAMPLING, SamplingDefaults};
@@ -13,7 +13,7 @@ pub(crate) const UNET_CONFIG: &str = "unet/config.json";
 pub(crate) const SCHEDULER_CONFIG: &str = "scheduler/scheduler_config.json";
 pub(crate) const SAFETENSORS: &str = "unet/diffusion_pytorch_model.safetensors";
 
-/// A U-Net, its configuration and its scheduler's.
+/// A U-Net with its configuration and that of its scheduler.
 ///
 /// ```
 /// use ddim_nn::{Pipeline, SchedulerConfig, UNetConfig};
@@ -35,34 +35,34 @@ pub struct Pipeline {
     pub config: UNetConfig,
     /// `scheduler/scheduler_config.json`.
     pub scheduler: SchedulerConfig,
-    /// The class that the scheduler's file names; empty where there was none.
+    /// The class that the scheduler's file names; empty if there was none.
     pub scheduler_class: String,
-    /// The names of classes, in the order of their numbers; empty where they are not known.
+    /// The names of classes, in the order of their numbers; empty if unknown.
     pub classes: Vec<String>,
-    /// How many images of each class it was trained on, held out ones included; empty where that is not known.
+    /// How many images of each class it was trained on, including held-out ones; empty if unknown.
     pub class_counts: Vec<usize>,
-    /// How its images look best, as its `sampling.json` says.
+    /// How its images look best, according to its `sampling.json`.
     pub sampling: SamplingDefaults,
     /// The file that the weights came from.
     pub weights_file: PathBuf,
-    /// Of a checkpoint of `ddim train`, the file with its other weights.
+    /// The file with the other weights of a checkpoint of `ddim train`.
     pub training_state: Option<PathBuf>,
-    /// What was assumed or chosen, a line each.
+    /// What was assumed or chosen, one line each.
     pub notes: Vec<String>,
 }
 
-/// What the files of a model leave open, as whoever loads it says.
+/// The caller's choices for what the files of a model leave open.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Choices {
-    /// A `scheduler_config.json`, or a folder that has one, instead of the model's own.
+    /// A `scheduler_config.json`, or a folder that contains one, to use instead of the model's own.
     pub scheduler: Option<PathBuf>,
-    /// Of a model that has averaged weights as well, the weights themselves.
+    /// Whether to use the weights themselves, for a model that also has averaged ones.
     pub raw: bool,
-    /// Of a checkpoint of `ddim train`, the average with this rate, which is one of its `ema.rates`. None: the first of them.
+    /// For a checkpoint of `ddim train`, the rate of the average to use, one of its `ema.rates`. `None` is the first of them.
     pub ema: Option<f64>,
-    /// The `config.json` of a network whose weights are given alone.
+    /// The `config.json` of a network whose weights come alone.
     pub config: Option<PathBuf>,
-    /// [height, width] of the images, where the files do not tell.
+    /// [height, width] of the images, if the files do not give it.
     pub size: Option<[usize; 2]>,
 }
 
@@ -77,10 +77,10 @@ impl Choices {
     }
 }
 
-/// The files of a pipeline in memory: a model that is built into a binary, or came from elsewhere.
+/// The files of a pipeline in memory: a model that is built into a binary, or one from elsewhere.
 #[derive(Debug, Clone, Copy)]
 pub struct EmbeddedPipeline<'a> {
-    /// The name for messages.
+    /// The name used in messages.
     pub name: &'a str,
     /// `unet/config.json`.
     pub config: &'a str,
@@ -88,9 +88,9 @@ pub struct EmbeddedPipeline<'a> {
     pub scheduler: &'a str,
     /// `unet/diffusion_pytorch_model.safetensors`.
     pub safetensors: &'a [u8],
-    /// `classes.json`; `[]` of a network without classes.
+    /// `classes.json`; `[]` for a network without classes.
     pub classes: &'a str,
-    /// `sampling.json`; `{}` of one that says nothing.
+    /// `sampling.json`; `{}` for a model without recommendations.
     pub sampling: &'a str,
 }
 
@@ -102,10 +102,10 @@ impl Pipeline {
         }
     }
 
-    /// The same pipeline for images of another size, [height, width]: the network is convolutional.
+    /// Returns the same pipeline for images of another size, [height, width]; the network is convolutional.
     ///
     /// # Errors
-    /// A size that its resolutions do not divide.
+    /// Returns an error if the network's resolutions do not divide the size.
     pub fn with_size(mut self, size: [usize; 2]) -> Result<Self> {
         let m = self.config.size_multiple();
         if !size.iter().all(|n| (1..=UNetConfig::MOST_PIXELS).contains(n) && n % m == 0) {
@@ -118,7 +118,7 @@ impl Pipeline {
         Ok(self)
     }
 
-    /// Loads a model whose files are in memory, such as one that is built into the binary.
+    /// Loads a model from files in memory, such as one that is built into the binary.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -126,7 +126,7 @@ impl Pipeline {
         Self::embedded_with(files, &Choices::default())
     }
 
-    /// [`embedded`](Self::embedded), with another scheduler or size.
+    /// Loads a model as [`embedded`](Self::embedded) does, with another scheduler or size.
     ///
     /// # Errors
     /// As [`load_with`](Self::load_with).
@@ -152,7 +152,7 @@ impl Pipeline {
         Ok(Self { weights_file, ..Self::new(unet, scheduler) })
     }
 
-    /// A network that is in memory alone, without names of classes.
+    /// Creates a pipeline from a network in memory, without class names.
     pub fn new(unet: UNet, scheduler: SchedulerConfig) -> Self {
         Self {
             config: unet.config().clone(),
@@ -168,7 +168,7 @@ impl Pipeline {
         }
     }
 
-    /// A network that has not been trained: [`UNet::initialised`] of seed 0.
+    /// Creates a pipeline with an untrained network: [`UNet::initialised`] with seed 0.
     ///
     /// # Errors
     /// As [`UNetConfig::check`].
@@ -176,34 +176,34 @@ impl Pipeline {
         Ok(Self::new(UNet::initialised(&config, 0)?, scheduler))
     }
 
-    /// The number of classes that the network takes; none where it takes none, or any.
+    /// Returns the number of classes that the network takes, or `None` if it takes none, or any.
     pub fn classes_count(&self) -> Option<usize> {
         self.config.num_class_embeds.filter(|_| self.config.class_embed_type.is_none())
     }
 
-    /// The number of classes that are known by name or by count, without the one that stands for none.
+    /// Returns the number of classes known by name or by count, without the one that stands for no class.
     pub fn known_classes(&self) -> usize {
         self.classes.len().max(self.class_counts.len())
     }
 
-    /// The label that stands for no class, as training leaves one where it drops labels: the last row of the network's table, where it has one row more
-    /// than there are classes by name or by count. None where that is not so, or the classes are not known.
+    /// Returns the label that stands for no class, as training leaves one when it drops labels: the last row of the network's table, if
+    /// that has one row more than there are classes by name or by count. `None` otherwise, or if the classes are not known.
     pub fn null_class(&self) -> Option<usize> {
         let known = self.known_classes();
         (known > 0 && self.classes_count() == Some(known + 1)).then_some(known)
     }
 
-    /// The classes that its [`sampling`](Self::sampling) lists, where the network takes any.
+    /// Returns the classes listed in its [`sampling`](Self::sampling), if the network takes any.
     pub fn usual_classes(&self) -> Option<&str> {
         self.sampling.classes.as_deref().filter(|_| self.classes_count().is_some())
     }
 
-    /// The scale of guidance that its [`sampling`](Self::sampling) says, where there is a class that stands for none to guide away from.
+    /// Returns the guidance scale in its [`sampling`](Self::sampling), if there is a class that stands for no class to guide away from.
     pub fn usual_guidance(&self) -> Option<f64> {
         self.sampling.guidance.filter(|_| self.null_class().is_some())
     }
 
-    /// The number of weights.
+    /// Returns the number of weights.
     pub fn parameters(&self) -> usize {
         self.unet.values().len()
     }

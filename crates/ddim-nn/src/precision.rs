@@ -1,10 +1,12 @@
-//! What numbers a device computes with.
+//! The number formats that a device computes with.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// What values of a network are on a device, and the factors of its products. Sums, norms, softmax and what training keeps are f32 in any case.
+/// The number format of a network's values and of the factors of its products on a device.
+///
+/// Sums, norms, softmax and what training keeps are always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -18,10 +20,10 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::Bf16];
 
-    /// As it is written: f32, f16 or bf16.
+    /// Returns the name: f32, f16 or bf16.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -30,7 +32,7 @@ impl Precision {
         }
     }
 
-    /// What a command line says of it, with a space before; nothing for f32.
+    /// Returns its command-line form, with a leading space; empty for f32.
     pub fn flag(self) -> String {
         if self == Self::F32 { String::new() } else { format!(" --precision {self}") }
     }

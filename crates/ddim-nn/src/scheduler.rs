@@ -1,4 +1,4 @@
-//! `scheduler/scheduler_config.json`: what decides the defaults of sampling.
+//! `scheduler/scheduler_config.json`: the settings behind the defaults of sampling.
 
 use crate::error::{Error, Result};
 use crate::unet::diffusers_version;
@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// The configuration of diffusers' `DDIMScheduler`. That of any other class is read as diffusers' `DDIMScheduler.from_config` reads it:
-/// keys that `DDIMScheduler` has are taken, and its own defaults where they are not there.
+/// The configuration of diffusers' `DDIMScheduler`.
+///
+/// A configuration of any other class is read as diffusers' `DDIMScheduler.from_config` reads it: keys that `DDIMScheduler` has are taken,
+/// with its own defaults for those that are missing.
 ///
 /// ```
 /// use ddim_nn::SchedulerConfig;
@@ -63,16 +65,16 @@ pub struct SchedulerConfig {
 /// The class under which a configuration is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum SchedulerClass {
-    /// The paper's.
+    /// The paper's scheduler.
     #[default]
     #[serde(rename = "DDIMScheduler")]
     Ddim,
-    /// Of a network that also predicts variances, which diffusers' `DDIMScheduler` does not take.
+    /// The scheduler of a network that also predicts variances, which diffusers' `DDIMScheduler` does not take.
     #[serde(rename = "DDPMScheduler")]
     Ddpm,
 }
 
-/// How diffusers lays the timesteps of a trajectory.
+/// How diffusers spaces the timesteps of a trajectory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TimestepSpacing {
@@ -86,7 +88,7 @@ pub enum TimestepSpacing {
 }
 
 impl TimestepSpacing {
-    /// The name in a `scheduler_config.json`.
+    /// Returns the name used in `scheduler_config.json`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Leading => "leading",
@@ -96,13 +98,15 @@ impl TimestepSpacing {
     }
 }
 
-/// How a network that predicts variances beside ε says them. The deterministic process and σ of the paper need none of it.
+/// How a network that predicts variances beside ε expresses them.
+///
+/// The deterministic process and the σ of the paper do not use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LearnedVariance {
     /// The logarithm of the variance.
     Learned,
-    /// Where it lies between its bounds.
+    /// Its position between its bounds.
     LearnedRange,
 }
 
@@ -197,7 +201,7 @@ const OF_BETAS: [&str; 22] = [
 ];
 
 const FLOW: &str = "flow matching, which has no betas";
-const SIGMAS: &str = "a network that is told sigmas, not the timesteps of a schedule of betas";
+const SIGMAS: &str = "a network conditioned on sigmas, not on the timesteps of betas";
 
 /// What begins the names of classes whose process is another, and why.
 const OF_OTHER_PROCESSES: [(&str, &str); 13] = [
@@ -220,8 +224,8 @@ impl SchedulerConfig {
     /// Reads and checks a `scheduler_config.json` of any class; `path` is for messages.
     ///
     /// # Errors
-    /// Not JSON, a key that is missing or of another type, a class whose process is not that of a schedule of betas, a value that is not
-    /// supported: the message names the key.
+    /// Returns an error, naming the key, if the text is not JSON, a key is missing or of another type, a value is not supported, or the
+    /// process of the class is not that of a schedule of betas.
     pub fn from_json(text: &str, path: &Path) -> Result<Self> {
         Self::read(text, path).map(|(config, _)| config)
     }
@@ -284,23 +288,23 @@ impl SchedulerConfig {
         Ok(schedule.with_set_alpha_to_one(self.set_alpha_to_one))
     }
 
-    /// ᾱ, with `rescale_betas_zero_snr` and `set_alpha_to_one` applied.
+    /// Returns ᾱ, with `rescale_betas_zero_snr` and `set_alpha_to_one` applied.
     ///
     /// # Panics
-    /// Where a number was changed, after it was read, to one that [`from_json`](Self::from_json) refuses.
+    /// Panics if a field was changed, after reading, to a value that [`from_json`](Self::from_json) rejects.
     pub fn schedule(&self) -> NoiseSchedule {
         self.noise_schedule().expect("checked when it was read")
     }
 
-    /// What the network predicts.
+    /// Returns what the network predicts.
     pub fn prediction(&self) -> Prediction {
         self.prediction_type
     }
 
-    /// The trajectory of S steps that `timestep_spacing` and `steps_offset` ask for.
+    /// Returns the trajectory of S steps specified by `timestep_spacing` and `steps_offset`.
     ///
     /// # Errors
-    /// S outside 1..=T.
+    /// Returns an error if S is outside 1..=T.
     pub fn trajectory(&self, steps: usize) -> Result<Trajectory> {
         let total = self.num_train_timesteps;
         Ok(match self.timestep_spacing {
@@ -310,7 +314,7 @@ impl SchedulerConfig {
         })
     }
 
-    /// What is done to the predicted x_0: thresholding comes before `clip_sample`, as in diffusers.
+    /// Returns how the predicted x_0 is clipped: thresholding takes precedence over `clip_sample`, as in diffusers.
     pub fn clip(&self) -> Clip {
         if self.thresholding {
             Clip::Dynamic { ratio: self.dynamic_thresholding_ratio, max: self.sample_max_value }
@@ -343,24 +347,24 @@ impl SchedulerConfig {
 fn check_process(class: &str, keys: &Map<String, Value>) -> std::result::Result<(), String> {
     let plain = class.strip_prefix("Flax").unwrap_or(class);
     if let Some((_, process)) = OF_OTHER_PROCESSES.iter().find(|(prefix, _)| plain.starts_with(prefix)) {
-        return Err(format!("_class_name is {class:?}, of {process}: expected a scheduler with betas, such as DDIMScheduler"));
+        return Err(format!("_class_name is {class:?}, for {process}: expected a scheduler with betas, such as DDIMScheduler"));
     }
     let is = |key: &str, value: &str| keys.get(key).and_then(Value::as_str) == Some(value);
     if keys.get("use_flow_sigmas") == Some(&Value::Bool(true)) {
         return Err(format!("use_flow_sigmas is true, for {FLOW}: expected false"));
     }
     if is("prediction_type", "flow_prediction") {
-        return Err(format!("prediction_type is \"flow_prediction\", of {FLOW}: expected epsilon, sample or v_prediction"));
+        return Err(format!("prediction_type is \"flow_prediction\", for {FLOW}: expected epsilon, sample or v_prediction"));
     }
     if is("timestep_type", "continuous") {
-        return Err(format!("timestep_type is \"continuous\", of {SIGMAS}: expected \"discrete\""));
+        return Err(format!("timestep_type is \"continuous\", for {SIGMAS}: expected \"discrete\""));
     }
     let has = |key: &str| keys.get(key).is_some_and(|value| !value.is_null());
     let told = has("trained_betas") || has("beta_schedule") || (has("beta_start") && has("beta_end"));
     let known = OF_BETAS.contains(&plain) || (has("num_train_timesteps") && told);
     if !known {
         let found = if class.is_empty() { "_class_name is missing".to_owned() } else { format!("_class_name is {class:?}") };
-        return Err(format!("{found}, and num_train_timesteps and beta_schedule are not there: expected a scheduler with betas"));
+        return Err(format!("{found}, and num_train_timesteps and beta_schedule are missing: expected a scheduler with betas"));
     }
     Ok(())
 }

@@ -7,22 +7,22 @@ use ddim_kernels as kernels;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Inputs of a network and what it should say, n of each.
+/// The inputs of a network and their targets, n of each.
 #[derive(Debug, Clone, Copy)]
 pub struct Examples<'a> {
     /// [n, c, h, w].
     pub shape: [usize; 4],
     /// x_t.
     pub x: &'a [f32],
-    /// Of the shape of `x`.
+    /// The target, of the shape of `x`.
     pub target: &'a [f32],
-    /// Code indices.
+    /// The code timesteps.
     pub timesteps: &'a [usize],
-    /// Of the mean squared error of each image.
+    /// The weight of each image's mean squared error.
     pub weights: &'a [f32],
     /// The classes.
     pub condition: &'a Condition,
-    /// Seeds of what dropout drops, one an image; none for no dropout.
+    /// The seeds of the dropout masks, one per image; empty for no dropout.
     pub dropout: &'a [u64],
 }
 
@@ -88,13 +88,13 @@ impl std::fmt::Debug for TrainingPlan {
 }
 
 impl TrainingPlan {
-    /// For images of `size` [h, w].
+    /// Creates a plan for images of `size` [h, w].
     pub fn new(unet: &UNet, size: [usize; 2]) -> Self {
         Self::of(unet, size, false)
     }
 
-    /// The same with checkpointed activations: what lies within a residual block is not kept but computed again in the backward pass. Less memory for more
-    /// time, and the same bits.
+    /// Creates a plan with checkpointed activations: values within a residual block are not kept but recomputed in the backward pass. It
+    /// uses less memory and more time, and gives the same bits.
     pub fn checkpointed(unet: &UNet, size: [usize; 2]) -> Self {
         Self::of(unet, size, true)
     }
@@ -104,23 +104,25 @@ impl TrainingPlan {
         Self { micro_batches, checkpoint, size, gradients: vec![0.0; unet.values().len()], loss: 0.0, begun: true }
     }
 
-    /// Begins a batch: gradients are 0, and so is the loss.
+    /// Begins a batch: sets the gradients and the loss to 0.
     pub fn begin(&mut self) {
         self.gradients.fill(0.0);
         (self.loss, self.begun) = (0.0, true);
     }
 
-    /// Adds the gradients of Σ weight · mean (prediction - target)² over the images, and returns that sum. With weights 1/n, and the noise as
-    /// target, L_simple. Images go through in micro-batches of a fixed number of pixels, counted from the first; some at a time, on threads of their own,
-    /// and their sums are added one after the other.
+    /// Adds the gradients of Σ weight · mean (prediction - target)² over the images, and returns that sum. With weights 1/n and the noise
+    /// as target, it is L_simple.
+    ///
+    /// Images are processed in micro-batches of a fixed number of pixels, counted from the first; several at a time, on threads of their
+    /// own. Their sums are added in order.
     ///
     /// # Panics
-    /// On lengths that do not go together, images that the plan is not for, or another network than that of [`new`](Self::new).
+    /// Panics if lengths do not match, if the plan is not for these images, or if the network is not that of [`new`](Self::new).
     pub fn add(&mut self, unet: &UNet, examples: &Examples<'_>) -> f64 {
         self.add_profiled(unet, examples, None)
     }
 
-    /// [`add`](Self::add), adding to a profile where one is given, which sees one micro-batch at a time.
+    /// Adds gradients as [`add`](Self::add) does, and adds to a profile if one is given, with one micro-batch at a time.
     ///
     /// # Panics
     /// As `add`.
@@ -176,12 +178,13 @@ impl TrainingPlan {
         added
     }
 
-    /// The number of images of this size whose gradients are computed together.
+    /// Returns the number of images of this size whose gradients are computed together.
     pub fn images_together([h, w]: [usize; 2]) -> usize {
         (PIXELS_TOGETHER / (h * w)).max(1)
     }
 
-    /// The number of images that [`add`](Self::add) has in memory at a time, where it is given so many: it grows with the threads, and no bit of a result depends on it.
+    /// Returns the number of images that [`add`](Self::add) holds in memory at a time, if it is given that many. It grows with the number
+    /// of threads, and no bit of a result depends on it.
     pub fn images_at_a_time(&self) -> usize {
         self.micro_batches_at_a_time() * Self::images_together(self.size)
     }
@@ -197,17 +200,18 @@ impl TrainingPlan {
         (BYTES_AT_A_TIME / bytes).clamp(1, rayon::current_num_threads())
     }
 
-    /// What [`add`](Self::add) returned since [`begin`](Self::begin), summed micro-batch by micro-batch: no bit of it depends on how a batch was spread over calls.
+    /// Returns the sum of what [`add`](Self::add) returned since [`begin`](Self::begin), micro-batch by micro-batch; no bit of it depends
+    /// on how a batch was spread over calls.
     pub fn loss(&self) -> f64 {
         self.loss
     }
 
-    /// Of all parameters, in the order of [`UNet::values`].
+    /// Returns the gradients of all parameters, in the order of [`UNet::values`].
     pub fn gradients(&self) -> &[f32] {
         &self.gradients
     }
 
-    /// Over all parameters.
+    /// Returns the norm of the gradients over all parameters.
     pub fn norm(&self) -> f64 {
         kernels::sum_of_squares(&self.gradients).sqrt()
     }
@@ -237,7 +241,7 @@ impl MicroBatch {
     }
 }
 
-/// What gradients of this norm are scaled by to be clipped: clip / (norm + 1e-6) if that is below 1, as PyTorch's `clip_grad_norm_` does.
+/// Returns the factor that clips gradients of this norm: clip / (norm + 1e-6) if that is below 1, as in PyTorch's `clip_grad_norm_`.
 ///
 /// ```
 /// use ddim_nn::clipping;
@@ -249,7 +253,7 @@ pub fn clipping(norm: f64, clip: f64) -> f64 {
     (clip / (norm + 1e-6)).min(1.0)
 }
 
-/// Adam (Kingma & Ba, algorithm 1) over a network's parameters; AdamW where weights decay.
+/// Adam (Kingma & Ba, algorithm 1) over a network's parameters; AdamW if `weight_decay` is set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adam {
     /// α.
@@ -258,24 +262,24 @@ pub struct Adam {
     pub betas: [f64; 2],
     /// ε, added to the root of the second moment.
     pub epsilon: f64,
-    /// λ of AdamW (arXiv 1711.05101): a step first takes α λ of each weight away.
+    /// λ of AdamW (arXiv 1711.05101): a step first subtracts α λ times each weight.
     pub weight_decay: f64,
-    /// Steps taken.
+    /// The number of steps taken.
     pub steps: u64,
     /// First and second moments, in the order of [`UNet::values`]; empty before the first step.
     pub moments: [Vec<f32>; 2],
 }
 
 impl Adam {
-    /// PyTorch's defaults but for the learning rate: β = (0.9, 0.999), ε = 1e-8, no decay.
+    /// Creates an optimiser with PyTorch's defaults except for the learning rate: β = (0.9, 0.999), ε = 1e-8, no decay.
     pub fn new(learning_rate: f64) -> Self {
         Self { learning_rate, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0, steps: 0, moments: [Vec::new(), Vec::new()] }
     }
 
-    /// One step along the gradients, each times `scale` ([`clipping`]); the averages take in what comes of it, as of their step `k`.
+    /// Takes one step along the gradients, each multiplied by `scale` ([`clipping`]), then updates the averages, as of their step `k`.
     ///
     /// # Panics
-    /// On gradients, moments or averages of another network.
+    /// Panics if the gradients, moments or averages are those of another network.
     pub fn step(&mut self, unet: &mut UNet, gradients: &[f32], scale: f64, averages: &mut [Ema], k: u64) {
         self.steps += 1;
         for moments in &mut self.moments {
@@ -317,7 +321,7 @@ impl Adam {
     }
 }
 
-/// An exponential moving average of a network's parameters: what one samples from.
+/// An exponential moving average of a network's parameters, which is what one samples from.
 ///
 /// ```
 /// use ddim_nn::{Ema, UNet, UNetConfig};
@@ -330,22 +334,22 @@ impl Adam {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ema {
-    /// How much of it stays at a step, once it is warm.
+    /// The share of the average that a step keeps, once warmed up.
     pub rate: f64,
-    /// Whether it forgets its start sooner: at step k, the first being 1, the rate is at most k / (9 + k), and 0 at the first, as in
+    /// Whether it forgets its start sooner: at step k, counted from 1, the rate is at most k / (9 + k), and 0 at the first, as in
     /// diffusers' `EMAModel`.
     pub warmup: bool,
-    /// In the order of [`UNet::values`].
+    /// The averages, in the order of [`UNet::values`].
     pub values: Vec<f32>,
 }
 
 impl Ema {
-    /// From these parameters.
+    /// Creates an average that starts from these parameters.
     pub fn new(rate: f64, warmup: bool, unet: &UNet) -> Self {
         Self { rate, warmup, values: unet.values().to_vec() }
     }
 
-    /// The rate at step `k`, the first being 1.
+    /// Returns the rate at step `k`, counted from 1.
     pub fn rate_at(&self, k: u64) -> f64 {
         match (self.warmup, k) {
             (false, _) => self.rate,

@@ -44,7 +44,7 @@ pub(crate) fn apply(unet: &UNet, state: StateDict, path: &Path) -> Result<UNet> 
     }
     let extra: Vec<_> = state.keys().filter(|name| !expected.contains_key(name.as_str())).collect();
     if let Some(name) = extra.first() {
-        return Err(Error::weights(path, format!("tensor {name} is one too many{}: config.json has no place for it", others(extra.len()))));
+        return Err(Error::weights(path, format!("tensor {name} is unexpected{}: config.json has no place for it", others(extra.len()))));
     }
     for (name, shape) in &expected {
         let found = &state[*name].shape;
@@ -63,14 +63,14 @@ pub(crate) fn apply(unet: &UNet, state: StateDict, path: &Path) -> Result<UNet> 
 const FREQUENCIES: &str = "time_proj.weight";
 const OLD_FREQUENCIES: &str = "time_proj.W";
 
-/// A checksum (CRC-32C) of all weights, by which a network is known again.
+/// Returns a checksum (CRC-32C) of all weights, by which a network can be recognised.
 pub fn checksum(unet: &UNet) -> u32 {
     let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     unet.values().chunks(1 << 16).fold(0, |sum, values| crc32c::crc32c_append(sum, &bytes(values)))
 }
 
-/// The numbers of the parameter `name` of a network, of `shape`, as the state of a run has them under `found`, of that shape. States of version
-/// 0.1 are flat, and have the weights of linear layers as [in, out].
+/// Converts the parameter `name` of a network, of `shape`, from the state of a training run, where its shape is `found`. States of version
+/// 0.1 are flat, and store the weights of linear layers as [in, out].
 pub fn from_training_state(name: &str, shape: &[usize], found: &[usize], numbers: Vec<f32>) -> Vec<f32> {
     let table = ["class_embedding.weight", FREQUENCIES].contains(&name);
     match (shape, found) {

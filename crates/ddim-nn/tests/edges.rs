@@ -117,5 +117,5 @@ fn frequencies_under_two_names() {
         Pipeline::load(folder.path())
     };
     assert_eq!(load(0.0).unwrap().unet.values(), Pipeline::load(&from).unwrap().unet.values());
-    assert!(load(1.0).unwrap_err().to_string().contains("tensor time_proj.W is one too many"));
+    assert!(load(1.0).unwrap_err().to_string().contains("tensor time_proj.W is unexpected"));
 }

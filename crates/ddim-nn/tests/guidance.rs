@@ -189,7 +189,7 @@ fn classes_come_from_a_table() {
     }
     assert!((0..4).all(|label| of(&before, label) != of(&after, 1)));
     for name in ["class_timestep", "class_identity"] {
-        assert!(self::pipeline(name).unet.with_classes(&[None]).unwrap_err().to_string().contains("no table"));
+        assert!(self::pipeline(name).unet.with_classes(&[None]).unwrap_err().to_string().contains("not a table"));
     }
 }
 

@@ -171,7 +171,7 @@ fn what_holds_no_weights_is_refused() {
         assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
     };
     refused(Path::new("nowhere.safetensors"), "nowhere.safetensors");
-    refused(&root().join("Cargo.toml"), "not a whole safetensors file");
+    refused(&root().join("Cargo.toml"), "not a complete safetensors file");
     refused(&root().join("conformance/unet/ddpm/unet/diffusion_pytorch_model.safetensors"), "Conv2d_1a_3x3");
     refused(&root().join("conformance/unet/legacy_pickle/unet/diffusion_pytorch_model.bin"), "Conv2d_1a_3x3");
 }

@@ -1,4 +1,4 @@
-//! Pictures that follow each other: GIF, and animated PNG.
+//! Animations: GIF and animated PNG.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::picture::Picture;
@@ -8,7 +8,7 @@ use std::path::Path;
 /// Frames of an animation beyond which some are left out.
 const MOST_FRAMES: usize = 100;
 
-/// What an animation's file is.
+/// The file format of an animation.
 ///
 /// ```
 /// use ddim_pictures::{AnimationFormat, single};
@@ -21,17 +21,17 @@ const MOST_FRAMES: usize = 100;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnimationFormat {
-    /// [`to_gif`]: small, of at most 256 colours per frame, without alpha.
+    /// [`to_gif`]: small, with at most 256 colours per frame and without alpha.
     Gif,
-    /// [`to_apng`]: the pictures as they are.
+    /// [`to_apng`]: the pictures unchanged.
     Apng,
 }
 
 impl AnimationFormat {
-    /// What a file of this name is: `.gif` or `.png`, in letters of either case.
+    /// The format for a file name: `.gif` or `.png`, in upper or lower case.
     ///
     /// # Errors
-    /// [`ErrorKind::Name`] where it ends in anything else.
+    /// [`ErrorKind::Name`] for any other ending.
     pub fn of(path: &Path) -> Result<Self> {
         match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
             Some("gif") => Ok(Self::Gif),
@@ -40,7 +40,7 @@ impl AnimationFormat {
         }
     }
 
-    /// The bytes of the file: an endless animation of about four seconds, which rests on its last frame where `rest` says so. A GIF has no caption.
+    /// Encodes an endless animation of about four seconds, which pauses on its last frame if `rest` is set. A GIF has no caption.
     ///
     /// # Errors
     /// Those of [`to_gif`] and [`to_apng`].
@@ -52,7 +52,7 @@ impl AnimationFormat {
     }
 }
 
-/// The numbers of the frames that an animation of `total` frames shows: evenly spaced, the first and the last among them.
+/// The indices of the frames that an animation of `total` frames shows: evenly spaced, including the first and the last.
 pub fn shown_frames(total: usize) -> Vec<usize> {
     let shown = total.min(MOST_FRAMES);
     (0..shown).map(|i| if shown > 1 { i * (total - 1) / (shown - 1) } else { 0 }).collect()
@@ -79,11 +79,11 @@ fn delay(i: usize, frames: usize, rest: bool) -> u16 {
     (400 / frames).clamp(3, 40) as u16
 }
 
-/// An endless GIF of about four seconds, which rests on its last frame where `rest` says so. Alpha is laid on paper; frames of more colours than 256
+/// Encodes an endless GIF of about four seconds, which pauses on its last frame if `rest` is set. Alpha is blended onto white; frames of more than 256 colours
 /// lose some.
 ///
 /// # Errors
-/// [`ErrorKind::Animation`] where there are no frames, or they are of several sizes, or larger than a GIF can be.
+/// [`ErrorKind::Animation`] if there are no frames, or they differ in size or are larger than a GIF can be.
 pub fn to_gif(frames: &[Picture], rest: bool) -> Result<Vec<u8>> {
     first(frames)?;
     let frames: Vec<Picture> = frames.iter().map(Picture::on_paper).collect();
@@ -109,11 +109,12 @@ pub fn to_gif(frames: &[Picture], rest: bool) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// An endless animated PNG of about four seconds, which rests on its last frame where `rest` says so, with `caption` as its Description. All colours,
-/// gray levels and alpha are as in the pictures. What knows no animations shows the first frame.
+/// Encodes an endless animated PNG of about four seconds, which pauses on its last frame if `rest` is set, with `caption` as its Description.
+///
+/// Colours, gray levels and alpha are those of the pictures. Software without support for animations shows the first frame.
 ///
 /// # Errors
-/// [`ErrorKind::Animation`] where there are no frames, or they are of several sizes.
+/// [`ErrorKind::Animation`] if there are no frames, or they differ in size.
 pub fn to_apng(frames: &[Picture], rest: bool, caption: &str) -> Result<Vec<u8>> {
     let first = first(frames)?;
     let mut bytes = Vec::new();

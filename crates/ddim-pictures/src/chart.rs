@@ -1,4 +1,4 @@
-//! Lines over axes, as SVG and as pixels.
+//! Line charts, as SVG and as pixels.
 
 use crate::font::{FAMILY, with_font};
 use crate::picture::Picture;
@@ -10,28 +10,28 @@ use std::ops::Range;
 /// One axis of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
-    /// What it measures.
+    /// What the axis measures.
     pub label: String,
-    /// Equal steps are equal factors.
+    /// Whether the axis is logarithmic.
     pub log: bool,
-    /// Where numbers stand; where there are none, round ones do.
+    /// Positions of the tick labels; if empty, round numbers are chosen.
     pub ticks: Vec<f64>,
 }
 
 /// One line of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// In the legend.
+    /// Name in the legend.
     pub name: String,
-    /// (x, y), in the order in which they are joined. Those that an axis cannot show are left out.
+    /// Points (x, y), in the order in which they are joined. Points that an axis cannot show are left out.
     pub points: Vec<(f64, f64)>,
-    /// Whether each point gets a mark.
+    /// Whether to mark each point.
     pub marked: bool,
-    /// How far a bar reaches above and below each point; empty for no bars.
+    /// Length of the error bar above and below each point; empty for no error bars.
     pub errors: Vec<f64>,
 }
 
-/// Lines over two axes.
+/// A line chart over two axes.
 ///
 /// ```
 /// use ddim_pictures::{Axis, Chart, Series};
@@ -49,15 +49,15 @@ pub struct Series {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
-    /// Above it.
+    /// Title above the chart.
     pub title: String,
-    /// Horizontal.
+    /// The horizontal axis.
     pub x: Axis,
-    /// Vertical.
+    /// The vertical axis.
     pub y: Axis,
-    /// From the first colour on; where there are more than colours, those after the last are dashed.
+    /// The lines, which take the colours in order; any beyond the last colour are dashed.
     pub series: Vec<Series>,
-    /// Whether the legend stands on the left, where lines rise.
+    /// Whether to put the legend on the left, where rising lines leave room.
     pub legend_left: bool,
 }
 
@@ -147,14 +147,14 @@ impl ValueFormatter<f64> for Scale {
 }
 
 impl Chart {
-    /// As SVG text.
+    /// Renders the chart as SVG text.
     pub fn to_svg(&self) -> String {
         let mut svg = String::new();
         self.draw(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area());
         svg
     }
 
-    /// As pixels, 800×520 in three colours.
+    /// Renders the chart as pixels: 800×520 in RGB.
     pub fn to_picture(&self) -> Picture {
         let (width, height) = (SIZE.0 as usize, SIZE.1 as usize);
         let mut pixels = vec![0; width * height * 3];

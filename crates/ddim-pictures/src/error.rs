@@ -1,4 +1,4 @@
-//! What can be wrong with what is drawn or read back.
+//! Errors of drawing pictures and reading them back.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// A `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error in one line: what was found, what was expected. See [`Error::kind`].
+/// An error in one line: what was found and what was expected. See [`Error::kind`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -39,17 +39,17 @@ impl Eq for Source {}
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Images of more channels than a picture has, or of none.
+    /// Images with no channels, or with more than a picture can have.
     Channels,
-    /// Images that are neither gray nor of three colours, where nothing else will do.
+    /// Images that are neither gray nor RGB, where nothing else is supported.
     Colours,
-    /// Lengths and sizes that do not go together.
+    /// Lengths and sizes that do not match.
     Shape,
-    /// Frames that make no animation.
+    /// Frames that do not make an animation.
     Animation,
-    /// A file's name that does not say of which format it is.
+    /// A file name that does not indicate its format.
     Name,
-    /// A file that is no whole PNG, or none of ours.
+    /// A file that is not a complete PNG, or not of the kind written here.
     Png,
 }
 
@@ -64,7 +64,7 @@ impl Error {
         Self { source: Some(Source(Arc::new(source))), ..self }
     }
 
-    /// What this is about.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

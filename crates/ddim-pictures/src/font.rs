@@ -1,4 +1,4 @@
-//! The one font of what is written into pictures.
+//! The font of all text in pictures.
 
 use plotters::style::{FontStyle, register_font};
 use std::sync::Once;

@@ -1,4 +1,4 @@
-//! Many images in one picture.
+//! Grids of images in one picture.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::picture::{PAPER, Picture, count};
@@ -10,11 +10,11 @@ const GAP: usize = 2;
 /// Tiles smaller than this are enlarged by a whole factor, so that a grid can be looked at.
 const COMFORTABLE: usize = 64;
 
-/// The images of a batch [n, c, h, w] in [-1, 1], in rows of `columns`. Small ones are enlarged to be seen; missing ones stay blank.
+/// Arranges the images of a batch [n, c, h, w] in [-1, 1] in rows of `columns`. Small images are enlarged to be visible; missing ones stay blank.
 ///
 /// # Errors
-/// [`ErrorKind::Channels`] as of [`check_drawable`](crate::check_drawable), [`ErrorKind::Shape`] where `batch` is not one or more images of this
-/// shape, or there are no columns.
+/// [`ErrorKind::Channels`] as for [`check_drawable`](crate::check_drawable); [`ErrorKind::Shape`] if `batch` is not one or more images of this shape, or
+/// `columns` is 0.
 ///
 /// ```
 /// use ddim_pictures::{grid, square_columns};
@@ -49,15 +49,15 @@ pub fn grid(batch: &[f32], [c, h, w]: [usize; 3], columns: usize) -> Result<Pict
     Ok(Picture { width, height, channels: c, pixels })
 }
 
-/// The number of columns that makes `n` tiles closest to a square.
+/// The number of columns that arranges `n` tiles closest to a square.
 pub fn square_columns(n: usize) -> usize {
     (1..=n).find(|columns| columns * columns >= n).unwrap_or(1)
 }
 
-/// Two pictures of the same height and channels, with a gap between.
+/// Puts two pictures of the same height and number of channels side by side, with a gap between them.
 ///
 /// # Errors
-/// [`ErrorKind::Shape`] where they are not.
+/// [`ErrorKind::Shape`] if their heights or channels differ.
 pub fn beside(left: &Picture, right: &Picture) -> Result<Picture> {
     if (left.height, left.channels) != (right.height, right.channels) {
         let found = format!("{:?} beside {:?}", left.shape(), right.shape());

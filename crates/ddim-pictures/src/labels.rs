@@ -1,4 +1,4 @@
-//! Words around a grid.
+//! Labels around a grid.
 
 use crate::font::{FAMILY, with_font};
 use crate::picture::{PAPER, Picture};
@@ -9,8 +9,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 const LINE: usize = 22;
 const TEXT: f64 = 14.0;
 
-/// A picture of rows and columns of equal size, with a label above each column and one on the left of each row: what they show. Either may be
-/// empty. The result has three colours and no alpha.
+/// Adds a label above each column and to the left of each row of a picture whose rows and columns are of equal size. Either list of labels may be empty. The
+/// result is RGB without alpha.
 ///
 /// ```
 /// use ddim_pictures::{grid, labelled};

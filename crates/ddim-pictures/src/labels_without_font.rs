@@ -1,8 +1,8 @@
-//! No words around a grid, where plotters takes no font of ours.
+//! Labels around a grid, where plotters does not take our font: there are none.
 
 use crate::picture::Picture;
 
-/// The picture in colours, as it is elsewhere under its labels.
+/// Returns the picture in RGB, as if labelled, but without labels.
 pub fn labelled(picture: &Picture, _columns: &[String], _rows: &[String]) -> Picture {
     picture.in_colours()
 }

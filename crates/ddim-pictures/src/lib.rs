@@ -1,8 +1,9 @@
-//! Pictures out: grids, labels, PNG files with a caption, animations, and charts of what an evaluation found. Everything is in memory: no file is
-//! touched, and the same input gives the same bytes everywhere. On wasm plotters takes no font of ours: there are neither charts nor
-//! words around grids.
+//! Picture output: grids, labels, PNG files with a caption, animations, and charts of evaluation results.
 //!
-//! Images are flat slices in the network's scale [-1, 1], [n, c, h, w]; a [`Picture`] is bytes.
+//! Everything happens in memory: no file is touched, and the same input gives the same bytes everywhere. On wasm, where plotters does not take our font, there
+//! are neither charts nor labels around grids.
+//!
+//! Images are flat slices in the network's scale [-1, 1], [n, c, h, w]; a [`Picture`] is 8-bit.
 //!
 //! ```
 //! use ddim_pictures::{AnimationFormat, Picture, description, grid, labelled, square_columns};

@@ -1,4 +1,4 @@
-//! A picture in memory: images to bytes and back.
+//! Pictures in memory: images converted to bytes and back.
 
 use crate::error::{Error, ErrorKind, Result};
 use ddim::{from_byte, to_byte};
@@ -6,7 +6,7 @@ use ddim::{from_byte, to_byte};
 /// The colour of what nothing was drawn on, in every channel.
 pub(crate) const PAPER: u8 = 255;
 
-/// An 8-bit picture of 1 to 4 channels: gray, gray and alpha, colours, colours and alpha. It has at least one pixel.
+/// An 8-bit picture of 1 to 4 channels: gray, gray with alpha, RGB, or RGB with alpha. It has at least one pixel.
 ///
 /// ```
 /// use ddim_pictures::{Picture, single};
@@ -25,10 +25,10 @@ pub struct Picture {
     pub(crate) pixels: Vec<u8>,
 }
 
-/// Whether images of this shape can be drawn: 2 and 4 channels with the last as alpha, as diffusers (Pillow) does.
+/// Checks that images of this shape can be drawn. With 2 or 4 channels the last one is alpha, as in diffusers (Pillow).
 ///
 /// # Errors
-/// [`ErrorKind::Channels`] where there are not 1 to 4 channels.
+/// [`ErrorKind::Channels`] if there are not 1 to 4 channels.
 pub fn check_drawable([c, _, _]: [usize; 3]) -> Result<()> {
     if (1..=4).contains(&c) {
         return Ok(());
@@ -36,15 +36,15 @@ pub fn check_drawable([c, _, _]: [usize; 3]) -> Result<()> {
     Err(Error::new(ErrorKind::Channels, format!("images of {c} channels cannot be drawn: expected 1 to 4")))
 }
 
-/// Whether images of this shape [c, h, w] are gray or colours alone, as files are read and Inception looks at them.
+/// Checks that images of this shape [c, h, w] are gray or RGB without alpha, as image files are read and as Inception takes them.
 ///
 /// # Errors
-/// [`ErrorKind::Colours`] where there are not 1 or 3 channels.
+/// [`ErrorKind::Colours`] if there are not 1 or 3 channels.
 pub fn check_colours([c, _, _]: [usize; 3]) -> Result<()> {
     if c == 1 || c == 3 {
         return Ok(());
     }
-    let expected = "expected 1 or 3, for images in files and for Inception (a .npy batch has any)";
+    let expected = "expected 1 or 3, for image files and for Inception (a .npy batch can have any number)";
     Err(Error::new(ErrorKind::Colours, format!("a model of {c} channels: {expected}")))
 }
 
@@ -57,10 +57,10 @@ pub(crate) fn count(length: usize, shape: [usize; 3]) -> Result<usize> {
     }
 }
 
-/// One image [c, h, w] in [-1, 1] at its own size. Numbers become bytes by [`ddim::to_byte`]; [`Picture::to_image`] is the way back.
+/// Converts one image [c, h, w] in [-1, 1] to a picture of its own size. Values become bytes by [`ddim::to_byte`]; [`Picture::to_image`] converts back.
 ///
 /// # Errors
-/// [`ErrorKind::Channels`] as of [`check_drawable`], [`ErrorKind::Shape`] where `image` is not one image of this shape.
+/// [`ErrorKind::Channels`] as for [`check_drawable`]; [`ErrorKind::Shape`] if `image` is not one image of this shape.
 pub fn single(image: &[f32], [c, h, w]: [usize; 3]) -> Result<Picture> {
     let n = count(image.len(), [c, h, w])?;
     if n != 1 {
@@ -71,17 +71,17 @@ pub fn single(image: &[f32], [c, h, w]: [usize; 3]) -> Result<Picture> {
 }
 
 impl Picture {
-    /// [c, h, w].
+    /// The shape, [c, h, w].
     pub fn shape(&self) -> [usize; 3] {
         [self.channels, self.height, self.width]
     }
 
-    /// The bytes [h, w, c]: row after row, the channels of a pixel beside each other.
+    /// The bytes, [h, w, c]: row by row, with the channels of a pixel next to each other.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
 
-    /// The same as an image [c, h, w] in [-1, 1], by [`ddim::from_byte`]: [`single`] makes these very bytes of it.
+    /// Converts the picture to an image [c, h, w] in [-1, 1], by [`ddim::from_byte`]. [`single`] converts it back to exactly these bytes.
     pub fn to_image(&self) -> Vec<f32> {
         let channel = |channel| self.pixels.iter().skip(channel).step_by(self.channels).map(|byte| from_byte(*byte));
         (0..self.channels).flat_map(channel).collect()

@@ -11,7 +11,7 @@ const DESCRIPTION: &str = "Description";
 const MOST_INFLATED: usize = 1032;
 
 impl Picture {
-    /// A PNG file with `caption` as its Description ([`description`] reads it).
+    /// Encodes a PNG file with `caption` as its Description, which [`description`] reads.
     pub fn to_png(&self, caption: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut writer = encoder(&mut bytes, self, caption).write_header().expect("writing to memory");
@@ -20,13 +20,13 @@ impl Picture {
         bytes
     }
 
-    /// The picture in a PNG file that [`to_png`](Self::to_png) wrote, or another of the same kind: 8 bits per channel, gray or colours, with or
-    /// without alpha.
+    /// Decodes a PNG file that [`to_png`](Self::to_png) wrote, or another of the same kind: 8 bits per channel, gray or RGB, with or without alpha.
     ///
     /// # Errors
-    /// [`ErrorKind::Png`] where `bytes` are no whole PNG, or one of another kind: with a palette, of 16 bits, with a transparent colour, animated.
+    /// [`ErrorKind::Png`] if `bytes` are not a complete PNG, or one of another kind: with a palette, 16 bits per channel, a transparent colour, or an
+    /// animation.
     pub fn from_png(bytes: &[u8]) -> Result<Self> {
-        let damaged = |error: png::DecodingError| Error::new(ErrorKind::Png, format!("no whole PNG: {error}")).because(error);
+        let damaged = |error: png::DecodingError| Error::new(ErrorKind::Png, format!("not a complete PNG: {error}")).because(error);
         // Every checksum holds, the caption's as well.
         let mut strict = png::DecodeOptions::default();
         strict.set_skip_ancillary_crc_failures(false);
@@ -48,7 +48,7 @@ impl Picture {
         // What a head promises costs nothing before there are bytes enough for it.
         let size = reader.output_buffer_size().filter(|size| size / MOST_INFLATED <= bytes.len());
         let Some(size) = size else {
-            let message = format!("no whole PNG: {} bytes for {width} x {height} pixels", bytes.len());
+            let message = format!("not a complete PNG: {} bytes for {width} x {height} pixels", bytes.len());
             return Err(Error::new(ErrorKind::Png, message));
         };
         let mut pixels = vec![0; size];
@@ -57,7 +57,9 @@ impl Picture {
     }
 }
 
-/// The Description of a PNG, which is the caption of one of ours. `None` where there is none, or no PNG. Reads no further than to the pixels.
+/// The Description of a PNG file, which holds the caption of files written here.
+///
+/// `None` if there is no Description, or the file is not a PNG. Reads only up to the pixels.
 pub fn description(png: impl BufRead + Seek) -> Option<String> {
     let reader = png::Decoder::new(png).read_info().ok()?;
     let text = reader.info().utf8_text.iter().find(|text| text.keyword == DESCRIPTION)?;
@@ -130,7 +132,7 @@ mod tests {
         };
         let bytes = single(&image(3 * 64), [3, 8, 8]).unwrap().to_png("whole");
         for length in 0..bytes.len() {
-            refused(&bytes[..length], "no whole PNG");
+            refused(&bytes[..length], "not a complete PNG");
         }
         for place in (8..bytes.len()).step_by(3) {
             let mut damaged = bytes.clone();

@@ -1,4 +1,4 @@
-//! Charts of what an evaluation found.
+//! Charts of evaluation results.
 
 use crate::chart::{Axis, Chart, Series};
 use ddim::Sigma;
@@ -7,12 +7,12 @@ use ddim_eval::{CellResult, Entry, Likelihood, Table, sigma_label};
 /// Ticks that lie closer than by this factor would be written over each other.
 const CLOSE: f64 = 1.12;
 
-/// FID against evaluations of the network for an image, one line for each row, with bars of what stands behind ± in the table; both axes by factors.
+/// Charts FID against network evaluations per image, one line per row, with the table's ± values as error bars; both axes are logarithmic.
 pub fn fid_chart(table: &Table, title: &str) -> Chart {
     distance_chart(table, title, "FID", |entry| Some((entry.fid, entry.fid_error)))
 }
 
-/// The same of KID times 1000, whose axis is even where one is 0 or less; no lines where there is none.
+/// Charts KID times 1000 likewise. The KID axis is linear if any value is 0 or less; without KID there are no lines.
 pub fn kid_chart(table: &Table, title: &str) -> Chart {
     distance_chart(table, title, "KID × 1000", |entry| Some((1e3 * entry.kid?, entry.kid_error.map(|error| 1e3 * error))))
 }
@@ -48,8 +48,8 @@ fn apart(values: impl Iterator<Item = f64>) -> Vec<f64> {
     kept
 }
 
-/// Seconds per image against S, which is a line through 0 (section 5.1), of each row the mean over its seeds. `seconds` is what all images of each
-/// result of the table took, where that is known.
+/// Charts seconds per image against S, a line through 0 (section 5.1), for each row as the mean over its seeds. `seconds` is the time for all images of each
+/// result of the table, where known.
 pub fn time_chart(table: &Table, title: &str, seconds: &[Option<f64>]) -> Chart {
     let known = |(cell, seconds): (&CellResult, &Option<f64>)| Some((*seconds)? / cell.count as f64);
     let per_image: Vec<Option<f64>> = table.results.iter().zip(seconds).map(known).collect();
@@ -70,7 +70,7 @@ pub fn time_chart(table: &Table, title: &str, seconds: &[Option<f64>]) -> Chart 
     }
 }
 
-/// The terms of every step against its timestep, by factors: the bounds of each of `sigmas` in bits per dimension, and L_simple.
+/// Charts the terms of every step against its timestep, with a logarithmic y axis: the bounds of each of `sigmas` in bits per dimension, and L_simple.
 pub fn likelihood_chart(found: &Likelihood, sigmas: &[Sigma], title: &str) -> Chart {
     let line = |name: String, values: &[f64]| {
         let points = found.timesteps.iter().zip(values).map(|(t, v)| (*t as f64, *v)).collect();

@@ -153,7 +153,7 @@ export function whole(state, key, { label, topic, testid, dice = false, max = Nu
   state.watch(update);
   update(state.values);
   const button = dice && el("button", {
-    type: "button", class: "icon", "aria-label": `Throw dice for ${label}`, "data-testid": `${testid}-dice`,
+    type: "button", class: "icon", "aria-label": `Random value for ${label}`, "data-testid": `${testid}-dice`,
     onclick: () => state.set({ [key]: Math.floor(Math.random() * 10000) }),
   }, die());
   return control(field, { label, topic, labelFor: id, side: el("span", { class: "pair" }, input, button || null) });

@@ -28,7 +28,7 @@ export function latest(backend) {
     } catch (error) {
       if (current !== job) return null;
       // Nobody here did: the server ends, or somebody else has called it off.
-      throw error.name === "AbortError" ? new Error("called off by the server") : error;
+      throw error.name === "AbortError" ? new Error("cancelled by the server") : error;
     } finally {
       if (current === job) current = null;
     }

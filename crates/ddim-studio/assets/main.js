@@ -61,7 +61,7 @@ function open(name, settings) {
   if (settings && (isNew || Object.keys(settings).length)) {
     const values = typed(settings, state.defaults);
     if (!context.models.some((info) => info.model === values.model) && "model" in state.defaults) {
-      toast(`The model ${values.model} is not here: this is ${state.defaults.model}.`);
+      toast(`The model ${values.model} is not available here: showing ${state.defaults.model}.`);
       // What was chosen for the other says nothing of this one.
       for (const key of ["model", "classes", "from", "guidance"]) if (key in state.defaults) values[key] = state.defaults[key];
     }
@@ -150,7 +150,7 @@ function drops() {
 async function restore(file) {
   const caption = description(await file.arrayBuffer());
   if (!opened.draw || current !== "draw") goTo("draw");
-  toast(caption ? opened.draw.restore(caption) : `${file.name} carries no settings: it is no PNG of ddim's.`);
+  toast(caption ? opened.draw.restore(caption) : `${file.name} has no settings: it is not a PNG drawn by ddim.`);
 }
 
 /** A line that goes again. */

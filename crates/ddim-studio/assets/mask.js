@@ -27,7 +27,7 @@ export function maskPainter({ onchange }) {
     let white = 0;
     for (let i = 3; i < data.length; i += 4) white += data[i] > 127 ? 1 : 0;
     painted = white > 0;
-    described.textContent = painted ? `${Math.max(1, Math.round((white / (width * height)) * 100))} % is drawn anew` : "No mask: all of it is.";
+    described.textContent = painted ? `${Math.max(1, Math.round((white / (width * height)) * 100))} % is redrawn` : "No mask: all of it is redrawn.";
   };
 
   let last = null;

@@ -88,7 +88,7 @@ export function create(panel, { backend, models, shareLink }) {
       } catch (error) {
         plan = null;
         // What is wrong with the settings, the job says as well. A server that has no plans still draws.
-        if (error.status === 404) terms.explain("This backend does not say its steps beforehand.");
+        if (error.status === 404) terms.explain("This backend cannot show its steps in advance.");
       }
       plots.draw(plan);
       mark(stage.current() ?? (plan ? plan.steps[0] : null));
@@ -226,7 +226,7 @@ export function create(panel, { backend, models, shareLink }) {
       const info = models.find(({ source }) => source === words) ?? models.find(({ source, model }) => !source && (model === words || model === words.split("/").at(-1)));
       if (info) settings.model = info.model;
       else {
-        notes.push(`the model ${settings.model} is not here`);
+        notes.push(`the model ${settings.model} is not available here`);
         settings.model = state.values.model;
       }
       if (![1, 4, 16, 64].includes(settings.count)) settings.count = [4, 16, 64].find((n) => n >= settings.count) ?? 64;

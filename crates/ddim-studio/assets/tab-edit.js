@@ -21,7 +21,7 @@ export function create(panel, { backend, models, pictures }) {
     jobs.changed();
     again();
   } });
-  const empty = el("p", { class: "placeholder", text: "Choose an image, drop one here, or take one that was drawn. Then move the strength, or paint what is to be drawn anew." });
+  const empty = el("p", { class: "placeholder", text: "Choose an image, drop one here, or take one that was drawn. Then move the strength, or paint the part to redraw." });
   const edits = el("ul", { class: "edits", "data-testid": "edit-results" });
   const result = el("div", { class: "editing", hidden: true }, el("div", {}, painter.field, painter.tools), edits);
   const source = imageInput({ panel, tab: "edit", pictures, onimage: async (url) => {
@@ -33,7 +33,7 @@ export function create(panel, { backend, models, pictures }) {
   const [model, steps, eta, seed, guidance, solver, trajectory] = settingsControls(state, models, "edit", names);
   const strength = slider(state, "strength", { label: "Strength", topic: "strength", min: 0, max: 1, step: 0.01, testid: "edit-strength" });
   const variations = slider(state, "variations", { label: "Variations", topic: "variations", min: 1, max: 16, testid: "edit-variations" });
-  const from = classPicker(state, models, { key: "from", label: "Class of the image", topic: "imageClass", testid: "edit-from", single: true, unset: "not said", field: "from_class" });
+  const from = classPicker(state, models, { key: "from", label: "Class of the image", topic: "imageClass", testid: "edit-from", single: true, unset: "not given", field: "from_class" });
   const to = classPicker(state, models, { key: "classes", label: "Class to draw", topic: "targetClass", testid: "edit-to", single: true, unset: "the image's", field: "classes to_class" });
 
   /** Whether the image is encoded under one class and decoded under another. */

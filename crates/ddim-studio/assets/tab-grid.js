@@ -68,7 +68,7 @@ export function create(panel, { backend, models }) {
         const can = row.eta === 0 || NOISY.includes(row.solver) && !(row.eta === "hat" && row.solver !== "ddim");
         if (!can) {
           cell.className = "cell none";
-          cell.textContent = "adds no noise of this kind";
+          cell.textContent = "cannot add this noise";
         }
         return can;
       });

@@ -32,7 +32,7 @@ export function create(panel, { backend }) {
       el("figure", {}, el("h3", { text: "Previews" }), previews)));
   previews.append(shown, range, caption);
   const none = el("section", { class: "card", hidden: true, "aria-label": "No runs" }, el("p", { class: "placeholder" },
-    backend.runs ? "This server was started without run folders: " : "There are no runs in the browser alone: start a server, ", el("code", { text: "ddim train --data DIR --out RUN" }), " and then ", el("code", { text: "ddim serve --runs DIR" }), "."));
+    backend.runs ? "This server was started without run folders: " : "There are no runs without a server: start one, ", el("code", { text: "ddim train --data DIR --out RUN" }), " and then ", el("code", { text: "ddim serve --runs DIR" }), "."));
   panel.append(
     el("div", { class: "controls card" }, el("h2", { text: "Runs" }), list),
     el("div", { class: "content" }, el("section", { class: "card intro", "aria-label": "Training" }, el("div", { class: "row" }, el("h2", { text: "A network as it learns" }), about.button), about.text), error, none, content));

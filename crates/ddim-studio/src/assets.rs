@@ -1,4 +1,4 @@
-//! The page, as it lies in `assets/`: built in, so that one binary is all there is.
+//! The web page in `assets/`, built in so that a single binary is all that is needed.
 
 use crate::error::Problem;
 use axum::extract::Path;

@@ -1,4 +1,4 @@
-//! What is too much of a job.
+//! Limits on the size of a job.
 
 use crate::config::Limits;
 use crate::error::Problem;

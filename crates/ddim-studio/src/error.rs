@@ -1,4 +1,4 @@
-//! What stands in the way of a server, and what is wrong with a request to it.
+//! Why a server does not run, and what can be wrong with a request to it.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,33 +12,33 @@ const RETRY_AFTER: &str = "1";
 /// A `Result` of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a server does not start or go on, in one line.
+/// Why a server does not start or keep running, in one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// What it was started with; fields of [`Config`](crate::Config) in `backticks`.
+    /// An invalid configuration; fields of [`Config`](crate::Config) are in `backticks`.
     #[error("{0}")]
     Config(String),
-    /// A device, a number of threads or a model that is not there.
+    /// A device, a number of threads or a model that is not available.
     #[error(transparent)]
     Engine(#[from] ddim_engine::Error),
-    /// What should be a folder of runs.
-    #[error("`runs` {0}: no folder: expected a run of ddim train, or a folder of them")]
+    /// A path that should be a folder of runs.
+    #[error("`runs` {0}: not a folder: expected a run of ddim train, or a folder of them")]
     Runs(String),
-    /// The file in which jobs are kept.
+    /// A problem with the file in which jobs are kept.
     #[error("{path}: {message}")]
     Store {
-        /// The file.
+        /// Path of the file.
         path: String,
         /// What is wrong with it, and what was expected.
         message: String,
     },
-    /// The address, a thread, the folder for results.
+    /// An I/O error with the address, a thread, or the folder for results.
     #[error("{what}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation that failed.
         what: String,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
 }
@@ -89,7 +89,7 @@ impl Problem {
     }
 
     pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::NOT_FOUND, format!("{what}: not there"))
+        Self::new(StatusCode::NOT_FOUND, format!("{what}: not found"))
     }
 }
 

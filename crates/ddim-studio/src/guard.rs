@@ -1,4 +1,4 @@
-//! Who may ask: requests that a page of another site can cause are refused, and without the token, where there is one, all.
+//! Access control: requests that a page of another site could cause are refused; and, if the server has a token, all requests without it.
 
 use crate::config::Config;
 use crate::error::Problem;
@@ -125,11 +125,11 @@ fn is_visit(request: &Request) -> bool {
 /// A header that comes once at most, as text.
 fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Problem> {
     let mut all = headers.get_all(&name).iter();
-    let wrong = |found: &str| Problem::new(StatusCode::BAD_REQUEST, format!("{name}: {found}: expected one in ASCII"));
+    let wrong = |found: &str| Problem::new(StatusCode::BAD_REQUEST, format!("{name}: {found}: expected one value in ASCII"));
     match (all.next().map(HeaderValue::to_str), all.next()) {
         (None, _) => Ok(None),
         (Some(Ok(value)), None) => Ok(Some(value)),
-        (Some(Err(_)), _) => Err(wrong("bytes that are no text")),
+        (Some(Err(_)), _) => Err(wrong("bytes that are not text")),
         (Some(_), Some(_)) => Err(wrong("several")),
     }
 }

@@ -1,4 +1,4 @@
-//! Jobs: those that wait, the one that is worked on, those that are over.
+//! Jobs: queued, running, and finished.
 
 use crate::config::Limits;
 use crate::error::Problem;
@@ -191,11 +191,14 @@ impl Jobs {
         }
         let most = self.limits.queue;
         if inner.waiting.len() >= most {
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, format!("{most} jobs wait already: expected fewer, try again later")));
+            return Err(Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                format!("{most} jobs are waiting already: expected fewer, try again later"),
+            ));
         }
         let waiting: usize = inner.waiting.iter().map(|job| job.bytes()).sum();
         if bytes + waiting > self.limits.queued_bytes {
-            let found = format!("{waiting} bytes of files wait already");
+            let found = format!("{waiting} bytes of files are waiting already");
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, format!("{found}: expected fewer, try again later")));
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What a job has told, for whoever listens now or comes back later.
+//! The event log of a job, for clients that listen now or come back later.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! What a server counts, as Prometheus reads it.
+//! The server's metrics, in a format for Prometheus.
 
 use crate::state::State;
 use prometheus_client::encoding::EncodeLabelSet;

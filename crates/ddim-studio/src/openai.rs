@@ -1,6 +1,6 @@
-//! OpenAI's API of images, as far as it maps onto models that read no text: a prompt is the name of a class, and what has no meaning here is refused.
+//! OpenAI's image API, as far as it maps onto models that read no text: a prompt is the name of a class, and what has no meaning here is refused.
 //!
-//! What is wrong is a [`Problem`] here too: [`errors`] tells it as OpenAI's clients expect it.
+//! Errors are [`Problem`]s here too; [`errors`] reports them as OpenAI's clients expect.
 
 use crate::config::Limits;
 use crate::error::Problem;
@@ -29,46 +29,47 @@ const MOST: usize = 10;
 /// Names of classes that a message lists.
 const LISTED: usize = 32;
 
-/// A request for images.
+/// A request for images. Fields marked as extensions are not part of OpenAI's API.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ImagesRequest)]
 pub(crate) struct Images {
-    /// Of a model with classes, the name or the number of one; of a model without, empty or absent. Nothing else is understood.
+    /// The name or number of a class, for models with classes; empty or absent for others. Other text is refused.
     prompt: Option<String>,
-    /// The name of a model of this server. Absent: the first.
+    /// Name of a model on this server. Defaults to the first.
     model: Option<String>,
-    /// How many images. Absent: 1.
+    /// Number of images. Defaults to 1.
     #[schema(minimum = 1, maximum = 10)]
     n: Option<usize>,
     /// `auto` or the size of the model's images, width before height: `32x32`.
     size: Option<String>,
-    /// Absent: `b64_json`.
+    /// Defaults to `b64_json`.
     response_format: Option<Format>,
-    /// Who asks; not looked at.
+    /// Identifies the end user; ignored.
     #[expect(dead_code, reason = "accepted, and not looked at")]
     user: Option<String>,
-    /// Not OpenAI's: of latents and noise. Absent: 0, so that the same request draws the same images.
+    /// Extension: seed of the latents and the noise. Defaults to 0, so that the same request draws the same images.
     seed: Option<u64>,
-    /// Not OpenAI's: S. Absent: 50.
+    /// Extension: S, the number of steps. Defaults to 50.
     #[schema(minimum = 1)]
     steps: Option<usize>,
-    /// Not OpenAI's: randomness. Absent: 0.
+    /// Extension: noise added while sampling. Defaults to 0.
     eta: Option<Eta>,
-    /// Not OpenAI's: how far the model goes beyond what it says without a class. Absent: what the model's `sampling.json` says, or 1, which is the class alone.
+    /// Extension: guidance scale, how far predictions go beyond those without a class. Defaults to the scale in the model's `sampling.json`, or to 1, which is
+    /// the class alone.
     guidance: Option<f64>,
-    /// Not OpenAI's: how a step uses what the network said before. Absent: `ddim`.
+    /// Extension: how a step uses earlier predictions of the network. Defaults to `ddim`.
     solver: Option<String>,
 }
 
-/// How images are answered.
+/// How images are returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ImagesFormat)]
 pub(crate) enum Format {
     /// PNG files in base64.
     B64Json,
-    /// Addresses of this server, which last as long as the job is remembered, and want the token too.
+    /// URLs on this server, valid as long as the job is remembered; they require the token too.
     Url,
 }
 
@@ -105,7 +106,7 @@ fn described(served: &Served) -> Value {
 fn find<'a>(models: &'a [Served], id: &str) -> Result<&'a Served, Problem> {
     models.iter().find(|served| served.name == id).ok_or_else(|| {
         let names: Vec<&str> = models.iter().map(|served| &*served.name).collect();
-        let mut problem = Problem::field("model", format!("{id:?}: not there: expected {}", names.join(", ")));
+        let mut problem = Problem::field("model", format!("{id:?}: not found: expected {}", names.join(", ")));
         problem.status = StatusCode::NOT_FOUND;
         problem
     })
@@ -180,7 +181,7 @@ fn read(body: &[u8]) -> Result<Images, Problem> {
             Some(value) if values.contains(&value) => {}
             Some(value) => {
                 let values: Vec<String> = values.iter().map(Value::to_string).collect();
-                return Err(Problem::field(field, format!("{value}: has no meaning here: expected {}", values.join(" or "))));
+                return Err(Problem::field(field, format!("{value}: not supported here: expected {}", values.join(" or "))));
             }
         }
     }
@@ -223,9 +224,9 @@ fn class(prompt: &str, served: &Served) -> Result<String, Problem> {
     let (name, info) = (&served.name, &served.info);
     let names = &info.class_names;
     let refused =
-        |expected: String| Err(Problem::field("prompt", format!("{prompt:?}: the model {name} reads no text: expected {expected}")));
+        |expected: String| Err(Problem::field("prompt", format!("{prompt:?}: the model {name} does not read text: expected {expected}")));
     let Some(rows) = info.classes else {
-        return refused("nothing, as it has no classes".to_owned());
+        return refused("no prompt, since it has no classes".to_owned());
     };
     // Without the class that stands for none.
     let count = if names.is_empty() { info.null_class.unwrap_or(rows) } else { names.len() };

@@ -1,4 +1,4 @@
-//! The API as an OpenAPI 3.1 document: requests and reports from the engine's types, paths and answers as [`routes`](crate::routes) has them.
+//! The API as an OpenAPI 3.1 document: requests and reports from the engine's types, paths and responses as in [`routes`](crate::routes).
 
 use crate::openai::{self, Format, Images};
 use ddim_engine::{Consistency, ConsistencyReport, Edit, EditReport, Encode, EncodeReport, InfoReport, Interpolate};
@@ -20,7 +20,7 @@ const KINDS: [(&str, &str); 6] = [
     ("edit", "Edit"),
 ];
 
-/// Fields that are files in the engine, which clients send instead.
+/// Fields that name files in the engine and that clients send as data URLs instead.
 const SENT: [(&str, &str, &str); 6] = [
     ("Sample", "latents", NPY),
     ("Interpolate", "latents", NPY),
@@ -29,47 +29,47 @@ const SENT: [(&str, &str, &str); 6] = [
     ("Edit", "input", PICTURE),
     ("Edit", "mask", MASK),
 ];
-const NPY: &str = "Latents instead of the seed's: a data URL of a .npy file of f32, [n, c, h, w].";
-const PICTURE: &str = "A data URL: a picture (PNG, JPEG, WebP, GIF), or a .npy file of f32 in [-1, 1], [n, c, h, w].";
-const MASK: &str = "A data URL of a picture of the model's size: white is drawn, black stays, gray is drawn from that share of the levels on downwards, and so changes less.";
+const NPY: &str = "Latents to use instead of the seed's: a data URL of a .npy file of f32, [n, c, h, w].";
+const PICTURE: &str = "A data URL of an image (PNG, JPEG, WebP, GIF), or of a .npy file of f32 in [-1, 1], [n, c, h, w].";
+const MASK: &str = "A data URL of an image of the model's size: white is redrawn and black is kept; gray is redrawn only from that fraction of the levels downwards, and so changes less.";
 
-/// What the engine's own words do not say of requests to a server, or say in terms of its types.
+/// Descriptions for requests to a server, where the engine's own lack something or refer to its types.
 const WORDS: [(&str, &str, &str); 13] = [
-    ("Model", "model", "The name of a model of this server. Absent: the first of them."),
+    ("Model", "model", "Name of a model on this server. Defaults to the first."),
     (
         "Model",
         "classes",
-        "For a model with classes: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`) with commas between; or `each`, or `random`. \
-         Null: where images are drawn from a seed alone the model's `drawn_classes`, else `each`; of the rest no class.",
+        "Classes of a conditional model: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`), separated by commas; or `each`, or `random`. \
+         Defaults to the model's `drawn_classes`, else `each`, where images are drawn from a seed alone; otherwise to no class.",
     ),
-    ("Guidance", "", "Classifier-free guidance, of a model whose training left a class that stands for none."),
+    ("Guidance", "", "Classifier-free guidance, for models trained with a null class."),
     (
         "Encode",
         "",
-        "Latents of images, which decode to them again over the same trajectory. Nothing is clipped. With the inversion euler as in the paper, with others the latent \
-         that DDIM's own steps turn into the image.",
+        "Encodes images to latents that decode to them again over the same trajectory. Nothing is clipped. The inversion euler encodes as in the paper; the others \
+         find the latent that DDIM's own steps turn into the image.",
     ),
-    ("Sample", "solver", "How a step uses what the network said before."),
-    ("Consistency", "solver", "How a step uses what the network said before."),
-    ("Interpolate", "solver", "How a step uses what the network said before."),
-    ("Encode", "inversion", "How steps upwards are solved. Not bdia, of which a latent is half."),
-    ("Reconstruct", "solver", "How latents are decoded; with the inversion bdia only as they were encoded."),
+    ("Sample", "solver", "How a step uses earlier predictions of the network."),
+    ("Consistency", "solver", "How a step uses earlier predictions of the network."),
+    ("Interpolate", "solver", "How a step uses earlier predictions of the network."),
+    ("Encode", "inversion", "How the encoding steps are solved. bdia is not allowed, because a latent is only half of its state."),
+    ("Reconstruct", "solver", "How latents are decoded. With the inversion bdia, only ddim is allowed."),
     (
         "Edit",
         "inversion",
-        "From the image's latent, found like this, instead of noise. Null: noise, but anderson where `from_class` or `to_model` are given.",
+        "Start from the image's latent, found by this inversion, instead of from noise. Defaults to noise, or to anderson with `from_class` or `to_model`.",
     ),
     (
         "Edit",
         "to_model",
-        "The name of another model of this server, of images of the same shape, which decodes; the classes that are drawn are its own.",
+        "Name of another model on this server, of images of the same shape, that decodes; the classes that are drawn are then its classes.",
     ),
     (
         "Edit",
         "repaint",
-        "Jumps back up, with a mask. Null: 5 times every 5 steps with a mask and without an inversion; `times: 1` makes none.",
+        "RePaint's resampling jumps, with a mask. Defaults to 5 times every 5 steps with a mask and without an inversion; `times: 1` disables them.",
     ),
-    ("Repaint", "", "How often stretches of the trajectory are gone through (RePaint, arXiv 2201.09865)."),
+    ("Repaint", "", "How many times each stretch of the trajectory is run (RePaint, arXiv 2201.09865)."),
 ];
 
 /// The document.
@@ -83,23 +83,23 @@ fn value() -> Value {
         "openapi": "3.1.0",
         "info": {
             "title": "ddim studio",
-            "summary": "Jobs of diffusion models, followed as they are worked on.",
+            "summary": "Runs jobs on diffusion models and streams their progress.",
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "MIT or Apache-2.0", "identifier": env!("CARGO_PKG_LICENSE") },
         },
         "servers": [{ "url": "/" }],
         "tags": [
-            { "name": "jobs", "description": "Images drawn, encoded and edited." },
-            { "name": "models", "description": "What the server was started with." },
-            { "name": "runs", "description": "Training as it goes on." },
-            { "name": "openai", "description": "OpenAI's API of images, as far as it maps onto models that read no text." },
-            { "name": "server", "description": "The server itself." },
+            { "name": "jobs", "description": "Drawing, encoding and editing images." },
+            { "name": "models", "description": "The models that the server was started with." },
+            { "name": "runs", "description": "Training runs and their progress." },
+            { "name": "openai", "description": "OpenAI's image API, as far as it maps onto models that read no text." },
+            { "name": "server", "description": "Health, metrics and this document." },
         ],
         // Without a token where the server has none.
         "security": [{}, { "token": [] }],
         "paths": paths::all(),
         "components": {
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "description": "The token that the server was started with, if it was." } },
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "description": "The token that the server was started with, if any." } },
             "responses": paths::problems(),
             "schemas": schemas(),
         },
@@ -154,7 +154,8 @@ fn schemas() -> Value {
     }
     for (field, mut values) in openai::fixed() {
         values.push(Value::Null);
-        all["ImagesRequest"]["properties"][field] = json!({ "enum": values, "description": "Accepted where it says nothing." });
+        all["ImagesRequest"]["properties"][field] =
+            json!({ "enum": values, "description": "Accepted for compatibility, with values that have no effect." });
     }
     // One of those that there are.
     all["ImagesRequest"]["properties"]["solver"]["oneOf"] = json!([{ "type": "null" }, reference("Solver")]);
@@ -178,7 +179,7 @@ fn job_request() -> Value {
     let mapping: Map<String, Value> =
         KINDS.iter().map(|(kind, request)| ((*kind).to_owned(), json!(format!("#/components/schemas/{request}Job")))).collect();
     json!({
-        "description": "A job: its kind, and what the engine is asked for.",
+        "description": "A job: its kind, and the request to the engine.",
         "oneOf": KINDS.map(|(_, request)| reference(&format!("{request}Job"))),
         "discriminator": { "propertyName": "kind", "mapping": mapping },
     })
@@ -192,7 +193,7 @@ fn job_of(kind: &str, request: &str) -> Value {
         "properties": {
             "kind": { "const": kind },
             "request": reference(request),
-            "previews": { "type": ["integer", "null"], "minimum": 0, "description": "Frames of the first batch that are shown while it is drawn. Absent: 16." },
+            "previews": { "type": ["integer", "null"], "minimum": 0, "description": "Number of previews of the first batch to send while it is drawn. Defaults to 16." },
         },
         "additionalProperties": false,
     })

@@ -1,4 +1,4 @@
-//! What a request asks for, as far as it can be said before it is worked on: a job of the engine that opens no file and is not too large.
+//! Validation of requests before they run: a request becomes a job of the engine that opens no file and is not too large.
 
 use crate::bound::{bound, within};
 use crate::config::Limits;

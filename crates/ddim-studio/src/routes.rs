@@ -1,4 +1,4 @@
-//! What can be asked, and by which address.
+//! The routes of the server, and their handlers.
 
 use crate::config::Limits;
 use crate::error::Problem;
@@ -61,7 +61,7 @@ pub(crate) fn router(room: Arc<AppState>, who: Guard) -> Router {
         .route("/v1/models/{*id}", get(openai_model))
         .fallback(async |request: Request| Problem::not_found(request.uri().path()))
         .method_not_allowed_fallback(async |request: Request| {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} {}: not possible", request.method(), request.uri().path()))
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} {}: not allowed", request.method(), request.uri().path()))
         })
         .layer(from_fn_with_state(Arc::new(who), guard))
         .layer(from_fn_with_state(Arc::clone(&room), count))

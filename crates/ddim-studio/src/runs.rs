@@ -1,4 +1,4 @@
-//! Runs of `ddim train`, looked at from outside: what they write as they go.
+//! Runs of `ddim train`, observed from outside through the files that they write.
 
 use crate::error::Problem;
 use serde_json::{Value, json};

@@ -35,7 +35,7 @@ const OFTEN: Duration = Duration::from_millis(50);
 /// After a connection could not be accepted, as where there are no more file descriptors.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// A server that has its address and has read its models.
+/// A server that is bound to its address and has read its models.
 #[derive(Debug)]
 pub struct Studio {
     listener: TcpListener,
@@ -45,10 +45,11 @@ pub struct Studio {
 }
 
 impl Studio {
-    /// Takes the address and reads what the models are. Blocks.
+    /// Binds the address and reads what the models are. Blocks.
     ///
     /// # Errors
-    /// [`Error::Config`]; [`Error::Engine`] for a device or a model that is not there; [`Error::Io`] for an address that cannot be taken.
+    /// [`Error::Config`] for an invalid configuration; [`Error::Engine`] for a device or a model that is not available; [`Error::Runs`] for a path that is not
+    /// a folder of runs; [`Error::Io`] for an address that cannot be bound; [`Error::Store`] for a job store that cannot be used.
     pub fn bind(config: Config) -> Result<Self> {
         config.check()?;
         let what = || format!("`listen` {}", config.listen);
@@ -63,15 +64,15 @@ impl Studio {
         Ok(Self { listener, address, config, room })
     }
 
-    /// Where it listens.
+    /// The address that the server listens at.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// [`run`](Self::run) on a runtime of its own until `stop` is set. Blocks.
+    /// Runs the server on a Tokio runtime of its own until `stop` is set. Blocks.
     ///
     /// # Errors
-    /// As of `run`.
+    /// Those of [`run`](Self::run).
     pub fn serve(self, stop: &AtomicBool) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(NETWORK_THREADS)
@@ -86,11 +87,12 @@ impl Studio {
         runtime.map_err(Error::io("threads for connections"))?.block_on(self.run(stopped))
     }
 
-    /// Answers until `stop` is there; then jobs are cancelled between two steps, what is being answered is ended, and it returns. In a runtime of tokio, with its
-    /// clock and its network.
+    /// Serves requests until `stop` completes; then jobs are cancelled between two steps, responses in progress are ended, and it returns.
+    ///
+    /// Must be called within a Tokio runtime that has time and I/O enabled.
     ///
     /// # Errors
-    /// [`Error::Io`] where the system gives no thread or does not let it listen.
+    /// [`Error::Io`] if the system does not provide a thread or does not let the server listen.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<()> {
         let Self { listener, address, config, room } = self;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::io("listening"))?;

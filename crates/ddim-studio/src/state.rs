@@ -1,4 +1,4 @@
-//! How far a job is.
+//! The state of a job.
 
 use crate::error::Problem;
 use ddim_jobs::JobOutput;

@@ -1,4 +1,4 @@
-//! Jobs and their results in a file, for the next start of the server. It mirrors what is in memory, which is bounded.
+//! Stores jobs and their results in a file for the next start of the server. The file mirrors what is in memory, which is bounded.
 
 use crate::error::{Error, Problem, Result};
 use crate::request::JobRequest;
@@ -103,7 +103,7 @@ impl Store {
     fn opened(&self) -> Result<Database> {
         Database::builder().set_cache_size(CACHE).create(&self.path).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => {
-                Error::store(&self.path, "another server keeps its jobs there: expected a file of this one's own")
+                Error::store(&self.path, "another server keeps its jobs there: expected a file for this server alone")
             }
             error => Error::store(&self.path, error),
         })

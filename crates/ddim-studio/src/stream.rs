@@ -1,4 +1,4 @@
-//! A job's events as they come, sent as server-sent events.
+//! Streams a job's events as server-sent events.
 
 use crate::log::Log;
 use axum::body::{Body, Bytes};

@@ -1,4 +1,4 @@
-//! The thread that works on jobs, one after the other: each has all of the device.
+//! The thread that runs jobs, one at a time: each has the whole device.
 
 use crate::error::Problem;
 use crate::jobs::{Job, Jobs, Task};

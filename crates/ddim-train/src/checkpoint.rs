@@ -1,4 +1,5 @@
-//! Checkpoints: pipeline folders with the averaged weights, and beside them `training_state.safetensors` with everything a run needs to go on.
+//! Checkpoints: pipeline folders with the averaged weights, and beside them `training_state.safetensors` with everything a run needs to
+//! resume.
 
 use crate::error::{Error, Result};
 use crate::tally::Tally;
@@ -36,10 +37,10 @@ fn name(step: u64) -> String {
     format!("step-{step:08}")
 }
 
-/// The checkpoints of a run, in the order of their steps. One that has its name is whole: it got it when it was.
+/// Returns the checkpoints of a run in step order. Those under their final name are complete, since they only get it once they are.
 ///
 /// # Errors
-/// A folder that cannot be read.
+/// Returns an error if a folder cannot be read.
 pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let folder = folder(run);
     if !folder.is_dir() {
@@ -55,7 +56,7 @@ pub fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// The folder of a run's previews, which whoever observes it may write.
+/// The folder of a run's previews, which the observer of a run may write.
 pub const PREVIEWS: &str = "previews";
 
 /// Removes what a killed process left unfinished.
@@ -153,7 +154,7 @@ impl StateFile {
     }
 
     fn broken(&self, error: safetensors::SafeTensorError) -> Error {
-        self.wrong(format!("not a whole safetensors file ({} bytes): {error}", self.bytes.len())).because(error)
+        self.wrong(format!("not a complete safetensors file ({} bytes): {error}", self.bytes.len())).because(error)
     }
 
     fn state(&self) -> Result<State> {
@@ -197,7 +198,7 @@ pub(crate) fn load(checkpoint: &Path, trainer: &mut Trainer) -> Result<Tally> {
     let state = file.state()?;
     if (state.data_checksum, state.images) != (trainer.checksum, trainer.data().len()) {
         let (here, then) = (trainer.data().len(), state.images);
-        let message = format!("the data has changed: {here} images here, {then} when the run was made, or others: expected the same");
+        let message = format!("the data has changed ({here} images now, {then} when the run began): expected the same images");
         return Err(file.wrong(message));
     }
     let rates = rates(trainer);

@@ -1,4 +1,4 @@
-//! What can be wrong with data, a configuration, or a run.
+//! Errors in data, a configuration, or a run.
 
 use std::path::Path;
 
@@ -18,19 +18,19 @@ pub struct Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Images, labels, or where they should be.
+    /// Images, labels, or the places that should hold them.
     Data,
-    /// One file of the data, which `data.bad_files = "skip"` would leave out.
+    /// A single file of the data, which `data.bad_files = "skip"` would leave out.
     BadFile,
     /// A setting.
     Config,
     /// A run folder that cannot be read or written.
     Run,
-    /// A loss that is not a number any more, or grows.
+    /// A loss that is no longer a number, or that grows.
     Diverged,
     /// The network or its files: an error of [`ddim_nn`].
     Network,
-    /// What the caller of a run returned to end it.
+    /// An error that the observer of a run returned to end it.
     Observer,
 }
 
@@ -54,7 +54,7 @@ impl Error {
         Self::new(ErrorKind::Run, format!("{}: {message}", path.display()))
     }
 
-    /// An error of whoever observes a run, which ends it: in the same words, and with it as the source.
+    /// Creates an error of a run's observer, which ends the run, with its message and with `error` as the source.
     pub fn observer(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let error = error.into();
         Self::new(ErrorKind::Observer, &error).because(error)
@@ -65,7 +65,7 @@ impl Error {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// What this is about.
+    /// Returns what this error is about.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

@@ -1,4 +1,4 @@
-//! TensorBoard's event files: records of protocol buffers, framed and summed as TensorFlow does. Scalars only.
+//! TensorBoard's event files: protocol buffer records, framed and checksummed as TensorFlow does. Scalars only.
 
 use std::fs::File;
 use std::io::{self, Write};

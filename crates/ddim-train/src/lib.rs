@@ -1,5 +1,5 @@
-//! Training of denoising diffusion models on the processor: the objective's draws, the loop, averages of the weights, and runs
-//! that continue to the same bytes after they were killed.
+//! Training of denoising diffusion models on the processor: the random draws of the objective, the loop, averages of the weights, and runs
+//! that resume to the same bytes after being killed.
 //!
 //! ```no_run
 //! use ddim_train::{Run, Settings};
@@ -27,6 +27,6 @@ pub use config::{Average, Config, Data, Decay, DecayEnd, Objective, Optimizer, O
 pub use error::{Error, ErrorKind, Result};
 pub use run::{Event, Metrics, Outcome, Run};
 pub use shell::quoted;
-/// A setting's value, and a table of them: those of the crate `toml`.
+/// The value of a setting, and a table of values: types of the crate `toml`.
 pub use toml::{Table, Value};
 pub use trainer::{Evaluated, Stepped, Trainer};

@@ -1,8 +1,8 @@
-//! Paths as one types them.
+//! Paths as they are typed in a shell.
 
 use std::path::Path;
 
-/// A path as a word of a POSIX shell, quoted where it must be (bytes that are not Unicode: as bash, zsh and ksh have them).
+/// Returns a path as a word of a POSIX shell, quoted if necessary (bytes that are not Unicode in the syntax of bash, zsh and ksh).
 pub fn quoted(path: &Path) -> String {
     let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
     match path.to_str() {

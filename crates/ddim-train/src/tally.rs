@@ -1,4 +1,4 @@
-//! What a run knows of its losses.
+//! A run's record of its losses.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::trainer::Stepped;
@@ -50,7 +50,7 @@ impl Tally {
             Err(Error::new(ErrorKind::Diverged, message))
         };
         if recent > BEYOND * largest_weight {
-            return grown(format!("at most {largest_weight:.4} where nothing is predicted"));
+            return grown(format!("at most {largest_weight:.4} for a prediction of zero"));
         }
         if seen >= recently {
             self.lowest = if seen == recently { recent } else { self.lowest.min(recent) };

@@ -125,7 +125,7 @@ fn mistakes_are_named_in_one_line() {
         ),
         (
             "[scheduler]\nrescale_betas_zero_snr = true\ntimestep_spacing = \"trailing\"",
-            "scheduler.prediction_type is epsilon: a preview of output.preview_steps begins at timestep 999",
+            "scheduler.prediction_type is epsilon: a preview of output.preview_steps starts at timestep 999",
         ),
         ("[network]\ntime_embedding_type = \"fourier\"", "network.time_embedding_type is fourier: it takes the logarithm"),
         ("accumulate = 3", "accumulate is 3: expected a divisor of batch_size, 16"),

@@ -162,7 +162,7 @@ fn a_run_of_other_settings_or_data_is_refused() {
     assert!(error.contains("holds a run already: --resume continues it"), "{error}");
     let resume = |key: &str, value: &str| Run::resume(&run, &changes(&[(key, value)]), &Pipeline::load);
     let error = resume("optimizer.learning_rate", "0.5").unwrap_err().to_string();
-    assert!(error.contains("optimizer.learning_rate is 0.5, there 0.002"), "{error}");
+    assert!(error.contains("optimizer.learning_rate is 0.5 here, 0.002 there"), "{error}");
     let error = Run::resume(&folder.path().join("none"), &Settings::changes(), &Pipeline::load).unwrap_err().to_string();
     assert!(error.contains("holds no run"), "{error}");
 
@@ -175,7 +175,7 @@ fn a_run_of_other_settings_or_data_is_refused() {
 
     pictures(folder.path(), 22, 8);
     let error = Run::resume(&run, &Settings::changes(), &Pipeline::load).unwrap_err().to_string();
-    assert!(error.contains("the data has changed: 22 images here, 23 when the run was made"), "{error}");
+    assert!(error.contains("the data has changed (22 images now, 23 when the run began)"), "{error}");
     pictures(folder.path(), 23, 8);
 
     // A checkpoint that lost bytes.
@@ -183,7 +183,7 @@ fn a_run_of_other_settings_or_data_is_refused() {
     let bytes = fs::read(&state).unwrap();
     fs::write(&state, &bytes[..bytes.len() - 100]).unwrap();
     let error = Run::resume(&run, &Settings::changes(), &Pipeline::load).unwrap_err().to_string();
-    assert!(error.contains("not a whole safetensors file") && error.lines().count() == 1, "{error}");
+    assert!(error.contains("not a complete safetensors file") && error.lines().count() == 1, "{error}");
 }
 
 #[test]
@@ -199,8 +199,8 @@ fn data_and_network_must_go_together() {
     refused(&[("batch_size", "32")], "batch_size is 32: expected at most the 19 images to train on");
     refused(&[("data.holdout", "23")], "data.holdout is 23: expected fewer than the 23 images");
     refused(&[("network.sample_size", "9")], "sample_size is [9, 9]: expected multiples of 2");
-    refused(&[("network.in_channels", "4")], "a network of 4 channels: expected 1 (gray) or 3 (colours)");
-    refused(&[("network.num_class_embeds", "4")], "a network with classes, and none of the data: expected data.labels");
+    refused(&[("network.in_channels", "4")], "a network with 4 channels: expected 1 (gray) or 3 (colour)");
+    refused(&[("network.num_class_embeds", "4")], "a network with classes, but data without: expected data.labels");
     refused(&[("objective.label_dropout", "0.1")], "objective.label_dropout without labels");
     refused(&[("data.labels", "data")], "no labels");
 }
@@ -219,7 +219,7 @@ fn a_loss_that_grows_ends_the_run_with_a_checkpoint_left() {
     ];
     let error = train(Run::create(&run, settings(folder.path(), &more), &Pipeline::load).unwrap()).unwrap_err().to_string();
     // The only checkpoints are of weights that the first step spoiled.
-    assert!(error.contains("expected a finite number") && error.contains("no checkpoint is from before that"), "{error}");
+    assert!(error.contains("expected a finite number") && error.contains("there is no earlier checkpoint"), "{error}");
     assert!(!checkpoints(&run).unwrap().is_empty());
     // Decay that turns weights around and enlarges them once the rate is large enough (from step 134 on), smoothly: a loss that grows before
     // it is no number.
@@ -268,7 +268,7 @@ fn longer_after_a_cosine() {
     let longer = || Run::resume(&run("a"), &changes(&[("steps", "20")]), &Pipeline::load).unwrap();
     let said = remarks(longer());
     assert!(said.len() == 1 && said[0].starts_with("the learning rate goes from 0.00e0 to 6."), "{said:?}");
-    assert!(said[0].contains("ended at step 12, ends at step 20"), "{said:?}");
+    assert!(said[0].contains("now ends at step 20, not at step 12"), "{said:?}");
     // Said again by no one: the settings have it.
     assert!(remarks(longer()).is_empty());
     train(longer()).unwrap();
@@ -287,7 +287,7 @@ fn longer_after_a_cosine() {
     // An end of its own stays, and steps beyond it are said to change nothing.
     let own = [&cosine[..], &[("optimizer.decay_steps", "6")]].concat();
     let mut start = remarks(Run::create(&run("d"), settings(folder.path(), &own), &Pipeline::load).unwrap());
-    assert!(start.pop().unwrap().contains("is 0 after step 6 (optimizer.decay_steps): the 6 steps from there"), "{start:?}");
+    assert!(start.pop().unwrap().contains("is 0 after step 6 (optimizer.decay_steps): the last 6 steps change"), "{start:?}");
     let changed = [("steps", "14")];
     train(Run::resume(&run("d"), &changes(&changed), &Pipeline::load).unwrap()).unwrap();
     assert!(rates(&run("d")).iter().all(|(step, rate)| (*step >= 6) == (*rate == 0.0)), "{:?}", rates(&run("d")));
@@ -485,7 +485,7 @@ fn classes_of_a_model_keep_their_numbers() {
         let pipeline = Pipeline::load(&checkpoints(&at(run)).unwrap().pop().unwrap().1).unwrap();
         (pipeline.classes.join(" "), pipeline.class_counts.clone(), pipeline.null_class(), pipeline.sampling)
     };
-    const LOST: &str = "the model's list of classes that are drawn by default is dropped: the classes are others";
+    const LOST: &str = "the model's list of classes drawn by default is dropped, because the classes have changed";
     // What is drawn by default is kept while the classes stay the same.
     let sampling = |classes: Option<&str>| SamplingDefaults { guidance: Some(1.5), classes: classes.map(str::to_owned) };
     for (data, dropout, names, counts, drawn, said) in [
@@ -496,7 +496,7 @@ fn classes_of_a_model_keep_their_numbers() {
             "aye bee yak",
             [3, 7, 5],
             None,
-            vec!["classes that the model does not know: aye takes the place of ant, yak takes the place of cat", LOST],
+            vec!["classes that the model does not know: aye replaces ant, yak replaces cat", LOST],
         ),
     ] {
         let begun = Run::create(&at(data).with_extension("run"), of(data, dropout, Some("model")), &Pipeline::load).unwrap();
@@ -522,7 +522,7 @@ fn classes_of_a_model_keep_their_numbers() {
     // More classes than the model has: its table grows.
     let begun = Run::create(&at("more.run"), of("more", "0.1", Some("model")), &Pipeline::load).unwrap();
     let expected = [
-        "classes that the model does not know: a takes the place of ant, b takes the place of bee, c takes the place of cat, new: d",
+        "classes that the model does not know: a replaces ant, b replaces bee, c replaces cat, new: d",
         LOST,
         "the model's table of classes grows from 4 to 5 rows",
     ];
@@ -604,13 +604,13 @@ fn classes_by_number_keep_the_one_for_none() {
     assert_eq!(trained("more", of(7, "0.2", Some("model"))).0, (Some(8), 7, Some(7)));
     // One more, and none is dropped: it takes the place of none, which is said.
     let (found, said) = trained("lost", of(6, "0", Some("model")));
-    assert!(found == (Some(6), 6, None) && said.contains("the model's class for none becomes one of the data's"), "{said}");
+    assert!(found == (Some(6), 6, None) && said.contains("the model's null class becomes one of the data's"), "{said}");
     // Rows that are left over separate the last from the classes: nothing says that it stands for none.
     let mut all = of(5, "0.2", None);
     all.set("network.num_class_embeds", "9").unwrap();
     let (found, said) = trained("rows", all);
     assert!(
-        found == (Some(9), 5, None) && said.contains("labels are dropped to its last, by which nothing is guided: expected 6 rows"),
+        found == (Some(9), 5, None) && said.contains("dropped labels use its last row, which guidance cannot use: expected 6 rows"),
         "{said}"
     );
 }
@@ -678,7 +678,7 @@ fn a_run_has_its_labels() {
     drop(Run::resume(&run, &same, &Pipeline::load).unwrap());
     same.set("data.labels", "data").unwrap();
     let error = Run::resume(&run, &same, &Pipeline::load).unwrap_err().to_string();
-    assert!(error.contains("data.labels is \"data\", there"), "{error}");
+    assert!(error.contains("data.labels is \"data\" here,"), "{error}");
 }
 
 /// Before its first checkpoint a run takes any setting; and a new one replaces it.

@@ -12,7 +12,7 @@ const at = (path) => new URL(path, import.meta.url);
 
 async function fetched(path) {
   const response = await fetch(at(path)).catch(() => null);
-  if (!response?.ok) throw new Error(`${path}: ${response ? `${response.status} ${response.statusText}` : "not to be had"}: expected the file beside the page`);
+  if (!response?.ok) throw new Error(`${path}: ${response ? `${response.status} ${response.statusText}` : "not available"}: expected the file beside the page`);
   return response;
 }
 

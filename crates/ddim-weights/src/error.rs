@@ -1,4 +1,4 @@
-//! What can be wrong with a file of weights.
+//! Errors in files of weights.
 
 use std::path::Path;
 
@@ -18,13 +18,13 @@ pub struct Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A file or folder that cannot be read, or is not there.
+    /// A file or folder that cannot be read or is missing.
     Io,
-    /// A file of JSON.
+    /// A JSON file.
     Config,
     /// A weights file.
     Weights,
-    /// A weight that cannot be written as it should be.
+    /// A weight that cannot be written as requested.
     Input,
 }
 
@@ -55,7 +55,7 @@ impl Error {
         Self { source: Some(Box::new(source)), ..self }
     }
 
-    /// What this is about.
+    /// Returns what this error is about.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all, and folders that one process works in.
+//! Files that appear whole or not at all, and folders that only one process works in.
 
 use crate::memory;
 use std::fs::{File, OpenOptions};
@@ -7,30 +7,32 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use tempfile::NamedTempFile;
 
-/// What the names of files begin with that are not whole yet, or that a killed process left behind.
+/// The prefix of the names of files that are not yet whole, or that a killed process left behind.
 pub const TEMPORARY: &str = ".ddim-";
 
 /// Whoever writes reads this; whoever ends the process writes it.
 static WRITING: RwLock<()> = RwLock::new(());
 
-/// While this is held, what is being written will be finished before the process is ended by [`no_more_writes`]: temporary names do not stay.
-/// Taken once by a thread: a second would wait for who waits for the first.
+/// Marks a write in progress: while the returned guard is held, [`no_more_writes`] waits for it, so that no temporary names stay behind.
+///
+/// A thread takes it only once: a second one would wait for a caller that waits for the first.
 #[must_use = "what is begun after it is dropped may be left half-written"]
 pub fn writing() -> impl Drop {
     WRITING.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until no file is half-written, and lets no other be begun as long as what is returned is held: for a process that is to end at once.
+/// Waits until no file is half-written, and prevents new writes while the returned guard is held: for a process that is about to end.
 #[must_use = "as long as it is held"]
 pub fn no_more_writes() -> impl Drop {
     WRITING.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes a file under a temporary name beside it, syncs it and moves it into place. A link stays one: what it names is written. What is no
-/// file (`/dev/null`, a pipe) is written to as it is.
+/// Writes a file under a temporary name beside it, syncs it and moves it into place.
+///
+/// A link stays a link: its target is written. Anything that is not a file (`/dev/null`, a pipe) is written to directly.
 ///
 /// # Errors
-/// The operating system's. Nothing is left behind.
+/// Returns the operating system's errors. Nothing is left behind.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -56,10 +58,11 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     file.persist(path)
 }
 
-/// Whether [`write_file`] would have `path` later: tries its name and its folder. The folder of what is no file does not matter.
+/// Checks whether [`write_file`] could write `path` later, by trying its name and its folder. For anything that is not a file, the folder
+/// does not matter.
 ///
 /// # Errors
-/// The operating system's.
+/// Returns the operating system's errors.
 pub fn try_file(path: &Path) -> Result<()> {
     if memory::ONLY || !is_replaced(path) {
         return Ok(());
@@ -80,10 +83,10 @@ fn is_replaced(path: &Path) -> bool {
     path.metadata().map_or(true, |found| found.is_file() || found.is_dir())
 }
 
-/// Where links lead in the end, also to what is not there yet: what [`write_file`] writes.
+/// Returns where links finally lead, even to something that does not exist yet: what [`write_file`] writes.
 ///
 /// # Errors
-/// Links that lead nowhere but to each other.
+/// Returns an error for links that only lead to each other.
 pub fn followed(path: &Path) -> Result<PathBuf> {
     let mut path = path.to_owned();
     // As many as Linux follows.
@@ -94,8 +97,9 @@ pub fn followed(path: &Path) -> Result<PathBuf> {
     Err(Error::other("too many links to links"))
 }
 
-/// A file that is being written under a temporary name: [`temporary_beside`] makes it, [`persist`](Self::persist) gives it its name, and dropped
-/// before that it is deleted.
+/// A file that is being written under a temporary name.
+///
+/// [`temporary_beside`] creates it, [`persist`](Self::persist) gives it its name, and it is deleted if dropped before that.
 ///
 /// ```
 /// use std::io::Write;
@@ -113,10 +117,10 @@ pub fn followed(path: &Path) -> Result<PathBuf> {
 pub struct TemporaryFile(NamedTempFile);
 
 impl TemporaryFile {
-    /// Syncs the file and moves it to `path`, in the place of what is there.
+    /// Syncs the file and moves it to `path`, replacing what is there.
     ///
     /// # Errors
-    /// The operating system's. The file is deleted then.
+    /// Returns the operating system's errors. The file is then deleted.
     pub fn persist(self, path: &Path) -> Result<()> {
         self.0.as_file().sync_all()?;
         self.0.persist(path).map(drop).map_err(|e| e.error)
@@ -134,10 +138,10 @@ impl Write for TemporaryFile {
     }
 }
 
-/// An empty file in the folder of `path`, deleted when it is dropped.
+/// Creates an empty file in the folder of `path`, which is deleted when it is dropped.
 ///
 /// # Errors
-/// The operating system's words, without the temporary name.
+/// Returns the operating system's message, without the temporary name.
 pub fn temporary_beside(path: &Path) -> Result<TemporaryFile> {
     let folder = match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p,
@@ -148,10 +152,10 @@ pub fn temporary_beside(path: &Path) -> Result<TemporaryFile> {
     tempfile::Builder::new().prefix(TEMPORARY).make_in(folder, create).map(TemporaryFile)
 }
 
-/// Removes what processes that were killed left in a folder under temporary names; for whoever alone works in it.
+/// Removes files that killed processes left in a folder under temporary names. The caller must be the only one working in it.
 ///
 /// # Errors
-/// The operating system's. A folder that is not there has nothing.
+/// Returns the operating system's errors. A folder that does not exist has no such files.
 pub fn remove_temporary(folder: &Path) -> Result<()> {
     let entries = match folder.read_dir() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -167,10 +171,10 @@ pub fn remove_temporary(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Locks a folder until the file that is returned is dropped, or the process ends however it does.
+/// Locks a folder until the returned file is dropped, or the process ends in whatever way.
 ///
 /// # Errors
-/// `WouldBlock` where another process has it; else the operating system's.
+/// `WouldBlock` if another process holds the lock; otherwise the operating system's errors.
 ///
 /// ```
 /// use std::io::ErrorKind;

@@ -161,9 +161,9 @@ fn wrappings() {
                 (Ok((found, notes)), Some(expected)) => {
                     assert_eq!(found, *expected, "case {i}, raw {raw}");
                     let list = matches!(object, List(_)) && *expected == 1.0;
-                    assert_eq!(notes.iter().any(|note| note.contains("no average in it")), list && !raw, "case {i}: {notes:?}");
+                    assert_eq!(notes.iter().any(|note| note.contains("no averaged weights")), list && !raw, "case {i}: {notes:?}");
                 }
-                (Err(message), None) => assert!(message.contains("averaged weights alone"), "case {i}: {message}"),
+                (Err(message), None) => assert!(message.contains("holds only averaged weights"), "case {i}: {message}"),
                 (found, _) => panic!("case {i}, raw {raw}: {found:?}"),
             }
         }

@@ -5,10 +5,10 @@ use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::path::Path;
 
-/// Parses JSON as Python reads it, with messages that name the key; `path` is for them.
+/// Parses JSON as Python reads it, with messages that name the key; `path` is for the messages.
 ///
 /// # Errors
-/// What is not JSON, or not of that type.
+/// Returns an error if the text is not JSON, or not of that type.
 ///
 /// ```
 /// use ddim_weights::from_json;
@@ -30,10 +30,10 @@ pub fn from_json<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
     Ok(value)
 }
 
-/// A type from JSON that was parsed already; messages name the key.
+/// Converts JSON that is already parsed to a type; messages name the key.
 ///
 /// # Errors
-/// What is not of that type.
+/// Returns an error if the value is not of that type.
 pub fn from_value<T: DeserializeOwned>(value: serde_json::Value, path: &Path) -> Result<T> {
     serde_path_to_error::deserialize(value).map_err(|e| unread(e, path))
 }

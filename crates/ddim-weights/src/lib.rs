@@ -1,7 +1,8 @@
-//! Weights on disk and in memory: state dicts of safetensors files (whole, in shards, of variants) and of PyTorch's pickles, of which nothing is
-//! run; and files that appear whole or not at all.
+//! Weights on disk and in memory: state dicts of safetensors files (whole, sharded, of variants) and of PyTorch's pickles, without running
+//! anything in them; and files that appear whole or not at all.
 //!
-//! [`parse`] and [`parse_safetensors`] take what is in memory already. Where there is no file system, as in a browser, [`memory`] has the files that are written and read.
+//! [`parse`] and [`parse_safetensors`] take what is already in memory. Without a file system, as in a browser, [`memory`] holds the files
+//! that are written and read.
 
 #[cfg(test)]
 mod damage;

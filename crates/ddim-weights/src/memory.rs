@@ -1,12 +1,13 @@
-//! Files in memory, for where there is no file system: on wasm32-unknown-unknown, as in a browser. Whoever is above puts here what is to be read, and takes
-//! what was written. Elsewhere nothing looks here.
+//! Files in memory, for targets without a file system: wasm32-unknown-unknown, as in a browser.
+//!
+//! The embedding code puts the files to be read here, and takes those that were written. On other targets nothing reads them.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Whether these are all the files that there are: [`write_file`](crate::write_file) writes here then.
+/// Whether these are the only files there are: [`write_file`](crate::write_file) then writes here.
 pub const ONLY: bool = cfg!(all(target_family = "wasm", target_os = "unknown"));
 
 static FILES: Mutex<BTreeMap<PathBuf, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
@@ -15,7 +16,7 @@ fn files() -> MutexGuard<'static, BTreeMap<PathBuf, Arc<[u8]>>> {
     FILES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Puts a file, in the place of what has its name. There are no folders but in names.
+/// Stores a file, replacing one of the same name. Folders exist only as parts of names.
 ///
 /// ```
 /// use ddim_weights::memory;
@@ -33,20 +34,20 @@ pub fn put(path: impl AsRef<Path>, bytes: &[u8]) {
     files().insert(path.as_ref().to_owned(), bytes.into());
 }
 
-/// The bytes of a file.
+/// Returns the bytes of a file.
 pub fn get(path: &Path) -> Option<Arc<[u8]>> {
     files().get(path).cloned()
 }
 
-/// A file to be read.
+/// Opens a file for reading.
 ///
 /// # Errors
-/// [`NotFound`](ErrorKind::NotFound), where there is none.
+/// [`NotFound`](ErrorKind::NotFound) if there is none.
 pub fn open(path: &Path) -> Result<Cursor<Arc<[u8]>>> {
     get(path).map(Cursor::new).ok_or_else(|| Error::new(ErrorKind::NotFound, "no such file"))
 }
 
-/// Removes a file, or all whose names begin with a folder.
+/// Removes a file, or all files whose names begin with a folder.
 pub fn remove(path: &Path) {
     files().retain(|name, _| !name.starts_with(path));
 }

@@ -1,4 +1,4 @@
-//! Weights files by their paths.
+//! Reading of weights files by path.
 
 use crate::error::{Error, Result};
 use crate::safetensors::{open_safetensors, tensors};
@@ -9,10 +9,10 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-/// [`parse`]s a file.
+/// Reads a file and [`parse`]s it.
 ///
 /// # Errors
-/// As `parse`; a file that cannot be read.
+/// As `parse`, and an error if the file cannot be read.
 ///
 /// ```
 /// use ddim_weights::{WeightsDtype, read_file, to_safetensors, write_file};
@@ -27,19 +27,19 @@ pub fn read_file(path: &Path, raw: bool) -> Result<Unwrapped> {
     parse(open(path)?, raw, path)
 }
 
-/// The tensors whose names `keep` says, of the dictionary at the top of a file that `torch.save` wrote. Nothing in it is run.
+/// Reads the tensors whose names `keep` accepts from the top-level dictionary of a file that `torch.save` wrote. Nothing in it is run.
 ///
 /// # Errors
-/// Another kind of file, or object; tensors that reach outside of it.
+/// Returns an error for another kind of file or object, and for tensors that extend beyond it.
 pub fn read_pickle(path: &Path, keep: impl Fn(&str) -> bool) -> Result<StateDict> {
     let mut file = TorchFile::parse(open(path)?, path)?;
     file.state_dict(file.root(), keep)
 }
 
-/// The tensors whose names `keep` says of a safetensors file: others may be of any type.
+/// Reads the tensors whose names `keep` accepts from a safetensors file; others may be of any type.
 ///
 /// # Errors
-/// Another kind of file; tensors that are no floats.
+/// Returns an error for another kind of file, and for tensors that are not floats.
 pub fn read_safetensors(path: &Path, keep: impl Fn(&str) -> bool) -> Result<StateDict> {
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e).because(e))?;
     tensors(&open_safetensors(&bytes, path)?, path, keep)

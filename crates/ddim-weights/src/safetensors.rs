@@ -6,7 +6,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::path::Path;
 
-/// The element type of a weights file that we write.
+/// The element type of a weights file to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WeightsDtype {
     /// 32-bit floats.
@@ -32,7 +32,7 @@ pub(crate) fn mistaken(first: &[u8]) -> Option<&'static str> {
 /// Parses a safetensors file in memory; `path` is for messages.
 ///
 /// # Errors
-/// Another kind of file; tensors of other types.
+/// Returns an error for another kind of file, and for tensors of other types.
 pub fn parse_safetensors(bytes: &[u8], path: &Path) -> Result<StateDict> {
     let file = open_safetensors(bytes, path)?;
     tensors(&file, path, |_| true)
@@ -44,7 +44,7 @@ pub(crate) fn open_safetensors<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeT
         return Err(Error::weights(path, what));
     }
     SafeTensors::deserialize(bytes)
-        .map_err(|e| Error::weights(path, format!("not a whole safetensors file ({} bytes): {e}", bytes.len())).because(e))
+        .map_err(|e| Error::weights(path, format!("not a complete safetensors file ({} bytes): {e}", bytes.len())).because(e))
 }
 
 /// Its tensors, as far as `keep` says so by their names: others may be of any type.
@@ -71,13 +71,13 @@ fn decode(name: &str, dtype: Dtype, bytes: &[u8]) -> std::result::Result<Vec<f32
     }
 }
 
-/// A safetensors file of tensors, each as its name, shape and numbers, as diffusers writes it.
+/// Returns a safetensors file of tensors, each given as name, shape and values, as diffusers writes it.
 ///
 /// # Errors
-/// A number that `dtype` cannot hold.
+/// Returns an error for a value that `dtype` cannot hold.
 ///
 /// # Panics
-/// If there are not as many numbers as a shape says.
+/// Panics if the number of values does not match a shape.
 ///
 /// ```
 /// use ddim_weights::{WeightsDtype, parse_safetensors, to_safetensors};
@@ -107,7 +107,9 @@ pub fn to_safetensors<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a [usize
         .into_iter()
         .map(|(name, shape, values)| {
             if let Some(value) = values.iter().find(over) {
-                return Err(Error::input(format!("tensor {name} has {value:e}, and {called} ends at {largest:e}: expected another dtype")));
+                return Err(Error::input(format!(
+                    "tensor {name} has {value:e}, beyond the largest {called}, {largest:e}: expected another dtype"
+                )));
             }
             let bytes = match dtype {
                 WeightsDtype::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),

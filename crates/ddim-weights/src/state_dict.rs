@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Array {
     /// Outermost dimension first.
     pub shape: Vec<usize>,
-    /// In row-major order, as many as that says.
+    /// The values in row-major order, as many as the shape says.
     pub data: Vec<f32>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn narrowed(value: f64) -> Option<f32> {
     (near.is_finite() || !value.is_finite()).then_some(near)
 }
 
-/// A checksum (CRC-32C) of anything by which work is known again.
+/// Returns a checksum (CRC-32C) of bytes by which work is recognised later.
 pub fn checksum_of(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
 }

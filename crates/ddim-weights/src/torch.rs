@@ -1,4 +1,4 @@
-//! PyTorch's own files: the tensors in a pickle, found without running anything. Their numbers are read only when they are asked for.
+//! PyTorch's own files: the tensors in a pickle, found without running anything. Their values are read only on request.
 
 use crate::error::{Error, Result};
 use crate::pickle::{Id, Names, Pickle, Step, Value};
@@ -196,7 +196,7 @@ impl<'a> TorchFile<'a> {
             Value::Tuple(_) | Value::List(_) => "a list",
             Value::Dict(_) => "a dictionary",
             Value::Object(_) if self.torch.tensor(&self.pickle, id).is_some() => "a tensor",
-            Value::None | Value::Global(_) | Value::Object(_) | Value::Opaque => "an object of a class that is not read",
+            Value::None | Value::Global(_) | Value::Object(_) | Value::Opaque => "an object of an unsupported class",
         }
     }
 
@@ -225,7 +225,7 @@ impl<'a> TorchFile<'a> {
         for (name, tensor) in tensors {
             let wrong = |message: String| Error::weights(&path, format!("tensor {name}: {message}"));
             let beyond = || wrong("more numbers than the file can hold".into());
-            let dtype = tensor.storage.dtype.ok_or_else(|| wrong("not of F32, F16, BF16 or F64: expected one of these".into()))?;
+            let dtype = tensor.storage.dtype.ok_or_else(|| wrong("an unsupported dtype: expected F32, F16, BF16 or F64".into()))?;
             let bytes = match last.take() {
                 Some((storage, bytes)) if storage == tensor.storage => bytes,
                 _ => {

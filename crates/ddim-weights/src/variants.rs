@@ -1,4 +1,4 @@
-//! The weights files of a network's folder: whole or in shards, safetensors or PyTorch's, plain or of a variant.
+//! The weights files of a network's folder: whole or sharded, safetensors or PyTorch's, plain or of a variant.
 
 use crate::error::{Error, Result};
 use crate::json::from_json;
@@ -57,16 +57,18 @@ impl Offer {
     }
 }
 
-/// Of a folder's files by their names, the one that [`read_folder`] reads, and whether it is the index of shards. None where there are no weights.
+/// Returns the file that [`read_folder`] reads, given the names of a folder's files, and whether it is an index of shards. `None` if there
+/// are no weights.
 pub fn weights_file<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<(&'a str, bool)> {
     let offers = names.into_iter().filter_map(|name| Some((name, Offer::of(name)?)));
     offers.min_by(|(_, a), (_, b)| a.rank().cmp(&b.rank())).map(|(name, offer)| (name, offer.index))
 }
 
-/// Reads the weights of a network's folder, as diffusers names them; also the file that they came from, an index where there are shards.
+/// Reads the weights of a network's folder, under diffusers' names. Also returns the file that they came from, an index if there are
+/// shards.
 ///
 /// # Errors
-/// No such files, or other kinds of files under their names; shards that are missing or hold the same tensor.
+/// Returns an error if there are no such files, if files under their names are of another kind, or if shards are missing or share a tensor.
 pub fn read_folder(folder: &Path) -> Result<(Unwrapped, PathBuf)> {
     let mut names: Vec<String> = Vec::new();
     for entry in folder.read_dir().map_err(|e| Error::io(folder, &e).because(e))? {
@@ -84,7 +86,7 @@ pub fn read_folder(folder: &Path) -> Result<(Unwrapped, PathBuf)> {
     let path = folder.join(&offer.name);
     // A link of a hub's cache to what was not downloaded.
     if !path.exists() {
-        return Err(Error::io(&path, "a link that leads nowhere: expected the network's weights (was it downloaded whole?)"));
+        return Err(Error::io(&path, "a broken link: expected the network's weights (is the download complete?)"));
     }
     let mut unwrapped = match (offer.index, offer.safetensors) {
         (true, safetensors) => shards(folder, &path, safetensors)?,
@@ -94,7 +96,7 @@ pub fn read_folder(folder: &Path) -> Result<(Unwrapped, PathBuf)> {
     let variants: BTreeSet<&str> = offers.iter().map(|offer| offer.variant.as_str()).collect();
     if !offer.variant.is_empty() && variants.len() > 1 {
         let all: Vec<&str> = variants.into_iter().collect();
-        unwrapped.notes.push(format!("weights: the variant {} of {}", offer.variant, all.join(", ")));
+        unwrapped.notes.push(format!("weights: using the variant {} of {}", offer.variant, all.join(", ")));
     }
     Ok((unwrapped, path))
 }
@@ -110,10 +112,10 @@ fn bytes(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io(path, &e).because(e))
 }
 
-/// What the index of shards at `path` says: the file beside it that each tensor is in.
+/// Reads the index of shards at `path` and returns, for each tensor, the file beside it that holds the tensor.
 ///
 /// # Errors
-/// Something else than an index; one of no tensors; a way out of the folder in the place of a file's name.
+/// Returns an error if the file is not an index, if it has no tensors, or if a path that leaves the folder stands in place of a file name.
 pub fn weight_map(path: &Path) -> Result<BTreeMap<String, String>> {
     #[derive(serde::Deserialize)]
     struct Index {
@@ -129,7 +131,7 @@ pub fn weight_map(path: &Path) -> Result<BTreeMap<String, String>> {
         !file.contains(['/', '\\', '\0']) && matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
     };
     match weight_map.values().find(|file| !is_name(file)) {
-        Some(bad) => Err(Error::config(path, format!("weight_map leads to {bad:?}: expected the name of a file beside it"))),
+        Some(bad) => Err(Error::config(path, format!("weight_map points to {bad:?}: expected the name of a file beside it"))),
         None => Ok(weight_map),
     }
 }
@@ -142,7 +144,7 @@ fn shards(folder: &Path, index: &Path, safetensors: bool) -> Result<Unwrapped> {
     for file in files {
         let path = folder.join(file);
         if !path.is_file() {
-            return Err(Error::io(&path, format!("not found: a shard that {} names", index.display())));
+            return Err(Error::io(&path, format!("not found: a shard listed in {}", index.display())));
         }
         let shard = if safetensors { parse_safetensors(&bytes(&path)?, &path)? } else { read_pickle(&path, |_| true)? };
         if let Some((name, _)) = weight_map.iter().find(|(name, of)| *of == file && !shard.contains_key(*name)) {

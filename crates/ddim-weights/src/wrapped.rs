@@ -1,4 +1,4 @@
-//! State dicts under what is wrapped around them: in a file of `torch.save`, dictionaries and lists; in the names of tensors, prefixes.
+//! State dicts inside what is wrapped around them: dictionaries and lists in a file of `torch.save`, prefixes in the names of tensors.
 
 use crate::error::{Error, Result};
 use crate::safetensors::{mistaken, open_safetensors, tensors};
@@ -17,20 +17,21 @@ const MOST: usize = 10_000;
 /// The longest key of a wrapping, in bytes.
 const LONGEST: usize = 64;
 
-/// A state dict, and in a line each what was decided on the way to it.
+/// A state dict, with one line for each choice made on the way to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unwrapped {
-    /// The tensors of the one network that was meant, without a prefix.
+    /// The tensors of the one network intended, without a prefix.
     pub state: StateDict,
-    /// Which that was, where there were others.
+    /// Which network that was, if there were others.
     pub notes: Vec<String>,
 }
 
-/// Reads one weights file, safetensors or PyTorch's as its contents say, of which the averaged weights are taken where there are any, or
-/// with `raw` the weights themselves. `path` is for messages.
+/// Reads one weights file, safetensors or PyTorch's according to its contents.
+///
+/// Takes the averaged weights if there are any, or with `raw` the weights themselves. `path` is for messages.
 ///
 /// # Errors
-/// Another kind of file; no network in it, or several that nothing tells apart.
+/// Returns an error for another kind of file, and if it contains no network, or several that cannot be told apart.
 ///
 /// ```
 /// use ddim_weights::{WeightsDtype, parse, to_safetensors};
@@ -87,7 +88,7 @@ pub(crate) fn unwrap(mut pickle: TorchFile<'_>, raw: bool, path: &Path) -> Resul
     let network = &found[chosen];
     let in_list = pickle.list(root).is_some_and(|items| items.len() > 1);
     if in_list && !raw && !network.average {
-        notes.push("no average in it (ema: False): the weights themselves".into());
+        notes.push("it has no averaged weights (ema: False): using the plain weights".into());
     }
     let prefix = network.prefix.clone();
     let others: Vec<String> = prefixes(pickle.tensor_names(network.id)).into_iter().filter(|p| p.len() > prefix.len()).collect();
@@ -192,14 +193,14 @@ fn networks(pickle: &TorchFile<'_>) -> Vec<Network> {
 fn choose(places: &[(&str, bool)], raw: bool) -> std::result::Result<(usize, Option<String>), String> {
     let of_kind = |average: bool| places.iter().enumerate().filter(|(_, place)| place.1 == average).map(|(i, _)| i).collect::<Vec<_>>();
     let (averages, plain) = (of_kind(true), of_kind(false));
-    let named = |i: usize| if places[i].0.is_empty() { "what is not in it" } else { places[i].0 };
+    let named = |i: usize| if places[i].0.is_empty() { "the rest of the file" } else { places[i].0 };
     let list = |all: &[usize]| all.iter().map(|i| named(*i).to_owned()).collect::<Vec<_>>().join(", ");
     let wanted = if raw || averages.is_empty() { &plain } else { &averages };
     match wanted.as_slice() {
-        [] => Err(format!("--raw: holds averaged weights alone, {}", list(&averages))),
+        [] => Err(format!("--raw: holds only averaged weights, {}", list(&averages))),
         [one] => {
             let note = (!raw && !averages.is_empty() && !plain.is_empty())
-                .then(|| format!("the averaged weights, {} (--raw takes {})", named(*one), list(&plain)));
+                .then(|| format!("using the averaged weights, {} (--raw uses {})", named(*one), list(&plain)));
             Ok((*one, note))
         }
         several => match several.iter().find(|i| places[**i].0.is_empty()) {

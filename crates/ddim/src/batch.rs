@@ -1,4 +1,4 @@
-//! Whether batches are what they should be: whole images, as many levels, finite numbers.
+//! Checks on batches: a whole number of images, one level per image, finite numbers.
 
 use crate::error::{Error, ErrorKind};
 use crate::real::Real;

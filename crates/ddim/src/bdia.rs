@@ -1,4 +1,4 @@
-//! Bi-directional integration approximation (BDIA, arXiv 2307.10829): steps of the ODE that can be taken back exactly.
+//! Bi-directional integration approximation (BDIA, arXiv 2307.10829): ODE steps that can be reversed exactly.
 
 use crate::batch::{batch_len, check_finite};
 use crate::denoiser::{Denoiser, predict_at};
@@ -8,16 +8,16 @@ use crate::real::Real;
 use crate::schedule::NoiseSchedule;
 use crate::trajectory::Trajectory;
 
-/// A trajectory on which BDIA with γ = 1 runs, in both directions.
+/// The trajectory that BDIA with γ = 1 follows, in both directions.
 ///
-/// With Δ(t→u|x) = √ᾱ_u f_θ(x) + √(1-ᾱ_u) ε_θ(x) - x, DDIM's step from level t to u at x, the states at three neighbouring levels s < t < u
-/// are bound by x_s = x_u - Δ(t→u|x_t) + Δ(t→s|x_t). Read either way this needs the network at x_t alone: the pair (x_s, x_t) determines x_u
-/// as well as (x_t, x_u) determines x_s, by one evaluation. What is encoded is therefore a pair, and both halves are needed to decode.
+/// Let Δ(t→u|x) = √ᾱ_u f_θ(x) + √(1-ᾱ_u) ε_θ(x) - x be DDIM's step from level t to u at x. The states at three neighbouring levels
+/// s < t < u then satisfy x_s = x_u - Δ(t→u|x_t) + Δ(t→s|x_t). In either direction this needs the network only at x_t: one evaluation takes
+/// the pair (x_s, x_t) to x_u, or (x_t, x_u) to x_s. Encoding therefore yields a pair, and decoding needs both halves.
 ///
-/// States and differences are rounded to multiples of 2⁻²⁰, so that sums of them are exact as long as |x| < 16: an image that was encoded and
-/// decoded is the same to the bit, but for that first rounding (5e-7), for any number of steps. The latent is not that of
-/// [`Encoding`](crate::Encoding), and once it is changed the two halves may drift apart on their way down. For a round trip alone this is the
-/// cheapest; for a latent to work with, take [`Inversion::Anderson`](crate::Inversion::Anderson).
+/// States and differences are rounded to multiples of 2⁻²⁰, which makes their sums exact as long as |x| < 16: an image that is encoded and
+/// then decoded comes back bit for bit, apart from that first rounding (5e-7), for any number of steps. The latent differs from that of
+/// [`Encoding`](crate::Encoding), and if it is modified, the two halves may drift apart during decoding. BDIA is the cheapest choice for a
+/// round trip alone; for a latent to work with, use [`Inversion::Anderson`](crate::Inversion::Anderson).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bdia {
     /// Levels 0, τ_1 … τ_S, each with its ᾱ.
@@ -27,17 +27,17 @@ pub struct Bdia {
 /// Images at two neighbouring levels of a trajectory, [n, c, h, w] each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BdiaPair<T = f32> {
-    /// At the lower level: τ_{S-1} of what was encoded, the image of what was decoded.
+    /// The state at the lower level: τ_{S-1} after encoding, the image after decoding.
     pub lower: Vec<T>,
-    /// At the upper level: x_T of what was encoded, τ_1 of what was decoded.
+    /// The state at the upper level: x_T after encoding, τ_1 after decoding.
     pub upper: Vec<T>,
 }
 
 impl Bdia {
-    /// The levels of `trajectory`.
+    /// Creates a `Bdia` over the levels of `trajectory`.
     ///
     /// # Errors
-    /// A trajectory made for another T.
+    /// Returns an error if the trajectory was made for another T.
     pub fn new(schedule: &NoiseSchedule, trajectory: &Trajectory) -> Result<Self, Error> {
         trajectory.check_schedule(schedule)?;
         let first = std::iter::once((0, schedule.arrival_alpha_bar(0)));
@@ -50,7 +50,7 @@ impl Bdia {
     }
 }
 
-/// A batch on its way up or down, moved a [`step`](Self::step) at a time. Nothing is clipped.
+/// A batch on its way up or down, advanced one [`step`](Self::step) at a time. Nothing is clipped.
 ///
 /// ```
 /// use ddim::{Bdia, BdiaRun, GaussianDenoiser, NoiseSchedule, Trajectory};
@@ -91,7 +91,7 @@ impl<T: Real, D: Denoiser<T>> BdiaRun<D, T> {
     fn new(bdia: &Bdia, denoiser: D, mut pair: BdiaPair<T>, first: u64, up: bool, whole: bool) -> Result<Self, D::Error> {
         let (n, dim) = (batch_len(pair.upper.len(), denoiser.dim())?, denoiser.dim());
         if pair.lower.len() != pair.upper.len() {
-            let message = format!("a pair of {} and {} elements: expected as many", pair.lower.len(), pair.upper.len());
+            let message = format!("a pair of {} and {} elements: expected equal numbers", pair.lower.len(), pair.upper.len());
             return Err(Error::new(ErrorKind::Batch, message).into());
         }
         let steps = bdia.last();
@@ -108,25 +108,25 @@ impl<T: Real, D: Denoiser<T>> BdiaRun<D, T> {
         Ok(Self { bdia: bdia.clone(), denoiser, first, pair, output, up, whole, upper: if up { 0 } else { steps }, done, total })
     }
 
-    /// Upwards from images x_0 ([n, c, h, w], scale [-1, 1], any number of them), to the pair at (τ_{S-1}, τ_S) in S evaluations, the first of which is Eq. 13's.
-    /// `first` is the number by which errors call the first image.
+    /// Starts encoding images x_0 ([n, c, h, w], scale [-1, 1], any n), towards the pair at (τ_{S-1}, τ_S). This takes S evaluations, the
+    /// first of which is Eq. 13. `first` is the number that error messages give the first image.
     ///
     /// # Errors
-    /// [`ErrorKind::Batch`]: a batch that is not a whole number of images, or an element that is not finite. [`ErrorKind::Prediction`]: ε-prediction at a
-    /// level with ᾱ = 0 that the network is asked at.
+    /// [`ErrorKind::Batch`] if the batch is not a whole number of images or has an element that is not finite. [`ErrorKind::Prediction`]
+    /// for ε-prediction if the network would be evaluated at a level with ᾱ = 0.
     pub fn encode(bdia: &Bdia, denoiser: D, images: Vec<T>, first: u64) -> Result<Self, D::Error> {
         Self::new(bdia, denoiser, BdiaPair { lower: images.clone(), upper: images }, first, true, false)
     }
 
-    /// Downwards from a pair at (τ_{S-1}, τ_S), as [`encode`](Self::encode) leaves it, in S - 1 evaluations.
+    /// Starts decoding a pair at (τ_{S-1}, τ_S), as [`encode`](Self::encode) produces it. This takes S - 1 evaluations.
     ///
     /// # Errors
-    /// As [`encode`](Self::encode), and a pair whose halves differ in length.
+    /// As [`encode`](Self::encode), and for a pair whose halves differ in length.
     pub fn decode(bdia: &Bdia, denoiser: D, pair: BdiaPair<T>, first: u64) -> Result<Self, D::Error> {
         Self::new(bdia, denoiser, pair, first, false, true)
     }
 
-    /// Downwards from latents x_T alone, in S evaluations, the first of which is DDIM's step.
+    /// Starts decoding latents x_T alone. This takes S evaluations, the first of which is DDIM's step.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -134,25 +134,26 @@ impl<T: Real, D: Denoiser<T>> BdiaRun<D, T> {
         Self::new(bdia, denoiser, BdiaPair { lower: latents.clone(), upper: latents }, first, false, false)
     }
 
-    /// Steps that have run, and all there are; each is an evaluation of the network.
+    /// Returns the number of steps run so far and the total; each step is one evaluation of the network.
     pub fn progress(&self) -> (usize, usize) {
         (self.done, self.total)
     }
 
-    /// The pair as it is. Before the first step of [`encode`](Self::encode) and [`sample`](Self::sample), what they were given, twice.
+    /// Returns the current pair. Before the first step of [`encode`](Self::encode) or [`sample`](Self::sample), both halves are the input.
     pub fn pair(&self) -> &BdiaPair<T> {
         &self.pair
     }
 
-    /// The pair as it is.
+    /// Returns the current pair, consuming the run.
     pub fn into_pair(self) -> BdiaPair<T> {
         self.pair
     }
 
-    /// Runs one step: one evaluation of the network. Returns the level at which a new state is, or None where all have run.
+    /// Runs one step, which is one evaluation of the network. Returns the level of the new state, or `None` if all steps have run.
     ///
     /// # Errors
-    /// What the denoiser says; [`ErrorKind::Batch`]: a prediction or what is made of it is not finite. The batch is of no use then.
+    /// Returns the denoiser's errors, and [`ErrorKind::Batch`] if a prediction, or a state computed from it, is not finite. The batch is
+    /// unusable after an error.
     pub fn step(&mut self) -> Result<Option<usize>, D::Error> {
         if self.done == self.total {
             return Ok(None);
@@ -202,7 +203,7 @@ impl<T: Real, D: Denoiser<T>> BdiaRun<D, T> {
         Ok(Some(self.bdia.points[arrives].0))
     }
 
-    /// Runs the steps that remain; the pair.
+    /// Runs the remaining steps and returns the pair.
     ///
     /// # Errors
     /// As [`step`](Self::step).

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 
-/// What is done to f_θ(x_t) before it is used.
+/// What is done to the predicted image f_θ(x_t) before it is used.
 ///
 /// ```
 /// use ddim::Clip;
@@ -12,12 +12,12 @@ use crate::error::{Error, ErrorKind};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Clip {
-    /// Nothing: the authors' choice for DDIM.
+    /// No clipping: the authors' choice for DDIM.
     None,
-    /// Clamped to [-r, r]: diffusers' `clip_sample` with `clip_sample_range` r.
+    /// Clamping to [-r, r]: diffusers' `clip_sample` with `clip_sample_range` r.
     Range(f64),
-    /// Dynamic thresholding (Imagen, arXiv 2205.11487): clamped to the `ratio` quantile of |f_θ| of the image, itself kept in
-    /// [1, `max`], and divided by it.
+    /// Dynamic thresholding (Imagen, arXiv 2205.11487): f_θ is clamped to ±s and divided by s, where s is the `ratio` quantile of the
+    /// image's |f_θ|, itself clamped to [1, `max`].
     Dynamic {
         /// diffusers' `dynamic_thresholding_ratio`, in [0, 1].
         ratio: f64,
@@ -27,10 +27,10 @@ pub enum Clip {
 }
 
 impl Clip {
-    /// Whether the parameters can be used.
+    /// Checks that the parameters are valid.
     ///
     /// # Errors
-    /// [`ErrorKind::Clip`]: one that is out of its range, or not a number.
+    /// [`ErrorKind::Clip`] if a parameter is out of range or not a number.
     pub fn check(&self) -> Result<(), Error> {
         let error = |message| Err(Error::new(ErrorKind::Clip, message));
         match *self {

@@ -1,4 +1,4 @@
-//! What a sampler sees of a network.
+//! The interface between a sampler and a network.
 
 use crate::batch::{batch_len, check_finite};
 use crate::error::{Error, ErrorKind};
@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 /// A network that predicts ε, x_0 or v from noisy images.
 ///
-/// References, boxes and `Arc`s of a denoiser are denoisers.
+/// References, boxes and `Arc`s of a denoiser are denoisers too.
 ///
-/// Levels are real numbers: the steps of a [`Trajectory`](crate::Trajectory) are at whole ones, but a solver may stop between two, where ᾱ is that of
-/// [`NoiseSchedule::alpha_bar_between`](crate::NoiseSchedule::alpha_bar_between). A network that has an embedding for each whole level alone says so in
-/// an error.
+/// Levels are real numbers: the steps of a [`Trajectory`](crate::Trajectory) lie at whole levels, but a solver may evaluate between two of
+/// them, where ᾱ is [`NoiseSchedule::alpha_bar_between`](crate::NoiseSchedule::alpha_bar_between). A network that only has embeddings for
+/// whole levels returns an error for any other.
 ///
 /// ```
 /// use ddim::{Denoiser, Error, NoiseSchedule, Prediction, Sampler, Sampling, Sigma, Trajectory, denoiser::check_batch, noise::Batch};
@@ -45,20 +45,20 @@ use std::sync::Arc;
 /// # Ok::<(), ddim::Error>(())
 /// ```
 pub trait Denoiser<T: Real = f32> {
-    /// What can go wrong in an evaluation.
+    /// The error of an evaluation.
     type Error: From<Error>;
 
-    /// Elements of one image, c·h·w.
+    /// Returns the number of elements of one image, c·h·w.
     fn dim(&self) -> usize;
 
-    /// What [`predict`](Self::predict) writes.
+    /// Returns what [`predict`](Self::predict) writes.
     fn prediction(&self) -> Prediction;
 
-    /// Predicts for a batch: `x_t` holds n images ([n, c, h, w], scale [-1, 1] at level 0), `levels` their n noise levels from 1 to
-    /// T, `out` takes n predictions.
+    /// Predicts for a batch: `x_t` holds n images ([n, c, h, w], scale [-1, 1] at level 0), `levels` their n noise levels, each from 1 to
+    /// T, and `out` receives n predictions.
     ///
     /// # Errors
-    /// What the implementation says, and at least what [`check_batch`] finds: an implementation starts with it.
+    /// Returns the implementation's own errors, and at least those of [`check_batch`], which an implementation should call first.
     fn predict(&self, x_t: &[T], levels: &[f64], out: &mut [T]) -> Result<(), Self::Error>;
 }
 
@@ -97,11 +97,11 @@ macro_rules! through {
 
 through!(&D, Box<D>, Arc<D>);
 
-/// `Ok(n)`, the number of images that a [`Denoiser::predict`] is given, or what is wrong with its arguments: `x_t` and `out` elements, each a
-/// whole number of images of `dim`, and `levels`, one per image, from 1 to `total`.
+/// Checks the arguments of [`Denoiser::predict`] and returns the number of images n: `x_t` and `out` are counts of elements, each a whole
+/// number of images of `dim` elements, and `levels` has one entry per image, from 1 to `total`.
 ///
 /// # Errors
-/// [`ErrorKind::Batch`] for lengths that do not go together, [`ErrorKind::Level`] for a level out of range.
+/// [`ErrorKind::Batch`] for lengths that do not match, [`ErrorKind::Level`] for a level out of range.
 pub fn check_batch(dim: usize, total: usize, x_t: usize, levels: &[f64], out: usize) -> Result<usize, Error> {
     let n = batch_len(x_t, dim)?;
     let error = |message| Err(Error::new(ErrorKind::Batch, message));

@@ -1,4 +1,4 @@
-//! The ODE upwards (Eq. 13, or solved exactly): images to latents, along the trajectory that decodes them.
+//! The ODE run upwards (Eq. 13, or solved exactly): from images to latents, along the trajectory that decodes them.
 
 use crate::batch::{batch_len, check_finite};
 use crate::denoiser::{Denoiser, predict_at};
@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 pub struct EncodeStep {
     /// The level that the step leaves, τ_{i-1}; 0 is the image.
     pub from: usize,
-    /// The level that it arrives at, τ_i, and that the network is told.
+    /// The level that the step arrives at, τ_i, which is also the level given to the network.
     pub to: usize,
     /// ᾱ of `from`.
     pub alpha_bar_from: f64,
@@ -24,7 +24,8 @@ pub struct EncodeStep {
 }
 
 impl EncodeStep {
-    /// Eq. 13 for one element: (x at `to`, the x_0 that x at `from` and `epsilon` determine), from x at `from` and ε_θ(x_from, `to`).
+    /// Applies Eq. 13 to one element, given x at `from` and ε_θ(x_from, `to`). Returns x at `to`, and the x_0 that x at `from` and
+    /// `epsilon` imply.
     pub fn apply(&self, x: f64, epsilon: f64) -> (f64, f64) {
         let x_0 = Prediction::Epsilon.x0_and_epsilon(epsilon, x, self.alpha_bar_from).0;
         (self.alpha_bar_to.sqrt() * x_0 + (1.0 - self.alpha_bar_to).sqrt() * epsilon, x_0)
@@ -41,8 +42,10 @@ impl EncodeStep {
     }
 }
 
-/// A trajectory run upwards: diffusers' `DDIMInverseScheduler`, with the true predecessor in τ where that assumes T // S, and ε of a
-/// network that predicts x_0 or v derived at the level that it was told.
+/// A trajectory run upwards.
+///
+/// It corresponds to diffusers' `DDIMInverseScheduler`, but uses the true predecessor in τ where that assumes T // S, and derives ε of a
+/// network that predicts x_0 or v at the level given to the network.
 ///
 /// ```
 /// use ddim::{Encoder, NoiseSchedule, Trajectory};
@@ -59,10 +62,10 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// The steps of `trajectory` upwards, each as Eq. 13 has it.
+    /// Creates an encoder with the steps of `trajectory` upwards, each as in Eq. 13.
     ///
     /// # Errors
-    /// A trajectory made for another T.
+    /// Returns an error if the trajectory was made for another T.
     pub fn new(schedule: &NoiseSchedule, trajectory: &Trajectory) -> Result<Self, Error> {
         trajectory.check_schedule(schedule)?;
         let steps = trajectory.pairs().map(|(from, to)| EncodeStep {
@@ -74,27 +77,29 @@ impl Encoder {
         Ok(Self { steps: steps.collect(), inversion: Inversion::Euler })
     }
 
-    /// With steps that are found otherwise.
+    /// Sets how each step is solved.
     ///
     /// # Errors
-    /// Parameters of `inversion` out of range.
+    /// Returns an error if a parameter of `inversion` is out of range.
     pub fn with_inversion(self, inversion: Inversion) -> Result<Self, Error> {
         inversion.check()?;
         Ok(Self { inversion, ..self })
     }
 
-    /// How a step is found.
+    /// Returns how each step is solved.
     pub fn inversion(&self) -> Inversion {
         self.inversion
     }
 
-    /// The steps in the order in which they run: ascending levels.
+    /// Returns the steps in the order in which they run: ascending levels.
     pub fn steps(&self) -> &[EncodeStep] {
         &self.steps
     }
 }
 
-/// A batch on its way up a trajectory, moved a [`step`](Self::step) at a time: [`Sampling`](crate::Sampling) the other way. Nothing is clipped.
+/// A batch on its way up a trajectory, advanced one [`step`](Self::step) at a time: the reverse of [`Sampling`](crate::Sampling).
+///
+/// Nothing is clipped.
 ///
 /// ```
 /// use ddim::{Encoder, Encoding, GaussianDenoiser, NoiseSchedule, Sampler, Sampling, Sigma, Trajectory, noise::Batch};
@@ -109,7 +114,7 @@ impl Encoder {
 /// assert!((again[0] - image[0]).abs() < 0.01 && (again[1] - image[1]).abs() < 0.01);
 /// # Ok::<(), ddim::Error>(())
 /// ```
-/// With [`Inversion::FixedPoint`] ten steps lead back to the image:
+/// With [`Inversion::FixedPoint`], ten steps are enough to lead back to the image:
 /// ```
 /// use ddim::{Encoder, Encoding, GaussianDenoiser, Inversion, NoiseSchedule, Sampler, Sampling, Sigma, Trajectory, noise::Batch};
 ///
@@ -140,11 +145,11 @@ pub struct Encoding<D, T = f32> {
 }
 
 impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
-    /// From images x_0 ([n, c, h, w], scale [-1, 1], any number of them); `first` is the number by which errors call the first.
+    /// Starts from images x_0 ([n, c, h, w], scale [-1, 1], any n). `first` is the number that error messages give the first image.
     ///
     /// # Errors
-    /// [`ErrorKind::Batch`]: a batch that is not a whole number of images. [`ErrorKind::Prediction`]: steps from a level with ᾱ = 0, where
-    /// nothing of the image is left.
+    /// [`ErrorKind::Batch`] if the batch is not a whole number of images. [`ErrorKind::Prediction`] if a step starts from a level with
+    /// ᾱ = 0, where nothing of the image is left.
     pub fn new(encoder: &Encoder, denoiser: D, x: Vec<T>, first: u64) -> Result<Self, D::Error> {
         let n = batch_len(x.len(), denoiser.dim())?;
         if encoder.steps.iter().any(|s| s.alpha_bar_from == 0.0) {
@@ -157,52 +162,56 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
         Ok(Self { encoder: encoder.clone(), denoiser, first, x, x_0, output, changes, evaluations, done, unchecked: true })
     }
 
-    /// The step that [`step`](Self::step) would run. None at the end.
+    /// Returns the step that [`step`](Self::step) would run next, or `None` at the end.
     pub fn next_step(&self) -> Option<&EncodeStep> {
         self.encoder.steps.get(self.done)
     }
 
-    /// Steps that have run, and all there are.
+    /// Returns the number of steps run so far and the total.
     pub fn progress(&self) -> (usize, usize) {
         (self.done, self.encoder.steps.len())
     }
 
-    /// x at the level where the last step arrived, [n, c, h, w]: the images at first, latents at the end.
+    /// Returns x at the level where the last step arrived, [n, c, h, w]: the images at first, the latents at the end.
     pub fn x(&self) -> &[T] {
         &self.x
     }
 
-    /// The same, to be changed between steps.
+    /// Returns x mutably, so that it can be changed between steps.
     pub fn x_mut(&mut self) -> &mut [T] {
         self.unchecked = true;
         &mut self.x
     }
 
-    /// The x_0 that the last step started from, as the network's ε has it, [n, c, h, w]. Before the first step, the images.
+    /// Returns the x_0 implied by the network's ε where the last step started, [n, c, h, w]. Before the first step, the images.
     pub fn x_0(&self) -> &[T] {
         &self.x_0
     }
 
-    /// How often the network was evaluated for each image until it had converged. The whole batch is evaluated as often as the slowest of its images needs.
+    /// Returns, for each image, the number of evaluations until it converged. The whole batch is evaluated as often as its slowest image
+    /// needs.
     pub fn evaluations(&self) -> &[usize] {
         &self.evaluations
     }
 
-    /// For each image, the root mean square of the last residual of a step, by which one more iteration would have changed x, the largest of the steps that
-    /// have run: what is above the tolerance of the [`Inversion`] has not converged. 0 where steps have one iteration.
+    /// Returns, for each image, the largest final residual of the steps run so far, as a root mean square: the amount by which one more
+    /// iteration would have changed x. A value above the tolerance of the [`Inversion`] means that the image has not converged. It is 0 if
+    /// steps take a single iteration.
     pub fn changes(&self) -> &[f64] {
         &self.changes
     }
 
-    /// x as it is.
+    /// Returns x, consuming the run.
     pub fn into_x(self) -> Vec<T> {
         self.x
     }
 
-    /// Runs one step: Eq. 13, one evaluation of the network, or as many as the encoder's [`Inversion`] takes. Returns it, or None where all have run.
+    /// Runs one step: Eq. 13 with one evaluation of the network, or as many evaluations as the encoder's [`Inversion`] takes. Returns the
+    /// step, or `None` if all have run.
     ///
     /// # Errors
-    /// What the denoiser says; [`ErrorKind::Batch`]: x, a prediction or what is made of it is not finite. The batch is of no use then.
+    /// Returns the denoiser's errors, and [`ErrorKind::Batch`] if x, a prediction, or anything computed from it is not finite. The batch is
+    /// unusable after an error.
     pub fn step(&mut self) -> Result<Option<EncodeStep>, D::Error> {
         let Some(&step) = self.next_step() else { return Ok(None) };
         let Self { encoder, denoiser, first, x, x_0, output, .. } = self;
@@ -282,7 +291,7 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
         Ok(())
     }
 
-    /// Runs the steps that remain; the latents.
+    /// Runs the remaining steps and returns the latents.
     ///
     /// # Errors
     /// As [`step`](Self::step).
@@ -292,7 +301,7 @@ impl<T: Real, D: Denoiser<T>> Encoding<D, T> {
     }
 }
 
-/// Encodes a batch of images to the end, unless `observe`, which is called after each step, breaks off: see [`sample`](crate::sample).
+/// Encodes a batch of images to the end, unless `observe`, called after each step, stops early: see [`sample`](crate::sample).
 ///
 /// # Errors
 /// As [`Encoding::new`] and [`Encoding::step`].

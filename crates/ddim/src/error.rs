@@ -1,4 +1,4 @@
-//! What can be wrong with the numbers a caller gives.
+//! Errors in the numbers that a caller passes.
 
 /// An invalid schedule, trajectory, deviation or batch. The message says what was found and what was expected.
 ///
@@ -16,7 +16,7 @@ pub struct Error {
     message: String,
 }
 
-/// Which argument of the mathematics an [`Error`] is about.
+/// Which argument an [`Error`] is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -24,23 +24,23 @@ pub enum ErrorKind {
     Schedule,
     /// The number of steps, or an explicit list of timesteps.
     Trajectory,
-    /// A noise level outside of 1..=T, or two that do not ascend.
+    /// A noise level outside 1..=T, or two levels that are not in ascending order.
     Level,
-    /// η, or an explicit σ; or one that a solver has no use for.
+    /// η, an explicit σ, or a σ that the solver cannot use.
     Sigma,
     /// The name of a solver.
     Solver,
-    /// Iterations or the tolerance of an inversion.
+    /// The iterations or the tolerance of an inversion.
     Inversion,
-    /// Known pixels, or jumps back up.
+    /// Known pixels, or jumps back up the trajectory.
     Inpainting,
     /// Clipping or thresholding.
     Clip,
-    /// A prediction that a level cannot be left with (ε at ᾱ = 0).
+    /// A prediction type that cannot be used at a level (ε at ᾱ = 0).
     Prediction,
-    /// Weights of a training objective.
+    /// The weights of a training objective.
     Objective,
-    /// Lengths of batches that do not go together, or elements that are not finite.
+    /// Batch lengths that do not match, or elements that are not finite.
     Batch,
 }
 
@@ -49,7 +49,7 @@ impl Error {
         Self { kind, message: message.into() }
     }
 
-    /// Which argument this is about.
+    /// Returns which argument this error is about.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

@@ -32,30 +32,30 @@ pub struct GaussianDenoiser {
 }
 
 impl GaussianDenoiser {
-    /// For data with mean `mean` and standard deviation `std` per element.
+    /// Creates the network for data with mean `mean` and standard deviation `std` per element.
     ///
     /// # Panics
-    /// If the two differ in length.
+    /// Panics if the two differ in length.
     pub fn new(schedule: &NoiseSchedule, mean: Vec<f64>, std: Vec<f64>) -> Self {
         assert_eq!(mean.len(), std.len(), "one standard deviation per element");
         Self { schedule: schedule.clone(), mean, std, prediction: Prediction::Epsilon }
     }
 
-    /// For `dim` elements that all have the same mean and standard deviation.
+    /// Creates the network for `dim` elements that all have the same mean and standard deviation.
     pub fn isotropic(schedule: &NoiseSchedule, dim: usize, mean: f64, std: f64) -> Self {
         Self::new(schedule, vec![mean; dim], vec![std; dim])
     }
 
-    /// The same network, predicting something else.
+    /// Sets what the network predicts.
     #[must_use]
     pub fn with_prediction(self, prediction: Prediction) -> Self {
         Self { prediction, ..self }
     }
 
-    /// Mean and standard deviation of x_t of element `i`, over the data as well.
+    /// Returns the mean and standard deviation of element `i` of x_t, over both the data and the noise.
     ///
     /// # Panics
-    /// If `level` > T, or an image has no element `i`.
+    /// Panics if `level` > T, or if an image has no element `i`.
     pub fn marginal(&self, level: usize, i: usize) -> (f64, f64) {
         self.marginal_at(self.schedule.alpha_bar(level), i)
     }
@@ -64,11 +64,11 @@ impl GaussianDenoiser {
         (a.sqrt() * self.mean[i], (a * self.std[i].powi(2) + 1.0 - a).sqrt())
     }
 
-    /// Where the ODE carries element `i` of `x` from level `from` to level `to`, exactly. Not a number from level 0 where the data has no
-    /// spread.
+    /// Returns the value to which the ODE carries element `i` from `x` at level `from` to level `to`, exactly. It is NaN from level 0 if
+    /// the data has no spread.
     ///
     /// # Panics
-    /// If a level is > T, or an image has no element `i`.
+    /// Panics if a level is > T, or if an image has no element `i`.
     pub fn flow(&self, x: f64, i: usize, from: usize, to: usize) -> f64 {
         let ((m, s), (n, r)) = (self.marginal(from, i), self.marginal(to, i));
         n + r * (x - m) / s

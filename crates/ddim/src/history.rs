@@ -1,4 +1,4 @@
-//! What a multistep solver keeps of the steps before.
+//! The results of earlier steps that a multistep solver keeps.
 
 use crate::real::Real;
 use std::collections::VecDeque;

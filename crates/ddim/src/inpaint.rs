@@ -1,12 +1,15 @@
-//! Editing: pixels that stay (inpainting), and jumps back up the trajectory that let the others agree with them (RePaint, arXiv 2201.09865).
+//! Editing: pixels that are kept (inpainting), and jumps back up the trajectory that harmonise the others with them (RePaint,
+//! arXiv 2201.09865).
 
 use crate::error::{Error, ErrorKind};
 use crate::noise::{Batch, Draw};
 use crate::real::Real;
 use crate::step::Step;
 
-/// Pixels of a batch that are known. After each step they are those of the image at that step's noise; what is drawn around them is conditioned on
-/// them because the network sees them.
+/// The known pixels of a batch.
+///
+/// After each step they are set to those of the image at that step's noise level. The network sees them, so the pixels drawn around them
+/// are conditioned on them.
 ///
 /// ```
 /// use ddim::{GaussianDenoiser, Known, NoiseSchedule, Sampler, Sampling, Sigma, Trajectory, noise::Batch};
@@ -36,22 +39,24 @@ enum Images<T> {
 }
 
 impl<T: Real> Known<T> {
-    /// Pixels of images x_0 ([n, c, h, w]), to which each step adds fresh noise, a draw of q(x_s|x_0). `mask`, of the same shape, is 1 where something is drawn
-    /// and 0 where pixels stay. A number between is drawn from that share of the way's levels on downwards, and stays above: the edit is
-    /// weaker there (differential diffusion, arXiv 2306.00950).
+    /// Keeps pixels of images x_0 ([n, c, h, w]), to which each step adds fresh noise, a draw of q(x_s|x_0).
+    ///
+    /// `mask`, of the same shape, is 1 where pixels are drawn and 0 where they are kept. A pixel with a value in between is kept at the
+    /// upper levels and drawn from that share of the levels downwards, so that the edit is weaker there (differential diffusion,
+    /// arXiv 2306.00950).
     ///
     /// # Errors
-    /// [`ErrorKind::Inpainting`]: a mask of another length, or with numbers outside of 0 to 1.
+    /// [`ErrorKind::Inpainting`] for a mask of another length, or with values outside 0 to 1.
     pub fn image(x_0: Vec<T>, mask: Vec<T>) -> Result<Self, Error> {
         check_mask(&x_0, &mask)?;
         Ok(Self { images: Images::Clean(x_0), mask })
     }
 
-    /// Pixels of images that were encoded, at each of the S levels as they passed it on their way up, from the highest but the first down to the images
-    /// themselves. What stays is then deterministic, as what is drawn.
+    /// Keeps pixels of images that were encoded, given as their states at each of the S levels where a step arrives: from the second
+    /// highest down to the images themselves. The kept pixels are then as deterministic as the drawn ones.
     ///
     /// # Errors
-    /// As [`image`](Self::image), of each entry.
+    /// As [`image`](Self::image), for each entry.
     pub fn path(path: Vec<Vec<T>>, mask: Vec<T>) -> Result<Self, Error> {
         path.iter().try_for_each(|x| check_mask(x, &mask))?;
         Ok(Self { images: Images::Path(path), mask })
@@ -117,7 +122,9 @@ fn check_mask<T: Real>(x: &[T], mask: &[T]) -> Result<(), Error> {
     }
 }
 
-/// RePaint's jumps: every `jump` steps the trajectory is gone back up by as many, `times` - 1 times, so that what is drawn comes to agree with what stays.
+/// RePaint's jumps: after every `jump` steps, the trajectory goes back up by as many, `times` - 1 times.
+///
+/// This lets the drawn pixels come to agree with the kept ones.
 ///
 /// ```
 /// use ddim::Resampling;
@@ -129,25 +136,25 @@ fn check_mask<T: Real>(x: &[T], mask: &[T]) -> Result<(), Error> {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resampling {
-    /// Steps of a jump, and between two places where jumps are made.
+    /// The number of steps of a jump, and the number of steps between two places where jumps are made.
     pub jump: usize,
-    /// How often a stretch is gone through, 1 or more: 1 has no jumps.
+    /// How often each stretch is traversed, at least 1; 1 means no jumps.
     pub times: usize,
 }
 
 impl Default for Resampling {
-    /// Once, without jumps.
+    /// Returns a single pass without jumps.
     fn default() -> Self {
         Self { jump: 1, times: 1 }
     }
 }
 
 impl Resampling {
-    /// How many of S steps are done, after each move: one more after a step, `jump` fewer after a [`Sampling::jump`](crate::Sampling::jump). As the authors'
-    /// code has it: the last place to jump from is one step before the end.
+    /// Returns how many of S steps are done after each move: one more after a step, `jump` fewer after a
+    /// [`Sampling::jump`](crate::Sampling::jump). As in the authors' code, the last place to jump from is one step before the end.
     ///
     /// # Errors
-    /// [`ErrorKind::Inpainting`]: a jump of nothing, no times, or more than 65,535 jumps.
+    /// [`ErrorKind::Inpainting`] if `jump` or `times` is 0, or if there are more than 65,535 jumps.
     pub fn visits(&self, steps: usize) -> Result<Vec<usize>, Error> {
         let Self { jump, times } = *self;
         let error = |message| Err(Error::new(ErrorKind::Inpainting, message));

@@ -1,4 +1,4 @@
-//! Interpolation between latents (appendix D.5): spherical, because latents of N(0, I) lie near a sphere.
+//! Interpolation between latents (appendix D.5): spherical, because latents of N(0, I) lie close to a sphere.
 
 use crate::error::{Error, ErrorKind};
 use crate::real::Real;
@@ -6,12 +6,13 @@ use crate::real::Real;
 /// Below this sine the great circle between two latents is too short, or not unique, to divide by.
 const FLAT: f64 = 1e-6;
 
-/// sin((1-α)θ)/sin θ · a + sin(αθ)/sin θ · b, with θ the angle between `a` and `b` as whole tensors. α = 0 gives `a`, 1 gives `b`.
+/// Interpolates spherically: sin((1-α)θ)/sin θ · a + sin(αθ)/sin θ · b, with θ the angle between `a` and `b` as whole tensors.
 ///
-/// Parallel latents are interpolated linearly.
+/// α = 0 gives `a`, 1 gives `b`. Parallel latents are interpolated linearly.
 ///
 /// # Errors
-/// Latents of different lengths, one that is zero or not finite, two that point in opposite directions, or an α that is not finite.
+/// Returns an error if the latents differ in length, if one is zero or not finite, if they point in opposite directions, or if α is not
+/// finite.
 ///
 /// ```
 /// let half = ddim::slerp(&[1.0f64, 0.0], &[0.0, 1.0], 0.5)?;
@@ -65,10 +66,10 @@ fn room<T>(dim: usize, count: Option<usize>) -> Result<Vec<T>, Error> {
     }
 }
 
-/// `count` evenly spaced slerps from `a` to `b`, both included, one after the other. One frame is `a`.
+/// Returns `count` evenly spaced slerps from `a` to `b`, both included, one after the other. A single frame is `a`.
 ///
 /// # Errors
-/// As [`slerp`], and a `count` that memory does not hold.
+/// As [`slerp`], and for a `count` that does not fit in memory.
 ///
 /// ```
 /// let (a, b) = ([1.0f64, 0.0], [0.0, 1.0]);
@@ -86,8 +87,10 @@ pub fn frames<T: Real>(a: &[T], b: &[T], count: usize) -> Result<Vec<T>, Error> 
     Ok(out)
 }
 
-/// A grid over four corner latents, `rows` x `cols`, row by row: `corners[0]` to `corners[1]` along the top, `corners[2]` to
-/// `corners[3]` along the bottom; slerp within each pair, then across.
+/// Returns a grid of `rows` x `cols` latents spanned by four corners, in row-major order.
+///
+/// The top row runs from `corners[0]` to `corners[1]`, the bottom row from `corners[2]` to `corners[3]`: slerp within each pair, then
+/// across.
 ///
 /// # Errors
 /// As [`frames`], for each pair of corners and for what lies between.

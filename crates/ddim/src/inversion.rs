@@ -1,42 +1,43 @@
-//! How a step of the ODE upwards is solved.
+//! How an upward step of the ODE is solved.
 
 use crate::error::{Error, ErrorKind};
 
 /// How an [`Encoder`](crate::Encoder) finds x_t from x_s, s < t.
 ///
-/// The sampler will step down by ε_θ(x_t, t), which is not known before x_t is: the step upwards is an implicit equation. Eq. 13 takes ε_θ(x_s, t) for it,
-/// and its error is what a reconstruction (Table 2) measures. To reproduce the paper that is right; to edit, interpolate or translate an image one wants the
-/// latent that the sampler turns into this image.
+/// The sampler will step down by ε_θ(x_t, t), which is unknown until x_t is: the upward step is an implicit equation. Eq. 13 uses ε_θ(x_s,
+/// t) instead, and the resulting error is what a reconstruction (Table 2) measures. That is right for reproducing the paper; for editing,
+/// interpolating or translating an image, one wants the latent that the sampler turns into exactly this image.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Inversion {
-    /// Eq. 13 as in the paper: ε_θ(x_s, t), one evaluation a step.
+    /// Eq. 13 as in the paper: ε_θ(x_s, t), one evaluation per step.
     #[default]
     Euler,
-    /// The implicit equation by iteration: y ← √ᾱ_t f + √(1-ᾱ_t) ε_θ(y, t), where f = (x_s - √(1-ᾱ_s) ε_θ(y, t))/√ᾱ_s, from y = x_s on
-    /// (arXiv 2309.04907, 2403.14602). The first iterate is Eq. 13's; each more multiplies what is missing by about the length of the step times how fast ε_θ changes with x,
-    /// so that short steps take few. Where that is above 1, among few steps and far modes, an image does not converge, and
-    /// [`Encoding::changes`](crate::Encoding::changes) says so.
+    /// Fixed-point iteration on the implicit equation: y ← √ᾱ_t f + √(1-ᾱ_t) ε_θ(y, t), where f = (x_s - √(1-ᾱ_s) ε_θ(y, t))/√ᾱ_s, starting
+    /// from y = x_s (arXiv 2309.04907, 2403.14602). The first iterate is Eq. 13; each further one multiplies the remaining error by about
+    /// the length of the step times the rate at which ε_θ changes with x, so short steps need few. If that factor exceeds 1, with few steps
+    /// and distant modes, an image does not converge, and [`Encoding::changes`](crate::Encoding::changes) reports it.
     FixedPoint {
-        /// Evaluations a step at most, from 1, which is Eq. 13.
+        /// Maximum number of evaluations per step, at least 1, which is Eq. 13.
         iterations: usize,
-        /// An image that an iteration would change by no more, as a root mean square over its elements, is done: 0 or more.
+        /// An image is done once an iteration would change it by no more than this, as a root mean square over its elements: 0 or more.
         tolerance: f64,
     },
-    /// The same equation with Anderson's acceleration over the last two iterates, for each image by itself (AIDI, arXiv 2309.04907): of those on the line
-    /// through both that which the residuals make the best. It takes fewer iterations, and converges in many cases where the plain one does not.
+    /// The same equation with Anderson acceleration over the last two iterates, for each image separately (AIDI, arXiv 2309.04907): it
+    /// picks the point on the line through both at which the residuals are smallest. It takes fewer iterations, and often converges where
+    /// the plain iteration does not.
     Anderson {
-        /// Evaluations a step at most, from 1, which is Eq. 13.
+        /// Maximum number of evaluations per step, at least 1, which is Eq. 13.
         iterations: usize,
-        /// As that of [`FixedPoint`](Self::FixedPoint).
+        /// As in [`FixedPoint`](Self::FixedPoint).
         tolerance: f64,
     },
 }
 
 impl Inversion {
-    /// Whether the parameters can be used.
+    /// Checks that the parameters are valid.
     ///
     /// # Errors
-    /// [`ErrorKind::Inversion`]: no iterations, or a tolerance that is negative or not a number.
+    /// [`ErrorKind::Inversion`] for zero iterations, or a tolerance that is negative or not a number.
     pub fn check(&self) -> Result<(), Error> {
         let error = |message| Err(Error::new(ErrorKind::Inversion, message));
         match *self {

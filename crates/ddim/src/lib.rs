@@ -1,15 +1,15 @@
-//! Denoising Diffusion Implicit Models ([arXiv 2010.02502](https://arxiv.org/abs/2010.02502)): the paper, and nothing else.
+//! Denoising Diffusion Implicit Models ([arXiv 2010.02502](https://arxiv.org/abs/2010.02502)): the paper and nothing else.
 //!
-//! One network that predicts noise, trained once with the DDPM objective, serves a whole family of generative processes. This crate
-//! holds their mathematics: no framework, no files, no clock.
+//! One network that predicts noise, trained once with the DDPM objective, serves a whole family of generative processes. This crate holds
+//! their mathematics: no framework, no files, no clock.
 //!
 //! # Conventions
 //! * **Levels.** Noise levels are `0..=T`: level 0 is the clean image, ᾱ_0 = 1. The network's *code timestep* of level `t` is
 //!   `t - 1`; a [`Denoiser`] receives levels and converts in one place.
-//! * **ᾱ** is the cumulative product that the paper writes α.
-//! * **Images** are flat slices, one after the other, in the network's scale [-1, 1]; [`Denoiser::dim`] is the number of elements of
-//!   one. Coefficients are `f64`; elements are `f32`, or `f64` where exactness is wanted (see [`Real`]).
-//! * **Noise is keyed, not streamed** ([`noise`]): sample `i` of a seed is the same whatever the batch it is drawn in.
+//! * **ᾱ** is the cumulative product, which the paper writes as α.
+//! * **Images** are flat slices, one after the other, in the network's scale [-1, 1]; [`Denoiser::dim`] is the number of elements of one
+//!   image. Coefficients are `f64`; elements are `f32`, or `f64` where exactness matters (see [`Real`]).
+//! * **Noise is keyed, not streamed** ([`noise`]): sample `i` of a seed is the same in whatever batch it is drawn.
 //!
 //! # A whole sampler
 //! ```
@@ -23,11 +23,10 @@
 //! # assert_eq!(x.len(), 32);
 //! # Ok::<(), ddim::Error>(())
 //! ```
-//! [`Sampling`] runs a step at a time, and may be stopped, looked at and changed between them; [`sample`] is the loop around it with an observer.
-//! A [`Solver`] makes more of fewer steps. [`Encoding`] goes the other way (Eq. 13, or exactly: [`Inversion`], [`Bdia`]).
-//! An edit starts from an image instead of noise, at a level of its choice ([`NoiseSchedule::truncated`], [`Trajectory::widened`]), and may leave pixels as they are
-//! ([`Known`]). The crate's
-//! `examples/` have a denoiser of one's own and a trajectory of one's own.
+//! [`Sampling`] runs one step at a time, and can be stopped, inspected and modified between steps; [`sample`] is the loop around it, with
+//! an observer. A [`Solver`] gets more out of fewer steps. [`Encoding`] goes the other way (Eq. 13, or exactly: [`Inversion`], [`Bdia`]).
+//! An edit starts from an image instead of noise, at a chosen level ([`NoiseSchedule::truncated`], [`Trajectory::widened`]), and can keep
+//! some pixels as they are ([`Known`]). The crate's `examples/` show a custom denoiser and a custom trajectory.
 
 mod batch;
 mod bdia;

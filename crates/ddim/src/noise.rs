@@ -1,13 +1,14 @@
-//! Keyed Gaussian noise: every (seed, image, draw) has a stream of its own, so a result does not depend on batch size, order or threads.
+//! Keyed Gaussian noise: every (seed, image, draw) has its own stream, so results do not depend on batch size, order or threads.
 //!
-//! A stream is ChaCha8 under the [`Key`], through the ziggurat of `rand_distr`. What is drawn, and under which number, is one list: [`Draw`].
+//! A stream is ChaCha8 under the [`Key`], through the ziggurat of `rand_distr`. [`Draw`] is the single list of what is drawn and under
+//! which number.
 
 use crate::real::Real;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
-/// What random numbers are drawn for: the one registry of streams. Whatever draws a new kind of number gets a new line here.
+/// What random numbers are drawn for: the registry of all streams. Code that draws a new kind of number adds a variant here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Draw {
@@ -15,9 +16,9 @@ pub enum Draw {
     Latent,
     /// The fresh noise of the sampling step that leaves this level, 1 to T.
     Step(usize),
-    /// The noise of the marginal q(x_t|x_0) at this level, in Monte-Carlo estimates of objectives and where an edit begins.
+    /// The noise of the marginal q(x_t|x_0) at this level, in Monte-Carlo estimates of objectives and at the start of an edit.
     Marginal(usize),
-    /// The order of training images in an epoch, whose number is the key's image.
+    /// The order of training images in an epoch; the key's image is the epoch's number.
     Order,
     /// A training example's timestep and mirroring.
     Example,
@@ -29,36 +30,36 @@ pub enum Draw {
     Dropout,
     /// Which images are held out from training.
     HeldOut,
-    /// The noise of images held out.
+    /// The noise of held-out images.
     Evaluation,
     /// Initial weights; the key's image is the parameter.
     InitialWeights,
-    /// Which images of a larger set are compared; the key's image is the side.
+    /// Which images of a larger set are compared; the key's image is the side of the comparison.
     Subset,
     /// The random class of an image.
     Class,
-    /// The noise of known pixels at this level, after so many jumps back up.
+    /// The noise of known pixels at this level, after a number of jumps back up.
     Known {
         /// The level.
         level: usize,
-        /// Jumps before.
+        /// The number of jumps before.
         jumps: u16,
     },
-    /// The noise of a jump up to this level, after so many others.
+    /// The noise of a jump up to this level, after a number of earlier jumps.
     Jump {
         /// The level.
         level: usize,
-        /// Jumps before.
+        /// The number of jumps before.
         jumps: u16,
     },
-    /// As [`Draw::Step`], after so many jumps back up, of which there are some.
+    /// As [`Draw::Step`], but after at least one jump back up.
     StepAgain {
         /// The level.
         level: usize,
-        /// Jumps before.
+        /// The number of jumps before.
         jumps: u16,
     },
-    /// Part of a dropout mask, under a seed that [`Draw::Dropout`] drew; the key's image is the layer.
+    /// Part of a dropout mask, under a seed drawn by [`Draw::Dropout`]; the key's image is the layer.
     DropoutMask(usize),
 }
 
@@ -88,7 +89,7 @@ impl Draw {
     }
 }
 
-/// What a stream of random numbers is a function of.
+/// The key that determines a stream of random numbers.
 ///
 /// ```
 /// use ddim::noise::{Draw, Key};
@@ -102,14 +103,14 @@ impl Draw {
 pub struct Key {
     /// The user's seed.
     pub seed: u64,
-    /// The number of the image among all of the seed.
+    /// The number of the image among all images of the seed.
     pub image: u64,
     /// What is drawn.
     pub draw: Draw,
 }
 
 impl Key {
-    /// The stream of this key, from its start.
+    /// Returns the stream of this key, from its start.
     pub fn stream(self) -> Stream {
         let mut key = [0; 32];
         for (word, value) in key.chunks_exact_mut(8).zip([self.seed, self.image, self.draw.number()]) {
@@ -118,7 +119,7 @@ impl Key {
         Stream(ChaCha8Rng::from_seed(key))
     }
 
-    /// Fills one image with N(0, 1).
+    /// Fills one image with draws from N(0, 1).
     pub fn fill<T: Real>(self, out: &mut [T]) {
         let mut stream = self.stream();
         for x in out {
@@ -127,7 +128,7 @@ impl Key {
     }
 }
 
-/// Which images a batch holds: `first`, `first + 1`, … of a seed. Their numbers go round after 2^64.
+/// Which images a batch holds: `first`, `first + 1`, … of a seed. The numbers wrap around at 2^64.
 ///
 /// ```
 /// use ddim::noise::{Batch, Draw, Key};
@@ -146,15 +147,15 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The key of image `i` of the batch.
+    /// Returns the key of image `i` of the batch.
     pub fn key(self, i: usize, draw: Draw) -> Key {
         Key { seed: self.seed, image: self.first.wrapping_add(i as u64), draw }
     }
 
-    /// Fills a batch of images of `dim` elements each with N(0, 1).
+    /// Fills a batch of images of `dim` elements each with draws from N(0, 1).
     ///
     /// # Panics
-    /// If `out` is not a whole number of images.
+    /// Panics if `out` is not a whole number of images.
     pub fn fill<T: Real>(self, out: &mut [T], dim: usize, draw: Draw) {
         assert!(dim > 0 && out.len() % dim == 0, "{} elements: not a whole number of images of {dim}", out.len());
         for (i, image) in out.chunks_mut(dim).enumerate() {
@@ -162,7 +163,7 @@ impl Batch {
         }
     }
 
-    /// The latents x_T of `n` images of `dim` elements each.
+    /// Draws the latents x_T of `n` images of `dim` elements each.
     pub fn latents<T: Real>(self, dim: usize, n: usize) -> Vec<T> {
         let mut x = vec![T::from_f64(0.0); dim * n];
         if dim > 0 {
@@ -172,23 +173,23 @@ impl Batch {
     }
 }
 
-/// The random numbers of one key.
+/// The stream of random numbers of one key.
 #[derive(Debug, Clone)]
 pub struct Stream(ChaCha8Rng);
 
 impl Stream {
-    /// A draw of N(0, 1).
+    /// Draws from N(0, 1).
     pub fn normal(&mut self) -> f64 {
         StandardNormal.sample(&mut self.0)
     }
 
-    /// Uniform over [0, 1).
+    /// Draws uniformly from [0, 1).
     pub fn unit(&mut self) -> f64 {
         // The 53 bits that an f64 holds.
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Uniform over 0..n, and 0 for n = 0: the high half of a product, without a bias that could be seen below n = 2^32.
+    /// Draws uniformly from 0..n, or returns 0 for n = 0: the high half of a product, without a noticeable bias below n = 2^32.
     pub fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.0.next_u64()) * u128::from(n)) >> 64) as u64
     }

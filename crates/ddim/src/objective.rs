@@ -1,4 +1,4 @@
-//! Training objectives: L_γ (Eq. 5), L_simple, the variational objective J_σ (Eq. 11), and the γ and C of Theorem 1 that tie them.
+//! Training objectives: L_γ (Eq. 5), L_simple, the variational objective J_σ (Eq. 11), and the γ and C of Theorem 1 that relate them.
 //!
 //! Everything holds over any sub-sequence τ (appendix C.1), with (τ_{i-1}, τ_i) in place of (t-1, t). Norms are squared sums over an image,
 //! not means, and values are per image in nats.
@@ -35,20 +35,20 @@ use crate::schedule::NoiseSchedule;
 use crate::sigma::Sigma;
 use crate::trajectory::Trajectory;
 
-/// γ of L_simple: 1 at every step of the trajectory.
+/// Returns the γ of L_simple: 1 at every step of the trajectory.
 pub fn gamma_simple(trajectory: &Trajectory) -> Vec<f64> {
     vec![1.0; trajectory.len()]
 }
 
-/// γ of Theorem 1 for the deviations σ_{τ_1}..σ_{τ_S} > 0, so that J_σ = L_γ + C with [`constant`].
+/// Returns the γ of Theorem 1 for the deviations σ_{τ_1}..σ_{τ_S} > 0, so that J_σ = L_γ + C with [`constant`].
 ///
 /// KL(q_σ(x_s|x_t, x_0) ‖ q_σ(x_s|x_t, f_θ)) = A² ‖x_0 - f_θ‖²/(2σ²), with A the weight of x_0 in the mean (Eq. 7), and
-/// x_0 - f_θ = √(1-ᾱ_t)/√ᾱ_t (ε_θ - ε); so γ_t = A_t² (1-ᾱ_t)/(2 σ_t² ᾱ_t). For the step to the image A = 1.
-/// (The paper writes 1/(2dσ²ᾱ) for it, which drops A and 1-ᾱ.)
+/// x_0 - f_θ = √(1-ᾱ_t)/√ᾱ_t (ε_θ - ε); hence γ_t = A_t² (1-ᾱ_t)/(2 σ_t² ᾱ_t). For the step to the image, A = 1. (The paper writes
+/// 1/(2dσ²ᾱ), which drops A and 1-ᾱ.)
 ///
 /// # Errors
-/// A trajectory made for another T; a σ that is 0 or whose square is, or out of its range, or not one per step; ᾱ = 0 at the last level; a γ
-/// that a double does not hold.
+/// Returns an error if the trajectory was made for another T; if a σ or its square is 0, a σ is out of range, or there is not one σ per
+/// step; if ᾱ = 0 at the last level; or if a γ does not fit in a double.
 pub fn gamma(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Result<Vec<f64>, Error> {
     check(schedule, trajectory, sigma)?;
     let terms = trajectory.pairs().zip(sigma).map(|((s, t), &sigma)| {
@@ -65,10 +65,10 @@ pub fn gamma(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -
     terms.collect()
 }
 
-/// C of Theorem 1 for images of `dim` elements with mean squared norm E‖x_0‖²: KL(q(x_T|x_0) ‖ N(0, I)) + d/2 ln(2π σ_1²).
+/// Returns the C of Theorem 1 for images of `dim` elements with mean squared norm E‖x_0‖²: KL(q(x_T|x_0) ‖ N(0, I)) + d/2 ln(2π σ_1²).
 ///
 /// # Errors
-/// As [`gamma`], and a `square_norm` that is negative or not finite.
+/// As [`gamma`], and for a `square_norm` that is negative or not finite.
 pub fn constant(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64], dim: usize, square_norm: f64) -> Result<f64, Error> {
     check(schedule, trajectory, sigma)?;
     if !(square_norm >= 0.0 && square_norm.is_finite()) {
@@ -85,26 +85,26 @@ pub fn constant(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]
     Ok(prior + 0.5 * d * (2.0 * std::f64::consts::PI * sigma[0] * sigma[0]).ln())
 }
 
-/// How much the squared error of each timestep counts in training.
+/// The weight of each timestep's squared error in training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Weighting {
-    /// 1: L_simple, where ε is predicted.
+    /// 1 throughout: L_simple, if ε is predicted.
     Simple,
-    /// γ of Theorem 1 for the DDPM process (η = 1, and σ_1 = √β_1 because η gives 0 there) over all timesteps, scaled to a mean of 1: the
-    /// variational bound.
+    /// The variational bound: γ of Theorem 1 for the DDPM process over all timesteps, scaled to a mean of 1. η = 1, but σ_1 = √β_1, because
+    /// η gives 0 there.
     Variational,
     /// min(SNR, γ) on the error of x_0 (arXiv 2303.09556), SNR = ᾱ/(1-ᾱ); the usual γ is 5.
     MinSnr(f64),
 }
 
 impl Weighting {
-    /// The weight of the squared error of what a network predicts, for the levels 1..=T (the first is level 1).
+    /// Returns the weight of the squared error of the network's prediction at each level 1..=T; the first entry is level 1.
     ///
-    /// With x_t given, x_0 = (x_t - √(1-ᾱ) ε)/√ᾱ and v = √ᾱ ε - √(1-ᾱ) x_0: an error of ε is √((1-ᾱ)/ᾱ) = 1/√SNR times as large in x_0 and
-    /// 1/√ᾱ times as large in v. So a weight w of the squared error of ε is w·SNR for x_0 and w·ᾱ for v.
+    /// Given x_t, x_0 = (x_t - √(1-ᾱ) ε)/√ᾱ and v = √ᾱ ε - √(1-ᾱ) x_0: an error of ε is √((1-ᾱ)/ᾱ) = 1/√SNR times as large in x_0 and 1/√ᾱ
+    /// times as large in v. A weight w of the squared error of ε is therefore w·SNR for x_0 and w·ᾱ for v.
     ///
     /// # Errors
-    /// A γ of min-SNR that is not positive and finite; the variational bound where ᾱ_T = 0.
+    /// Returns an error if the γ of min-SNR is not positive and finite, and for the variational bound if ᾱ_T = 0.
     pub fn weights(self, schedule: &NoiseSchedule, prediction: Prediction) -> Result<Vec<f64>, Error> {
         let levels = schedule.levels();
         let snr = |alpha_bar: f64| alpha_bar / (1.0 - alpha_bar);
@@ -163,13 +163,14 @@ fn check(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &[f64]) -> Re
     Ok(())
 }
 
-/// One Monte-Carlo draw of L_γ = Σ_i γ_i ‖ε - ε_θ(x_{τ_i}, τ_i)‖² for each image of `x_0`, as terms: `[image][step]`, ascending steps.
+/// Draws one Monte-Carlo sample of L_γ = Σ_i γ_i ‖ε - ε_θ(x_{τ_i}, τ_i)‖² for each image of `x_0`, as terms: `[image][step]`, ascending
+/// steps.
 ///
-/// Image `i` uses the noise of `batch`'s, another at each step.
+/// Image `i` uses the noise of image `i` of `batch`, with a separate draw for each step.
 ///
 /// # Errors
-/// What the denoiser says; a trajectory made for another T; lengths that do not go together; a γ, an image or a prediction that is not
-/// finite.
+/// Returns the denoiser's errors, and an error if the trajectory was made for another T, if lengths do not match, or if a γ, an image or a
+/// prediction is not finite.
 pub fn l_gamma<T: Real, D: Denoiser<T> + ?Sized>(
     schedule: &NoiseSchedule,
     trajectory: &Trajectory,
@@ -216,11 +217,11 @@ fn predict<T: Real, D: Denoiser<T> + ?Sized>(
     Ok(out.iter().zip(x_t).map(|(o, x)| prediction.x0_and_epsilon(o.to_f64(), x.to_f64(), alpha_bar)).collect())
 }
 
-/// One Monte-Carlo draw of J_σ = log q_σ(x_{1:T}|x_0) - log p_θ(x_{0:T}) for each image of `x_0` (Eq. 11), from the log-densities
-/// themselves: x_T from q(x_T|x_0), each x_s from q_σ(x_s|x_t, x_0), and p_θ by Eq. 10.
+/// Draws one Monte-Carlo sample of J_σ = log q_σ(x_{1:T}|x_0) - log p_θ(x_{0:T}) for each image of `x_0` (Eq. 11).
 ///
-/// Image `i` uses the noise of `batch`'s; it does not depend on the denoiser, so differences between two denoisers
-/// under one batch have little variance.
+/// It is computed from the log-densities themselves: x_T from q(x_T|x_0), each x_s from q_σ(x_s|x_t, x_0), and p_θ by Eq. 10. Image `i`
+/// uses the noise of image `i` of `batch`. The noise does not depend on the denoiser, so the difference between two denoisers under one
+/// batch has little variance.
 ///
 /// # Errors
 /// As [`gamma`] and [`l_gamma`].
@@ -271,15 +272,15 @@ pub fn j_sigma<T: Real, D: Denoiser<T> + ?Sized>(
     Ok(j)
 }
 
-/// One Monte-Carlo draw of -log P(x_0|x_1), in nats, for each image of `x_0` and each σ_1 of `sigmas`: `[image][σ]`. The last step's Gaussian
-/// N(f_θ(x_1), σ_1² I) is integrated over the 256 values that a byte can have, the two ends to infinity (DDPM's discretised decoder, Eq. 13
-/// of arXiv 2006.11239). `x_0` holds such values in [-1, 1].
+/// Draws one Monte-Carlo sample of -log P(x_0|x_1), in nats, for each image of `x_0` and each σ_1 of `sigmas`: `[image][σ]`.
 ///
-/// x_1 is that of [`l_gamma`] under the same batch, at the trajectory's first level.
+/// The Gaussian of the last step, N(f_θ(x_1), σ_1² I), is integrated over the 256 values of a byte, with the two outermost extended to
+/// infinity (DDPM's discretised decoder, Eq. 13 of arXiv 2006.11239). `x_0` holds such values in [-1, 1]. x_1 is that of [`l_gamma`] under
+/// the same batch, at the trajectory's first level.
 ///
 /// # Errors
-/// What the denoiser says; a trajectory made for another T; a batch that is not a whole number of images; a σ that is not positive; an image
-/// or a prediction that is not finite; ε-prediction at a level with ᾱ = 0, where f_θ is undefined.
+/// Returns the denoiser's errors, and an error if the trajectory was made for another T; if the batch is not a whole number of images; if a
+/// σ is not positive; if an image or a prediction is not finite; or for ε-prediction at a level with ᾱ = 0, where f_θ is undefined.
 pub fn decoder_nats<T: Real, D: Denoiser<T> + ?Sized>(
     schedule: &NoiseSchedule,
     trajectory: &Trajectory,

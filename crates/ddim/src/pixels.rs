@@ -1,6 +1,6 @@
-//! Bytes of pictures and numbers of images in [-1, 1].
+//! Conversion between bytes of pictures and image elements in [-1, 1].
 
-/// [-1, 1] to a byte: clamped to it, then 255 (x + 1)/2 rounded half up, as the authors' code does.
+/// Converts a number in [-1, 1] to a byte: clamps it, then rounds 255 (x + 1)/2 half up, as the authors' code does.
 ///
 /// ```
 /// assert_eq!([-7.0, -1.0, 0.0, 1.0].map(ddim::to_byte), [0, 0, 128, 255]);
@@ -9,7 +9,7 @@ pub fn to_byte(x: f32) -> u8 {
     ((x.clamp(-1.0, 1.0) + 1.0) * 0.5 * 255.0 + 0.5).floor() as u8
 }
 
-/// A byte to [-1, 1].
+/// Converts a byte to a number in [-1, 1].
 ///
 /// ```
 /// assert_eq!((ddim::from_byte(0), ddim::from_byte(255)), (-1.0, 1.0));

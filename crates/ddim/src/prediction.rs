@@ -1,4 +1,4 @@
-//! What a network may predict, and what that says of x_0 and ε (Eq. 9).
+//! What a network can predict, and the x_0 and ε that follow from it (Eq. 9).
 
 use crate::error::{Error, ErrorKind};
 use std::str::FromStr;
@@ -27,7 +27,7 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// The name in a `scheduler_config.json`: `epsilon`, `sample` or `v_prediction`.
+    /// Returns the name used in `scheduler_config.json`: `epsilon`, `sample` or `v_prediction`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Epsilon => "epsilon",
@@ -36,9 +36,10 @@ impl Prediction {
         }
     }
 
-    /// (f_θ(x_t), ε_θ(x_t)) from the network's output at a level with `alpha_bar`: Eq. 9 and its two variants.
+    /// Returns (f_θ(x_t), ε_θ(x_t)) from the network's output at a level with `alpha_bar`: Eq. 9 and its two variants.
     ///
-    /// ε is undefined for [`Prediction::Sample`] at ᾱ = 1, and x_0 for [`Prediction::Epsilon`] at ᾱ = 0: both give non-finite numbers.
+    /// ε is undefined for [`Prediction::Sample`] at ᾱ = 1, and x_0 for [`Prediction::Epsilon`] at ᾱ = 0: in both cases the result is not
+    /// finite.
     pub fn x0_and_epsilon(self, output: f64, x_t: f64, alpha_bar: f64) -> (f64, f64) {
         let (signal, noise) = (alpha_bar.sqrt(), (1.0 - alpha_bar).sqrt());
         match self {
@@ -59,7 +60,7 @@ impl Prediction {
         }
     }
 
-    /// What a perfect network outputs for this x_0 and ε.
+    /// Returns what a perfect network outputs for this x_0 and ε.
     pub fn target(self, x_0: f64, epsilon: f64, alpha_bar: f64) -> f64 {
         match self {
             Self::Epsilon => epsilon,

@@ -1,6 +1,6 @@
-//! The forward processes (section 3.1, Eq. 6-8) as means and deviations.
+//! The forward processes (section 3.1, Eq. 6-8) as means and standard deviations.
 //!
-//! All of them are Gaussian and isotropic, so a conditional is three numbers: [`Conditional`].
+//! All of them are Gaussian and isotropic, so three numbers describe a conditional: [`Conditional`].
 //!
 //! ```
 //! use ddim::NoiseSchedule;
@@ -24,7 +24,7 @@ use crate::schedule::NoiseSchedule;
 use crate::sigma::{Sigma, check_sigma};
 use crate::trajectory::Trajectory;
 
-/// N(`given`·x + `x_0`·x_0, `std`² I), where x is the variable of the process that the conditional is given.
+/// The Gaussian N(`given`·x + `x_0`·x_0, `std`² I), where x is the state that the conditional is given.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conditional {
     /// Coefficient of the given x in the mean.
@@ -36,22 +36,22 @@ pub struct Conditional {
 }
 
 impl Conditional {
-    /// The mean for one element.
+    /// Returns the mean for one element.
     pub fn mean(&self, given: f64, x_0: f64) -> f64 {
         self.given * given + self.x_0 * x_0
     }
 
-    /// Log-density of `value` (one element). With `std` = 0 there is none: the result is not finite.
+    /// Returns the log-density of `value` (one element). If `std` = 0 there is no density, and the result is not finite.
     pub fn log_density(&self, value: f64, given: f64, x_0: f64) -> f64 {
         let z = (value - self.mean(given, x_0)) / self.std;
         -0.5 * (z * z + (2.0 * std::f64::consts::PI).ln()) - self.std.ln()
     }
 }
 
-/// q(x_t|x_0) = N(√ᾱ_t x_0, (1-ᾱ_t) I): the marginal that all processes share (Lemma 1).
+/// Returns q(x_t|x_0) = N(√ᾱ_t x_0, (1-ᾱ_t) I): the marginal that all processes share (Lemma 1).
 ///
 /// # Panics
-/// If `level` > T.
+/// Panics if `level` > T.
 pub fn marginal(schedule: &NoiseSchedule, level: usize) -> Conditional {
     let alpha_bar = schedule.alpha_bar(level);
     Conditional { given: 0.0, x_0: alpha_bar.sqrt(), std: (1.0 - alpha_bar).sqrt() }
@@ -62,10 +62,10 @@ fn direction(alpha_bar_s: f64, alpha_bar_t: f64, sigma: f64) -> f64 {
     ((1.0 - alpha_bar_s - sigma * sigma).max(0.0) / (1.0 - alpha_bar_t)).sqrt()
 }
 
-/// q_σ(x_s|x_t, x_0) for levels s < t (Eq. 7), given x_t. For s = 0 it is the point x_0, whatever σ.
+/// Returns q_σ(x_s|x_t, x_0) for levels s < t (Eq. 7), given x_t. For s = 0 it is the point x_0, whatever σ.
 ///
 /// # Errors
-/// [`ErrorKind::Level`] but for s < t ≤ T; [`ErrorKind::Sigma`] where s > 0 and σ is negative, not finite, or σ² > 1-ᾱ_s.
+/// [`ErrorKind::Level`] unless s < t ≤ T; [`ErrorKind::Sigma`] if s > 0 and σ is negative or not finite, or σ² > 1-ᾱ_s.
 pub fn posterior(schedule: &NoiseSchedule, s: usize, t: usize, sigma: f64) -> Result<Conditional, Error> {
     check_levels(schedule, s, t)?;
     if s == 0 {
@@ -77,7 +77,9 @@ pub fn posterior(schedule: &NoiseSchedule, s: usize, t: usize, sigma: f64) -> Re
     Ok(Conditional { given: b, x_0: a_s.sqrt() - b * a_t.sqrt(), std: sigma })
 }
 
-/// q_σ(x_t|x_s, x_0) for levels s < t (Eq. 8, by Bayes' rule), given x_s. It depends on x_0: the process is not Markovian, but for η = 1.
+/// Returns q_σ(x_t|x_s, x_0) for levels s < t (Eq. 8, by Bayes' rule), given x_s.
+///
+/// It depends on x_0: the process is not Markovian, except for η = 1.
 ///
 /// With b = √(1-ᾱ_s-σ²)/√(1-ᾱ_t) and K = b (1-ᾱ_t)/(1-ᾱ_s): mean √ᾱ_t x_0 + K (x_s - √ᾱ_s x_0), variance σ² (1-ᾱ_t)/(1-ᾱ_s).
 ///
@@ -105,10 +107,10 @@ fn check_levels(schedule: &NoiseSchedule, s: usize, t: usize) -> Result<(), Erro
 
 /// Draws x_{τ_1} … x_{τ_S} of one image from the forward process q_σ: x_{τ_i} from [`forward`] given x_{τ_{i-1}} and x_0.
 ///
-/// `x_0` is one image of any shape, whose noise is that of `batch`'s first image. Returns one image per level, ascending.
+/// `x_0` is one image of any shape; its noise is that of the first image of `batch`. Returns one image per level, in ascending order.
 ///
 /// # Errors
-/// A trajectory made for another T; σ outside its range, or not one per step: see [`Sigma`].
+/// Returns an error if the trajectory was made for another T, or if σ is out of range or not one per step: see [`Sigma`].
 pub fn forward_trajectory<T: Real>(
     schedule: &NoiseSchedule,
     trajectory: &Trajectory,

@@ -1,4 +1,4 @@
-//! The numbers that images are made of.
+//! The element types of images.
 
 mod sealed {
     pub trait Sealed {}
@@ -6,11 +6,11 @@ mod sealed {
     impl Sealed for f64 {}
 }
 
-/// An element of an image: `f32`, or `f64` where exactness is wanted.
+/// An element of an image: `f32`, or `f64` where exactness matters.
 pub trait Real: Copy + Send + Sync + PartialOrd + std::fmt::Debug + sealed::Sealed + 'static {
-    /// Rounds to this type.
+    /// Converts from `f64`, rounding to this type.
     fn from_f64(x: f64) -> Self;
-    /// Widens, exactly.
+    /// Converts to `f64`, exactly.
     fn to_f64(self) -> f64;
 }
 

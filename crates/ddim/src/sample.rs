@@ -1,4 +1,4 @@
-//! Sampling (section 4): a trajectory of steps, run one at a time.
+//! Sampling (section 4): the steps of a trajectory, run one at a time.
 
 use crate::batch::{batch_len, check_finite};
 use crate::denoiser::{Denoiser, predict_at};
@@ -12,10 +12,10 @@ use crate::sampler::Sampler;
 use crate::step::Step;
 use std::ops::ControlFlow;
 
-/// A batch on its way down a trajectory, moved a [`step`](Self::step) at a time.
+/// A batch on its way down a trajectory, advanced one [`step`](Self::step) at a time.
 ///
-/// It owns its images, and its denoiser unless that is a reference: whoever holds it may stop, look, change [`x`](Self::x_mut) and go on when
-/// they like. The noise of a step is keyed by (seed, image, level), so that it does not matter what else runs: see [`noise`].
+/// It owns its images, and its denoiser unless that is a reference, so its owner can stop, inspect, change [`x`](Self::x_mut) and resume at
+/// any time. The noise of a step is keyed by (seed, image, level), so whatever else runs makes no difference: see [`noise`].
 ///
 /// ```
 /// use ddim::{GaussianDenoiser, NoiseSchedule, Sampler, Sampling, Sigma, Trajectory, noise::Batch};
@@ -51,11 +51,11 @@ pub struct Sampling<D, T = f32> {
 }
 
 impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
-    /// From latents x_T ([n, c, h, w], any number of images), those of `batch`.
+    /// Starts from latents x_T ([n, c, h, w], any n), which are those of `batch`.
     ///
     /// # Errors
-    /// [`ErrorKind::Batch`](crate::ErrorKind::Batch): a batch that is not a whole number of images. [`ErrorKind::Prediction`](crate::ErrorKind::Prediction): ε-prediction at a level with ᾱ = 0, where
-    /// f_θ is undefined.
+    /// [`ErrorKind::Batch`](crate::ErrorKind::Batch) if the batch is not a whole number of images.
+    /// [`ErrorKind::Prediction`](crate::ErrorKind::Prediction) for ε-prediction at a level with ᾱ = 0, where f_θ is undefined.
     pub fn new(sampler: &Sampler, denoiser: D, x: Vec<T>, batch: noise::Batch) -> Result<Self, D::Error> {
         let n = batch_len(x.len(), denoiser.dim())?;
         sampler.check_prediction(denoiser.prediction())?;
@@ -66,24 +66,24 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
         Ok(Self { sampler: sampler.clone(), denoiser, batch, x, x_0, output, history, known: None, done, jumps: 0, unchecked: true })
     }
 
-    /// With pixels that are known: they are put back after each step, at the noise of the level where it arrives.
+    /// Sets the known pixels, which are restored after each step, at the noise level where it arrives.
     ///
     /// # Errors
-    /// [`ErrorKind::Inpainting`]: images of another number of elements, or a path of another number of levels.
+    /// [`ErrorKind::Inpainting`] if the images have another number of elements, or a path another number of levels.
     pub fn with_known(self, known: Known<T>) -> Result<Self, D::Error> {
         known.check(self.x.len(), self.sampler.steps().len())?;
         Ok(Self { known: Some(known), ..self })
     }
 
-    /// Jumps back up to where x was after `done` steps, by the exact q(x_t|x_s) of the noise process: x_t = √(ᾱ_t/ᾱ_s) x_s + √(1-ᾱ_t/ᾱ_s) z. What a
-    /// multistep solver remembers is forgotten.
+    /// Jumps back up to the level where x was after `done` steps, by the exact q(x_t|x_s) of the noise process:
+    /// x_t = √(ᾱ_t/ᾱ_s) x_s + √(1-ᾱ_t/ᾱ_s) z. The history of a multistep solver is discarded.
     ///
     /// # Errors
-    /// [`ErrorKind::Inpainting`]: more steps than have run, or too many jumps.
+    /// [`ErrorKind::Inpainting`] if `done` is more than the steps that have run, or if there are too many jumps.
     pub fn jump(&mut self, done: usize) -> Result<(), D::Error> {
         let error = |message: String| Err(Error::new(ErrorKind::Inpainting, message).into());
         if done >= self.done {
-            return error(format!("a jump to where {done} steps were done, from where {} are: expected fewer", self.done));
+            return error(format!("a jump back to {done} steps done, from {}: expected fewer", self.done));
         }
         let (from, to) = (self.sampler.steps()[self.done - 1], self.sampler.steps()[done]);
         let (draw, gain) = (Draw::Jump { level: to.level, jumps: self.jumps }, to.alpha_bar / from.alpha_bar_next);
@@ -116,44 +116,46 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
         }
     }
 
-    /// The step that [`step`](Self::step) would run. None at the end.
+    /// Returns the step that [`step`](Self::step) would run next, or `None` at the end.
     pub fn next_step(&self) -> Option<&Step> {
         self.sampler.steps().get(self.done)
     }
 
-    /// Steps that have run, and all there are.
+    /// Returns the number of steps run so far and the total.
     pub fn progress(&self) -> (usize, usize) {
         (self.done, self.sampler.steps().len())
     }
 
-    /// x at the level where the last step arrived, [n, c, h, w]: the latents at first, unclamped images at the end.
+    /// Returns x at the level where the last step arrived, [n, c, h, w]: the latents at first, unclamped images at the end.
     pub fn x(&self) -> &[T] {
         &self.x
     }
 
-    /// The same, to be changed between steps. What a multistep solver remembers was said of another x: it is forgotten, and the solver starts again at
-    /// order 1, whether anything is changed or not.
+    /// Returns x mutably, so that it can be changed between steps. This discards the history of a multistep solver, which belongs to
+    /// another x: the solver restarts at order 1, whether or not anything is changed.
     pub fn x_mut(&mut self) -> &mut [T] {
         self.unchecked = true;
         self.history.clear();
         &mut self.x
     }
 
-    /// f_θ of the last step, the predicted x_0 as it was used (clipped where clipping is on), [n, c, h, w]. Before the first step, the latents.
+    /// Returns f_θ of the last step, the predicted x_0 as it was used (clipped if clipping is on), [n, c, h, w]. Before the first step, the
+    /// latents.
     pub fn x_0(&self) -> &[T] {
         &self.x_0
     }
 
-    /// x as it is.
+    /// Returns x, consuming the run.
     pub fn into_x(self) -> Vec<T> {
         self.x
     }
 
-    /// Runs one step: Eq. 12, or what the sampler's [`Solver`](crate::Solver) makes of it. One evaluation of the network, two where
-    /// [`Solver::Heun`](crate::Solver::Heun) has a second. Returns the step, or None where all have run.
+    /// Runs one step: Eq. 12, or the step of the sampler's [`Solver`](crate::Solver). It evaluates the network once, or twice where
+    /// [`Solver::Heun`](crate::Solver::Heun) has a second evaluation. Returns the step, or `None` if all have run.
     ///
     /// # Errors
-    /// What the denoiser says; [`ErrorKind::Batch`](crate::ErrorKind::Batch): x, a prediction or what is made of it is not finite. The batch is of no use then.
+    /// Returns the denoiser's errors, and [`ErrorKind::Batch`](crate::ErrorKind::Batch) if x, a prediction, or anything computed from it is
+    /// not finite. The batch is unusable after an error.
     pub fn step(&mut self) -> Result<Option<Step>, D::Error> {
         let Some(&step) = self.next_step() else { return Ok(None) };
         let Self { sampler, denoiser, batch, x, x_0, output, history, known, jumps, .. } = self;
@@ -250,7 +252,7 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
         Ok(check_finite("x after the step", x, dim, first, Some(step.level))?)
     }
 
-    /// Runs the steps that remain; the images, unclamped.
+    /// Runs the remaining steps and returns the images, unclamped.
     ///
     /// # Errors
     /// As [`step`](Self::step).
@@ -260,8 +262,9 @@ impl<T: Real, D: Denoiser<T>> Sampling<D, T> {
     }
 }
 
-/// Samples a batch of latents x_T to the end, unless `observe`, which is called after each step, breaks off: with what it broke, an error of
-/// its own for example, or nothing.
+/// Samples a batch of latents x_T to the end, unless `observe`, called after each step, stops early.
+///
+/// The value that it breaks with, such as an error of its own, is returned.
 ///
 /// # Errors
 /// As [`Sampling::new`] and [`Sampling::step`].

@@ -1,4 +1,4 @@
-//! A trajectory of steps with everything that was chosen about them.
+//! A trajectory of steps together with all the choices made for them.
 
 use crate::clip::Clip;
 use crate::error::Error;
@@ -29,10 +29,10 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// The steps of `trajectory` under `sigma`, as Eq. 12 has them, without clipping.
+    /// Creates a sampler with the steps of `trajectory` under `sigma`, as in Eq. 12, without clipping.
     ///
     /// # Errors
-    /// σ out of range (see [`Sigma`]), or a trajectory made for another T.
+    /// Returns an error if σ is out of range (see [`Sigma`]), or if the trajectory was made for another T.
     pub fn new(schedule: &NoiseSchedule, trajectory: &Trajectory, sigma: &Sigma) -> Result<Self, Error> {
         let deviations = sigma.deviations(schedule, trajectory)?;
         let steps = trajectory.pairs().zip(deviations).rev().map(|((s, t), std)| {
@@ -43,60 +43,60 @@ impl Sampler {
         Ok(Self { steps: steps.collect(), clip: Clip::None, rederive_epsilon: false, solver: Solver::Ddim })
     }
 
-    /// With f_θ clipped or thresholded.
+    /// Sets how f_θ is clipped or thresholded.
     ///
     /// # Errors
-    /// Parameters of `clip` out of range.
+    /// Returns an error if a parameter of `clip` is out of range.
     pub fn with_clip(self, clip: Clip) -> Result<Self, Error> {
         clip.check()?;
         Ok(Self { clip, ..self })
     }
 
-    /// Whether ε is derived again from the clipped f_θ (OpenAI's and lucidrains' samplers, diffusers' `use_clipped_model_output`), or
+    /// Sets whether ε is re-derived from the clipped f_θ (OpenAI's and lucidrains' samplers, diffusers' `use_clipped_model_output`), or
     /// kept as the network gave it (diffusers' default). Without clipping the two are the same.
     ///
-    /// Solvers in f_θ ([`Solver::Dpmpp2m`], [`Solver::UniPc`], [`Solver::Dpmpp2mSde`]) know x_t and f_θ alone, so that they always derive ε again.
+    /// Solvers in f_θ ([`Solver::Dpmpp2m`], [`Solver::UniPc`], [`Solver::Dpmpp2mSde`]) only know x_t and f_θ, so they always re-derive ε.
     #[must_use]
     pub fn with_rederived_epsilon(self, rederive_epsilon: bool) -> Self {
         Self { rederive_epsilon, ..self }
     }
 
-    /// The steps in the order in which they run: descending levels.
+    /// Returns the steps in the order in which they run: descending levels.
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
 
-    /// Whether a network that predicts so can be asked at every step.
+    /// Checks that a network with this kind of prediction can be evaluated at every step.
     ///
     /// # Errors
-    /// [`ErrorKind::Prediction`](crate::ErrorKind::Prediction): ε-prediction at a level with ᾱ = 0, where f_θ is undefined.
+    /// [`ErrorKind::Prediction`](crate::ErrorKind::Prediction) for ε-prediction at a level with ᾱ = 0, where f_θ is undefined.
     pub fn check_prediction(&self, prediction: Prediction) -> Result<(), Error> {
         prediction.check_at(self.steps.iter().map(|step| (step.level, step.alpha_bar)))
     }
 
-    /// With another solver than DDIM.
+    /// Sets the solver. The default is DDIM.
     ///
     /// # Errors
-    /// [`ErrorKind::Sigma`](crate::ErrorKind::Sigma): steps that add noise, where the solver has no use for it.
+    /// [`ErrorKind::Sigma`](crate::ErrorKind::Sigma) if steps add noise and the solver cannot use it.
     pub fn with_solver(self, solver: Solver) -> Result<Self, Error> {
         solver.check(&self.steps)?;
         Ok(Self { solver, ..self })
     }
 
-    /// What goes from level to level.
+    /// Returns the solver.
     pub fn solver(&self) -> Solver {
         self.solver
     }
 
-    /// How often the network is evaluated along the trajectory: once a step, but see [`Solver::Heun`].
+    /// Returns the number of network evaluations along the trajectory: one per step, except for [`Solver::Heun`].
     pub fn evaluations(&self) -> usize {
         (0..self.steps.len()).map(|step| self.evaluations_of(step)).sum()
     }
 
-    /// The same of one step, counted from 0.
+    /// Returns the number of network evaluations of one step, counted from 0.
     ///
     /// # Panics
-    /// If there is no such step.
+    /// Panics if there is no such step.
     pub fn evaluations_of(&self, step: usize) -> usize {
         1 + usize::from(self.solver.second(&self.steps[step]).is_some())
     }

@@ -3,7 +3,9 @@
 use crate::error::{Error, ErrorKind};
 use std::str::FromStr;
 
-/// How β_1..β_T are laid between `beta_start` and `beta_end`. Names are diffusers' and, for the last three, the authors'.
+/// How β_1..β_T are spaced between `beta_start` and `beta_end`.
+///
+/// Names are diffusers' and, for the last three, the authors'.
 ///
 /// ```
 /// use ddim::{BetaSchedule, NoiseSchedule};
@@ -43,7 +45,7 @@ impl BetaSchedule {
         ("jsd", Self::Jsd),
     ];
 
-    /// The name in a `scheduler_config.json`.
+    /// Returns the name used in `scheduler_config.json`.
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, s)| *s == self).expect("every schedule is listed").0
     }
@@ -59,11 +61,11 @@ impl FromStr for BetaSchedule {
     }
 }
 
-/// The largest T that a [`NoiseSchedule`] or a [`Trajectory`](crate::Trajectory) is made for, so that a wrong number is an error and not
-/// the end of the memory.
+/// The largest T of a [`NoiseSchedule`] or a [`Trajectory`](crate::Trajectory). A wrong number is thus an error rather than an exhausted
+/// memory.
 pub const MOST_LEVELS: usize = 1_000_000;
 
-/// ᾱ over the levels 0..=T, ᾱ_0 = 1, strictly falling to 0 at least (section 2 of the paper, where ᾱ is written α).
+/// ᾱ over the levels 0..=T: ᾱ_0 = 1, strictly decreasing, and never below 0 (section 2 of the paper, where ᾱ is written α).
 ///
 /// ```
 /// use ddim::NoiseSchedule;
@@ -97,15 +99,15 @@ fn check_levels(levels: usize) -> Result<(), Error> {
 }
 
 impl NoiseSchedule {
-    /// The schedule of the paper and of DDPM: linear betas from 1e-4 to 0.02, T = 1000.
+    /// Returns the schedule of the paper and of DDPM: linear betas from 1e-4 to 0.02, T = 1000.
     pub fn ddpm() -> Self {
         Self::new(BetaSchedule::Linear, 1e-4, 0.02, 1000).expect("DDPM's betas are valid")
     }
 
-    /// `levels` = T betas between `beta_start` and `beta_end`.
+    /// Creates a schedule of `levels` = T betas between `beta_start` and `beta_end`.
     ///
     /// # Errors
-    /// [`ErrorKind::Schedule`]: T = 0, T above [`MOST_LEVELS`], or betas that [`from_betas`](Self::from_betas) refuses.
+    /// [`ErrorKind::Schedule`] if T = 0, T is above [`MOST_LEVELS`], or [`from_betas`](Self::from_betas) rejects the betas.
     pub fn new(schedule: BetaSchedule, beta_start: f64, beta_end: f64, levels: usize) -> Result<Self, Error> {
         check_levels(levels)?;
         let betas: Vec<f64> = match schedule {
@@ -127,11 +129,12 @@ impl NoiseSchedule {
         Self::from_betas(&betas)
     }
 
-    /// ᾱ_t = Π_{s ≤ t} (1 - β_s) for explicit β_1..β_T.
+    /// Creates a schedule from explicit β_1..β_T: ᾱ_t = Π_{s ≤ t} (1 - β_s).
     ///
     /// # Errors
-    /// [`ErrorKind::Schedule`], naming the code timestep: no betas, or more than [`MOST_LEVELS`]; a β outside (0, 1] (1 is allowed at T
-    /// only), or one that is not finite; one so small, or after so many large ones, that ᾱ does not fall in double precision.
+    /// [`ErrorKind::Schedule`], naming the code timestep: if there are no betas, or more than [`MOST_LEVELS`]; if a β is outside (0, 1] (1
+    /// is allowed at T only) or not finite; or if one is so small, or follows so many large ones, that ᾱ does not decrease in double
+    /// precision.
     pub fn from_betas(betas: &[f64]) -> Result<Self, Error> {
         check_levels(betas.len())?;
         let mut alpha_bar = Vec::with_capacity(betas.len() + 1);
@@ -154,11 +157,11 @@ impl NoiseSchedule {
         Ok(Self { alpha_bar, final_alpha_bar: 1.0 })
     }
 
-    /// Shifts and scales √ᾱ so that ᾱ_T = 0 and ᾱ_1 stays (arXiv 2305.08891, algorithm 1; diffusers' `rescale_betas_zero_snr`).
-    /// A schedule with ᾱ_T = 0 stays as it is.
+    /// Shifts and scales √ᾱ so that ᾱ_T = 0 and ᾱ_1 is unchanged (arXiv 2305.08891, algorithm 1; diffusers' `rescale_betas_zero_snr`). A
+    /// schedule with ᾱ_T = 0 stays as it is.
     ///
     /// # Errors
-    /// [`ErrorKind::Schedule`]: T = 1, where the first level is the last; levels so close that they fall together.
+    /// [`ErrorKind::Schedule`] if T = 1, where the first level is also the last, or if levels are so close that they coincide.
     pub fn rescale_zero_terminal_snr(&self) -> Result<Self, Error> {
         let error = |message| Err(Error::new(ErrorKind::Schedule, message));
         let root: Vec<f64> = self.alpha_bar[1..].iter().map(|a| a.sqrt()).collect();
@@ -167,9 +170,7 @@ impl NoiseSchedule {
             return Ok(self.clone());
         }
         if root.len() == 1 {
-            return error(
-                "a schedule of one level has none to keep when the last is rescaled to alpha_bar 0: expected 2 or more".to_owned(),
-            );
+            return error("a schedule of one level cannot be rescaled to end at alpha_bar 0: expected 2 or more".to_owned());
         }
         let scaled = root.iter().map(|r| ((r - last) * first / (first - last)).powi(2));
         let alpha_bar: Vec<f64> = std::iter::once(1.0).chain(scaled).collect();
@@ -181,15 +182,17 @@ impl NoiseSchedule {
         Ok(Self { alpha_bar, final_alpha_bar })
     }
 
-    /// T: the number of noisy levels, and of the network's code timesteps.
+    /// Returns T: the number of noisy levels, and of the network's code timesteps.
     pub fn levels(&self) -> usize {
         self.alpha_bar.len() - 1
     }
 
-    /// Levels 0..=`top` of this schedule as one of their own, for trajectories that start at `top`: those of [`Trajectory::widened`](crate::Trajectory::widened).
+    /// Returns levels 0..=`top` of this schedule as a schedule of their own, for trajectories that start at `top`.
+    ///
+    /// These are the trajectories that [`Trajectory::widened`](crate::Trajectory::widened) takes back to this schedule.
     ///
     /// # Errors
-    /// [`ErrorKind::Level`]: a level outside of 1..=T.
+    /// [`ErrorKind::Level`] for a level outside 1..=T.
     pub fn truncated(&self, top: usize) -> Result<Self, Error> {
         if !(1..=self.levels()).contains(&top) {
             return Err(Error::new(ErrorKind::Level, format!("level {top}: expected 1 to {}", self.levels())));
@@ -197,20 +200,22 @@ impl NoiseSchedule {
         Ok(Self { alpha_bar: self.alpha_bar[..=top].to_vec(), final_alpha_bar: self.final_alpha_bar })
     }
 
-    /// ᾱ_t for a level `t` in 0..=T.
+    /// Returns ᾱ_t for a level `t` in 0..=T.
     ///
     /// # Panics
-    /// If `level` > T.
+    /// Panics if `level` > T.
     pub fn alpha_bar(&self, level: usize) -> f64 {
         self.alpha_bar[level]
     }
 
-    /// ᾱ at any level from 1 to T: [`alpha_bar`](Self::alpha_bar) at whole ones, and between two of them such that the logarithm of the
-    /// signal-to-noise ratio ᾱ/(1-ᾱ) is linear in the level, as diffusers' and k-diffusion's conversion of σ to timesteps has it. Towards a level with
-    /// ᾱ = 0, whose logarithm is not finite, ᾱ itself is linear.
+    /// Returns ᾱ at any level from 1 to T, whole or not.
+    ///
+    /// At whole levels it is [`alpha_bar`](Self::alpha_bar). Between two of them, the logarithm of the signal-to-noise ratio ᾱ/(1-ᾱ) is
+    /// linear in the level, as in the conversion of σ to timesteps in diffusers and k-diffusion. Towards a level with ᾱ = 0, whose
+    /// logarithm is not finite, ᾱ itself is linear.
     ///
     /// # Panics
-    /// If `level` is not in 1..=T.
+    /// Panics if `level` is not in 1..=T.
     pub fn alpha_bar_between(&self, level: f64) -> f64 {
         assert!((1.0..=self.levels() as f64).contains(&level), "level {level}: expected 1 to {}", self.levels());
         let (below, part) = (level as usize, level.fract());
@@ -227,27 +232,27 @@ impl NoiseSchedule {
         1.0 / (1.0 + (-between).exp())
     }
 
-    /// diffusers' `set_alpha_to_one`: whether the last sampling step arrives at the clean image (true, the paper) or at the noise of
-    /// ᾱ_1 (false). Marginals are not affected: ᾱ_0 is 1.
+    /// Sets diffusers' `set_alpha_to_one`: whether the last sampling step arrives at the clean image (true, as in the paper) or at the
+    /// noise of ᾱ_1 (false). Marginals are not affected: ᾱ_0 is 1.
     #[must_use]
     pub fn with_set_alpha_to_one(self, set_alpha_to_one: bool) -> Self {
         let final_alpha_bar = if set_alpha_to_one { 1.0 } else { self.alpha_bar[1] };
         Self { final_alpha_bar, ..self }
     }
 
-    /// ᾱ of the lower end of a sampling step: [`alpha_bar`](Self::alpha_bar), but for level 0 what
-    /// [`with_set_alpha_to_one`](Self::with_set_alpha_to_one) chose.
+    /// Returns ᾱ at the lower end of a sampling step: [`alpha_bar`](Self::alpha_bar), except at level 0, where it is as chosen by
+    /// [`with_set_alpha_to_one`](Self::with_set_alpha_to_one).
     ///
     /// # Panics
-    /// If `level` > T.
+    /// Panics if `level` > T.
     pub fn arrival_alpha_bar(&self, level: usize) -> f64 {
         if level == 0 { self.final_alpha_bar } else { self.alpha_bar[level] }
     }
 
-    /// β_t = 1 - ᾱ_t/ᾱ_{t-1} for a level in 1..=T.
+    /// Returns β_t = 1 - ᾱ_t/ᾱ_{t-1} for a level in 1..=T.
     ///
     /// # Panics
-    /// If `level` is 0 or > T.
+    /// Panics if `level` is 0 or > T.
     pub fn beta(&self, level: usize) -> f64 {
         1.0 - self.alpha_bar[level] / self.alpha_bar[level - 1]
     }

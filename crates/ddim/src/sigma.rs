@@ -20,11 +20,12 @@ use crate::trajectory::Trajectory;
 pub enum Sigma {
     /// σ(η) = η √((1-ᾱ_s)/(1-ᾱ_t)) √(1-ᾱ_t/ᾱ_s), Eq. 16, η in [0, 1]: 0 is DDIM, 1 is DDPM.
     Eta(f64),
-    /// σ̂ = √(1-ᾱ_t/ᾱ_s), DDPM's larger variance (the authors' `ddpm_noisy`). Only the noise uses σ̂, the direction keeps σ(1); the last
-    /// step adds none. The authors also clip f_θ and re-derive ε: [`Clip::Range`](crate::Clip::Range) with [`Sampler::with_rederived_epsilon`](crate::Sampler::with_rederived_epsilon).
+    /// σ̂ = √(1-ᾱ_t/ᾱ_s), DDPM's larger variance (the authors' `ddpm_noisy`). Only the noise uses σ̂; the direction keeps σ(1), and the
+    /// last step adds no noise. The authors also clip f_θ and re-derive ε: [`Clip::Range`](crate::Clip::Range) with
+    /// [`Sampler::with_rederived_epsilon`](crate::Sampler::with_rederived_epsilon).
     Hat,
-    /// σ of each step, in the order of [`Trajectory::levels`]. 0 ≤ σ² ≤ 1-ᾱ_s, but for the step to the clean image, whose σ_1 is free:
-    /// it draws from N(f_θ(x_1), σ_1² I) (Eq. 10).
+    /// σ of each step, in the order of [`Trajectory::levels`]. 0 ≤ σ² ≤ 1-ᾱ_s, except for the step to the clean image, whose σ_1 is free:
+    /// that step draws from N(f_θ(x_1), σ_1² I) (Eq. 10).
     Explicit(Vec<f64>),
 }
 
@@ -70,11 +71,11 @@ impl Sigma {
         trajectory.pairs().enumerate().map(step).collect()
     }
 
-    /// σ of each step as it multiplies the noise, in the order of [`Trajectory::levels`].
+    /// Returns the σ that multiplies the noise of each step, in the order of [`Trajectory::levels`].
     ///
     /// # Errors
-    /// [`ErrorKind::Sigma`]: η outside [0, 1], or an explicit σ outside its range or in the wrong number; [`ErrorKind::Trajectory`]: one made
-    /// for another T.
+    /// [`ErrorKind::Sigma`] if η is outside [0, 1], an explicit σ is out of range, or there is not one σ per step;
+    /// [`ErrorKind::Trajectory`] if the trajectory was made for another T.
     pub fn values(&self, schedule: &NoiseSchedule, trajectory: &Trajectory) -> Result<Vec<f64>, Error> {
         Ok(self.deviations(schedule, trajectory)?.iter().map(|d| d.noise).collect())
     }

@@ -1,4 +1,4 @@
-//! Eq. 12 as one step.
+//! One step of Eq. 12.
 
 /// One step of Eq. 12, from level `level` down to `next`.
 ///
@@ -23,13 +23,13 @@ pub struct Step {
     pub alpha_bar_next: f64,
     /// The coefficient of ε_θ, √(1-ᾱ_next-σ²), where σ is σ(1) for [`Sigma::Hat`](crate::Sigma::Hat).
     pub direction: f64,
-    /// The deviation of the fresh noise.
+    /// The standard deviation of the fresh noise.
     pub sigma: f64,
 }
 
 impl Step {
-    /// Eq. 12 for one element: √ᾱ_next · `x_0` + √(1-ᾱ_next-σ²) · `epsilon` + σ · `noise`, where `x_0` is f_θ(x_t), `epsilon` ε_θ(x_t), and `noise`
-    /// a draw of N(0, 1), which is not looked at where σ is 0.
+    /// Applies Eq. 12 to one element: √ᾱ_next · `x_0` + √(1-ᾱ_next-σ²) · `epsilon` + σ · `noise`, where `x_0` is f_θ(x_t), `epsilon` is
+    /// ε_θ(x_t), and `noise` is a draw from N(0, 1), which is ignored if σ is 0.
     pub fn apply(&self, x_0: f64, epsilon: f64, noise: f64) -> f64 {
         let mean = self.alpha_bar_next.sqrt() * x_0 + self.direction * epsilon;
         if self.sigma > 0.0 { mean + self.sigma * noise } else { mean }

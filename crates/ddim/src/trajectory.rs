@@ -3,11 +3,11 @@
 use crate::error::{Error, ErrorKind};
 use crate::schedule::{MOST_LEVELS, NoiseSchedule, linspace};
 
-/// An increasing sub-sequence τ_1 < … < τ_S of the levels 1..=T. τ_0 = 0 is implied.
+/// An increasing sub-sequence τ_1 < … < τ_S of the levels 1..=T, with τ_0 = 0 implied.
 ///
-/// Constructors are named after their authors' conventions and take (T, S), or the schedule and S where they need ᾱ. Where a convention repeats a
-/// timestep the duplicate is dropped, so that [`Trajectory::len`] may be below the S that was asked for; the authors' [`uniform`](Self::uniform) may exceed it.
-/// All errors are of [`ErrorKind::Trajectory`].
+/// Constructors are named after their authors' conventions and take (T, S), or the schedule and S if they need ᾱ. If a convention repeats a
+/// timestep, the duplicate is dropped, so [`Trajectory::len`] may be less than the requested S; the authors' [`uniform`](Self::uniform) may
+/// exceed it. All errors are of kind [`ErrorKind::Trajectory`].
 ///
 /// ```
 /// use ddim::{NoiseSchedule, Trajectory};
@@ -72,30 +72,30 @@ impl Trajectory {
         Self { levels, total }
     }
 
-    /// The authors' `uniform`: `range(0, T, T // S)`. Where S does not divide T this has more than S steps (S = 300: 334).
+    /// Returns the authors' `uniform`: `range(0, T, T // S)`. If S does not divide T, it has more than S steps (S = 300: 334).
     ///
     /// # Errors
-    /// S outside 1..=T, or T above [`MOST_LEVELS`].
+    /// Returns an error if S is outside 1..=T, or T is above [`MOST_LEVELS`].
     pub fn uniform(total: usize, steps: usize) -> Result<Self, Error> {
         check(total, steps)?;
         Ok(Self::from_ascending_codes(total, (0..total).step_by(total / steps)))
     }
 
-    /// The authors' `quad`: `int(linspace(0, √(0.8 T), S)²)`, duplicates dropped.
+    /// Returns the authors' `quad`: `int(linspace(0, √(0.8 T), S)²)`, with duplicates dropped.
     ///
     /// # Errors
-    /// S outside 1..=T, or T above [`MOST_LEVELS`].
+    /// Returns an error if S is outside 1..=T, or T is above [`MOST_LEVELS`].
     pub fn quadratic(total: usize, steps: usize) -> Result<Self, Error> {
         check(total, steps)?;
         let end = (total as f64 * 0.8).sqrt();
         Ok(Self::from_ascending_codes(total, linspace(0.0, end, steps).map(|root| (root * root) as usize)))
     }
 
-    /// The paper's quadratic: τ_i = ⌊c i²⌋ with c = T/S², so that the last level is T itself; levels below 1 are raised to 1 and
-    /// duplicates dropped.
+    /// Returns the paper's quadratic trajectory: τ_i = ⌊c i²⌋ with c = T/S², so that the last level is T itself. Levels below 1 are raised
+    /// to 1, and duplicates are dropped.
     ///
     /// # Errors
-    /// S outside 1..=T, or T above [`MOST_LEVELS`].
+    /// Returns an error if S is outside 1..=T, or T is above [`MOST_LEVELS`].
     pub fn quadratic_full(total: usize, steps: usize) -> Result<Self, Error> {
         check(total, steps)?;
         // Integers, so that the floor is exact.
@@ -103,19 +103,19 @@ impl Trajectory {
         Ok(Self::from_ascending_codes(total, (1..=steps).map(|i| level(i).max(1) - 1)))
     }
 
-    /// diffusers' `leading`: `i·(T // S) + steps_offset`. What the offset pushes past T - 1 is moved back to it.
+    /// Returns diffusers' `leading`: `i·(T // S) + steps_offset`. Timesteps that the offset pushes past T - 1 are moved back to it.
     ///
     /// # Errors
-    /// S outside 1..=T, or T above [`MOST_LEVELS`].
+    /// Returns an error if S is outside 1..=T, or T is above [`MOST_LEVELS`].
     pub fn leading(total: usize, steps: usize, offset: usize) -> Result<Self, Error> {
         check(total, steps)?;
         Ok(Self::from_ascending_codes(total, (0..steps).map(|i| (i * (total / steps)).saturating_add(offset))))
     }
 
-    /// diffusers' `trailing`: `round_half_even(T, T - T/S, …) - 1`, in the floating-point arithmetic of numpy's `arange`.
+    /// Returns diffusers' `trailing`: `round_half_even(T, T - T/S, …) - 1`, in the floating-point arithmetic of numpy's `arange`.
     ///
     /// # Errors
-    /// S outside 1..=T, or T above [`MOST_LEVELS`].
+    /// Returns an error if S is outside 1..=T, or T is above [`MOST_LEVELS`].
     pub fn trailing(total: usize, steps: usize) -> Result<Self, Error> {
         check(total, steps)?;
         let start = total as f64;
@@ -124,21 +124,21 @@ impl Trajectory {
         Ok(Self::from_ascending_codes(total, (0..steps).rev().map(code)))
     }
 
-    /// diffusers' `linspace`: `round(linspace(0, T - 1, S))`.
+    /// Returns diffusers' `linspace`: `round(linspace(0, T - 1, S))`.
     ///
     /// # Errors
-    /// S outside 1..=T, or T above [`MOST_LEVELS`].
+    /// Returns an error if S is outside 1..=T, or T is above [`MOST_LEVELS`].
     pub fn linspace(total: usize, steps: usize) -> Result<Self, Error> {
         check(total, steps)?;
         let end = (total - 1) as f64;
         Ok(Self::from_ascending_codes(total, linspace(0.0, end, steps).map(|code| code.round_ties_even() as usize)))
     }
 
-    /// Levels round(T (1 - i/S)^p), i = 0..S: evenly spaced for p = 1 (`trailing` but for its rounding), denser towards the image above. p = 1.5 was
-    /// best for all solvers on the built-in models of emoji and garments.
+    /// Returns the levels round(T (1 - i/S)^p), i = 0..S: evenly spaced for p = 1 (`trailing` up to rounding), denser towards the image for
+    /// p > 1. p = 1.5 was best for all solvers on the built-in models of emoji and garments.
     ///
     /// # Errors
-    /// S outside 1..=T, T above [`MOST_LEVELS`], or a p that is not a positive number.
+    /// Returns an error if S is outside 1..=T, T is above [`MOST_LEVELS`], or p is not a positive number.
     pub fn power(total: usize, steps: usize, p: f64) -> Result<Self, Error> {
         check(total, steps)?;
         check_positive("power", p)?;
@@ -146,20 +146,21 @@ impl Trajectory {
         Ok(Self::from_ascending_codes(total, (1..=steps).map(|i| level(i).max(1) - 1)))
     }
 
-    /// Even in log-SNR, from T to 1 (DPM-Solver, arXiv 2206.00927; diffusers' `use_lu_lambdas`): λ = ½ ln(ᾱ/(1-ᾱ)) at equal distances, each
-    /// at the level whose λ is nearest. Where ᾱ_T = 0, T is one of the levels and the distances count from T - 1.
+    /// Returns levels evenly spaced in log-SNR, from T to 1 (DPM-Solver, arXiv 2206.00927; diffusers' `use_lu_lambdas`): equidistant
+    /// λ = ½ ln(ᾱ/(1-ᾱ)), each at the level whose λ is nearest. If ᾱ_T = 0, T is one of the levels and the spacing starts from T - 1.
     ///
     /// # Errors
-    /// S outside 1..=T.
+    /// Returns an error if S is outside 1..=T.
     pub fn log_snr(schedule: &NoiseSchedule, steps: usize) -> Result<Self, Error> {
         Self::by_sigma(schedule, steps, |high, low, part| high + part * (low - high))
     }
 
-    /// Karras et al.'s (arXiv 2206.00364, Eq. 5; diffusers' `use_karras_sigmas`, with ρ = 7): σ^(1/ρ) at equal distances, σ = √((1-ᾱ)/ᾱ), from level T
-    /// to level 1, each at the level whose log σ is nearest. Where ᾱ_T = 0, T is one of the levels and the distances count from T - 1.
+    /// Returns the levels of Karras et al. (arXiv 2206.00364, Eq. 5; diffusers' `use_karras_sigmas`, with ρ = 7): equidistant σ^(1/ρ),
+    /// σ = √((1-ᾱ)/ᾱ), from level T to level 1, each at the level whose log σ is nearest. If ᾱ_T = 0, T is one of the levels and the
+    /// spacing starts from T - 1.
     ///
     /// # Errors
-    /// S outside 1..=T, or a ρ that is not a positive number.
+    /// Returns an error if S is outside 1..=T, or ρ is not a positive number.
     pub fn karras(schedule: &NoiseSchedule, steps: usize, rho: f64) -> Result<Self, Error> {
         check_positive("rho", rho)?;
         Self::by_sigma(schedule, steps, |high, low, part| {
@@ -195,11 +196,11 @@ impl Trajectory {
         Ok(Self { levels, total })
     }
 
-    /// The same levels among more: `total` of a model, where this one was made for the lowest of them ([`NoiseSchedule::truncated`]). All S steps
-    /// then run below the level where an edit starts.
+    /// Returns the same levels in a model with `total` levels, of which this trajectory was made for the lowest
+    /// ([`NoiseSchedule::truncated`]). All S steps then run below the level where an edit starts.
     ///
     /// # Errors
-    /// A `total` below this trajectory's, or above [`MOST_LEVELS`].
+    /// Returns an error if `total` is below this trajectory's, or above [`MOST_LEVELS`].
     ///
     /// ```
     /// use ddim::Trajectory;
@@ -216,10 +217,10 @@ impl Trajectory {
         Ok(Self { total, ..self })
     }
 
-    /// Explicit code timesteps (0..T-1) in the order in which a sampler visits them: strictly descending.
+    /// Creates a trajectory from explicit code timesteps (0..T-1) in the order in which a sampler visits them: strictly descending.
     ///
     /// # Errors
-    /// T outside of 1..=[`MOST_LEVELS`], an empty list, a timestep that is T or more, or one that does not lie below its predecessor.
+    /// Returns an error if T is outside 1..=[`MOST_LEVELS`], the list is empty, or a timestep is T or more, or not below its predecessor.
     pub fn from_timesteps(total: usize, timesteps: &[usize]) -> Result<Self, Error> {
         check_total(total)?;
         let error = |message| Err(Error::new(ErrorKind::Trajectory, message));
@@ -235,36 +236,36 @@ impl Trajectory {
         Ok(Self { levels: timesteps.iter().rev().map(|t| t + 1).collect(), total })
     }
 
-    /// Every level, 1..=T.
+    /// Returns every level, 1..=T.
     ///
     /// # Errors
-    /// T = 0, or above [`MOST_LEVELS`].
+    /// Returns an error if T = 0, or T is above [`MOST_LEVELS`].
     pub fn full(total: usize) -> Result<Self, Error> {
         Self::uniform(total, total)
     }
 
-    /// τ_1 < … < τ_S as levels in 1..=T.
+    /// Returns τ_1 < … < τ_S as levels in 1..=T.
     pub fn levels(&self) -> &[usize] {
         &self.levels
     }
 
-    /// The code timesteps (0..T-1) in the order in which a sampler visits them: descending.
+    /// Returns the code timesteps (0..T-1) in the order in which a sampler visits them: descending.
     pub fn timesteps(&self) -> impl DoubleEndedIterator<Item = usize> + ExactSizeIterator {
         self.levels.iter().rev().map(|level| level - 1)
     }
 
-    /// (τ_{i-1}, τ_i) for i = 1..=S, ascending, τ_0 = 0.
+    /// Returns (τ_{i-1}, τ_i) for i = 1..=S in ascending order, with τ_0 = 0.
     pub fn pairs(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> + ExactSizeIterator {
         (0..self.levels.len()).map(|i| (if i == 0 { 0 } else { self.levels[i - 1] }, self.levels[i]))
     }
 
-    /// S: how often the network is evaluated.
+    /// Returns S, the number of steps.
     #[allow(clippy::len_without_is_empty)] // a trajectory is never empty
     pub fn len(&self) -> usize {
         self.levels.len()
     }
 
-    /// T of the schedule that this was made for.
+    /// Returns T of the schedule that this trajectory was made for.
     pub fn total(&self) -> usize {
         self.total
     }

@@ -1,4 +1,4 @@
-//! Trajectories made for one network (section 4.2 leaves τ open): levels that bring its images of few steps nearest to those of many.
+//! Trajectories tuned for one network (section 4.2 leaves τ open): levels that bring its few-step images closest to its many-step images.
 
 use crate::denoiser::{Denoiser, predict_at};
 use crate::error::{Error, ErrorKind};
@@ -10,12 +10,12 @@ use crate::sampler::Sampler;
 use crate::trajectory::Trajectory;
 use std::collections::BTreeMap;
 
-/// A batch of latents x_T, and the images that the ODE carries them to, as many steps find them.
+/// A batch of latents x_T, with the images to which the ODE carries them, found with many steps.
 #[derive(Debug, Clone)]
 pub struct Target<D, T = f32> {
     /// The network, for this batch.
     pub denoiser: D,
-    /// Whose latents they are.
+    /// The batch to which the latents belong.
     pub batch: noise::Batch,
     /// x_T, [n, c, h, w].
     pub latents: Vec<T>,
@@ -23,48 +23,48 @@ pub struct Target<D, T = f32> {
     pub images: Vec<T>,
 }
 
-/// What [`tune`] found. Errors are those of the objective there; each pair is of the start and of the trajectory found.
+/// The result of [`tune`]. Errors are those of its objective; each pair holds that of the start and that of the trajectory found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tuned {
-    /// What the search came to.
+    /// The trajectory found.
     pub found: Trajectory,
-    /// Which of the trajectories it started from: the one with the least error on the latents of the search.
+    /// The index of the trajectory that the search started from: the one with the least error on the search's latents.
     pub start: usize,
-    /// On the latents of the search.
+    /// Errors on the latents of the search.
     pub in_sample: [f64; 2],
-    /// On latents that the search has not seen.
+    /// Errors on latents that the search has not seen.
     pub held_out: [f64; 2],
-    /// What an image's error counts at most.
+    /// The most that an image's error counts.
     pub cap: f64,
-    /// Rounds over all levels.
+    /// The number of passes over all levels.
     pub passes: usize,
 }
 
 impl Tuned {
-    /// Whether the trajectory found is better than its start on latents that the search has not seen; otherwise the start is to be kept.
+    /// Returns whether the trajectory found beats its start on latents that the search has not seen; if not, the start should be kept.
     pub fn is_better(&self) -> bool {
         self.held_out[1] < self.held_out[0]
     }
 }
 
-/// Moves the levels of a trajectory, one at a time, to where images come nearest to their targets: coordinate search from the best of `starts`, which
-/// have one length, in `passes` rounds at most.
+/// Moves the levels of a trajectory, one at a time, to where its images come closest to their targets.
 ///
-/// An image's error is the root mean square of its difference from the target, pixels in [0, 1] as they are shown (clamped); the objective is the mean over images
-/// of errors that count no more than a cap, twice the least median that a start has. From the same latent two trajectories come now and then
-/// to different images: without a cap those few decide.
+/// This is a coordinate search from the best of `starts`, which all have the same length, in at most `passes` rounds. An image's error is
+/// the root mean square of its difference from the target, with pixels in [0, 1] as displayed (clamped). The objective is the mean over
+/// images of these errors, each counted up to a cap: twice the lowest median among the starts. Two trajectories occasionally lead from the
+/// same latent to different images, and without a cap those few would decide.
 ///
-/// A level moves by whole levels between its neighbours, at first by a quarter of the way to them, and by half as much where neither direction is better. The
-/// highest stays: latents are N(0, I) there. What lies above the one that moves is not computed again, nor the network's answer at
-/// the level it is reached from. After its last step the search ends early.
+/// A level moves by whole levels between its neighbours, at first by a quarter of the distance to them, and by half as much once neither
+/// direction is better. The highest level stays, because latents are N(0, I) there. Steps above the moving level are not recomputed, and
+/// neither is the network's output at the level from which it is reached. The search ends early once no level gains from moving by one.
 ///
-/// `sampler` makes the steps of a trajectory; the search is of use where they add no noise. `observe` is called after each evaluation of the network with the number of
-/// its images, and ends the search with what it returns. Neither the split into batches nor anything else but latents and targets changes
-/// the result.
+/// `sampler` makes the steps of a trajectory; the search is only useful if they add no noise. `observe` is called after each evaluation of
+/// the network with the number of its images, and ends the search with an error of its own. Only latents and targets affect the result; how
+/// they are split into batches does not.
 ///
 /// # Errors
-/// [`ErrorKind::Trajectory`]: no starts, or starts of different lengths or T. [`ErrorKind::Batch`]: no targets to search on, or targets of another shape than their latents. What the denoiser,
-/// `sampler` and `observe` say.
+/// [`ErrorKind::Trajectory`] if there are no starts, or if they differ in length or T. [`ErrorKind::Batch`] if there are no targets to
+/// search on, or if targets and their latents differ in shape. Errors of the denoiser, `sampler` and `observe` are passed on.
 pub fn tune<T: Real, D: Denoiser<T>, E: From<D::Error>>(
     starts: &[Trajectory],
     passes: usize,

@@ -9,32 +9,32 @@ use std::path::PathBuf;
 
 /// Time the network on this machine.
 ///
-/// Evaluates a preset's network (untrained: the weights do not matter for the time) or a model on random images, after a first evaluation
-/// that is not counted, for at least two seconds and three times, and reports the median.
+/// Evaluates a preset's network or a model on random images, for at least two seconds and at least three times, and reports the median. The
+/// first evaluation does not count. A preset's network is untrained, because the weights do not affect the time.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  ddim bench                                       the DDPM network of CIFAR-10, batch 16
-  ddim bench --batch 1 --threads 1 --profile       where the time goes, an image at a time on one core
-  ddim bench --train --batch 8                     a step of training
-  ddim bench --device gpu --batch 64               on a graphics processor
-  ddim bench --model fashion --json                the built-in model, for a script")]
+  ddim bench                                  the DDPM network for CIFAR-10, batch 16
+  ddim bench --batch 1 --threads 1 --profile  where the time goes: one image, one thread
+  ddim bench --train --batch 8                a training step
+  ddim bench --device gpu --batch 64          on a GPU
+  ddim bench --model fashion --json           the built-in model, for a script")]
 pub(crate) struct Flags {
-    /// A network of `ddim train`: tiny, small, ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256.
+    /// Network to time, a preset of `ddim train`: tiny, small, ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256.
     #[arg(long, value_name = "NAME", default_value = "ddpm-cifar10", conflicts_with = "model")]
     pub(crate) preset: String,
-    /// A model instead: built in, a diffusers pipeline folder, or of the hub.
+    /// Time a model instead: a built-in name, a diffusers pipeline folder, or a model on the Hugging Face Hub.
     #[arg(long, value_name = "NAME|DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
-    /// Images evaluated together.
+    /// Number of images to evaluate together.
     #[arg(long, value_name = "B", default_value_t = 16)]
     pub(crate) batch: usize,
-    /// Time a step of training instead: the gradient of the epsilon objective, clipping by the global norm, Adam.
+    /// Time a training step instead: the gradient of the epsilon objective, clipping by the global norm, and Adam.
     #[arg(long)]
     pub(crate) train: bool,
-    /// With --train: keep fewer activations in memory and recompute them in the backward pass.
+    /// With --train, keep fewer activations in memory and recompute them in the backward pass. CPU only.
     #[arg(long, requires = "train")]
     pub(crate) checkpoint_activations: bool,
-    /// Show the share of each kind of operation.
+    /// Show the share of time that each kind of operation takes. CPU only.
     #[arg(long)]
     pub(crate) profile: bool,
     #[command(flatten)]

@@ -5,14 +5,14 @@ use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 use std::io::Write;
 
-/// Print completions for a shell.
+/// Print shell completions.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ddim completions bash > ~/.local/share/bash-completion/completions/ddim
   ddim completions zsh > ~/.zfunc/_ddim                  a folder of $fpath
   ddim completions fish > ~/.config/fish/completions/ddim.fish")]
 pub(crate) struct Flags {
-    /// Which shell.
+    /// Shell to generate completions for.
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }

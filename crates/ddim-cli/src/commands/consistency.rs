@@ -9,22 +9,24 @@ use std::path::PathBuf;
 
 /// Draw the same latents with different numbers of steps (section 5.2 of the paper).
 ///
-/// One row a latent, one column a number of steps: with eta 0 the picture is decided by the latent. Also prints how far each column is
-/// from the last, as the root mean squared difference of pixels in [0, 1], beside the difference between different latents; with --features
-/// also by the distance of Inception features, which see what is shown rather than where its pixels are.
+/// Draws one row per latent and one column per number of steps. Sampling is deterministic (eta 0), so the latent determines the image.
+///
+/// Also prints how far each column is from the last, as the root mean squared difference of pixels in [0, 1], next to the difference
+/// between different latents. With --features, the distance between Inception features is printed as well, which reflects content rather
+/// than exact pixels.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim consistency --grid consistency.png
   ddim consistency --seed 5 --count 4 --steps 5,10,20,50 --grid few.png")]
 pub(crate) struct Flags {
-    /// The seed of the latents.
+    /// Seed for the latents.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
     /// Number of latents, one per row.
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) count: usize,
-    /// Numbers of steps, one a column.
+    /// Numbers of steps, one per column.
     #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100, 1000], value_parser = parse_item::<usize>)]
     pub(crate) steps: Vec<usize>,
     #[command(flatten)]
@@ -35,13 +37,13 @@ pub(crate) struct Flags {
     pub(crate) clip: ClipArgs,
     #[command(flatten)]
     pub(crate) class: ClassArgs,
-    /// Where the picture goes.
+    /// Write the picture to this file.
     #[arg(long, value_name = "FILE.png", default_value = "consistency.png", help_heading = "Output")]
     pub(crate) grid: PathBuf,
-    /// Leave out the numbers of steps above the columns.
+    /// Omit the numbers of steps above the columns.
     #[arg(long, help_heading = "Output")]
     pub(crate) no_labels: bool,
-    /// Also compare by Inception features.
+    /// Also compare Inception features.
     #[arg(long, help_heading = "Output")]
     pub(crate) features: bool,
     #[command(flatten)]

@@ -15,23 +15,25 @@ pub(crate) enum Dtype {
     Bf16,
 }
 
-/// Rewrite a model as a diffusers pipeline folder with safetensors weights.
+/// Convert a model to a diffusers pipeline folder with safetensors weights.
 ///
-/// Reads what --model reads (also .bin pickles and the attention names of old versions) and writes what Python diffusers loads today. A file
-/// of weights alone (safetensors or PyTorch's, whatever is wrapped around its state dict) is a checkpoint of the DDIM authors' code or of
-/// their network, or diffusers' with its config.json; of averaged weights and those themselves the average is taken. Nothing in it is
-/// executed.
+/// Reads anything that --model takes, including .bin pickles and the attention names of old diffusers versions, and writes what Python
+/// diffusers loads today.
+///
+/// SRC may also be a file of weights (safetensors or PyTorch, whatever is wrapped around the state dict): a checkpoint of the DDIM authors'
+/// code or of their network, or diffusers weights with their config.json. If it has both averaged (EMA) and raw weights, the averaged ones
+/// are used unless --raw is given. Nothing in the file is executed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ddim convert ./old-pipeline ./new-pipeline
   ddim convert fashion ./fashion-f16 --dtype f16
-  ddim convert model-790000.ckpt ./ddpm-cifar10       the authors' checkpoint, its averaged weights
+  ddim convert model-790000.ckpt ./ddpm-cifar10  the authors' checkpoint, averaged weights
   ddim convert unet.bin ./whole --config unet/config.json --scheduler scheduler_config.json")]
 pub(crate) struct Flags {
-    /// A built-in model, a folder or a model of the hub that --model takes, or a file of weights.
+    /// Model to convert: anything that --model takes (a built-in name, a folder, a model on the Hub), or a file of weights.
     #[arg(value_name = "SRC")]
     pub(crate) source: PathBuf,
-    /// The folder to make.
+    /// Folder to create.
     #[arg(value_name = "DST")]
     pub(crate) destination: PathBuf,
     /// Number format of the weights.
@@ -39,10 +41,10 @@ pub(crate) struct Flags {
     pub(crate) dtype: Dtype,
     #[command(flatten)]
     pub(crate) choices: ModelArgs,
-    /// The config.json of the network, for a file of diffusers' weights that has none beside it.
+    /// The network's config.json, for a file of diffusers weights without one next to it.
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) config: Option<PathBuf>,
-    /// The size of the images, N or HxW, where an authors' checkpoint does not tell or a model's own is another.
+    /// Image size (N or HxW), to replace the model's own or if an authors' checkpoint does not determine it.
     #[arg(long, value_name = "N|HxW", value_parser = parse_size)]
     pub(crate) size: Option<[usize; 2]>,
     #[command(flatten)]

@@ -7,28 +7,31 @@ use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
 
-/// Turn images into latents along the ODE.
+/// Encode images to latents along the ODE.
 ///
-/// Runs the deterministic process upwards (Eq. 13): the latents decode to the images again with `ddim sample --latents` and the same
-/// --steps and --trajectory. Nothing is clipped. The error falls with S; --inversion anderson takes it away among few steps too, and its latents are
-/// what noise is, which interpolation needs.
+/// Runs the deterministic process upwards (Eq. 13 of the paper). To decode the latents, run `ddim sample --latents` with the same --steps
+/// and --trajectory. Nothing is clipped.
+///
+/// The error shrinks as S grows. With --inversion anderson, it all but vanishes even with few steps, and the latents are distributed like
+/// noise, as interpolation requires.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim encode --input photos/ --save-npy x_T.npy --steps 100
   ddim sample --latents x_T.npy --steps 100 --no-clip --grid again.png
-  ddim encode --input boot.png --save-npy boot.npy          then: ddim interpolate --latents two.npy")]
+  ddim encode --input boot.png --save-npy boot.npy  then: ddim interpolate --latents two.npy")]
 pub(crate) struct Flags {
-    /// Images of the model's size (or --fit): one, a folder or .zip of them, a data set's files, or a batch x_0.npy (f32, [n, c, h, w], scale
-    /// [-1, 1]).
+    /// Images to encode, of the model's size unless --fit is given.
+    ///
+    /// An image, a folder or .zip of images, the files of a data set, or a batch x_0.npy (f32, [n, c, h, w], range [-1, 1]).
     #[arg(long, value_name = "IMAGE|DIR|x_0.npy", help_heading = "Data")]
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) preparation: PreparationArgs,
-    /// Where the latents go: f32 [n, c, h, w].
+    /// Write the latents to this file, as f32 [n, c, h, w].
     #[arg(long, value_name = "x_T.npy", help_heading = "Output")]
     pub(crate) save_npy: PathBuf,
-    /// S: how often the network is evaluated for an image.
+    /// Number of steps S, normally one network evaluation each.
     #[arg(long, value_name = "S", default_value_t = 50)]
     pub(crate) steps: usize,
     #[command(flatten)]

@@ -8,49 +8,57 @@ use ddim_engine as engine;
 use ddim_engine::plus_minus;
 use std::path::PathBuf;
 
-/// Compare two sets of images, as FID does.
+/// Compare two sets of images: FID, KID, precision and recall.
 ///
-/// Prints FID with its standard error over the images of A (by leaving each out; B is taken as it is), and where both are images KID with its
-/// own, precision and recall (of A against B; of 10,000 images of each where there are more, drawn by --seed). A set is a folder of images of one size, CIFAR-10's or MNIST's files (a folder stands for its training images), a batch (.npy or .npz: bytes [n, h, w, c]
-/// or f32 [n, c, h, w] in [-1, 1]), or statistics (.npz with mu and sigma, pytorch-fid's or ours). Equals pytorch-fid: features from bytes,
-/// bilinear to 299 x 299.
+/// A set is a folder of images of one size, the files of CIFAR-10 or MNIST (a folder stands for its training images), a batch (.npy or
+/// .npz: bytes [n, h, w, c] or f32 [n, c, h, w] in [-1, 1]), or statistics (.npz with mu and sigma, written by pytorch-fid or ddim).
+///
+/// FID is printed with its standard error over the images of A (by leave-one-out, with B taken as fixed). It equals pytorch-fid's: features
+/// are taken from bytes, resized bilinearly to 299 x 299.
+///
+/// If both sets are images, KID is printed with its standard error, along with the precision and recall of A against B. These use at most
+/// 10,000 images of each set, drawn by --seed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  ddim fid samples/ cifar-10-batches-bin                 50,000 training images
-  ddim fid cifar-10-batches-bin --save-stats train.npz   statistics for later, which pytorch-fid reads as well
+  ddim fid samples/ cifar-10-batches-bin                against the 50,000 training images
+  ddim fid cifar-10-batches-bin --save-stats train.npz  statistics that pytorch-fid also reads
   ddim fid samples/ train.npz --json
-  ddim fid samples/ photos/ --nearest pairs.png          does the model draw what it was trained on?
-  ddim fid samples/ photos/ --size 64 --fit crop         both as a model of 64 x 64 sees them
+  ddim fid samples/ photos/ --nearest pairs.png         does the model copy its training images?
+  ddim fid samples/ photos/ --size 64 --fit crop        both as a 64 x 64 model sees them
   ddim fid part1.npz --also part2.npz --save-stats all.npz")]
 pub(crate) struct Flags {
-    /// What is judged.
+    /// Set of images to evaluate.
     #[arg(value_name = "A")]
     pub(crate) a: PathBuf,
-    /// The reference.
+    /// Reference set; optional with --save-stats.
     #[arg(value_name = "B", required_unless_present = "save_stats")]
     pub(crate) b: Option<PathBuf>,
-    /// More of A: another part of it, put together with it.
+    /// Another part of A, combined with it; may be repeated.
     #[arg(long, value_name = "A2")]
     pub(crate) also: Vec<PathBuf>,
-    /// Write the statistics of A, as pytorch-fid does.
+    /// Write the statistics of A in pytorch-fid's format.
     #[arg(long, value_name = "F.npz", help_heading = "Output")]
     pub(crate) save_stats: Option<PathBuf>,
-    /// Write a picture of the 64 images of A that lie closest to one of B, each beside that one, closest first; and say how many of A lie closer to an
-    /// image of B than any other of B does, which are copies rather than images of their own. For a model's images against those it was trained on.
+    /// Write a picture of the 64 images of A that are closest to an image of B, and print the share of copies in A.
+    ///
+    /// Each image is shown next to its nearest image in B, closest pair first. An image of A is a copy if it is closer to an image of B
+    /// than any other image of B is. Use this to compare a model's images with those it was trained on.
     #[arg(long, value_name = "F.png", help_heading = "Output")]
     pub(crate) nearest: Option<PathBuf>,
-    /// Only the first N images of each set.
+    /// Use only the first N images of each set.
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) limit: Option<usize>,
-    /// Prepare images as those of a model of this size, N or HxW, instead of taking them as they are.
+    /// Prepare images as for a model of this size (N or HxW) instead of using them as they are.
     #[arg(long, value_name = "N|HxW", value_parser = parse_size, help_heading = "Data")]
     pub(crate) size: Option<[usize; 2]>,
     #[command(flatten)]
     pub(crate) preparation: PreparationArgs,
-    /// FID alone: no KID, precision and recall, which take time with the square of the number of images.
+    /// Compute only FID.
+    ///
+    /// Skips KID, precision and recall, which take time that grows with the square of the number of images.
     #[arg(long)]
     pub(crate) fid_only: bool,
-    /// The seed of the 10000 images of a larger set that KID, precision and recall look at.
+    /// Seed for choosing the 10,000 images of a larger set that KID, precision and recall use.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Data")]
     pub(crate) seed: u64,
     #[command(flatten)]

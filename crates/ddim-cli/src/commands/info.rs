@@ -10,17 +10,19 @@ use std::path::PathBuf;
 /// Where the values of the rows begin.
 const INDENT: usize = 12;
 
-/// Say what a model is: network, size, schedule, and the defaults that follow.
+/// Show a model's network, image size, schedule and defaults.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  ddim info                      the default built-in model
+  ddim info            the default built-in model
   ddim info ./ddpm-cifar10-32 --json
-  ddim info --devices            what --device can name on this machine")]
+  ddim info --devices  what --device accepts on this machine")]
 pub(crate) struct Flags {
-    /// A built-in model, a diffusers pipeline folder, a model of the hub, or what else --model takes.
+    /// Model to describe: a built-in name, a diffusers pipeline folder, a model on the Hub, or anything else --model takes.
     #[arg(value_name = "NAME|DIR|ORG/NAME", default_value = engine::DEFAULT_MODEL)]
     pub(crate) model: PathBuf,
-    /// Say instead which devices there are: the processor and, in a build with the feature gpu, graphics processors with their drivers.
+    /// List the available devices instead of describing a model.
+    ///
+    /// These are the CPU and, in builds with the gpu feature, the GPUs and their drivers.
     #[arg(long, conflicts_with_all = ["model", "scheduler", "raw", "ema"])]
     pub(crate) devices: bool,
     #[command(flatten)]
@@ -49,11 +51,11 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let read_as = match found.scheduler_class.as_str() {
         "" => "none".to_owned(),
         own @ "DDIMScheduler" => own.to_owned(),
-        other => format!("{other}, read as DDIMScheduler does"),
+        other => format!("{other}, read as DDIMScheduler would"),
     };
     let predicts = match config.predicts_variances() {
         true => {
-            format!("{}, in the first {} channels; variances in the others are left out", found.prediction_type, config.in_channels)
+            format!("{}, in the first {} channels; the variances in the others are ignored", found.prediction_type, config.in_channels)
         }
         false => found.prediction_type.to_owned(),
     };
@@ -84,19 +86,19 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         });
         rows.push(("classes", in_lines(each)));
     }
-    rows.extend(found.null_class.map(|null| ("null class", format!("{null}, which stands for none: --guidance"))));
-    rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}, unless sample, consistency and tune are given another"))));
+    rows.extend(found.null_class.map(|null| ("null class", format!("{null}, used by --guidance"))));
+    rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}, by default in sample, consistency and tune"))));
     if let Some(classes) = &found.drawn_classes {
         let mut listed: Vec<String> = classes.split(',').map(|class| class.trim().to_owned()).collect();
         if let Some(last) = listed.last_mut() {
-            *last += " in turn, unless sample, consistency and tune are given other classes";
+            *last += " in turn, by default in sample, consistency and tune";
         }
         rows.push(("draws", in_lines(listed.into_iter())));
     }
     match found.ema_rates.as_slice() {
         [] => {}
         [rate] => rows.push(("averages", format!("one, of rate {rate}"))),
-        rates => rows.push(("averages", format!("of rates {}: --ema chooses, else the first", joined(rates, ", ")))),
+        rates => rows.push(("averages", format!("of rates {}: the first, unless --ema chooses another", joined(rates, ", ")))),
     }
     rows.extend(found.notes.iter().map(|note| ("note", crate::error::in_flags(note))));
     let human: String = rows.iter().map(|(name, value)| format!("{name:<width$} {value}\n", width = INDENT - 1)).collect();

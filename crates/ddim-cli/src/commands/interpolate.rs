@@ -7,34 +7,39 @@ use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
 
-/// Walk between latents and draw what lies between (appendix D.5 of the paper).
+/// Interpolate between latents and draw the images in between (appendix D.5 of the paper).
 ///
-/// Slerps between two latents, or over a grid between four: along two pairs, then across. Deterministic (eta 0). Of a model with classes the ends may
-/// have one each (--classes A,B): what lies between has their embeddings mixed. With no output flag, writes interpolate.png.
+/// Slerps between two latents, or over a grid between four: first within two pairs, then across. Sampling is deterministic (eta 0).
+///
+/// If the model has classes, each end may have its own (--classes A,B); in between, their embeddings are mixed.
+///
+/// Without an output flag, writes interpolate.png.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim interpolate --seeds 3,8 --frames 11 --grid line.png --animate line.gif
   ddim interpolate --seeds 1,2,3,4 --rows 8 --cols 8 --grid square.png
   ddim interpolate --latents two.npy --steps 100
-  ddim interpolate --model RUN --classes boot,shirt --seeds 1,2      from class to class")]
+  ddim interpolate --model RUN --classes boot,shirt --seeds 1,2  from class to class")]
 pub(crate) struct Flags {
-    /// Two seeds, or four for a grid: top left, top right, bottom left, bottom right. The latent of a seed is that of its image 0.
+    /// Two seeds, or four for a grid: top left, top right, bottom left, bottom right.
+    ///
+    /// The latent of a seed is that of its image 0.
     #[arg(long, value_name = "A,B[,C,D]", value_delimiter = ',', default_values_t = [0, 1], value_parser = parse_item::<u64>, conflicts_with = "latents")]
     pub(crate) seeds: Vec<u64>,
-    /// Two latents (or four), f32 [n, c, h, w], instead of seeds.
+    /// Use these two or four latents (f32, [n, c, h, w]) instead of seeds.
     #[arg(long, value_name = "two.npy")]
     pub(crate) latents: Option<PathBuf>,
-    /// Images from one of two latents to the other, both included [default: 11].
+    /// Number of images from one latent to the other, both included [default: 11].
     #[arg(long, value_name = "N", conflicts_with_all = ["rows", "cols"])]
     pub(crate) frames: Option<usize>,
-    /// Rows of a grid between four latents [default: 8].
+    /// Rows of the grid between four latents [default: 8].
     #[arg(long, value_name = "R")]
     pub(crate) rows: Option<usize>,
-    /// Columns of a grid between four latents [default: 8].
+    /// Columns of the grid between four latents [default: 8].
     #[arg(long, value_name = "C")]
     pub(crate) cols: Option<usize>,
-    /// S: how often the network is evaluated for an image.
+    /// Number of steps S, normally one network evaluation each.
     #[arg(long, value_name = "S", default_value_t = 50)]
     pub(crate) steps: usize,
     #[command(flatten)]
@@ -48,13 +53,15 @@ pub(crate) struct Flags {
     /// Write the images as one picture.
     #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub(crate) grid: Option<PathBuf>,
-    /// Leave out the way, from 0 to 1, above the columns.
+    /// Omit the labels above the columns, which give the position from 0 to 1.
     #[arg(long, help_heading = "Output")]
     pub(crate) no_labels: bool,
-    /// Animate the walk there and back (two latents). An animated PNG keeps all colours.
+    /// Animate the walk between two latents, there and back.
+    ///
+    /// An animated PNG keeps all colours.
     #[arg(long, value_name = "FILE.gif|FILE.png", help_heading = "Output")]
     pub(crate) animate: Option<PathBuf>,
-    /// Write the images as f32 [n, c, h, w], unclamped, in the network's scale [-1, 1].
+    /// Write the images as f32 [n, c, h, w], unclamped, in the network's range [-1, 1].
     #[arg(long, value_name = "x_0.npy", help_heading = "Output")]
     pub(crate) save_npy: Option<PathBuf>,
     #[command(flatten)]

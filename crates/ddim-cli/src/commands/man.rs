@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   ddim man ~/.local/share/man/man1        then: man ddim-sample")]
 pub(crate) struct Flags {
-    /// The folder to write to; created if missing.
+    /// Folder to write to; created if missing.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }

@@ -7,38 +7,41 @@ use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
 
-/// The likelihood bound of a model on images, in bits/dim.
+/// Compute the likelihood bound of a model on images, in bits/dim.
 ///
-/// J_sigma (Theorem 1) for each eta over S of the model's timesteps, as one number and as the term of every step, and L_simple of each:
-/// Monte-Carlo estimates with one draw of noise per image and step, the same for every eta. The bound counts bytes (DDPM's discretised decoder).
+/// Computes J_sigma (Theorem 1) for each eta over S of the model's timesteps, in total and for every step, and L_simple of every step.
+/// These are Monte Carlo estimates with one draw of noise per image and step, the same for every eta. The bound is for bytes (DDPM's
+/// discretised decoder).
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim nll --data emoji/ --fit crop --count 64 --plot nll.svg
   ddim nll --model fashion --data t10k-images-idx3-ubyte.gz --fit pad --background black --steps 1000 --eta 0.5,1")]
 pub(crate) struct Flags {
-    /// Images: a folder, CIFAR-10's or MNIST's files, or a .npy batch.
+    /// Images: a folder, the files of CIFAR-10 or MNIST, or a .npy batch.
     #[arg(long, value_name = "DIR|FILE", help_heading = "Data")]
     pub(crate) data: PathBuf,
-    /// Only the first N images.
+    /// Use only the first N images.
     #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Data")]
     pub(crate) count: usize,
     #[command(flatten)]
     pub(crate) preparation: PreparationArgs,
-    /// S: the bound is that of a process over so many of the timesteps; all of them (1000) give the tightest.
+    /// Number of timesteps S in the process.
+    ///
+    /// Using all of them (1000) gives the tightest bound.
     #[arg(long, value_name = "S", default_value_t = 100)]
     pub(crate) steps: usize,
-    /// Processes: numbers above 0, up to 1.
+    /// Values of eta, above 0 and up to 1, to compute the bound for.
     #[arg(long, value_name = "E1,E2,...", value_delimiter = ',', default_values_t = [0.2, 0.5, 1.0], value_parser = parse_item::<f64>)]
     pub(crate) eta: Vec<f64>,
-    /// The seed of the noise.
+    /// Seed for the noise.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) trajectory: TrajectoryArgs,
     #[command(flatten)]
     pub(crate) class: ClassArgs,
-    /// Draw the terms of every step.
+    /// Plot the terms of every step.
     #[arg(long, value_name = "FILE.svg|FILE.png", help_heading = "Output")]
     pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]

@@ -7,26 +7,28 @@ use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
 
-/// Encode images, decode them again, and measure what was lost (Table 2 of the paper).
+/// Encode images, decode them again, and measure the error (Table 2 of the paper).
 ///
-/// Prints the mean squared error per dimension, on images in [0, 1], for each number of steps. Nothing is clipped.
+/// Prints the mean squared error per dimension, for images in [0, 1], at each number of steps. Nothing is clipped.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
   ddim reconstruct --input photos/ --steps 10,20,50,100 --grid reconstruct.png
-  ddim reconstruct --input cifar-10-batches-bin/test_batch.bin --model ./ddpm-cifar10-32     Table 2
+  ddim reconstruct --input cifar-10-batches-bin/test_batch.bin --model ./ddpm-cifar10-32  Table 2
   ddim reconstruct --input emoji/ --fit crop --count 256 --json
-  ddim reconstruct --input emoji/ --fit crop --count 64 --steps 10 --inversion anderson      exact from few steps")]
+  ddim reconstruct --input emoji/ --fit crop --count 64 --steps 10 --inversion anderson   near-exact")]
 pub(crate) struct Flags {
-    /// An image of the model's size, a folder of them, a batch x_0.npy (f32, [n, c, h, w], scale [-1, 1]), or CIFAR-10's or MNIST's files.
+    /// Images to reconstruct, of the model's size unless --fit is given.
+    ///
+    /// An image, a folder or .zip of images, the files of a data set, or a batch x_0.npy (f32, [n, c, h, w], range [-1, 1]).
     #[arg(long, value_name = "IMAGE|DIR|x_0.npy", help_heading = "Data")]
     pub(crate) input: PathBuf,
-    /// Only the first N images.
+    /// Use only the first N images.
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) count: Option<usize>,
     #[command(flatten)]
     pub(crate) preparation: PreparationArgs,
-    /// Numbers of steps, the same up and down.
+    /// Numbers of steps to compare, each for both encoding and decoding.
     #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [10, 20, 50, 100], value_parser = parse_item::<usize>)]
     pub(crate) steps: Vec<usize>,
     #[command(flatten)]
@@ -37,7 +39,7 @@ pub(crate) struct Flags {
     pub(crate) solver: SolverArgs,
     #[command(flatten)]
     pub(crate) class: ClassArgs,
-    /// Draw the originals (first row; the first 16), then for each number of steps what was decoded, and how it differs.
+    /// Draw the first 16 originals (top row) and, for each number of steps, the decoded images and their differences.
     #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub(crate) grid: Option<PathBuf>,
     #[command(flatten)]

@@ -9,68 +9,75 @@ use std::path::PathBuf;
 
 /// Draw images from noise.
 ///
-/// Starts from latents x_T of a seed (or a file) and follows Eq. 12 of the paper over S of the model's T timesteps. Image k of a seed is
-/// the same whatever --count, --batch-size and --threads. With no output flag, writes a grid to sample.png.
+/// Starts from the latents x_T of a seed (or a file) and follows Eq. 12 of the paper over S of the model's T timesteps. Image k of a seed
+/// is the same for any --count, --batch-size and --threads (on a GPU, up to the last bits). Without an output flag, writes a grid to sample.png.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
-  ddim sample                                         64 images of the built-in model: sample.png
-  ddim sample --steps 10 --count 16 --grid ten.png    the same latents in ten steps
-  ddim sample --steps 10 --solver ipndm --trajectory power:1.5    ten steps, and a better solver
-  ddim sample --eta 1 --steps 1000                    the DDPM sampler
-  ddim sample --sigma-hat --clip --rederive-epsilon   the authors' ddpm_noisy
-  ddim sample --model ./ddpm-cifar10-32 --out images  a diffusers pipeline, single images
-  ddim sample --model google/ddpm-cifar10-32          a model of the Hugging Face hub
-  ddim sample --first 41 --count 1 --grid one.png     image 41 of the seed, alone
-  ddim sample --model RUN --classes each --guidance 2 a model with classes, closer to what sets each apart
-  ddim sample --count 16 --animate drawing.gif        x_t and the predicted x_0 as they change")]
+  ddim sample                                                   64 images from the built-in model
+  ddim sample --steps 10 --count 16 --grid ten.png              the same latents in ten steps
+  ddim sample --steps 10 --solver ipndm --trajectory power:1.5  ten steps with a better solver
+  ddim sample --eta 1 --steps 1000                              the DDPM sampler
+  ddim sample --sigma-hat --clip --rederive-epsilon             the authors' ddpm_noisy
+  ddim sample --model ./ddpm-cifar10-32 --out images            a diffusers pipeline, one PNG each
+  ddim sample --model google/ddpm-cifar10-32                    a model on the Hugging Face Hub
+  ddim sample --first 41 --count 1 --grid one.png               only image 41 of the seed
+  ddim sample --model RUN --classes each --guidance 2           every class in turn, with guidance
+  ddim sample --count 16 --animate drawing.gif                  x_t and the predicted x_0 over time")]
 pub(crate) struct Flags {
     /// Number of images [default: 64].
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<usize>,
-    /// The number of the first image [default: 0]: image N of the seed alone, or a part of a set, beside others in the same folder.
+    /// Number of the first image [default: 0].
+    ///
+    /// Use it to draw image N of a seed on its own, or to draw part of a set into the same folder as the rest.
     #[arg(long, value_name = "N")]
     pub(crate) first: Option<usize>,
-    /// S: how often the network is evaluated for an image.
+    /// Number of steps S, normally one network evaluation each.
     #[arg(long, value_name = "S", default_value_t = 50)]
     pub(crate) steps: usize,
-    /// Randomness of the process: 0 is DDIM (the image is a function of its latent), 1 is DDPM.
+    /// Amount of noise added while sampling: 0 is DDIM (the image is a function of its latent), 1 is DDPM.
     #[arg(long, value_name = "E", default_value_t = 0.0)]
     pub(crate) eta: f64,
-    /// DDPM's larger variance, the paper's sigma hat, instead of --eta.
+    /// Use DDPM's larger variance, the paper's sigma hat, instead of --eta.
     #[arg(long, conflicts_with = "eta")]
     pub(crate) sigma_hat: bool,
     #[command(flatten)]
     pub(crate) trajectory: TrajectoryArgs,
     #[command(flatten)]
     pub(crate) solver: SolverArgs,
-    /// Exactly these code timesteps (0 to T - 1), descending, instead of --steps.
+    /// Visit exactly these timesteps, from 0 to T - 1 and in descending order, instead of --steps.
     #[arg(long, value_name = "T1,T2,...", value_delimiter = ',', value_parser = parse_item::<usize>, conflicts_with_all = ["steps", "trajectory"])]
     pub(crate) timesteps: Option<Vec<usize>>,
-    /// The seed of latents and of noise.
+    /// Seed for the latents and the noise.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Start from these latents (f32, [n, c, h, w]) instead of the seed's; --count defaults to all of them. They may be those of images: there is no class and
-    /// no guidance but what is said.
+    /// Start from these latents (f32, [n, c, h, w]) instead of those of the seed.
+    ///
+    /// Draws all of them unless --count is given. They may be encoded images, so no class and no guidance are used unless requested.
     #[arg(long, value_name = "x_T.npy")]
     pub(crate) latents: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) clip: ClipArgs,
     #[command(flatten)]
     pub(crate) class: ClassArgs,
-    /// Write each image to DIR/00000.png, DIR/00001.png, ... The same command again draws only those that are missing.
+    /// Write each image to DIR/00000.png, DIR/00001.png, and so on.
+    ///
+    /// Running the same command again draws only the missing images.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
-    /// Write all images as one picture; its settings are in the PNG's Description.
+    /// Write all images as one picture, with the settings in the PNG's Description.
     #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub(crate) grid: Option<PathBuf>,
-    /// Write the batch as f32 [n, c, h, w], unclamped, in the network's scale [-1, 1].
+    /// Write the images as f32 [n, c, h, w], unclamped, in the network's range [-1, 1].
     #[arg(long, value_name = "x_0.npy", help_heading = "Output")]
     pub(crate) save_npy: Option<PathBuf>,
     /// Write every x_t and predicted x_0 as .npy, and the coefficients of every step as steps.json.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) trace: Option<PathBuf>,
-    /// Animate the grid: x_t on the left, predicted x_0 on the right. An animated PNG keeps all colours.
+    /// Animate the grid: x_t on the left, the predicted x_0 on the right.
+    ///
+    /// An animated PNG keeps all colours.
     #[arg(long, value_name = "FILE.gif|FILE.png", help_heading = "Output")]
     pub(crate) animate: Option<PathBuf>,
     #[command(flatten)]

@@ -17,36 +17,44 @@ use std::path::{Path, PathBuf};
 /// The token, where the environment has one.
 const TOKEN: &str = "DDIM_TOKEN";
 
-/// Open the studio in the browser: draw, compare, interpolate, encode and edit, and see the steps as they are taken. With an API for programs.
+/// Serve the studio, a page for drawing and editing images in the browser, and an API for programs.
+///
+/// In the studio you can draw, compare, interpolate, encode and edit images, and watch every step as it is taken.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ddim serve --open                             the built-in models, at http://127.0.0.1:8080
-  ddim serve --model ./my-run --runs ./         a run of training beside its curves
+  ddim serve --model ./my-run --runs ./         a training run next to its curves
   ddim serve --listen 0.0.0.0:8080 --host gpu-box:8080
                                                 from other machines, with the token that is printed
 
-The API is described at /api/v1/openapi.json. What a client may send is limited; no path of a request opens a file.")]
+The API is described at /api/v1/openapi.json. What clients may send is limited, and no path in a request opens a file.")]
 pub(crate) struct Flags {
-    /// Where it listens; port 0 takes any free one. An address beyond this machine needs a token: that of the environment variable DDIM_TOKEN, or one
-    /// that is made up and printed.
+    /// Address and port to listen on; port 0 picks any free port.
+    ///
+    /// Listening beyond this machine requires a token: the value of the environment variable DDIM_TOKEN or, if that is unset, a random one
+    /// that is printed.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = parse_address, help_heading = "Server")]
     pub(crate) listen: SocketAddr,
     /// Open the page in the browser.
     #[arg(long, help_heading = "Server")]
     pub(crate) open: bool,
-    /// A model to be served, as of any verb; several times for several, as NAME=DIR under another name [default: those that are built in].
+    /// Model to serve, as for any other verb; may be repeated [default: all built-in models].
+    ///
+    /// Use NAME=DIR to serve it under another name.
     #[arg(long = "model", value_name = "[NAME=]NAME|DIR|ORG/NAME", help_heading = "Everywhere")]
     pub(crate) models: Vec<PathBuf>,
-    /// A run of `ddim train`, or a folder of them, to be looked at as it goes; may be repeated.
+    /// Run of `ddim train`, or a folder of runs, to follow live; may be repeated.
     #[arg(long, value_name = "DIR", help_heading = "Server")]
     pub(crate) runs: Vec<PathBuf>,
-    /// A name under which browsers reach it besides the address, with its port where that is not 80; may be repeated.
+    /// Name by which browsers reach the server, besides its address; may be repeated.
+    ///
+    /// Include the port unless it is 80.
     #[arg(long = "host", value_name = "NAME[:PORT]", help_heading = "Server")]
     pub(crate) hosts: Vec<String>,
-    /// Where jobs and their results are kept for the next start [default: ddim/studio.redb in $XDG_STATE_HOME or ~/.local/state].
+    /// Keep jobs and their results in this file for the next start [default: ddim/studio.redb in $XDG_STATE_HOME or ~/.local/state].
     #[arg(long, value_name = "FILE", conflicts_with = "no_store", help_heading = "Server")]
     pub(crate) store: Option<PathBuf>,
-    /// Keep no jobs for the next start.
+    /// Do not keep jobs for the next start.
     #[arg(long, help_heading = "Server")]
     pub(crate) no_store: bool,
     #[command(flatten)]
@@ -63,10 +71,10 @@ struct Listening {
 }
 
 fn parse_address(text: &str) -> std::result::Result<SocketAddr, String> {
-    let found = text.to_socket_addrs().map_err(|error| format!("{error}: expected an address and a port, as 127.0.0.1:8080"))?;
+    let found = text.to_socket_addrs().map_err(|error| format!("{error}: expected an address and a port, such as 127.0.0.1:8080"))?;
     let all: Vec<SocketAddr> = found.collect();
     // Of a name with several, the usual one.
-    all.iter().find(|address| address.is_ipv4()).or(all.first()).copied().ok_or_else(|| "no address of this name".to_owned())
+    all.iter().find(|address| address.is_ipv4()).or(all.first()).copied().ok_or_else(|| "no address for this name".to_owned())
 }
 
 pub(crate) fn run(flags: &Flags) -> Result<()> {
@@ -77,10 +85,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         (None, false) => {
             let file = default_store();
             if file.is_none() {
-                warn(
-                    "jobs are not kept for the next start: no folder for them in $XDG_STATE_HOME or ~/.local/state (--store FILE)"
-                        .to_owned(),
-                );
+                warn("jobs will not survive a restart: no folder for them in $XDG_STATE_HOME or ~/.local/state (--store FILE)".to_owned());
             }
             (file, true)
         }
@@ -126,7 +131,7 @@ fn open_page(url: &str, is_secret: bool) -> Option<tempfile::NamedTempFile> {
         Err(error) => Err(error),
     };
     opened.unwrap_or_else(|error| {
-        warn(format!("no browser could be opened: {error}"));
+        warn(format!("cannot open a browser: {error}"));
         None
     })
 }
@@ -137,7 +142,7 @@ fn bind(config: Config, is_ours: bool) -> Result<(Studio, Option<PathBuf>)> {
     let file = config.store.clone();
     match Studio::bind(config) {
         Err(error @ ddim_studio::Error::Store { .. }) if is_ours => {
-            warn(format!("jobs are not kept for the next start: {error} (--store FILE)"));
+            warn(format!("jobs will not survive a restart: {error} (--store FILE)"));
             Ok((Studio::bind(without).map_err(failed)?, None))
         }
         bound => Ok((bound.map_err(failed)?, file)),
@@ -165,7 +170,7 @@ fn served(models: &[PathBuf]) -> Result<Vec<ServedModel>> {
             None => (name_of(given), given.clone()),
         };
         if name.is_empty() {
-            return Err(Error::Usage(format!("--model {}: expected a name before =, or a folder with one", given.display())));
+            return Err(Error::Usage(format!("--model {}: expected a name before =, or a folder that has a name", given.display())));
         }
         Ok(ServedModel { name, model })
     };

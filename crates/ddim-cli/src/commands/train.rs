@@ -14,91 +14,100 @@ use std::time::{Duration, Instant};
 
 /// Train a network on images.
 ///
-/// Reads folders and .zip archives of pictures, CIFAR-10, IDX files (MNIST's), and .npy and .npz batches; minimises the DDPM objective; writes a run
-/// folder with checkpoints that ddim and Python diffusers sample from, previews, and metrics. A run that was stopped, or killed, goes on
-/// with --resume to the same bytes. Settings come from the preset, then --config, then flags; --dry-run shows them all.
+/// Reads folders and .zip archives of images, CIFAR-10, IDX files (such as MNIST's), and .npy and .npz batches. Minimises the DDPM
+/// objective. Writes a run folder with metrics, previews, and checkpoints that both ddim and Python diffusers can sample from.
 ///
-/// Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 finish the step, save and end with 128 and the signal's number (130, 143, 129, 138); a second one
-/// ends at once, without saving.
+/// Settings come from the preset, then --config, then flags; use --dry-run to see them all. A run that was stopped or killed continues with
+/// --resume and ends with the same bytes.
+///
+/// Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 finish the current step, save, and exit with 128 plus the signal number (130, 143, 129, 138). A
+/// second signal exits at once, without saving.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Training")]
 #[command(after_help = "Examples:
-  ddim train --data photos --out run --preset small       32 x 32 from any pictures
-  ddim train --data photos --out run --size 64 --dry-run  what it would take
-  ddim train --out run --resume                           after Ctrl-C, a crash or kill -9
-  ddim train --out run --resume --steps 40000             longer; a cosine decay then goes to the new end, and says so
-  ddim train --data photos --out run --steps 9000 --resume   in a job script: starts the run, and goes on with it when said again
-  ddim train --data photos --out more --model run         from another run's last checkpoint, or a diffusers pipeline
-  ddim sample --model run --steps 50                      look at it")]
+  ddim train --data photos --out run --preset small         32 x 32, from images of any size
+  ddim train --data photos --out run --size 64 --dry-run    what it would take
+  ddim train --out run --resume                             after Ctrl-C, a crash or kill -9
+  ddim train --out run --resume --steps 40000               longer, and so is a cosine decay
+  ddim train --data photos --out run --steps 9000 --resume  in a job script: starts or continues
+  ddim train --data photos --out more --model run           from another run, or a pipeline
+  ddim sample --model run --steps 50                        images from the trained model")]
 pub(crate) struct Flags {
-    /// A folder of images (searched with its sub-folders), CIFAR-10's or MNIST's files or their folder, or a .npy batch.
+    /// Training images: a folder (with its sub-folders) or .zip of images, CIFAR-10's or MNIST's files or their folder, or a .npy batch.
     #[arg(long, value_name = "DIR|FILE", required_unless_present_any = ["resume", "config"], help_heading = "Data")]
     pub(crate) data: Option<PathBuf>,
-    /// The run's folder: config.toml, metrics.jsonl, TensorBoard events, previews/, checkpoints/.
+    /// Run folder: config.toml, metrics.jsonl, TensorBoard events, previews/, checkpoints/.
     #[arg(long, value_name = "RUN", help_heading = "Output")]
     pub(crate) out: PathBuf,
-    /// tiny, small, ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256: a network and its recipe [default: small].
+    /// Network and training recipe: tiny, small, ddpm-cifar10, ddpm-celeba64 or ddpm-lsun256 [default: small].
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,
-    /// Settings over the preset's, in TOML (as a run's config.toml).
+    /// TOML file of settings that override the preset's, such as a run's config.toml.
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) config: Option<PathBuf>,
-    /// Continue the run in --out from its last checkpoint; with --data or --config, start it where there is none.
+    /// Continue the run in --out from its last checkpoint.
+    ///
+    /// If there is no run yet and --data or --config is given, start one.
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Show the settings, the size of the network, and the memory and time that it takes; train nothing.
+    /// Show the settings, the size of the network, and the memory and time needed, without training.
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
-    /// Start from this model's weights, with its network, size and scheduler: a built-in model, a pipeline folder, another run, or a model of the hub. With --labels
-    /// it learns the classes of the data, and keeps those that it knows by name.
+    /// Start from this model's weights, with its network, size and scheduler.
+    ///
+    /// Takes a built-in name, a pipeline folder, another run, or a model on the Hugging Face Hub.
+    ///
+    /// If --labels is given, the model learns the classes of the data and keeps those it already knows by name.
     #[arg(long, value_name = "NAME|DIR|ORG/NAME")]
     pub(crate) model: Option<PathBuf>,
-    /// Steps of the optimizer, in all.
+    /// Total number of optimizer steps.
     #[arg(long, value_name = "N")]
     pub(crate) steps: Option<u64>,
-    /// Images per step.
+    /// Number of images per step.
     #[arg(long, value_name = "B")]
     pub(crate) batch_size: Option<usize>,
-    /// Keep fewer activations in memory and recompute them in the backward pass: less memory, slower. Does not change any result.
+    /// Keep fewer activations in memory and recompute them in the backward pass.
+    ///
+    /// Uses less memory but is slower. Does not change any result. CPU only.
     #[arg(long)]
     pub(crate) checkpoint_activations: bool,
-    /// Adam's learning rate.
+    /// Learning rate of Adam.
     #[arg(long, value_name = "X")]
     pub(crate) learning_rate: Option<f64>,
-    /// The seed of everything random.
+    /// Seed for everything random.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// Height and width of the images: N or HxW.
     #[arg(long, value_name = "N|HxW", value_parser = parse_size, help_heading = "Data")]
     pub(crate) size: Option<[usize; 2]>,
-    /// How images of other sizes become that: crop, random-crop, pad or stretch.
+    /// How to fit images of other sizes: crop, random-crop, pad or stretch.
     #[arg(long, value_name = "HOW", help_heading = "Data")]
     pub(crate) fit: Option<String>,
-    /// Behind transparent pixels, and around padded images: #rrggbb, white or black.
+    /// Colour behind transparent pixels and around padded images: #rrggbb, white or black.
     #[arg(long, value_name = "COLOUR", help_heading = "Data")]
     pub(crate) background: Option<String>,
     /// Do not mirror half of the images.
     #[arg(long, help_heading = "Data")]
     pub(crate) no_flip: bool,
-    /// Only the first N images.
+    /// Use only the first N images.
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) limit: Option<usize>,
-    /// Classes for a conditional network: data (sub-folders, or the data set's own) or a text file with one number per line.
+    /// Train a class-conditional network: data (sub-folders, or the data set's own labels) or a text file with one number per line.
     #[arg(long, value_name = "data|FILE", help_heading = "Data")]
     pub(crate) labels: Option<PathBuf>,
-    /// Images kept from training, for the evaluation loss.
+    /// Number of images to hold out from training for the evaluation loss.
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) holdout: Option<usize>,
-    /// Leave files out that cannot be decoded, and name them.
+    /// Skip files that cannot be decoded, and name them.
     #[arg(long, help_heading = "Data")]
     pub(crate) skip_bad_files: bool,
-    /// Steps between checkpoints.
+    /// Number of steps between checkpoints.
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub(crate) checkpoint_every: Option<u64>,
-    /// Steps between previews; 0 for none.
+    /// Number of steps between previews; 0 for none.
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub(crate) preview_every: Option<u64>,
-    /// Any other setting, as it is called in config.toml: --set ema.rates=[0.999,0.9999]
+    /// Change any other setting by its name in config.toml, as in --set ema.rates=[0.999,0.9999].
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     #[command(flatten)]
@@ -136,7 +145,8 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let mut human = format!("{how} at step {} of {}{loss}\n", outcome.step, outcome.steps);
     human += &lines(outcome.checkpoint.as_slice());
     let out = engine::quoted(&flags.out);
-    human += &if outcome.finished { format!("to sample: ddim sample --model {out}\n") } else { format!("to go on: {}\n", outcome.resume) };
+    human +=
+        &if outcome.finished { format!("to sample: ddim sample --model {out}\n") } else { format!("to continue: {}\n", outcome.resume) };
     let reported = report(&flags.machine.output, &outcome, &human);
     match asked {
         // Whether anybody read the report or not.
@@ -235,7 +245,7 @@ fn classes(classes: &[ClassReport], held_out: usize) -> String {
     let name = |class: &ClassReport| class.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
     let each = classes.iter().map(|class| format!("{}{} ({})", class.class, name(class), class.images));
     let line = format!("classes: {}", joined(each, ", "));
-    if held_out > 0 { format!("{line}, those held out included") } else { line }
+    if held_out > 0 { format!("{line}, including those held out") } else { line }
 }
 
 fn mib(bytes: u64) -> String {
@@ -259,7 +269,7 @@ fn in_words(found: &engine::DryRunReport) -> String {
 
 /// Nothing was trained: said, since `--steps` asked for something.
 fn say_past_the_end(step: u64, steps: u64) {
-    say(&format!("the run is at step {step} already, past the {steps} that --steps asks for: nothing was trained"));
+    say(&format!("the run is already at step {step}, past the {steps} of --steps: nothing was trained"));
 }
 
 /// What a person sees of a run: a live line on a terminal, lines now and then elsewhere.

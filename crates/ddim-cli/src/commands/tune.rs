@@ -7,45 +7,54 @@ use clap::Args;
 use ddim_engine as engine;
 use std::path::PathBuf;
 
-/// Find the timesteps that suit a model at few steps, for --trajectory tuned.
+/// Find the best timesteps for a model at few steps, to use with --trajectory tuned.
 ///
-/// Draws a reference with many steps, and for each solver and number of steps moves the timesteps, one at a time, to where the pictures of the same latents come
-/// nearest to it: the mean over pictures of the root mean squared difference, pixels in [0, 1], of which none counts more than twice the median
-/// (a few pictures become others altogether). The search starts from the best of power:1.5, the model's own spacing and log-snr. Latents that it has not seen say what it is worth;
-/// where they are no better off, the start is kept. The result goes to tuned.json in the model's folder, beside what is there for other solvers and numbers of
-/// steps, and is known again by a checksum of the weights; for models that are built in or on the hub, to --out, which --trajectory tuned:FILE reads.
+/// Draws a reference with many steps. Then, for each solver and number of steps, moves the timesteps one at a time until the images from
+/// the same latents are as close to the reference as possible. Closeness is the mean over images of the root mean squared difference, for
+/// pixels in [0, 1]. No image counts for more than twice the median, because a few turn into different images altogether.
+///
+/// The search starts from the best of power:1.5, the model's own spacing and log-snr. Its result is checked on latents that it has not
+/// seen. If it is no better there, the starting point is kept.
+///
+/// The result is written to tuned.json in the model's folder, next to what is there for other solvers and numbers of steps. It is matched
+/// to the model by checksums of the weights and the noise schedule, and by the guidance. For built-in models and models on the Hub, write
+/// it to a file with --out, and use that file with --trajectory tuned:FILE.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 #[command(after_help = "Examples:
-  ddim tune --model ./run --steps 5,10                                      writes run/tuned.json
+  ddim tune --model ./run --steps 5,10  writes run/tuned.json
   ddim sample --model ./run --trajectory tuned --solver ipndm --steps 5
   ddim tune --model google/ddpm-cifar10-32 --solver unipc --steps 8 --out cifar.json
   ddim sample --model google/ddpm-cifar10-32 --trajectory tuned:cifar.json --solver unipc --steps 8")]
 pub(crate) struct Flags {
-    /// Numbers of steps, from 2, each with timesteps of its own.
+    /// Numbers of steps, at least 2; each gets its own timesteps.
     #[arg(long, value_name = "S1,S2,...", value_delimiter = ',', default_values_t = [5, 10], value_parser = parse_item::<usize>)]
     pub(crate) steps: Vec<usize>,
-    /// Solvers, each with timesteps of its own; encode uses those of ddim.
+    /// Solvers; each gets its own timesteps. `ddim encode` uses those of ddim.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_values_t = [engine::Solver::Ipndm, engine::Solver::UniPc], value_parser = parse_item::<engine::Solver>)]
     pub(crate) solver: Vec<engine::Solver>,
-    /// Latents to search on.
+    /// Number of latents to search on.
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub(crate) count: usize,
-    /// Latents after those, to try what was found.
+    /// Number of further latents to check the result on.
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub(crate) held_out: usize,
-    /// The seed of the latents.
+    /// Seed for the latents.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Rounds over all timesteps, at most. Time grows with their number and with the square of S.
+    /// Maximum number of passes over all timesteps.
+    ///
+    /// Time grows with the number of passes and with the square of S.
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) passes: usize,
-    /// Steps of the reference, which unipc draws on power:1.5.
+    /// Number of steps of the reference, which is drawn with unipc and power:1.5.
     #[arg(long, value_name = "S", default_value_t = 100)]
     pub(crate) reference_steps: usize,
     #[command(flatten)]
     pub(crate) class: ClassArgs,
-    /// Where the timesteps go [default: tuned.json in the model's folder]. What is there for other solvers and numbers of steps stays.
+    /// Write the timesteps to this file [default: tuned.json in the model's folder].
+    ///
+    /// What the file has for other solvers and numbers of steps is kept.
     #[arg(long, value_name = "FILE.json", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]

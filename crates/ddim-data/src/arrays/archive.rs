@@ -80,7 +80,7 @@ pub(super) fn npz_images<R: Read + Seek>(archive: &mut ZipArchive<R>, limit: usi
         let named = LABELS.contains(&name.to_lowercase().as_str());
         let column = matches!(header.shape[..], [_] | [_, 1]) && header.numbers.is_some_and(|n| n.kind != Kind::Bool);
         if named && column && header.shape[0] != n {
-            return Err(format!("array {name}: {} labels: expected {n}, one an image", header.shape[0]));
+            return Err(format!("array {name}: {} labels: expected {n}, one per image", header.shape[0]));
         }
         if !column || header.shape[0] != n {
             let count = if column { format!(" ({} numbers for {n} images)", header.shape[0]) } else { String::new() };
@@ -102,7 +102,7 @@ pub(super) fn npz_images<R: Read + Seek>(archive: &mut ZipArchive<R>, limit: usi
         0 | 1 => batch.labels = found.pop().map(|(.., labels)| labels),
         _ => {
             let names: Vec<String> = found.iter().map(|(_, name, _)| (*name).clone()).collect();
-            batch.warnings.push(format!("arrays {} may each be labels: none is taken", listed(&names)));
+            batch.warnings.push(format!("arrays {} could each be labels: none is used", listed(&names)));
         }
     }
     if let [one] = unused.as_slice() {

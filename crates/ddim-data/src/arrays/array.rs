@@ -1,4 +1,4 @@
-//! An array, from its header on.
+//! An array, starting with its header.
 
 use super::header::Header;
 use super::numbers::Numbers;

@@ -1,4 +1,4 @@
-//! Which of both a file is: a `.npy` or an archive of them.
+//! Telling a `.npy` file from an archive of such files.
 
 use super::archive::names;
 use super::array::Opened;

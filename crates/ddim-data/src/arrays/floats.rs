@@ -1,4 +1,4 @@
-//! Batches of floats as networks read and write them.
+//! Batches of floats, as networks read and write them.
 
 use super::archive::{in_array, names, open_entry};
 use super::array::Opened;
@@ -42,10 +42,11 @@ pub(super) fn floats_in<R: Read + Seek>(container: Container<R>, shape: Option<[
     }
 }
 
-/// A batch of floats [n, c, h, w] of images of `shape` [c, h, w], unclamped, in the network's scale [-1, 1]; f16 and f64 are converted.
+/// Reads a batch of floats [n, c, h, w] of images of `shape` [c, h, w], unclamped, in the network's scale [-1, 1]; f16 and f64 are
+/// converted.
 ///
 /// # Errors
-/// Another kind of file, another shape or type, numbers that are not finite.
+/// Returns an error for another kind of file, for another shape or type, and for numbers that are not finite.
 ///
 /// ```
 /// use ddim_data::{npy_bytes, read_floats};
@@ -61,18 +62,18 @@ pub fn read_floats(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>> {
     Ok(in_file(path, floats_in(opened(path)?, Some(shape)))?.1)
 }
 
-/// As [`read_floats`], of images of any shape, with the shape [n, c, h, w] that was found.
+/// Reads a batch as [`read_floats`] does, but of images of any shape. Also returns the shape found, [n, c, h, w].
 ///
 /// # Errors
-/// Another kind of file, other than four dimensions, another type, numbers that are not finite.
+/// Returns an error for another kind of file, for an array without four dimensions, for another type, and for numbers that are not finite.
 pub fn read_floats_any(path: &Path) -> Result<([usize; 4], Vec<f32>)> {
     in_file(path, floats_in(opened(path)?, None))
 }
 
-/// The bytes of a `.npy` file of images of `shape` [c, h, w], which follow each other in `data`.
+/// Returns the bytes of a `.npy` file of images of `shape` [c, h, w], which follow each other in `data`.
 ///
 /// # Panics
-/// On an empty shape, or a part of an image.
+/// Panics on an empty shape, or on a partial image.
 ///
 /// ```
 /// let bytes = ddim_data::npy_bytes(&[0.0; 3 * 4], [1, 2, 2]);

@@ -1,4 +1,4 @@
-//! What a `.npy` file says of its array, NEP 1.
+//! The header of a `.npy` file, NEP 1.
 
 use super::numbers::Numbers;
 use crate::batch::Step;

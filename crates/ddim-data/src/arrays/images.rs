@@ -46,7 +46,7 @@ pub(super) fn expect_layout(header: &Header) -> Step<Layout> {
         && h > 0
         && w > 0
     {
-        return Err(format!("an array of shape {:?}, as of one image: expected [1, {h}, {w}, {c}]", header.shape));
+        return Err(format!("an array of shape {:?}, a single image: expected [1, {h}, {w}, {c}]", header.shape));
     }
     layout(header).ok_or_else(|| format!("an array of shape {:?}: expected {EXPECTED}", header.shape))
 }
@@ -63,7 +63,7 @@ pub(super) fn images<R: Read>(mut array: Opened<R>, limit: usize) -> Step<Batch>
     let len = size[0] * size[1] * channels;
     let mut warnings = Vec::new();
     if let [3, h, w] = array.header.shape[..] {
-        warnings.push(format!("shape [3, {h}, {w}] is read as 3 gray images (one in colours is [1, 3, {h}, {w}])"));
+        warnings.push(format!("shape [3, {h}, {w}] is read as 3 gray images (one colour image is [1, 3, {h}, {w}])"));
     }
     let fortran = array.header.fortran.then(|| array.whole(numbers)).transpose()?;
     let (mut bytes, mut raw, mut floats) = (Vec::new(), Vec::new(), Vec::new());

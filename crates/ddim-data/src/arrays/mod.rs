@@ -1,11 +1,11 @@
 //! NumPy's arrays: `.npy` files and `.npz` archives of them.
 //!
-//! Headers are NEP 1's, versions 1 to 3, read strictly: a dictionary of `descr`, `fortran_order` and `shape`. Nothing of the size that a header
-//! claims is allocated before the file is known to be that large; entries of an archive are read as they come.
+//! Headers are those of NEP 1, versions 1 to 3, read strictly: a dictionary of `descr`, `fortran_order` and `shape`. Memory of the size
+//! that a header claims is only allocated once the file is known to be that large; entries of an archive are read as they come.
 //!
-//! `numbers.rs` has the types of numbers, `header.rs` what a `.npy` says of itself, `array.rs` its bytes, `container.rs` which of both a file is. What
-//! is made of them: `images.rs` bytes and floats in the network's scale as pictures, `archive.rs` those of a `.npz` with their labels, `read.rs` of
-//! either; `floats.rs` batches as they are; `real.rs` any real numbers, by name.
+//! `numbers.rs` has the number types, `header.rs` the header of a `.npy`, `array.rs` its bytes, and `container.rs` tells the two kinds of
+//! file apart. On top of them: `images.rs` reads bytes and floats in the network's scale as pictures, `archive.rs` those of a `.npz` with
+//! their labels, `read.rs` either kind; `floats.rs` reads batches as they are; `real.rs` reads any real numbers, by name.
 
 mod archive;
 mod array;

@@ -1,4 +1,4 @@
-//! The types of numbers that arrays hold.
+//! The number types of arrays.
 
 use half::f16;
 

@@ -1,4 +1,4 @@
-//! The images of a file of either kind, and what its headers say of them.
+//! The images of a file of either kind, and what its headers say about them.
 
 use super::archive::{find_images, in_array, npz_images, read_headers};
 use super::container::{Container, opened};

@@ -1,4 +1,4 @@
-//! Arrays of any real numbers, for those who know what is in a file.
+//! Arrays of any real numbers, for callers who know what is in a file.
 
 use super::archive::{in_array, names, open_entry};
 use super::array::Opened;
@@ -14,15 +14,15 @@ use zip::ZipArchive;
 /// An array of real numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RealArray {
-    /// Its sizes, the slowest first.
+    /// Its dimensions, the slowest first.
     pub shape: Vec<usize>,
     /// Its numbers in C order.
     pub data: Vec<f64>,
-    /// The distance from 1 to the next number of the file's type.
+    /// The distance from 1 to the next larger number of the file's type.
     pub epsilon: f64,
 }
 
-/// An open `.npz`, for those who know the names in it.
+/// An open `.npz`, for callers who know the names in it.
 ///
 /// ```
 /// use ddim_data::Npz;
@@ -52,25 +52,25 @@ impl std::fmt::Debug for Npz {
 }
 
 impl Npz {
-    /// Opens an archive; no array is read.
+    /// Opens an archive without reading any array.
     ///
     /// # Errors
-    /// A file that is none.
+    /// Returns an error if the file is not an archive.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::at(path, &e).because(e))?;
         let archive = ZipArchive::new(BufReader::new(file)).map_err(|e| Error::at(path, format!("not a .npz file: {e}")).because(e))?;
         Ok(Self { path: path.to_owned(), archive })
     }
 
-    /// The names of its arrays, without their ending, as they come.
+    /// Returns the names of its arrays, without their ending, in the order of the archive.
     pub fn names(&self) -> Vec<String> {
         names(&self.archive).into_iter().map(|(_, name)| name).collect()
     }
 
-    /// An array in C order, of any type of real numbers; none where there is no array of that name.
+    /// Reads an array of any real type, in C order. Returns `None` if there is no array of that name.
     ///
     /// # Errors
-    /// Other types; fewer numbers than the shape says.
+    /// Returns an error for other types, and if there are fewer numbers than the shape says.
     pub fn numbers(&mut self, name: &str) -> Result<Option<RealArray>> {
         let Some(index) = self.archive.index_for_name(&format!("{name}.npy")) else { return Ok(None) };
         let read = open_entry(&mut self.archive, index).and_then(numbers_of);
@@ -90,10 +90,10 @@ pub(super) fn numbers_of<R: Read>(mut array: Opened<R>) -> Step<RealArray> {
     Ok(RealArray { shape, data: numbers.numbers(&bytes).collect(), epsilon })
 }
 
-/// The shape and numbers of a `.npy` file in memory, as [`Npz::numbers`].
+/// Returns the shape and numbers of a `.npy` file in memory, as [`Npz::numbers`] does.
 ///
 /// # Errors
-/// As there; one line that names no file.
+/// As there, in one line that names no file.
 ///
 /// ```
 /// use ddim_data::{npy_bytes, npy_numbers};
@@ -106,10 +106,10 @@ pub fn npy_numbers(bytes: &[u8]) -> Result<RealArray> {
     Opened::new(bytes, bytes.len() as u64).and_then(numbers_of).map_err(Error::new)
 }
 
-/// The shape of a `.npy` file in memory, as its header has it: what is behind is neither read nor measured.
+/// Returns the shape of a `.npy` file in memory according to its header; what follows the header is neither read nor measured.
 ///
 /// # Errors
-/// No `.npy` file.
+/// Returns an error if it is not a `.npy` file.
 ///
 /// ```
 /// use ddim_data::{npy_bytes, npy_shape};

@@ -107,7 +107,7 @@ fn arrays_that_are_refused() {
     refused(&npy("<f4", "False", "(1, 3, 16, 16)", &[0; 472]), "472 bytes of data: expected 3072");
     refused(&npy("|u1", "False", "(99999999999, 32, 32, 3)", &[0; 100]), "100 bytes of data");
     refused(&npy("|u1", "False", "(18446744073709551615, 32, 32, 3)", &[0; 100]), "100 bytes of data");
-    refused(&npy("|u1", "False", "(32, 32, 3)", &[0; 3072]), "as of one image: expected [1, 32, 32, 3]");
+    refused(&npy("|u1", "False", "(32, 32, 3)", &[0; 3072]), "a single image: expected [1, 32, 32, 3]");
     refused(&npy("|u1", "False", "(10, 784)", &[0; 7840]), "an array of shape [10, 784]");
     refused(&npy("|u1", "False", "(0, 4, 4)", &[]), "an array of shape [0, 4, 4]");
     refused(&npy("|u1", "False", "(2, 4, 4, 4)", &[0; 128]), "an array of shape [2, 4, 4, 4]");
@@ -165,7 +165,7 @@ fn archives_of_images_and_labels() {
         )
     );
     let batch = read(&stored(&[("x.npy", &images), ("a.npy", &whole), ("b.npy", &column)])).unwrap();
-    assert_eq!((batch.labels, batch.warnings), (None, vec!["arrays a and b may each be labels: none is taken".to_owned()]));
+    assert_eq!((batch.labels, batch.warnings), (None, vec!["arrays a and b could each be labels: none is used".to_owned()]));
     let batch = read(&stored(&[("x.npy", &images), ("a.npy", &whole), ("y.npy", &column)])).unwrap();
     assert_eq!((batch.labels, batch.warnings), (Some(vec![2, 0, 1]), vec!["array a is not used".to_owned()]));
     refused(&stored(&[("x.npy", &images), ("labels.npy", &other)]), "array labels: 5 labels: expected 3");

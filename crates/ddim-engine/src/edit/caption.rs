@@ -1,4 +1,4 @@
-//! An edit as one would type it.
+//! The command line of an edit, for captions.
 
 use super::{Edit, Repaint};
 use crate::choices::Eta;

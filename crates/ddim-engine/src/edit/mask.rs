@@ -1,4 +1,4 @@
-//! What is drawn, and what stays.
+//! Masks: which pixels are redrawn, and which are kept.
 
 use crate::choices::Preparing;
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! What became of images: the report, the picture, and by what edits are known.
+//! Results of an edit: the report, the picture, and what identifies the edits in a folder.
 
 use super::way::Way;
 use crate::choices::Eta;
@@ -13,61 +13,61 @@ use ddim_nn::Condition;
 use ddim_pictures::{Picture, grid, labelled};
 use serde::Serialize;
 
-/// What was drawn.
+/// The result of an [`Edit`](crate::Edit).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "command", rename = "edit")]
 pub struct EditReport {
-    /// The model as it was named.
+    /// The model, as named in the request.
     pub model: String,
-    /// The one that decoded, where it was another.
+    /// The model that decoded, if it was another.
     pub to_model: Option<String>,
     /// Number of images.
     pub images: usize,
-    /// Edits of each.
+    /// Number of edits of each image.
     pub variations: usize,
-    /// What was left out.
+    /// Files left out, and warnings.
     pub data: DataReport,
-    /// Of the edit.
+    /// Strength of the edit, from 0 to 1.
     pub strength: f64,
-    /// Where it began; 0 where nothing ran.
+    /// The level where the edit started; 0 if nothing was run.
     pub level: usize,
     /// Code timesteps in the order in which they were visited, without jumps.
     pub timesteps: Vec<usize>,
-    /// Evaluations of an edit on its way down, jumps included, not counting guidance's second of each.
+    /// Network evaluations per edit while decoding, including jumps; the second evaluation that guidance takes is not counted.
     pub evaluations: usize,
-    /// Randomness.
+    /// Noise added while sampling.
     pub eta: Eta,
-    /// How steps were solved.
+    /// How sampling steps were solved.
     #[serde(with = "crate::choices::by_name")]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::schemas::SolverName))]
     pub solver: Solver,
-    /// How images were encoded; none where noise was added.
+    /// How images were encoded. None where noise was added instead.
     pub inversion: Option<Inversion>,
-    /// What the choice of timesteps is called.
+    /// Name of the spacing of timesteps.
     pub trajectory: String,
-    /// The class that was drawn in each edit, of a model with classes; none where some are mixed.
+    /// The class of each edit, for models with classes. None where some are mixed.
     pub classes: Option<Vec<usize>>,
-    /// The classes of each edit with their shares, where some are mixed.
+    /// The classes of each edit with their weights, if some are mixed.
     pub mixtures: Option<Vec<Vec<(usize, f64)>>>,
-    /// Of the way down; 1 is none.
+    /// Guidance scale while decoding; 1 means no guidance.
     pub guidance: f64,
-    /// Of the noise.
+    /// Seed of the noise.
     pub seed: u64,
-    /// Root mean squared difference of edits and images, as pixels in [0, 1].
+    /// Root mean squared difference between the edits and the images, of pixels in [0, 1].
     pub rms: f64,
-    /// What it took.
+    /// Time taken in seconds.
     pub seconds: f64,
-    /// What was written.
+    /// Files written.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
     /// [channels, height, width] of an image.
     #[serde(skip)]
     pub shape: [usize; 3],
-    /// The images, [n, c, h, w], as they were edited.
+    /// The prepared input images, [n, c, h, w].
     #[serde(skip)]
     pub originals: Vec<f32>,
-    /// The edits, those of one image after those of another, [n, c, h, w] in [-1, 1], unclamped.
+    /// The edits, [n, c, h, w] in [-1, 1], unclamped; all edits of one image precede those of the next.
     #[serde(skip)]
     pub edits: Vec<f32>,
 }

@@ -1,4 +1,4 @@
-//! The way of an edit: up to a level, by noise or by encoding, and down again.
+//! The path of an edit: up to a level, by adding noise or by encoding, and down again.
 
 use crate::encoded::Encoded;
 use crate::error::Result;

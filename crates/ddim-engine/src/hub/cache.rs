@@ -1,4 +1,4 @@
-//! The hub's cache on disk, in the layout of Python's `huggingface_hub`, which finds our files as we find its:
+//! The hub's cache on disk, in the layout of Python's `huggingface_hub`, so that each finds the other's files:
 //!
 //! ```text
 //! models--OWNER--NAME/refs/REVISION           the commit that a branch or tag was when it was last asked for

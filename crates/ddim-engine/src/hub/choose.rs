@@ -1,4 +1,4 @@
-//! Which files of a repository a model is: those that `ddim_nn::Pipeline::load_with` reads of the same folder, and no others.
+//! Chooses the files of a repository that make up a model: those that `ddim_nn::Pipeline::load_with` would read from the same folder, and no others.
 
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
@@ -46,11 +46,11 @@ pub(super) fn choose(names: &[String], raw: bool) -> std::result::Result<Choice,
     };
     let config = format!("{folder}{CONFIG}");
     if !has(&config) {
-        return Err(format!("{config} is not there{}", some(names)));
+        return Err(format!("{config} is missing{}", some(names)));
     }
     let inside = names.iter().filter_map(|name| name.strip_prefix(folder)).filter(|name| !name.contains('/'));
     let Some((weights, is_index)) = ddim_weights::weights_file(inside) else {
-        return Err(format!("{folder}{STEM}.safetensors is not there, nor a .bin, shards or a variant{}", some(names)));
+        return Err(format!("no {folder}{STEM}.safetensors, .bin, shards or variant{}", some(names)));
     };
     let weights = format!("{folder}{weights}");
     let index = is_index.then(|| weights.clone());
@@ -78,7 +78,7 @@ pub(super) fn choose(names: &[String], raw: bool) -> std::result::Result<Choice,
 fn some(names: &[String]) -> String {
     let shown: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.starts_with('.')).take(5).collect();
     match names.len() {
-        0 => " (no files at all)".to_owned(),
+        0 => " (there are no files)".to_owned(),
         n if n > shown.len() => format!(" (found {}, ...)", shown.join(", ")),
         _ => format!(" (found {})", shown.join(", ")),
     }

@@ -1,4 +1,4 @@
-//! What the hub is asked, and what its answers mean.
+//! Requests to the hub, and what its responses mean.
 
 use super::cache::MOMENT;
 use super::choose::is_inside;
@@ -118,7 +118,7 @@ impl<'o> Client<'o> {
         let origin =
             origin.ok_or_else(|| Error::request(format!("the hub's endpoint is {endpoint:?}: expected an address, https://HOST")))?;
         if options.token.as_ref().is_some_and(|token| !token.bytes().all(|b| b.is_ascii_graphic())) {
-            return Err(Error::request("the hub's token has spaces or other characters that tokens have not: expected HF_TOKEN to be one"));
+            return Err(Error::request("the hub's token has spaces or other invalid characters: expected a token in HF_TOKEN"));
         }
         let time = Some(options.timeout);
         let agent = Agent::config_builder()
@@ -160,7 +160,7 @@ impl<'o> Client<'o> {
         }
         let files: Vec<String> = siblings.into_iter().map(|sibling| sibling.rfilename).collect();
         match files.iter().find(|file| !is_inside(file)) {
-            Some(bad) => Err(Error::hub(format!("{url}: a file is {bad:?}: expected paths inside of the repository")).into()),
+            Some(bad) => Err(Error::hub(format!("{url}: a file is {bad:?}: expected paths inside the repository")).into()),
             None => Ok(Listing { commit: sha, files }),
         }
     }
@@ -180,7 +180,7 @@ impl<'o> Client<'o> {
         let etag = etag.trim_start_matches("W/").trim_matches('"');
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         if !(1..=128).contains(&etag.len()) || !etag.bytes().all(plain) || etag.starts_with('.') || etag.ends_with('.') {
-            return Err(Error::hub(format!("{url}: its ETag is {etag:?}: expected the checksum by which the hub's files are known")).into());
+            return Err(Error::hub(format!("{url}: its ETag is {etag:?}: expected the file's checksum")).into());
         }
         let length = if response.status().is_redirection() { None } else { text("content-length") };
         let size = text("x-linked-size").or(length).and_then(|size| size.parse().ok());
@@ -212,7 +212,7 @@ impl<'o> Client<'o> {
             match location.filter(|_| status.is_redirection()) {
                 Some(location) => {
                     let next = join(&at, location)
-                        .ok_or_else(|| Error::hub(format!("{url}: leads to {location:?}: expected an address, http or https")))?;
+                        .ok_or_else(|| Error::hub(format!("{url}: redirects to {location:?}: expected an address, http or https")))?;
                     if head && Origin::of(&next) != origin {
                         return Ok(response);
                     }
@@ -235,7 +235,7 @@ impl<'o> Client<'o> {
         let message = match (code, reason) {
             (408 | 429 | 500..=599, _) => {
                 let asked = text("retry-after").and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
-                let error = Error::hub(format!("{url}: the server answers {status}: expected the file, perhaps later"));
+                let error = Error::hub(format!("{url}: the server answered {status}: expected the file (try again later)"));
                 return Trouble::Passing(error, asked);
             }
             (_, "RevisionNotFound") => {
@@ -248,19 +248,19 @@ impl<'o> Client<'o> {
                 )
             }
             (403, _) | (_, "GatedRepo") => {
-                format!("{id}: HF_TOKEN does not open it ({code}): expected access granted at {endpoint}/{}", id.repository())
+                format!("{id}: HF_TOKEN gives no access ({code}): expected access granted at {endpoint}/{}", id.repository())
             }
             // The hub does not tell strangers what is private.
             (401, _) if self.token.is_none() => format!(
                 "{id}: no such model at {endpoint}, or a private one ({code}): expected a folder, a built-in name or a hub id, or HF_TOKEN to be set"
             ),
             (401, _) => {
-                format!("{id}: {endpoint} does not take the token ({code}): expected HF_TOKEN to be one of an account that sees it")
+                format!("{id}: {endpoint} rejects the token ({code}): expected the HF_TOKEN of an account with access")
             }
             (404, _) if url.contains("/api/models/") => {
                 format!("{id}: no such model at {endpoint} ({code}): expected a folder, a built-in name or a hub id")
             }
-            _ => format!("{url}: the server answers {status}: expected the file"),
+            _ => format!("{url}: the server answered {status}: expected the file"),
         };
         Trouble::Lasting(Error::hub(message))
     }
@@ -273,7 +273,7 @@ pub(super) fn passing(url: &str, error: ureq::Error) -> Trouble {
         ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::Protocol(_)
     );
     let what = match &error {
-        ureq::Error::Timeout(_) => "the server says nothing any more".to_owned(),
+        ureq::Error::Timeout(_) => "the server stopped responding".to_owned(),
         other => other.to_string(),
     };
     let error = Error::hub(format!("{url}: {what}: expected a connection")).because(error);

@@ -1,4 +1,4 @@
-//! One file from the hub to its place among the blobs: resumed, checked, and whole or not there.
+//! Downloads one file from the hub into the blobs: resumable, verified, and either complete or absent.
 
 use super::cache::{Repository, make_folder_of};
 use super::client::{Client, Metadata, Patience, Trouble, passing};
@@ -151,7 +151,7 @@ impl Wanted<'_> {
         let Metadata { etag, size } = self.metadata;
         let found = partial.length;
         if let Some(size) = size.filter(|size| *size != found) {
-            return Ok(Some(Error::hub(format!("{url}: {found} bytes came: expected {size}; what came is removed"))));
+            return Ok(Some(Error::hub(format!("{url}: received {found} bytes: expected {size}; the download is removed"))));
         }
         let (kind, sum) = match Checksum::of(etag) {
             Some(Checksum::Sha256) => ("SHA-256", partial.digest(Sha256::new(), &mut || tell(observe, self.progress(tally, found)))?),
@@ -162,7 +162,7 @@ impl Wanted<'_> {
             None => return Ok(None),
         };
         Ok((sum != *etag)
-            .then(|| Error::hub(format!("{url}: damaged on the way: its {kind} is {sum}: expected {etag}; what came is removed"))))
+            .then(|| Error::hub(format!("{url}: damaged in transit: its {kind} is {sum}: expected {etag}; the download is removed"))))
     }
 
     fn progress(&self, tally: &Tally, length: u64) -> Progress<'_> {

@@ -1,4 +1,4 @@
-//! Names of models on the hub.
+//! Model ids on the hub.
 
 use crate::error::{Error, Result};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// What `name` without a revision means.
 const MAIN: &str = "main";
 
-/// A model on the hub, `owner/name`, at a branch, tag or commit: `owner/name@revision`, or without one `main`.
+/// A model id on the hub with an optional revision: `owner/name@revision`, where the revision is a branch, tag or commit and defaults to `main`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HubId {
     owner: String,
@@ -16,7 +16,7 @@ pub struct HubId {
 }
 
 impl HubId {
-    /// `owner/name`, as the hub's addresses have it.
+    /// The repository, `owner/name`.
     pub fn repository(&self) -> String {
         format!("{}/{}", self.owner, self.name)
     }
@@ -36,7 +36,7 @@ impl FromStr for HubId {
     type Err = Error;
 
     /// # Errors
-    /// Anything but `owner/name[@revision]` in the characters that the hub has for them.
+    /// Anything but `owner/name[@revision]` in the characters that the hub allows.
     fn from_str(text: &str) -> Result<Self> {
         let (id, revision) = text.split_once('@').unwrap_or((text, MAIN));
         match id.split_once('/') {
@@ -44,7 +44,7 @@ impl FromStr for HubId {
                 Ok(Self { owner: owner.to_owned(), name: name.to_owned(), revision: revision.to_owned() })
             }
             _ => Err(Error::request(format!(
-                "{text:?} is no hub id: expected OWNER/NAME or OWNER/NAME@REVISION, of letters, digits and single - _ . between them"
+                "{text:?} is not a hub id: expected OWNER/NAME or OWNER/NAME@REVISION, of letters, digits and single - _ . between them"
             ))),
         }
     }
@@ -57,8 +57,9 @@ impl fmt::Display for HubId {
     }
 }
 
-/// Whether a text has the form of a hub id: exactly one slash before a revision, in the hub's characters. So have many names of folders:
-/// whether such a folder exists is to be asked first.
+/// Whether a text has the form of a hub id: exactly one slash before any revision, and only the hub's characters.
+///
+/// Many relative paths have this form too, so check first whether such a folder exists.
 pub fn is_hub_id(text: &str) -> bool {
     text.parse::<HubId>().is_ok()
 }

@@ -1,7 +1,7 @@
-//! Models of the Hugging Face hub: their files come into the cache that Python's `huggingface_hub` has, and are found there.
+//! Models from the Hugging Face hub, downloaded into the same cache that Python's `huggingface_hub` uses.
 //!
-//! The requests are our own, on ureq: the crate `hf-hub` checks no checksum and cannot be stopped; up to 0.5 its partial files have a name of
-//! their own and nothing ends a wait for a dead server, and from 1.0 it stands on tokio, reqwest and xet, 280 crates.
+//! The client is our own, built on ureq. The crate `hf-hub` verifies no checksums and cannot be cancelled; up to 0.5 its partial files have names of their own
+//! and nothing ends a wait for a dead server, and from 1.0 it depends on tokio, reqwest and xet: 280 crates.
 
 mod cache;
 mod choose;
@@ -25,35 +25,35 @@ use progress::{Observer, tell};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-/// A model of the hub on disk.
+/// A model from the hub, on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fetched {
-    /// The snapshot, which [`ddim_nn::Pipeline::load_with`] loads.
+    /// The snapshot folder, which [`ddim_nn::Pipeline::load_with`] loads.
     pub folder: PathBuf,
-    /// The commit that it is of.
+    /// The commit of the snapshot.
     pub commit: String,
-    /// What was assumed or chosen, a line each: that the hub was not asked, or what could not be checked.
+    /// What was assumed or chosen, one line each: that the hub was not asked, or what could not be checked.
     pub notes: Vec<String>,
 }
 
-/// Downloads what a model of ours is of a repository on the hub, as far as it is not in the cache: its configurations, and of its weights what
-/// [`ddim_nn::Pipeline::load_with`] reads. A commit that is in the cache whole is not asked for; a branch or tag is, and if the hub does not answer,
-/// what it was last is taken, with a note.
+/// Downloads the files of a model on the hub that are not in the cache yet.
 ///
-/// A download that ends early, however it does, is gone on with by the next. Several processes may want the same at once. Whoever
-/// observes can end it between pieces, and while it waits; not for as long as a server says nothing, up to [`Options::timeout`].
+/// These are its configuration files and those weights that [`ddim_nn::Pipeline::load_with`] reads. If the revision is a commit and the cache has all of it,
+/// the hub is not contacted. For a branch or tag it is; if it does not answer, the commit that the revision last referred to is used, with a note.
+///
+/// An interrupted download is resumed by the next call, however it ended. Several processes may fetch the same model at once. `observe` can cancel between
+/// pieces and while waiting, but not while a server is silent, which may last up to [`Options::timeout`].
 ///
 /// # Errors
-/// [`ErrorKind::Hub`]: no such model, one that is private, gated or not of ours, a hub that cannot be reached, damaged files;
-/// [`ErrorKind::Io`]: a cache that cannot be written; [`ErrorKind::Request`]: an endpoint or a token that is none;
-/// [`ErrorKind::Cancelled`]: `observe` broke off.
+/// [`ErrorKind::Hub`] if there is no such model, it is private, gated or not supported here, the hub cannot be reached, or files are damaged; [`ErrorKind::Io`]
+/// if the cache cannot be written; [`ErrorKind::Request`] for an invalid endpoint or token; [`ErrorKind::Cancelled`] if `observe` breaks off.
 pub fn fetch(id: &HubId, options: &Options, observe: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<Fetched> {
     let repository = Repository::new(&options.cache, id, options.symlinks);
     let cached = || {
         let commit = repository.commit(id.revision()).filter(|commit| repository.is_whole(commit, options))?;
         let unknown = repository.unknown(&commit);
-        let doubt = || format!("{id}: {} never came, and may be in the repository: expected to be allowed to ask", unknown.join(", "));
+        let doubt = || format!("{id}: {} may be missing from the cache: expected access to the hub to check", unknown.join(", "));
         let notes = if unknown.is_empty() { Vec::new() } else { vec![doubt()] };
         Some(Fetched { folder: repository.snapshot(&commit), commit, notes })
     };
@@ -65,11 +65,11 @@ pub fn fetch(id: &HubId, options: &Options, observe: &mut dyn FnMut(Progress<'_>
     if options.offline {
         let missing = || {
             Error::hub(format!(
-                "{id}: not whole in {}, and HF_HUB_OFFLINE is set: expected it there, or to be allowed to download it",
+                "{id}: incomplete in {}, and HF_HUB_OFFLINE is set: expected all of its files there, or access to the hub",
                 options.cache.display()
             ))
         };
-        return cached().ok_or_else(missing).map(|cached| cached.noted(format!("{id}: offline, as it was last downloaded")));
+        return cached().ok_or_else(missing).map(|cached| cached.noted(format!("{id}: offline, using the last download")));
     }
     let client = Client::new(id, options)?;
     let mut patience = Patience::new(options);
@@ -78,7 +78,7 @@ pub fn fetch(id: &HubId, options: &Options, observe: &mut dyn FnMut(Progress<'_>
             Ok(listing) => break listing,
             Err(trouble) => {
                 if let (Trouble::Passing(error, _), Some(cached)) = (&trouble, cached()) {
-                    return Ok(cached.noted(format!("{id}: as it was last downloaded, because the hub cannot be asked ({error})")));
+                    return Ok(cached.noted(format!("{id}: using the last download, because the hub cannot be reached ({error})")));
                 }
                 patience.pause(trouble, &id.to_string(), observe)?;
             }
@@ -90,7 +90,7 @@ pub fn fetch(id: &HubId, options: &Options, observe: &mut dyn FnMut(Progress<'_>
     job.repository.remember_missing(&job.commit, &listing.files);
     // Last, so that what it leads to is whole, and a cache that is only read stays as it is.
     if let Err(error) = job.repository.remember(id.revision(), &job.commit) {
-        job.notes.push(format!("{id}: offline it will not be found: {error}"));
+        job.notes.push(format!("{id}: it will not be found offline: {error}"));
     }
     Ok(Fetched { folder: job.repository.snapshot(&job.commit), commit: job.commit, notes: job.notes })
 }
@@ -126,7 +126,9 @@ impl Job<'_> {
             return Err(Error::field("ema", format!("{id} has no {TRAINING_STATE}: expected a checkpoint of ddim train")));
         }
         let choice = choose::choose(files, self.options.raw || self.options.state).map_err(|what| {
-            Error::hub(format!("{id} is no model of ours: {what}: expected a diffusers pipeline with a UNet2DModel, or its U-Net"))
+            Error::hub(format!(
+                "{id} is not a model that ddim can read: {what}: expected a diffusers pipeline with a UNet2DModel, or its U-Net"
+            ))
         })?;
         let mut small = self.missing(&choice.small, observe)?;
         let mut weights = self.missing(&choice.weights, observe)?;
@@ -140,7 +142,7 @@ impl Job<'_> {
         if let Some(index) = &choice.index {
             let shards = choose::shards(&self.repository.pointer(&self.commit, index), index)?;
             if let Some(shard) = shards.iter().find(|shard| !files.contains(shard)) {
-                return Err(Error::hub(format!("{id}: {shard} is not there: a shard that {index} names")));
+                return Err(Error::hub(format!("{id}: {shard} is missing: {index} lists it as a shard")));
             }
             let mut shards = self.missing(&shards, observe)?;
             self.download(&mut shards, observe)?;
@@ -165,7 +167,7 @@ impl Job<'_> {
             self.tally.total = self.tally.total.zip(metadata.size).map(|(total, size)| total + size);
             tell(observe, Progress::Bytes { file, come: self.tally.come, total: self.tally.total })?;
             if Checksum::of(&metadata.etag).is_none() {
-                self.notes.push(format!("{}: {file} is not checked: the hub names no checksum of it", self.id));
+                self.notes.push(format!("{}: {file} is not verified: the hub gives no checksum for it", self.id));
             }
             missing.push(Missing { file: file.clone(), metadata });
         }

@@ -1,4 +1,4 @@
-//! Where the hub and its cache are, as the environment says to all of the hub's clients.
+//! Where the hub and its cache are, as configured in the environment for all of the hub's clients.
 
 use crate::error::{Error, Result};
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const ENDPOINT: &str = "https://huggingface.co";
 
-/// How [`fetch`](super::fetch) goes about its work.
+/// Options of [`fetch`](super::fetch).
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
@@ -17,26 +17,26 @@ pub struct Options {
     pub cache: PathBuf,
     /// The hub's address.
     pub endpoint: String,
-    /// What opens private and gated models; it is sent to the endpoint's own host alone.
+    /// Access token for private and gated models; it is sent only to the endpoint's own host.
     pub token: Option<String>,
-    /// Take what is in the cache, and ask nobody.
+    /// Use only what is in the cache, without network access.
     pub offline: bool,
-    /// Snapshots as links to the files, which lie once for all revisions. Where links cannot be made, files are moved or copied.
+    /// Make snapshots links to files that all revisions share. Where links cannot be made, files are moved or copied.
     pub symlinks: bool,
-    /// Of a model that has averaged weights as well, the weights themselves too: what `ddim_nn::Choices::raw` reads.
+    /// If the model also has averaged weights, fetch the weights themselves too, as `ddim_nn::Choices::raw` reads them.
     pub raw: bool,
-    /// Of a run of training, its state too: what `ddim_nn::Choices::ema` reads.
+    /// For a training run, fetch its state too, as `ddim_nn::Choices::ema` reads it.
     pub state: bool,
-    /// For how long a server may say nothing: while connecting, before it answers, and between any two pieces of its answer.
+    /// How long a server may be silent: while connecting, before it answers, and between any two pieces of its answer.
     pub timeout: Duration,
-    /// How often a request is made before its failure is an error. A download that goes on after a failure has all of them again.
+    /// How many times a request is attempted before its failure is an error. A download that makes progress starts counting anew.
     pub attempts: u32,
-    /// The time before the second attempt; it doubles before each that follows.
+    /// The delay before the second attempt; it doubles with each further one.
     pub pause: Duration,
 }
 
 impl Options {
-    /// The public hub, without a token, with a cache in `cache`.
+    /// Options for the public hub, without a token, with the cache in `cache`.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
         Self {
             cache: cache.into(),
@@ -52,13 +52,14 @@ impl Options {
         }
     }
 
-    /// What the environment says, in the variables that Python's `huggingface_hub` reads: the cache is `$HF_HUB_CACHE`, else
-    /// `$HF_HOME/hub`, else `huggingface/hub` in `$XDG_CACHE_HOME` or `~/.cache`; `$HF_ENDPOINT`; the token is `$HF_TOKEN`, else in the file
-    /// `$HF_TOKEN_PATH` or `$HF_HOME/token`, unless `$HF_HUB_DISABLE_IMPLICIT_TOKEN`; `$HF_HUB_OFFLINE`, `$HF_HUB_DISABLE_SYMLINKS`, and
-    /// `$HF_HUB_DOWNLOAD_TIMEOUT` in seconds.
+    /// Reads the options from the environment variables that Python's `huggingface_hub` uses.
+    ///
+    /// The cache is `$HF_HUB_CACHE`, else `$HF_HOME/hub`, else `huggingface/hub` in `$XDG_CACHE_HOME` or `~/.cache`. The endpoint is `$HF_ENDPOINT`. The token
+    /// is `$HF_TOKEN`, else it is read from the file `$HF_TOKEN_PATH` or `$HF_HOME/token`, unless `$HF_HUB_DISABLE_IMPLICIT_TOKEN` is set. `$HF_HUB_OFFLINE`,
+    /// `$HF_HUB_DISABLE_SYMLINKS` and `$HF_HUB_DOWNLOAD_TIMEOUT` (in seconds) are read too.
     ///
     /// # Errors
-    /// No place for a cache; a token's file that cannot be read; a timeout that is no number.
+    /// If there is no place for a cache, the token file cannot be read, or the timeout is not a number.
     pub fn from_env() -> Result<Self> {
         Self::from_variables(&|name| std::env::var_os(name), std::env::home_dir())
     }
@@ -91,7 +92,9 @@ impl Options {
         if let Some(seconds) = text("HF_HUB_DOWNLOAD_TIMEOUT") {
             options.timeout = match seconds.trim().parse() {
                 Ok(seconds @ 1..) => Duration::from_secs(seconds),
-                _ => return Err(Error::request(format!("HF_HUB_DOWNLOAD_TIMEOUT is {seconds:?}: expected seconds, from 1"))),
+                _ => {
+                    return Err(Error::request(format!("HF_HUB_DOWNLOAD_TIMEOUT is {seconds:?}: expected a number of seconds, 1 or more")));
+                }
             };
         }
         if !is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
@@ -112,7 +115,7 @@ impl Options {
     }
 }
 
-/// Without the token.
+/// Omits the token.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cache, endpoint, token, offline, symlinks, raw, state, timeout, attempts, pause } = self;

@@ -1,4 +1,4 @@
-//! The convolution: products at the points, a panel of output channels at a time, and the tiles of outputs that they become.
+//! The forward convolution: products at the points, one panel of output channels at a time, transformed to tiles of outputs.
 
 #![allow(clippy::needless_range_loop)] // one index goes over several columns at once
 

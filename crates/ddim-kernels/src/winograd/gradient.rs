@@ -1,4 +1,4 @@
-//! The gradient of the weights: products of the input's points and the gradient's, back to taps.
+//! The gradient of the weights: products of the input and the output gradient at the points, transformed back to taps.
 
 #![allow(clippy::needless_range_loop)] // one index goes over several columns at once
 

@@ -1,4 +1,4 @@
-//! The input at the points, for the convolution and for the gradient of its weights.
+//! The input transformed to the points, for the convolution and for the gradient of its weights.
 
 #![allow(clippy::needless_range_loop)] // one index goes over several columns at once
 

@@ -1,4 +1,4 @@
-//! Weights at the points: kept, or transformed as they are used.
+//! Weights transformed to the points: stored, or transformed as they are used.
 
 use super::transforms::{POINTS, ROWS_OF_POINTS, SIDE, SPREAD, points_of_weights, two_points_of_weights};
 use crate::gemm::{PANEL, width, width_of};

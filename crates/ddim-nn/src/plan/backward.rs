@@ -1,4 +1,4 @@
-//! Backward through the steps of a plan for training: from the gradient of its output to those of all parameters.
+//! The backward pass through the steps of a training plan: from the gradient of its output to those of all parameters.
 
 use super::clock::Instant;
 use super::dropout::dropout_mask;

@@ -1,4 +1,4 @@
-//! The clock of profiles. wasm32-unknown-unknown has none (`std`'s panics): there no time passes.
+//! The clock of profiles. wasm32-unknown-unknown has none (`std`'s panics), so no time passes there.
 
 #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
 pub(super) use std::time::Instant;

@@ -1,4 +1,4 @@
-//! From a graph to a plan: what is fused becomes one step, and values get buffers.
+//! Compiles a graph to a plan: fused operations become one step, and values get buffers.
 
 use super::layout::{Fused, Layout};
 use super::lower;

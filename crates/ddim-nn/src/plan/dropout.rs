@@ -1,4 +1,4 @@
-//! Which numbers dropout keeps.
+//! Which values dropout keeps.
 
 use ddim::noise::{Draw, Key};
 use rayon::prelude::*;

@@ -1,4 +1,4 @@
-//! The features of timesteps and of what else comes as a number.
+//! The features of timesteps and of other numbers that come with images.
 
 use crate::condition::Condition;
 use crate::graph::{Features, Index};

@@ -1,4 +1,4 @@
-//! What is computed together, and which buffers values get.
+//! Which operations are computed together, and which buffers values get.
 
 use super::view::View;
 use crate::graph::{Graph, INPUT, Id, Op};

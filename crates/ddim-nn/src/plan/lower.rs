@@ -1,5 +1,5 @@
-//! What sampling makes of a graph before it is planned: nothing is dropped, attention's layers are merged, and 1×1 convolutions that read the
-//! same images become one.
+//! Rewrites a graph for sampling before it is planned: dropout is removed, attention's layers are merged, and 1×1 convolutions that read
+//! the same images become one.
 
 use crate::graph::{Attend, Conv, Given, Graph, Id, Op, Parameters};
 use ddim_kernels as kernels;

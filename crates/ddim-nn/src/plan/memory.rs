@@ -1,4 +1,4 @@
-//! The memory of runs, which is used again.
+//! The reusable memory of runs.
 
 use super::steps::Segment;
 use std::sync::Mutex;

@@ -1,8 +1,8 @@
 //! A network compiled for our kernels: a list of fused steps over a few buffers.
 //!
-//! A group norm goes into the convolution that reads it; the time embedding, the residual, its scale and ReLU into the convolution that they follow;
-//! an enlargement into the reading of the next convolution; and what is concatenated is written side by side from the start. For sampling,
-//! buffers are used again and again; for training every value is kept, and [`Backward`] goes through the steps from the last to the first.
+//! A group norm is fused into the convolution that reads it; the time embedding, the residual, its scale and ReLU into the convolution that
+//! they follow; an enlargement into the reads of the next convolution; and concatenated values are written side by side from the start. For
+//! sampling, buffers are reused; for training every value is kept, and [`Backward`] goes through the steps from last to first.
 
 mod backward;
 mod clock;

@@ -1,4 +1,4 @@
-//! What is done pixel by pixel.
+//! Operations on single pixels.
 
 use super::view::View;
 use ddim_kernels::Images;

@@ -1,28 +1,28 @@
-//! Where the time of evaluations goes.
+//! Profiles of where evaluations spend their time.
 
 use super::clock::Instant;
 use std::time::Duration;
 
-/// Where the time of evaluations went.
+/// A profile of where evaluations spent their time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Profile {
-    /// One a kind of operation, in the order of their first use.
+    /// One share per kind of operation, in the order of first use.
     pub shares: Vec<Share>,
 }
 
-/// What one kind of operation took.
+/// The share of one kind of operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
     /// Its name.
     pub kind: &'static str,
     /// Wall time; zero on wasm32-unknown-unknown, which has no clock.
     pub time: Duration,
-    /// Multiply-adds as the operation's definition counts them, whatever the algorithm saved; 0 for all but convolutions and attention.
+    /// Multiply-adds as the operation's definition counts them, whatever the algorithm saved; 0 except for convolutions and attention.
     pub multiply_adds: u64,
 }
 
 impl Profile {
-    /// Adds to the share of a kind of operation.
+    /// Adds to the share of one kind of operation.
     pub fn add(&mut self, kind: &'static str, time: Duration, multiply_adds: u64) {
         let index = self.shares.iter().position(|share| share.kind == kind).unwrap_or_else(|| {
             self.shares.push(Share { kind, time: Duration::ZERO, multiply_adds: 0 });

@@ -1,4 +1,4 @@
-//! Forward through the steps of a plan.
+//! The forward pass through the steps of a plan.
 
 use super::clock::Instant;
 use super::dropout::dropout_mask;

@@ -1,4 +1,4 @@
-//! Where values lie.
+//! Where values are stored.
 
 use ddim_kernels::Images;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! From the gradient of the output to those of the parameters.
+//! The backward pass: from the gradient of the output to those of the parameters.
 
 use super::forward::Inputs;
 use super::sums::{pixel_sums, wide};

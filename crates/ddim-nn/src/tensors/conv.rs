@@ -1,4 +1,4 @@
-//! Convolutions as products of matrices: the windows of the input, a row an output pixel, times the weights.
+//! Convolutions as matrix products: the windows of the input, one row per output pixel, times the weights.
 
 use super::sums::{channel_sums, groups, wide};
 use burn::tensor::{Tensor, s};

@@ -1,4 +1,4 @@
-//! A device as networks use it, and what went wrong on it.
+//! A device as networks use it, and its faults.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::precision::Precision;
@@ -8,16 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Instant;
 
-/// A device that is open, how many numbers a buffer of it holds, and what goes wrong on it.
+/// An open device, the number of values that a buffer of it holds, and the faults recorded on it.
 #[derive(Debug, Clone)]
 pub struct TensorDevice {
-    /// The framework's.
+    /// The framework's device.
     pub device: Device,
-    /// Numbers of f32 that a buffer holds.
+    /// The number of f32 values that a buffer holds.
     pub most: usize,
-    /// What values and factors of products are, which the device has.
+    /// The format of values and of the factors of products, which the device supports.
     pub precision: Precision,
-    /// Filled by whoever opened it.
+    /// Filled by the code that opened the device.
     pub faults: Arc<Faults>,
 }
 
@@ -25,8 +25,10 @@ pub struct TensorDevice {
 const LONG: f64 = 0.03;
 const MOST_SIDE: usize = 8192;
 
-/// What went wrong on a device. The framework goes on where memory could not be had, and then gives numbers that nobody computed: so whoever opens a
-/// device records here what its driver says, and no number is taken that was computed while something was recorded.
+/// The faults of a device.
+///
+/// When memory cannot be allocated, the framework carries on with numbers that were never computed. The code that opens a device therefore
+/// records here what its driver reports, and no number computed while something was recorded is used.
 #[derive(Debug, Default)]
 pub struct Faults {
     count: AtomicU64,
@@ -42,13 +44,13 @@ struct Fault {
 }
 
 impl Faults {
-    /// Records what the driver says, and whether it is that there is no memory.
+    /// Records a message of the driver, and whether it reports that memory has run out.
     pub fn record(&self, message: impl std::fmt::Display, out_of_memory: bool) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Fault { message: message.to_string(), out_of_memory });
         self.count.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether something is being asked of the device.
+    /// Returns whether the device is being asked for something.
     pub fn is_busy(&self) -> bool {
         matches!(self.turn.try_lock(), Err(TryLockError::WouldBlock))
     }
@@ -63,15 +65,15 @@ impl TensorDevice {
         }
     }
 
-    /// How much has gone wrong so far that is nobody's: what lies on the device and was not waited for is checked against it.
+    /// Returns the count of faults so far that belong to no call; data on the device that was not waited for is checked against it.
     pub fn mark(&self) -> u64 {
         self.faults.count.load(Ordering::SeqCst)
     }
 
-    /// Whether nothing has gone wrong since a [`mark`](Self::mark), as far as the device has come.
+    /// Checks that nothing has gone wrong since a [`mark`](Self::mark), as far as the device has got.
     ///
     /// # Errors
-    /// What has; [`ErrorKind::Memory`](crate::ErrorKind::Memory) where the device has no memory left.
+    /// Returns what has gone wrong; [`ErrorKind::Memory`](crate::ErrorKind::Memory) if the device has run out of memory.
     pub fn check(&self, since: u64) -> Result<()> {
         if self.mark() == since {
             return Ok(());
@@ -84,11 +86,11 @@ impl TensorDevice {
         })
     }
 
-    /// Does something with the device and waits for it, while nobody else does: what comes of it, if nothing went wrong meanwhile. What did is its own, and
-    /// the memory that it took is given back.
+    /// Runs `work` on the device and waits for it, while no other caller uses the device. Returns its result if nothing went wrong
+    /// meanwhile. A fault belongs to this call alone, and the memory that the work took is released.
     ///
     /// # Errors
-    /// As [`check`](Self::check), or those of `work`; and where it panics, as the framework does when a driver refuses it memory.
+    /// As [`check`](Self::check), the errors of `work`, and an error if it panics, as the framework does when a driver refuses it memory.
     pub fn guarded<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut pending = self.faults.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut *pending) {
@@ -111,11 +113,11 @@ impl TensorDevice {
         found
     }
 
-    /// Does something with what lies on the device since a [`mark`](Self::mark), and goes wrong for good where that did. Where `waits` is false, what is asked
-    /// for is not waited for, so that the next of these goes on with it and both have one wait.
+    /// Runs `work` with data that has been on the device since a [`mark`](Self::mark), and fails for good if that data went wrong. If
+    /// `waits` is false, the work is not waited for, so that the next call can continue with it and both share one wait.
     ///
     /// # Errors
-    /// As [`guarded`](Self::guarded), as far as the device has come.
+    /// As [`guarded`](Self::guarded), as far as the device has got.
     pub fn continued<T>(&self, since: u64, waits: bool, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut pending = self.faults.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let found = caught(work);
@@ -126,33 +128,33 @@ impl TensorDevice {
         }
     }
 
-    /// The numbers of tensors, once they are there.
+    /// Returns the values of tensors, once they are available.
     ///
     /// # Errors
-    /// What the device says.
+    /// Returns the device's errors.
     pub fn fetch(&self, tensors: impl IntoIterator<Item = Tensor<1>>) -> Result<Vec<Vec<f32>>> {
         let all = tensors.into_iter().fold(Transaction::default(), Transaction::register);
         let found = all.try_execute().map_err(|e| said(&e))?;
         found.into_iter().map(|data| data.try_into_vec().map_err(|e| Error::device(format!("{e:?}")))).collect()
     }
 
-    /// Waits for all that was asked for.
+    /// Waits for all outstanding work.
     ///
     /// # Errors
-    /// What the device says.
+    /// Returns the device's errors.
     pub fn sync(&self) -> Result<()> {
         self.device.sync().map_err(|e| said(&e))
     }
 
-    /// Bytes of memory that the framework has taken, where it says so.
+    /// Returns the bytes of memory that the framework has taken, if it reports them.
     pub fn memory(&self) -> Option<u64> {
         self.device.memory_pool_usage().map(|usage| usage.bytes_reserved)
     }
 
-    /// What products of square matrices reach, of the size that is fastest, in 10⁹ floating-point operations per second.
+    /// Measures the throughput of products of square matrices, of the size that is fastest, in 10⁹ floating-point operations per second.
     ///
     /// # Errors
-    /// What the device says.
+    /// Returns the device's errors.
     pub fn product_gflops(&self) -> Result<f64> {
         self.guarded(|| {
             let (mut best, mut n) = (0f64, 512);

@@ -1,4 +1,4 @@
-//! Dropout keeps the numbers that it keeps on the processor: what is dropped is drawn there, and comes to the device as bits.
+//! Dropout with the same masks as on the processor: they are drawn there, and copied to the device as bits.
 
 use crate::plan::dropout_mask;
 use burn::tensor::{Int, Tensor, TensorData};

@@ -1,4 +1,4 @@
-//! From the images to the network's output.
+//! The forward pass: from the images to the network's output.
 
 use super::sums::wide;
 use super::weights::{Images, Weights, tensor};

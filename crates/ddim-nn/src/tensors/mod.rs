@@ -1,7 +1,7 @@
-//! The graph over [burn](https://burn.dev)'s tensors, forward and back: what runs on graphics processors.
+//! The graph on [burn](https://burn.dev)'s tensors, forward and backward: what runs on graphics processors.
 //!
-//! Images are [n, h, w, c], rows of the timestep and class [n, 1, 1, c]. A convolution is one matrix product over the windows of its input, because
-//! products are what every device does well; the way back is written here, so that what it keeps is the values of the graph and nothing else.
+//! Images are [n, h, w, c], rows of the timestep and class [n, 1, 1, c]. A convolution is one matrix product over the windows of its input,
+//! because every device is good at products. The backward pass is implemented here, so that it keeps only the values of the graph.
 
 mod backward;
 mod conv;

@@ -35,10 +35,10 @@ pub struct TensorNetwork {
 }
 
 impl TensorNetwork {
-    /// The parameters are uploaded.
+    /// Uploads the parameters.
     ///
     /// # Errors
-    /// Images, or weights of a layer, that do not fit.
+    /// Returns an error if images, or the weights of a layer, do not fit.
     pub fn new(module: &GraphModule<'_>, device: &TensorDevice) -> Result<Self> {
         let graph = &module.graph;
         let numbers = |node: &Node| {
@@ -63,7 +63,7 @@ impl TensorNetwork {
         if needed > there {
             let [h, w, _] = graph.shape(INPUT);
             return Err(Error::device(format!(
-                "images of {h}x{w} need a buffer of {needed} MiB: expected at most {there}, as the device has"
+                "images of {h}x{w} need a buffer of {needed} MiB: expected at most {there}, the limit of the device"
             )));
         }
         let all = graph.nodes.iter().map(numbers).sum::<usize>();
@@ -76,46 +76,47 @@ impl TensorNetwork {
         Ok(Self { weights, device: device.clone(), together })
     }
 
-    /// How many images go through together, in sampling and in training; more go one part after the other.
+    /// Returns how many images go through together, in sampling and in training; larger batches are processed in parts.
     pub fn together(&self) -> [usize; 2] {
         [0, 1].map(|i| self.together[i].load(Ordering::Relaxed))
     }
 
-    /// From here on no more images than `n` go through together in training.
+    /// Limits the images that go through together in training to `n` from here on.
     pub fn limit_training(&self, n: usize) {
         self.together[1].fetch_min(n.max(1), Ordering::Relaxed);
     }
 
-    /// Whether all parameters fit into one buffer, as training wants them.
+    /// Checks that all parameters fit into one buffer, as training requires.
     ///
     /// # Errors
-    /// If they do not.
+    /// Returns an error if they do not.
     pub fn check_training(&self) -> Result<()> {
         let [needed, there] = [self.weights.definition().len(), self.device.most].map(|numbers| numbers.div_ceil(1 << 18));
         if needed > there {
-            let message = format!("training the network needs a buffer of {needed} MiB: expected at most {there}, as the device has");
+            let message = format!("training the network needs a buffer of {needed} MiB: expected at most {there}, the limit of the device");
             return Err(Error::device(message));
         }
         Ok(())
     }
 
-    /// The numbers of all parameters are those of `flat`, which is on the device, in the order of [`UNet::values`](crate::UNet::values).
+    /// Sets the values of all parameters to those of `flat`, which is on the device, in the order of [`UNet::values`](crate::UNet::values).
     pub fn set(&mut self, flat: &Tensor<1>) {
         self.weights.set(flat);
     }
 
-    /// The numbers that training leaves as they are, among those of all parameters.
+    /// Returns which of the parameters' values training leaves unchanged, as ranges among the values of all.
     pub fn fixed(&self) -> Vec<Range<usize>> {
         self.weights.definition().iter().filter(|parameter| !parameter.trained).map(|parameter| parameter.range.clone()).collect()
     }
 
-    /// Images `x` [n, c_in, h, w] -> [n, c_out, h, w] in `out`, at `timesteps` (code timesteps, 0 to T-1) and under `condition`, n of each.
+    /// Evaluates the network: images `x` [n, c_in, h, w] -> [n, c_out, h, w] in `out`, at `timesteps` (code timesteps, 0 to T-1) and under
+    /// `condition`, n of each.
     ///
     /// # Errors
-    /// What the device says, in its words; [`ErrorKind::Memory`] with how many images there is memory for.
+    /// Returns the device's errors with its own message, and [`ErrorKind::Memory`] with the number of images that there is memory for.
     ///
     /// # Panics
-    /// On shapes, labels or timesteps that the network does not take.
+    /// Panics on shapes, labels or timesteps that the network does not take.
     pub fn evaluate(&self, x: &[f32], timesteps: &[f32], condition: &Condition, out: &mut [f32]) -> Result<()> {
         let n = timesteps.len().min(self.together()[0]);
         let error = match self.evaluated(x, timesteps, condition, out, || Ok(())) {
@@ -150,7 +151,7 @@ impl TensorNetwork {
                     self.together[0].fetch_min(n, Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == ErrorKind::Memory => {
-                    return Err(Error::memory(format!("{error}, and has none for one image")));
+                    return Err(Error::memory(format!("{error}, even with one image")));
                 }
                 other => return other.map(|()| n),
             }
@@ -205,11 +206,12 @@ impl TensorNetwork {
         Ok(())
     }
 
-    /// The gradients of Σ weight · mean (prediction - target)² over the images, in the order of [`UNet::values`](crate::UNet::values), and the means [n]; both stay on the
-    /// device, and are f32. On the way back gradients are `scale` times what they are, so that those of f16 neither vanish nor overflow: a power of two.
+    /// Computes the gradients of Σ weight · mean (prediction - target)² over the images, in the order of
+    /// [`UNet::values`](crate::UNet::values), and the means \[n\]. Both stay on the device, and are f32. During the backward pass gradients
+    /// are multiplied by `scale`, a power of two, so that f16 gradients neither vanish nor overflow.
     ///
     /// # Panics
-    /// On lengths that do not go together, or images that the network is not for.
+    /// Panics if lengths do not match, or if the network is not for these images.
     pub fn gradients(&self, examples: &Examples<'_>, scale: f32) -> (Tensor<1>, Tensor<1>) {
         let Examples { shape: [n, c, h, w], x, target, timesteps, weights, condition, dropout } = *examples;
         assert!([h, w] == self.weights.size() && x.len() == n * c * h * w && timesteps.len() == n && weights.len() == n);

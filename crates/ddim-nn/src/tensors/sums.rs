@@ -1,4 +1,4 @@
-//! Long sums, in parts and in f32.
+//! Long sums, computed in parts and in f32.
 
 use burn::tensor::{FloatDType, Tensor};
 

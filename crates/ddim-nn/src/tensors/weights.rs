@@ -1,4 +1,4 @@
-//! Parameters on a device, and what goes there and comes back.
+//! Parameters on a device, with uploads and downloads.
 
 use crate::executor::GraphModule;
 use crate::graph::{Features, Graph, INPUT, Id, Index, Op, Parameters};

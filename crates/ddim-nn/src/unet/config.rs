@@ -18,7 +18,7 @@ pub enum SampleSize {
 }
 
 impl SampleSize {
-    /// [height, width].
+    /// Returns [height, width].
     pub fn dims(self) -> [usize; 2] {
         match self {
             Self::Square(n) => [n, n],
@@ -29,9 +29,9 @@ impl SampleSize {
 
 /// The configuration of a `UNet2DModel`. Field names, meanings and defaults are diffusers'; see its `UNet2DModel` for each.
 ///
-/// Keys that every pipeline folder has are required; those that diffusers added later have its defaults. Unknown keys are ignored, as
-/// diffusers does. Names of layers are enums; what their types do not say of the numbers [`check`](Self::check) does, whenever a
-/// configuration is read and whenever a network is made of one.
+/// Keys that every pipeline folder has are required; those that diffusers added later have its defaults. Unknown keys are ignored, as in
+/// diffusers. Names of layers are enums; [`check`](Self::check) verifies what their types do not say about the numbers, whenever a
+/// configuration is read and whenever a network is made from one.
 ///
 /// ```
 /// use ddim_nn::{UNet, UNetConfig};
@@ -158,17 +158,18 @@ impl UNetConfig {
     /// Reads and checks a `config.json`; `path` is for messages.
     ///
     /// # Errors
-    /// Not JSON, a key that is missing or of another type, a value that is not supported: the message names the key.
+    /// Returns an error, naming the key, if the text is not JSON, a key is missing or of another type, or a value is not supported.
     pub fn from_json(text: &str, path: &Path) -> Result<Self> {
         let config: Self = ddim_weights::from_json(text, path)?;
         config.find_fault().map_err(|message| Error::config(path, message))?;
         Ok(config)
     }
 
-    /// Whether a network can be made of it: what [`from_json`](Self::from_json) made sure of, for one that was put together or changed.
+    /// Checks that a network can be made from this configuration: what [`from_json`](Self::from_json) ensures, for one that was built or
+    /// changed in code.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config): a value that is not supported; the message names the key.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), naming the key, for a value that is not supported.
     pub fn check(&self) -> Result<()> {
         self.find_fault().map_err(|message| Error::config(Path::new("the network's configuration"), message))
     }
@@ -183,17 +184,17 @@ impl UNetConfig {
         self.time_embedding_dim.filter(|d| *d > 0).unwrap_or(self.block_out_channels[0] * 4)
     }
 
-    /// The factor by which height and width must be divisible.
+    /// Returns the factor by which height and width must be divisible.
     pub fn size_multiple(&self) -> usize {
         1 << (self.block_out_channels.len().clamp(1, MOST_BLOCKS) - 1)
     }
 
-    /// Whether it has as many channels again for the variances of what it predicts, as OpenAI's networks.
+    /// Returns whether the output has as many channels again for the variances of its predictions, as in OpenAI's networks.
     pub fn predicts_variances(&self) -> bool {
         self.out_channels == 2 * self.in_channels
     }
 
-    /// Whether a network of this configuration needs class labels.
+    /// Returns whether a network of this configuration needs class labels.
     pub fn is_conditional(&self) -> bool {
         self.class_embed_type.is_some() || self.num_class_embeds.is_some()
     }
@@ -386,7 +387,7 @@ mod tests {
         let pipeline = || Pipeline::untrained(tiny(), SchedulerConfig::default()).unwrap();
         let other = UNetConfig { in_channels: 1, out_channels: 1, ..tiny() };
         let error = Network::new(Pipeline { config: other, ..pipeline() }).expect_err("another network's");
-        assert!(error.to_string().contains("of another network"), "{error}");
+        assert!(error.to_string().contains("for another network"), "{error}");
         let larger = UNetConfig { sample_size: Some(SampleSize::Rectangle([16, 8])), ..tiny() };
         assert_eq!(Network::new(Pipeline { config: larger, ..pipeline() }).unwrap().shape(), [3, 16, 8]);
     }

@@ -1,4 +1,4 @@
-//! diffusers' `UNet2DModel`. Modules are named as its state dict is, so that checkpoints load without a table of names.
+//! diffusers' `UNet2DModel`. Modules are named as in its state dict, so checkpoints load without a table of names.
 
 mod blocks;
 mod config;
@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The network: its definition and its weights. See [`UNetConfig`] for what it can be.
+/// The network: its definition and its weights. See [`UNetConfig`] for the networks it covers.
 ///
 /// ```
 /// use ddim_nn::{UNet, UNetConfig};
@@ -78,8 +78,9 @@ impl Modules {
 }
 
 impl UNet {
-    /// A network with DDPM's initialisation, a function of the seed: weights uniform with variance 2/(fan in + fan out), biases 0, and 0
-    /// also what closes a residual branch (its second convolution, an attention's output) and the network itself.
+    /// Creates a network with DDPM's initialisation, which is a function of the seed. Weights are uniform with variance 2/(fan in + fan
+    /// out) and biases 0; the last layer of each residual branch (its second convolution, an attention's output) and of the network itself
+    /// is also 0.
     ///
     /// # Errors
     /// As [`UNetConfig::check`].
@@ -96,25 +97,25 @@ impl UNet {
         Ok(Self { config: config.clone(), modules, parameters: Arc::new(parameters), values: Vec::new() })
     }
 
-    /// What it was made of.
+    /// Returns the configuration that it was made from.
     pub fn config(&self) -> &UNetConfig {
         &self.config
     }
 
-    /// The numbers of all parameters, one after the other; [`parameters`](Self::parameters) says which lie where.
+    /// Returns the values of all parameters, one after the other; [`parameters`](Self::parameters) gives their places.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// Names in PyTorch's state dict, shapes, and where the numbers of each lie in [`values`](Self::values).
+    /// Returns each parameter's name in PyTorch's state dict, its shape, and the range of its values in [`values`](Self::values).
     pub fn parameters(&self) -> impl ExactSizeIterator<Item = (&str, &[usize], Range<usize>)> {
         self.parameters.iter().map(|p| (p.name.as_str(), p.shape.as_slice(), p.range.clone()))
     }
 
-    /// The same network with other weights.
+    /// Returns the same network with other weights.
     ///
     /// # Errors
-    /// Another number of them.
+    /// Returns an error if their number differs.
     pub fn with_values(&self, values: Vec<f32>) -> Result<Self> {
         let expected = self.parameters.len();
         if values.len() != expected {
@@ -124,8 +125,10 @@ impl UNet {
         Ok(Self { config: config.clone(), modules: modules.clone(), parameters: parameters.clone(), values })
     }
 
-    /// The same network with another table of classes: embedding i of it, of 4 · the first channels, is this network's of class `from[i]`, or zeros for a class that it has yet to learn.
-    /// Of a network without classes all are zeros, and whatever the label, its output is what it was, to the bit.
+    /// Returns the same network with another table of classes.
+    ///
+    /// Embedding i of the table, of 4 times the first channel count, is this network's embedding of class `from[i]`, or zeros for a class
+    /// that it has yet to learn. For a network without classes all are zeros, and its output is unchanged to the bit, whatever the label.
     ///
     /// ```
     /// use ddim_nn::{UNet, UNetConfig};
@@ -139,12 +142,11 @@ impl UNet {
     /// ```
     ///
     /// # Errors
-    /// A network with embeddings of classes that are no table; a class that it has not; no classes, or more than 2²⁴.
+    /// Returns an error if the network's class embeddings are not a table, if it does not have a class, or if there are no classes, or more
+    /// than 2²⁴.
     pub fn with_classes(&self, from: &[Option<usize>]) -> Result<Self> {
         if self.config.class_embed_type.is_some() {
-            return Err(Error::input(
-                "a network with embeddings of its classes that are no table: expected one with a table, or without classes",
-            ));
+            return Err(Error::input("a network whose class embeddings are not a table: expected one with a table, or without classes"));
         }
         let known = self.config.num_class_embeds.unwrap_or(0);
         if let Some(class) = from.iter().flatten().find(|class| **class >= known) {
@@ -170,7 +172,7 @@ impl UNet {
         unet.with_values(values)
     }
 
-    /// What an executor takes, for images of `size` [h, w].
+    /// Returns what an executor takes, for images of `size` [h, w].
     pub fn module(&self, size: [usize; 2]) -> GraphModule<'_> {
         GraphModule { graph: self.graph(size), parameters: self.parameters.clone(), values: &self.values }
     }

@@ -1,4 +1,4 @@
-//! The names that a `config.json` may have for a kind of layer: each an enum, so that a configuration that was read has none that is not known.
+//! The names that a `config.json` may give to a kind of layer. Each is an enum, so a configuration that was read has no unknown names.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,7 +15,7 @@ macro_rules! names {
         }
 
         impl $name {
-            /// The name in a `config.json`.
+            /// Returns the name used in `config.json`.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $first,)+
@@ -61,7 +61,7 @@ names! {
 }
 
 names! {
-    /// `act_fn`: what a residual block puts between its layers. diffusers reads it in any case.
+    /// `act_fn`: the activation between a residual block's layers. diffusers reads it in any letter case.
     Activation by str::to_lowercase:
     /// x / (1 + e^-x).
     Silu = "silu" | "swish",
@@ -91,7 +91,7 @@ names! {
     DownBlockType by str::to_owned:
     /// Residual blocks.
     DownBlock2D = "DownBlock2D" | "UNetResDownBlock2D",
-    /// Residual blocks, with attention behind each.
+    /// Residual blocks, each followed by attention.
     AttnDownBlock2D = "AttnDownBlock2D" | "UNetResAttnDownBlock2D"
 }
 
@@ -100,14 +100,14 @@ names! {
     UpBlockType by str::to_owned:
     /// Residual blocks.
     UpBlock2D = "UpBlock2D" | "UNetResUpBlock2D",
-    /// Residual blocks, with attention behind each.
+    /// Residual blocks, each followed by attention.
     AttnUpBlock2D = "AttnUpBlock2D" | "UNetResAttnUpBlock2D"
 }
 
 names! {
-    /// `mid_block_type`: what lies between down and up.
+    /// `mid_block_type`: the block between down and up.
     MidBlockType by str::to_owned:
-    /// Two residual blocks, with attention between.
+    /// Two residual blocks with attention between them.
     UNetMidBlock2D = "UNetMidBlock2D"
 }
 
@@ -121,11 +121,11 @@ names! {
 }
 
 names! {
-    /// `resnet_time_scale_shift`: what the time embedding does in a residual block.
+    /// `resnet_time_scale_shift`: how the time embedding enters a residual block.
     TimeScaleShift by str::to_owned:
     /// It is added.
     Default = "default",
-    /// It scales and shifts what the second norm gives.
+    /// It scales and shifts the output of the second norm.
     ScaleShift = "scale_shift"
 }
 
@@ -141,23 +141,23 @@ names! {
 }
 
 names! {
-    /// `class_embed_type`: how a class becomes an embedding, where it is not a row of a table.
+    /// `class_embed_type`: how a class becomes an embedding, if not as a row of a table.
     ClassEmbedType by str::to_owned:
-    /// As a timestep does.
+    /// In the same way as a timestep.
     Timestep = "timestep",
-    /// It is one already.
+    /// It already is an embedding.
     Identity = "identity"
 }
 
 impl DownBlockType {
-    /// Whether it attends.
+    /// Returns whether it has attention.
     pub fn attends(self) -> bool {
         self == Self::AttnDownBlock2D
     }
 }
 
 impl UpBlockType {
-    /// Whether it attends.
+    /// Returns whether it has attention.
     pub fn attends(self) -> bool {
         self == Self::AttnUpBlock2D
     }

@@ -30,13 +30,13 @@ const PRESETS: [Preset; 5] = [
 ];
 
 impl UNetConfig {
-    /// The names that [`preset`](Self::preset) knows.
+    /// Returns the names that [`preset`](Self::preset) accepts.
     pub fn presets() -> impl Iterator<Item = &'static str> {
         PRESETS.iter().map(|preset| preset.name)
     }
 
-    /// A network by name: `tiny` and `small` for 32×32 images, or one of the paper's tables: DDPM's, for CIFAR-10, CelebA 64×64 or LSUN
-    /// 256×256. Without dropout.
+    /// Returns a network by name: `tiny` or `small` for 32×32 images, or one of the paper's tables: DDPM's, for CIFAR-10, CelebA 64×64 or
+    /// LSUN 256×256. None has dropout.
     pub fn preset(name: &str) -> Option<Self> {
         let preset = PRESETS.iter().find(|preset| preset.name == name)?;
         let levels = 0..preset.channels.len();

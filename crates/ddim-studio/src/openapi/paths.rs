@@ -1,20 +1,20 @@
-//! Paths, what is answered to them, and in which words what is wrong is said.
+//! Paths, their responses, and the descriptions of errors.
 
 use serde_json::{Map, Value, json};
 
 /// Statuses of what is wrong, and what they mean.
 const PROBLEMS: [(&str, &str); 11] = [
-    ("400", "Something of the request is not as expected."),
+    ("400", "The request is invalid."),
     ("401", "The token is missing or wrong."),
-    ("403", "Another Host, or a page of another site."),
-    ("404", "Not there, or forgotten."),
-    ("408", "The body did not come in time."),
+    ("403", "The Host header does not name this server, or the request comes from a page of another site."),
+    ("404", "Not found, or no longer remembered."),
+    ("408", "The body did not arrive in time."),
     ("409", "The job is not done."),
     ("413", "The body is too large."),
-    ("415", "The body is no JSON."),
+    ("415", "The body is not JSON."),
     ("429", "The queue is full."),
-    ("500", "It went wrong here."),
-    ("503", "The server is about to stop, or has too much to read."),
+    ("500", "Internal server error."),
+    ("503", "The server is shutting down, or is reading too many large bodies."),
 ];
 
 /// What can come of any request.
@@ -73,16 +73,16 @@ pub(super) fn all() -> Value {
     let run = || in_path("name", &text, "The run's name.");
     // As tools read it, the schema is that of an event.
     let told = json!({
-        "description": "Events as they come: each has `id`, `event` and `data`, which is one line of JSON.",
+        "description": "Events as they occur, each with `id`, `event`, and `data`, which is one line of JSON.",
         "content": { "text/event-stream": { "schema": schema("Event") } },
     });
     let mut events = operation(
-        ["followJob", "jobs", "What a job tells, to its end, as server-sent events."],
+        ["followJob", "jobs", "Streams a job's events, up to its end, as server-sent events."],
         &[
             id(),
             json!({
                 "name": "Last-Event-ID", "in": "header", "schema": { "type": "integer", "minimum": 0 },
-                "description": "Only events after this one.",
+                "description": "Send only events after this one.",
             }),
         ],
         ("200", told),
@@ -90,16 +90,17 @@ pub(super) fn all() -> Value {
     );
     events["description"] = json!(
         "`queued` {before}; `began` {phase, unit, total}; `step` {timestep, step, steps, first, count}; `progress` {done, total, seconds, eta_seconds}; \
-         `preview` {step, timestep, first, shape, x_t, x_0}, the last two data URLs of PNGs of up to 16 images in rows as near to a square as can be; `note` {kind, text}; \
-         `line` {text}; `ended`; `gap` {events}, where so many were forgotten; at last `done`, `failed` or `cancelled` with the job, and the stream ends."
+         `preview` {step, timestep, first, shape, x_t, x_0}, where `x_t` and `x_0` are data URLs of PNGs of up to 16 images, arranged as close to a square as possible; `note` {kind, text}; \
+         `line` {text}; `ended`; `gap` {events}, where that many events were forgotten; finally `done`, `failed` or `cancelled` with the job, and the stream ends."
     );
     let submitted = json!({
-        "description": "The job, which waits.",
-        "headers": { "Location": { "schema": text, "description": "Where the job is asked for." } },
+        "description": "The queued job.",
+        "headers": { "Location": { "schema": text, "description": "Path of the job." } },
         "content": { "application/json": { "schema": schema("Job") } },
     });
     let health = {
-        let mut health = operation(["health", "server", "Whether it is there."], &[], ("200", json_of("It is.", "Health")), &[]);
+        let mut health =
+            operation(["health", "server", "Reports that the server is up."], &[], ("200", json_of("The server is up.", "Health")), &[]);
         // Asked without the token.
         health["security"] = json!([]);
         health["responses"].as_object_mut().map(|responses| responses.shift_remove("401"));
@@ -108,57 +109,57 @@ pub(super) fn all() -> Value {
     json!({
         "/healthz": { "get": health },
         "/metrics": { "get": operation(
-            ["metrics", "server", "Counters and gauges for Prometheus."], &[], ("200", bytes("In OpenMetrics' text format.", "application/openmetrics-text")), &[],
+            ["metrics", "server", "Returns counters and gauges for Prometheus."], &[], ("200", bytes("Metrics in the OpenMetrics text format.", "application/openmetrics-text")), &[],
         ) },
         "/api/v1/openapi.json": { "get": operation(
-            ["document", "server", "This document."], &[], ("200", json!({ "description": "OpenAPI 3.1.", "content": { "application/json": { "schema": { "type": "object" } } } })), &[],
+            ["document", "server", "Returns this document."], &[], ("200", json!({ "description": "An OpenAPI 3.1 document.", "content": { "application/json": { "schema": { "type": "object" } } } })), &[],
         ) },
-        "/api/v1/models": { "get": operation(["models", "models", "The models, the default first."], &[], ("200", json_of("The models.", "Models")), &[]) },
+        "/api/v1/models": { "get": operation(["models", "models", "Lists the models, the default first."], &[], ("200", json_of("The models.", "Models")), &[]) },
         "/api/v1/plan": { "post": posted(
-            ["plan", "models", "The steps that a request would take, and their coefficients, without drawing anything."],
+            ["plan", "models", "Returns the steps that a request would take, and their coefficients, without drawing anything."],
             "Sample", ("200", json_of("The steps.", "PlanReport")), &[],
         ) },
         "/api/v1/jobs": {
-            "get": operation(["jobs", "jobs", "The jobs that are remembered, the newest first."], &[], ("200", json_of("The jobs.", "Jobs")), &[]),
+            "get": operation(["jobs", "jobs", "Lists the jobs that are remembered, the newest first."], &[], ("200", json_of("The jobs.", "Jobs")), &[]),
             "post": posted(["submitJob", "jobs", "Queues a job."], "JobRequest", ("202", submitted), &["429"]),
         },
         "/api/v1/jobs/{id}": {
-            "get": operation(["job", "jobs", "How far a job is, and what came of it."], &[id()], ("200", json_of("The job.", "Job")), &["404"]),
+            "get": operation(["job", "jobs", "Returns a job's state and, when it is over, its outcome."], &[id()], ("200", json_of("The job.", "Job")), &["404"]),
             "delete": operation(
-                ["cancelJob", "jobs", "Cancels a job: at once where it waits, else between two steps."],
+                ["cancelJob", "jobs", "Cancels a job: immediately if it is queued, otherwise between two steps."],
                 &[id()], ("202", json_of("The job, which may still be running.", "Job")), &["404"],
             ),
         },
         "/api/v1/jobs/{id}/events": { "get": events },
         "/api/v1/jobs/{id}/result.npy": { "get": operation(
-            ["jobArray", "jobs", "The batch of a job that is done: images, or latents of encode."],
+            ["jobArray", "jobs", "Returns the batch of a job that is done: images, or latents for encode."],
             &[id()], ("200", bytes("A .npy file of f32, [n, c, h, w].", "application/octet-stream")), &["404", "409"],
         ) },
         "/api/v1/jobs/{id}/grid.png": { "get": operation(
-            ["jobGrid", "jobs", "All of a job that is done in one picture, as the command line draws it."],
+            ["jobGrid", "jobs", "Returns all results of a job that is done as one picture, as the command line draws it."],
             &[id()], ("200", bytes("The picture.", "image/png")), &["404", "409"],
         ) },
         "/api/v1/jobs/{id}/images/{name}": { "get": operation(
-            ["jobImage", "jobs", "An image of a job that is done."],
-            &[id(), in_path("name", &json!({ "type": "string", "pattern": r"^[0-9]+\.png$" }), "The image's number and .png.")],
+            ["jobImage", "jobs", "Returns one image of a job that is done."],
+            &[id(), in_path("name", &json!({ "type": "string", "pattern": r"^[0-9]+\.png$" }), "The image's number, followed by .png.")],
             ("200", bytes("The image.", "image/png")), &["404", "409"],
         ) },
-        "/api/v1/runs": { "get": operation(["runs", "runs", "The runs of training that the server was started with."], &[], ("200", json_of("The runs.", "Runs")), &[]) },
+        "/api/v1/runs": { "get": operation(["runs", "runs", "Lists the training runs that the server was started with."], &[], ("200", json_of("The runs.", "Runs")), &[]) },
         "/api/v1/runs/{name}": { "get": operation(
-            ["run", "runs", "A run: its settings, its curves, its previews."], &[run()], ("200", json_of("The run.", "Run")), &["404"],
+            ["run", "runs", "Returns a training run: its settings, metrics and previews."], &[run()], ("200", json_of("The run.", "Run")), &["404"],
         ) },
         "/api/v1/runs/{name}/previews/{file}": { "get": operation(
-            ["runPreview", "runs", "Images that a run drew on its way."],
-            &[run(), in_path("file", &json!({ "type": "string", "pattern": r"\.png$" }), "As the run lists it.")],
+            ["runPreview", "runs", "Returns a picture of images that a run drew while training."],
+            &[run(), in_path("file", &json!({ "type": "string", "pattern": r"\.png$" }), "The file's name, as in the run's `previews`.")],
             ("200", bytes("The picture.", "image/png")), &["404"],
         ) },
         "/v1/images/generations": { "post": posted(
-            ["createImages", "openai", "Draws images, and answers when they are there. Giving up cancels."],
+            ["createImages", "openai", "Draws images and responds when they are done. Closing the connection cancels the job."],
             "ImagesRequest", ("200", json_of("The images.", "Images")), &["404", "429"],
         ) },
-        "/v1/models": { "get": operation(["openAiModels", "openai", "The models, the default first."], &[], ("200", json_of("The models.", "OpenAiModels")), &[]) },
+        "/v1/models": { "get": operation(["openAiModels", "openai", "Lists the models, the default first."], &[], ("200", json_of("The models.", "OpenAiModels")), &[]) },
         "/v1/models/{id}": { "get": operation(
-            ["openAiModel", "openai", "A model."], &[in_path("id", &text, "Its name, which may hold slashes.")],
+            ["openAiModel", "openai", "Returns a model."], &[in_path("id", &text, "The model's name, which may contain slashes.")],
             ("200", json_of("The model.", "OpenAiModel")), &["404"],
         ) },
     })
@@ -171,7 +172,7 @@ pub(super) fn problems() -> Value {
         for (status, description) in PROBLEMS {
             let mut response = json_of(description, name);
             if ["429", "503"].contains(&status) {
-                let seconds = json!({ "schema": { "type": "integer" }, "description": "Seconds after which to try again." });
+                let seconds = json!({ "schema": { "type": "integer" }, "description": "Seconds to wait before trying again." });
                 response["headers"] = json!({ "Retry-After": seconds });
             }
             all.insert(format!("{prefix}{status}"), response);
@@ -200,23 +201,23 @@ pub(super) fn answers(kinds: &[(&str, &str)]) -> Vec<(&'static str, Value)> {
             "id": whole,
             "kind": { "enum": kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>() },
             "state": { "enum": ["queued", "running", "done", "failed", "cancelled"] },
-            "request": { "type": "object", "description": "The request as it can be sent again, but for uploads." },
+            "request": { "type": "object", "description": "The request in a form that can be sent again, without uploads." },
             "previews": whole,
-            "events": { "type": "string", "description": "Where it is followed." },
+            "events": { "type": "string", "description": "Path of the job's events." },
             "report": {
-                "description": "Of a job that is done: what the engine says of it.",
+                "description": "The engine's report. Only when the job is done.",
                 "anyOf": kinds.iter().map(|(_, request)| schema(&format!("{request}Report"))).collect::<Vec<_>>(),
             },
-            "images": { "type": "array", "items": text, "description": "Of a job that is done: where its images are." },
-            "grid": { "type": ["string", "null"], "description": "Of a job that is done: where all of it is in one picture, where it has one." },
-            "array": { "type": ["string", "null"], "description": "Of a job that is done: where its batch is, where it has one." },
-            "error": { "type": "string", "description": "Of a job that failed: why, in one line." },
-            "field": { "type": ["string", "null"], "description": "Of a job that failed: the field of the request that it is about." },
+            "images": { "type": "array", "items": text, "description": "Paths of the job's images. Only when it is done." },
+            "grid": { "type": ["string", "null"], "description": "Path of one picture of the whole job, if there is one. Only when it is done." },
+            "array": { "type": ["string", "null"], "description": "Path of the job's batch, a .npy file, if there is one. Only when it is done." },
+            "error": { "type": "string", "description": "Why the job failed, in one line. Only when it failed." },
+            "field": { "type": ["string", "null"], "description": "The field of the request that the error is about, if any. Only when the job failed." },
         },
     });
     let model = object("A model.", json!({ "id": text, "object": { "const": "model" }, "created": whole, "owned_by": text }));
     let image = json!({ "type": "object", "properties": { "b64_json": text, "url": text } });
-    let said = object("What is wrong.", json!({ "message": text, "type": text, "param": maybe_text, "code": maybe_text }));
+    let said = object("An error.", json!({ "message": text, "type": text, "param": maybe_text, "code": maybe_text }));
     vec![
         ("Job", job),
         (
@@ -230,16 +231,25 @@ pub(super) fn answers(kinds: &[(&str, &str)]) -> Vec<(&'static str, Value)> {
                 "description": "An event of a job.",
                 "required": ["event", "data"],
                 "properties": {
-                    "id": { "type": "string", "description": "A number, from 1 on; none of `gap`." },
+                    "id": { "type": "string", "description": "The event's number, from 1; absent for `gap`." },
                     "event": { "enum": EVENTS },
                     "data": { "type": "string", "contentMediaType": "application/json" },
                 },
             }),
         ),
-        ("Problem", object("What is wrong.", json!({ "error": { "type": "string", "description": "One line." }, "field": maybe_text }))),
+        (
+            "Problem",
+            object(
+                "An error.",
+                json!({ "error": { "type": "string", "description": "What is wrong, in one line." }, "field": maybe_text }),
+            ),
+        ),
         (
             "Health",
-            object("That it is there.", json!({ "status": { "const": "ok" }, "waiting": whole, "jobs": whole, "not_kept": maybe_text })),
+            object(
+                "The server is up: `waiting` counts queued jobs, `jobs` those remembered; `not_kept` is the last error of writing to the job store.",
+                json!({ "status": { "const": "ok" }, "waiting": whole, "jobs": whole, "not_kept": maybe_text }),
+            ),
         ),
         ("Models", object("The models.", json!({ "models": many(&schema("ServedModel")) }))),
         (
@@ -249,20 +259,20 @@ pub(super) fn answers(kinds: &[(&str, &str)]) -> Vec<(&'static str, Value)> {
                 "allOf": [
                     schema("InfoReport"),
                     object(
-                        "By what it is known.",
+                        "The model's origin.",
                         json!({ "source": {
                             "type": ["string", "null"],
-                            "description": "What the command line calls it on any machine, a built-in model or an id of the hub. Null of a folder.",
+                            "description": "The model's name on the command line of any machine: a built-in model or a model id on the hub. Null for a folder.",
                         } }),
                     ),
                 ],
             }),
         ),
-        ("Runs", object("Runs of training.", json!({ "runs": many(&object("A run.", run)) }))),
+        ("Runs", object("Training runs.", json!({ "runs": many(&object("A run.", run)) }))),
         (
             "Run",
             object(
-                "A run of training; `config` is TOML, `metrics` its lines.",
+                "A training run: `config` is TOML, `metrics` are the lines of its metrics, `previews` are paths.",
                 json!({ "name": text, "steps": maybe_whole, "config": text, "metrics": many(&json!({ "type": "object" })), "previews": many(&text) }),
             ),
         ),
@@ -270,8 +280,8 @@ pub(super) fn answers(kinds: &[(&str, &str)]) -> Vec<(&'static str, Value)> {
         ("OpenAiModels", object("The models.", json!({ "object": { "const": "list" }, "data": many(&schema("OpenAiModel")) }))),
         (
             "Images",
-            object("Images.", json!({ "created": { "type": "integer", "description": "Seconds since 1970." }, "data": many(&image) })),
+            object("Images.", json!({ "created": { "type": "integer", "description": "Unix time in seconds." }, "data": many(&image) })),
         ),
-        ("OpenAiProblem", object("What is wrong.", json!({ "error": said }))),
+        ("OpenAiProblem", object("An error.", json!({ "error": said }))),
     ]
 }

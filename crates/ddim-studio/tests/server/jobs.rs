@@ -123,7 +123,7 @@ fn the_queue_is_bounded() {
     let waiting = server.submit(LONG);
     let refused = server.post(r#"{"kind": "sample"}"#);
     assert_eq!(refused.status, 429, "{}", refused.text());
-    assert!(refused.json()["error"].as_str().unwrap().contains("1 jobs wait"));
+    assert!(refused.json()["error"].as_str().unwrap().contains("1 jobs are waiting"));
     // One that waits is cancelled at once, and there is a place again.
     let cancelled = server.ask("DELETE", &format!("/api/v1/jobs/{waiting}"), &[], "").json();
     assert_eq!(cancelled["state"], "cancelled");

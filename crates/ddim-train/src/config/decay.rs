@@ -1,14 +1,14 @@
-//! How the learning rate decays, and where that ends.
+//! How the learning rate decays, and where the decay ends.
 
 use serde::{Deserialize, Serialize};
 
-/// What the learning rate does after the warm-up.
+/// The course of the learning rate after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decay {
-    /// Stays.
+    /// It stays constant.
     Constant,
-    /// Falls to 0 at `decay_steps`, as half a cosine.
+    /// It falls to 0 at `decay_steps`, along half a cosine.
     Cosine,
 }
 
@@ -18,7 +18,7 @@ pub enum Decay {
 pub enum DecayEnd {
     /// The same for the whole run.
     Step(u64),
-    /// Of a run that was made longer: [after this step, the end], in the order of the steps, the first after step 0.
+    /// For a run that was extended: pairs [after this step, the end], in step order, starting with one after step 0.
     Changed(Vec<[u64; 2]>),
 }
 

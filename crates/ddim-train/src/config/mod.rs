@@ -1,7 +1,7 @@
 //! The settings of a run: TOML tables laid over each other (defaults, preset, a file, flags), then checked as a whole.
 //!
-//! `settings.rs` has the tables, `typed.rs` what they say once checked, `decay.rs` the end of a learning rate's decay, which a longer run moves, and
-//! `value.rs` how single values are written.
+//! `settings.rs` has the tables, `typed.rs` their checked meaning, `decay.rs` the end of the learning rate's decay, which moves when a run
+//! is extended, and `value.rs` how single values are written.
 
 mod decay;
 mod settings;

@@ -1,4 +1,4 @@
-//! The settings as they are collected: tables over tables, and what was asked for by name.
+//! The settings while they are collected: tables over tables, and what was asked for by name.
 
 use super::decay::{Decay, DecayEnd};
 use super::typed::Config;
@@ -26,7 +26,7 @@ const FOUND: [&str; 5] = ["data.path", "network.in_channels", "network.out_chann
 /// Rows of a network's table of classes.
 const CLASSES: &str = "network.num_class_embeds";
 
-/// Settings as they are collected, not yet checked as a whole.
+/// Settings while they are collected, not yet checked as a whole.
 ///
 /// ```
 /// use ddim_train::{ErrorKind, Settings};
@@ -57,20 +57,20 @@ pub(crate) struct Difference {
     pub(crate) value: Value,
     /// By a file or flag, not by a preset.
     pub(crate) given: bool,
-    /// `optimizer.clip is 1.0, there 0.5`
+    /// `optimizer.clip is 1.0 here, 0.5 there`
     pub(crate) text: String,
 }
 
 impl Settings {
-    /// The names that [`preset`](Self::preset) knows.
+    /// Returns the names that [`preset`](Self::preset) accepts.
     pub fn presets() -> impl Iterator<Item = &'static str> {
         PRESETS.iter().map(|(name, _)| *name)
     }
 
-    /// The defaults with a preset over them.
+    /// Returns the defaults with a preset laid over them.
     ///
     /// # Errors
-    /// Another name.
+    /// Returns an error for any other name.
     pub fn preset(name: &str) -> Result<Self> {
         let Some((_, text)) = PRESETS.iter().find(|(known, _)| *known == name) else {
             let known = Self::presets().collect::<Vec<_>>().join(", ");
@@ -89,16 +89,16 @@ impl Settings {
         Ok(settings)
     }
 
-    /// No settings: those that are set on these are changes of a run that has its own ([`Run::resume`](crate::Run::resume)).
+    /// Returns empty settings, on which changes of a run that has its own can be set ([`Run::resume`](crate::Run::resume)).
     pub fn changes() -> Self {
         let preset = Self::preset("ddpm-cifar10").expect("it is a preset");
         Self { whole: false, ..preset }
     }
 
-    /// The settings that a run was made with: its `config.toml`.
+    /// Reads the settings that a run was made with: its `config.toml`.
     ///
     /// # Errors
-    /// A file that cannot be read; what [`over`](Self::over) says.
+    /// Returns an error if the file cannot be read, and the errors of [`over`](Self::over).
     pub fn of_run(path: &Path) -> Result<Self> {
         let mut settings = Self::preset("ddpm-cifar10")?;
         let text =
@@ -117,29 +117,29 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Lays the tables of a TOML text over these; `name` is for messages.
+    /// Lays the tables of a TOML text over these settings; `name` is for messages.
     ///
     /// # Errors
-    /// Not TOML; a key that is not known, with the nearest that is.
+    /// Returns an error if the text is not TOML or has an unknown key, with the nearest known one.
     pub fn over(&mut self, text: &str, name: &str) -> Result<()> {
         let table: Table = text.parse().map_err(|e: toml::de::Error| Error::config(format!("{name}: {e}")).because(e))?;
         self.lay_over(table, Some(name)).map_err(|e| Error::config(format!("{name}: {e}")))
     }
 
-    /// [`over`](Self::over), from a file.
+    /// Lays the tables of a TOML file over these settings, as [`over`](Self::over) does.
     ///
     /// # Errors
-    /// As that, and a file that cannot be read.
+    /// As `over`, and an error if the file cannot be read.
     pub fn over_file(&mut self, path: &Path) -> Result<()> {
         let text =
             std::fs::read_to_string(path).map_err(|e| Error::new(ErrorKind::Config, format!("{}: {e}", path.display())).because(e))?;
         self.over(&text, &path.display().to_string())
     }
 
-    /// Sets `key` (as `optimizer.clip`) to a value as TOML writes it; a bare word is taken as a string.
+    /// Sets `key` (such as `optimizer.clip`) to a value in TOML syntax; a bare word is taken as a string.
     ///
     /// # Errors
-    /// As [`over`](Self::over); quotes or brackets that are not closed.
+    /// As [`over`](Self::over), and an error for unclosed quotes or brackets.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         let parsed = format!("v = {value}").parse::<Table>();
         let parsed = parsed.ok().filter(|table| table.len() == 1).and_then(|mut table| table.remove("v"));
@@ -155,7 +155,7 @@ impl Settings {
         self.set_value(key, value)
     }
 
-    /// Sets `key` (as `optimizer.clip`) to a value.
+    /// Sets `key` (such as `optimizer.clip`) to a value.
     ///
     /// # Errors
     /// As [`over`](Self::over).
@@ -167,7 +167,7 @@ impl Settings {
         self.lay_over(table, None).map_err(Error::config)
     }
 
-    /// Sets `key` to a path, Unicode or not.
+    /// Sets `key` to a path, whether or not it is Unicode.
     ///
     /// # Errors
     /// As [`over`](Self::over).
@@ -314,19 +314,19 @@ impl Settings {
             }
             let there = run.get(&key);
             if !there.map_or(none, |there| alike(value, there)) {
-                let text = format!("{key} is {}, there {}", shown(&key, Some(value)), shown(&key, there));
+                let text = format!("{key} is {} here, {} there", shown(&key, Some(value)), shown(&key, there));
                 found.push(Difference { key, value: value.clone(), given, text });
             }
         }
         found
     }
 
-    /// The keys whose values differ from those of `other`, as `optimizer.clip is 1.0, there 0.5`.
+    /// Returns the keys whose values differ from those of `other`, with a text such as `optimizer.clip is 1.0 here, 0.5 there`.
     pub fn differences(&self, other: &Self) -> Vec<(String, String)> {
         let differ = |(key, value): (String, &Value)| {
             let there = other.get(&key);
             let same = there.map_or(value.as_str() == Some(NONE), |there| there == value);
-            (!same).then(|| (key.clone(), format!("{key} is {}, there {}", shown(&key, Some(value)), shown(&key, there))))
+            (!same).then(|| (key.clone(), format!("{key} is {} here, {} there", shown(&key, Some(value)), shown(&key, there))))
         };
         leaves(&self.table, "").into_iter().filter_map(differ).collect()
     }
@@ -360,9 +360,8 @@ impl Settings {
         let changed = self.resolve()?;
         let (before, after) = (then.learning_rate(step), changed.learning_rate(step + 1));
         let same = then.learning_rate(step + 1) == after;
-        let line = format!(
-            "the learning rate goes from {before:.2e} to {after:.2e}: its cosine, which ended at step {last}, ends at step {end} from here on"
-        );
+        let line =
+            format!("the learning rate goes from {before:.2e} to {after:.2e}: its cosine decay now ends at step {end}, not at step {last}");
         Ok(if same || end == last { Vec::new() } else { vec![line] })
     }
 
@@ -375,10 +374,10 @@ impl Settings {
         self.given.extend(asked.given.iter().cloned());
     }
 
-    /// The settings, checked.
+    /// Checks the settings and returns them as types.
     ///
     /// # Errors
-    /// A value of another type or out of its range: the message names the key, and the file that it is from.
+    /// Returns an error for a value of another type or out of range. The message names the key and the file that it comes from.
     pub fn resolve(&self) -> Result<Config> {
         let mut table = self.table.clone();
         without_none(&mut table);
@@ -399,7 +398,7 @@ impl Settings {
         }
     }
 
-    /// As a file that makes the same run.
+    /// Returns the settings as the text of a file that makes the same run.
     pub fn to_toml(&self) -> String {
         toml::to_string(&self.table).expect("tables of plain values")
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// All settings. `presets/defaults.toml` says what each means.
+/// All settings. `presets/defaults.toml` explains each of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -23,7 +23,7 @@ pub struct Config {
     #[serde(default, deserialize_with = "optional_path", serialize_with = "optional_path_value")]
     pub model: Option<PathBuf>,
     pub data: Data,
-    /// Keys of diffusers' `UNet2DModel`; channels and classes may be left to the data.
+    /// Keys of diffusers' `UNet2DModel`; channels and classes can be left to the data.
     pub network: Table,
     #[serde(deserialize_with = "scheduler")]
     pub scheduler: SchedulerConfig,
@@ -54,10 +54,11 @@ pub struct Data {
 }
 
 impl Data {
-    /// What is asked of [`DataSet::load`](ddim_data::DataSet::load), for images of `size` [h, w]; `besides` are folders that are no data.
+    /// Returns the request for [`DataSet::load`](ddim_data::DataSet::load), for images of `size` [h, w]; `besides` are folders that are not
+    /// data.
     ///
     /// # Errors
-    /// No path.
+    /// Returns an error if there is no path.
     pub fn request(&self, size: [usize; 2], channels: Option<usize>, besides: &[PathBuf]) -> Result<Request> {
         let path = self.path.as_deref().ok_or_else(|| Error::config("data.path is missing: expected images to train on (--data)"))?;
         let preparation = Preparation { size, fit: self.fit, background: self.background };
@@ -94,11 +95,11 @@ pub enum WeightingName {
     MinSnr,
 }
 
-/// How timesteps are drawn.
+/// How timesteps are sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Timesteps {
-    /// Each by itself.
+    /// Each one independently.
     Uniform,
     /// In pairs of t and T - 1 - t, as the authors do.
     Antithetic,
@@ -226,7 +227,7 @@ impl Config {
             let trajectory = self.scheduler.trajectory(self.output.preview_steps)?;
             if let Some(level) = trajectory.levels().iter().find(|level| schedule.alpha_bar(**level) == 0.0) {
                 let why = format!(
-                    "a preview of output.preview_steps begins at timestep {}, where the image is noise alone and ε says nothing of it",
+                    "a preview of output.preview_steps starts at timestep {}, where the image is pure noise and ε says nothing about it",
                     level - 1
                 );
                 let expected = "expected another scheduler.prediction_type or timestep_spacing, or output.preview_every = 0";
@@ -295,7 +296,7 @@ impl Config {
         Ok((size, self.network.get("in_channels").and_then(Value::as_integer).and_then(|n| usize::try_from(n).ok())))
     }
 
-    /// The learning rate of step `k`, the first being 1.
+    /// Returns the learning rate of step `k`, counted from 1.
     pub fn learning_rate(&self, k: u64) -> f64 {
         let Optimizer { learning_rate, warmup, decay, .. } = self.optimizer;
         if k < warmup {
@@ -315,10 +316,10 @@ impl Config {
         self.optimizer.decay_steps.as_ref().map_or(self.steps, |ends| ends.at(k))
     }
 
-    /// The share that the weights before training still have in the average of `ema.rates[which]` after the last step.
+    /// Returns the share that the initial weights still have in the average of `ema.rates[which]` after the last step.
     ///
     /// # Panics
-    /// On an index that has no rate.
+    /// Panics if there is no rate with this index.
     pub fn initial_share(&self, which: usize) -> f64 {
         let average = Ema { rate: self.ema.rates[which], warmup: self.ema.warmup, values: Vec::new() };
         let mut share = 1.0;

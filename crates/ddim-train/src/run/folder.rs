@@ -29,12 +29,12 @@ pub(super) fn refuse_used(folder: &Path) -> Result<()> {
     match (folder.join(CONFIG).exists(), checkpoint::checkpoints(folder)?.is_empty()) {
         (_, true) => match REPLACED.into_iter().find(|name| folder.join(name).symlink_metadata().is_ok()) {
             Some(name) if !is_of_run(&folder.join(CONFIG)) => {
-                Err(Error::run(folder, format!("holds {name}, which is of no run and would be replaced: expected another folder")))
+                Err(Error::run(folder, format!("holds {name}, which is not part of a run and would be replaced: expected another folder")))
             }
             _ => Ok(()),
         },
         (true, false) => Err(Error::run(folder, "holds a run already: --resume continues it, or choose another folder")),
-        (false, false) => Err(Error::run(folder, "holds checkpoints of a run without its config.toml: expected another folder")),
+        (false, false) => Err(Error::run(folder, "holds checkpoints of a run but no config.toml: expected another folder")),
     }
 }
 

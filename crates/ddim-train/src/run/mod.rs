@@ -1,8 +1,8 @@
 //! A run: its folder, and the loop that fills it.
 //!
-//! `config.toml` (as resolved: what ran), `metrics.jsonl` (one line a tick), `events.out.tfevents.*` for TensorBoard, `checkpoints/`, and
-//! whatever the observer adds (previews). So that a run needs nothing but its data: `base/`, the model that it started from, and `labels.txt`,
-//! the file of its classes.
+//! The folder holds `config.toml` (the resolved settings of the run), `metrics.jsonl` (one line per tick), `events.out.tfevents.*` for
+//! TensorBoard, `checkpoints/`, and whatever the observer adds (previews). It also holds what makes a run need nothing but its data:
+//! `base/`, the model that it started from, and `labels.txt`, the file of its classes.
 
 mod event;
 mod folder;
@@ -82,13 +82,14 @@ fn no_data(folder: &Path) -> [PathBuf; 2] {
 }
 
 impl Run {
-    /// What a run writes into its folder, besides checkpoints, and replaces where another ended before its first.
+    /// The entries that a run writes into its folder, besides checkpoints, and replaces if another run ended there before its first
+    /// checkpoint.
     pub const WRITTEN: [&str; 5] = folder::REPLACED;
 
-    /// Makes the folder and everything in it. A run that ended before its first checkpoint is replaced.
+    /// Creates the folder and everything in it. A run that ended before its first checkpoint is replaced.
     ///
     /// # Errors
-    /// A folder that holds a run already; what the settings and the data are found to lack, before anything is written.
+    /// Returns an error if the folder already holds a run, or if the settings or the data are found lacking, before anything is written.
     pub fn create(folder: &Path, settings: Settings, model: &dyn Fn(&Path) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
         refuse_used(folder)?;
         let held = folder.join(CONFIG).exists().then(|| lock(folder)).transpose()?;
@@ -154,11 +155,12 @@ impl Run {
         Ok(Self { folder: folder.to_owned(), config, trainer, tally: Tally::default(), remarks, _lock: lock })
     }
 
-    /// Opens a run at its last checkpoint, or at its start where there is none. `asked` has changes of its settings ([`Settings::changes`]),
-    /// or all of them, as the run was made with, and maybe changes ([`Settings::preset`]). At its start a run takes any.
+    /// Opens a run at its last checkpoint, or at its start if there is none. `asked` has changes to its settings ([`Settings::changes`]),
+    /// or all of them, as the run was made with, and possibly changes ([`Settings::preset`]). At its start a run accepts any change.
     ///
     /// # Errors
-    /// No run there, or one that another process holds; a change of what the steps so far were computed with; other data.
+    /// Returns an error if there is no run, another process holds it, a change affects what the steps so far were computed with, or the
+    /// data differ.
     pub fn resume(folder: &Path, asked: &Settings, model: &dyn Fn(&Path) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
         let path = folder.join(CONFIG);
         if !path.exists() {
@@ -204,30 +206,31 @@ impl Run {
         Ok(Self { folder: folder.to_owned(), config, trainer, tally, remarks, _lock: lock })
     }
 
-    /// As [`Trainer::checkpoint_activations`].
+    /// Sets activation checkpointing: see [`Trainer::checkpoint_activations`].
     pub fn checkpoint_activations(&mut self, on: bool) {
         self.trainer.checkpoint_activations(on);
     }
 
-    /// As [`Trainer::train_on`].
+    /// Takes further steps on a device: see [`Trainer::train_on`].
     pub fn train_on(&mut self, device: Arc<dyn Device>) {
         self.trainer.train_on(device);
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Trains to the last step, or until `stop` is set: then the step is finished and saved.
+    /// Trains to the last step, or until `stop` is set: the current step is then finished and saved.
     ///
     /// # Errors
-    /// A loss that is no number or grows (the last checkpoint is named); a folder that cannot be written; what the observer returns.
+    /// Returns an error if the loss is not a number or grows (naming the last checkpoint), if a folder cannot be written, and whatever
+    /// error the observer returns.
     pub fn train(mut self, stop: &AtomicBool, observe: &mut dyn FnMut(Event<'_>) -> Result<()>) -> Result<Outcome> {
         self.steps(stop, observe).map_err(|error| self.ended_by(error))
     }
 
-    /// The command that goes on with the run.
+    /// Returns the command that resumes the run.
     pub fn resume_command(&self) -> String {
         format!("ddim train --out {} --resume{}", quoted(&self.folder), self.trainer.flags())
     }
@@ -326,7 +329,7 @@ impl Run {
         }
         let last = checkpoint::checkpoints(&self.folder).unwrap_or_default().pop();
         let from = last.map_or("the start: there is no checkpoint yet".to_owned(), |(_, path)| path.display().to_string());
-        let next = format!("{} goes on from {from}", self.resume_command());
+        let next = format!("{} continues from {from}", self.resume_command());
         Error::new(ErrorKind::Network, format!("after step {}: {error}; {next}", self.trainer.step)).because(error)
     }
 
@@ -355,7 +358,7 @@ impl Run {
             self.trainer.flags(),
         );
         let last =
-            good.map_or("no checkpoint is from before that".to_owned(), |path| format!("the last good checkpoint is {}", path.display()));
+            good.map_or("there is no earlier checkpoint".to_owned(), |path| format!("the last good checkpoint is {}", path.display()));
         Error::new(ErrorKind::Diverged, format!("{error}; {last}, start again with {next}")).because(error)
     }
 }
@@ -376,12 +379,12 @@ fn allowed(folder: &Path, asked: &Settings, settings: &Settings) -> Result<Vec<D
     });
     let refused: Vec<&str> = differences.iter().filter(|d| !may_change(&d.key)).map(|d| d.text.as_str()).collect();
     if !refused.is_empty() {
-        return Err(Error::run(folder, format!("a run of other settings: {}: expected the same, to resume", refused.join("; "))));
+        return Err(Error::run(folder, format!("a run with other settings: {}: expected the same, to resume", refused.join("; "))));
     }
     // The same name, and another file by now.
     let given = labels.filter(|file| asked.is_given("data.labels") && copy.exists() && file.is_file());
     match given.filter(|file| !same_file(&copy, Some(file))) {
-        Some(file) => Err(Error::data(&file, format!("the labels have changed: other than in {}: expected the same", copy.display()))),
+        Some(file) => Err(Error::data(&file, format!("the labels have changed: they differ from {}: expected the same", copy.display()))),
         None => Ok(differences),
     }
 }

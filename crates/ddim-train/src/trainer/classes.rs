@@ -45,7 +45,7 @@ pub(super) fn number_as(data: &mut DataSet, names: &[String], known: usize) -> N
             let row = free.next().expect("there is no end of them");
             unknown.push(row);
             match all.get_mut(row) {
-                Some(known) => said.push(format!("{name} takes the place of {}", std::mem::replace(known, name.clone()))),
+                Some(known) => said.push(format!("{name} replaces {}", std::mem::replace(known, name.clone()))),
                 None => {
                     new.push(name.clone());
                     all.push(name.clone());
@@ -72,7 +72,7 @@ pub(super) fn sampling_after(sampling: SamplingDefaults, names: &[String], other
     if sampling.classes.is_none() || (!names.is_empty() && others.starts_with(names)) {
         return (sampling, None);
     }
-    let lost = "the model's list of classes that are drawn by default is dropped: the classes are others".to_owned();
+    let lost = "the model's list of classes drawn by default is dropped, because the classes have changed".to_owned();
     (SamplingDefaults { classes: None, ..sampling }, Some(lost))
 }
 
@@ -89,14 +89,14 @@ pub(super) fn check(network: &UNetConfig, data: &DataSet, classes: Option<usize>
     let c = data.shape[0];
     if [network.in_channels, network.out_channels] != [c; 2] {
         let (i, o) = (network.in_channels, network.out_channels);
-        return Err(Error::config(format!("a network of {i} channels in and {o} out, for images of {c}: expected the same")));
+        return Err(Error::config(format!("a network with {i} channels in and {o} out, for images with {c}: expected the same")));
     }
     match (network.is_conditional(), classes) {
-        (true, None) => Err(Error::config("a network with classes, and none of the data: expected data.labels, as --labels data")),
-        (false, Some(_)) => Err(Error::config("a network without classes, and data.labels: expected both or neither")),
+        (true, None) => Err(Error::config("a network with classes, but data without: expected data.labels, such as --labels data")),
+        (false, Some(_)) => Err(Error::config("a network without classes, but data.labels: expected both or neither")),
         (true, Some(classes)) => match network.num_class_embeds {
             Some(rows) if network.class_embed_type.is_none() && rows < classes => Err(Error::config(format!(
-                "network.num_class_embeds is {rows}: expected at least {classes}, one for each class of the data, and one for none where labels are dropped"
+                "network.num_class_embeds is {rows}: expected at least {classes}, one per class of the data, and a null class if labels are dropped"
             ))),
             _ if network.class_embed_type == Some(ddim_nn::ClassEmbedType::Identity) => {
                 Err(Error::config("network.class_embed_type is identity: expected a network that takes labels"))

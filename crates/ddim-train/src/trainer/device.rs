@@ -1,4 +1,4 @@
-//! Where a run takes its steps.
+//! The device on which a run takes its steps.
 
 use super::Trainer;
 use super::elsewhere::{Elsewhere, State};
@@ -7,8 +7,8 @@ use ddim_nn::Device;
 use std::sync::Arc;
 
 impl Trainer {
-    /// Takes its steps on a device from here on, and evaluates there. Numerically it is the same run, but for rounding: it may have begun on the
-    /// processor, and go on there.
+    /// Takes all further steps, and evaluates, on a device. Numerically it remains the same run, up to rounding: it may have begun on the
+    /// processor, and can go on there.
     pub fn train_on(&mut self, device: Arc<dyn Device>) {
         self.elsewhere = Some(Elsewhere::new(device));
     }

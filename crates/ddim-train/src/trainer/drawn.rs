@@ -1,4 +1,4 @@
-//! What a network is trained on: images with their noise, and what it should say of them.
+//! What a network is trained on: images with their noise, and the targets.
 
 use ddim::Prediction;
 use ddim_nn::{Condition, Examples};

@@ -1,4 +1,4 @@
-//! Steps on another device than the processor: the state is there, and comes back when somebody asks for it.
+//! Steps on a device other than the processor: the state lives there, and is copied back on request.
 
 use crate::error::Result;
 use ddim_nn::{Adam, Device, Ema, Examples, Learner, UNet};
@@ -37,7 +37,7 @@ impl Elsewhere {
         let found = learner.gradients(examples)?;
         let (n, together) = (examples.timesteps.len(), learner.together());
         if together < before.min(n) {
-            self.remark = Some(format!("the device has memory for {together} images at once: batches of {n} go in parts"));
+            self.remark = Some(format!("the device has memory for {together} images at once: batches of {n} are split"));
         }
         Ok(found)
     }

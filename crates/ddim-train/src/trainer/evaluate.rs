@@ -1,4 +1,4 @@
-//! What a state of a run is worth: its objective on images held out, and images of its own.
+//! How good a state of a run is: its objective on held-out images, and images that it draws.
 
 use super::Trainer;
 use super::drawn::noisy;
@@ -7,12 +7,12 @@ use ddim::noise::{Batch, Draw, Key};
 use ddim::{Denoiser, Sampler, Sampling, Sigma};
 use ddim_nn::{Condition, Network, Pipeline};
 
-/// The objective on images held out.
+/// The objective on held-out images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evaluated {
-    /// Of the first average, which checkpoints sample with.
+    /// For the first average, which checkpoints sample with.
     pub average: f64,
-    /// Of the weights themselves, whose loss training reports.
+    /// For the weights themselves, whose loss training reports.
     pub raw: f64,
 }
 
@@ -29,11 +29,13 @@ impl Trainer {
         Ok(network)
     }
 
-    /// The objective (as in training, with its weights of the timesteps) on the images held out: each at one timestep, with noise that is
-    /// always the same, and none of what training varies (flips, windows, dropout, dropped labels). None without such images.
+    /// Evaluates the objective on the held-out images, with the same timestep weights as in training. `None` if there are none.
+    ///
+    /// Each image is evaluated at one timestep, with noise that is always the same, and without what training varies (flips, windows,
+    /// dropout, dropped labels).
     ///
     /// # Errors
-    /// What the network says.
+    /// Returns the network's errors.
     pub fn evaluate(&mut self) -> Result<Option<Evaluated>> {
         self.fetch()?;
         if self.held.is_empty() {
@@ -74,11 +76,11 @@ impl Trainer {
         Ok(sum / (self.held.len() * dim) as f64)
     }
 
-    /// Images [count, c, h, w] of the first average from latents that are always the same, by the deterministic process. Classes come in
-    /// turn.
+    /// Draws images [count, c, h, w] of the first average by the deterministic process, from latents that are always the same. Classes take
+    /// turns.
     ///
     /// # Errors
-    /// What the network says.
+    /// Returns the network's errors.
     pub fn preview(&mut self, count: usize, steps: usize) -> Result<Vec<f32>> {
         self.fetch()?;
         let network = self.network_of(self.pipeline(0)?)?;

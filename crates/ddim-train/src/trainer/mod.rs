@@ -1,5 +1,5 @@
-//! The state of a run, and its steps. Everything random is keyed by the seed and the position in the run, so that the state is the weights,
-//! their averages, the optimizer's moments and a step number.
+//! The state of a run, and its steps. All randomness is keyed by the seed and the position in the run, so the state consists of the
+//! weights, their averages, the optimizer's moments and a step number.
 
 mod classes;
 mod device;
@@ -22,14 +22,14 @@ use drawn::{Drawn, noisy};
 use elsewhere::Elsewhere;
 pub use evaluate::Evaluated;
 
-/// What a step did.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stepped {
     /// The objective before the step.
     pub loss: f64,
-    /// Of the gradient, before it is clipped.
+    /// The norm of the gradient before clipping.
     pub norm: f64,
-    /// Of this step.
+    /// The learning rate of this step.
     pub learning_rate: f64,
 }
 
@@ -100,12 +100,13 @@ impl std::fmt::Debug for Trainer {
 }
 
 impl Trainer {
-    /// A run at its start: DDPM's initialisation, or the model that the settings name; `model` loads it on the given device. What the data
-    /// and the model decide (channels, classes, the network and scheduler of a model) is written into the settings.
-    /// `besides` are folders below the data that are none of it: the run itself.
+    /// Starts a run from DDPM's initialisation, or from the model that the settings name; `model` loads it on the given device. What the
+    /// data and the model decide (channels, classes, the network and scheduler of a model) is written into the settings. `besides` are
+    /// folders below the data that are not part of it (the run itself).
     ///
     /// # Errors
-    /// Data that cannot be read, or that does not go with the network or the batch; a setting that was given and is another in the model.
+    /// Returns an error if the data cannot be read or does not fit the network or the batch, or if a setting was given that differs in the
+    /// model.
     pub fn begin(settings: &mut Settings, besides: &[PathBuf], model: &dyn Fn(&Path) -> ddim_nn::Result<Pipeline>) -> Result<Self> {
         // What is wrong with the settings is said before anything is loaded.
         let config = settings.resolve()?;
@@ -175,7 +176,7 @@ impl Trainer {
                     }
                     if pipeline.null_class().is_some() && rows <= data.classes {
                         class_changes.push(
-                            "the model's class for none becomes one of the data's, and nothing is guided: expected objective.label_dropout above 0 to keep one".into(),
+                            "the model's null class becomes one of the data's, so guidance is lost: expected objective.label_dropout above 0 to keep it".into(),
                         );
                     }
                     pipeline.unet.with_classes(&rows_from(&pipeline, rows, &numbered.unknown))?
@@ -216,22 +217,22 @@ impl Trainer {
         })
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What is trained on.
+    /// Returns the data that is trained on.
     pub fn data(&self) -> &DataSet {
         &self.data
     }
 
-    /// Images that are trained on, and images held out.
+    /// Returns the numbers of images trained on and of images held out.
     pub fn split(&self) -> [usize; 2] {
         [self.trained.len(), self.held.len()]
     }
 
-    /// The network's configuration.
+    /// Returns the network's configuration.
     pub fn network(&self) -> &UNetConfig {
         &self.network
     }
@@ -241,7 +242,7 @@ impl Trainer {
         self.weights.iter().copied().fold(0.0, f64::max)
     }
 
-    /// The number of weights.
+    /// Returns the number of weights.
     pub fn parameters(&self) -> usize {
         self.unet.values().len()
     }
@@ -267,10 +268,10 @@ impl Trainer {
         self.order.as_ref().expect("made above").1[(position % n) as usize]
     }
 
-    /// One step of the optimizer, and of the averages.
+    /// Takes one step of the optimizer, and of the averages.
     ///
     /// # Errors
-    /// A loss or gradient that is not a finite number; the state is then that before the step.
+    /// Returns an error if the loss or the gradient is not finite; the state is then that before the step.
     pub fn step(&mut self) -> Result<Stepped> {
         let batch = self.config.batch_size;
         let [loss, norm] = self.gradients(self.step * batch as u64, batch)?;
@@ -285,14 +286,15 @@ impl Trainer {
         Ok(Stepped { loss, norm, learning_rate: self.adam.learning_rate })
     }
 
-    /// Whether what lies within residual blocks is computed again on the way back instead of kept: less memory, more time, and the same bits.
+    /// Sets whether values within residual blocks are recomputed in the backward pass instead of kept: less memory, more time, and the same
+    /// bits.
     pub fn checkpoint_activations(&mut self, on: bool) {
         if self.checkpoint_activations != on {
             (self.checkpoint_activations, self.plan) = (on, None);
         }
     }
 
-    /// A step of `n` images that changes nothing but the optimizer's and averages' memory: to see what it takes.
+    /// Takes a trial step of `n` images that changes only the memory of the optimizer and the averages, to see what a step takes.
     ///
     /// # Errors
     /// As [`step`](Self::step).
@@ -301,7 +303,7 @@ impl Trainer {
         self.update(clipping(norm, 1.0), 0.0, 1)
     }
 
-    /// The images of a step that are in memory at a time on the processor, where a batch has so many.
+    /// Returns how many images of a step are in memory at a time on the processor, if a batch has that many.
     pub fn images_at_a_time(&mut self) -> usize {
         let plan = self.take_plan();
         self.plan.insert(plan).images_at_a_time()
@@ -396,10 +398,10 @@ impl Trainer {
         self.network.num_class_embeds.map_or(self.data.classes, |rows| rows - 1)
     }
 
-    /// A pipeline of the average of `ema.rates[which]`, to sample from or to save.
+    /// Returns a pipeline of the average of `ema.rates[which]`, to sample from or to save.
     ///
     /// # Panics
-    /// On an index that has no rate.
+    /// Panics if there is no rate with this index.
     pub fn pipeline(&self, which: usize) -> Result<Pipeline> {
         Ok(self.pipeline_of(self.unet.with_values(self.averages[which].values.clone())?))
     }

@@ -6,16 +6,16 @@ use std::collections::HashMap;
 
 /// What the names in a pickle mean to its reader.
 pub trait Names {
-    /// What a call of a class or function, `module name`, gives; none where it does not matter.
+    /// Returns the result of calling a class or function, `module name`, or `None` if it does not matter.
     fn call(&mut self, pickle: &Pickle<'_>, name: &str, arguments: &[Id]) -> Option<Value>;
 
-    /// Takes the state that an object ([`Value::Object`]) is given after it was made.
+    /// Receives the state that an object ([`Value::Object`]) is given after its creation.
     fn build(&mut self, _pickle: &Pickle<'_>, _object: usize, _state: &[Id]) {}
 
-    /// What is kept outside of the pickle.
+    /// Returns an object that is kept outside the pickle.
     ///
     /// # Errors
-    /// What cannot be missed.
+    /// Returns an error if the object is indispensable.
     fn persistent(&mut self, _pickle: &Pickle<'_>, _id: Id) -> Step<Value> {
         Ok(Value::Opaque)
     }
@@ -28,13 +28,13 @@ const MOST: usize = 1 << 22;
 const MOST_LETTERS: usize = 128;
 
 const EMPTY: &str = "a broken pickle: its stack is empty";
-const NO_PLACE: &str = "a broken pickle: a place that is no number";
+const NO_PLACE: &str = "a broken pickle: an index that is not a number";
 
 impl Pickle<'_> {
-    /// Runs the next pickle up to its end; gives its value.
+    /// Runs the next pickle to its end and returns its value.
     ///
     /// # Errors
-    /// No pickle, one that is damaged, or one of more than four million values.
+    /// Returns an error if there is no pickle, it is damaged, or it has more than four million values.
     pub fn run(&mut self, names: &mut impl Names) -> Step<Id> {
         Machine { pickle: self, names, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }.run()
     }
@@ -99,7 +99,7 @@ impl<N: Names> Machine<'_, '_, N> {
     }
 
     fn recall(&mut self, key: u64) -> Step<()> {
-        let id = *self.memo.get(&key).ok_or("a broken pickle: it remembers what it never had")?;
+        let id = *self.memo.get(&key).ok_or("a broken pickle: it recalls a value it never stored")?;
         self.push_again(id)
     }
 
@@ -388,7 +388,7 @@ mod tests {
         refused(b".", "its stack is empty");
         refused(b"(0.", "its stack is empty");
         refused(b"t.", "a mark is missing");
-        refused(b"h\x01.", "it remembers what it never had");
+        refused(b"h\x01.", "it recalls a value it never stored");
         refused(b"B\xff\xff\xff\x7f....", "it ends");
         refused(b"\x8e\xff\xff\xff\xff\xff\xff\xff\xff", "it ends");
         refused(b"\xfe", "instruction 0xfe");

@@ -1,8 +1,8 @@
-//! Python's pickles, of protocols 0 to 5, read without running anything.
+//! Reads Python's pickles, of protocols 0 to 5, without running anything.
 //!
-//! A pickle is a program for a stack machine. This one builds dictionaries, lists, numbers and text, of which it calls nothing but what is written
-//! here: no name is looked up. What a call of a name gives, its readers decide ([`Names`]); any other object is an opaque one. Values live in an
-//! arena, so that what refers to itself costs nothing and nothing is as deep as it is nested; bytes stay where they were read, where they can.
+//! A pickle is a program for a stack machine. This machine builds dictionaries, lists, numbers and text, and calls only what is implemented
+//! here: no name is looked up. The reader of a pickle decides what a call of a name returns ([`Names`]); any other object is opaque. Values
+//! live in an arena, so self-references cost nothing and nesting does not become recursion; bytes stay where they were read, if possible.
 //!
 //! `values.rs` has the arena and the input, `machine.rs` the instructions, `text.rs` how text is written in them.
 

@@ -1,11 +1,11 @@
-//! What pickles build: values in an arena, and the bytes that they are read from.
+//! The values that pickles build, in an arena, and the bytes that they are read from.
 
 use std::borrow::Cow;
 
 /// A value, by its place in the arena.
 pub type Id = usize;
 
-/// What went wrong, without the file's name.
+/// A `Result` whose error message does not name the file.
 pub type Step<T> = std::result::Result<T, String>;
 
 /// Something that a pickle builds.
@@ -13,29 +13,29 @@ pub type Step<T> = std::result::Result<T, String>;
 pub enum Value {
     /// `None`.
     None,
-    /// A whole number, or 0 and 1 for `False` and `True`.
+    /// An integer, or 0 and 1 for `False` and `True`.
     Int(i64),
-    /// One beyond these: little-endian, in two's complement.
+    /// An integer outside that range: little-endian, in two's complement.
     Long(Span),
     /// Bytes, or a string of Python 2.
     Bytes(Span),
-    /// Text in UTF-8, as far as the pickle is right.
+    /// Text in UTF-8, provided that the pickle is valid.
     Text(Span),
     /// A tuple.
     Tuple(Vec<Id>),
     /// A list.
     List(Vec<Id>),
-    /// Keys and values in their order. A key that comes again is what it was last.
+    /// Keys and values in order. For a repeated key, the last value counts.
     Dict(Vec<(Id, Id)>),
-    /// `module name`, of a class or function.
+    /// The `module name` of a class or function.
     Global(Span),
-    /// What [`Names`](super::Names) made, by a number of its own.
+    /// An object made by [`Names`](super::Names), under a number of its choice.
     Object(usize),
     /// Anything else.
     Opaque,
 }
 
-/// Where some bytes are.
+/// The location of some bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
     begin: usize,
@@ -44,7 +44,7 @@ pub struct Span {
     decoded: bool,
 }
 
-/// Bytes with one pickle after another, and the values of those that were [`run`](Pickle::run).
+/// Bytes that hold one pickle after another, and the values of those that were [`run`](Pickle::run).
 ///
 /// ```
 /// use ddim_weights::pickle::{Id, Names, Pickle, Value};
@@ -77,7 +77,7 @@ const ENDS: &str = "it ends within its pickle";
 const GROWS: &str = "a pickle of more than is in the file";
 
 impl<'a> Pickle<'a> {
-    /// Bytes that begin with a pickle.
+    /// Takes bytes that begin with a pickle.
     pub fn new(input: impl Into<Cow<'a, [u8]>>) -> Self {
         let input = input.into();
         // Whatever is decoded was in the file, in some form and once: a byte as Latin-1, that as UTF-8, and that as a byte.
@@ -85,20 +85,20 @@ impl<'a> Pickle<'a> {
         Self { input, at: 0, decoded: Vec::new(), values: Vec::new(), budget }
     }
 
-    /// How many bytes the pickles had that were run.
+    /// Returns the number of bytes of the pickles run so far.
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// A value.
+    /// Returns a value.
     ///
     /// # Panics
-    /// Where there is none of this id.
+    /// Panics if there is no value with this id.
     pub fn value(&self, id: Id) -> &Value {
         &self.values[id]
     }
 
-    /// Bytes or text.
+    /// Returns bytes or text, if the value is either.
     pub fn bytes(&self, id: Id) -> Option<&[u8]> {
         match &self.values[id] {
             Value::Bytes(span) | Value::Text(span) => Some(self.span(*span)),
@@ -106,13 +106,13 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// What is at a place.
+    /// Returns the bytes at a location.
     pub fn span(&self, Span { begin, len, decoded }: Span) -> &[u8] {
         let all = if decoded { &self.decoded } else { &*self.input };
         &all[begin..begin + len]
     }
 
-    /// `module name` of a class or function.
+    /// Returns the `module name` of a class or function.
     pub fn global(&self, id: Id) -> Option<&str> {
         match &self.values[id] {
             Value::Global(span) => std::str::from_utf8(self.span(*span)).ok(),
@@ -120,7 +120,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// A whole number.
+    /// Returns an integer.
     pub fn integer(&self, id: Id) -> Option<i64> {
         match self.values[id] {
             Value::Int(n) => Some(n),
@@ -128,7 +128,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The items of a list or tuple.
+    /// Returns the items of a list or tuple.
     pub fn items(&self, id: Id) -> Option<&[Id]> {
         match &self.values[id] {
             Value::List(items) | Value::Tuple(items) => Some(items),

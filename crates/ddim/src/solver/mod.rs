@@ -1,7 +1,7 @@
-//! Solvers: how the step of Eq. 12 uses what the network said at the steps before.
+//! Solvers: how the step of Eq. 12 uses the network's outputs at earlier steps.
 //!
-//! Each is Eq. 12 plus a weighted sum of differences between the network's answers, so that a solver without history, or with answers that do not
-//! change, is DDIM. A file gives the weights of one solver, as a function of the steps.
+//! Each solver is Eq. 12 plus a weighted sum of differences between the network's outputs, so a solver without history, or whose outputs do
+//! not change, is DDIM. Each file gives the weights of one solver, as a function of the steps.
 
 mod dpmpp;
 mod heun;
@@ -15,12 +15,12 @@ use std::str::FromStr;
 
 /// How a sampler goes from one level to the next.
 ///
-/// DDIM's ODE (Eq. 14) is solved to a higher order by looking at more than one answer of the network; all solvers use the same network and the same
-/// trajectories, and all but [`Heun`](Self::Heun) evaluate the network once a step. The step to the image is always f_θ: to the clean image the
-/// log-SNR has infinitely far to go, and an extrapolation over it is ruinous.
+/// DDIM's ODE (Eq. 14) is solved to a higher order by using more than one output of the network. All solvers use the same network and the
+/// same trajectories, and all but [`Heun`](Self::Heun) evaluate the network once per step. The step to the image is always f_θ: the log-SNR
+/// of the clean image is infinitely far away, and extrapolating over it is ruinous.
 ///
-/// A multistep solver starts at order 1, which is DDIM, and rises by one a step. [`Sampling::x_mut`](crate::Sampling::x_mut) starts it again, because
-/// what was said of another x extrapolates to nothing.
+/// A multistep solver starts at order 1, which is DDIM, and gains one order per step. [`Sampling::x_mut`](crate::Sampling::x_mut) restarts
+/// it, because outputs for another x cannot be extrapolated.
 ///
 /// | solver | name | order | evaluations | σ > 0 |
 /// |---|---|---|---|---|
@@ -52,27 +52,27 @@ pub enum Solver {
     /// Eq. 12 as it is (arXiv 2010.02502).
     #[default]
     Ddim,
-    /// PNDM's linear multistep formula without its Runge-Kutta start (arXiv 2202.09778; "improved PNDM" in arXiv 2204.13902): Adams-Bashforth's weights
-    /// for equal steps on ε, order 4 after three steps, lowered by one a step into the image.
+    /// PNDM's linear multistep formula without its Runge-Kutta start (arXiv 2202.09778; "improved PNDM" in arXiv 2204.13902):
+    /// Adams-Bashforth weights for equal steps on ε, of order 4 after three steps, lowered by one per step as the image is approached.
     Ipndm,
     /// DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2): f_θ extrapolated in the log-SNR from the last two.
     Dpmpp2m,
-    /// UniPC-2 with B(h) = e^h - 1, "bh2" (arXiv 2302.04867): each evaluation corrects the x that it was made at before it serves the next step. What
-    /// [`Sampling::x`](crate::Sampling::x) shows between steps is not corrected yet.
+    /// UniPC-2 with B(h) = e^h - 1, "bh2" (arXiv 2302.04867): each evaluation first corrects the x that it was made at, then serves the
+    /// next step. The value of [`Sampling::x`](crate::Sampling::x) between steps is not yet corrected.
     UniPc,
-    /// Heun's method in σ, as EDM's sampler (arXiv 2206.00364, algorithm 1): ε at both ends of the step, averaged. A step evaluates the network twice,
-    /// once into the image and from ᾱ = 0, where it is DDIM's.
+    /// Heun's method in σ, as in EDM's sampler (arXiv 2206.00364, algorithm 1): ε at both ends of the step, averaged. A step evaluates the
+    /// network twice; the step into the image and the one from ᾱ = 0 evaluate it once and are DDIM's.
     Heun,
-    /// SDE-DPM-Solver++(2M) (arXiv 2211.01095) for η = 1; for other η and σ the same correction to Eq. 12's step, and
-    /// [`Dpmpp2m`](Self::Dpmpp2m) for η = 0. The noise is Eq. 12's, drawn under the same keys.
+    /// SDE-DPM-Solver++(2M) (arXiv 2211.01095) for η = 1. For other η and σ it applies the same correction to Eq. 12's step, and for η = 0
+    /// it is [`Dpmpp2m`](Self::Dpmpp2m). The noise is that of Eq. 12, drawn under the same keys.
     Dpmpp2mSde,
 }
 
 impl Solver {
-    /// All there are, the default first.
+    /// All solvers, the default first.
     pub const ALL: [Self; 6] = [Self::Ddim, Self::Ipndm, Self::Dpmpp2m, Self::UniPc, Self::Heun, Self::Dpmpp2mSde];
 
-    /// Its name: `ddim`, `ipndm`, `dpmpp-2m`, `unipc`, `heun` or `dpmpp-2m-sde`.
+    /// Returns the solver's name: `ddim`, `ipndm`, `dpmpp-2m`, `unipc`, `heun` or `dpmpp-2m-sde`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ddim => "ddim",
