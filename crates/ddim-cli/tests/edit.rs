@@ -179,7 +179,7 @@ fn strength_says_the_level() {
     let masked = edit(&["--mask", "half.png", "--steps", "4"]);
     assert_eq!(masked["evaluations"], 4 + 4 * 2, "one place for jumps of two steps, four times");
     let run = ok(folder.path(), &["edit", "--input", "x.npy", "-q", "--mask", "half.png", "--steps", "4", "--repaint", "3:10"]);
-    assert!(run.stderr.contains("--repaint jumps of 10 steps: 2"), "{}", run.stderr);
+    assert!(run.stderr.contains("--repaint jumps of 10 steps: reduced to 2,"), "{}", run.stderr);
     assert_eq!(edit(&["--mask", "half.png", "--steps", "3", "--repaint", "1", "--solver", "heun"])["evaluations"], 5);
     // Also where S does not divide the level, and its whole part would leave all of the rest to the first step.
     let even = edit(&["--strength", "0.09", "--steps", "50"]);

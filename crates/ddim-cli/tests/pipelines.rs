@@ -281,9 +281,9 @@ fn networks_without_a_scheduler() {
 
     copy(&dir.join("model/unet"), &dir.join("alone"));
     let run = ok(dir, &with(&["--model", "alone"]));
-    assert!(run.stderr.contains("note: alone: it has no scheduler: using DDPM's") && run.stderr.contains("--scheduler"), "{}", run.stderr);
+    assert!(run.stderr.contains("note: alone: no scheduler: using DDPM's") && run.stderr.contains("--scheduler"), "{}", run.stderr);
     assert_eq!(floats(&dir.join("x.npy")), expected);
-    assert!(ok(dir, &["info", "alone"]).stdout.contains("note        it has no scheduler"));
+    assert!(ok(dir, &["info", "alone"]).stdout.contains("note        no scheduler"));
     for given in ["cosine.json", "whole", "whole/scheduler"] {
         let run = ok(dir, &with(&["--model", "alone", "--scheduler", given]));
         assert!(run.stderr.is_empty());
@@ -301,7 +301,7 @@ fn networks_without_a_scheduler() {
     write(&raw, &other);
     fs::write(dir.join("run/checkpoint-500/optimizer.bin"), "x").unwrap();
     let run = ok(dir, &with(&["--model", "run/checkpoint-500"]));
-    assert!(run.stderr.contains(": the averaged weights, run/checkpoint-500/unet_ema"), "{}", run.stderr);
+    assert!(run.stderr.contains(": using the averaged weights, run/checkpoint-500/unet_ema"), "{}", run.stderr);
     assert_eq!(floats(&dir.join("x.npy")), expected);
     assert_ne!(sampled(dir, &["--model", "run/checkpoint-500", "--raw"]), expected);
     refused(dir, &with(&["--model", "run"]), 1, &["run", "checkpoint-500"]);
@@ -378,7 +378,7 @@ fn lone_files() {
     let authors = root().join("conformance/authors/model.ckpt");
     let authors = authors.to_str().unwrap();
     let average = ok(dir, &["convert", authors, "average"]);
-    assert!(average.stderr.contains(": the averaged weights"), "{}", average.stderr);
+    assert!(average.stderr.contains(": using the averaged weights"), "{}", average.stderr);
     assert!(ok(dir, &["convert", authors, "raw", "--raw"]).stderr.is_empty());
     assert!(!same_weights(&dir.join("average"), &dir.join("raw")));
     refused(dir, &["convert", "model/model_index.json", "f"], 1, &["model_index.json", "neither safetensors"]);
@@ -630,7 +630,7 @@ fn a_class_for_each_image() {
         refused(dir, &[&base[..6], &[&format!("--classes={value}")]].concat(), code, &words);
     }
     refused(dir, &[&base[..], &["0", "--class", "1"]].concat(), 2, &["--class"]);
-    for (text, word) in [("[1]", "classes.json"), (r#"{"a": 1}"#, "classes.json"), (r#"["a","b","c","d","e","f"]"#, "6 names")] {
+    for (text, word) in [("[1]", "classes.json"), (r#"{"a": 1}"#, "classes.json"), (r#"["a","b","c","d","e","f"]"#, "6 class names")] {
         fs::write(dir.join("model/classes.json"), text).unwrap();
         refused(dir, &[&base[..], &["0"]].concat(), 1, &[word]);
     }

@@ -402,7 +402,7 @@ fn warnings(request: &Sweep, reference: &Images, computed_by: &[String]) -> Vec<
         warnings.push(format!("KID uses at most {MOST_COMPARED} images per set"));
     }
     if matches!(reference, Images::Statistics(_)) {
-        warnings.push("the reference is statistics: KID needs its images".to_owned());
+        warnings.push("the reference is statistics without images: no KID".to_owned());
     }
     if computed_by.len() > 1 {
         warnings.push(format!("cells were computed by {}: they may differ in their last digits", computed_by.join(" and by ")));

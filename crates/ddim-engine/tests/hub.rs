@@ -418,7 +418,7 @@ fn a_cache_that_python_wrote_is_found() {
     let mut offline = case.options.clone();
     offline.offline = true;
     let said = fetch(&format!("org/emoji@{COMMIT}").parse().unwrap(), &offline, &mut |_| ControlFlow::Continue(())).unwrap().notes;
-    assert!(said[0].contains("model_index.json, scheduler/scheduler_config.json never came"), "{said:?}");
+    assert!(said[0].contains("model_index.json, scheduler/scheduler_config.json may be missing from the cache"), "{said:?}");
     assert_eq!(case.hub.requests().len(), 0);
     assert_loads(&case.fetch_id(&format!("org/emoji@{COMMIT}")).unwrap());
     assert!(case.hub.requests().iter().any(|r| r.path.starts_with("/api/")) && part.iter().all(|file| file.is_file()));

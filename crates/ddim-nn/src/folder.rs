@@ -347,7 +347,7 @@ fn scheduler(folder: &Path, pipeline: bool, choices: &Choices, notes: &mut Vec<S
         return SchedulerConfig::read(&read_text(&path)?, &path);
     }
     notes.push(
-        "it has no scheduler: using DDPM's, 1000 linear betas from 1e-4 to 0.02, epsilon predicted (--scheduler FILE gives another)".into(),
+        "no scheduler: using DDPM's, 1000 linear betas from 1e-4 to 0.02, epsilon predicted (--scheduler FILE gives another)".into(),
     );
     Ok((SchedulerConfig::default(), String::new()))
 }

@@ -41,7 +41,7 @@ pub struct Unwrapped {
 /// let bytes = to_safetensors([(names[0], &[1][..], &[0.25][..]), (names[1], &[1], &[0.5])], WeightsDtype::F32)?;
 /// let found = parse(Cursor::new(&bytes), false, "checkpoint".as_ref())?;
 /// assert_eq!(found.state["time_embedding.linear_1.weight"].data, [0.25]);
-/// assert!(found.notes[0].starts_with("the averaged weights"));
+/// assert!(found.notes[0].starts_with("using the averaged weights"));
 /// # Ok::<(), ddim_weights::Error>(())
 /// ```
 pub fn parse(mut file: impl Read + Seek, raw: bool, path: &Path) -> Result<Unwrapped> {
