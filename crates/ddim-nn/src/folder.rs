@@ -346,9 +346,8 @@ fn scheduler(folder: &Path, pipeline: bool, choices: &Choices, notes: &mut Vec<S
         notes.push(format!("using the scheduler of the pipeline around it, {}", path.display()));
         return SchedulerConfig::read(&read_text(&path)?, &path);
     }
-    notes.push(
-        "no scheduler: using DDPM's, 1000 linear betas from 1e-4 to 0.02, epsilon predicted (--scheduler FILE gives another)".into(),
-    );
+    notes
+        .push("no scheduler: using DDPM's, 1000 linear betas from 1e-4 to 0.02, epsilon predicted (--scheduler FILE gives another)".into());
     Ok((SchedulerConfig::default(), String::new()))
 }
 
