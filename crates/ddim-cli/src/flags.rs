@@ -282,9 +282,10 @@ pub(crate) struct GuidanceArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct GuidanceShape {
-    /// Guide only at noise levels from A to B, as fractions of T [default: 0,1].
+    /// Guide only at noise levels from A to B, as fractions of T [default: 0,1, or as in the model's sampling.json].
     ///
-    /// 0 is the image and 1 is noise. The middle, such as 0.1,0.7, keeps more variety.
+    /// 0 is the image and 1 is noise. Leaving out the noisiest levels, as with 0,0.6, keeps more variety. sampling.json is read where
+    /// --guidance says.
     #[arg(long, value_name = "A,B", value_parser = parse_interval, allow_hyphen_values = true)]
     pub(crate) guidance_interval: Option<[f64; 2]>,
     /// How far to rescale guided predictions to their standard deviation without guidance, from 0 to 1.
@@ -307,7 +308,7 @@ fn parse_interval(text: &str) -> Result<[f64; 2], String> {
 impl GuidanceShape {
     /// With this scale, or the model's.
     fn of_scale(&self, scale: Option<f64>) -> engine::Guidance {
-        engine::Guidance { scale, interval: self.guidance_interval.unwrap_or([0.0, 1.0]), rescale: self.guidance_rescale }
+        engine::Guidance { scale, interval: self.guidance_interval, rescale: self.guidance_rescale }
     }
 }
 

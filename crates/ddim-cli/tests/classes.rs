@@ -344,6 +344,29 @@ fn what_is_drawn_where_nothing_is_said() {
     let within = draw(dir, &["--guidance-interval", "0,0.5"]);
     assert_eq!(draw(dir, &["--guidance", "2.5", "--guidance-interval", "0,0.5"]), within);
     assert_ne!(within, guided);
+    // Nor where: the model may say that too, for any scale, and a caption says it, or that it is otherwise.
+    fs::write(dir.join("model/sampling.json"), r#"{"guidance": 2.5, "guidance_interval": [0, 0.5]}"#).unwrap();
+    assert_eq!(draw(dir, &[]), within);
+    assert_eq!(draw(dir, &["--guidance-interval", "0,1"]), guided);
+    assert_eq!(draw(dir, &["--guidance", "1"]), plain);
+    assert!(!ok(dir, &["sample", "--model", "model", "--guidance", "1", "--count", "1", "--steps", "1"]).stderr.contains("no effect"));
+    let said = json(&ok(dir, &["info", "model", "--json"]));
+    assert_eq!((&said["guidance"], &said["guidance_interval"]), (&json!(2.5), &json!([0.0, 0.5])));
+    assert!(ok(dir, &["info", "model"]).stdout.contains("2.5 at levels from 0 T to 0.5 T, by default"));
+    for (out, flags, caption) in [
+        ("said", &[][..], " --classes each --guidance 2.5 --guidance-interval 0,0.5, image 0"),
+        ("more", &["--guidance", "3"], " --classes each --guidance 3 --guidance-interval 0,0.5, image 0"),
+        ("all", &["--guidance-interval", "0,1"], " --classes each --guidance 2.5 --guidance-interval 0,1, image 0"),
+        ("none", &["--guidance", "1"], " --classes each --guidance 1, image 0"),
+    ] {
+        ok(dir, &[&["sample", "--model", "model", "--count", "1", "--steps", "2", "--out", out][..], flags].concat());
+        assert!(has(&dir.join(out).join("00000.png"), caption), "{out}");
+    }
+    for wrong in ["[0.5, 0.1]", "[0, 2]", "[0.5, 0.5]"] {
+        fs::write(dir.join("model/sampling.json"), format!(r#"{{"guidance": 2.5, "guidance_interval": {wrong}}}"#)).unwrap();
+        refused(dir, &["sample", "--model", "model", "-q"], 1, &["sampling.json", "guidance_interval is [", "the smaller one first"]);
+    }
+    fs::write(dir.join("model/sampling.json"), r#"{"guidance": 2.5, "of another version": true}"#).unwrap();
     // A guidance that has no effect is said to have none.
     for (flags, said) in [
         (&["--guidance", "1", "--guidance-rescale", "0.5"][..], "--guidance-rescale 0.5 has no effect"),

@@ -58,26 +58,24 @@ impl Default for Model {
     }
 }
 
+/// Guidance at all levels.
+pub(crate) const EVERYWHERE: [f64; 2] = [0.0, 1.0];
+
 /// Classifier-free guidance ([`ddim_nn::Guidance`]), for models trained with a null class.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Guidance {
     /// The scale w in out(none) + w (out(class) - out(none)): 1 is the class alone and takes one evaluation where other scales take two. Defaults to the scale
     /// in the model's `sampling.json` where images are drawn from a seed alone, else to 1.
     pub scale: Option<f64>,
-    /// Guide only at levels t within this range, as fractions t/T, both ends included.
+    /// Guide only at levels t within this range, as fractions t/T, both ends included. Defaults to the range in the model's `sampling.json` where images are
+    /// drawn from a seed alone, else to all levels, [0, 1].
     #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
-    pub interval: [f64; 2],
+    pub interval: Option<[f64; 2]>,
     /// From 0 to 1: how far each image's standard deviation is restored to what it is under the class alone.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub rescale: f64,
-}
-
-impl Default for Guidance {
-    fn default() -> Self {
-        Self { scale: None, interval: [0.0, 1.0], rescale: 0.0 }
-    }
 }
 
 impl Guidance {
@@ -86,10 +84,22 @@ impl Guidance {
         self.scale.unwrap_or(1.0)
     }
 
+    /// The levels where it acts, as fractions of T.
+    pub(crate) fn interval(self) -> [f64; 2] {
+        self.interval.unwrap_or(EVERYWHERE)
+    }
+
+    /// What the model says where this says nothing. Without guidance there is nothing to limit.
+    pub(crate) fn or(self, usual: Self) -> Self {
+        let scale = self.scale.or(usual.scale.filter(|scale| *scale != 1.0));
+        let guided = scale.is_some_and(|scale| scale != 1.0);
+        Self { scale, interval: self.interval.or(usual.interval.filter(|_| guided)), ..self }
+    }
+
     /// Where and how it acts, by the fields that say something else than usual.
     pub(crate) fn shape(self) -> impl Iterator<Item = (&'static str, String)> {
-        let [from, to] = self.interval;
-        let interval = ([from, to] != [0.0, 1.0]).then(|| ("guidance_interval", format!("{from},{to}")));
+        let [from, to] = self.interval();
+        let interval = ([from, to] != EVERYWHERE).then(|| ("guidance_interval", format!("{from},{to}")));
         let rescale = (self.rescale != 0.0).then(|| ("guidance_rescale", self.rescale.to_string()));
         interval.into_iter().chain(rescale)
     }
@@ -103,7 +113,7 @@ impl Guidance {
         }
         let scale = self.scale();
         let guidance = ddim_nn::Guidance::new(scale, null.unwrap_or(0)).map_err(in_field("guidance"))?;
-        let guidance = guidance.with_interval(self.interval).map_err(in_field("guidance_interval"))?;
+        let guidance = guidance.with_interval(self.interval()).map_err(in_field("guidance_interval"))?;
         let guidance = guidance.with_rescale(self.rescale).map_err(in_field("guidance_rescale"))?;
         if scale != 1.0 && null.is_none() {
             let expected = "expected a model trained with label dropout (one more embedding row than classes)";

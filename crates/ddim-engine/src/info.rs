@@ -45,6 +45,8 @@ pub struct InfoReport {
     pub null_class: Option<usize>,
     /// Default guidance scale for drawing images, from the model's `sampling.json`.
     pub guidance: Option<f64>,
+    /// Default range of levels to guide, as fractions of T, from the model's `sampling.json`. None: all levels.
+    pub guidance_interval: Option<[f64; 2]>,
     /// Default classes for drawing images, in turn, from the model's `sampling.json`. None: each class in turn.
     pub drawn_classes: Option<String>,
     /// Names of the classes, as far as they are known.
@@ -99,6 +101,7 @@ impl Request for Info {
             classes: pipeline.classes_count(),
             null_class: pipeline.null_class(),
             guidance: pipeline.usual_guidance(),
+            guidance_interval: pipeline.usual_guidance_interval(),
             drawn_classes: pipeline.usual_classes().map(str::to_owned),
             predicts_variances: pipeline.config.predicts_variances(),
             channels: pipeline.config.in_channels,

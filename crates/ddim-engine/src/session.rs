@@ -1,7 +1,7 @@
 //! A loaded model that requests work with: its network, its scheduler, and runs over batches.
 
 use crate::batches::{self, BatchSize};
-use crate::choices::{self, Clipping, Model, Preparing};
+use crate::choices::{self, Clipping, EVERYWHERE, Model, Preparing};
 use crate::class_words::{DATA, EACH, FIELD, Known, REFERENCE};
 use crate::classes::{Classes, Purpose};
 use crate::encoded::Encoded;
@@ -30,8 +30,8 @@ pub(crate) struct Session<'w, 'b> {
     pub(crate) schedule: NoiseSchedule,
     pub(crate) classes: Classes,
     pub(crate) guidance: Option<Guidance>,
-    /// The scale of guidance where nobody says one.
-    usual_guidance: f64,
+    /// Guidance as the model's `sampling.json` says, where images are drawn from a seed.
+    usual_guidance: choices::Guidance,
     pub(crate) choice: Model,
     batch_size: usize,
     pub(crate) watch: &'w Watch<'b>,
@@ -75,7 +75,7 @@ impl<'w, 'b> Session<'w, 'b> {
             return Err(Error::request(format!("`size` is missing: {model} {what}")));
         }
         let (known, mut choice) = (Known::of(&pipeline), choice.clone());
-        let mut usual_guidance = 1.0;
+        let mut usual_guidance = choices::Guidance::default();
         let unsaid = purpose == Purpose::Drawing && choice.classes.is_none();
         let listed = pipeline.usual_classes().filter(|_| unsaid);
         if unsaid {
@@ -87,8 +87,9 @@ impl<'w, 'b> Session<'w, 'b> {
         };
         // Without a class there is nothing to go beyond.
         if purpose == Purpose::Drawing && !classes.is_unguided() {
-            usual_guidance = pipeline.usual_guidance().unwrap_or(1.0);
-            choice.guidance.scale = choice.guidance.scale.or((usual_guidance != 1.0).then_some(usual_guidance));
+            usual_guidance.scale = pipeline.usual_guidance();
+            usual_guidance.interval = pipeline.usual_guidance_interval();
+            choice.guidance = choice.guidance.or(usual_guidance);
         }
         let mut guidance = choice.guidance.with_null(classes.null(), &model)?;
         // A reference has yet to say which classes there are.
@@ -211,7 +212,7 @@ impl<'w, 'b> Session<'w, 'b> {
     /// Eq. 12 over `trajectory`, clipped as the request and the model say.
     pub(crate) fn sampler(&self, trajectory: &Trajectory, sigma: &Sigma, clipping: Clipping, solver: Solver) -> Result<Sampler> {
         if self.guidance.is_some() {
-            let [from, to] = self.choice.guidance.interval;
+            let [from, to] = self.choice.guidance.interval();
             let total = self.schedule.levels() as f64;
             if !trajectory.levels().iter().any(|level| (from..=to).contains(&(*level as f64 / total))) {
                 self.watch.note(format!(
@@ -406,8 +407,15 @@ impl<'w, 'b> Session<'w, 'b> {
 
     /// Classes and guidance as flags of the command line.
     pub(crate) fn class_flags(&self) -> String {
-        let none = if self.guidance_scale() == 1.0 && self.usual_guidance != 1.0 { " --guidance 1" } else { "" };
-        format!("{}{}{none}", self.classes.flag(), self.guidance_flags())
+        // What the command line takes from the model, unless it is told otherwise.
+        let otherwise = match (self.guidance_scale() == 1.0, self.usual_guidance.scale() == 1.0) {
+            (true, false) => " --guidance 1",
+            (false, _) if self.choice.guidance.interval() == EVERYWHERE && self.usual_guidance.interval() != EVERYWHERE => {
+                " --guidance-interval 0,1"
+            }
+            _ => "",
+        };
+        format!("{}{}{otherwise}", self.classes.flag(), self.guidance_flags())
     }
 
     /// Guidance alone, by which tuned timesteps are found again.

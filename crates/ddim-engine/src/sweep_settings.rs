@@ -29,7 +29,7 @@ pub(crate) fn settings(
     let mut settings = as_object(json!({
         "weights": session.network.checksum(), "reference_images": reference.count(),
         "reference_prepared": prepared, "count": count, "seed": plain.seed, "trajectory": plain.trajectory,
-        "guidance": plain.guidance, "guidance_interval": guidance.interval, "guidance_rescale": guidance.rescale,
+        "guidance": plain.guidance, "guidance_interval": guidance.interval(), "guidance_rescale": guidance.rescale,
         "flags": (session.guided(1.0)?.flags(clip, Solver::Ddim) + &session.precision_flag()).trim(),
     }));
     let as_bytes = |labels: &[usize]| -> Vec<u8> { labels.iter().flat_map(|label| (*label as u64).to_le_bytes()).collect() };

@@ -203,6 +203,11 @@ impl Pipeline {
         self.sampling.guidance.filter(|_| self.null_class().is_some())
     }
 
+    /// Returns the levels that its [`sampling`](Self::sampling) guides, as fractions of T, if it can be guided at all.
+    pub fn usual_guidance_interval(&self) -> Option<[f64; 2]> {
+        self.sampling.guidance_interval.filter(|_| self.null_class().is_some())
+    }
+
     /// Returns the number of weights.
     pub fn parameters(&self) -> usize {
         self.unet.values().len()

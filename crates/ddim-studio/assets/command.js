@@ -40,7 +40,8 @@ function split(text) {
 
 /**
  * The settings in a caption of ours, such as "ddim sample --steps 50 --seed 0, image 3 (model and latents 0a1b)".
- * @returns {{settings: object, unknown: string[]} | null} null where it is no picture of `ddim sample`; `unknown` flags are those that the page has no control for
+ * @returns {{settings: object, unknown: string[], interval?: string} | null} null if it is not a picture of `ddim sample`; `unknown` flags are those that the
+ * page has no control for; `interval` is where guidance acts, which a model may say
  */
 export function parseCommand(caption) {
   const [, line, image] = /^(.*?)(?:, image (\d+).*)?$/s.exec(caption);
@@ -49,6 +50,7 @@ export function parseCommand(caption) {
   // Everything that is not said is as usual.
   const settings = { model: "emoji", count: 64, first: 0, steps: 50, eta: 0, hat: false, trajectory: "", solver: "ddim", seed: 0, classes: "", guidance: null, clip: "model", rederive: false };
   const unknown = [];
+  let interval;
   for (let i = 2; i < words.length; i++) {
     const name = words[i].replace(/^--/, "");
     if (name === "sigma-hat") settings.hat = true;
@@ -61,6 +63,7 @@ export function parseCommand(caption) {
       else unknown.push(`--${name}`);
     }
     else if (["model", "trajectory", "solver", "classes"].includes(name)) settings[name] = words[++i];
+    else if (name === "guidance-interval") interval = words[++i];
     else {
       unknown.push(words[i]);
       if (i + 1 < words.length && !words[i + 1].startsWith("--")) i++;
@@ -68,5 +71,5 @@ export function parseCommand(caption) {
   }
   // Image k of a seed is the same whatever else is drawn.
   if (image !== undefined) Object.assign(settings, { first: Number(image), count: 1 });
-  return { settings, unknown };
+  return { settings, unknown, interval };
 }

@@ -220,8 +220,8 @@ export function create(panel, { backend, models, shareLink }) {
     restore(caption) {
       const found = parseCommand(caption);
       if (!found) return "This picture was not drawn by ddim sample.";
-      const { settings, unknown } = found;
-      const notes = unknown.length ? [`${unknown.join(", ")} cannot be set here`] : [];
+      const { settings, unknown, interval } = found;
+      const notes = [];
       const words = settings.model;
       const info = models.find(({ source }) => source === words) ?? models.find(({ source, model }) => !source && (model === words || model === words.split("/").at(-1)));
       if (info) settings.model = info.model;
@@ -231,7 +231,10 @@ export function create(panel, { backend, models, shareLink }) {
       }
       if (![1, 4, 16, 64].includes(settings.count)) settings.count = [4, 16, 64].find((n) => n >= settings.count) ?? 64;
       // What the model says anyway is the same picture.
-      if (settings.classes === models.find((info) => info.model === settings.model).drawn_classes) settings.classes = "";
+      const usual = models.find((info) => info.model === settings.model);
+      if (settings.classes === usual.drawn_classes) settings.classes = "";
+      if (interval !== undefined && interval !== (usual.guidance_interval ?? [0, 1]).join(",")) unknown.push("--guidance-interval");
+      if (unknown.length) notes.unshift(`${unknown.join(", ")} cannot be set here`);
       state.set(settings);
       return notes.length ? `Settings restored, but ${notes.join("; ")}.` : "Settings restored from the picture.";
     },

@@ -480,14 +480,18 @@ fn classes_of_a_model_keep_their_numbers() {
     };
     let first = train(Run::create(&at("run"), of("first", "0.2", None), &Pipeline::load).unwrap()).unwrap();
     fs::rename(first.checkpoint.unwrap(), at("model")).unwrap();
-    fs::write(at("model/sampling.json"), r#"{"guidance": 1.5, "classes": "cat,ant"}"#).unwrap();
+    fs::write(at("model/sampling.json"), r#"{"guidance": 1.5, "guidance_interval": [0, 0.6], "classes": "cat,ant"}"#).unwrap();
     let trained = |run: &str| {
         let pipeline = Pipeline::load(&checkpoints(&at(run)).unwrap().pop().unwrap().1).unwrap();
         (pipeline.classes.join(" "), pipeline.class_counts.clone(), pipeline.null_class(), pipeline.sampling)
     };
     const LOST: &str = "the model's list of classes drawn by default is dropped, because the classes have changed";
     // What is drawn by default is kept while the classes stay the same.
-    let sampling = |classes: Option<&str>| SamplingDefaults { guidance: Some(1.5), classes: classes.map(str::to_owned) };
+    let sampling = |classes: Option<&str>| SamplingDefaults {
+        guidance: Some(1.5),
+        guidance_interval: Some([0.0, 0.6]),
+        classes: classes.map(str::to_owned),
+    };
     for (data, dropout, names, counts, drawn, said) in [
         ("some", "0", "ant bee cat", [6, 0, 7], Some("cat,ant"), vec![]),
         (

@@ -87,7 +87,8 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         rows.push(("classes", in_lines(each)));
     }
     rows.extend(found.null_class.map(|null| ("null class", format!("{null}, used by --guidance"))));
-    rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}, by default in sample, consistency and tune"))));
+    let within = found.guidance_interval.map_or(String::new(), |[from, to]| format!(" at levels from {from} T to {to} T"));
+    rows.extend(found.guidance.map(|scale| ("guidance", format!("{scale}{within}, by default in sample, consistency and tune"))));
     if let Some(classes) = &found.drawn_classes {
         let mut listed: Vec<String> = classes.split(',').map(|class| class.trim().to_owned()).collect();
         if let Some(last) = listed.last_mut() {
