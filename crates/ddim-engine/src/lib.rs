@@ -7,7 +7,8 @@
 //!
 //! # Invariants
 //! * Nothing is printed, and only the files that a request names are written, each completely or not at all.
-//! * Each job has a thread pool of its own: jobs in one process do not affect each other, and no result depends on threads or batches.
+//! * Each job has a thread pool of its own: jobs in one process do not affect each other, and no result depends on threads. On the CPU none
+//!   depends on batches either.
 //! * Whatever was assumed or left out is reported as an [`Event::Note`].
 //! * Errors are one line, with fields of the request in `backticks` ([`ErrorKind::Request`]).
 //!

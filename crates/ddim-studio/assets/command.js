@@ -1,4 +1,5 @@
 // Settings as the command line that draws the same pictures, and back.
+import { parseLevels } from "./settings.js";
 
 /** A word as a shell reads it. */
 const quoted = (word) => (/^[\w.,:+/@=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
@@ -9,7 +10,7 @@ const USUAL = {
   consistency: { model: "emoji", count: 8, steps: "10,20,50,100,1000", seed: 0 },
   interpolate: { model: "emoji", seeds: "0,1", frames: 11, rows: 8, cols: 8, steps: 50 },
 };
-const FLAGS = ["model", "count", "first", "seeds", "frames", "rows", "cols", "steps", "eta", "trajectory", "solver", "seed", "classes", "guidance", "grid"];
+const FLAGS = ["model", "count", "first", "seeds", "frames", "rows", "cols", "steps", "eta", "trajectory", "solver", "seed", "classes", "guidance", "guidance-interval", "grid"];
 
 /**
  * The command that draws the same pictures. What is as usual is left out.
@@ -40,17 +41,15 @@ function split(text) {
 
 /**
  * The settings in a caption of ours, such as "ddim sample --steps 50 --seed 0, image 3 (model and latents 0a1b)".
- * @returns {{settings: object, unknown: string[], interval?: string} | null} null if it is not a picture of `ddim sample`; `unknown` flags are those that the
- * page has no control for; `interval` is where guidance acts, which a model may say
+ * @returns {{settings: object, unknown: string[]} | null} null if it is not a picture of `ddim sample`; `unknown` flags are those that the page has no control for
  */
 export function parseCommand(caption) {
   const [, line, image] = /^(.*?)(?:, image (\d+).*)?$/s.exec(caption);
   const words = split(line);
   if (words[0] !== "ddim" || words[1] !== "sample") return null;
   // Everything that is not said is as usual.
-  const settings = { model: "emoji", count: 64, first: 0, steps: 50, eta: 0, hat: false, trajectory: "", solver: "ddim", seed: 0, classes: "", guidance: null, clip: "model", rederive: false };
+  const settings = { model: "emoji", count: 64, first: 0, steps: 50, eta: 0, hat: false, trajectory: "", solver: "ddim", seed: 0, classes: "", guidance: null, levels: "", clip: "model", rederive: false };
   const unknown = [];
-  let interval;
   for (let i = 2; i < words.length; i++) {
     const name = words[i].replace(/^--/, "");
     if (name === "sigma-hat") settings.hat = true;
@@ -63,7 +62,11 @@ export function parseCommand(caption) {
       else unknown.push(`--${name}`);
     }
     else if (["model", "trajectory", "solver", "classes"].includes(name)) settings[name] = words[++i];
-    else if (name === "guidance-interval") interval = words[++i];
+    else if (name === "guidance-interval") {
+      const levels = parseLevels(words[++i] ?? "");
+      if (levels) settings.levels = levels.join(",");
+      else unknown.push("--guidance-interval");
+    }
     else {
       unknown.push(words[i]);
       if (i + 1 < words.length && !words[i + 1].startsWith("--")) i++;
@@ -71,5 +74,5 @@ export function parseCommand(caption) {
   }
   // Image k of a seed is the same whatever else is drawn.
   if (image !== undefined) Object.assign(settings, { first: Number(image), count: 1 });
-  return { settings, unknown, interval };
+  return { settings, unknown };
 }

@@ -12,6 +12,7 @@ export const EXPLAIN = {
   first: { words: "The number of the first picture of the seed. Picture k is the same whatever is drawn beside it." },
   classes: { words: "What to draw, for a network that was trained with classes. With several, pictures take them in turn. If you choose nothing, Draw, Consistency and Grid take the classes that the model lists, or each in turn; Interpolate takes none." },
   guidance: { words: "How far to go beyond what the network predicts without a class: closer to the class, less variety. 1 is the class alone; any other value evaluates the network twice.", equation: "guidance" },
+  levels: { words: "Where guidance acts: between these levels t/T, where 0 is the picture and 1 is noise. Guiding at high noise costs variety, and steps outside evaluate the network only once. Empty means the model's own." },
   clip: { words: "Whether the predicted picture is kept in the range of pixel values at each step. The paper's DDIM does not." },
   rederive: { words: "After clipping, the noise is computed again from the clipped picture, so that the two fit together." },
   count: { words: "How many pictures. Four come first while you drag; the rest follow." },

@@ -63,7 +63,7 @@ function open(name, settings) {
     if (!context.models.some((info) => info.model === values.model) && "model" in state.defaults) {
       toast(`The model ${values.model} is not available here: showing ${state.defaults.model}.`);
       // What was chosen for the other says nothing of this one.
-      for (const key of ["model", "classes", "from", "guidance"]) if (key in state.defaults) values[key] = state.defaults[key];
+      for (const key of ["model", "classes", "from", "guidance", "levels"]) if (key in state.defaults) values[key] = state.defaults[key];
     }
     state.set(values);
   }

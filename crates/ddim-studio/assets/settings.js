@@ -1,6 +1,6 @@
 // What the tabs that draw have in common: settings, their controls, and the engine's request that they make.
 import { el, freshId } from "./dom.js";
-import { choice, slider, toggle, whole, why } from "./controls.js";
+import { choice, slider, text, toggle, whole, why } from "./controls.js";
 
 /** Where the slider of S may stand: dense where a step more is seen. */
 export const STOPS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 400, 500, 750, 1000];
@@ -11,8 +11,8 @@ export const SOLVERS = [
 const TRAJECTORIES = ["uniform", "quadratic", "quadratic-full", "leading", "trailing", "linspace", "power:1.5", "log-snr", "karras:7"];
 export const CLIPS = [["model", "the model's way"], ["on", "to the range"], ["off", "never"]];
 
-/** What the tabs share, as it is at first. No guidance and no classes are the model's own. */
-const SETTINGS = { model: "", steps: 50, eta: 0, hat: false, solver: "ddim", trajectory: "", seed: 0, classes: "", guidance: null, clip: "model", rederive: false };
+/** What the tabs share, as it is at first. No guidance, no levels of it and no classes are the model's own. */
+const SETTINGS = { model: "", steps: 50, eta: 0, hat: false, solver: "ddim", trajectory: "", seed: 0, classes: "", guidance: null, levels: "", clip: "model", rederive: false };
 
 /** Those of `names`, as they are at first. @param {string[]} names */
 export const defaults = (names, models) => Object.fromEntries(names.map((name) => [name, name === "model" ? models[0].model : SETTINGS[name]]));
@@ -22,6 +22,17 @@ export const modelOf = (models, v) => models.find((info) => info.model === v.mod
 
 /** Classes that can be drawn: a network trained with dropped labels has one more, which stands for none. */
 const classCount = (info) => (info.classes ?? 0) - (hasNull(info) ? 1 : 0);
+
+/** Where guidance acts when a model does not say. */
+const EVERYWHERE = [0, 1];
+export const usualLevels = (info) => info.guidance_interval ?? EVERYWHERE;
+
+/** Two levels from 0 to 1 that rise, such as `0, 0.6`; null where the text is none. */
+export function parseLevels(words) {
+  const list = words.split(",").map((word) => (word.trim() ? Number(word) : NaN));
+  return list.length === 2 && list[0] >= 0 && list[0] <= list[1] && list[1] <= 1 ? list : null;
+}
+
 export const className = (info, k) => info.class_names?.[k] ?? String(k);
 
 /** What a request calls a class: its name, unless that would read as several, a mixture, or a word of the requests. */
@@ -38,6 +49,7 @@ export function modelRequest(v, models, own = false) {
   if (info.classes && classes) request.classes = classes;
   // Said, even where it is 1: a model may have another of its own.
   if (info.classes && hasNull(info) && typeof v.guidance === "number") request.guidance = { scale: v.guidance };
+  if (v.levels && guided(info, v)) request.guidance = { ...request.guidance, interval: parseLevels(v.levels) };
   return request;
 }
 
@@ -53,6 +65,12 @@ export function firstClass(state, models, key, said = () => false) {
 
 export const hasNull = (info) => info.null_class !== null && info.null_class !== undefined;
 
+/** The scale that a model says for what is drawn from noise, unless for no class. */
+const usualScale = (info, v) => (v.classes !== "none" ? info.guidance : null) ?? 1;
+
+/** Whether Draw guides. */
+const guided = (info, v) => Boolean(info.classes) && hasNull(info) && (v.guidance ?? usualScale(info, v)) !== 1;
+
 /** What requests that sample have in common. */
 export function samplingRequest(v, models) {
   const request = { model: modelRequest(v, models, true), steps: v.steps, seed: v.seed, solver: v.solver, trajectory: v.trajectory || null };
@@ -65,7 +83,7 @@ export function samplingRequest(v, models) {
 export function commandSettings(v, models, own = false) {
   const { classes, guidance, ...rest } = v;
   const model = modelRequest(v, models, own);
-  return { ...rest, model: sourceOf(modelOf(models, v)), classes: model.classes, guidance: model.guidance?.scale };
+  return { ...rest, model: sourceOf(modelOf(models, v)), classes: model.classes, guidance: model.guidance?.scale, "guidance-interval": model.guidance?.interval?.join(",") };
 }
 
 /** What the command line calls a model. Of one that the server has in a folder nobody says where: a folder of that name, never the built-in model of it. */
@@ -96,10 +114,22 @@ export function settingsControls(state, models, tab, names) {
     seed: () => whole(state, "seed", { label: "Seed", topic: "seed", testid: `${tab}-seed`, dice: true }),
     classes: () => classPicker(state, models, { key: "classes", label: "Class", topic: "classes", testid: `${tab}-classes`, own: tab !== "interpolate" }),
     guidance: () => {
-      // What is drawn from noise of a class, a model may say.
-      const own = (v) => (tab === "draw" && v.classes !== "none" ? modelOf(models, v).guidance : null) ?? 1;
+      const own = (v) => (tab === "draw" ? usualScale(modelOf(models, v), v) : 1);
       const element = slider(state, "guidance", { label: "Guidance w", topic: "guidance", min: 0, max: 8, step: 0.1, testid: `${tab}-guidance`, own });
       const update = (v) => (element.hidden = !(modelOf(models, v).classes && hasNull(modelOf(models, v))));
+      state.watch(update);
+      update(state.values);
+      return element;
+    },
+    levels: () => {
+      const element = text(state, "levels", {
+        label: "Guided levels", topic: "levels", testid: `${tab}-levels`, field: "guidance_interval", hint: "two levels from 0 to 1, such as 0, 0.6",
+        parse: (t) => (t.trim() ? parseLevels(t)?.join(",") ?? null : ""),
+      });
+      const update = (v) => {
+        element.hidden = !guided(modelOf(models, v), v);
+        element.querySelector("input").placeholder = usualLevels(modelOf(models, v)).join(",");
+      };
       state.watch(update);
       update(state.values);
       return element;

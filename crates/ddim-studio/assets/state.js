@@ -1,5 +1,5 @@
 // What is chosen, and the address of it: `#draw?steps=20&eta=0.5` is a tab and what differs there from its defaults.
-import { CLIPS, SOLVERS } from "./settings.js";
+import { CLIPS, SOLVERS, parseLevels } from "./settings.js";
 
 /**
  * Values that can be watched.
@@ -35,7 +35,13 @@ export function parseHash(hash) {
 const LIMITS = { steps: [1, 1000], decode: [1, 1000], eta: [0, 1], seed: [0, Number.MAX_SAFE_INTEGER], first: [0, 1e9], count: [1, 64], guidance: [0, 100], strength: [0, 1], variations: [1, 16], side: [3, 10], frames: [3, 41] };
 
 /** What words in an address may be, where not every word is somebody's choice. */
-const WORDS = { clip: CLIPS.map(([word]) => word), solver: SOLVERS.map(([word]) => word), between: ["four", "two"] };
+const oneOf = (words) => (text) => words.includes(text);
+const WORDS = {
+  clip: oneOf(CLIPS.map(([word]) => word)),
+  solver: oneOf(SOLVERS.map(([word]) => word)),
+  between: oneOf(["four", "two"]),
+  levels: (text) => text === "" || parseLevels(text) !== null,
+};
 
 /** Texts as the types of `defaults`; what is not there, or is none of what belongs there, is the default. */
 export function typed(texts, defaults) {
@@ -48,7 +54,7 @@ export function typed(texts, defaults) {
       const list = numbers(text)?.filter((x) => x >= low && x <= high).slice(0, 10) ?? [];
       return list.length ? list : standard;
     }
-    return known && !known.includes(text) ? standard : text;
+    return known && !known(text) ? standard : text;
   };
   return Object.fromEntries(Object.entries(defaults).map(([key, standard]) => [key, read(texts[key], standard, LIMITS[key], WORDS[key])]));
 }

@@ -5,7 +5,7 @@ import { announce, copy, debounce, duration, el } from "./dom.js";
 import { charts, frames, gallery, weights } from "./draw-parts.js";
 import { keeper, latest } from "./job.js";
 import { note } from "./runner.js";
-import { commandSettings, defaults, samplingRequest, settingsControls } from "./settings.js";
+import { commandSettings, defaults, samplingRequest, settingsControls, usualLevels } from "./settings.js";
 import { store } from "./state.js";
 
 /** How long after the last movement the drawing starts, in ms, and how long it waits while one goes on moving. */
@@ -21,7 +21,7 @@ export const title = "Draw";
 
 /** @param {{backend: object, models: object[], shareLink: () => string}} context */
 export function create(panel, { backend, models, shareLink }) {
-  const names = ["model", "steps", "eta", "hat", "solver", "trajectory", "seed", "classes", "guidance", "clip", "rederive"];
+  const names = ["model", "steps", "eta", "hat", "solver", "trajectory", "seed", "classes", "guidance", "levels", "clip", "rederive"];
   const state = store({ ...defaults(names, models), count: 16, first: 0 });
   const jobs = latest(backend);
   const { keep, get: kept } = keeper(backend);
@@ -47,14 +47,14 @@ export function create(panel, { backend, models, shareLink }) {
   };
   const shownCommand = el("code", { class: "command", "data-testid": "draw-command", tabindex: "0", role: "region", "aria-label": "The command that draws the same pictures" });
 
-  const [model, steps, eta, hat, solver, trajectory, seed, classes, guidance, clip, rederive] = settingsControls(state, models, "draw", names);
+  const [model, steps, eta, hat, solver, trajectory, seed, classes, guidance, levels, clip, rederive] = settingsControls(state, models, "draw", names);
   const count = segments(state, "count", { label: "Pictures", topic: "count", options: [1, 4, 16, 64].map((n) => [n, String(n)]), testid: "draw-count" });
   const first = whole(state, "first", { label: "First picture", topic: "first", testid: "draw-first" });
   panel.classList.add("draw");
   panel.append(
     el("div", { class: "stage card" }, stage.element, el("div", { class: "run" }, progress, status, cancelButton), notes, general),
     el("form", { class: "controls card", "aria-label": "Settings of the drawing", onsubmit: (event) => event.preventDefault() },
-      model, steps, eta, hat, seed, count, classes, guidance, solver, trajectory,
+      model, steps, eta, hat, seed, count, classes, guidance, levels, solver, trajectory,
       el("details", { class: "more" }, el("summary", { text: "Clipping, first picture" }), clip, rederive, first)),
     plots.element,
     terms.element,
@@ -220,7 +220,7 @@ export function create(panel, { backend, models, shareLink }) {
     restore(caption) {
       const found = parseCommand(caption);
       if (!found) return "This picture was not drawn by ddim sample.";
-      const { settings, unknown, interval } = found;
+      const { settings, unknown } = found;
       const notes = [];
       const words = settings.model;
       const info = models.find(({ source }) => source === words) ?? models.find(({ source, model }) => !source && (model === words || model === words.split("/").at(-1)));
@@ -233,7 +233,7 @@ export function create(panel, { backend, models, shareLink }) {
       // What the model says anyway is the same picture.
       const usual = models.find((info) => info.model === settings.model);
       if (settings.classes === usual.drawn_classes) settings.classes = "";
-      if (interval !== undefined && interval !== (usual.guidance_interval ?? [0, 1]).join(",")) unknown.push("--guidance-interval");
+      if (settings.levels === usualLevels(usual).join(",")) settings.levels = "";
       if (unknown.length) notes.unshift(`${unknown.join(", ")} cannot be set here`);
       state.set(settings);
       return notes.length ? `Settings restored, but ${notes.join("; ")}.` : "Settings restored from the picture.";

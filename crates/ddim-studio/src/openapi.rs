@@ -39,7 +39,8 @@ const WORDS: [(&str, &str, &str); 13] = [
     (
         "Model",
         "classes",
-        "Classes of a conditional model: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`), separated by commas; or `each`, or `random`. \
+        "Classes of a conditional model: numbers, names or mixtures of them (`cat+dog`, `0.3*cat+0.7*dog`), separated by commas, and `none` for a model \
+         trained with label dropout; or `each`, or `random`. \
          Defaults to the model's `drawn_classes`, else `each`, where images are drawn from a seed alone; otherwise to no class.",
     ),
     ("Guidance", "", "Classifier-free guidance, for models trained with a null class."),

@@ -103,17 +103,23 @@ pub(crate) async fn a_picture_restores_its_settings(page: Page) -> Page {
             "ddim",
             "--trajectory",
             "quadratic",
+            "--guidance",
+            "3",
+            "--guidance-interval",
+            "0,0.5",
             "--grid",
             "grid.png",
         ],
     );
     page.drawn().await;
     browser.choose("restore-file", &folder.path().join("grid.png")).await;
+    browser.until("document.querySelector(\"[data-testid='toast']\")?.textContent === 'Settings restored from the picture.'").await;
     browser.until("document.querySelector(\"[data-testid='draw-steps-number']\").value === '7'").await;
     page.drawn().await;
     assert_eq!(browser.value("draw-seed").await, "31");
     assert_eq!(browser.value("draw-trajectory").await, "quadratic");
     assert_eq!(browser.value("draw-eta-number").await, "0.5");
+    assert_eq!(browser.value("draw-levels").await, "0,0.5");
     let newest = page.server.json("/api/v1/jobs")["jobs"][0]["id"].clone();
     let request = page.server.json(&format!("/api/v1/jobs/{newest}"))["request"].clone();
     for (field, value) in
@@ -121,6 +127,7 @@ pub(crate) async fn a_picture_restores_its_settings(page: Page) -> Page {
     {
         assert_eq!(request[field], value, "{field}");
     }
+    assert_eq!(request["model"]["guidance"], json!({ "scale": 3.0, "interval": [0.0, 0.5], "rescale": 0.0 }));
     page
 }
 
@@ -159,8 +166,23 @@ pub(crate) async fn the_command_draws_the_same(page: Page) -> Page {
     let words: Vec<&str> = command.split_whitespace().collect();
     common::ok(folder.path(), &[&words[1..], &["--out", "fashion"]].concat());
     assert!(fs::read(folder.path().join("page.png")).unwrap() == fs::read(folder.path().join("fashion/00000.png")).unwrap(), "{command}");
+
+    // Guided at some levels only, and with guidance at all no longer.
+    browser.run("window.before = document.querySelector(\"[data-testid='draw-gallery'] img\").src;").await;
+    browser
+        .run("const e = document.querySelector(\"[data-testid='draw-levels']\"); e.value = '0, .5'; e.dispatchEvent(new Event('change'));")
+        .await;
+    browser.until("document.querySelector(\"[data-testid='draw-gallery'] img\")?.src != window.before").await;
+    page.drawn().await;
+    page.save("[data-testid='draw-gallery'] img", &folder.path().join("page.png")).await;
+    let command = browser.text("draw-command").await;
+    assert!(command.contains("--guidance-interval 0,0.5"), "{command}");
+    let words: Vec<&str> = command.split_whitespace().collect();
+    common::ok(folder.path(), &[&words[1..], &["--out", "limited"]].concat());
+    assert!(fs::read(folder.path().join("page.png")).unwrap() == fs::read(folder.path().join("limited/00000.png")).unwrap(), "{command}");
     page.set("draw-guidance-number", "1").await;
     browser.until("document.querySelector(\"[data-testid='draw-command']\").textContent.includes('--guidance 1')").await;
+    assert!(!browser.text("draw-command").await.contains("interval"));
     page
 }
 
