@@ -60,12 +60,15 @@ impl SamplingDefaults {
         if let Some(scale) = defaults.guidance.filter(|scale| !(0.0..=f64::from(f32::MAX)).contains(scale)) {
             return Err(Error::config(path, format!("guidance is {scale}: expected a number, 0 or more")));
         }
-        match defaults.guidance_interval {
-            Some([from, to]) if !(0.0 <= from && from < to && to <= 1.0) => Err(Error::config(
-                path,
-                format!("guidance_interval is [{from}, {to}]: expected two numbers from 0 to 1, the smaller one first"),
-            )),
-            _ => Ok(defaults),
+        if let Some([from, to]) = defaults.guidance_interval.filter(|interval| !is_interval(*interval)) {
+            let expected = "expected two numbers from 0 to 1, the smaller one first";
+            return Err(Error::config(path, format!("guidance_interval is [{from}, {to}]: {expected}")));
         }
+        Ok(defaults)
     }
+}
+
+/// Whether levels, as fractions of T, are an interval within [0, 1].
+pub(crate) fn is_interval([from, to]: [f64; 2]) -> bool {
+    0.0 <= from && from < to && to <= 1.0
 }

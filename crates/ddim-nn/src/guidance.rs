@@ -1,6 +1,7 @@
 //! Classifier-free guidance (arXiv 2207.12598): a network evaluated twice at once, with the classes and without.
 
 use crate::condition::Condition;
+use crate::defaults::is_interval;
 use crate::error::{Error, Result};
 use crate::network::Network;
 use ddim::{Denoiser, Prediction};
@@ -41,11 +42,12 @@ impl Guidance {
     ///
     /// # Errors
     /// Returns an error unless 0 ≤ from < to ≤ 1.
-    pub fn with_interval(self, [from, to]: [f64; 2]) -> Result<Self> {
-        if !(0.0 <= from && from < to && to <= 1.0) {
+    pub fn with_interval(self, interval: [f64; 2]) -> Result<Self> {
+        let [from, to] = interval;
+        if !is_interval(interval) {
             return Err(Error::input(format!("guidance from {from} to {to} of T: expected two shares from 0 to 1, the smaller one first")));
         }
-        Ok(Self { interval: [from, to], ..self })
+        Ok(Self { interval, ..self })
     }
 
     /// Sets φ: how far each image's standard deviation is brought back to that under the class alone (arXiv 2305.08891, section 3.4).

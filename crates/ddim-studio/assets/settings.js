@@ -30,7 +30,7 @@ export const usualLevels = (info) => info.guidance_interval ?? EVERYWHERE;
 /** Two levels from 0 to 1 that rise, such as `0, 0.6`; null where the text is none. */
 export function parseLevels(words) {
   const list = words.split(",").map((word) => (word.trim() ? Number(word) : NaN));
-  return list.length === 2 && list[0] >= 0 && list[0] <= list[1] && list[1] <= 1 ? list : null;
+  return list.length === 2 && list[0] >= 0 && list[0] < list[1] && list[1] <= 1 ? list : null;
 }
 
 export const className = (info, k) => info.class_names?.[k] ?? String(k);
@@ -48,7 +48,7 @@ export function modelRequest(v, models, own = false) {
   const classes = v.classes || ((own ? info.drawn_classes : hasNull(info)) ? "" : "each");
   if (info.classes && classes) request.classes = classes;
   // Said, even where it is 1: a model may have another of its own.
-  if (info.classes && hasNull(info) && typeof v.guidance === "number") request.guidance = { scale: v.guidance };
+  if (canGuide(info) && typeof v.guidance === "number") request.guidance = { scale: v.guidance };
   if (v.levels && guided(info, v)) request.guidance = { ...request.guidance, interval: parseLevels(v.levels) };
   return request;
 }
@@ -64,12 +64,13 @@ export function firstClass(state, models, key, said = () => false) {
 }
 
 export const hasNull = (info) => info.null_class !== null && info.null_class !== undefined;
+const canGuide = (info) => Boolean(info.classes) && hasNull(info);
 
 /** The scale that a model says for what is drawn from noise, unless for no class. */
 const usualScale = (info, v) => (v.classes !== "none" ? info.guidance : null) ?? 1;
 
 /** Whether Draw guides. */
-const guided = (info, v) => Boolean(info.classes) && hasNull(info) && (v.guidance ?? usualScale(info, v)) !== 1;
+const guided = (info, v) => canGuide(info) && (v.guidance ?? usualScale(info, v)) !== 1;
 
 /** What requests that sample have in common. */
 export function samplingRequest(v, models) {
@@ -116,7 +117,7 @@ export function settingsControls(state, models, tab, names) {
     guidance: () => {
       const own = (v) => (tab === "draw" ? usualScale(modelOf(models, v), v) : 1);
       const element = slider(state, "guidance", { label: "Guidance w", topic: "guidance", min: 0, max: 8, step: 0.1, testid: `${tab}-guidance`, own });
-      const update = (v) => (element.hidden = !(modelOf(models, v).classes && hasNull(modelOf(models, v))));
+      const update = (v) => (element.hidden = !canGuide(modelOf(models, v)));
       state.watch(update);
       update(state.values);
       return element;

@@ -131,6 +131,31 @@ pub(crate) async fn a_picture_restores_its_settings(page: Page) -> Page {
     page
 }
 
+/// Sets a control and waits for the pictures that come of it.
+async fn redrawn_with(page: &Page, id: &str, value: &str) {
+    let browser = &page.browser;
+    browser.run("window.before = document.querySelector(\"[data-testid='draw-gallery'] img\").src;").await;
+    browser
+        .run(&format!(
+            "const e = document.querySelector(\"[data-testid='{id}']\"); e.value = '{value}'; e.dispatchEvent(new Event('change'));"
+        ))
+        .await;
+    browser.until("document.querySelector(\"[data-testid='draw-gallery'] img\")?.src != window.before").await;
+    page.drawn().await;
+}
+
+/// Draws by the command that the page shows, and compares the first picture's bytes with the page's. Returns the command.
+async fn same_by_command(page: &Page) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    page.save("[data-testid='draw-gallery'] img", &folder.path().join("page.png")).await;
+    let command = page.browser.text("draw-command").await;
+    let words: Vec<&str> = command.split_whitespace().collect();
+    assert_eq!(words[..2], ["ddim", "sample"], "{command}");
+    common::ok(folder.path(), &[&words[1..], &["--out", "out"]].concat());
+    assert!(fs::read(folder.path().join("page.png")).unwrap() == fs::read(folder.path().join("out/00000.png")).unwrap(), "{command}");
+    command
+}
+
 pub(crate) async fn the_command_draws_the_same(page: Page) -> Page {
     let browser = &page.browser;
     page.drawn().await;
@@ -139,13 +164,7 @@ pub(crate) async fn the_command_draws_the_same(page: Page) -> Page {
     page.set("draw-seed", "12").await;
     browser.until("document.querySelector(\"[data-testid='draw-command']\").textContent.includes('--seed 12')").await;
     page.drawn().await;
-    let folder = tempfile::tempdir().unwrap();
-    page.save("[data-testid='draw-gallery'] img", &folder.path().join("page.png")).await;
-    let command = browser.text("draw-command").await;
-    let words: Vec<&str> = command.split_whitespace().collect();
-    assert_eq!(words[..2], ["ddim", "sample"], "{command}");
-    common::ok(folder.path(), &[&words[1..], &["--out", "out"]].concat());
-    assert!(fs::read(folder.path().join("page.png")).unwrap() == fs::read(folder.path().join("out/00000.png")).unwrap(), "{command}");
+    let command = same_by_command(&page).await;
     // These are the classes that the model lists.
     assert!(!command.contains("--classes"), "{command}");
     assert!(page.is_pressed("draw-classes-own").await);
@@ -153,33 +172,15 @@ pub(crate) async fn the_command_draws_the_same(page: Page) -> Page {
     // Another model has other classes, and guidance of its own: the page shows it, and draws with it as the command does, which need not say it.
     browser.click("draw-classes-heart").await;
     page.drawn().await;
-    browser.run("window.before = document.querySelector(\"[data-testid='draw-gallery'] img\").src;").await;
-    browser
-        .run("const e = document.querySelector(\"[data-testid='draw-model']\"); e.value = 'fashion'; e.dispatchEvent(new Event('change'));")
-        .await;
-    browser.until("document.querySelector(\"[data-testid='draw-gallery'] img\")?.src != window.before").await;
-    page.drawn().await;
+    redrawn_with(&page, "draw-model", "fashion").await;
     assert_eq!(browser.value("draw-guidance-number").await, "2");
-    page.save("[data-testid='draw-gallery'] img", &folder.path().join("page.png")).await;
-    let command = browser.text("draw-command").await;
+    let command = same_by_command(&page).await;
     assert!(command.contains("--model fashion") && !command.contains("--guidance") && !command.contains("heart"), "{command}");
-    let words: Vec<&str> = command.split_whitespace().collect();
-    common::ok(folder.path(), &[&words[1..], &["--out", "fashion"]].concat());
-    assert!(fs::read(folder.path().join("page.png")).unwrap() == fs::read(folder.path().join("fashion/00000.png")).unwrap(), "{command}");
 
     // Guided at some levels only, and with guidance at all no longer.
-    browser.run("window.before = document.querySelector(\"[data-testid='draw-gallery'] img\").src;").await;
-    browser
-        .run("const e = document.querySelector(\"[data-testid='draw-levels']\"); e.value = '0, .5'; e.dispatchEvent(new Event('change'));")
-        .await;
-    browser.until("document.querySelector(\"[data-testid='draw-gallery'] img\")?.src != window.before").await;
-    page.drawn().await;
-    page.save("[data-testid='draw-gallery'] img", &folder.path().join("page.png")).await;
-    let command = browser.text("draw-command").await;
+    redrawn_with(&page, "draw-levels", "0, .5").await;
+    let command = same_by_command(&page).await;
     assert!(command.contains("--guidance-interval 0,0.5"), "{command}");
-    let words: Vec<&str> = command.split_whitespace().collect();
-    common::ok(folder.path(), &[&words[1..], &["--out", "limited"]].concat());
-    assert!(fs::read(folder.path().join("page.png")).unwrap() == fs::read(folder.path().join("limited/00000.png")).unwrap(), "{command}");
     page.set("draw-guidance-number", "1").await;
     browser.until("document.querySelector(\"[data-testid='draw-command']\").textContent.includes('--guidance 1')").await;
     assert!(!browser.text("draw-command").await.contains("interval"));
