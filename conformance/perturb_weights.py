@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-r"""A model with errors of a size of one's choice: every weight matrix and kernel of a pipeline folder, f16, plus Gaussian noise of X times its root mean square.
+r"""Damages a model: adds Gaussian noise to every weight matrix and kernel of an f16 pipeline folder, with a standard deviation of X times its root mean square.
 
     ddim convert fashion clean --dtype f16
     python3 conformance/perturb_weights.py clean noise-0.06 0.06
@@ -7,7 +7,7 @@ r"""A model with errors of a size of one's choice: every weight matrix and kerne
         --count 2000 --steps 20 --eta 0,1 --out sweep-0.06
     ddim nll --model ./noise-0.06 --data t10k-images-idx3-ubyte.gz --fit pad --background black --count 256 --steps 20 --eta 1 --json
 
-What docs/reproduce.md says of networks' errors and η was measured this way, with 0.06 and 0.12; the loss is l_simple_mean. Needs nothing but Python.
+docs/reproduce.md has the results for 0.06 and 0.12; its loss is l_simple_mean. Needs nothing but Python.
 """
 
 import json

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Lays out the emoji of the npm package emoji-datasource-google by the sub-groups of its own metadata, a folder each, as `ddim train --labels data` reads them.
+"""Sorts the emoji of the npm package emoji-datasource-google into one folder per sub-group of its own metadata, as `ddim train --labels data` reads them.
 
     npm pack emoji-datasource-google@16.0.0 && tar xzf emoji-datasource-google-16.0.0.tgz
     python3 models/emoji/groups.py package emoji-groups
     python3 models/emoji/groups.py package emoji-coarse --coarse
     python3 models/emoji/groups.py package emoji-even --repeat 3
 
-A folder is called as the sub-group is, one of 99: animal-mammal, country-flag, face-smiling; "sky & weather" is sky-weather. With --coarse it is called as the
-first word of the group, one of 9: smileys, people, animals, food, travel, activities, objects, symbols, flags; the skin tones alone, five images, are symbols.
-With --repeat N, emoji without skin tones are there N times: people and hands have six images or more, and are more than half of all. Copies of one image may be
+Folders are named after the 99 sub-groups: animal-mammal, country-flag, face-smiling; "sky & weather" is sky-weather. With --coarse they are named after the
+first word of the nine groups: smileys, people, animals, food, travel, activities, objects, symbols, flags; the skin tones alone, five images, are symbols.
+With --repeat N, each emoji without skin tones is there N times, because people and hands have six images or more each, and are more than half of all. Copies of one image may be
 trained on and held out: set data.holdout to 0, and measure FID against a folder without --repeat.
 """
 

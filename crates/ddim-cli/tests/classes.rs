@@ -353,6 +353,15 @@ fn what_is_drawn_where_nothing_is_said() {
     let said = json(&ok(dir, &["info", "model", "--json"]));
     assert_eq!((&said["guidance"], &said["guidance_interval"]), (&json!(2.5), &json!([0.0, 0.5])));
     assert!(ok(dir, &["info", "model"]).stdout.contains("2.5 at levels from 0 T to 0.5 T, by default"));
+    for (flags, told) in [
+        (&[][..], json!([2.5, [0.0, 0.5], 0.0])),
+        (&["--guidance-interval", "0.25,1", "--guidance-rescale", "0.5"], json!([2.5, [0.25, 1.0], 0.5])),
+        (&["--guidance", "1"], json!([1.0, [0.0, 1.0], 0.0])),
+    ] {
+        let sample = ["sample", "--model", "model", "--count", "1", "--steps", "1", "--json", "-q"];
+        let report = json(&ok(dir, &[&sample[..], flags].concat()));
+        assert_eq!(json!([report["guidance"], report["guidance_interval"], report["guidance_rescale"]]), told);
+    }
     for (out, flags, caption) in [
         ("said", &[][..], " --classes each --guidance 2.5 --guidance-interval 0,0.5, image 0"),
         ("more", &["--guidance", "3"], " --classes each --guidance 3 --guidance-interval 0,0.5, image 0"),

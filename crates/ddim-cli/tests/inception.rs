@@ -362,6 +362,7 @@ fn a_sweep_over_solvers_trajectories_and_seeds() {
     fs::remove_file(&one).unwrap();
     assert_eq!(sweep("s", &axes)["cells"], all["cells"]);
     assert!(fs::read(&one).unwrap() == written);
+    is_computed_by_its_command(dir, "s", &weights);
     // A part of it again: nothing is computed, and one seed has the error over images.
     let part = sweep("s", &["--solver", "heun", "--seed", "5"]);
     assert_eq!(part["cells"].as_array().unwrap()[..], [cells[5].clone(), cells[7].clone()]);
@@ -431,6 +432,18 @@ fn a_sweep_of_other_contents_is_refused() {
     assert!(run["warnings"].to_string().contains("no KID"), "{run}");
 }
 
+/// The command that a table says it was computed by computes it again.
+fn is_computed_by_its_command(dir: &Path, folder: &str, weights: &str) {
+    let table = |folder: &str| fs::read_to_string(dir.join(folder).join("table.md")).unwrap();
+    let text = table(folder);
+    let command = text.strip_suffix("`.\n").and_then(|text| text.rsplit_once("\nComputed by `ddim ")).unwrap_or_else(|| panic!("{text}")).1;
+    let again = format!("{folder}-again");
+    // Quoted for a shell.
+    let command = command.replace('\'', "");
+    ok(dir, &command.split(' ').chain([weights, "--out", &again, "-q"]).collect::<Vec<_>>());
+    assert_eq!(table(&again), text);
+}
+
 /// Classes drawn as the reference has them; scales of guidance are rows, and another interval is another sweep.
 fn a_sweep_of_classes() {
     let folder = with_model("learned_classes");
@@ -470,6 +483,8 @@ fn a_sweep_of_classes() {
     assert!(dir.join("a/cells/s0002-eta0-guidance2.json").is_file() && dir.join("d/cells/s0002-eta0.json").is_file());
     let text = fs::read_to_string(dir.join("a/table.md")).unwrap();
     assert!(text.contains("\n| guidance 2 | ") && text.contains("except for: guidance 2 (4)."), "{text}");
+    run(&sweep("hen,0.3*cat+0.7*dog", &["--out", "l", "--guidance", "1,2", "--guidance-interval", "0,0.5", "--clip", "--fit", "stretch"]));
+    is_computed_by_its_command(dir, "l", &weights);
     let twice = sweep("reference", &["--out", "a", "--guidance", "2,1,2"]);
     refused(dir, &twice.iter().map(String::as_str).collect::<Vec<_>>(), 2, &["--guidance", "2 twice"]);
     assert_ne!(fid(run(&sweep("hen+cat", &["--out", "e"]))), hens);

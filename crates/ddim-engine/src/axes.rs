@@ -1,12 +1,14 @@
 //! The axes of a sweep, and the rows that they form.
 
-use crate::choices::Eta;
+use crate::choices::{Eta, Guidance};
 use crate::error::{Error, Result};
 use crate::output::joined;
 use crate::session::Session;
 use crate::spacing::Spacing;
 use ddim::{Sigma, Solver};
 use ddim_eval::{Row, sigma_name};
+use ddim_train::quoted;
+use std::path::Path;
 
 /// All combinations of trajectory, solver, noise and guidance, in this order, each with the spacing that its trajectory is called by; of no
 /// spacings the model's own.
@@ -34,6 +36,28 @@ pub(crate) fn rows<'a>(
         }
     }
     Ok(rows)
+}
+
+/// The axes of a table as flags of the command line, after a space. What is as usual in all rows is left out, but for the trajectory, which is the model's.
+pub(crate) fn flags(steps: &[usize], rows: &[Row], seeds: &[u64], guidance: Guidance) -> String {
+    let among = |of: fn(&Row) -> String| {
+        let mut values: Vec<String> = Vec::new();
+        rows.iter().map(of).for_each(|value| {
+            if !values.contains(&value) {
+                values.push(value)
+            }
+        });
+        values.join(",")
+    };
+    let said = |flag: &str, values: String, usual: &str| if values == usual { String::new() } else { format!(" --{flag} {values}") };
+    let solver = said("solver", among(|row| row.solver.to_string()), Solver::Ddim.name());
+    let scales = said("guidance", among(|row| row.guidance.to_string()), "1");
+    let shape = if scales.is_empty() { String::new() } else { guidance.shape_flags() };
+    let (trajectories, etas) = (among(|row| row.trajectory.clone()), among(|row| sigma_name(&row.sigma)));
+    let (steps, seeds) = (joined(steps, ","), joined(seeds, ","));
+    // A trajectory may be called by a file.
+    let trajectories = quoted(Path::new(&trajectories));
+    format!(" --steps {steps}{solver} --trajectory {trajectories} --eta {etas}{scales}{shape} --seed {seeds}")
 }
 
 /// An axis has something on it, each once.

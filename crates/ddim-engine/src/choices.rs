@@ -127,8 +127,12 @@ impl Guidance {
         if self.scale() == 1.0 {
             return String::new();
         }
-        let shape = self.shape().map(|(field, value)| format!(" --{} {value}", field.replace('_', "-")));
-        format!(" --guidance {}{}", self.scale(), shape.collect::<String>())
+        format!(" --guidance {}{}", self.scale(), self.shape_flags())
+    }
+
+    /// Where and how, as flags of the command line, each after a space.
+    pub(crate) fn shape_flags(self) -> String {
+        self.shape().map(|(field, value)| format!(" --{} {value}", field.replace('_', "-"))).collect()
     }
 }
 
@@ -201,6 +205,13 @@ impl Clipping {
             Some(false) => Clip::None,
             None => scheduler.clip(),
         }
+    }
+
+    /// As flags of the command line, each after a space; empty where nothing is said.
+    pub(crate) fn flags(self) -> String {
+        let clip = self.clip.map_or("", |clip| if clip { " --clip" } else { " --no-clip" });
+        let rederive = if self.rederive_epsilon { " --rederive-epsilon" } else { "" };
+        format!("{clip}{rederive}")
     }
 }
 
@@ -276,7 +287,7 @@ impl Preparing {
     }
 
     /// As flags of the command line, after a space; empty where nothing is said.
-    fn flags(self) -> String {
+    pub(crate) fn flags(self) -> String {
         let fit = self.fit.map_or("", |fit| match fit {
             Fitting::Crop => " --fit crop",
             Fitting::Pad => " --fit pad",

@@ -282,6 +282,8 @@ impl Request for Edit {
             classes: decoder.classes.labels(self.seed, 0..total),
             mixtures: decoder.classes.mixtures(self.seed, 0..total),
             guidance: decoder.guidance_scale(),
+            guidance_interval: decoder.guidance_interval(),
+            guidance_rescale: decoder.guidance_rescale(),
             seed: self.seed,
             rms: results::difference(images, &edits, dim, self.variations),
             seconds,

@@ -146,6 +146,11 @@ pub struct SampleReport {
     pub mixtures: Option<Vec<Vec<(usize, f64)>>>,
     /// Guidance scale; 1 means no guidance.
     pub guidance: f64,
+    /// Levels that guidance is limited to, as fractions of T; [0, 1] is all.
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
+    pub guidance_interval: [f64; 2],
+    /// How far guided predictions are rescaled to their standard deviation without guidance, from 0 to 1.
+    pub guidance_rescale: f64,
     /// Files written.
     #[cfg_attr(feature = "openapi", schema(ignore))]
     pub files: Vec<String>,
@@ -267,6 +272,8 @@ impl Request for Sample {
             classes: session.classes.labels(self.seed, images.clone()),
             mixtures: session.classes.mixtures(self.seed, images),
             guidance: session.guidance_scale(),
+            guidance_interval: session.guidance_interval(),
+            guidance_rescale: session.guidance_rescale(),
             files: shown(&written),
             shape,
             images: if asked_for_arrays { kept } else { Vec::new() },

@@ -400,9 +400,7 @@ impl<'w, 'b> Session<'w, 'b> {
     /// A solver other than the default, clipping and classes as flags of the command line.
     pub(crate) fn flags(&self, clipping: Clipping, solver: Solver) -> String {
         let by = if solver == Solver::Ddim { String::new() } else { format!(" --solver {solver}") };
-        let clip = clipping.clip.map_or("", |clip| if clip { " --clip" } else { " --no-clip" });
-        let rederive = if clipping.rederive_epsilon { " --rederive-epsilon" } else { "" };
-        format!("{by}{clip}{rederive}{}", self.class_flags())
+        format!("{by}{}{}", clipping.flags(), self.class_flags())
     }
 
     /// Classes and guidance as flags of the command line.
@@ -426,5 +424,14 @@ impl<'w, 'b> Session<'w, 'b> {
     /// How far the network goes beyond no class: 1 is not at all.
     pub(crate) fn guidance_scale(&self) -> f64 {
         self.choice.guidance.scale()
+    }
+
+    /// The levels that are guided, as fractions of T.
+    pub(crate) fn guidance_interval(&self) -> [f64; 2] {
+        self.choice.guidance.interval()
+    }
+
+    pub(crate) fn guidance_rescale(&self) -> f64 {
+        self.choice.guidance.rescale
     }
 }

@@ -1,6 +1,6 @@
 //! Tables of FID and KID over numbers of steps, solvers, trajectories, noise, guidance and seeds (Table 1).
 
-use crate::axes::{check_axis, check_guided, rows};
+use crate::axes::{self, check_axis, check_guided, rows};
 use crate::choices::{Clipping, Eta, Guidance, Model, Preparing, check_count};
 use crate::error::{Error, Result};
 use crate::inception::{computed_by, load_inception, reference_checksum, unknown_classes};
@@ -20,6 +20,7 @@ use ddim_eval::{
     few_images, plus_minus, sigma_name,
 };
 use ddim_pictures::{Picture, check_colours, fid_chart, kid_chart, labelled, time_chart};
+use ddim_train::quoted;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -315,7 +316,8 @@ impl Request for Sweep {
         let written = WrittenTable { command: "sweep", data: &data, settings: &settings, cells: &table.results, warnings: &warnings };
         let object = serde_json::to_string_pretty(&written).map_err(Error::failure)?;
         let markdown = table.to_markdown(reference_images, reference.held_out_accuracy(), &warnings);
-        write(&file("table.md"), markdown.as_bytes())?;
+        let command = self.command(&session, &table.rows);
+        write(&file("table.md"), format!("{markdown}\nComputed by `{command}`.\n").as_bytes())?;
         write(&file("table.csv"), table.to_csv().as_bytes())?;
         for (name, text) in
             [("classes.csv", table.to_classes_csv(session.classes.names())), ("differences.csv", table.to_differences_csv())]
@@ -360,6 +362,15 @@ impl Sweep {
                 Ok((sampler, evaluations))
             })
             .collect()
+    }
+
+    /// What computes this table again, as a command: all but where it is kept.
+    fn command(&self, session: &Session<'_, '_>, rows: &[Row]) -> String {
+        let limit = self.reference_limit.map_or(String::new(), |limit| format!(" --reference-limit {limit}"));
+        let reference = format!("--reference {}{limit}{}", quoted(&self.reference), self.preparation.flags());
+        let (model, classes) = (session.model_flags(), session.classes.flag());
+        let axes = axes::flags(&self.steps, rows, &self.seed, self.model.guidance);
+        format!("ddim sweep {model} {reference}{classes} --count {}{axes}{}", self.count, self.clip.flags())
     }
 
     /// A cell in a line of progress: what others of the request may not have.

@@ -31,7 +31,7 @@ use std::path::PathBuf;
 ///
 /// Sigma hat is the authors' ddpm_noisy: the predicted images are clipped and the noise is recomputed, unless --no-clip is given.
 ///
-/// Writes table.md, table.csv, differences.csv, table.json, grid.png, and the charts fid, kid and seconds (.svg, .png). With classes, also
+/// Writes table.md with the command that computes it, table.csv, differences.csv, table.json, grid.png, and the charts fid, kid and seconds (.svg, .png). With classes, also
 /// writes classes.csv.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]

@@ -52,6 +52,11 @@ pub struct EditReport {
     pub mixtures: Option<Vec<Vec<(usize, f64)>>>,
     /// Guidance scale while decoding; 1 means no guidance.
     pub guidance: f64,
+    /// Levels that guidance is limited to, as fractions of T; [0, 1] is all.
+    #[cfg_attr(feature = "openapi", schema(min_items = 2, max_items = 2))]
+    pub guidance_interval: [f64; 2],
+    /// How far guided predictions are rescaled to their standard deviation without guidance, from 0 to 1.
+    pub guidance_rescale: f64,
     /// Seed of the noise.
     pub seed: u64,
     /// Root mean squared difference between the edits and the images, of pixels in [0, 1].
