@@ -38,7 +38,7 @@ pub(crate) fn rows<'a>(
     Ok(rows)
 }
 
-/// The axes of a table as flags of the command line, after a space. What is as usual in all rows is left out, but for the trajectory, which is the model's.
+/// The axes of a table as flags of the command line, after a space. Defaults are left out, except the trajectory, whose default depends on the model.
 pub(crate) fn flags(steps: &[usize], rows: &[Row], seeds: &[u64], guidance: Guidance) -> String {
     let among = |of: fn(&Row) -> String| {
         let mut values: Vec<String> = Vec::new();
