@@ -42,7 +42,6 @@ pub struct Series {
 ///     x: Axis { label: "S".into(), log: true, ticks: points.iter().map(|point| point.0).collect() },
 ///     y: Axis { label: "FID".into(), log: false, ticks: Vec::new() },
 ///     series: vec![Series { name: "DDIM".into(), points, marked: true, errors: Vec::new() }],
-///     legend_left: false,
 /// };
 /// assert!(chart.to_svg().contains("CIFAR-10"));
 /// assert_eq!(chart.to_picture().shape(), [3, 520, 800]);
@@ -55,13 +54,14 @@ pub struct Chart {
     pub x: Axis,
     /// The vertical axis.
     pub y: Axis,
-    /// The lines, which take the colours in order; any beyond the last colour are dashed.
+    /// The lines, which take the colours in order; any beyond the last colour are dashed. The legend stands where it hides least of them.
     pub series: Vec<Series>,
-    /// Whether to put the legend on the left, where rising lines leave room.
-    pub legend_left: bool,
 }
 
 const SIZE: (u32, u32) = (800, 520);
+
+/// Around the legend's text, and before it for the lines, in pixels.
+const LEGEND: (i32, i32) = (10, 30);
 
 /// Told apart by people who do not see all colours (Okabe and Ito's).
 const COLOURS: [RGBColor; 7] = [
@@ -146,6 +146,29 @@ impl ValueFormatter<f64> for Scale {
     }
 }
 
+/// The upper left corner of a legend of this size in an area of this size, in pixels: of nine places, the first where the polylines have least of their length
+/// behind it.
+fn legend_corner(polylines: &[Vec<(i32, i32)>], size: (i32, i32), area: (i32, i32)) -> (i32, i32) {
+    const FROM_EDGE: i32 = 5;
+    // A marker's radius, and some air.
+    const AROUND: i32 = 8;
+    let hidden = |&(left, top): &(i32, i32)| {
+        let behind =
+            |x: i32, y: i32| (left - AROUND..=left + size.0 + AROUND).contains(&x) && (top - AROUND..=top + size.1 + AROUND).contains(&y);
+        let segment = |(from, to): (&(i32, i32), &(i32, i32))| {
+            let pixels = (to.0 - from.0).abs().max((to.1 - from.1).abs()).max(1);
+            (0..=pixels).filter(|i| behind(from.0 + (to.0 - from.0) * i / pixels, from.1 + (to.1 - from.1) * i / pixels)).count()
+        };
+        // The last point is a segment of its own: a line may have no other.
+        polylines.iter().flat_map(|line| line.iter().zip(line.iter().skip(1).chain(line.last()))).map(segment).sum::<usize>()
+    };
+    let places = |size: i32, area: i32| [FROM_EDGE, (area - size) / 2, area - size - FROM_EDGE];
+    let ([left, centre, right], [top, middle, bottom]) = (places(size.0, area.0), places(size.1, area.1));
+    let corners = [(right, top), (left, top), (left, bottom), (right, bottom)];
+    let between = [(centre, top), (right, middle), (centre, bottom), (left, middle), (centre, middle)];
+    corners.into_iter().chain(between).min_by_key(hidden).expect("there are nine")
+}
+
 impl Chart {
     /// Renders the chart as SVG text.
     pub fn to_svg(&self) -> String {
@@ -192,6 +215,7 @@ impl Chart {
             let fits = |v: f64, scale: &Scale| v.is_finite() && (!scale.log || v > 0.0);
             fits(px, &x) && fits(py, &y)
         };
+        let mut polylines = Vec::new();
         for (i, (series, colour)) in self.series.iter().zip(COLOURS.iter().cycle()).enumerate() {
             let points: Vec<(f64, f64)> = series.points.iter().copied().filter(shown).collect();
             // Points stay in view; what reaches below a logarithmic axis ends at its foot.
@@ -201,6 +225,7 @@ impl Chart {
                 },
             );
             chart.draw_series(bars)?;
+            polylines.push(points.iter().map(|point| chart.plotting_area().map_coordinate(point)).collect::<Vec<_>>());
             let style = colour.stroke_width(2);
             if i < COLOURS.len() {
                 let line = chart.draw_series(LineSeries::new(points.clone(), style))?;
@@ -216,9 +241,22 @@ impl Chart {
             }
         }
         if self.series.len() > 1 {
+            let plot = chart.plotting_area().strip_coord_spec();
+            let font = (FAMILY, 14).into_text_style(&plot);
+            let mut names = MultiLineText::<_, &str>::new((0, 0), &font);
+            self.series.iter().for_each(|series| names.push_line(series.name.as_str()));
+            // Without a font, drawing fails below.
+            let text = names.estimate_dimension().unwrap_or_default();
+            let (margin, dashes) = LEGEND;
+            let (size, area) = ((text.0 + dashes + 2 * margin, text.1 + 2 * margin), plot.dim_in_pixel());
+            let base = plot.get_base_pixel();
+            polylines.iter_mut().flatten().for_each(|(x, y)| (*x, *y) = (*x - base.0, *y - base.1));
+            let (left, top) = legend_corner(&polylines, size, (area.0 as i32, area.1 as i32));
             chart
                 .configure_series_labels()
-                .position(if self.legend_left { SeriesLabelPosition::UpperLeft } else { SeriesLabelPosition::UpperRight })
+                .margin(margin)
+                .legend_area_size(dashes)
+                .position(SeriesLabelPosition::Coordinate(left, top))
                 .background_style(WHITE.mix(0.85))
                 .border_style(BLACK.mix(0.2))
                 .label_font((FAMILY, 14))
@@ -244,7 +282,6 @@ mod tests {
                 series("η = 0", &[(10.0, 13.4), (20.0, 6.8), (50.0, 4.7), (100.0, 4.2)]),
                 series("σ hat", &[(10.0, 367.0), (20.0, 133.0), (50.0, f64::NAN), (100.0, 0.0)]),
             ],
-            legend_left: log,
         }
     }
 
@@ -273,6 +310,39 @@ mod tests {
         assert!(least < most * 2 / 3 && least > most / 3, "{rows:?}");
         let empty = Chart { series: Vec::new(), ..chart(true) };
         assert!(empty.to_svg().contains("</svg>"));
+    }
+
+    #[test]
+    fn legends_stand_beside_the_lines() {
+        let (size, area) = ((100, 80), (600, 400));
+        // Pixels count from above: the second line rises.
+        let (falling, rising) = (vec![(0, 0), (600, 400)], vec![(0, 400), (600, 0)]);
+        let place = |lines: &[&Vec<(i32, i32)>]| legend_corner(&lines.iter().map(|line| line.to_vec()).collect::<Vec<_>>(), size, area);
+        assert_eq!(place(&[&falling]), (495, 5));
+        assert_eq!(place(&[&rising]), (5, 5));
+        assert_eq!(place(&[&rising, &vec![(0, 20), (600, 20)]]), (495, 315));
+        assert_eq!(place(&[&rising, &falling]), (250, 5));
+        assert_eq!(place(&[&Vec::new(), &vec![(550, 20)]]), (5, 5));
+        // In a chart: no marker lies behind the legend, the last rectangle drawn.
+        let ends = [(38.1, 34.9), (38.4, 35.0), (39.8, 35.5), (55.4, 38.4), (301.3, 249.5)];
+        let series = ends.map(|(from, to)| Series {
+            name: "η = 0.5".into(),
+            points: vec![(10.0, from), (20.0, to)],
+            marked: true,
+            errors: Vec::new(),
+        });
+        let svg = Chart { series: series.into(), ..chart(true) }.to_svg();
+        let numbers = |tag: &str| {
+            let quoted = |line: &str| line.split('"').skip(1).step_by(2).map_while(|v| v.parse().ok()).collect::<Vec<f64>>();
+            svg.lines().filter(|line| line.starts_with(tag)).map(quoted).collect::<Vec<_>>()
+        };
+        let (markers, rectangles) = (numbers("<circle"), numbers("<rect"));
+        let [x, y, width, height, ..] = rectangles[rectangles.len() - 1][..] else { panic!("{rectangles:?}") };
+        assert!(width < 200.0 && height < 200.0 && markers.len() == 10, "{rectangles:?} {markers:?}");
+        for marker in markers {
+            let [cx, cy, r, ..] = marker[..] else { panic!("{marker:?}") };
+            assert!(cx + r < x || cx - r > x + width || cy + r < y || cy - r > y + height, "{marker:?} {x} {y} {width} {height}");
+        }
     }
 
     #[test]

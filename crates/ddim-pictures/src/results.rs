@@ -33,7 +33,6 @@ fn distance_chart(table: &Table, title: &str, label: &str, y: impl Fn(&Entry) ->
         x: Axis { label: "evaluations per image".into(), log: true, ticks: apart(evaluations) },
         y: Axis { label: label.into(), log, ticks: Vec::new() },
         series: series.collect(),
-        legend_left: false,
     }
 }
 
@@ -66,7 +65,6 @@ pub fn time_chart(table: &Table, title: &str, seconds: &[Option<f64>]) -> Chart 
         x: Axis { label: "steps S".into(), log: false, ticks: table.steps.iter().map(|s| *s as f64).collect() },
         y: Axis { label: "seconds per image".into(), log: false, ticks: Vec::new() },
         series: series.collect(),
-        legend_left: true,
     }
 }
 
@@ -81,7 +79,6 @@ pub fn likelihood_chart(found: &Likelihood, sigmas: &[Sigma], title: &str) -> Ch
         title: title.to_owned(),
         x: Axis { label: "timestep".into(), log: false, ticks: Vec::new() },
         y: Axis { label: "of each step".into(), log: true, ticks: Vec::new() },
-        legend_left: false,
         series: bounds.chain([line("L_simple: squared error of ε".into(), &found.l_simple)]).collect(),
     }
 }
