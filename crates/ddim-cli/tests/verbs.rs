@@ -355,6 +355,31 @@ fn tuned_timesteps_are_those_that_sample_uses() {
     assert!(changed != more);
 }
 
+/// A copy of a model has its tuned timesteps, as long as it is the same model.
+#[test]
+fn a_converted_model_keeps_what_is_tuned_for_it() {
+    let folder = with_model("ddpm");
+    let dir = folder.path();
+    let tuned = ["--count", "2", "--held-out", "2", "--passes", "1", "--reference-steps", "10", "--steps", "3", "--solver", "ddim", "-q"];
+    ok(dir, &[&["tune", "--model", "model"], &tuned[..]].concat());
+    let left_out = |run: &common::Run| run.stderr.contains("tuned.json is not copied");
+    let copy = ok(dir, &["convert", "model", "copy"]);
+    assert!(!left_out(&copy), "{}", copy.stderr);
+    assert_eq!(fs::read(dir.join("copy/tuned.json")).unwrap(), fs::read(dir.join("model/tuned.json")).unwrap());
+    ok(dir, &["sample", "--model", "copy", "--count", "1", "--steps", "3", "--solver", "ddim", "--trajectory", "tuned", "-q"]);
+    // Rounded, or on another schedule.
+    fs::write(dir.join("cosine.json"), r#"{"_class_name": "DDIMScheduler", "beta_schedule": "squaredcos_cap_v2"}"#).unwrap();
+    for (destination, flags) in [("half", ["--dtype", "bf16"]), ("other", ["--scheduler", "cosine.json"])] {
+        let made = ok(dir, &[&["convert", "model", destination], &flags[..]].concat());
+        assert!(left_out(&made) && !dir.join(destination).join("tuned.json").exists(), "{flags:?}: {}", made.stderr);
+    }
+    fs::write(dir.join("model/tuned.json"), "[]").unwrap();
+    assert!(left_out(&ok(dir, &["convert", "model", "again"])));
+    // Built in: f16 is what the weights are.
+    ok(dir, &["convert", "fashion", "garments", "--dtype", "f16"]);
+    ok(dir, &["sample", "--model", "garments", "--count", "1", "--steps", "5", "--solver", "ddim", "--trajectory", "tuned", "-q"]);
+}
+
 /// The built-in models have theirs, for these weights.
 #[test]
 fn built_in_models_are_tuned() {

@@ -4,13 +4,15 @@ use crate::choices::Model;
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::models;
-use crate::output::check_paths;
+use crate::output::{check_paths, write};
+use crate::tuned::{self, TunedFor};
 use ddim_nn::{Choices, Pipeline};
 use ddim_weights::WeightsDtype;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Rewrites a model, or a file of weights, as a diffusers pipeline folder with safetensors weights.
+/// Rewrites a model, or a file of weights, as a diffusers pipeline folder with safetensors weights. Tuned trajectories of the model are copied, unless rounding
+/// changes its weights or another scheduler is chosen.
 ///
 /// ```
 /// use ddim_engine::{Control, Convert, Dtype, Engine};
@@ -93,14 +95,25 @@ impl Request for Convert {
             Dtype::F16 => WeightsDtype::F16,
             Dtype::Bf16 => WeightsDtype::Bf16,
         };
+        let tuned = tuned::own_text(source)?;
         pipeline.save(&self.destination, dtype)?;
-        pipeline.notes.iter().for_each(|note| watch.note(note));
+        let (weights, parameters) = (pipeline.weights_file.display().to_string(), pipeline.parameters());
+        let mut notes = pipeline.notes;
+        if let Some(text) = tuned {
+            let copy = Pipeline::load_with(&self.destination, &Choices::default())?;
+            let tuned_for = TunedFor::of(ddim_nn::checksum(&copy.unet), &copy.scheduler.schedule());
+            match tuned::mismatch(&text, &tuned_for) {
+                None => write(&self.destination.join(tuned::NAME), text.as_bytes())?,
+                Some(what) => notes.push(format!("{} is not copied: it {what}", tuned::NAME)),
+            }
+        }
+        notes.iter().for_each(|note| watch.note(note));
         Ok(ConvertReport {
             source: source.display().to_string(),
-            weights: pipeline.weights_file.display().to_string(),
-            parameters: pipeline.parameters(),
+            weights,
+            parameters,
             dtype: self.dtype,
-            notes: pipeline.notes,
+            notes,
             files: vec![self.destination.display().to_string()],
         })
     }

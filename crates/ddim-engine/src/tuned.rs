@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What the file is called in a model's folder.
-const NAME: &str = "tuned.json";
+pub(crate) const NAME: &str = "tuned.json";
 
 /// What trajectories are tuned for: others would run, but nobody has looked how well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +127,24 @@ pub(crate) fn trajectory(
     match made.len() == steps {
         true => Ok(made),
         false => Err(error(format!("{name}, {solver} {steps}: {} timesteps, expected {steps}", made.len()))),
+    }
+}
+
+/// The text of a model's own file, if it has one.
+pub(crate) fn own_text(model: &Path) -> Result<Option<String>> {
+    let Some(path) = own(model) else { return Ok(built_in_tuned(model).map(str::to_owned)) };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(&path, e)),
+    }
+}
+
+/// Why a file's text is of no use for a model, if it is of none.
+pub(crate) fn mismatch(text: &str, expected: &TunedFor) -> Option<String> {
+    match serde_json::from_str::<File>(text) {
+        Ok(found) => expected.other(&found.tuned_for),
+        Err(e) => Some(format!("was not written by ddim tune: {e}")),
     }
 }
 

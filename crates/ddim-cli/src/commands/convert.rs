@@ -23,6 +23,8 @@ pub(crate) enum Dtype {
 /// SRC may also be a file of weights (safetensors or PyTorch, whatever is wrapped around the state dict): a checkpoint of the DDIM authors'
 /// code or of their network, or diffusers weights with their config.json. If it has both averaged (EMA) and raw weights, the averaged ones
 /// are used unless --raw is given. Nothing in the file is executed.
+///
+/// A model's tuned timesteps (tuned.json) are copied, unless --dtype changes its weights or --scheduler its schedule.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ddim convert ./old-pipeline ./new-pipeline
