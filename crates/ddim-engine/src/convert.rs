@@ -4,7 +4,7 @@ use crate::choices::Model;
 use crate::error::{Error, Result};
 use crate::job::{Request, Within};
 use crate::models;
-use crate::output::{check_paths, write};
+use crate::output::check_paths;
 use crate::tuned::{self, TunedFor};
 use ddim_nn::{Choices, Pipeline};
 use ddim_weights::WeightsDtype;
@@ -95,17 +95,19 @@ impl Request for Convert {
             Dtype::F16 => WeightsDtype::F16,
             Dtype::Bf16 => WeightsDtype::Bf16,
         };
-        let tuned = tuned::own_text(source)?;
-        pipeline.save(&self.destination, dtype)?;
+        let tuned_for = || TunedFor::of(ddim_nn::checksum(&pipeline.unet, dtype), &pipeline.scheduler.schedule());
+        let (more, mismatch) = match tuned::own_text(source)? {
+            None => (Vec::new(), None),
+            Some(text) => match tuned::mismatch(&text, &tuned_for()) {
+                None => (vec![(tuned::NAME, text.into_bytes())], None),
+                found => (Vec::new(), found),
+            },
+        };
+        pipeline.save_with(&self.destination, dtype, &more)?;
         let (weights, parameters) = (pipeline.weights_file.display().to_string(), pipeline.parameters());
         let mut notes = pipeline.notes;
-        if let Some(text) = tuned {
-            let copy = Pipeline::load_with(&self.destination, &Choices::default())?;
-            let tuned_for = TunedFor::of(ddim_nn::checksum(&copy.unet), &copy.scheduler.schedule());
-            match tuned::mismatch(&text, &tuned_for) {
-                None => write(&self.destination.join(tuned::NAME), text.as_bytes())?,
-                Some(what) => notes.push(format!("{} is not copied: it {what}", tuned::NAME)),
-            }
+        if let Some(what) = mismatch {
+            notes.push(format!("{} is not copied: it {what}", tuned::NAME));
         }
         notes.iter().for_each(|note| watch.note(note));
         Ok(ConvertReport {

@@ -9,6 +9,7 @@ use crate::plan::{Inputs, Profile, Weights};
 use crate::unet::{ClassEmbedType, SampleSize, TimeEmbeddingType, UNetConfig};
 use ddim::denoiser::check_batch;
 use ddim::{Denoiser, Prediction};
+use ddim_weights::WeightsDtype;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -100,7 +101,7 @@ impl Network {
         }
         let module = unet.module(size);
         let multiply_adds = module.graph.multiply_adds();
-        let compiled = Arc::new(Compiled { runner: runner(&module)?, multiply_adds, checksum: crate::checksum(&unet) });
+        let compiled = Arc::new(Compiled { runner: runner(&module)?, multiply_adds, checksum: crate::checksum(&unet, WeightsDtype::F32) });
         Ok(Self { config, prediction: scheduler.prediction(), size, timesteps, condition: Condition::None, compiled })
     }
 

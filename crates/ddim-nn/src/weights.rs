@@ -4,7 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::unet::UNet;
-use ddim_weights::StateDict;
+use ddim_weights::{StateDict, WeightsDtype};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -63,9 +63,9 @@ pub(crate) fn apply(unet: &UNet, state: StateDict, path: &Path) -> Result<UNet> 
 const FREQUENCIES: &str = "time_proj.weight";
 const OLD_FREQUENCIES: &str = "time_proj.W";
 
-/// Returns a checksum (CRC-32C) of all weights, by which a network can be recognised.
-pub fn checksum(unet: &UNet) -> u32 {
-    let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+/// Returns a checksum (CRC-32C) of all weights, by which a network can be recognised, as they are once written as `dtype`.
+pub fn checksum(unet: &UNet, dtype: WeightsDtype) -> u32 {
+    let bytes = |values: &[f32]| values.iter().flat_map(|v| dtype.rounded(*v).to_le_bytes()).collect::<Vec<u8>>();
     unet.values().chunks(1 << 16).fold(0, |sum, values| crc32c::crc32c_append(sum, &bytes(values)))
 }
 

@@ -18,6 +18,17 @@ pub enum WeightsDtype {
     Bf16,
 }
 
+impl WeightsDtype {
+    /// Returns what a file keeps of a value: the nearest value of this type, or infinity beyond the largest.
+    pub fn rounded(self, value: f32) -> f32 {
+        match self {
+            Self::F32 => value,
+            Self::F16 => f16::from_f32(value).to_f32(),
+            Self::Bf16 => bf16::from_f32(value).to_f32(),
+        }
+    }
+}
+
 /// What was saved in the place of weights, where the first bytes of a file say so.
 pub(crate) fn mistaken(first: &[u8]) -> Option<&'static str> {
     let text = first[..first.len().min(512)].to_ascii_lowercase();
@@ -95,14 +106,7 @@ pub fn to_safetensors<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a [usize
         WeightsDtype::Bf16 => (Dtype::BF16, bf16::MAX.to_f32(), "bf16"),
     };
     // Rounding may lead beyond the largest, too.
-    let over = |v: &&f32| {
-        let infinite = match dtype {
-            WeightsDtype::F32 => false,
-            WeightsDtype::F16 => f16::from_f32(**v).is_infinite(),
-            WeightsDtype::Bf16 => bf16::from_f32(**v).is_infinite(),
-        };
-        infinite && v.is_finite()
-    };
+    let over = |v: &&f32| v.is_finite() && dtype.rounded(**v).is_infinite();
     let encoded: Vec<(&str, &[usize], Vec<u8>)> = tensors
         .into_iter()
         .map(|(name, shape, values)| {
