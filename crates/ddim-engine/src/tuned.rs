@@ -95,12 +95,9 @@ pub(crate) fn trajectory(
 ) -> Result<Trajectory> {
     let error = |what: String| Error::field("trajectory", format!("tuned: {what}"));
     let (name, text) = match file.map(Path::to_owned).or_else(|| own(model)) {
-        Some(path) => match std::fs::read_to_string(&path) {
-            Ok(text) => (path.display().to_string(), text),
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                return Err(error(format!("{} not found: expected a file written by ddim tune", path.display())).because(e));
-            }
-            Err(e) => return Err(Error::io(&path, e)),
+        Some(path) => match read_if_there(&path)? {
+            Some(text) => (path.display().to_string(), text),
+            None => return Err(error(format!("{} not found: expected a file written by ddim tune", path.display()))),
         },
         None => match built_in_tuned(model) {
             Some(text) => (model.display().to_string(), text.to_owned()),
@@ -110,13 +107,10 @@ pub(crate) fn trajectory(
             }
         },
     };
-    let found: File = serde_json::from_str(&text).map_err(|e| error(format!("{name} was not written by ddim tune: {e}")).because(e))?;
-    if let Some(what) = expected.other(&found.tuned_for) {
-        return Err(error(format!("{name} {what}")));
-    }
-    let Some(tuned) = found.tuned.iter().find(|tuned| tuned.key() == (solver.name(), steps, guidance)) else {
+    let found = parse(&text, expected, |what| error(format!("{name} {what}")))?;
+    let Some(tuned) = found.iter().find(|tuned| tuned.key() == (solver.name(), steps, guidance)) else {
         let one = |tuned: &TunedTrajectory| format!("{} {}{}", tuned.solver, tuned.steps, tuned.guidance);
-        let there: Vec<String> = found.tuned.iter().map(one).collect();
+        let there: Vec<String> = found.iter().map(one).collect();
         let there = if there.is_empty() { "nothing".to_owned() } else { there.join(", ") };
         return Err(error(format!(
             "{name} has no entry for solver {solver} and {steps} steps{guidance} (it has {there}): ddim tune adds one"
@@ -132,19 +126,31 @@ pub(crate) fn trajectory(
 
 /// The text of a model's own file, if it has one.
 pub(crate) fn own_text(model: &Path) -> Result<Option<String>> {
-    let Some(path) = own(model) else { return Ok(built_in_tuned(model).map(str::to_owned)) };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io(&path, e)),
+    match own(model) {
+        Some(path) => read_if_there(&path),
+        None => Ok(built_in_tuned(model).map(str::to_owned)),
     }
 }
 
 /// Why a file's text is of no use for a model, if it is of none.
 pub(crate) fn mismatch(text: &str, expected: &TunedFor) -> Option<String> {
-    match serde_json::from_str::<File>(text) {
-        Ok(found) => expected.other(&found.tuned_for),
-        Err(e) => Some(format!("was not written by ddim tune: {e}")),
+    parse(text, expected, Error::request).err().map(|error| error.to_string())
+}
+
+/// A file's entries; `refused` makes an error of why it is of no use for a model.
+fn parse(text: &str, expected: &TunedFor, refused: impl Fn(String) -> Error) -> Result<Vec<TunedTrajectory>> {
+    let found: File = serde_json::from_str(text).map_err(|e| refused(format!("was not written by ddim tune: {e}")).because(e))?;
+    match expected.other(&found.tuned_for) {
+        Some(what) => Err(refused(what)),
+        None => Ok(found.tuned),
+    }
+}
+
+fn read_if_there(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(path, e)),
     }
 }
 
@@ -167,18 +173,8 @@ pub(crate) fn place(model: &Path, out: Option<&Path>) -> Result<PathBuf> {
 
 /// What a file that will be written has already.
 pub(crate) fn kept(path: &Path, expected: &TunedFor) -> Result<Vec<TunedTrajectory>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(Error::io(path, e)),
-    };
-    let expected_file = "expected another file, or move this one away";
-    let found: File = serde_json::from_str(&text)
-        .map_err(|e| Error::field("out", format!("{} was not written by ddim tune ({e}): {expected_file}", path.display())).because(e))?;
-    match expected.other(&found.tuned_for) {
-        Some(what) => Err(Error::field("out", format!("{} {what}: {expected_file}", path.display()))),
-        None => Ok(found.tuned),
-    }
+    let Some(text) = read_if_there(path)? else { return Ok(Vec::new()) };
+    parse(&text, expected, |what| Error::field("out", format!("{} {what}: expected another file, or move this one away", path.display())))
 }
 
 /// The file's text, an entry a line: `kept` but for what `made` has as well, and `made`, by solver and S.

@@ -62,6 +62,7 @@ const SIZE: (u32, u32) = (800, 520);
 
 /// Around the legend's text, and before it for the lines, in pixels.
 const LEGEND: (i32, i32) = (10, 30);
+const LEGEND_FONT: (&str, i32) = (FAMILY, 14);
 
 /// Told apart by people who do not see all colours (Okabe and Ito's).
 const COLOURS: [RGBColor; 7] = [
@@ -242,7 +243,7 @@ impl Chart {
         }
         if self.series.len() > 1 {
             let plot = chart.plotting_area().strip_coord_spec();
-            let font = (FAMILY, 14).into_text_style(&plot);
+            let font = LEGEND_FONT.into_text_style(&plot);
             let mut names = MultiLineText::<_, &str>::new((0, 0), &font);
             self.series.iter().for_each(|series| names.push_line(series.name.as_str()));
             // Without a font, drawing fails below.
@@ -259,7 +260,7 @@ impl Chart {
                 .position(SeriesLabelPosition::Coordinate(left, top))
                 .background_style(WHITE.mix(0.85))
                 .border_style(BLACK.mix(0.2))
-                .label_font((FAMILY, 14))
+                .label_font(LEGEND_FONT)
                 .draw()?;
         }
         area.present()
