@@ -3,9 +3,9 @@ r"""Damages a model: adds Gaussian noise to every weight matrix and kernel of an
 
     ddim convert fashion clean --dtype f16
     python3 conformance/perturb_weights.py clean noise-0.06 0.06
-    ddim sweep --model ./noise-0.06 --reference train-images-idx3-ubyte.gz --reference-limit 5000 --fit pad --background black --classes each --guidance 1 \
+    ddim sweep --model ./noise-0.06 --reference fashion-mnist/train-images-idx3-ubyte.gz --reference-limit 5000 --fit pad --background black --classes each --guidance 1 \
         --count 2000 --steps 20 --eta 0,1 --out sweep-0.06
-    ddim nll --model ./noise-0.06 --data t10k-images-idx3-ubyte.gz --fit pad --background black --count 256 --steps 20 --eta 1 --json
+    ddim nll --model ./noise-0.06 --data fashion-mnist/t10k-images-idx3-ubyte.gz --fit pad --background black --count 256 --steps 20 --eta 1 --json
 
 docs/reproduce.md has the results for 0.06 and 0.12; its loss is l_simple_mean. Needs nothing but Python.
 """
