@@ -133,13 +133,13 @@ pub(crate) fn own_text(model: &Path) -> Result<Option<String>> {
 }
 
 /// Why a file's text is of no use for a model, if it is of none.
-pub(crate) fn mismatch(text: &str, expected: &TunedFor) -> Option<String> {
-    parse(text, expected, Error::request).err().map(|error| error.to_string())
+pub(crate) fn mismatch(text: &str, expected: &TunedFor) -> Option<Error> {
+    parse(text, expected, Error::request).err()
 }
 
 /// A file's entries; `refused` makes an error of why it is of no use for a model.
 fn parse(text: &str, expected: &TunedFor, refused: impl Fn(String) -> Error) -> Result<Vec<TunedTrajectory>> {
-    let found: File = serde_json::from_str(text).map_err(|e| refused(format!("was not written by ddim tune: {e}")).because(e))?;
+    let found: File = serde_json::from_str(text).map_err(|e| refused(format!("was not written by ddim tune ({e})")).because(e))?;
     match expected.other(&found.tuned_for) {
         Some(what) => Err(refused(what)),
         None => Ok(found.tuned),
